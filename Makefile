@@ -1,0 +1,42 @@
+# Every target sets up what it needs; `make demo` and `make test` are all that a newcomer has to know.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo test test-fast lint format docs bench clean
+.DEFAULT_GOAL := demo
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(STAMP)  ## cluster bundled real data; ends in runs/demo/report.html
+	$(BIN)/vrae demo
+
+test: $(STAMP) lint  ## everything: lint, types and all tests
+	$(BIN)/python -m pytest
+
+test-fast: $(STAMP)  ## leave out what trains for seconds
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(STAMP)  ## the documentation site, in site/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+bench: $(STAMP)  ## seconds an epoch beside a plain textbook loop; start-up time
+	$(BIN)/python benchmarks/speed/classic.py
+	$(BIN)/python benchmarks/speed/startup.py
+
+clean:
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis

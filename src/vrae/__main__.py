@@ -1,0 +1,5 @@
+"""``python -m vrae``: the command line."""
+
+from vrae.cli import main
+
+main()

@@ -1,0 +1,144 @@
+"""What a network is and how it is trained, as frozen dataclasses that go to JSON and back.
+
+Every value is checked here and nowhere else; a message names the option, what was found and what is allowed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from numbers import Integral, Real
+from typing import Any, Self
+
+from vrae.exceptions import InvalidParameterError, did_you_mean
+
+__all__ = [
+    "NetworkConfig",
+    "TrainingConfig",
+    "check_choice",
+    "check_flag",
+    "check_int",
+    "check_real",
+]
+
+
+class _JSONConfig:
+    """To and from a plain dictionary; unknown or absent keys are refused."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Self:
+        known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+        if set(state) != known:
+            raise InvalidParameterError(
+                f"{cls.__name__}: expected the keys {sorted(known)}; found {sorted(state)}."
+            )
+        return cls(**state)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig(_JSONConfig):
+    """The whole truth about a network's shape; see `vrae.VRAE` for the meaning of each option."""
+
+    n_channels: int
+    n_steps: int  # length of the learned decoder inputs, in folded steps
+    patch_size: int = 1
+    mask_input: bool = False  # the encoder sees which values were observed
+    latent_size: int = 16
+    hidden_size: int = 64
+    num_layers: int = 1
+    cell: str = "lstm"
+    bidirectional: bool = False
+    pooling: str = "last"
+    dropout: float = 0.0
+    feed_latent: bool = False  # the decoder sees z at every step, besides in its initial state
+    max_lag: int = 0  # steps; 0 = off
+    n_patterns: int = 0  # statistics that the second head predicts; 0 = no such head
+
+    def __post_init__(self) -> None:
+        for name in ("n_channels", "n_steps", "patch_size", "latent_size", "hidden_size", "num_layers"):
+            check_int(name, getattr(self, name), low=1)
+        for name in ("max_lag", "n_patterns"):
+            check_int(name, getattr(self, name), low=0)
+        for name in ("mask_input", "bidirectional", "feed_latent"):
+            check_flag(name, getattr(self, name))
+        check_choice("cell", self.cell, ("lstm", "gru"))
+        check_choice("pooling", self.pooling, ("mean", "last"))
+        check_real("dropout", self.dropout, low=0, below=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(_JSONConfig):
+    """How a network is trained; see `vrae.VRAE` for the meaning of each option."""
+
+    max_epochs: int
+    batch_size: int = 32
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    lr_schedule: str = "constant"
+    max_grad_norm: float | None = 5.0
+    beta: float = 1.0
+    kl_warmup: float = 0.0  # share of all steps over which the weight of KL rises from 0 to beta
+    pattern_weight: float = 0.0
+    patience: int | None = None  # epochs without a better held-out loss before training stops
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        check_int("max_epochs", self.max_epochs, low=1)
+        check_int("batch_size", self.batch_size, low=1)
+        check_choice("optimizer", self.optimizer, ("adam", "sgd"))
+        check_real("learning_rate", self.learning_rate, above=0)
+        check_choice("lr_schedule", self.lr_schedule, ("constant", "cosine"))
+        if self.max_grad_norm is not None:
+            check_real("max_grad_norm", self.max_grad_norm, above=0)
+        check_real("beta", self.beta, low=0)
+        check_real("kl_warmup", self.kl_warmup, low=0, high=1)
+        check_real("local_patterns", self.pattern_weight, low=0)
+        if self.patience is not None:
+            check_int("early_stopping", self.patience, low=1)
+        check_choice("precision", self.precision, ("float32", "bfloat16", "float16"))
+
+
+def check_int(name: str, value: Any, *, low: int, high: int | None = None) -> int:
+    """Return ``value`` as an int, or raise if it is not a whole number in ``[low, high]``."""
+    ok = isinstance(value, Integral) and not isinstance(value, bool)
+    if not ok or value < low or (high is not None and value > high):
+        span = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise InvalidParameterError(f"{name} must be a whole number {span}; found {value!r}.")
+    return int(value)
+
+
+def check_real(
+    name: str,
+    value: Any,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> float:
+    """Return ``value`` as a float, or raise if it is not a finite number within the bounds."""
+    bounds = {"at least": low, "at most": high, "above": above, "below": below}
+    holds = {"at least": float.__ge__, "at most": float.__le__, "above": float.__gt__, "below": float.__lt__}
+    ok = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not ok or not all(holds[w](float(value), float(b)) for w, b in bounds.items() if b is not None):
+        words = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
+        raise InvalidParameterError(f"{name} must be a finite number {words}; found {value!r}.".replace("  ", " "))
+    return float(value)
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    """Return ``value``, or raise if it is not one of ``choices``."""
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidParameterError(f"{name}: unknown value {value!r}.{did_you_mean(str(value), choices)}")
+    return value
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """Return ``value``, or raise if it is neither True nor False."""
+    if not isinstance(value, bool):
+        raise InvalidParameterError(f"{name} must be True or False; found {value!r}.")
+    return value

@@ -1,0 +1,1 @@
+"""Series in: the panel, how it is read, scaled and cut into batches."""

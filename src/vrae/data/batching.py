@@ -1,0 +1,97 @@
+"""Cut a panel into batches of series of about the same length; pad, scale and mask them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vrae.data.panel import Panel
+from vrae.data.scaling import Scaler
+
+__all__ = ["Batch", "collate", "inference_rows", "training_rows"]
+
+Rows = npt.NDArray[np.int64]
+
+# Padded steps of one batch, so that memory stays bounded whatever the lengths.
+_MAX_STEPS = 1 << 18
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some series of a panel, scaled and padded.
+
+    Attributes
+    ----------
+    values : Tensor, shape (batch, time, channel)
+        Scaled; 0, the mean, where not observed.
+    mask : Tensor of float, same shape
+        1 where observed, 0 where missing or beyond the end.
+    lengths : Tensor of int64, shape (batch,)
+    level, spread : Tensor of float64, shape (batch, channel)
+        ``values * spread + level`` is in the user's units.
+    rows : ndarray of int64, shape (batch,)
+        Where the series stand in the panel.
+    """
+
+    values: Tensor
+    mask: Tensor
+    lengths: Tensor
+    level: Tensor
+    spread: Tensor
+    rows: Rows
+
+
+def collate(panel: Panel, rows: Rows, scaler: Scaler, device: torch.device) -> Batch:
+    """Gather, scale and pad the series at ``rows``."""
+    lengths = panel.lengths[rows]  # (batch,)
+    time = np.arange(lengths.max())  # (time,)
+    inside = time < lengths[:, None]  # (batch, time)
+    steps = np.where(inside, panel.offsets[:-1][rows, None] + time, panel.offsets[rows, None])
+    values = panel.values[steps]  # (batch, time, channel)
+    observed = inside[:, :, None] & ~np.isnan(values)
+    level, spread = scaler.statistics(values, observed)
+    scaled = np.where(observed, (values - level[:, None]) / spread[:, None], 0.0)
+    return Batch(
+        values=torch.from_numpy(scaled.astype(np.float32)).to(device),
+        mask=torch.from_numpy(observed.astype(np.float32)).to(device),
+        lengths=torch.from_numpy(lengths).to(device),
+        level=torch.from_numpy(level),
+        spread=torch.from_numpy(spread),
+        rows=rows,
+    )
+
+
+def training_rows(
+    lengths: npt.NDArray[np.int64], rows: Rows, batch_size: int, rng: np.random.Generator
+) -> list[Rows]:
+    """Cut all ``rows``, shuffled, into batches whose series are of about the same length."""
+    shuffled = rng.permutation(rows)
+    # Lengths within a tenth of each other count as equal, so that company changes from epoch to epoch.
+    bucket = np.round(np.log(lengths[shuffled]) / 0.1)
+    batches = _cut(shuffled[np.argsort(bucket, kind="stable")], lengths, batch_size)
+    return [batches[b] for b in rng.permutation(len(batches))]
+
+
+def inference_rows(lengths: npt.NDArray[np.int64], rows: Rows, batch_size: int) -> list[Rows]:
+    """Cut all ``rows``, by length, into batches."""
+    return _cut(rows[np.argsort(lengths[rows], kind="stable")], lengths, batch_size)
+
+
+def _cut(ordered: Rows, lengths: npt.NDArray[np.int64], batch_size: int) -> list[Rows]:
+    """Cut rows into batches of at most ``batch_size`` series and ``_MAX_STEPS`` padded steps.
+
+    A single series longer than that is a batch of its own.
+    """
+    batches = []
+    start = 0
+    while start < len(ordered):
+        ahead = ordered[start : start + batch_size]
+        padded = np.maximum.accumulate(lengths[ahead]) * np.arange(1, len(ahead) + 1)
+        size = max(1, int(np.searchsorted(padded, _MAX_STEPS, side="right")))
+        batches.append(ahead[:size])
+        start += size
+    return batches

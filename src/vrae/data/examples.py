@@ -1,0 +1,235 @@
+"""Example data sets: those that come with aeon, and the UCR and UEA archives on disk or from the network."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.data.archives import read_arff, read_ts, read_ucr_tsv
+from vrae.data.panel import Panel
+from vrae.exceptions import DatasetUnavailableError, InvalidDataError, InvalidParameterError, did_you_mean
+
+__all__ = ["Example", "list_examples", "load_example"]
+
+Split = Literal["train", "test"]
+
+_BUNDLED = (
+    "OSULeaf",
+    "GunPoint",
+    "ItalyPowerDemand",
+    "ArrowHead",
+    "BasicMotions",
+    "JapaneseVowels",
+    "PickupGestureWiimoteZ",
+    "ACSF1",
+    "PBS_dataset",
+)
+_READERS = {".ts": read_ts, ".tsv": read_ucr_tsv, ".arff": read_arff}
+_ARCHIVE = "https://zenodo.org/records/"  # where aeon downloads from
+_TIMEOUT = 4.0  # seconds until a machine without a network is told so
+
+
+class Example(NamedTuple):
+    """A data set with its known classes.
+
+    Attributes
+    ----------
+    panel : Panel
+        ``static["label"]`` has the classes again, and ``static["split"]`` says "train" or "test".
+    labels : ndarray of shape (n_series,) or None
+        Known classes, text or whole numbers; None where there are none (PBS_dataset).
+    """
+
+    panel: Panel
+    labels: npt.NDArray[Any] | None
+
+
+def list_examples() -> list[str]:
+    """Return the names of the examples that are installed with aeon and need no network."""
+    return list(_BUNDLED)
+
+
+def load_example(
+    name: str = "OSULeaf", data_dir: str | Path | None = None, split: Split | None = None
+) -> Example:
+    """Load an example by its name in the UCR or UEA archive.
+
+    Looks in ``data_dir``, among those that come with aeon (`list_examples`), in the folder that the
+    environment variable ``VRAE_DATA`` names, in the user's cache; else downloads it into that cache.
+
+    Parameters
+    ----------
+    name : str, default "OSULeaf"
+        "PBS_dataset", one series of 204 months of prescriptions, comes as 17 years of 12 months.
+    data_dir : str or Path, optional
+        A folder with ``NAME/NAME_TRAIN.tsv`` and ``NAME/NAME_TEST.tsv`` (or ``.ts``, ``.arff``), directly or
+        in its folders ``ucr`` and ``uea``.
+    split : {"train", "test"}, optional
+        Default: both, first train, then test.
+
+    Returns
+    -------
+    Example
+        ``(panel, labels)``; ids are 0, 1, 2, ...
+
+    Raises
+    ------
+    DatasetUnavailableError
+        Neither on disk nor to be downloaded.
+    InvalidDataError
+        A file of it is damaged.
+    InvalidParameterError
+        Unknown ``split``, or one that this data set does not have.
+
+    Examples
+    --------
+    >>> panel, labels = load_example("GunPoint", split="train")
+    >>> panel
+    Panel(50 series, 1 channel, 150 steps, 0.0 % missing)
+    """
+    if split not in (None, "train", "test"):
+        raise InvalidParameterError(f"Unknown split={split!r}.{did_you_mean(str(split), ['train', 'test'])}")
+    if name == "PBS_dataset":
+        return _load_prescriptions(split)
+    folder = next((found for found in _folders(name, data_dir) if _file(found, name, "train")), None)
+    if folder is None:
+        folder = _download(name)
+    splits: list[Split] = ["train", "test"] if split is None else [split]
+    return _join({part: _read(folder, name, part) for part in splits})
+
+
+def _folders(name: str, data_dir: str | Path | None) -> Iterator[Path]:
+    """Yield the places where the files of a data set may lie, in order."""
+    if not re.fullmatch(r"\w+", name):  # a name, not a path
+        return
+    roots = [data_dir, os.environ.get("VRAE_DATA")]
+    given, environment = ([Path(root).expanduser()] if root else [] for root in roots)
+    below = ("", "ucr", "uea")
+    yield from (root / part / name for root in given for part in below)
+    if name in _BUNDLED:
+        yield _bundled_folder() / name
+    yield from (root / part / name for root in environment for part in below)
+    yield _cache() / name
+
+
+def _bundled_folder() -> Path:
+    spec = find_spec("aeon")  # without importing it, which takes seconds
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return Path(next(iter(spec.submodule_search_locations))) / "datasets" / "data"
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "vrae"
+
+
+def _file(folder: Path, name: str, part: Split) -> Path | None:
+    files = (folder / f"{name}_{part.upper()}{suffix}" for suffix in _READERS)
+    return next((file for file in files if file.is_file()), None)
+
+
+def _read(folder: Path, name: str, part: Split) -> Panel:
+    file = _file(folder, name, part)
+    if file is None:
+        raise DatasetUnavailableError(
+            f"{folder} holds the training series of {name}, but no {name}_{part.upper()} file "
+            f"({', '.join(_READERS)}). Put it there, or pass split='train'."
+        )
+    return _READERS[file.suffix](file)
+
+
+def _join(parts: dict[Split, Panel]) -> Example:
+    panels = list(parts.values())
+    known = all("label" in panel.static for panel in panels)  # a regression data set has none
+    labels = np.concatenate([panel.static["label"] for panel in panels]) if known else None
+    names = np.repeat(list(parts), [len(panel) for panel in panels])
+    lengths = np.concatenate([panel.lengths for panel in panels])
+    if len({panel.n_channels for panel in panels}) > 1:
+        raise InvalidDataError("The training and the test file have different numbers of channels.")
+    panel = Panel(
+        values=np.concatenate([panel.values for panel in panels]),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        ids=np.arange(len(lengths)),
+        channels=panels[0].channels,
+        static={"split": names} if labels is None else {"label": labels, "split": names},
+    )
+    return Example(panel, labels)
+
+
+def _load_prescriptions(split: Split | None) -> Example:
+    if split is not None:
+        raise InvalidParameterError("PBS_dataset has no training and test part; leave split= out.")
+    months = np.loadtxt(
+        _bundled_folder() / "PBS_dataset" / "PBS_dataset.csv", delimiter=",", skiprows=1, usecols=1
+    )
+    years = months.reshape(-1, 12)  # July to June, from 1991 on
+    names = [f"{year}-{year + 1}" for year in range(1991, 1991 + len(years))]
+    return Example(Panel.from_arrays(years, ids=names), None)
+
+
+# -------------------------------------------------------------------- download
+
+
+def _download(name: str) -> Path:
+    """Download a data set through aeon into the cache, whole or not at all, and return its folder."""
+    from aeon.datasets import load_classification  # takes seconds to import
+    from aeon.datasets.tsc_datasets import tsc_zenodo
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    if name not in tsc_zenodo:
+        raise DatasetUnavailableError(_unknown(name, list(tsc_zenodo)))
+    _require_network(name, f"{_ARCHIVE}{tsc_zenodo[name]}")
+    cache = _cache()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch, Progress(*columns, transient=True) as bar:
+            bar.add_task(f"Downloading {name} into {cache}")
+            load_classification(name, extract_path=scratch, split="train")
+            if not (cache / name).exists():  # another process may have been faster
+                (Path(scratch) / name).replace(cache / name)
+    except (OSError, ValueError) as error:
+        raise DatasetUnavailableError(_ways_out(name, str(error))) from None
+    return cache / name
+
+
+def _require_network(name: str, address: str) -> None:
+    """Answer within seconds where there is no network; aeon would wait minutes."""
+    try:
+        with urlopen(Request(address, method="HEAD"), timeout=_TIMEOUT):
+            pass
+    except HTTPError:
+        pass  # an answer, if not a welcome one: there is a network
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise DatasetUnavailableError(_ways_out(name, f"no network: {reason}")) from None
+
+
+def _ways_out(name: str, reason: str) -> str:
+    return (
+        f"The data set {name} is not on this machine and could not be downloaded ({reason:.200}). "
+        f"Two ways out: set the environment variable VRAE_DATA, or pass --data-dir (data_dir=), to a folder "
+        f"that holds {name}/{name}_TRAIN.tsv and {name}/{name}_TEST.tsv (or .ts, .arff); or run once with a "
+        f"network, and it is kept in {_cache()}. Installed already: {', '.join(_BUNDLED)}."
+    )
+
+
+def _unknown(name: str, archive: list[str]) -> str:
+    near = get_close_matches(name, [*_BUNDLED, *archive], n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return (
+        f"No example data set is called {name!r}.{hint} Installed: {', '.join(_BUNDLED)}; others go by their "
+        f"names in the UCR and UEA archives. Read files of your own with vrae.read_panel."
+    )

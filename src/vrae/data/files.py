@@ -1,0 +1,307 @@
+"""Files to tables and panels: csv, Parquet, Arrow, research archives and NumPy's own."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+import pyarrow.dataset as ds
+
+from vrae.data.archives import read_arff, read_ts, read_ucr_tsv
+from vrae.data.columns import Table, reading
+from vrae.data.panel import Panel
+from vrae.exceptions import InvalidDataError, name_some
+
+__all__ = ["open_path"]
+
+_CSV = (".csv", ".csv.gz", ".csv.bz2", ".csv.zst", ".tsv", ".tsv.gz", ".txt")
+_ARROW = (".feather", ".arrow", ".ipc")
+_PARQUET = (".parquet", ".pq", ".parq")
+_ARRAYS = (".npz", ".npy")
+_ARCHIVES: dict[str, Callable[[Path], Panel]] = {".ts": read_ts, ".arff": read_arff}
+_KNOWN = (*_CSV, *_PARQUET, *_ARROW, *_ARRAYS, *_ARCHIVES)
+
+_SEPARATORS = ",;\t|"
+_NULLS = [
+    "",
+    "NA",
+    "N/A",
+    "#N/A",
+    "<NA>",
+    "nan",
+    "NaN",
+    "NAN",
+    "-nan",
+    "NaT",
+    "null",
+    "NULL",
+    "None",
+    "none",
+    "?",
+]
+
+
+def open_path(path: str | Path, id_columns: Sequence[str] = ()) -> Table | Panel:
+    """Open a file, a folder of files or a pattern such as ``"sales/*.parquet"``.
+
+    Parameters
+    ----------
+    path : str or Path
+    id_columns : sequence of str, default ()
+        Columns of a csv whose leading zeros matter.
+
+    Returns
+    -------
+    Table or Panel
+        A table for csv, Parquet and Arrow files; a panel for formats that hold nothing but series.
+
+    Raises
+    ------
+    InvalidDataError
+        Nothing there, nothing in it, an unknown extension, or a file that is not what its name says.
+    """
+    files = _find(Path(path).expanduser())
+    name = str(path)
+    suffix = _suffix(files[0])
+    others = [file.name for file in files if _family(_suffix(file)) != _family(suffix)]
+    if others:
+        raise InvalidDataError(
+            f"{name} holds files of several formats: {files[0].name!r} and {name_some(others, 3)}. Pass one "
+            f'format, for example "{name}/*{suffix}".'
+        )
+    empty = [str(file) for file in files if file.stat().st_size == 0]
+    if empty:
+        raise InvalidDataError(f"No series found: {name_some(empty, 3)} is empty (0 bytes).")
+    if suffix in _CSV and not (suffix == ".tsv" and _is_ucr(files[0])):
+        return _csv_table(files, name, id_columns)
+    if suffix in _PARQUET or suffix in _ARROW:
+        return _arrow_table(files, name, Path(path).expanduser())
+    if len(files) > 1:
+        raise InvalidDataError(f"{name} holds {len(files)} {suffix} files; pass them one at a time.")
+    return _read_arrays(files[0]) if suffix in _ARRAYS else _ARCHIVES.get(suffix, read_ucr_tsv)(files[0])
+
+
+# -------------------------------------------------------------------- finding files
+
+
+def _suffix(file: Path) -> str:
+    found = [suffix for suffix in _KNOWN if file.name.lower().endswith(suffix)]
+    return max(found, key=len, default="")
+
+
+def _family(suffix: str) -> tuple[str, ...]:
+    return next((family for family in (_CSV, _PARQUET, _ARROW) if suffix in family), (suffix,))
+
+
+def _find(path: Path) -> list[Path]:
+    if path.is_dir():
+        shown = [
+            f for f in sorted(path.rglob("*")) if not f.relative_to(path).parts[-1].startswith(("_", "."))
+        ]
+        files = [file for file in shown if file.is_file() and _suffix(file)]
+        if not files:
+            raise InvalidDataError(f"No data files in the folder {path}. Known: {', '.join(_KNOWN)}.")
+        return files
+    if path.is_file():
+        if not _suffix(path):
+            raise InvalidDataError(
+                f"Cannot tell the format of {path} by its extension {path.suffix!r}. "
+                f"Known: {', '.join(_KNOWN)}."
+            )
+        return [path]
+    files = [Path(found) for found in sorted(glob.glob(str(path), recursive=True)) if _suffix(Path(found))]
+    if not files:
+        near = f" Its folder holds {name_some(_neighbours(path))}." if path.parent.is_dir() else ""
+        raise InvalidDataError(f"No such file or folder: {path}.{near}")
+    return files
+
+
+def _neighbours(path: Path) -> list[str]:
+    return sorted(file.name for file in path.parent.iterdir() if _suffix(file)) or ["no data files"]
+
+
+# -------------------------------------------------------------------- Parquet and Arrow
+
+
+def _arrow_table(files: list[Path], name: str, path: Path) -> Table:
+    """Open files without reading them; folders named ``store=3`` become a column."""
+    suffix = _suffix(files[0])
+    base = str(path) if path.is_dir() else None
+    kind = "parquet" if suffix in _PARQUET else "ipc"
+    with reading(name):
+        try:
+            data = ds.dataset(
+                [str(file) for file in files],
+                format=kind,
+                partitioning="hive" if base else None,
+                partition_base_dir=base,
+            )
+        except pa.ArrowInvalid:
+            if kind != "ipc":
+                raise
+            data = ds.dataset(pa.concat_tables([pa.ipc.open_stream(file).read_all() for file in files]))
+    pandas = data.schema.pandas_metadata or {}
+    labels = [label for label in pandas.get("index_columns", ()) if isinstance(label, str)]
+    index = tuple(label for label in labels if not label.startswith("__index_level_"))
+    return Table(name, data, index)
+
+
+# -------------------------------------------------------------------- csv
+
+
+def _csv_table(files: list[Path], name: str, id_columns: Sequence[str]) -> Table:
+    tables = [_read_csv(file, id_columns) for file in files]
+    for file, table in zip(files, tables, strict=True):
+        if set(table.column_names) != set(tables[0].column_names):
+            raise InvalidDataError(
+                f"{name} holds files with different columns: {name_some(tables[0].column_names)} in "
+                f"{files[0].name}, {name_some(table.column_names)} in {file.name}. Pass one kind at a time."
+            )
+    with reading(name):
+        return Table(name, ds.dataset(pa.concat_tables(tables, promote_options="permissive")))
+
+
+def _read_csv(file: Path, id_columns: Sequence[str]) -> pa.Table:
+    head = _head(file)
+    header = head.splitlines()[0]
+    separator = max(_SEPARATORS, key=header.count)
+    names = next(csv.reader([header], delimiter=separator))
+    numbered = _all_numbers(names) and names not in ([str(i + k) for i in range(len(names))] for k in (0, 1))
+    types = {column: pa.string() for column in id_columns}
+    decimals = re.search(r"\d,\d", head) and not re.search(r"\d\.\d", head) and separator != ","
+
+    def read(column_types: dict[str, pa.DataType]) -> pa.Table:
+        return arrow_csv.read_csv(
+            file,
+            # A file of numbers alone has no header: its first line is the first series.
+            arrow_csv.ReadOptions(column_names=[str(i) for i in range(len(names))] if numbered else None),
+            arrow_csv.ParseOptions(delimiter=separator),
+            arrow_csv.ConvertOptions(
+                column_types=column_types, null_values=_NULLS, decimal_point="," if decimals else "."
+            ),
+        )
+
+    with reading(str(file)):
+        try:
+            table = read(types)
+        except pa.ArrowInvalid as error:
+            if "conversion error" not in str(error):
+                raise
+            # Types are guessed by the first block of the file; what comes later may not fit. Read as text.
+            table = read(dict.fromkeys(names, pa.string()))
+            table = pa.table([_guess_type(column) for column in table.columns], names=table.column_names)
+    for column in set(id_columns) & set(table.column_names):
+        place = table.column_names.index(column)
+        table = table.set_column(place, column, _whole_numbers(table[column]))
+    return table
+
+
+def _head(file: Path) -> str:
+    """Return the first lines of a file, packed or not, as text."""
+    with reading(str(file)), pa.input_stream(str(file), compression="detect") as stream:
+        start = stream.read(1 << 16)
+        if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise InvalidDataError(f"{file} is UTF-16 text. Save it as UTF-8 (csv).")
+        head: str = start.decode("utf-8-sig", errors="replace").lstrip("\r\n")
+    if not head.strip():
+        raise InvalidDataError(f"No series found: {file} is empty.")
+    return head
+
+
+def _all_numbers(fields: list[str]) -> bool:
+    def is_number(field: str) -> bool:
+        try:
+            float(field)
+        except ValueError:
+            return field.strip() in ("?", "NA")
+        return True
+
+    return all(is_number(field) for field in fields)
+
+
+def _is_ucr(file: Path) -> bool:
+    """Tell UCR's .tsv, which has no header, from a table between tabs."""
+    return _all_numbers(_head(file).splitlines()[0].strip().split("\t"))
+
+
+def _guess_type(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    present = pc.if_else(pc.is_in(text, pa.array(_NULLS)), pa.scalar(None, text.type), text)
+    for kind in (pa.int64(), pa.float64(), pa.timestamp("us")):
+        try:
+            return pc.cast(present, kind)
+        except pa.ArrowInvalid:
+            continue
+    return text
+
+
+def _whole_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return ids as int64 if that loses nothing; 007 stays text."""
+    whole = pc.match_substring_regex(text, r"^(0|-?[1-9]\d{0,17})$")
+    return pc.cast(text, pa.int64()) if pc.all(whole, min_count=0).as_py() else text
+
+
+# -------------------------------------------------------------------- NumPy
+
+
+def _read_arrays(file: Path) -> Panel:
+    """Read ``.npy``, or ``.npz`` with ``X`` or ``values`` and ``offsets``, and ``ids`` and ``y`` if there."""
+    arrays = _load_arrays(file)
+    if "values" in arrays and "offsets" in arrays:
+        return _flat_panel(arrays, file)
+    X = arrays.get("X", next(iter(arrays.values())) if len(arrays) == 1 else None)
+    if X is None:
+        raise InvalidDataError(
+            f"Expected the array 'X', or 'values' and 'offsets', in {file}; found {name_some(arrays)}."
+        )
+    static = {"label": arrays["y"]} if "y" in arrays else {}
+    if "y" in arrays and arrays["y"].shape != (len(X),):
+        raise InvalidDataError(f"Found y of shape {arrays['y'].shape} for {len(X)} series in {file}.")
+    try:
+        return Panel.from_arrays(X, arrays.get("ids"), static=static)
+    except InvalidDataError as error:
+        raise InvalidDataError(f"{file}: {error}") from None
+
+
+def _load_arrays(file: Path) -> dict[str, Any]:
+    try:
+        loaded = np.load(file, allow_pickle=False)
+        return dict(loaded) if hasattr(loaded, "files") else {"X": loaded}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        hint = (
+            "It holds Python objects, which are never read: save series of unequal length as flat 'values' "
+            "and 'offsets', numbers only."
+            if "pickle" in str(error)
+            else "The file may be cut off or not be NumPy's; save it again with numpy.savez."
+        )
+        raise InvalidDataError(
+            f"Cannot read {file}: {str(error) or type(error).__name__:.200}. {hint}"
+        ) from None
+
+
+def _flat_panel(arrays: dict[str, npt.NDArray[Any]], file: Path) -> Panel:
+    values, offsets = arrays["values"], arrays["offsets"]
+    whole = offsets.ndim == 1 and len(offsets) > 1 and np.issubdtype(offsets.dtype, np.integer)
+    if not whole or offsets[0] != 0 or (np.diff(offsets) <= 0).any() or offsets[-1] != len(values):
+        raise InvalidDataError(
+            f"The offsets in {file} must be rising whole numbers from 0 to {len(values)} (the steps in "
+            f"'values'): series i is values[offsets[i]:offsets[i + 1]]."
+        )
+    if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values) or values.ndim not in (1, 2):
+        raise InvalidDataError(
+            f"Expected real numbers of shape (total_steps,) or (total_steps, n_channels) as 'values' in "
+            f"{file}; found {values.dtype} of shape {values.shape}."
+        )
+    ids = arrays.get("ids", np.arange(len(offsets) - 1))
+    static = {"label": arrays["y"]} if "y" in arrays else {}
+    flat = values.astype(np.float32).reshape(len(values), -1)
+    return Panel(flat, offsets.astype(np.int64), ids, static=static)

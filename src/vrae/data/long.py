@@ -1,0 +1,229 @@
+"""Long tables, a row a step: order the rows, settle duplicates, put them on a regular grid of time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.exceptions import InvalidDataError, InvalidParameterError
+
+__all__ = ["DUPLICATES", "Steps", "merge_duplicates", "put_on_grid", "sort_order"]
+
+DUPLICATES = ("raise", "sum", "mean", "first", "last")
+
+# Polars' and pandas' spellings; each is so many of a NumPy unit.
+_UNITS = {
+    **dict.fromkeys(("ns",), ("ns", 1)),
+    **dict.fromkeys(("us",), ("us", 1)),
+    **dict.fromkeys(("ms",), ("ms", 1)),
+    **dict.fromkeys(("s", "S"), ("s", 1)),
+    **dict.fromkeys(("m", "min", "T"), ("m", 1)),
+    **dict.fromkeys(("h", "H"), ("h", 1)),
+    **dict.fromkeys(("d", "D"), ("D", 1)),
+    **dict.fromkeys(("w", "W"), ("D", 7)),
+    **dict.fromkeys(("mo", "M", "MS", "ME"), ("M", 1)),
+    **dict.fromkeys(("q", "Q", "QS", "QE"), ("M", 3)),
+    **dict.fromkeys(("y", "Y", "YS", "YE"), ("M", 12)),
+}
+# A grid with more cells for each row than this is a slip in ``freq``, and would fill the memory.
+_MAX_CELLS_A_ROW = 1000
+_MAX_CELLS = 1e15  # safely within int64
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Rows of a long table in order of series, then time.
+
+    Parameters
+    ----------
+    codes : ndarray of int64, shape (n_rows,)
+        The series of every row, never falling.
+    values : ndarray of float32, shape (n_rows, n_channels)
+    times : ndarray, shape (n_rows,), optional
+        Rising within a series; None where rows are in order by themselves.
+    """
+
+    codes: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float32]
+    times: npt.NDArray[Any] | None = None
+
+
+def sort_order(codes: npt.NDArray[np.int64], times: npt.NDArray[Any] | None) -> npt.NDArray[np.int64] | None:
+    """Return the rows in order of (series, time), stable; None where they lie so already."""
+    same = codes[1:] == codes[:-1]
+    in_order = codes[1:] >= codes[:-1]
+    if times is not None:
+        in_order &= ~same | (times[1:] >= times[:-1])
+    if in_order.all():
+        return None
+    return np.argsort(codes, kind="stable") if times is None else np.lexsort((times, codes))
+
+
+def merge_duplicates(steps: Steps, how: str, ids: npt.NDArray[Any], hint: str = "") -> Steps:
+    """Make one row of the rows that share series and time.
+
+    Parameters
+    ----------
+    steps : Steps
+    how : {"raise", "sum", "mean", "first", "last"}
+        Sum and mean are over observed values, missing where there is none; first and last go by the order
+        of rows in the table.
+    ids : ndarray, shape (n_series,)
+        For the message.
+    hint : str, default ""
+        What else could be done, for the message.
+
+    Raises
+    ------
+    InvalidDataError
+        There are such rows, and ``how="raise"``.
+    """
+    if steps.times is None:
+        return steps
+    again = (steps.codes[1:] == steps.codes[:-1]) & (steps.times[1:] == steps.times[:-1])
+    if not again.any():
+        return steps
+    if how == "raise":
+        raise _duplicate_error(steps, np.flatnonzero(again), ids, hint)
+    starts = np.flatnonzero(np.concatenate([[True], ~again]))
+    if how in ("first", "last"):
+        kept = starts if how == "first" else np.append(starts[1:], len(steps.codes)) - 1
+        values = steps.values[kept]
+    else:
+        values = _total(steps.values, starts, mean=how == "mean")
+    return Steps(steps.codes[starts], values, steps.times[starts])
+
+
+def _duplicate_error(
+    steps: Steps, rows: npt.NDArray[np.int64], ids: npt.NDArray[Any], hint: str
+) -> InvalidDataError:
+    assert steps.times is not None
+    examples = ", ".join(f"{ids[steps.codes[row]].item()!r} at {steps.times[row]}" for row in rows[:3])
+    more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
+    return InvalidDataError(
+        f"Found {len(rows)} rows that repeat the id and time of another, in "
+        f"{len(np.unique(steps.codes[rows]))} of {len(ids)} series: {examples}{more}. "
+        f'Remove them, or pass duplicates="sum", "mean", "first" or "last".{hint}'
+    )
+
+
+def _total(
+    values: npt.NDArray[np.float32], starts: npt.NDArray[np.int64], *, mean: bool
+) -> npt.NDArray[np.float32]:
+    observed = ~np.isnan(values)
+    counts = np.add.reduceat(observed, starts, axis=0, dtype=np.int64)
+    totals = np.add.reduceat(np.where(observed, values, 0), starts, axis=0, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        totals = totals / np.maximum(counts, 1) if mean else totals
+        return np.where(counts > 0, totals, np.nan).astype(np.float32)
+
+
+# -------------------------------------------------------------------- a regular grid
+
+
+class _Grid(NamedTuple):
+    cells: npt.NDArray[np.int64]  # cell of every row; 0 is where the earliest row of all lies
+    start: Any  # time of cell 0
+    step: Any  # time from one cell to the next
+
+    def times(self, cells: npt.NDArray[np.int64], like: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.asarray((self.start + cells * self.step).astype(like.dtype))
+
+
+def put_on_grid(steps: Steps, freq: str | float, how: str, ids: npt.NDArray[Any]) -> Steps:
+    """Give every series a row at each step of the calendar from its first row to its last.
+
+    Cells of days, weeks and longer begin at midnight; weeks on the weekday of the earliest row of all. Rows
+    that fall into one cell are duplicates. Cells without a row are missing (NaN).
+
+    Parameters
+    ----------
+    steps : Steps
+        With times.
+    freq : str or number
+        Such as ``"15min"``, ``"1h"``, ``"1d"``, ``"1w"``, ``"1mo"``, ``"1q"``, ``"1y"``; a number where times
+        are numbers.
+    how : {"raise", "sum", "mean", "first", "last"}
+        As in `merge_duplicates`.
+    ids : ndarray, shape (n_series,)
+
+    Raises
+    ------
+    InvalidParameterError
+        ``freq`` cannot be read, or is not of the kind that the times are.
+    InvalidDataError
+        Several rows in one cell, or far more cells than rows.
+    """
+    assert steps.times is not None
+    dated = np.issubdtype(steps.times.dtype, np.datetime64)
+    grid = _calendar_grid(steps.times, freq) if dated else _number_grid(steps.times, freq)
+    binned = replace(steps, times=grid.times(grid.cells, steps.times))
+    merged = merge_duplicates(
+        binned, how, ids, hint=f" They fall into one step of freq={freq!r}; a finer freq keeps them apart."
+    )
+    # Cells as numbers again, one for each merged row: merging keeps the first row of every run.
+    first = np.concatenate([[True], (np.diff(steps.codes) != 0) | (np.diff(grid.cells) != 0)])
+    return _fill(merged, grid, grid.cells[first], freq)
+
+
+def _fill(steps: Steps, grid: _Grid, cells: npt.NDArray[np.int64], freq: str | float) -> Steps:
+    assert steps.times is not None
+    begins = np.flatnonzero(np.concatenate([[True], np.diff(steps.codes) != 0]))
+    ends = np.append(begins[1:], len(cells)) - 1
+    lengths = cells[ends] - cells[begins] + 1
+    total = lengths.sum(dtype=np.float64)  # as a float: cells of nanoseconds may overflow an integer
+    if total > _MAX_CELLS_A_ROW * (len(cells) + 1000):
+        raise _too_fine(steps.times, freq, total)
+    owners = np.repeat(np.arange(len(begins)), lengths)
+    firsts = np.cumsum(lengths) - lengths  # where each series begins on the grid
+    all_cells = np.arange(len(owners)) - firsts[owners] + cells[begins][owners]
+    series = np.repeat(np.arange(len(begins)), ends - begins + 1)
+    values = np.full((len(owners), steps.values.shape[1]), np.nan, np.float32)
+    values[firsts[series] + cells - cells[begins][series]] = steps.values
+    return Steps(steps.codes[begins][owners], values, grid.times(all_cells, steps.times))
+
+
+def _calendar_grid(times: npt.NDArray[Any], freq: str | float) -> _Grid:
+    found = re.fullmatch(r"(\d*)\s*([A-Za-z]+)", freq) if isinstance(freq, str) else None
+    if found is None or found[2] not in _UNITS or found[1].strip("0") == "" != found[1]:
+        raise InvalidParameterError(
+            f"freq={freq!r} is not a step of time. Where times are dates, pass a number and a unit such as "
+            f'"15min", "1h", "1d", "1w", "1mo", "1q" or "1y".'
+        )
+    unit, factor = _UNITS[found[2]]
+    size = factor * int(found[1] or 1)
+    counts = times.astype(f"datetime64[{unit}]").astype(np.int64)
+    start = counts.min()
+    first = np.array(start).astype(f"datetime64[{unit}]")
+    return _Grid((counts - start) // size, first, np.array(size).astype(f"timedelta64[{unit}]"))
+
+
+def _number_grid(times: npt.NDArray[Any], freq: str | float) -> _Grid:
+    step = _number_step(freq)
+    cells_needed = (float(times.max()) - float(times.min())) / step
+    if not cells_needed < _MAX_CELLS:  # infinite times too
+        raise _too_fine(times, freq, cells_needed)
+    start = times.min()
+    if np.issubdtype(times.dtype, np.integer) and step.is_integer():
+        return _Grid((times - start) // int(step), start, int(step))
+    cells = np.floor((times - start) / step + 1e-6).astype(np.int64)  # 0.3 / 0.1 is a hair below 3
+    return _Grid(cells, start, step)
+
+
+def _number_step(freq: str | float) -> float:
+    if isinstance(freq, (str, bool)) or not 0 < freq < np.inf:
+        raise InvalidParameterError(
+            f"freq={freq!r}: where times are numbers, freq is the positive number from one step to the next."
+        )
+    return float(freq)
+
+
+def _too_fine(times: npt.NDArray[Any], freq: str | float, cells: float) -> InvalidDataError:
+    return InvalidDataError(
+        f"freq={freq!r} would make {cells:.3g} steps of {len(times)} rows; pass a coarser freq, or look for "
+        f"a wrong time: they go from {times.min()} to {times.max()}."
+    )

@@ -1,0 +1,226 @@
+"""Which column of a table is what: ids, times, values, and whether it is long or wide."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from vrae.data.columns import ROW_LABELS, Table, encode_ids
+from vrae.data.long import DUPLICATES
+from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, did_you_mean, name_some
+
+__all__ = [
+    "LAYOUTS",
+    "Roles",
+    "TableOptions",
+    "changing_series",
+    "find_roles",
+    "first_rows",
+]
+
+LAYOUTS = ("auto", "long", "wide")
+
+_MANY_NUMBERS = 24  # columns of numbers: rather the steps of a wide table than the channels of a long one
+
+_ID_NAME = re.compile(
+    r"(?i)(^|[\W_])(id|key|code|no|nr|number|item|part|product|series|sku|store|meter|sensor)$|[a-z](Id|ID)$"
+)
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What the caller said of a table; see `vrae.read_panel`, whose arguments these are.
+
+    Raises
+    ------
+    InvalidParameterError
+        An unknown layout or rule for duplicates.
+    """
+
+    id: str | None = None
+    time: str | None = None
+    value: Sequence[str] | None = None
+    layout: str = "auto"
+    static: Sequence[str] | None = None
+    label: str | None = None
+    freq: str | float | None = None
+    duplicates: str = "raise"
+
+    def __post_init__(self) -> None:
+        for name, known in (("layout", LAYOUTS), ("duplicates", DUPLICATES)):
+            if getattr(self, name) not in known:
+                raise InvalidParameterError(
+                    f"Unknown {name}={getattr(self, name)!r}.{did_you_mean(getattr(self, name), known)}"
+                )
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which column is what; ``long`` tells a row a step from a row a series."""
+
+    long: bool
+    id: str | None
+    time: str | None
+    values: list[str]
+    static: list[str] = field(default_factory=list)
+    label: str | None = None
+
+    @property
+    def all(self) -> list[str]:
+        """Names of all columns that are needed."""
+        return [
+            name for name in (self.id, self.time, *self.values, *self.static, self.label) if name is not None
+        ]
+
+
+def find_roles(table: Table, options: TableOptions) -> Roles:
+    """Settle which column is what: as the caller said, else by name and content.
+
+    Raises
+    ------
+    InvalidDataError
+        A column that is not there, no column of numbers, or a table that could be long or wide.
+    """
+    named = [options.id, options.time, options.label, *(options.static or ())]
+    for name in named:
+        if name is not None:
+            table.require(name)
+    id_, time = options.id, options.time
+    if id_ is None and "unique_id" in table.columns:
+        id_ = "unique_id"
+    if time is None and "ds" in table.columns and id_ is not None and options.layout != "wide":
+        time = "ds"
+    taken = {name for name in (*named, id_, time, *table.index, *ROW_LABELS) if name is not None}
+    values = _named_values(table, options.value, taken)
+    long = options.layout == "long" or (options.layout == "auto" and _looks_long(table, id_, time, named))
+    if id_ is None:
+        id_ = _guess_id(table, long, taken | set(values))
+        if id_ is not None and not long and not _serves_as_id(table, id_, options.layout):
+            id_ = None
+    if not values:
+        values = _default_values(table, long, {*taken, id_})
+    static = options.static
+    if static is None:
+        static = [n for n, kind in table.kinds.items() if kind == "text" and n not in {*taken, *values, id_}]
+        static = _constant(table, id_, static) if long and static else static
+    return Roles(long, id_, time if long else None, values, list(static), options.label)
+
+
+def _looks_long(table: Table, id_: str | None, time: str | None, named: Sequence[str | None]) -> bool:
+    """Take a table as long if it has a time column, or two rows and more for each id."""
+    if time is not None:
+        return True
+    dates = [name for name, kind in table.kinds.items() if kind == "time" and name not in named]
+    if dates:
+        raise InvalidDataError(
+            f"Is {table.name} long or wide? It has a column of dates, {dates[0]!r}. If a row is a step in "
+            f"time, pass time={dates[0]!r}, and id= for several series; if a row is a series, pass "
+            f"layout='wide'; if a column is a series, transpose the table."
+        )
+    if id_ is None or "list" in table.kinds.values():
+        return False
+    codes, ids = encode_ids(table.read([id_])[id_], id_, table)
+    return _looks_like_steps(table, len(ids), len(codes))
+
+
+def _looks_like_steps(table: Table, n_ids: int, n_rows: int) -> bool:
+    """Tell a row a step, two and more for each id and few columns of numbers, from a row a series."""
+    n_numbers = sum(kind == "number" for kind in table.kinds.values())
+    return 2 * n_ids <= n_rows and n_numbers < _MANY_NUMBERS
+
+
+def _serves_as_id(table: Table, column: str, layout: str) -> bool:
+    """Tell whether a column that was guessed to be the id of a wide table has no repeats."""
+    codes, ids = encode_ids(table.read([column])[column], column, table)
+    if len(ids) == len(codes):
+        return True
+    again = name_some(ids[np.bincount(codes) > 1])
+    if layout != "wide" and _looks_like_steps(table, len(ids), len(codes)):
+        raise InvalidDataError(
+            f"Is {table.name} long or wide? Column {column!r} has repeats: {again}. If a row is a step in time, "
+            f"name the columns with id= and time=; if a row is a series, pass layout='wide'."
+        )
+    warnings.warn(
+        f"Column {column!r} of {table.name} has repeats ({again}), so series are named by their row number.",
+        DataWarning,
+        stacklevel=2,
+    )
+    return False
+
+
+def _named_values(table: Table, patterns: Sequence[str] | None, taken: set[str]) -> list[str]:
+    found: list[str] = []
+    for pattern in patterns or ():
+        exact = pattern in table.columns
+        names = (
+            [pattern] if exact else [n for n in table.columns if fnmatchcase(n, pattern) and n not in taken]
+        )
+        found += names or [table.require(pattern)]
+    return list(dict.fromkeys(found))
+
+
+def _default_values(table: Table, long: bool, taken: set[str | None]) -> list[str]:
+    free = [name for name in table.columns if name not in taken]
+    if long and "y" in free:
+        return ["y"]
+    lists = [] if long else [name for name in free if table.kinds[name] == "list"]
+    found = lists or [name for name in free if table.kinds[name] in ("number", "mixed")]
+    if not found:
+        raise InvalidDataError(
+            f"Found no number column with values in {table.name}. "
+            f"Its columns: {name_some(table.columns, 12)}. "
+            f"Name those to use with value=; in a csv, check the separator (one of , ; tab |)."
+        )
+    return found
+
+
+def _guess_id(table: Table, long: bool, taken: set[str]) -> str | None:
+    if table.index:
+        return table.index[0]
+    free = [name for name in table.columns if name not in taken]
+    if free and free[0] == table.columns[0] and _names_series(table, free[0], long):
+        return free[0]
+    texts = [name for name in free if table.kinds[name] == "text"]
+    return texts[0] if texts and (not long or len(texts) == 1) else None
+
+
+def _names_series(table: Table, column: str, long: bool) -> bool:
+    """Tell a column of ids: mixed (15056, 15056BL), or distinct whole numbers with a name like item_id."""
+    if table.kinds[column] == "mixed":
+        return True
+    if long or len(table.columns) < 3 or not (_ID_NAME.search(column) and table.is_whole(column)):
+        return False
+    ids = table.read([column])[column]
+    return ids.null_count == 0 and len(ids.unique()) == len(ids)
+
+
+def _constant(table: Table, id_: str | None, static: list[str]) -> list[str]:
+    """Leave out the text columns of a long table that change within a series: they are notes, not traits."""
+    if id_ is None:
+        return []
+    columns = table.read([id_, *static])
+    codes, ids = encode_ids(columns[id_], id_, table)
+    return [name for name in static if not len(changing_series(columns[name], codes, len(ids)))]
+
+
+def changing_series(
+    column: pa.ChunkedArray, codes: npt.NDArray[np.int64], n_series: int
+) -> npt.NDArray[np.int64]:
+    """Return the series (positions) within which a column changes."""
+    encoded = column.dictionary_encode(null_encoding="encode")
+    marks = np.concatenate([chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks])
+    return np.unique(codes[marks != marks[first_rows(codes, n_series)][codes]])
+
+
+def first_rows(codes: npt.NDArray[np.int64], n_series: int) -> npt.NDArray[np.int64]:
+    """Return the first row of each series, shape (n_series,)."""
+    rows = np.empty(n_series, np.int64)
+    rows[codes[::-1]] = np.arange(len(codes))[::-1]  # of several writes the last one stays: the first row
+    return rows

@@ -1,0 +1,122 @@
+"""Put every series on a common scale, and back.
+
+A series' level and spread are two numbers a channel: ``scaled = (values - level) / spread``. They are worked
+out where they are needed, a batch at a time, so scaling never copies the panel.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.config import check_choice
+from vrae.data.panel import Panel
+
+__all__ = ["SCALINGS", "Scaler"]
+
+SCALINGS = ("series", "channel", "robust")
+
+# Half of the values of a normal distribution lie within its interquartile range of 1.349 standard deviations.
+_IQR_OF_NORMAL = 1.349
+
+# A spread below this share of the level is rounding noise of float32: the series is constant.
+_CONSTANT = 1e-6
+
+
+class Scaler:
+    """Level and spread of series.
+
+    Parameters
+    ----------
+    scaling : {"series", "channel", "robust"} or None
+        "series": mean and standard deviation of each series and channel. "robust": median and interquartile
+        range (over 1.349) of each series and channel; outliers do not move them. "channel": one mean and
+        standard deviation a channel, learned from all training series, so differences in level between series
+        are kept. None: leave the values as they are.
+    """
+
+    def __init__(self, scaling: str | None = "series") -> None:
+        if scaling is not None:
+            check_choice("scaling", scaling, SCALINGS)
+        self.scaling = scaling
+        self.level: npt.NDArray[np.float64] | None = None  # (channels,), for "channel"
+        self.spread: npt.NDArray[np.float64] | None = None
+
+    def fit(self, panel: Panel) -> Scaler:
+        """Learn what is common to all series; only "channel" has anything to learn."""
+        if self.scaling == "channel":
+            observed = sum(np.sum(~np.isnan(part), axis=0) for part in panel.slices())
+            count = np.maximum(observed, 1)
+            total = sum(np.nansum(part, axis=0, dtype=np.float64) for part in panel.slices())
+            self.level = total / count
+            squares = sum(np.nansum((part - self.level) ** 2, axis=0) for part in panel.slices())
+            self.spread = _safe_spread(np.sqrt(squares / count), self.level)
+        return self
+
+    def statistics(
+        self, values: npt.NDArray[np.float32], observed: npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return level and spread of padded series.
+
+        Parameters
+        ----------
+        values : ndarray of shape (batch, time, channel)
+            Anything where not observed.
+        observed : ndarray of bool, same shape
+
+        Returns
+        -------
+        level, spread : ndarrays of float64, shape (batch, channel)
+            0 and 1 for a channel without observed values; spread 1 for a constant one.
+        """
+        batch, _, channels = values.shape
+        if self.scaling is None:
+            return np.zeros((batch, channels)), np.ones((batch, channels))
+        if self.scaling == "channel":
+            assert self.level is not None and self.spread is not None
+            return np.tile(self.level, (batch, 1)), np.tile(self.spread, (batch, 1))
+        if self.scaling == "robust":
+            return _median_and_iqr(values, observed)
+        count = np.maximum(observed.sum(axis=1), 1)
+        level = np.where(observed, values, 0).sum(axis=1, dtype=np.float64) / count
+        centred = np.where(observed, values - level[:, None], 0.0)
+        spread = np.sqrt(np.square(centred).sum(axis=1) / count)
+        return level, _safe_spread(spread, level)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the state as JSON-ready values."""
+        return {
+            "scaling": self.scaling,
+            "level": None if self.level is None else self.level.tolist(),
+            "spread": None if self.spread is None else self.spread.tolist(),
+        }
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Scaler:
+        """Build the scaler that `to_dict` described."""
+        scaler = cls(state["scaling"])
+        if state["level"] is not None:
+            scaler.level, scaler.spread = np.asarray(state["level"]), np.asarray(state["spread"])
+        return scaler
+
+
+def _median_and_iqr(
+    values: npt.NDArray[np.float32], observed: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    known = np.where(observed, values, np.nan).astype(np.float64)
+    empty = ~observed.any(axis=1, keepdims=True)
+    known = np.where(empty, 0.0, known)  # nanquantile warns about channels without a value
+    low, level, high = np.nanquantile(known, (0.25, 0.5, 0.75), axis=1)
+    spread = (high - low) / _IQR_OF_NORMAL
+    # Mostly constant series (intermittent sales) have no interquartile range, yet are not constant.
+    mean_departure = np.nanmean(np.abs(known - level[:, None]), axis=1)
+    spread = np.where(spread > _CONSTANT * np.abs(level), spread, mean_departure)
+    return level, _safe_spread(spread, level)
+
+
+def _safe_spread(
+    spread: npt.NDArray[np.float64], level: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    return np.where(spread > _CONSTANT * np.maximum(np.abs(level), 1e-30), spread, 1.0)

@@ -1,0 +1,242 @@
+"""Tables to panels, long or wide, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vrae.data.columns import ROW_LABELS, Table, as_names, as_numbers, as_times, encode_ids, take
+from vrae.data.long import Steps, merge_duplicates, put_on_grid, sort_order
+from vrae.data.panel import Panel
+from vrae.data.roles import Roles, TableOptions, changing_series, find_roles, first_rows
+from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
+
+__all__ = ["table_to_panel", "values_by_row"]
+
+
+def table_to_panel(table: Table, options: TableOptions) -> Panel:
+    """Read a long or wide table into a panel.
+
+    Raises
+    ------
+    InvalidDataError
+        Missing columns, text among numbers, rows without id or time, duplicates, no rows.
+    InvalidParameterError
+        An option that does not go with this table.
+    """
+    roles = find_roles(table, options)
+    columns = table.read(roles.all)
+    if roles.long:
+        return _long_panel(table, roles, columns, options)
+    if options.freq is not None:
+        raise InvalidParameterError(
+            f"freq={options.freq!r} needs a long table with a time column; {table.name} is read as wide (a "
+            f"row a series). Pass time= if it is long."
+        )
+    return _wide_panel(table, roles, columns)
+
+
+def values_by_row(table: Table, panel: Panel) -> dict[str, Any]:
+    """Return what the value columns of ``table`` become if its series are those of ``panel``.
+
+    Returns
+    -------
+    dict of str to array, each of shape (n_rows,)
+        In order of the table's rows; lists for a column of lists.
+
+    Raises
+    ------
+    InvalidDataError
+        The panel has not the shape of the table.
+    """
+    roles = find_roles(table, TableOptions())
+    columns = table.read([name for name in (roles.id, roles.time, *roles.values) if name is not None])
+    original = _long_panel if roles.long else _wide_panel
+    shape = original(table, roles, columns)
+    if panel.values.shape != shape.values.shape or not np.array_equal(panel.offsets, shape.offsets):
+        raise InvalidDataError(f"Cannot put {panel} back into {table.name}, which holds {shape}.")
+    if not roles.long:
+        return _wide_columns(panel, roles, table)
+    codes, _ = _series(table, roles, columns)
+    order = sort_order(codes, _times(table, roles, columns))
+    back = np.empty_like(panel.values)
+    back[slice(None) if order is None else order] = panel.values
+    return {name: back[:, channel] for channel, name in enumerate(roles.values)}
+
+
+# -------------------------------------------------------------------- long
+
+
+def _series(
+    table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+    if roles.id is None:  # one series alone
+        return np.zeros(len(next(iter(columns.values()))), np.int64), np.zeros(1, np.int64)
+    return encode_ids(columns[roles.id], roles.id, table)
+
+
+def _times(table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray]) -> npt.NDArray[Any] | None:
+    return None if roles.time is None else as_times(columns[roles.time], roles.time, table)
+
+
+def _long_panel(
+    table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray], options: TableOptions | None = None
+) -> Panel:
+    options = options or TableOptions()
+    codes, ids = _series(table, roles, columns)
+    times = _times(table, roles, columns)
+    row_ids = columns[roles.id] if roles.id is not None else None
+    values = np.empty((len(codes), len(roles.values)), np.float32)
+    for channel, name in enumerate(roles.values):
+        values[:, channel] = as_numbers(columns[name], name, table, row_ids)
+    order = sort_order(codes, times)
+    steps = Steps(take(codes, order), take(values, order), None if times is None else take(times, order))
+    steps = _settle(steps, options, ids, table, roles)
+    lengths = np.bincount(steps.codes, minlength=len(ids))
+    return Panel(
+        values=steps.values,
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        ids=ids,
+        times=steps.times,
+        channels=tuple(roles.values),
+        static=_long_static(table, roles, columns, codes, ids),
+    )
+
+
+def _settle(steps: Steps, options: TableOptions, ids: npt.NDArray[Any], table: Table, roles: Roles) -> Steps:
+    if options.freq is None:
+        hint = "" if roles.id else f" If {table.name} holds several series, name their column with id=."
+        return merge_duplicates(steps, options.duplicates, ids, hint)
+    if steps.times is None:
+        raise InvalidParameterError(
+            f"freq={options.freq!r} needs a time column; name it with time=. "
+            f"Columns of {table.name}: {name_some(table.columns, 12)}."
+        )
+    return put_on_grid(steps, options.freq, options.duplicates, ids)
+
+
+def _long_static(
+    table: Table,
+    roles: Roles,
+    columns: dict[str, pa.ChunkedArray],
+    codes: npt.NDArray[np.int64],
+    ids: npt.NDArray[Any],
+) -> dict[str, npt.NDArray[Any]]:
+    first = first_rows(codes, len(ids))
+    static = {}
+    for key, name in _static_columns(roles):
+        changing = changing_series(columns[name], codes, len(ids))
+        if len(changing):
+            raise InvalidDataError(
+                f"The static column {name!r} of {table.name} changes within {len(changing)} series, ids "
+                f"{name_some(ids[changing])}. A static column has one value a series; drop it from static=."
+            )
+        static[key] = as_names(columns[name].take(pa.array(first)))
+    return static
+
+
+def _static_columns(roles: Roles) -> list[tuple[str, str]]:
+    """Pairs of the name in the panel and the column."""
+    pairs = [(name, name) for name in roles.static]
+    return pairs if roles.label is None else [*pairs, ("label", roles.label)]
+
+
+# -------------------------------------------------------------------- wide
+
+
+def _wide_panel(table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray]) -> Panel:
+    ids = _wide_ids(table, roles, columns)
+    static = {key: as_names(columns[name]) for key, name in _static_columns(roles)}
+    if table.kinds[roles.values[0]] == "list":
+        values, offsets = _nested_values(table, roles.values, columns)
+        return Panel(values, offsets, ids, channels=tuple(roles.values), static=static)
+    row_ids = columns[roles.id] if roles.id is not None else None
+    matrix = np.empty((len(ids), len(roles.values)), np.float32)
+    for step, name in enumerate(roles.values):
+        matrix[:, step] = as_numbers(columns[name], name, table, row_ids)
+    n_series, n_steps = matrix.shape
+    return Panel(
+        values=matrix.reshape(-1, 1),
+        offsets=np.arange(n_series + 1, dtype=np.int64) * n_steps,
+        ids=ids,
+        times=_step_times(roles.values, n_series),
+        static=static,
+    )
+
+
+def _wide_ids(table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray]) -> npt.NDArray[Any]:
+    n_rows = len(next(iter(columns.values())))
+    if roles.id is None:
+        return _row_labels(table, n_rows)
+    codes, ids = encode_ids(columns[roles.id], roles.id, table)
+    if len(ids) == n_rows:
+        return ids
+    again = ids[np.bincount(codes) > 1]
+    raise InvalidDataError(
+        f"Ids {name_some(again)} stand more than once in the id column {roles.id!r} of {table.name}, which is "
+        f"read as wide (a row a series). Name a column without repeats with id=. If a row is a step in time, "
+        f"name its time with time=, or pass layout='long' if the rows are in order."
+    )
+
+
+def _row_labels(table: Table, n_rows: int) -> npt.NDArray[Any]:
+    """Ids of a table without an id column: its index where that can serve, else the row numbers."""
+    for name in ROW_LABELS:
+        if name in table.columns:
+            column = table.read([name])[name]
+            if column.null_count == 0 and len(column.unique()) == n_rows:
+                return as_names(column)
+    return np.arange(n_rows)
+
+
+def _step_times(names: Iterable[str], n_series: int) -> npt.NDArray[Any] | None:
+    """Time stamps of every step where the columns are named by dates, such as 2024-01-31."""
+    try:
+        times = np.array([np.datetime64(name, "us") if name[4:5] == "-" else None for name in names])
+    except ValueError:
+        return None
+    return None if None in times else np.tile(times.astype("datetime64[us]"), n_series)
+
+
+def _nested_values(
+    table: Table, names: Sequence[str], columns: dict[str, pa.ChunkedArray]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Columns of lists, a channel each: Arrow's own layout of a panel."""
+    channels, offsets = [], None
+    for name in names:
+        if table.kinds[name] != "list":
+            raise InvalidDataError(f"Column {name!r} of {table.name} holds no lists, but {names[0]!r} does.")
+        column = columns[name]
+        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+        if not lengths.all():
+            rows = np.flatnonzero(lengths == 0)
+            raise InvalidDataError(
+                f"Found {len(rows)} series of 0 steps in column {name!r} of {table.name}, rows "
+                f"{name_some(rows)}, the first row being 0. Remove them."
+            )
+        ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        if offsets is not None and not np.array_equal(offsets, ends):
+            row = int(np.flatnonzero(offsets != ends)[0]) - 1
+            raise InvalidDataError(
+                f"Columns {names[0]!r} and {name!r} of {table.name} have lists of different lengths in row "
+                f"{row}, the first row being 0. All channels of a series need the same steps."
+            )
+        offsets = ends
+        channels.append(as_numbers(pc.list_flatten(column), name, table, None))
+    assert offsets is not None
+    return np.stack(channels, axis=1), offsets
+
+
+def _wide_columns(panel: Panel, roles: Roles, table: Table) -> dict[str, Any]:
+    if table.kinds[roles.values[0]] == "list":
+        return {
+            name: [series[:, channel].tolist() for series in panel]
+            for channel, name in enumerate(roles.values)
+        }
+    matrix = panel.values.reshape(len(panel), -1)
+    return {name: matrix[:, step] for step, name in enumerate(roles.values)}

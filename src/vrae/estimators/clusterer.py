@@ -1,0 +1,114 @@
+"""VRAEClusterer: groups of series that do alike."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import ClusterMixin
+
+from vrae.config import check_choice, check_int
+from vrae.data.batching import Rows
+from vrae.estimators.partition import (
+    CLUSTERERS,
+    choose_partition,
+    fit_partition,
+    labels_of,
+    partition_from_arrays,
+)
+from vrae.estimators.vrae import VRAE
+from vrae.exceptions import InvalidParameterError
+
+__all__ = ["VRAEClusterer"]
+
+
+@dataclass(eq=False, repr=False)
+class VRAEClusterer(ClusterMixin, VRAE):  # type: ignore[misc]
+    """Cluster series by the latent vectors of a variational recurrent auto-encoder.
+
+    Parameters
+    ----------
+    n_clusters : int or "auto", default="auto"
+        "auto" tries 2, 3, ... and takes the number with the best silhouette of the latent vectors; the curve
+        is in ``selection_``.
+    clusterer : {"gmm", "kmeans", "ward", "hdbscan"} or scikit-learn clusterer, default="gmm"
+        What groups the latent vectors. "hdbscan" finds its own number of clusters, and noise (-1).
+    **options
+        All options of `BaseVRAE`.
+
+    Attributes
+    ----------
+    labels_ : ndarray of int64, shape (n_series,)
+        Cluster of every training series, 0 .. n_clusters_ - 1 by falling size; -1 is none.
+    n_clusters_ : int
+    selection_ : list of dict
+        For "auto": ``n_clusters`` and ``score`` of every number tried.
+    partition_ : Partition
+        The rule that places a latent vector.
+
+    Examples
+    --------
+    >>> from vrae import VRAEClusterer, load_example
+    >>> X, labels = load_example("ItalyPowerDemand", split="train")
+    >>> clusterer = VRAEClusterer(2, max_epochs=2, random_state=0)
+    >>> clusterer.fit_predict(X).shape
+    (67,)
+    """
+
+    n_clusters: int | Literal["auto"] = "auto"
+    clusterer: Any = "gmm"
+    _: KW_ONLY
+
+    def predict(self, X: Any) -> npt.NDArray[np.int64]:
+        """Return the cluster of every series, shape (n_series,); -1 is none."""
+        return labels_of(self.predict_proba(X))
+
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+        """Return the probability of every cluster for every series, shape (n_series, n_clusters_).
+
+        Rows sum to 1; a row of zeros belongs to no cluster.
+        """
+        panel, rows = self._open(X)
+        return self._probabilities(self._embed(panel, rows), rows)
+
+    def _probabilities(self, Z: npt.NDArray[np.float32], rows: Rows) -> npt.NDArray[np.float64]:
+        probabilities = np.zeros((len(Z), self.n_clusters_))
+        if len(rows):
+            probabilities[rows] = self.partition_.predict_proba(Z[rows].astype(np.float64))
+        return probabilities
+
+    def _check_own_options(self, n_series: int) -> None:
+        if self.n_clusters != "auto":
+            check_int("n_clusters", self.n_clusters, low=1)
+            if self.n_clusters > n_series:
+                raise InvalidParameterError(
+                    f"n_clusters={self.n_clusters} is more than the {n_series} series that can be clustered. "
+                    f"Ask for fewer."
+                )
+        if isinstance(self.clusterer, str):
+            check_choice("clusterer", self.clusterer, CLUSTERERS)
+
+    def _fit_latent(self, Z: npt.NDArray[np.float32], rows: Rows, seed: int) -> None:
+        vectors = Z[rows].astype(np.float64)
+        self.selection_: list[dict[str, float]] = []
+        if self.n_clusters == "auto":
+            self.partition_, self.selection_ = choose_partition(vectors, self.clusterer, seed)
+        else:
+            self.partition_ = fit_partition(vectors, self.n_clusters, self.clusterer, seed)
+        self.n_clusters_ = self.partition_.n_clusters
+        self.labels_ = labels_of(self._probabilities(Z, rows))
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        arrays = {f"partition.{name}": a for name, a in self.partition_.arrays().items()}
+        return {"selection": self.selection_}, {"labels": self.labels_, **arrays}
+
+    def _restore(self, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
+        prefix = "partition."
+        own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+        self.partition_ = partition_from_arrays(own)
+        self.n_clusters_ = self.partition_.n_clusters
+        self.selection_ = config["selection"]
+        self.labels_ = arrays["labels"]
+

@@ -1,0 +1,224 @@
+"""VRAE: series to latent vectors and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn import get_config
+from sklearn.base import TransformerMixin
+
+from vrae.config import check_choice, check_int
+from vrae.data.batching import Batch
+from vrae.data.containers import like
+from vrae.data.panel import Panel
+from vrae.estimators.base import BaseVRAE
+from vrae.exceptions import InvalidDataError
+from vrae.nn.loss import evidence_lower_bound
+from vrae.runtime import seed_of
+
+__all__ = ["VRAE"]
+
+# The network and training of the seed, as its text and defaults have them. 2 sigma^2 = 1 and beta = 1 make the
+# loss the sum of squared errors plus KL.
+_CLASSIC: dict[str, Any] = {
+    "latent_size": 20,
+    "hidden_size": 90,
+    "num_layers": 1,
+    "cell": "lstm",
+    "bidirectional": False,
+    "pooling": "last",
+    "patch_size": 1,
+    "dropout": 0.2,
+    "feed_latent": False,
+    "reconstruction_loss": "mse",
+    "beta": 1.0,
+    "kl_warmup": 0.0,
+    "max_lag": 0,
+    "local_patterns": 0.0,
+    "max_epochs": 40,
+    "batch_size": 32,
+    "optimizer": "adam",
+    "learning_rate": 5e-4,
+    "lr_schedule": "constant",
+    "max_grad_norm": 5.0,
+}
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
+    """Variational recurrent auto-encoder: sums up every series in a small latent vector, and back.
+
+    Series may be of unequal length, have missing values (NaN) and many channels. The options are those of
+    `BaseVRAE`.
+
+    References
+    ----------
+    Kingma & Welling, "Auto-Encoding Variational Bayes", ICLR 2014. Fabius & van Amersfoort, "Variational
+    Recurrent Auto-Encoders", ICLR 2015 workshop.
+
+    Examples
+    --------
+    >>> from vrae import VRAE, load_example
+    >>> X, labels = load_example("ItalyPowerDemand", split="train")
+    >>> model = VRAE(latent_size=4, max_epochs=2, random_state=0)
+    >>> model.fit_transform(X).shape
+    (67, 4)
+    """
+
+    @classmethod
+    def classic(cls, **options: Any) -> Self:
+        """Return the seed's network by its own words: LSTM(90), last hidden state, 20 latent dimensions, Adam.
+
+        Parameters
+        ----------
+        **options
+            Any option of `BaseVRAE` (and of the class) takes the place of the classic one.
+        """
+        return cls(**{**_CLASSIC, **options})
+
+    # ---------------------------------------------------------------- series to latent vectors
+
+    def transform(self, X: Any) -> Any:
+        """Return the latent vector (posterior mean) of every series.
+
+        Parameters
+        ----------
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
+
+        Returns
+        -------
+        ndarray of float32, shape (n_series, latent_size)
+            Or a table, see `set_output`.
+        """
+        panel, rows = self._open(X)
+        return self._output(self._embed(panel, rows), panel.ids)
+
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Fit to series and return their latent vectors; see `fit` and `transform`."""
+        self.fit(X, y)
+        return self._output(self.embedding_, self.ids_)
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
+        """Return names of the latent dimensions: vrae0, vrae1, ..."""
+        self._check_fitted()
+        return np.array([f"vrae{d}" for d in range(self.network_.config.latent_size)], dtype=object)
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Choose the container of latent vectors.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"} or None
+            "pandas": a DataFrame with the ids as its index. None leaves the choice as it is.
+        """
+        if transform is not None:
+            check_choice("transform", transform, ("default", "pandas", "polars"))
+            self._sklearn_output_config = {"transform": transform}  # the attribute that clone() copies
+        return self
+
+    def _output(self, Z: npt.NDArray[np.float32], ids: npt.NDArray[Any]) -> Any:
+        chosen = getattr(self, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
+        if chosen == "pandas":
+            import pandas as pd
+
+            return pd.DataFrame(Z, columns=self.get_feature_names_out(), index=ids)
+        if chosen == "polars":
+            import polars as pl
+
+            return pl.DataFrame(Z, schema=list(self.get_feature_names_out()), orient="row")
+        return Z
+
+    # ---------------------------------------------------------------- and back
+
+    def inverse_transform(self, Z: npt.ArrayLike, n_steps: int | None = None) -> npt.NDArray[np.float32]:
+        """Turn latent vectors into series.
+
+        Parameters
+        ----------
+        Z : array of shape (n, latent_size)
+        n_steps : int, optional
+            Length of the series; default: the median length of the training series.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, n_steps), or (n, n_channels, n_steps) for several channels
+            A latent vector knows the shape of a series, not its level and spread (unless ``scaling`` leaves
+            them in): these are the training series' median ones.
+        """
+        self._check_fitted()
+        Z = np.asarray(Z, np.float32)
+        latent = self.network_.config.latent_size
+        if Z.ndim != 2 or Z.shape[1] != latent or not np.isfinite(Z).all():
+            raise InvalidDataError(f"Z must be finite numbers of shape (n, {latent}); found shape {Z.shape}.")
+        n_steps = self.n_steps_ if n_steps is None else check_int("n_steps", n_steps, low=1)
+        device = next(self.network_.parameters()).device
+        with torch.inference_mode():
+            decoded = self.network_.decode(torch.from_numpy(Z).to(device), n_steps)  # (n, time, channel)
+        series = decoded.cpu().numpy() * self.typical_spread_ + self.typical_level_
+        series = series.astype(np.float32).transpose(0, 2, 1)
+        return series[:, 0] if series.shape[1] == 1 else series
+
+    def sample(
+        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Draw new series from the prior; shapes and units as in `inverse_transform`."""
+        self._check_fitted()
+        check_int("n_samples", n_samples, low=1)
+        rng = np.random.default_rng(seed_of(random_state))
+        return self.inverse_transform(rng.standard_normal((n_samples, self.network_.config.latent_size)))
+
+    def reconstruct(self, X: Any) -> Any:
+        """Return the model's version of every series: noise is left out and missing values are filled.
+
+        Parameters
+        ----------
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
+
+        Returns
+        -------
+        Same container, lengths and units as X
+        """
+        panel, rows = self._open(X)
+        return like(X, self._reconstruct(panel, rows))
+
+    def _reconstruct(self, panel: Panel, rows: npt.NDArray[np.int64]) -> Panel:
+        values = np.full(panel.values.shape, np.nan, np.float32)
+        for batch, decoded in self._visit(panel, rows, self._decode):
+            series = decoded.x.double().cpu() * batch.spread[:, None] + batch.level[:, None]  # (batch, time, channel)
+            inside = torch.arange(series.shape[1]) < batch.lengths.cpu()[:, None]  # (batch, time)
+            values[panel.steps_of(batch.rows)] = series[inside].float().numpy()
+        return panel.with_values(values)
+
+    # ---------------------------------------------------------------- numbers about series
+
+    def score_samples(self, X: Any) -> npt.NDArray[np.float64]:
+        """Return the evidence lower bound of every series: higher is more usual.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_series,)
+            Nats, in scaled units. Longer series have larger magnitudes: divide by the number of observed
+            values to compare unequal lengths.
+        """
+        panel, rows = self._open(X)
+
+        def bound(batch: Batch) -> torch.Tensor:
+            return evidence_lower_bound(self._decode(batch), batch.values, batch.mask, self.noise_variance_)
+
+        return self._per_series(panel, rows, bound, np.full(len(panel), np.nan))
+
+    def lags(self, X: Any) -> npt.NDArray[np.int64]:
+        """Return how many steps every series runs behind the model's own course of it.
+
+        Returns
+        -------
+        ndarray of int64, shape (n_series,)
+            Positive: later; negative: earlier; circular. All 0 if ``max_lag`` is 0.
+        """
+        panel, rows = self._open(X)
+        found = self._per_series(panel, rows, lambda b: self._decode(b).lags, np.zeros(len(panel)))
+        return found.astype(np.int64)

@@ -1,0 +1,100 @@
+"""How good are clusters? Arrays in, numbers out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["agreement", "raw_kmeans", "resample", "separation"]
+
+# Silhouettes are quadratic in the number of vectors; beyond this many a sample is taken.
+_SILHOUETTE_SAMPLE = 5000
+
+
+def agreement(truth: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, float]:
+    """Compare labels with known classes.
+
+    Parameters
+    ----------
+    truth, labels : array of shape (n,)
+
+    Returns
+    -------
+    dict
+        ``ari``: adjusted Rand index, 1 = the same groups, 0 = chance (Hubert & Arabie 1985). ``nmi``:
+        normalised mutual information, 0 to 1, arithmetic mean.
+    """
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+    return {
+        "ari": float(adjusted_rand_score(truth, labels)),
+        "nmi": float(normalized_mutual_info_score(truth, labels)),
+    }
+
+
+def separation(Z: npt.NDArray[Any], labels: npt.NDArray[np.int64], seed: int = 0) -> float | None:
+    """Return the mean silhouette of vectors (n, d) with labels (n,): -1 to 1, higher is better apart.
+
+    Noise (-1) is left out. None where it has no meaning: one cluster, or every vector its own.
+    """
+    from sklearn.metrics import silhouette_score
+
+    rows = np.flatnonzero(labels >= 0)
+    rows = np.random.default_rng(seed).permutation(rows)[:_SILHOUETTE_SAMPLE]
+    if not 2 <= len(np.unique(labels[rows])) < len(rows):
+        return None
+    return float(silhouette_score(Z[rows], labels[rows]))
+
+
+def resample(X: npt.NDArray[Any], n_steps: int) -> npt.NDArray[np.float64]:
+    """Bring padded series to one length by linear interpolation, also across missing values.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, channels, longest)
+        NaN where missing, and after the end of a shorter series.
+    n_steps : int
+
+    Returns
+    -------
+    ndarray of float64, shape (n, channels, n_steps)
+        A channel without any observed value is 0.
+    """
+    time = np.arange(X.shape[2])
+    result = np.zeros((len(X), X.shape[1], n_steps))
+    for row, series in enumerate(X):
+        observed = ~np.isnan(series)  # (channels, longest)
+        steps = np.flatnonzero(observed.any(axis=0))
+        if len(steps) == 0:
+            continue
+        at = np.linspace(0, steps[-1], n_steps)
+        for channel, known in enumerate(observed):
+            if known.any():
+                result[row, channel] = np.interp(at, time[known], series[channel, known])
+    return result
+
+
+def raw_kmeans(X: npt.NDArray[Any], n_clusters: int, seed: int = 0) -> npt.NDArray[np.int64]:
+    """Cluster the series themselves, z-normalised and of one length, by k-means: the baseline to beat.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, channels, longest)
+        As in `resample`.
+    n_clusters : int
+    seed : int
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+    """
+    from sklearn.cluster import KMeans
+
+    flat = resample(X, X.shape[2])
+    flat -= flat.mean(axis=2, keepdims=True)
+    spread = flat.std(axis=2, keepdims=True)
+    flat /= np.where(spread > 0, spread, 1)
+    model = KMeans(n_clusters, n_init=10, random_state=seed)
+    return model.fit_predict(flat.reshape(len(flat), -1)).astype(np.int64)

@@ -1,0 +1,1 @@
+"""The network and its loss: tensors in, tensors out. Nothing here knows of panels or estimators."""

@@ -1,0 +1,79 @@
+"""Series to latent distribution: the encoder and encoder-to-latent blocks of the seed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vrae.config import NetworkConfig
+from vrae.nn.recurrent import RNN
+
+__all__ = ["Encoder", "EncoderToLatent", "fold", "unfold"]
+
+
+def fold(x: Tensor, patch_size: int) -> Tensor:
+    """Lay ``patch_size`` consecutive steps side by side: (batch, time, c) -> (batch, ceil(time/p), p*c)."""
+    batch, time, channels = x.shape
+    x = functional.pad(x, (0, 0, 0, -time % patch_size))
+    return x.reshape(batch, -1, patch_size * channels)
+
+
+def unfold(x: Tensor, patch_size: int, n_steps: int) -> Tensor:
+    """Undo `fold`: (batch, patches, p*c) -> (batch, n_steps, c)."""
+    batch, patches, width = x.shape
+    return x.reshape(batch, patches * patch_size, width // patch_size)[:, :n_steps]
+
+
+class Encoder(nn.Module):
+    """A recurrent network that reads a series and sums it up in one vector, ``h_end``."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.patch_size = config.patch_size
+        self.mask_input = config.mask_input
+        self.pooling = config.pooling
+        width = config.patch_size * config.n_channels
+        self.rnn = RNN(config, width * (2 if config.mask_input else 1), config.bidirectional)
+
+    def forward(
+        self, x: Tensor, mask: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Sum up series.
+
+        Parameters
+        ----------
+        x, mask : Tensor, shape (batch, time, channel)
+        lengths : Tensor of int64, shape (batch,)
+        generator : torch.Generator, optional
+            Draws the dropout.
+
+        Returns
+        -------
+        h_end : Tensor, shape (batch, hidden * directions)
+            Last hidden state, or mean of the hidden states over the series' own steps.
+        """
+        folded = fold(x, self.patch_size)  # (batch, patch, p * channel)
+        if self.mask_input:
+            folded = torch.cat([folded, fold(mask, self.patch_size)], dim=2)
+        patches = (lengths + self.patch_size - 1) // self.patch_size  # (batch,)
+        outputs, last = self.rnn(folded, patches, generator=generator)
+        if self.pooling == "last":
+            return last
+        inside = torch.arange(outputs.shape[1], device=x.device) < patches[:, None]  # (batch, patch)
+        # Not a product: what stands after the end may be anything, and 0 * inf is not 0.
+        total = outputs.masked_fill(~inside[:, :, None], 0.0).sum(dim=1)  # (batch, hidden)
+        return total / patches[:, None]
+
+
+class EncoderToLatent(nn.Module):
+    """Two linear layers: ``h_end`` to the mean and the log-variance of the latent vector."""
+
+    def __init__(self, input_size: int, latent_size: int) -> None:
+        super().__init__()
+        self.mean = nn.Linear(input_size, latent_size)
+        self.log_variance = nn.Linear(input_size, latent_size)
+
+    def forward(self, h_end: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance, each (batch, latent)."""
+        return self.mean(h_end), self.log_variance(h_end)

@@ -1,0 +1,139 @@
+"""The evidence lower bound, written once.
+
+Per series, summed over its observed values and over the latent dimensions; the batch's loss is the mean over
+its series: ``reconstruction / (2 sigma^2) + beta * w(step) * KL``. In training ``2 sigma^2 = 1``, so the
+reconstruction term is the plain sum of squared errors, and ``beta`` alone sets the balance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vrae.nn.model import Decoded
+
+__all__ = [
+    "LossTerms",
+    "active_units",
+    "evidence_lower_bound",
+    "kl_divergence",
+    "pointwise_loss",
+    "reconstruction_loss",
+    "training_loss",
+]
+
+Pointwise = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """Means over a batch: the loss that is minimised, and its parts before they are weighted."""
+
+    loss: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+    patterns: Tensor
+
+
+def pointwise_loss(name: str | nn.Module) -> Pointwise:
+    """Return a function of (prediction, target) with one error a value.
+
+    A torch loss module is used with its own formula, whatever its ``reduction`` is.
+    """
+    if isinstance(name, nn.Module):
+        return _Unreduced(name)
+    return {"mse": nn.MSELoss(reduction="none"), "smooth_l1": nn.SmoothL1Loss(reduction="none")}[name]
+
+
+class _Unreduced:
+    """Call a loss module value by value: the sum over observed values is ours to take."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+        before = getattr(self.module, "reduction", "none")
+        self.module.reduction = "none"  # type: ignore[assignment]
+        try:
+            return self.module(prediction, target)  # type: ignore[no-any-return]
+        finally:
+            self.module.reduction = before
+
+
+def reconstruction_loss(decoded: Tensor, x: Tensor, mask: Tensor, error: Pointwise) -> Tensor:
+    """Sum the error over the observed values of each series: three (batch, time, channel) -> (batch,)."""
+    # Both sides are zeroed before the loss, not after: a masked step then has no gradient, not 0 * inf.
+    observed = mask.bool()
+    values = error(decoded.masked_fill(~observed, 0.0), x.masked_fill(~observed, 0.0))
+    return (values * mask).sum(dim=(1, 2))
+
+
+def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, variance) || N(0, 1)), two (batch, latent) -> (batch,), nats.
+
+    Kingma & Welling 2014, appendix B.
+    """
+    return 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=1)
+
+
+def training_loss(
+    decoded: Decoded,
+    x: Tensor,
+    mask: Tensor,
+    error: Pointwise,
+    kl_weight: float,
+    patterns: Tensor | None = None,
+    pattern_weight: float = 0.0,
+) -> LossTerms:
+    """Put the terms together.
+
+    Parameters
+    ----------
+    decoded : Decoded
+        The network's forward pass.
+    x, mask : Tensor, shape (batch, time, channel)
+    error : callable
+        See `pointwise_loss`.
+    kl_weight : float
+        ``beta * w(step)``.
+    patterns : Tensor of shape (batch, n_patterns), optional
+        What the pattern head should have said; standardised.
+    pattern_weight : float
+        Weight of a mean squared error of 1 in the patterns, as a share of a mean squared error of 1 in the
+        series.
+
+    Returns
+    -------
+    LossTerms
+    """
+    reconstruction = reconstruction_loss(decoded.x, x, mask, error)  # (batch,)
+    kl = kl_divergence(decoded.mean, decoded.log_variance)  # (batch,)
+    missed = torch.zeros_like(kl)
+    if patterns is not None and decoded.patterns is not None:
+        # Weighed by the number of observed values: both heads then count alike at any length.
+        missed = mask.sum(dim=(1, 2)) * ((decoded.patterns - patterns) ** 2).mean(dim=1)
+    loss = reconstruction + kl_weight * kl + pattern_weight * missed
+    return LossTerms(loss.mean(), reconstruction.mean(), kl.mean(), missed.mean())
+
+
+def evidence_lower_bound(decoded: Decoded, x: Tensor, mask: Tensor, noise_variance: float) -> Tensor:
+    """Return log p(x | z = mean) - KL for each series (batch,), nats.
+
+    The observation model is a normal distribution around the reconstruction with variance
+    ``noise_variance``, whichever loss the network was trained with.
+    """
+    squares = reconstruction_loss(decoded.x, x, mask, nn.MSELoss(reduction="none"))
+    observed = mask.sum(dim=(1, 2))
+    log_likelihood = -0.5 * (squares / noise_variance + observed * math.log(2 * math.pi * noise_variance))
+    return log_likelihood - kl_divergence(decoded.mean, decoded.log_variance)
+
+
+def active_units(means: Tensor, threshold: float = 0.01) -> int:
+    """Count latent dimensions in use: Var_x E[z_d | x] > threshold (Burda et al. 2016, section 5.2)."""
+    if len(means) < 2:
+        return 0
+    return int((means.var(dim=0) > threshold).sum())

@@ -1,0 +1,122 @@
+"""The variational recurrent auto-encoder: encoder, latent vector, decoder, read from top to bottom."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vrae.config import NetworkConfig
+from vrae.nn.decoder import Decoder, LatentToDecoder, Output
+from vrae.nn.encoder import Encoder, EncoderToLatent
+from vrae.nn.lag import best_lags, random_lags, shift
+
+__all__ = ["Decoded", "VRAENetwork", "build_network", "reparameterise"]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What one forward pass gives.
+
+    Attributes
+    ----------
+    x : Tensor, shape (batch, time, channel)
+        Reconstruction, shifted to fit the series.
+    mean, log_variance : Tensor, shape (batch, latent)
+        Of the latent vector given the series.
+    lags : Tensor of int64, shape (batch,)
+        Steps by which the series runs behind the decoder's own course.
+    patterns : Tensor of shape (batch, n_patterns), or None
+        What the second head says about the series' local patterns.
+    """
+
+    x: Tensor
+    mean: Tensor
+    log_variance: Tensor
+    lags: Tensor
+    patterns: Tensor | None
+
+
+class VRAENetwork(nn.Module):
+    """Encoder, encoder-to-latent, reparameterisation, latent-to-decoder, decoder, output.
+
+    Everything random comes from the ``generator`` that is passed in: with one, the network samples, drops and
+    shifts as in training; without one, it is a fixed function of its input.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.encoder_to_latent = EncoderToLatent(self.encoder.rnn.output_size, config.latent_size)
+        self.latent_to_decoder = LatentToDecoder(config)
+        self.decoder = Decoder(config)
+        self.output = Output(config)
+        self.latent_to_patterns = (
+            nn.Linear(config.latent_size, config.n_patterns) if config.n_patterns else None
+        )
+
+    def forward(
+        self, x: Tensor, mask: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> Decoded:
+        """Encode series (batch, time, channel) and decode them again; mask is 1 where observed."""
+        mean, log_variance = self.encode(*self._view(x, mask, lengths, generator), lengths, generator)
+        z = reparameterise(mean, log_variance, generator)  # (batch, latent)
+        decoded = self.decode(z, x.shape[1], generator)  # (batch, time, channel)
+        lags = torch.zeros_like(lengths)
+        if self.config.max_lag:
+            lags = best_lags(x, mask, decoded, lengths, self.config.max_lag)
+            decoded = shift(decoded, lags, lengths)
+        patterns = self.latent_to_patterns(z) if self.latent_to_patterns is not None else None
+        return Decoded(decoded, mean, log_variance, lags, patterns)
+
+    def encode(
+        self, x: Tensor, mask: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance, each (batch, latent), of the latent vector given the series."""
+        h_end = self.encoder(x, mask, lengths, generator)  # (batch, hidden * directions)
+        return self.encoder_to_latent(h_end)  # type: ignore[no-any-return]
+
+    def decode(self, z: Tensor, n_steps: int, generator: torch.Generator | None = None) -> Tensor:
+        """Turn latent vectors (batch, latent) into series (batch, n_steps, channel)."""
+        patches = math.ceil(n_steps / self.config.patch_size)
+        hidden = self.decoder(z, self.latent_to_decoder(z), patches, generator)  # (batch, patch, hidden)
+        return self.output(hidden, n_steps)  # type: ignore[no-any-return]
+
+    def _view(
+        self, x: Tensor, mask: Tensor, lengths: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """Shift what the encoder sees at random in training: the latent vector has to forget the lag."""
+        if not self.config.max_lag or generator is None:
+            return x, mask
+        lags = random_lags(lengths, self.config.max_lag, generator)
+        return shift(x, lags, lengths), shift(mask, lags, lengths)
+
+
+def reparameterise(mean: Tensor, log_variance: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Sample z = mean + std * noise in training (Kingma & Welling 2014, section 2.4); the mean otherwise."""
+    if generator is None:
+        return mean
+    noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+    return mean + torch.exp(0.5 * log_variance) * noise
+
+
+def build_network(config: NetworkConfig, seed: int) -> VRAENetwork:
+    """Build a network with weights drawn from ``seed``; torch's global random state is not touched.
+
+    Linear and recurrent weights are uniform in +-1/sqrt(fan-in) and +-1/sqrt(hidden), torch's own rule; the
+    decoder's inputs start at zero.
+    """
+    with torch.device("meta"):  # no memory and no random numbers yet
+        network = VRAENetwork(config)
+    network.to_empty(device="cpu")
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, (nn.LSTM, nn.GRU, nn.Linear)):
+            fan = module.in_features if isinstance(module, nn.Linear) else module.hidden_size
+            for weight in module.parameters(recurse=False):
+                nn.init.uniform_(weight, -1 / math.sqrt(fan), 1 / math.sqrt(fan), generator=generator)
+    nn.init.zeros_(network.decoder.inputs)
+    return network

@@ -1,0 +1,93 @@
+"""Recurrent layers over series of unequal length, without packing.
+
+A forward RNN never looks ahead, so padding after the end cannot change what it says before. A backward RNN is
+a forward one over each series turned round within its own length. So both run as plain dense kernels (oneDNN,
+cuDNN), which are several times faster than packed sequences on a CPU, and give the same numbers.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vrae.config import NetworkConfig
+
+__all__ = ["RNN", "dropout", "turn_round"]
+
+State = list[tuple[Tensor, ...]]  # a layer: (h,) for GRU, (h, c) for LSTM; each (batch, hidden)
+
+
+class RNN(nn.Module):
+    """A stack of LSTM or GRU layers, one- or two-directional."""
+
+    def __init__(self, config: NetworkConfig, input_size: int, bidirectional: bool) -> None:
+        super().__init__()
+        cell = {"lstm": nn.LSTM, "gru": nn.GRU}[config.cell]
+        self.dropout = config.dropout
+        self.bidirectional = bidirectional
+        self.output_size = config.hidden_size * (2 if bidirectional else 1)
+        sizes = [input_size] + [self.output_size] * (config.num_layers - 1)
+        self.forwards = nn.ModuleList(cell(s, config.hidden_size, batch_first=True) for s in sizes)
+        self.backwards = nn.ModuleList(
+            cell(s, config.hidden_size, batch_first=True) for s in sizes if bidirectional
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        state: State | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Run all layers.
+
+        Parameters
+        ----------
+        x : Tensor, shape (batch, time, input)
+        lengths : Tensor of int64, shape (batch,)
+        state : list of initial states, a layer an entry; zeros by default
+            Only for a one-directional stack.
+        generator : torch.Generator, optional
+            Draws the dropout; without it nothing is dropped.
+
+        Returns
+        -------
+        outputs : Tensor, shape (batch, time, output)
+            Meaningless after the end of a series.
+        last : Tensor, shape (batch, output)
+            The last hidden state of the top layer, each direction at its own end.
+        """
+        at_end = (lengths - 1)[:, None, None]  # (batch, 1, 1)
+        for layer, forwards in enumerate(self.forwards):
+            outputs = _run(forwards, x, state[layer] if state else None)  # (batch, time, hidden)
+            last = outputs.gather(1, at_end.expand(-1, 1, outputs.shape[2])).squeeze(1)  # (batch, hidden)
+            if self.bidirectional:
+                reversed_outputs = _run(self.backwards[layer], turn_round(x, lengths), None)
+                reversed_last = reversed_outputs.gather(1, at_end.expand(-1, 1, reversed_outputs.shape[2]))
+                last = torch.cat([last, reversed_last.squeeze(1)], dim=1)
+                outputs = torch.cat([outputs, turn_round(reversed_outputs, lengths)], dim=2)
+            x = outputs = dropout(outputs, self.dropout, generator)
+        return outputs, last
+
+
+def _run(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...] | None) -> Tensor:
+    if state is None:
+        return cell(x)[0]  # type: ignore[no-any-return]
+    first = tuple(s[None] for s in state)  # torch counts layers first: (1, batch, hidden)
+    return cell(x, first if len(first) > 1 else first[0])[0]  # type: ignore[no-any-return]
+
+
+def turn_round(x: Tensor, lengths: Tensor) -> Tensor:
+    """Reverse each series (batch, time, feature) within its own length; padding stays where it is."""
+    time = torch.arange(x.shape[1], device=x.device)  # (time,)
+    source = lengths[:, None] - 1 - time  # (batch, time)
+    source = torch.where(source >= 0, source, time)
+    return x.gather(1, source[:, :, None].expand_as(x))
+
+
+def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
+    """Set a share ``rate`` of values to zero and scale up the rest; torch's own draws from global state."""
+    if rate == 0 or generator is None:
+        return x
+    kept = torch.rand(x.shape, generator=generator, device=x.device) >= rate
+    return x * kept / (1 - rate)

@@ -1,0 +1,43 @@
+"""Figures: arrays in, figures out.
+
+Every figure comes twice, from one computation: ``plot_*`` draws with matplotlib (for papers) and
+``plotly_*`` with plotly (for the screen). Neither library is imported before its first figure.
+
+Series ``X`` are an array ``(n, n_steps)`` or ``(n, n_channels, n_steps)``, or a list of arrays
+``(n_steps,)`` or ``(n_channels, n_steps)`` of any lengths; NaN is a missing value. The label -1 means
+"not assigned" and is always grey.
+"""
+
+from __future__ import annotations
+
+from vrae.plots.mpl import (
+    plot_cluster_sizes,
+    plot_courses,
+    plot_latent_map,
+    plot_reconstructions,
+    plot_selection,
+    plot_training,
+)
+from vrae.plots.web import (
+    plotly_cluster_sizes,
+    plotly_courses,
+    plotly_latent_map,
+    plotly_reconstructions,
+    plotly_selection,
+    plotly_training,
+)
+
+__all__ = [
+    "plot_cluster_sizes",
+    "plot_courses",
+    "plot_latent_map",
+    "plot_reconstructions",
+    "plot_selection",
+    "plot_training",
+    "plotly_cluster_sizes",
+    "plotly_courses",
+    "plotly_latent_map",
+    "plotly_reconstructions",
+    "plotly_selection",
+    "plotly_training",
+]

@@ -1,0 +1,419 @@
+"""What the figures show, before any drawing: projections, courses, curves. Both backends draw from this."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.exceptions import InvalidDataError, InvalidParameterError, did_you_mean
+from vrae.plots.palette import cluster_labels, cluster_name
+
+__all__ = [
+    "Chart",
+    "Course",
+    "Projection",
+    "bin_means",
+    "channel_names",
+    "cluster_course",
+    "cluster_courses",
+    "cluster_sizes",
+    "decimate",
+    "finite_rows",
+    "grid_columns",
+    "project",
+    "quiet_nan",
+    "selection_curve",
+    "series_list",
+    "training_charts",
+]
+
+Floats = npt.NDArray[np.floating[Any]]
+Method = Literal["pca", "tsne"]
+
+MAX_TSNE = 5000
+"""t-SNE of more series than this is computed on a random sample of them."""
+MAX_STEPS = 400
+"""Longer courses are drawn by this many points."""
+MAX_MEMBERS = 2000
+"""The course of a larger cluster is computed on a random sample of this many series."""
+
+
+# ---------------------------------------------------------------------------------------- latent map
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Latent vectors brought to two dimensions.
+
+    Attributes
+    ----------
+    points : ndarray of shape (n_shown, 2)
+    rows : ndarray of int, shape (n_shown,)
+        Which series the points are.
+    n_series : int
+        How many there are in all.
+    titles : (str, str)
+        Titles of the two axes.
+    note : str
+        What a reader has to know: a sample, or vectors that are missing. May be empty.
+    """
+
+    points: Floats
+    rows: npt.NDArray[np.int64]
+    n_series: int
+    titles: tuple[str, str]
+    note: str
+
+
+def project(
+    Z: npt.ArrayLike,
+    method: Method = "pca",
+    *,
+    random_state: int = 0,
+    max_points: int = MAX_TSNE,
+) -> Projection:
+    """Bring latent vectors to two dimensions.
+
+    Parameters
+    ----------
+    Z : array-like of shape (n_series, latent_size)
+        Rows with NaN (series that could not be embedded) are left out.
+    method : {"pca", "tsne"}
+        PCA keeps distances and needs no luck; t-SNE keeps neighbourhoods.
+    random_state : int
+        Same seed, same t-SNE.
+    max_points : int
+        t-SNE only: beyond this many series, a random sample of them is projected.
+
+    Returns
+    -------
+    Projection
+    """
+    if method not in ("pca", "tsne"):
+        raise InvalidParameterError(f"Unknown projection {method!r}.{did_you_mean(method, ('pca', 'tsne'))}")
+    Z = np.asarray(Z, np.float64)
+    if Z.ndim != 2:
+        raise InvalidDataError(f"Latent vectors must have shape (n_series, latent_size); found {Z.shape}.")
+    rows = finite_rows(Z)
+    notes = [f"{len(Z) - len(rows):,} series without a latent vector left out"] if len(rows) < len(Z) else []
+    if method == "tsne" and len(rows) > max_points:
+        notes.append(f"a random {max_points:,} of {len(rows):,} series")
+        rows = np.sort(np.random.default_rng(random_state).choice(rows, max_points, replace=False))
+    points, titles = _pca(Z[rows]) if method == "pca" else _tsne(Z[rows], random_state)
+    return Projection(points, rows, len(Z), titles, "; ".join(notes))
+
+
+def finite_rows(Z: Floats) -> npt.NDArray[np.int64]:
+    """Return the positions of the rows without NaN."""
+    return np.flatnonzero(np.isfinite(Z).all(axis=1))
+
+
+def _pca(Z: Floats) -> tuple[Floats, tuple[str, str]]:
+    """Principal components by the eigenvectors of the covariance: exact, and quick for any number of rows."""
+    centred = Z - Z.mean(axis=0) if len(Z) else Z
+    variances, axes = np.linalg.eigh(centred.T @ centred)
+    order = np.argsort(variances)[::-1][:2]
+    axes = axes[:, order]
+    # An eigenvector's sign is arbitrary: let its largest entry be positive, so that runs agree.
+    axes = axes * np.where(np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0) < 0, -1, 1)
+    shares = 100 * variances[order] / max(variances.sum(), np.finfo(float).tiny)
+    points = np.zeros((len(Z), 2))
+    points[:, : len(order)] = centred @ axes
+    shares = np.pad(shares, (0, 2 - len(shares)))
+    first, second = (f"Main direction {d + 1} ({share:.0f} % of the variation)" for d, share in enumerate(shares))
+    return points, (first, second)
+
+
+def _tsne(Z: Floats, random_state: int) -> tuple[Floats, tuple[str, str]]:
+    titles = ("t-SNE 1 (no unit)", "t-SNE 2 (no unit)")
+    if len(Z) < 3 or not np.ptp(Z, axis=0).any():  # nothing to arrange
+        return _pca(Z)[0], titles
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    perplexity = min(30.0, (len(Z) - 1) / 3)
+    model = TSNE(perplexity=perplexity, init="pca", random_state=random_state)
+    with threadpool_limits(1):  # sums in one order: the same picture on any number of cores
+        return model.fit_transform(Z).astype(np.float64), titles
+
+
+# ---------------------------------------------------------------------------------------- series
+
+
+def series_list(X: Any) -> list[Floats]:
+    """Return series as a list of arrays (n_channels, n_steps)."""
+    series = [np.atleast_2d(np.asarray(x, np.float64)) for x in X]
+    if any(x.ndim != 2 for x in series):
+        raise InvalidDataError("Each series must have shape (n_steps,) or (n_channels, n_steps).")
+    return series
+
+
+def channel_names(channels: Sequence[str] | None, unit: str, n_channels: int) -> list[str]:
+    """Return a name a channel: the given ones, or the unit, numbered where there are several."""
+    if channels is not None:
+        return [str(name) for name in channels]
+    return [unit] if n_channels == 1 else [f"{unit} {c}" for c in range(n_channels)]
+
+
+def grid_columns(n_channels: int, n_groups: int) -> int:
+    """Return the columns of a grid of small charts: a column a channel, or a compact block."""
+    return n_channels if n_channels > 1 else min(3, n_groups)
+
+
+def bin_means(x: Floats, width: int) -> Floats:
+    """Average each run of ``width`` steps over its observed values.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_channels, n_steps)
+    width : int
+
+    Returns
+    -------
+    ndarray of shape (n_channels, ceil(n_steps / width))
+        NaN where a run holds no observed value.
+    """
+    if width == 1 or x.shape[1] == 0:
+        return x
+    starts = np.arange(0, x.shape[1], width)
+    observed = ~np.isnan(x)
+    counts = np.add.reduceat(observed, starts, axis=1, dtype=np.int64)
+    sums = np.add.reduceat(np.where(observed, x, 0.0), starts, axis=1)
+    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+
+
+def decimate(x: Floats, max_points: int) -> npt.NDArray[np.int64]:
+    """Choose the steps to draw of a long series: the lowest and the highest of each run, so peaks stay.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_steps,)
+    max_points : int
+        At most this many steps are chosen.
+
+    Returns
+    -------
+    ndarray of int, shape (n_chosen,)
+        Ascending; all steps when there are few enough.
+    """
+    if len(x) <= max_points:
+        return np.arange(len(x))
+    n_runs = max(1, max_points // 2)
+    runs = -(-len(x) // n_runs)
+    padded = np.pad(x, (0, runs * n_runs - len(x)), constant_values=np.nan).reshape(n_runs, runs)
+    lowest = np.where(np.isnan(padded), np.inf, padded).argmin(axis=1)
+    highest = np.where(np.isnan(padded), -np.inf, padded).argmax(axis=1)
+    first = np.arange(n_runs) * runs
+    chosen = np.unique(np.concatenate([first + lowest, first + highest]))
+    return chosen[chosen < len(x)]
+
+
+@dataclass(frozen=True)
+class Course:
+    """The typical course of a group of series.
+
+    Attributes
+    ----------
+    label : int
+    size : int
+        Number of series in the group.
+    steps : ndarray of shape (n_points,)
+        Where the points lie, in steps from a series' start.
+    middle, low, high : ndarray of shape (n_channels, n_points)
+        Median, 10 % and 90 % quantile of the series that reach this far.
+    members : list of ndarray (n_channels, n_points)
+        A few of the series.
+    """
+
+    label: int
+    size: int
+    steps: Floats
+    middle: Floats
+    low: Floats
+    high: Floats
+    members: list[Floats]
+
+    @property
+    def name(self) -> str:
+        """Name and size, as in a figure's title."""
+        return f"{cluster_name(self.label)} · {self.size:,} series"
+
+
+def cluster_courses(
+    X: Any, labels: npt.ArrayLike, *, n_members: int = 5, adjust: bool = False, random_state: int = 0
+) -> list[Course]:
+    """Return the typical course of every cluster; see `cluster_course`."""
+    series = series_list(X)
+    labels = np.asarray(labels, int)
+    if len(labels) != len(series):
+        raise InvalidDataError(f"Found {len(labels)} labels for {len(series)} series; one a series is needed.")
+    return [
+        cluster_course(
+            [series[row] for row in np.flatnonzero(labels == label)],
+            label,
+            n_members=n_members,
+            adjust=adjust,
+            random_state=random_state,
+        )
+        for label in cluster_labels(labels)
+    ]
+
+
+def cluster_course(
+    series: Sequence[Floats],
+    label: int = 0,
+    *,
+    lags: npt.ArrayLike | None = None,
+    n_members: int = 5,
+    adjust: bool = False,
+    max_steps: int = MAX_STEPS,
+    random_state: int = 0,
+) -> Course:
+    """Return the typical course of one group of series.
+
+    Parameters
+    ----------
+    series : sequence of ndarray (n_channels, n_steps)
+        At least one; lengths may differ.
+    label : int
+        The cluster's number.
+    lags : array-like of int, shape (n_series,), optional
+        Steps by which each series is late; taken out first.
+    n_members : int
+        How many series to keep for drawing.
+    adjust : bool
+        Bring each series to the group's usual level and spread first, so that the course shows shape.
+    max_steps : int
+        Longer courses are averaged down to this many points.
+    random_state : int
+        For the sample of members.
+    """
+    rng = np.random.default_rng(random_state)
+    chosen = rng.permutation(len(series))[:MAX_MEMBERS]
+    group = [series[i] for i in chosen]
+    if lags is not None:
+        group = [_shifted(x, lag) for x, lag in zip(group, np.asarray(lags)[chosen].tolist(), strict=True)]
+    longest = max(x.shape[1] for x in group)
+    width = -(-longest // max_steps)
+    cube = _stack([bin_means(x, width) for x in group])
+    if adjust:
+        cube = _to_usual_scale(cube)
+    low, middle, high = _quantiles(cube, (0.1, 0.5, 0.9))
+    steps = np.arange(cube.shape[2]) * width + (width - 1) / 2
+    return Course(label, len(series), steps, middle, low, high, list(cube[:n_members]))
+
+
+def _shifted(x: Floats, lag: int) -> Floats:
+    """Move a series ``lag`` steps back in time within its own length; what moves in is missing."""
+    moved = np.full_like(x, np.nan)
+    n = x.shape[1]
+    if abs(lag) < n:
+        moved[:, max(0, -lag) : n - max(0, lag)] = x[:, max(0, lag) : n - max(0, -lag)]
+    return moved
+
+
+def _stack(series: Sequence[Floats]) -> Floats:
+    """Put series into one array (n, n_channels, longest), NaN after the end of a shorter one."""
+    cube = np.full((len(series), series[0].shape[0], max(x.shape[1] for x in series)), np.nan)
+    for row, x in enumerate(series):
+        cube[row, :, : x.shape[1]] = x
+    return cube
+
+
+def _to_usual_scale(cube: Floats) -> Floats:
+    """Bring each series of (n, n_channels, n_steps) to the group's median level and spread."""
+    with quiet_nan():
+        level = np.nanmean(cube, axis=2, keepdims=True)
+        spread = np.nanstd(cube, axis=2, keepdims=True)
+        usual_level = np.nanmedian(level, axis=0)
+        usual_spread = np.nanmedian(spread, axis=0)
+    safe = np.where(spread > 0, spread, 1.0)
+    scaled: Floats = usual_level + usual_spread * (cube - level) / safe
+    return scaled
+
+
+def _quantiles(cube: Floats, shares: tuple[float, ...]) -> Floats:
+    """Quantiles over series, where at least a tenth of them (or two) reach; the rest is NaN."""
+    present = (~np.isnan(cube)).sum(axis=0)
+    enough = present >= max(1, min(2, len(cube)), len(cube) // 10)
+    with quiet_nan():
+        quantiles = np.nanquantile(cube, shares, axis=0)
+    return np.where(enough, quantiles, np.nan)
+
+
+@contextmanager
+def quiet_nan() -> Iterator[None]:
+    """Silence numpy where an all-missing slice is expected and NaN is the right answer."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
+
+
+# ---------------------------------------------------------------------------------------- curves
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One small chart of several lines over a common axis.
+
+    Attributes
+    ----------
+    title, unit : str
+        Title of the chart and of its vertical axis.
+    lines : list of (str, ndarray, ndarray)
+        Name, positions and heights of each line.
+    """
+
+    title: str
+    unit: str
+    lines: list[tuple[str, Floats, Floats]]
+
+
+_TRAINING = (
+    ("Total loss", "nats a series", (("loss", "training"), ("validation_loss", "held-out series"))),
+    (
+        "Error of the reconstruction",
+        "nats a series",
+        (("reconstruction", "training"), ("validation_reconstruction", "held-out series")),
+    ),
+    ("Information kept (KL)", "nats a series", (("kl", "training"), ("validation_kl", "held-out series"))),
+    ("Weight of the KL term", "factor", (("kl_weight", "weight"),)),
+)
+
+
+def training_charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
+    """Arrange a training history, one mapping an epoch, as small charts; absent curves are left out."""
+    charts = (
+        Chart(title, unit, [line for key, name in curves for line in _curve(history, key, name)])
+        for title, unit, curves in _TRAINING
+    )
+    return [chart for chart in charts if chart.lines]
+
+
+def _curve(history: Sequence[Mapping[str, Any]], key: str, name: str) -> Iterator[tuple[str, Floats, Floats]]:
+    points = [
+        (float(epoch.get("epoch", number)), float(epoch[key]))
+        for number, epoch in enumerate(history, start=1)
+        if epoch.get(key) is not None
+    ]
+    if points:
+        epochs, values = np.array(points).T
+        yield name, epochs, values
+
+
+def selection_curve(selection: Sequence[Mapping[str, Any]]) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Return the numbers of clusters tried, ascending, and their scores, each shape (n_tried,)."""
+    tried = sorted((int(row["n_clusters"]), float(row["score"])) for row in selection)
+    return np.array([k for k, _ in tried], np.int64), np.array([score for _, score in tried])
+
+
+def cluster_sizes(labels: npt.ArrayLike) -> list[tuple[int, int]]:
+    """Return (label, number of series) of every cluster, noise last."""
+    labels = np.asarray(labels, int)
+    return [(label, int((labels == label).sum())) for label in cluster_labels(labels)]

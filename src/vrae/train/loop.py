@@ -1,0 +1,223 @@
+"""The training loop: `Trainer.fit` runs epochs, an epoch runs steps, a step moves the weights once."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vrae.config import TrainingConfig
+from vrae.data.batching import Batch, Rows, collate, inference_rows, training_rows
+from vrae.data.panel import Panel
+from vrae.data.scaling import Scaler
+from vrae.exceptions import TrainingError, name_some
+from vrae.nn.loss import LossTerms, Pointwise, training_loss
+from vrae.nn.model import VRAENetwork
+from vrae.runtime import autocast, torch_generator
+from vrae.train.callbacks import Callback, EarlyStopping, Record
+
+__all__ = ["HELD_OUT", "Trainer", "TrainingData"]
+
+# Share of the series that early stopping holds out.
+HELD_OUT = 0.1
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The series to learn from, and how they become batches.
+
+    Attributes
+    ----------
+    panel : Panel
+    rows : ndarray of int64
+        The series to learn from; the others are left alone.
+    scaler : Scaler
+    patterns : Tensor of shape (n_series, n_patterns), optional
+        What the pattern head should say of each series of the panel.
+    """
+
+    panel: Panel
+    rows: Rows
+    scaler: Scaler
+    patterns: Tensor | None = None
+
+
+class Trainer:
+    """Fit a network to series.
+
+    Parameters
+    ----------
+    network : VRAENetwork
+        Trained in place, on the device that it is on.
+    config : TrainingConfig
+    error : callable
+        One reconstruction error a value; see `vrae.nn.loss.pointwise_loss`.
+    callbacks : sequence of Callback
+    seed : int
+        Everything random comes from it: order of series, held-out part, noise, dropout and shifts.
+
+    Attributes
+    ----------
+    history : list of dict
+        A record an epoch; see `Callback`.
+    stopping : bool
+        Set by a callback to end training.
+    """
+
+    def __init__(
+        self,
+        network: VRAENetwork,
+        config: TrainingConfig,
+        error: Pointwise,
+        callbacks: Sequence[Callback] = (),
+        seed: int = 0,
+    ) -> None:
+        self.network = network
+        self.config = config
+        self.error = error
+        self.callbacks = list(callbacks)
+        self.device = next(network.parameters()).device
+        self.rng = np.random.default_rng(seed)
+        self.generator = torch_generator(seed, self.device)
+        self.history: list[Record] = []
+        self.stopping = False
+        self.step = 0
+        self.n_steps = 1
+        self.optimizer = self._optimizer()
+
+    def fit(self, data: TrainingData) -> list[Record]:
+        """Run epochs until the last one, or until a callback stops.
+
+        Raises
+        ------
+        TrainingError
+            The loss is not finite; the message names the series of that batch.
+        """
+        train, held_out = self._split(data.rows)
+        callbacks = [*self.callbacks]
+        if self.config.patience is not None:
+            callbacks.append(EarlyStopping(self.config.patience))
+        # The number of batches of an epoch hardly changes with the shuffling; one draw counts them.
+        lengths = data.panel.lengths
+        batches = len(training_rows(lengths, train, self.config.batch_size, np.random.default_rng(0)))
+        self.n_steps = self.config.max_epochs * batches
+        begun: list[Callback] = []
+        try:
+            for callback in callbacks:
+                begun.append(callback)
+                callback.on_train_begin(self)
+            for epoch in range(1, self.config.max_epochs + 1):
+                record = self.run_epoch(data, train, held_out, epoch)
+                self.history.append(record)
+                for callback in callbacks:
+                    callback.on_epoch_end(self, record)
+                if self.stopping:
+                    break
+        finally:
+            for callback in begun:
+                callback.on_train_end(self)
+        return self.history
+
+    def run_epoch(self, data: TrainingData, train: Rows, held_out: Rows, epoch: int) -> Record:
+        """Show every series once; return the epoch's record."""
+        started = time.perf_counter()
+        batches = training_rows(data.panel.lengths, train, self.config.batch_size, self.rng)
+        terms = [self.train_step(self._batch(data, rows), data.patterns) for rows in batches]
+        means = self._means(terms, batches, data.panel)
+        record = {
+            "epoch": epoch,
+            **means,
+            "kl_weight": self.kl_weight(),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+        }
+        if len(held_out):
+            record["validation_loss"] = self.validate(data, held_out)
+        record["seconds"] = time.perf_counter() - started
+        return record
+
+    def train_step(self, batch: Batch, patterns: Tensor | None = None) -> LossTerms:
+        """Move the weights once."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        self.optimizer.zero_grad(set_to_none=True)
+        terms = self._loss(batch, patterns, self.generator)
+        terms.loss.backward()  # type: ignore[no-untyped-call]
+        if self.config.max_grad_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_grad_norm)
+        self.optimizer.step()
+        self.step += 1
+        return LossTerms(*(term.detach() for term in vars(terms).values()))
+
+    @torch.no_grad()
+    def validate(self, data: TrainingData, rows: Rows) -> float:
+        """Return the mean loss a series over held-out series, without noise."""
+        total = torch.zeros((), device=self.device)
+        for part in inference_rows(data.panel.lengths, rows, self.config.batch_size):
+            total += len(part) * self._loss(self._batch(data, part), data.patterns, None).loss
+        return float(total) / len(rows)
+
+    def kl_weight(self) -> float:
+        """Return ``beta * w(step)``: from 0 to beta over the first ``kl_warmup`` of all steps."""
+        warmup = self.config.kl_warmup * self.n_steps
+        return self.config.beta * min(1.0, self.step / warmup if warmup else 1.0)
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of this step; "cosine" rises over a twentieth of the steps, then falls."""
+        if self.config.lr_schedule == "constant":
+            return self.config.learning_rate
+        progress = self.step / self.n_steps
+        rise = min(1.0, (self.step + 1) / (0.05 * self.n_steps))
+        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        return self.config.learning_rate * rise * max(fall, 0.01)
+
+    # ---------------------------------------------------------------- parts
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        if self.config.optimizer == "sgd":
+            return torch.optim.SGD(self.network.parameters(), lr=self.config.learning_rate)
+        fused = self.device.type in ("cpu", "cuda")
+        return torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate, fused=fused)
+
+    def _split(self, rows: Rows) -> tuple[Rows, Rows]:
+        if self.config.patience is None:
+            return rows, rows[:0]
+        shuffled = self.rng.permutation(rows)
+        n = max(1, round(HELD_OUT * len(rows)))
+        return shuffled[n:], shuffled[:n]
+
+    def _batch(self, data: TrainingData, rows: Rows) -> Batch:
+        return collate(data.panel, rows, data.scaler, self.device)
+
+    def _loss(self, batch: Batch, patterns: Tensor | None, generator: torch.Generator | None) -> LossTerms:
+        with autocast(self.device, self.config.precision):
+            decoded = self.network(batch.values, batch.mask, batch.lengths, generator)
+            wanted = None if patterns is None else patterns[torch.from_numpy(batch.rows)].to(self.device)
+            return training_loss(
+                decoded,
+                batch.values,
+                batch.mask,
+                self.error,
+                self.kl_weight(),
+                wanted,
+                self.config.pattern_weight,
+            )
+
+    def _means(self, terms: list[LossTerms], batches: list[Rows], panel: Panel) -> Record:
+        """Average an epoch's terms over its series: one transfer from the device an epoch."""
+        names = list(vars(terms[0]))
+        table = torch.stack([torch.stack(list(vars(t).values())) for t in terms]).double().cpu().numpy()
+        broken = np.flatnonzero(~np.isfinite(table[:, 0]))
+        if len(broken):
+            raise TrainingError(
+                f"The loss is not finite ({table[broken[0], 0]}) in epoch {len(self.history) + 1}. It began in "
+                f"the batch of the series with ids {name_some(panel.ids[batches[broken[0]]])}. Look at these "
+                f"series for extreme values (scaling='robust' helps), or lower learning_rate "
+                f"(now {self.config.learning_rate:g}) or max_grad_norm."
+            )
+        sizes = np.array([len(rows) for rows in batches])
+        return dict(zip(names, (sizes @ table / sizes.sum()).tolist(), strict=True))
