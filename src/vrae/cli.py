@@ -44,27 +44,38 @@ Id = Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="Column t
 Time = Annotated[str | None, typer.Option("--time", metavar="COLUMN", help="Column to sort the steps by.")]
 Value = Annotated[
     list[str] | None,
-    typer.Option("--value", metavar="COLUMN", help="Column with the values; repeat it for channels; * is a wildcard."),
+    typer.Option(
+        "--value", metavar="COLUMN", help="Column with the values; repeat it for channels; * is a wildcard."
+    ),
 ]
 Layout = Annotated[
     Literal["auto", "long", "wide"], typer.Option(help="A row a step (long), or a row a series (wide).")
 ]
 Static = Annotated[
-    list[str] | None, typer.Option("--static", metavar="COLUMN", help="Column kept beside the results; repeatable.")
+    list[str] | None,
+    typer.Option("--static", metavar="COLUMN", help="Column kept beside the results; repeatable."),
 ]
 Label = Annotated[
-    str | None, typer.Option("--label", metavar="COLUMN", help="Known classes: to compare with, never to learn from.")
+    str | None,
+    typer.Option("--label", metavar="COLUMN", help="Known classes: to compare with, never to learn from."),
 ]
 Freq = Annotated[
-    str | None, typer.Option(metavar="STEP", help="Put rows on a regular grid (1d, 1w, 1mo, 1h, ...); gaps are missing.")
+    str | None,
+    typer.Option(metavar="STEP", help="Put rows on a regular grid (1d, 1w, 1mo, 1h, ...); gaps are missing."),
 ]
 Duplicates = Annotated[
     Literal["raise", "sum", "mean", "first", "last"], typer.Option(help="Rows with the same id and time.")
 ]
 OnInvalid = Annotated[
-    Literal["raise", "keep"], typer.Option(help="Series without any value: stop, or keep their rows without a result.")
+    Literal["raise", "keep"],
+    typer.Option(help="Series without any value: stop, or keep their rows without a result."),
 ]
-Model = Annotated[Path, typer.Option("--model", "-m", metavar="FOLDER", help="Model folder that a run wrote.", show_default=False)]
+Model = Annotated[
+    Path,
+    typer.Option(
+        "--model", "-m", metavar="FOLDER", help="Model folder that a run wrote.", show_default=False
+    ),
+]
 OutFile = Annotated[
     Path, typer.Option("--out", "-o", metavar="FILE", help="CSV or .parquet file; - is standard output.")
 ]
@@ -85,7 +96,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 
 @app.command()
 def demo(
-    name: Annotated[str, typer.Argument(help="A bundled data set, or any of the UCR/UEA archive's.")] = "OSULeaf",
+    name: Annotated[
+        str, typer.Argument(help="A bundled data set, or any of the UCR/UEA archive's.")
+    ] = "OSULeaf",
     data_dir: Annotated[
         Path | None, typer.Option(envvar="VRAE_DATA", help="Folder with the data set, if it is not bundled.")
     ] = None,
@@ -199,12 +212,16 @@ def embed(
 
     estimator = _load(model, on_invalid)
     panel = _read(data, id_, time_, value, layout, None, None, freq, duplicates)
-    runs.write_embedding(estimator, panel.ids, estimator.set_output(transform="default").transform(panel), _target(file))
+    runs.write_embedding(
+        estimator, panel.ids, estimator.set_output(transform="default").transform(panel), _target(file)
+    )
 
 
 @app.command()
 def info(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder, or the run folder around it.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Model folder, or the run folder around it.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Tell what a model is: its options, what it was fitted to, its clusters.
@@ -225,7 +242,9 @@ def info(
 
 @app.callback(invoke_without_command=True)
 def _version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)
+    ] = False,
 ) -> None:
     if version:
         from vrae import __version__
@@ -371,7 +390,9 @@ def main() -> None:
         from vrae.exceptions import VRAEError
 
         if not isinstance(error, VRAEError):
-            err.print("[bold red]Internal error.[/] This is a fault in vrae, please report it:", highlight=False)
+            err.print(
+                "[bold red]Internal error.[/] This is a fault in vrae, please report it:", highlight=False
+            )
             err.print_exception()
             sys.exit(1)
         err.print("[bold red]Error:[/]", end=" ")

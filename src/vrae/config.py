@@ -56,7 +56,8 @@ class NetworkConfig(_JSONConfig):
     dropout: float = 0.0
     feed_latent: bool = False  # the decoder sees z at every step, besides in its initial state
     max_lag: int = 0  # steps; 0 = off
-    n_patterns: int = 0  # statistics that the second head predicts; 0 = no such head
+    n_patterns: int = 0  # components of the pattern statistics; 0 = none, and no second head
+    pattern_dilations: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("n_channels", "n_steps", "patch_size", "latent_size", "hidden_size", "num_layers"):
@@ -65,6 +66,7 @@ class NetworkConfig(_JSONConfig):
             check_int(name, getattr(self, name), low=0)
         for name in ("mask_input", "bidirectional", "feed_latent"):
             check_flag(name, getattr(self, name))
+        object.__setattr__(self, "pattern_dilations", tuple(self.pattern_dilations))  # JSON knows lists only
         check_choice("cell", self.cell, ("lstm", "gru"))
         check_choice("pooling", self.pooling, ("mean", "last"))
         check_real("dropout", self.dropout, low=0, below=1)
@@ -126,7 +128,9 @@ def check_real(
     ok = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     if not ok or not all(holds[w](float(value), float(b)) for w, b in bounds.items() if b is not None):
         words = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
-        raise InvalidParameterError(f"{name} must be a finite number {words}; found {value!r}.".replace("  ", " "))
+        raise InvalidParameterError(
+            f"{name} must be a finite number {words}; found {value!r}.".replace("  ", " ")
+        )
     return float(value)
 
 

@@ -197,7 +197,10 @@ def _write_table(columns: dict[str, npt.NDArray[Any]], target: Path | None) -> N
             import pyarrow as pa
             import pyarrow.parquet as pq
 
-            pq.write_table(pa.table({n: pa.array(c.tolist()) if c.dtype == object else c for n, c in columns.items()}), partial)
+            pq.write_table(
+                pa.table({n: pa.array(c.tolist()) if c.dtype == object else c for n, c in columns.items()}),
+                partial,
+            )
         else:
             with partial.open("w", newline="", encoding="utf-8") as file:
                 _write_csv(columns, file)

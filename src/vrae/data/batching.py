@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +73,9 @@ def training_rows(
     shuffled = rng.permutation(rows)
     # Lengths within a tenth of each other count as equal, so that company changes from epoch to epoch.
     bucket = np.round(np.log(lengths[shuffled]) / 0.1)
-    batches = _cut(shuffled[np.argsort(bucket, kind="stable")], lengths, batch_size)
+    # Batches of equal size, rather than full ones and a rest: one series alone makes a poor step.
+    size = math.ceil(len(rows) / math.ceil(len(rows) / batch_size))
+    batches = _cut(shuffled[np.argsort(bucket, kind="stable")], lengths, size)
     return [batches[b] for b in rng.permutation(len(batches))]
 
 

@@ -22,7 +22,7 @@ import pyarrow.dataset as ds
 
 from vrae.exceptions import InvalidDataError, name_some
 
-__all__ = ["Table", "as_names", "as_numbers", "as_times", "encode_ids", "from_frame", "reading", "take"]
+__all__ = ["Table", "as_names", "as_numbers", "as_times", "encode_ids", "from_frame", "reading"]
 
 # How pandas calls an index without a name: in Arrow and Parquet, in a csv, and in a csv read back.
 ROW_LABELS = ("__index_level_0__", "", "Unnamed: 0")
@@ -151,12 +151,12 @@ def from_frame(frame: Any) -> Table:
         ) from None
     eager = known.collect(backend="pyarrow") if isinstance(known, nw.LazyFrame) else known
     name = f"the {str(eager.implementation).lower()} table"
-    columns = _index_columns(eager)
-    index = tuple(column for column in columns if column not in ROW_LABELS)
-    columns.update({str(column): _arrow(eager.get_column(column)) for column in eager.columns})
+    names = [str(column) for column in eager.columns]
+    index = {level: values for level, values in _index_columns(eager).items() if level not in names}
+    columns = [_arrow(eager.get_column(column)) for column in eager.columns]
     with reading(name):
-        table = pa.table(list(columns.values()), names=list(columns))
-    return Table(name, ds.dataset(table), index)
+        table = pa.table([*index.values(), *columns], names=[*index, *names])
+    return Table(name, ds.dataset(table), tuple(level for level in index if level not in ROW_LABELS))
 
 
 def _index_columns(frame: Any) -> dict[str, Any]:
@@ -249,7 +249,7 @@ def as_numbers(
 
 
 def _parse_numbers(text: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Table | None]:
-    """Parse text; the second result has the first rows that are not numbers: columns ``row`` and ``text``."""
+    """Parse text; the second result has the rows that are not numbers: columns ``row`` and ``text``."""
     trimmed = pc.utf8_trim_whitespace(text)
     lower = pc.utf8_lower(trimmed)
     missing = pc.or_kleene(pc.is_in(lower, _MISSING), pc.is_null(lower))
@@ -393,8 +393,3 @@ def _is_time(value: str | None) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
-
-
-def take(values: npt.NDArray[Any], rows: npt.NDArray[np.int64] | None) -> npt.NDArray[Any]:
-    """Return ``values[rows]``, and the values themselves where ``rows`` is None."""
-    return values if rows is None else values[rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,10 @@ def as_panel(X: Any) -> Panel:
         from vrae.data.io import read_panel  # Arrow is loaded for tables only
 
         return read_panel(X)
+    if isinstance(X, Mapping):
+        raise InvalidDataError(
+            "Found a dict of series; pass list(X.values()), or Panel.from_arrays with ids=list(X)."
+        )
     return Panel.from_arrays(np.asarray(X) if hasattr(X, "__array__") else X)
 
 
@@ -79,7 +84,10 @@ def is_table(X: Any) -> bool:
         return False
     import narwhals as nw
 
-    known = nw.from_native(X, pass_through=True)
+    try:
+        known = nw.from_native(X, pass_through=True)
+    except nw.exceptions.DuplicateError:  # a table, if not one that can be read
+        return True
     return isinstance(known, (nw.DataFrame, nw.LazyFrame)) or type(X).__module__.startswith(
         "pyarrow._dataset"
     )

@@ -167,6 +167,8 @@ def _csv_table(files: list[Path], name: str, id_columns: Sequence[str]) -> Table
                 f"{name} holds files with different columns: {name_some(tables[0].column_names)} in "
                 f"{files[0].name}, {name_some(table.column_names)} in {file.name}. Pass one kind at a time."
             )
+    if len(tables) == 1:
+        return Table(name, ds.dataset(tables[0]))
     with reading(name):
         return Table(name, ds.dataset(pa.concat_tables(tables, promote_options="permissive")))
 
@@ -200,6 +202,9 @@ def _read_csv(file: Path, id_columns: Sequence[str]) -> pa.Table:
             # Types are guessed by the first block of the file; what comes later may not fit. Read as text.
             table = read(dict.fromkeys(names, pa.string()))
             table = pa.table([_guess_type(column) for column in table.columns], names=table.column_names)
+    binary = [field.name for field in table.schema if pa.types.is_binary(field.type)]
+    if binary:
+        raise InvalidDataError(f"{file} is not UTF-8 text (column {name_some(binary)}). Save it as UTF-8.")
     for column in set(id_columns) & set(table.column_names):
         place = table.column_names.index(column)
         table = table.set_column(place, column, _whole_numbers(table[column]))

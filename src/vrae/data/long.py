@@ -27,7 +27,7 @@ _UNITS = {
     **dict.fromkeys(("w", "W"), ("D", 7)),
     **dict.fromkeys(("mo", "M", "MS", "ME"), ("M", 1)),
     **dict.fromkeys(("q", "Q", "QS", "QE"), ("M", 3)),
-    **dict.fromkeys(("y", "Y", "YS", "YE"), ("M", 12)),
+    **dict.fromkeys(("y", "Y", "YS", "YE"), ("Y", 1)),
 }
 # A grid with more cells for each row than this is a slip in ``freq``, and would fill the memory.
 _MAX_CELLS_A_ROW = 1000
@@ -36,20 +36,27 @@ _MAX_CELLS = 1e15  # safely within int64
 
 @dataclass(frozen=True)
 class Steps:
-    """Rows of a long table in order of series, then time.
+    """Rows of a long table, for most uses in order of series, then time.
 
     Parameters
     ----------
     codes : ndarray of int64, shape (n_rows,)
-        The series of every row, never falling.
+        The series of every row.
     values : ndarray of float32, shape (n_rows, n_channels)
     times : ndarray, shape (n_rows,), optional
-        Rising within a series; None where rows are in order by themselves.
+        None where rows are in order by themselves.
     """
 
     codes: npt.NDArray[np.int64]
     values: npt.NDArray[np.float32]
     times: npt.NDArray[Any] | None = None
+
+    def take(self, rows: npt.NDArray[np.int64] | None) -> Steps:
+        """Return these rows in this order; all as they are where ``rows`` is None."""
+        if rows is None:
+            return self
+        times = None if self.times is None else self.times[rows]
+        return Steps(self.codes[rows], self.values[rows], times)
 
 
 def sort_order(codes: npt.NDArray[np.int64], times: npt.NDArray[Any] | None) -> npt.NDArray[np.int64] | None:
@@ -137,7 +144,7 @@ class _Grid(NamedTuple):
 def put_on_grid(steps: Steps, freq: str | float, how: str, ids: npt.NDArray[Any]) -> Steps:
     """Give every series a row at each step of the calendar from its first row to its last.
 
-    Cells of days, weeks and longer begin at midnight; weeks on the weekday of the earliest row of all. Rows
+    Cells begin where the calendar's units do; weeks on the weekday of the earliest row of all. Rows
     that fall into one cell are duplicates. Cells without a row are missing (NaN).
 
     Parameters
@@ -198,6 +205,8 @@ def _calendar_grid(times: npt.NDArray[Any], freq: str | float) -> _Grid:
     size = factor * int(found[1] or 1)
     counts = times.astype(f"datetime64[{unit}]").astype(np.int64)
     start = counts.min()
+    if unit == "M":
+        start -= start % factor  # quarters begin in January, April, ...
     first = np.array(start).astype(f"datetime64[{unit}]")
     return _Grid((counts - start) // size, first, np.array(size).astype(f"timedelta64[{unit}]"))
 

@@ -134,9 +134,7 @@ class Panel:
             return f"Panel(0 series, {channels})"
         low, high = self.lengths.min(), self.lengths.max()
         steps = f"{low}" if low == high else f"{low} to {high}"
-        return (
-            f"Panel({len(self)} series, {channels}, {steps} steps, {100 * self.missing_share():.1f} % missing)"
-        )
+        return f"Panel({len(self)} series, {channels}, {steps} steps, {100 * self.missing_share():.1f} % missing)"
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -266,9 +264,7 @@ def _flatten_array(X: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], npt.ND
     return np.ascontiguousarray(values), np.full(n_series, n_steps)
 
 
-def _flatten_list(
-    X: Any, ids: Sequence[Any] | None
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+def _flatten_list(X: Any, ids: Sequence[Any] | None) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     if isinstance(X, (str, bytes)) or not hasattr(X, "__iter__"):
         raise InvalidDataError(
             f"Expected an array, a list of arrays, a table or a Panel; found {type(X).__name__}: {X!r:.80}."
@@ -319,9 +315,7 @@ def _to_float32(X: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         with np.errstate(over="ignore"):  # beyond float32 becomes inf, which is then reported with its id
             return X.astype(np.float32)
     except (ValueError, TypeError):
-        raise InvalidDataError(
-            f"Expected numbers; found {_first_text(X)}. Missing values are NaN."
-        ) from None
+        raise InvalidDataError(f"Expected numbers; found {_first_text(X)}. Missing values are NaN.") from None
 
 
 def _first_text(X: npt.NDArray[Any]) -> str:

@@ -144,8 +144,8 @@ def _serves_as_id(table: Table, column: str, layout: str) -> bool:
     again = name_some(ids[np.bincount(codes) > 1])
     if layout != "wide" and _looks_like_steps(table, len(ids), len(codes)):
         raise InvalidDataError(
-            f"Is {table.name} long or wide? Column {column!r} has repeats: {again}. If a row is a step in time, "
-            f"name the columns with id= and time=; if a row is a series, pass layout='wide'."
+            f"Is {table.name} long or wide? Column {column!r} has repeats: {again}. If a row is a step in "
+            f"time, name the columns with id= and time=; if a row is a series, pass layout='wide'."
         )
     warnings.warn(
         f"Column {column!r} of {table.name} has repeats ({again}), so series are named by their row number.",

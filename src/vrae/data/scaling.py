@@ -116,7 +116,5 @@ def _median_and_iqr(
     return level, _safe_spread(spread, level)
 
 
-def _safe_spread(
-    spread: npt.NDArray[np.float64], level: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _safe_spread(spread: npt.NDArray[np.float64], level: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.where(spread > _CONSTANT * np.maximum(np.abs(level), 1e-30), spread, 1.0)

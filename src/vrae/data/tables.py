@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vrae.data.columns import ROW_LABELS, Table, as_names, as_numbers, as_times, encode_ids, take
+from vrae.data.columns import ROW_LABELS, Table, as_names, as_numbers, as_times, encode_ids
 from vrae.data.long import Steps, merge_duplicates, put_on_grid, sort_order
 from vrae.data.panel import Panel
 from vrae.data.roles import Roles, TableOptions, changing_series, find_roles, first_rows
@@ -54,14 +54,14 @@ def values_by_row(table: Table, panel: Panel) -> dict[str, Any]:
     InvalidDataError
         The panel has not the shape of the table.
     """
-    roles = find_roles(table, TableOptions())
-    columns = table.read([name for name in (roles.id, roles.time, *roles.values) if name is not None])
-    original = _long_panel if roles.long else _wide_panel
-    shape = original(table, roles, columns)
+    options = TableOptions(static=())
+    shape = table_to_panel(table, options)
     if panel.values.shape != shape.values.shape or not np.array_equal(panel.offsets, shape.offsets):
         raise InvalidDataError(f"Cannot put {panel} back into {table.name}, which holds {shape}.")
+    roles = find_roles(table, options)
     if not roles.long:
         return _wide_columns(panel, roles, table)
+    columns = table.read(roles.all)
     codes, _ = _series(table, roles, columns)
     order = sort_order(codes, _times(table, roles, columns))
     back = np.empty_like(panel.values)
@@ -85,9 +85,8 @@ def _times(table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray]) -> n
 
 
 def _long_panel(
-    table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray], options: TableOptions | None = None
+    table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray], options: TableOptions
 ) -> Panel:
-    options = options or TableOptions()
     codes, ids = _series(table, roles, columns)
     times = _times(table, roles, columns)
     row_ids = columns[roles.id] if roles.id is not None else None
@@ -95,7 +94,7 @@ def _long_panel(
     for channel, name in enumerate(roles.values):
         values[:, channel] = as_numbers(columns[name], name, table, row_ids)
     order = sort_order(codes, times)
-    steps = Steps(take(codes, order), take(values, order), None if times is None else take(times, order))
+    steps = Steps(codes, values, times).take(order)
     steps = _settle(steps, options, ids, table, roles)
     lengths = np.bincount(steps.codes, minlength=len(ids))
     return Panel(
@@ -178,7 +177,7 @@ def _wide_ids(table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray]) -
         return ids
     again = ids[np.bincount(codes) > 1]
     raise InvalidDataError(
-        f"Ids {name_some(again)} stand more than once in the id column {roles.id!r} of {table.name}, which is "
+        f"Ids {name_some(again)} stand more than once in column {roles.id!r} of {table.name}, which is "
         f"read as wide (a row a series). Name a column without repeats with id=. If a row is a step in time, "
         f"name its time with time=, or pass layout='long' if the rows are in order."
     )

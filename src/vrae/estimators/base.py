@@ -33,8 +33,9 @@ from vrae.exceptions import (
 )
 from vrae.nn.loss import active_units, pointwise_loss
 from vrae.nn.model import Decoded, VRAENetwork, build_network
+from vrae.nn.patterns import dilations_for
 from vrae.persistence import write_model
-from vrae.runtime import autocast, resolve_device, seed_of
+from vrae.runtime import autocast, resolve_device, seed_of, torch_generator
 from vrae.train.callbacks import Callback, ProgressBar, check_callbacks
 from vrae.train.loop import Trainer, TrainingData
 
@@ -43,16 +44,18 @@ __all__ = ["BaseVRAE"]
 Result = TypeVar("Result")
 
 # "auto": patches such that the RNN takes about this many steps over a series of median length ...
-_RNN_STEPS = 32
+_RNN_STEPS = 20
 # ... and never more than this over the longest one.
 _MAX_RNN_STEPS = 2048
-# "auto": training takes about this many steps, but shows every series at least a few times.
-_TRAINING_STEPS = 600
-_MIN_EPOCHS = 3
+# "auto": training takes about this many steps, but shows every series at least once.
+_TRAINING_STEPS = 300
 # Series that go through the network at once when nothing is trained.
 _INFERENCE_BATCH = 128
-# Series from which the noise variance is worked out after training.
-_NOISE_SAMPLE = 4096
+# Components of the pattern statistics that are kept.
+_PATTERN_COMPONENTS = 32
+# Steps, and series, from which statistics of the training series are worked out.
+_SAMPLE_STEPS = 1 << 22
+_SAMPLE_SERIES = 4096
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -82,23 +85,25 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
         The decoder sees the latent vector at every step, not only in its initial state.
     reconstruction_loss : {"mse", "smooth_l1"} or torch.nn.Module, default="mse"
         Error of a value; summed over the observed values of a series.
-    beta : float, default=0.1
+    beta : float, default=1.0
         Weight of the KL divergence beside the sum of errors.
     kl_warmup : float, default=0.3
         Share of training over which that weight rises from 0.
     max_lag : int or float, default=0
         Largest shift in time, in steps (int) or as a share of the median length (float, up to 0.5), that does
         not matter: series that differ by a (circular) shift get the same latent vector. 0 switches it off.
-    local_patterns : float, default=0.0
-        Weight of a second head that predicts position-free statistics of local patterns. 0 switches it off.
+    local_patterns : float, default=2.0
+        What the patterns that a series is made of, wherever they stand in it, count beside its course:
+        statistics of them join the encoder's summary, and a second head has to give them back. 0 switches
+        them off.
     scaling : {"series", "channel", "robust"} or None, default="series"
         See `vrae.data.scaling.Scaler`.
     max_epochs : int or "auto", default="auto"
-        Times that every series is shown. "auto": as many as make about 600 steps, and at least 3.
-    batch_size : int, default=32
+        Times that every series is shown. "auto": as many as make about 300 steps.
+    batch_size : int, default=64
         Series a step.
     optimizer : {"adam", "sgd"}, default="adam"
-    learning_rate : float, default=3e-3
+    learning_rate : float, default=5e-3
     lr_schedule : {"cosine", "constant"}, default="cosine"
         "cosine": a short rise, then a fall to nearly zero.
     max_grad_norm : float or None, default=5.0
@@ -148,15 +153,15 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
     dropout: float = 0.0
     feed_latent: bool = True
     reconstruction_loss: str | nn.Module = "mse"
-    beta: float = 0.1
+    beta: float = 1.0
     kl_warmup: float = 0.3
     max_lag: int | float = 0
-    local_patterns: float = 0.0
+    local_patterns: float = 2.0
     scaling: str | None = "series"
     max_epochs: int | Literal["auto"] = "auto"
-    batch_size: int = 32
+    batch_size: int = 64
     optimizer: str = "adam"
-    learning_rate: float = 3e-3
+    learning_rate: float = 5e-3
     lr_schedule: str = "cosine"
     max_grad_norm: float | None = 5.0
     early_stopping: bool | int = False
@@ -208,7 +213,9 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
         trainer = Trainer(
             self.network_, training_config, pointwise_loss(self.reconstruction_loss), callbacks, seed
         )
-        self.history_ = trainer.fit(TrainingData(panel, rows, self.scaler_))
+        self.history_ = trainer.fit(
+            TrainingData(panel, rows, self.scaler_, self._patterns(panel, rows, seed))
+        )
         self.network_.eval()
 
         self.ids_ = panel.ids
@@ -241,7 +248,7 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
         median, longest = int(np.median(lengths)), int(lengths.max())
         patch_size: Any = self.patch_size
         if patch_size == "auto":
-            patch_size = max(1, round(median / _RNN_STEPS), math.ceil(longest / _MAX_RNN_STEPS))
+            patch_size = max(math.ceil(median / _RNN_STEPS), math.ceil(longest / _MAX_RNN_STEPS))
         check_int("patch_size", patch_size, low=1)
         return NetworkConfig(
             n_channels=panel.n_channels,
@@ -258,6 +265,8 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
             dropout=self.dropout,
             feed_latent=self.feed_latent,
             max_lag=self._max_lag_steps(median),
+            n_patterns=_PATTERN_COMPONENTS if check_real("local_patterns", self.local_patterns, low=0) else 0,
+            pattern_dilations=dilations_for(median) if self.local_patterns else (),
         )
 
     def _max_lag_steps(self, median_length: int) -> int:
@@ -269,7 +278,7 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
         check_int("batch_size", self.batch_size, low=1)
         max_epochs: Any = self.max_epochs
         if max_epochs == "auto":
-            max_epochs = max(_MIN_EPOCHS, round(_TRAINING_STEPS / math.ceil(n_series / self.batch_size)))
+            max_epochs = math.ceil(_TRAINING_STEPS / math.ceil(n_series / self.batch_size))
         patience = 10 if self.early_stopping is True else self.early_stopping
         if not isinstance(self.reconstruction_loss, nn.Module):
             check_choice("reconstruction_loss", self.reconstruction_loss, ("mse", "smooth_l1"))
@@ -287,12 +296,32 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
             precision=self.precision,
         )
 
+    def _patterns(self, panel: Panel, rows: Rows, seed: int) -> Tensor | None:
+        """Fit the pattern statistics to a sample; return those of every series, (n_series, n_patterns)."""
+        n_patterns = self.network_.config.n_patterns
+        if not n_patterns:
+            return None
+        device = next(self.network_.parameters()).device
+        sample = [
+            collate(panel, part, self.scaler_, torch.device("cpu"))
+            for part in inference_rows(panel.lengths, _sample(panel, rows), _INFERENCE_BATCH)
+        ]
+        statistics = self.network_.statistics.cpu()
+        statistics.fit([(b.values, b.mask, b.lengths) for b in sample], torch_generator(seed))
+        statistics.to(device)
+        found = self._per_series(
+            panel,
+            rows,
+            lambda b: self.network_.statistics(b.values, b.mask, b.lengths),
+            np.zeros((len(panel), n_patterns), np.float32),
+        )
+        return torch.from_numpy(found)
+
     def _describe_training_series(self, panel: Panel, rows: Rows) -> None:
         """Learn from a sample how far reconstructions are off, and the usual level and spread."""
-        sample = rows[:: math.ceil(len(rows) / _NOISE_SAMPLE)]
         squares = observed = 0.0
         levels, spreads = [], []
-        for batch, decoded in self._visit(panel, sample, self._decode):
+        for batch, decoded in self._visit(panel, _sample(panel, rows), self._decode):
             squares += float(((decoded.x - batch.values) ** 2 * batch.mask).sum())
             observed += float(batch.mask.sum())
             levels.append(batch.level)
@@ -416,7 +445,9 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
         self.scaler_ = Scaler.from_dict(config["scaler"])
         self.network_ = build_network(NetworkConfig.from_dict(config["network"]), seed=0)
         prefix = "network."
-        weights = {n.removeprefix(prefix): torch.from_numpy(a) for n, a in arrays.items() if n.startswith(prefix)}
+        weights = {
+            n.removeprefix(prefix): torch.from_numpy(a) for n, a in arrays.items() if n.startswith(prefix)
+        }
         self.network_.load_state_dict(weights)
         self.network_.to(_device_here(self.device)).eval()
         self.history_ = config["history"]
@@ -449,6 +480,12 @@ def _check_enough(panel: Panel, rows: Rows) -> None:
             "Every series has one step only (1 feature(s)): there is no course in time to learn. Pass longer "
             "series, or use an ordinary clusterer on the values."
         )
+
+
+def _sample(panel: Panel, rows: Rows) -> Rows:
+    """Return evenly spaced rows: so many that the sample's size is bounded."""
+    share = max(len(rows) / _SAMPLE_SERIES, panel.lengths[rows].sum() / _SAMPLE_STEPS, 1.0)
+    return rows[:: math.ceil(share)]
 
 
 def _device_here(device: str) -> torch.device:

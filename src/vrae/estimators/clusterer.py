@@ -13,6 +13,7 @@ from vrae.config import check_choice, check_int
 from vrae.data.batching import Rows
 from vrae.estimators.partition import (
     CLUSTERERS,
+    LatentSpace,
     choose_partition,
     fit_partition,
     labels_of,
@@ -34,7 +35,8 @@ class VRAEClusterer(ClusterMixin, VRAE):  # type: ignore[misc]
         "auto" tries 2, 3, ... and takes the number with the best silhouette of the latent vectors; the curve
         is in ``selection_``.
     clusterer : {"gmm", "kmeans", "ward", "hdbscan"} or scikit-learn clusterer, default="gmm"
-        What groups the latent vectors. "hdbscan" finds its own number of clusters, and noise (-1).
+        What groups the latent vectors. "gmm": a Gaussian mixture with one covariance for all components.
+        "hdbscan" finds its own number of clusters, and noise (-1).
     **options
         All options of `BaseVRAE`.
 
@@ -45,8 +47,10 @@ class VRAEClusterer(ClusterMixin, VRAE):  # type: ignore[misc]
     n_clusters_ : int
     selection_ : list of dict
         For "auto": ``n_clusters`` and ``score`` of every number tried.
+    space_ : LatentSpace
+        The space in which the latent vectors are grouped.
     partition_ : Partition
-        The rule that places a latent vector.
+        The rule that places a vector of that space.
 
     Examples
     --------
@@ -76,7 +80,7 @@ class VRAEClusterer(ClusterMixin, VRAE):  # type: ignore[misc]
     def _probabilities(self, Z: npt.NDArray[np.float32], rows: Rows) -> npt.NDArray[np.float64]:
         probabilities = np.zeros((len(Z), self.n_clusters_))
         if len(rows):
-            probabilities[rows] = self.partition_.predict_proba(Z[rows].astype(np.float64))
+            probabilities[rows] = self.partition_.predict_proba(self.space_(Z[rows].astype(np.float64)))
         return probabilities
 
     def _check_own_options(self, n_series: int) -> None:
@@ -92,23 +96,33 @@ class VRAEClusterer(ClusterMixin, VRAE):  # type: ignore[misc]
 
     def _fit_latent(self, Z: npt.NDArray[np.float32], rows: Rows, seed: int) -> None:
         vectors = Z[rows].astype(np.float64)
+        self.space_ = LatentSpace.fit(vectors, self._generated())
         self.selection_: list[dict[str, float]] = []
         if self.n_clusters == "auto":
-            self.partition_, self.selection_ = choose_partition(vectors, self.clusterer, seed)
+            self.partition_, self.selection_ = choose_partition(self.space_(vectors), self.clusterer, seed)
         else:
-            self.partition_ = fit_partition(vectors, self.n_clusters, self.clusterer, seed)
+            self.partition_ = fit_partition(self.space_(vectors), self.n_clusters, self.clusterer, seed)
         self.n_clusters_ = self.partition_.n_clusters
         self.labels_ = labels_of(self._probabilities(Z, rows))
 
+    def _generated(self) -> npt.NDArray[np.float64]:
+        """Return what a step along each latent dimension changes, (latent, m): in patterns if they are learned."""
+        if not self.network_.config.n_patterns:
+            return np.eye(self.network_.config.latent_size)
+        weight = self.network_.latent_to_patterns.weight.detach()  # (n_patterns, latent)
+        return weight.double().cpu().numpy().T
+
     def _state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-        arrays = {f"partition.{name}": a for name, a in self.partition_.arrays().items()}
+        parts = {"space": self.space_.arrays(), "partition": self.partition_.arrays()}
+        arrays = {f"{part}.{name}": a for part, own in parts.items() for name, a in own.items()}
         return {"selection": self.selection_}, {"labels": self.labels_, **arrays}
 
     def _restore(self, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
-        prefix = "partition."
-        own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-        self.partition_ = partition_from_arrays(own)
+        def part(prefix: str) -> dict[str, npt.NDArray[Any]]:
+            return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+
+        self.space_ = LatentSpace(**part("space."))
+        self.partition_ = partition_from_arrays(part("partition."))
         self.n_clusters_ = self.partition_.n_clusters
         self.selection_ = config["selection"]
         self.labels_ = arrays["labels"]
-

@@ -1,8 +1,9 @@
 """Group latent vectors, and say to which group new ones belong.
 
-Whatever found the groups, one of two rules places a new vector: a mixture of normal distributions (k-means is
-one with equal weights and equal spherical spread), or a vote of the nearest training vectors (Ward, HDBSCAN and
-any other clusterer, which have no rule of their own). Both are a few arrays, so both can be saved without pickle.
+A latent vector is looked at in the space of what it generates (`LatentSpace`): two vectors are near each other if
+they say nearly the same about the series. Whatever found the groups, one of two rules places a new vector there: a
+mixture of normal distributions (k-means is one), or a vote of the nearest training vectors (Ward, HDBSCAN and any
+other clusterer, which have no rule of their own). Both are a few arrays, so both can be saved without pickle.
 """
 
 from __future__ import annotations
@@ -12,15 +13,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 from sklearn.base import clone
 
-from vrae.config import check_choice
+from vrae.estimators.mixture import Mixture, fit_kmeans, fit_mixture
 from vrae.exceptions import InvalidParameterError
 
 __all__ = [
     "CLUSTERERS",
-    "Mixture",
+    "LatentSpace",
     "NeighbourVote",
     "Partition",
     "choose_partition",
@@ -31,73 +31,94 @@ __all__ = [
 
 CLUSTERERS = ("gmm", "kmeans", "ward", "hdbscan")
 
-# Restarts of k-means and of the mixture: the best of them is far less a matter of the seed than one alone.
-_N_INIT = 10
+# Groups lie in few dimensions, but how many is not known: mixtures in this many leading dimensions each, and in
+# as many as there are clusters where those are more, propose groups.
+_DIMENSIONS = (4, 5, 6, 8, 10, 12, 16)
+_ALWAYS = 8
 
-# Share of the overall variance added to every variance of the mixture, so that no component shrinks to a point.
-_RIDGE = 0.05
+# Vectors on which groups are found, and numbers of groups compared; all vectors are placed afterwards.
+_FIT_SAMPLE = 20_000
+_SILHOUETTE_SAMPLE = 2_000
 
-_VOTERS = 5
-
-# n_clusters="auto" tries 2 to this many, and judges on so many vectors.
 _MOST_CLUSTERS = 15
-_SILHOUETTE_SAMPLE = 2000
+_VOTERS = 5
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class LatentSpace:
+    """Principal axes of what latent vectors generate: ``(Z - center) @ axes``, largest variance first.
+
+    Attributes
+    ----------
+    center : ndarray of shape (latent,)
+    axes : ndarray of shape (latent, dimensions)
+        Scaled such that the first dimension has variance 1.
+    """
+
+    center: Floats
+    axes: Floats
+
+    @classmethod
+    def fit(cls, Z: Floats, generated: Floats) -> LatentSpace:
+        """Find the axes for vectors (n, latent) that generate ``Z @ generated``, (latent, m)."""
+        center = Z.mean(axis=0)
+        _, spread, axes = np.linalg.svd((Z - center) @ generated, full_matrices=False)
+        used = max(1, int((spread > 1e-4 * spread[0]).sum())) if len(spread) else 1
+        scale = np.sqrt(len(Z)) / spread[0] if spread[0] > 0 else 1.0
+        return cls(center, generated @ axes[:used].T * scale)
+
+    def __call__(self, Z: Floats) -> Floats:
+        """Return vectors (n, latent) in this space, (n, dimensions)."""
+        return (Z - self.center) @ self.axes  # type: ignore[no-any-return]
+
+    def arrays(self) -> Arrays:
+        """Return everything there is to save."""
+        return {"center": self.center, "axes": self.axes}
 
 
 class Partition(Protocol):
-    """A rule that places latent vectors in groups 0 .. n_clusters - 1, or in none."""
+    """A rule that places vectors in groups 0 .. n_clusters - 1, or in none."""
 
     @property
     def n_clusters(self) -> int:
         """Number of groups."""
 
-    def predict_proba(self, Z: Floats) -> Floats:
+    def predict_proba(self, X: Floats) -> Floats:
         """Return probabilities (n, n_clusters); a row of zeros belongs to no group."""
 
     def ordered(self, order: Labels) -> Partition:
         """Return the same groups, group ``order[0]`` first."""
 
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+    def arrays(self) -> Arrays:
         """Return everything there is to save."""
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """A mixture of normal distributions: weights (k,), means (k, d), covariances (k, d, d)."""
+class Leading:
+    """A mixture that looks at the leading dimensions only."""
 
-    weights: Floats
-    means: Floats
-    covariances: Floats
+    mixture: Mixture
 
     @property
     def n_clusters(self) -> int:
         """Number of components."""
-        return len(self.means)
+        return self.mixture.n_clusters
 
-    def log_joint(self, Z: Floats) -> Floats:
-        """Return log(weight * density), (n, k)."""
-        columns = []
-        for weight, mean, covariance in zip(self.weights, self.means, self.covariances, strict=True):
-            chol = np.linalg.cholesky(covariance)
-            whitened = np.linalg.solve(chol, (Z - mean).T)  # (d, n)
-            log_det = 2 * np.log(np.diag(chol)).sum()
-            columns.append(np.log(weight) - 0.5 * ((whitened**2).sum(axis=0) + log_det))
-        return np.stack(columns, axis=1) - 0.5 * Z.shape[1] * np.log(2 * np.pi)
+    def predict_proba(self, X: Floats) -> Floats:
+        """Return the components' responsibilities for vectors (n, dimensions), (n, k)."""
+        return self.mixture.predict_proba(X[:, : self.mixture.means.shape[1]])
 
-    def predict_proba(self, Z: Floats) -> Floats:
-        """Return the components' responsibilities, (n, k)."""
-        return softmax(self.log_joint(Z), axis=1)  # type: ignore[no-any-return]
-
-    def ordered(self, order: Labels) -> Mixture:
+    def ordered(self, order: Labels) -> Leading:
         """Return the same components in another order."""
-        return Mixture(self.weights[order], self.means[order], self.covariances[order])
+        return Leading(self.mixture.ordered(order))
 
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return weights, means and covariances."""
-        return {"weights": self.weights, "means": self.means, "covariances": self.covariances}
+    def arrays(self) -> Arrays:
+        """Return the mixture's arrays."""
+        return self.mixture.arrays()
 
 
 @dataclass(frozen=True)
@@ -112,17 +133,17 @@ class NeighbourVote:
         """Number of groups; noise (-1) is none."""
         return int(self.labels.max(initial=-1)) + 1
 
-    def predict_proba(self, Z: Floats) -> Floats:
+    def predict_proba(self, X: Floats) -> Floats:
         """Return the shares of the vote, (n, n_clusters); votes for noise are the rest up to 1."""
         from sklearn.neighbors import NearestNeighbors
 
         index = NearestNeighbors(n_neighbors=min(_VOTERS, len(self.vectors))).fit(self.vectors)
-        distance, neighbour = index.kneighbors(Z)  # both (n, voters)
+        distance, neighbour = index.kneighbors(X)  # both (n, voters)
         # A training vector has itself as nearest neighbour, so its own label decides.
         weight = 1 / np.maximum(distance, 1e-12 + 1e-9 * np.abs(self.vectors).max())
         weight /= weight.sum(axis=1, keepdims=True)
-        votes = np.zeros((len(Z), self.n_clusters + 1))  # the last column is noise
-        np.add.at(votes, (np.arange(len(Z))[:, None], self.labels[neighbour]), weight)
+        votes = np.zeros((len(X), self.n_clusters + 1))  # the last column is noise
+        np.add.at(votes, (np.arange(len(X))[:, None], self.labels[neighbour]), weight)
         noise = votes[:, -1] > votes[:, :-1].max(axis=1, initial=0.0)
         votes[noise] = 0.0
         return votes[:, :-1]
@@ -132,15 +153,15 @@ class NeighbourVote:
         place = np.append(np.argsort(order), -1)  # the last entry is where noise, -1, stays
         return NeighbourVote(self.vectors, place[self.labels])
 
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+    def arrays(self) -> Arrays:
         """Return vectors and labels."""
         return {"vectors": self.vectors, "labels": self.labels}
 
 
-def partition_from_arrays(arrays: dict[str, npt.NDArray[Any]]) -> Partition:
+def partition_from_arrays(arrays: Arrays) -> Partition:
     """Build the rule whose ``arrays()`` these are."""
     if "means" in arrays:
-        return Mixture(**arrays)
+        return Leading(Mixture(**arrays))
     return NeighbourVote(**arrays)
 
 
@@ -151,12 +172,13 @@ def labels_of(probabilities: Floats) -> Labels:
     return np.where(probabilities.any(axis=1), probabilities.argmax(axis=1), -1)
 
 
-def fit_partition(Z: Floats, n_clusters: int, clusterer: Any, seed: int) -> Partition:
-    """Find groups in latent vectors; the largest comes first.
+def fit_partition(X: Floats, n_clusters: int, clusterer: Any, seed: int) -> Partition:
+    """Find groups in vectors; the largest comes first.
 
     Parameters
     ----------
-    Z : ndarray of shape (n, latent)
+    X : ndarray of shape (n, dimensions)
+        As `LatentSpace` gives them.
     n_clusters : int
         At most n. Taken by all but "hdbscan", which finds its own number, and an estimator without such a
         parameter.
@@ -172,18 +194,19 @@ def fit_partition(Z: Floats, n_clusters: int, clusterer: Any, seed: int) -> Part
     InvalidParameterError
         Not a clusterer.
     """
+    sample = X[np.sort(np.random.default_rng(seed).permutation(len(X))[:_FIT_SAMPLE])]
     if isinstance(clusterer, str) and clusterer == "gmm":
-        partition: Partition = _fit_mixture(Z, n_clusters, seed)
+        partition: Partition = _most_agreed_mixture(sample, n_clusters, seed)
     elif isinstance(clusterer, str) and clusterer == "kmeans":
-        partition = _fit_kmeans(Z, n_clusters, seed)
+        partition = Leading(fit_kmeans(sample, n_clusters, seed))
     else:
-        partition = NeighbourVote(Z, _fit_labels(Z, _estimator(clusterer, n_clusters, seed)))
-    labels = labels_of(partition.predict_proba(Z))
+        partition = NeighbourVote(sample, _fit_labels(sample, _estimator(clusterer, n_clusters, seed)))
+    labels = labels_of(partition.predict_proba(X))
     sizes = np.bincount(labels[labels >= 0], minlength=partition.n_clusters)
     return partition.ordered(np.argsort(-sizes, kind="stable"))
 
 
-def choose_partition(Z: Floats, clusterer: Any, seed: int) -> tuple[Partition, list[dict[str, float]]]:
+def choose_partition(X: Floats, clusterer: Any, seed: int) -> tuple[Partition, list[dict[str, float]]]:
     """Find groups and their number: the one whose groups have the best silhouette.
 
     Returns
@@ -196,20 +219,32 @@ def choose_partition(Z: Floats, clusterer: Any, seed: int) -> tuple[Partition, l
     from sklearn.metrics import silhouette_score
 
     if not _takes_number(clusterer):
-        return fit_partition(Z, 1, clusterer, seed), []
-    sample = np.random.default_rng(seed).permutation(len(Z))[:_SILHOUETTE_SAMPLE]
+        return fit_partition(X, 1, clusterer, seed), []
+    sample = np.random.default_rng(seed).permutation(len(X))[:_SILHOUETTE_SAMPLE]
     tried: list[tuple[float, Partition]] = []
     selection = []
-    for k in range(2, min(_MOST_CLUSTERS, len(Z) - 1, int(np.sqrt(len(Z))) + 1) + 1):
-        partition = fit_partition(Z, k, clusterer, seed)
-        labels = labels_of(partition.predict_proba(Z))[sample]
+    for k in range(2, min(_MOST_CLUSTERS, len(X) - 1, int(np.sqrt(len(X))) + 1) + 1):
+        partition = fit_partition(X, k, clusterer, seed)
+        labels = labels_of(partition.predict_proba(X[sample]))
         several = 2 <= len(np.unique(labels)) < len(labels)
-        score = float(silhouette_score(Z[sample], labels)) if several else -1.0
+        score = float(silhouette_score(X[sample], labels)) if several else -1.0
         tried.append((score, partition))
         selection.append({"n_clusters": k, "score": score})
     if not tried:  # two series: nothing to choose from
-        return fit_partition(Z, 1, clusterer, seed), []
+        return fit_partition(X, 1, clusterer, seed), []
     return max(tried, key=lambda pair: pair[0])[1], selection
+
+
+def _most_agreed_mixture(X: Floats, n_clusters: int, seed: int) -> Leading:
+    """Fit mixtures in several numbers of leading dimensions; return the one that the others agree with most."""
+    from sklearn.metrics import adjusted_rand_score
+
+    wanted = [d for d in _DIMENSIONS if d <= max(_ALWAYS, n_clusters)]
+    dimensions = sorted({min(d, X.shape[1]) for d in wanted})
+    proposals = [Leading(fit_mixture(X[:, :d], n_clusters, seed)) for d in dimensions]
+    labels = [labels_of(p.predict_proba(X)) for p in proposals]
+    agreement = [sum(adjusted_rand_score(own, other) for other in labels) for own in labels]
+    return proposals[int(np.argmax(agreement))]
 
 
 def _takes_number(clusterer: Any) -> bool:
@@ -219,44 +254,23 @@ def _takes_number(clusterer: Any) -> bool:
     return "n_clusters" in known or "n_components" in known
 
 
-def _fit_mixture(Z: Floats, n_clusters: int, seed: int) -> Mixture:
-    from sklearn.mixture import GaussianMixture
-
-    ridge = _RIDGE * float(Z.var(axis=0).mean()) + 1e-6
-    model = GaussianMixture(n_clusters, covariance_type="tied", reg_covar=ridge, n_init=_N_INIT, random_state=seed)
-    model.fit(Z)
-    covariances = np.broadcast_to(model.covariances_, (n_clusters, *model.covariances_.shape))
-    return Mixture(model.weights_, model.means_, np.array(covariances))
-
-
-def _fit_kmeans(Z: Floats, n_clusters: int, seed: int) -> Mixture:
-    from sklearn.cluster import KMeans
-
-    model = KMeans(n_clusters, n_init=_N_INIT, random_state=seed).fit(Z)
-    spread = model.inertia_ / Z.size + 1e-6  # variance within groups, the same in all directions
-    covariances = np.tile(spread * np.eye(Z.shape[1]), (n_clusters, 1, 1))
-    return Mixture(np.full(n_clusters, 1 / n_clusters), model.cluster_centers_, covariances)
-
-
 def _estimator(clusterer: Any, n_clusters: int, seed: int) -> Any:
     from sklearn.cluster import HDBSCAN, AgglomerativeClustering
 
-    if clusterer == "ward":
-        return AgglomerativeClustering(n_clusters, linkage="ward")
-    if clusterer == "hdbscan":
-        return HDBSCAN(copy=True)
+    if isinstance(clusterer, str):
+        return AgglomerativeClustering(n_clusters) if clusterer == "ward" else HDBSCAN(copy=True)
     if not hasattr(clusterer, "fit_predict") or not hasattr(clusterer, "get_params"):
         raise InvalidParameterError(
             f"clusterer must be one of {', '.join(CLUSTERERS)} or a scikit-learn clusterer; found {clusterer!r:.80}."
         )
     known = clusterer.get_params()
     wanted = {"n_clusters": n_clusters, "n_components": n_clusters, "random_state": seed}
-    # What the user set on the estimator stays; only what was left open is filled in.
+    # What the user seeded stays seeded so.
     filled = {k: v for k, v in wanted.items() if k in known and (k != "random_state" or known[k] is None)}
     return clone(clusterer).set_params(**filled)
 
 
-def _fit_labels(Z: Floats, estimator: Any) -> Labels:
-    labels = np.asarray(estimator.fit_predict(Z))
+def _fit_labels(X: Floats, estimator: Any) -> Labels:
+    labels = np.asarray(estimator.fit_predict(X))
     found = np.unique(labels[labels >= 0])
     return np.where(labels >= 0, np.searchsorted(found, labels), -1).astype(np.int64)

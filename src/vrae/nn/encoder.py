@@ -11,6 +11,9 @@ from vrae.nn.recurrent import RNN
 
 __all__ = ["Encoder", "EncoderToLatent", "fold", "unfold"]
 
+# Far outside of what training arrives at; keeps exp() finite when a step went astray.
+_LOG_VARIANCE = (-12.0, 12.0)
+
 
 def fold(x: Tensor, patch_size: int) -> Tensor:
     """Lay ``patch_size`` consecutive steps side by side: (batch, time, c) -> (batch, ceil(time/p), p*c)."""
@@ -76,4 +79,4 @@ class EncoderToLatent(nn.Module):
 
     def forward(self, h_end: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance, each (batch, latent)."""
-        return self.mean(h_end), self.log_variance(h_end)
+        return self.mean(h_end), self.log_variance(h_end).clamp(*_LOG_VARIANCE)

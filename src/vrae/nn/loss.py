@@ -101,10 +101,9 @@ def training_loss(
     kl_weight : float
         ``beta * w(step)``.
     patterns : Tensor of shape (batch, n_patterns), optional
-        What the pattern head should have said; standardised.
+        What the pattern head should have said.
     pattern_weight : float
-        Weight of a mean squared error of 1 in the patterns, as a share of a mean squared error of 1 in the
-        series.
+        What a mean squared error in the patterns counts beside the same mean squared error in the series.
 
     Returns
     -------

@@ -12,6 +12,7 @@ from vrae.config import NetworkConfig
 from vrae.nn.decoder import Decoder, LatentToDecoder, Output
 from vrae.nn.encoder import Encoder, EncoderToLatent
 from vrae.nn.lag import best_lags, random_lags, shift
+from vrae.nn.patterns import PatternStatistics
 
 __all__ = ["Decoded", "VRAENetwork", "build_network", "reparameterise"]
 
@@ -42,6 +43,9 @@ class Decoded:
 class VRAENetwork(nn.Module):
     """Encoder, encoder-to-latent, reparameterisation, latent-to-decoder, decoder, output.
 
+    With ``n_patterns``, statistics of local patterns stand beside ``h_end``, and a second head gives them
+    back from the latent vector.
+
     Everything random comes from the ``generator`` that is passed in: with one, the network samples, drops and
     shifts as in training; without one, it is a fixed function of its input.
     """
@@ -50,33 +54,63 @@ class VRAENetwork(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config)
-        self.encoder_to_latent = EncoderToLatent(self.encoder.rnn.output_size, config.latent_size)
+        self.encoder_to_latent = EncoderToLatent(
+            self.encoder.rnn.output_size + config.n_patterns, config.latent_size
+        )
         self.latent_to_decoder = LatentToDecoder(config)
         self.decoder = Decoder(config)
         self.output = Output(config)
-        self.latent_to_patterns = (
-            nn.Linear(config.latent_size, config.n_patterns) if config.n_patterns else None
-        )
+        if config.n_patterns:
+            self.statistics = PatternStatistics(config)
+            self.latent_to_patterns = nn.Linear(config.latent_size, config.n_patterns)
 
     def forward(
-        self, x: Tensor, mask: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+        self,
+        x: Tensor,
+        mask: Tensor,
+        lengths: Tensor,
+        patterns: Tensor | None = None,
+        generator: torch.Generator | None = None,
     ) -> Decoded:
-        """Encode series (batch, time, channel) and decode them again; mask is 1 where observed."""
-        mean, log_variance = self.encode(*self._view(x, mask, lengths, generator), lengths, generator)
+        """Encode series and decode them again.
+
+        Parameters
+        ----------
+        x, mask : Tensor, shape (batch, time, channel)
+            The mask is 1 where observed.
+        lengths : Tensor of int64, shape (batch,)
+        patterns : Tensor of shape (batch, n_patterns), optional
+            The series' statistics, if they are known already.
+        generator : torch.Generator, optional
+            Makes this a training pass.
+        """
+        seen, seen_mask = self._view(x, mask, lengths, generator)
+        if patterns is None and self.config.n_patterns:
+            patterns = self.statistics(x, mask, lengths)
+        mean, log_variance = self.encode(seen, seen_mask, lengths, patterns, generator)
         z = reparameterise(mean, log_variance, generator)  # (batch, latent)
         decoded = self.decode(z, x.shape[1], generator)  # (batch, time, channel)
         lags = torch.zeros_like(lengths)
         if self.config.max_lag:
             lags = best_lags(x, mask, decoded, lengths, self.config.max_lag)
             decoded = shift(decoded, lags, lengths)
-        patterns = self.latent_to_patterns(z) if self.latent_to_patterns is not None else None
-        return Decoded(decoded, mean, log_variance, lags, patterns)
+        given_back = self.latent_to_patterns(z) if self.config.n_patterns else None
+        return Decoded(decoded, mean, log_variance, lags, given_back)
 
     def encode(
-        self, x: Tensor, mask: Tensor, lengths: Tensor, generator: torch.Generator | None = None
+        self,
+        x: Tensor,
+        mask: Tensor,
+        lengths: Tensor,
+        patterns: Tensor | None = None,
+        generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance, each (batch, latent), of the latent vector given the series."""
         h_end = self.encoder(x, mask, lengths, generator)  # (batch, hidden * directions)
+        if self.config.n_patterns:
+            if patterns is None:
+                patterns = self.statistics(x, mask, lengths)  # (batch, n_patterns)
+            h_end = torch.cat([h_end, patterns], dim=1)
         return self.encoder_to_latent(h_end)  # type: ignore[no-any-return]
 
     def decode(self, z: Tensor, n_steps: int, generator: torch.Generator | None = None) -> Tensor:
@@ -118,5 +152,7 @@ def build_network(config: NetworkConfig, seed: int) -> VRAENetwork:
             fan = module.in_features if isinstance(module, nn.Linear) else module.hidden_size
             for weight in module.parameters(recurse=False):
                 nn.init.uniform_(weight, -1 / math.sqrt(fan), 1 / math.sqrt(fan), generator=generator)
+    for buffer in network.buffers():  # set by PatternStatistics.fit, or loaded
+        nn.init.zeros_(buffer)
     nn.init.zeros_(network.decoder.inputs)
     return network

@@ -126,7 +126,9 @@ def _pca(Z: Floats) -> tuple[Floats, tuple[str, str]]:
     points = np.zeros((len(Z), 2))
     points[:, : len(order)] = centred @ axes
     shares = np.pad(shares, (0, 2 - len(shares)))
-    first, second = (f"Main direction {d + 1} ({share:.0f} % of the variation)" for d, share in enumerate(shares))
+    first, second = (
+        f"Main direction {d + 1} ({share:.0f} % of the variation)" for d, share in enumerate(shares)
+    )
     return points, (first, second)
 
 
@@ -135,12 +137,13 @@ def _tsne(Z: Floats, random_state: int) -> tuple[Floats, tuple[str, str]]:
     if len(Z) < 3 or not np.ptp(Z, axis=0).any():  # nothing to arrange
         return _pca(Z)[0], titles
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     perplexity = min(30.0, (len(Z) - 1) / 3)
     model = TSNE(perplexity=perplexity, init="pca", random_state=random_state)
     with threadpool_limits(1):  # sums in one order: the same picture on any number of cores
-        return model.fit_transform(Z).astype(np.float64), titles
+        points: Floats = model.fit_transform(Z).astype(np.float64)
+    return points, titles
 
 
 # ---------------------------------------------------------------------------------------- series
@@ -148,7 +151,7 @@ def _tsne(Z: Floats, random_state: int) -> tuple[Floats, tuple[str, str]]:
 
 def series_list(X: Any) -> list[Floats]:
     """Return series as a list of arrays (n_channels, n_steps)."""
-    series = [np.atleast_2d(np.asarray(x, np.float64)) for x in X]
+    series: list[Floats] = [np.atleast_2d(np.asarray(x, np.float64)) for x in X]
     if any(x.ndim != 2 for x in series):
         raise InvalidDataError("Each series must have shape (n_steps,) or (n_channels, n_steps).")
     return series
@@ -185,7 +188,8 @@ def bin_means(x: Floats, width: int) -> Floats:
     observed = ~np.isnan(x)
     counts = np.add.reduceat(observed, starts, axis=1, dtype=np.int64)
     sums = np.add.reduceat(np.where(observed, x, 0.0), starts, axis=1)
-    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    means: Floats = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    return means
 
 
 def decimate(x: Floats, max_points: int) -> npt.NDArray[np.int64]:
@@ -252,7 +256,9 @@ def cluster_courses(
     series = series_list(X)
     labels = np.asarray(labels, int)
     if len(labels) != len(series):
-        raise InvalidDataError(f"Found {len(labels)} labels for {len(series)} series; one a series is needed.")
+        raise InvalidDataError(
+            f"Found {len(labels)} labels for {len(series)} series; one a series is needed."
+        )
     return [
         cluster_course(
             [series[row] for row in np.flatnonzero(labels == label)],
@@ -378,12 +384,12 @@ class Chart:
 _TRAINING = (
     ("Total loss", "nats a series", (("loss", "training"), ("validation_loss", "held-out series"))),
     (
-        "Error of the reconstruction",
+        "Reconstruction error",
         "nats a series",
         (("reconstruction", "training"), ("validation_reconstruction", "held-out series")),
     ),
-    ("Information kept (KL)", "nats a series", (("kl", "training"), ("validation_kl", "held-out series"))),
-    ("Weight of the KL term", "factor", (("kl_weight", "weight"),)),
+    ("Information (KL)", "nats a series", (("kl", "training"), ("validation_kl", "held-out series"))),
+    ("KL weight", "factor", (("kl_weight", "weight"),)),
 )
 
 

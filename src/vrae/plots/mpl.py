@@ -72,14 +72,17 @@ def plot_latent_map(
     -------
     Axes
     """
-    ax = ax or _new_axes((6.4, 5.2))
     shown = project(Z, method, random_state=random_state, max_points=max_points)
     groups = np.zeros(shown.n_series, int) if labels is None else np.asarray(labels, int)
+    found = cluster_labels(groups[shown.rows])
+    columns = 0 if labels is None else -(-len(found) // 20)
+    ax = ax or _new_axes((5.4 + 1.2 * columns, 5.2))
     size = float(np.clip(9000 / max(len(shown.rows), 1), 3, 26))
-    for label in cluster_labels(groups[shown.rows]):
+    for label in found:
         style, member = cluster_style(label), groups[shown.rows] == label
         ax.scatter(
-            *shown.points[member].T,
+            shown.points[member, 0],
+            shown.points[member, 1],
             s=size,
             c=style.color,
             marker=style.marker,
@@ -88,8 +91,15 @@ def plot_latent_map(
             label=(names or {}).get(label, cluster_name(label)),
         )
     _finish(ax, f"Map of {len(shown.rows):,} series", *shown.titles, note=shown.note)
-    if labels is not None:
-        _legend_beside(ax)
+    if columns:
+        ax.legend(
+            loc="upper left",
+            bbox_to_anchor=(1.01, 1.0),
+            frameon=False,
+            fontsize=8,
+            ncols=columns,
+            markerscale=max(1.0, 4.5 / size**0.5),
+        )
     return ax
 
 
@@ -139,7 +149,13 @@ def plot_courses(
         for member in course.members:
             ax.plot(course.steps, member[c], color=color, linewidth=0.6, alpha=0.35)
         ax.fill_between(course.steps, course.low[c], course.high[c], color=color, alpha=0.18, linewidth=0)
-        ax.plot(course.steps, course.middle[c], color=color, linewidth=2, marker="." if len(course.steps) == 1 else "")
+        ax.plot(
+            course.steps,
+            course.middle[c],
+            color=color,
+            linewidth=2,
+            marker="." if len(course.steps) == 1 else "",
+        )
         _finish(ax, course.name, "step", names[c])
     return figure
 
@@ -180,9 +196,14 @@ def plot_reconstructions(
     cells = ((row, c) for row in range(len(pairs)) for c in range(n_channels))
     for ax, (row, c) in zip(axes, cells, strict=False):
         original, model = (x[c] for x in pairs[row])
-        for x, color, width, name in ((original, _INK, 1.0, "original"), (model, COLORS[3], 1.6, "reconstruction")):
+        for x, color, width, name in (
+            (original, _INK, 1.0, "original"),
+            (model, COLORS[3], 1.6, "reconstruction"),
+        ):
             steps = decimate(x, 2000)
-            ax.plot(steps, x[steps], color=color, linewidth=width, label=name, marker="." if len(x) == 1 else "")
+            ax.plot(
+                steps, x[steps], color=color, linewidth=width, label=name, marker="." if len(x) == 1 else ""
+            )
         _finish(ax, f"Series {row if ids is None else ids[row]}", "step", names[c])
     axes[0].legend(frameon=False, fontsize=8)
     return figure
@@ -205,7 +226,9 @@ def plot_training(history: Sequence[Mapping[str, Any]]) -> Figure:
     figure, axes = _grid(max(1, len(charts)), 2)
     for ax, chart in zip(axes, charts, strict=False):
         for color, (name, epochs, values) in zip((COLORS[0], COLORS[1]), chart.lines, strict=False):
-            ax.plot(epochs, values, color=color, linewidth=1.8, label=name, marker="." if len(epochs) == 1 else "")
+            ax.plot(
+                epochs, values, color=color, linewidth=1.8, label=name, marker="." if len(epochs) == 1 else ""
+            )
         if len(chart.lines) > 1:
             ax.legend(frameon=False, fontsize=8)
         _finish(ax, chart.title, "epoch", chart.unit)
@@ -235,6 +258,8 @@ def plot_selection(
     -------
     Axes
     """
+    from matplotlib.ticker import MaxNLocator
+
     ax = ax or _new_axes((5.6, 3.6))
     numbers, scores = selection_curve(selection)
     ax.plot(numbers, scores, color=COLORS[0], linewidth=1.8, marker="o", markersize=4)
@@ -243,7 +268,7 @@ def plot_selection(
             ax.plot(number, score, "o", color=COLORS[3], markersize=9)
             ax.annotate(f"chosen: {number}", (number, score), (0, 9), textcoords="offset points", ha="center")
     ax.margins(y=0.2)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     _finish(ax, "Choice of the number of clusters", "number of clusters", criterion)
     return ax
 
@@ -281,7 +306,8 @@ def plot_cluster_sizes(labels: npt.ArrayLike, *, ax: Axes | None = None) -> Axes
 def _new_axes(size: tuple[float, float]) -> Axes:
     import matplotlib.pyplot as plt
 
-    return plt.subplots(figsize=size, layout="constrained")[1]
+    ax: Axes = plt.subplots(figsize=size, layout="constrained")[1]
+    return ax
 
 
 def _grid(n_cells: int, columns: int) -> tuple[Figure, list[Axes]]:
@@ -307,16 +333,3 @@ def _finish(ax: Axes, title: str, x_title: str, y_title: str, note: str = "") ->
     for side, spine in ax.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(_FAINT)
-
-
-def _legend_beside(ax: Axes) -> None:
-    handles, names = ax.get_legend_handles_labels()
-    ax.legend(
-        handles,
-        names,
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1.0),
-        frameon=False,
-        fontsize=8,
-        ncols=-(-len(names) // 20),
-    )

@@ -128,9 +128,9 @@ def plotly_courses(
         color = cluster_style(course.label).color
         for member in course.members:
             _add_line(figure, cell, columns, course.steps, member[c], rgba(color, 0.35), 0.8)
-        edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+        edge: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
         _add_line(figure, cell, columns, course.steps, course.high[c], **edge)
-        band = {"fill": "tonexty", "fillcolor": rgba(color, 0.18)}
+        band: dict[str, Any] = {"fill": "tonexty", "fillcolor": rgba(color, 0.18)}
         _add_line(figure, cell, columns, course.steps, course.low[c], **edge, **band)
         _add_line(figure, cell, columns, course.steps, course.middle[c], color, 2.2)
         _title_axes(figure, cell, columns, "step", names[c])
@@ -163,10 +163,22 @@ def plotly_reconstructions(
     figure = _grid("Series and the model's version of them", titles, columns)
     for cell, (row, c) in enumerate(cells):
         original, model = (x[c] for x in pairs[row])
-        for x, color, width, name in ((original, _INK, 1.0, "original"), (model, COLORS[3], 1.8, "reconstruction")):
+        for x, color, width, name in (
+            (original, _INK, 1.0, "original"),
+            (model, COLORS[3], 1.8, "reconstruction"),
+        ):
             steps = decimate(x, 2000)
             _add_line(
-                figure, cell, columns, steps, x[steps], color, width, name=name, legendgroup=name, showlegend=cell == 0
+                figure,
+                cell,
+                columns,
+                steps,
+                x[steps],
+                color,
+                width,
+                name=name,
+                legendgroup=name,
+                showlegend=cell == 0,
             )
         _title_axes(figure, cell, columns, "step", names[c])
     return figure
@@ -186,12 +198,15 @@ def plotly_training(history: Sequence[Mapping[str, Any]]) -> Figure:
     """
     charts = training_charts(history)
     figure = _grid("", [chart.title for chart in charts], 2)
+    figure.update_layout(margin_t=64)  # room for the legend
     named: set[str] = set()
     for cell, chart in enumerate(charts):
         for color, (name, epochs, values) in zip((COLORS[0], COLORS[1]), chart.lines, strict=False):
             first = len(chart.lines) > 1 and name not in named
             named |= {name} if first else set()
-            _add_line(figure, cell, 2, epochs, values, color, 2, name=name, legendgroup=name, showlegend=first)
+            _add_line(
+                figure, cell, 2, epochs, values, color, 2, name=name, legendgroup=name, showlegend=first
+            )
         _title_axes(figure, cell, 2, "epoch", chart.unit)
     return figure
 
@@ -227,7 +242,11 @@ def plotly_selection(
             text=np.where(is_chosen, "chosen", ""),
             textposition="top center",
             line={"color": COLORS[0], "width": 2},
-            marker={"size": np.where(is_chosen, 13, 7), "color": np.where(is_chosen, COLORS[3], COLORS[0])},
+            marker={
+                "size": np.where(is_chosen, 13, 7),
+                "color": np.where(is_chosen, COLORS[3], COLORS[0]),
+                "opacity": 1,
+            },
             hovertemplate="%{x} clusters: %{y:.3f}<extra></extra>",
             showlegend=False,
         )
@@ -288,7 +307,7 @@ def _grid(title: str, titles: Sequence[str], columns: int) -> Figure:
         rows,
         columns,
         subplot_titles=[html.escape(str(title)) for title in titles],
-        vertical_spacing=90 / (_CELL * rows),
+        vertical_spacing=110 / (_CELL * rows),
         horizontal_spacing=min(0.1, 0.4 / columns),
     )
     figure.update_annotations(font_size=13)
@@ -302,8 +321,8 @@ def _styled(figure: Figure, title: str) -> Figure:
         template="none",
         title={"text": title, "x": 0.01, "font": {"size": 16}},
         font={"family": _FONT, "size": 12, "color": _INK},
-        margin={"l": 64, "r": 16, "t": 72 if title else 56, "b": 52},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.08, "xanchor": "right", "x": 1},
+        margin={"l": 64, "r": 16, "t": 72 if title else 24, "b": 56},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.06, "xanchor": "right", "x": 1},
         hoverlabel={"font": {"family": _FONT}},
         paper_bgcolor="#FFFFFF",
         plot_bgcolor="#FFFFFF",
@@ -329,7 +348,13 @@ def _add_line(
 
     look = {"line": {"color": color, "width": width}} if color else {}
     mode = "markers" if len(x) == 1 else "lines"
-    options = {"mode": mode, "showlegend": False, "hovertemplate": "%{x}: %{y:.4g}<extra></extra>", **look, **extra}
+    options = {
+        "mode": mode,
+        "showlegend": False,
+        "hovertemplate": "%{x}: %{y:.4g}<extra></extra>",
+        **look,
+        **extra,
+    }
     if "hoverinfo" in options:
         del options["hovertemplate"]
     figure.add_trace(go.Scatter(x=x, y=y, **options), row=cell // columns + 1, col=cell % columns + 1)

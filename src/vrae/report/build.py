@@ -84,11 +84,15 @@ class ReportData:
         for name in ("labels", "probabilities", "embedding", "reconstruction", "lags", "truth"):
             part = getattr(self, name)
             if part is not None and len(part) != n:
-                raise InvalidDataError(f"A report needs one entry a series: {name} has {len(part)} for {n} series.")
+                raise InvalidDataError(
+                    f"A report needs one entry a series: {name} has {len(part)} for {n} series."
+                )
         if n == 0:
             raise InvalidDataError("A report needs at least one series; the panel is empty.")
         if not np.array_equal(self.panel.offsets, self.reconstruction.offsets):
-            raise InvalidDataError("The reconstruction must have the same lengths as the series, in the same order.")
+            raise InvalidDataError(
+                "The reconstruction must have the same lengths as the series, in the same order."
+            )
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,6 @@ class Card:
     typical: list[int]
     unusual: list[int]
     course: Course
-    medoids: list[str]
     hue: str
     glyph: str
 
@@ -134,30 +137,27 @@ def render_report(data: ReportData) -> str:
     points = _points(data, cards)
     uses_webgl = len(points) > _SVG_POINTS
     scripts = [_plotly_js(), _asset("report.js")]
-    style = _asset("report.css")
-    return (
-        _template()
-        .render(
-            title=data.title,
-            summary=_summary(data),
-            facts=_facts(data),
-            cards=cards,
-            largest=max(card.size for card in cards),
-            channels=data.panel.channels,
-            doubtful=_DOUBTFUL,
-            has_lags=data.lags is not None,
-            selection_reason=_selection_reason(data),
-            training_note=_training_note(data),
-            details=list(_flat(data.metrics)),
-            policy=_policy(scripts, style, uses_webgl=uses_webgl),
-            plotly_js=scripts[0],
-            report_js=scripts[1],
-            style=style,
-            payload=payload.to_json(_payload(data, cards, points)),
-        )
-        .strip()
-        + "\n"
+    page: str = _template().render(
+        title=data.title,
+        summary=_summary(data),
+        facts=_facts(data),
+        cards=cards,
+        largest=max(card.size for card in cards),
+        channels=data.panel.channels,
+        doubtful=_DOUBTFUL,
+        has_lags=data.lags is not None,
+        has_training=bool(data.history),
+        has_selection=_has_selection(data),
+        selection_reason=_selection_reason(data),
+        training_note=_training_note(data),
+        details=list(_flat(data.metrics)),
+        policy=_policy(scripts, uses_webgl=uses_webgl),
+        plotly_js=scripts[0],
+        report_js=scripts[1],
+        style=_asset("report.css"),
+        payload=payload.to_json(_payload(data, cards, points)),
     )
+    return page
 
 
 def write_report(data: ReportData, path: str | os.PathLike[str]) -> Path:
@@ -204,18 +204,24 @@ def _facts(data: ReportData) -> list[Fact]:
     known = data.probabilities[np.isfinite(data.probabilities)]
     if len(known):
         doubtful = int(_is_doubtful(data).sum())
-        note = f"mean probability of a series' own cluster; {doubtful:,} doubtful ({_percent(doubtful, len(data.panel))})"
+        share = _percent(doubtful, len(data.panel))
+        note = f"mean probability of a series' own cluster; {doubtful:,} doubtful ({share})"
         facts.append(Fact("Certainty", f"{100 * known.mean():.0f} %", note))
     score = _silhouette(data)
     if score is not None:
         note = f"silhouette {describe.plain(round(score, 2))}: 1 = far apart, 0 = touching"
         facts.append(Fact("Separation", describe.separation_word(score), note))
     if data.metrics.get("ari") is not None:
-        note = "adjusted Rand index against the known labels: 1 = the same groups, 0 = chance"
-        if data.metrics.get("nmi") is not None:
-            note += f"; NMI {data.metrics['nmi']:.2f}"
-        facts.append(Fact("Agreement", describe.plain(round(float(data.metrics["ari"]), 2)), note))
+        facts.append(_agreement_fact(data.metrics))
     return facts
+
+
+def _agreement_fact(metrics: Mapping[str, Any]) -> Fact:
+    note = "with the known labels (adjusted Rand index: 1 = the same groups, 0 = chance)"
+    peer = metrics.get("raw_kmeans")
+    if isinstance(peer, Mapping) and "ari" in peer:
+        note += f"; k-means on the raw series {peer['ari']:.2f}"
+    return Fact("Agreement", f"{metrics['ari']:.2f}", note)
 
 
 def _shape_note(panel: Panel) -> str:
@@ -312,13 +318,20 @@ def _chosen(data: ReportData) -> int:
     return len(np.unique(data.labels[data.labels != NOISE]))
 
 
+def _has_selection(data: ReportData) -> bool:
+    return len(data.selection) > 1
+
+
 def _is_doubtful(data: ReportData) -> npt.NDArray[np.bool_]:
-    return (data.labels == NOISE) | (data.probabilities < _DOUBTFUL)
+    doubtful: npt.NDArray[np.bool_] = (data.labels == NOISE) | (data.probabilities < _DOUBTFUL)
+    return doubtful
 
 
 def _silhouette(data: ReportData) -> float | None:
     given = data.metrics.get("silhouette")
-    return float(given) if given is not None else describe.silhouette(data.embedding, data.labels)
+    if given is None:
+        return describe.silhouette(data.embedding, data.labels)
+    return float(given) if np.isfinite(given) else None
 
 
 def _cards(data: ReportData) -> list[Card]:
@@ -342,7 +355,6 @@ def _card(
     data: ReportData, label: int, ordered: npt.NDArray[np.int64], sample: npt.NDArray[np.int64], text: str
 ) -> Card:
     known = data.probabilities[ordered][np.isfinite(data.probabilities[ordered])]
-    typical = ordered[:_PER_CARD].tolist()
     course = cluster_course(
         [_series(data.panel, row) for row in sample],
         label,
@@ -358,10 +370,9 @@ def _card(
         share=len(ordered) / len(data.panel),
         certainty=f"{100 * known.mean():.0f} %" if len(known) and label != NOISE else "",
         sentence=text,
-        typical=typical,
+        typical=ordered[:_PER_CARD].tolist(),
         unusual=ordered[_PER_CARD:][-_PER_CARD:].tolist(),
         course=course,
-        medoids=[str(data.panel.ids[row]) for row in typical[:3]],
         hue="noise" if label == NOISE else str(label % len(COLORS)),
         glyph=MARKERS[0 if label == NOISE else label // len(COLORS) % len(MARKERS)][1],
     )
@@ -430,7 +441,7 @@ def _figures(data: ReportData) -> dict[str, Any]:
     figures = {}
     if data.history:
         figures["training"] = plotly_training(data.history)
-    if len(data.selection) > 1:
+    if _has_selection(data):
         figures["selection"] = plotly_selection(data.selection, chosen=_chosen(data))
     return {name: json.loads(figure.to_json()) for name, figure in figures.items()}
 
@@ -438,19 +449,20 @@ def _figures(data: ReportData) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------- page
 
 
-def _policy(scripts: list[str], style: str, *, uses_webgl: bool) -> str:
+def _policy(scripts: list[str], *, uses_webgl: bool) -> str:
     """Return the Content-Security-Policy: only these scripts run, and nothing is fetched.
 
     plotly compiles its WebGL drawing at run time, for which a page of many points must allow
     ``unsafe-eval``; a page of few points is drawn as SVG and does without.
     """
     sources = " ".join(_hash(script) for script in scripts)
+    if uses_webgl:
+        sources += " 'unsafe-eval'"
     return "; ".join(
         (
             "default-src 'none'",
-            f"script-src {sources}{' ' + chr(39) + 'unsafe-eval' + chr(39) if uses_webgl else ''}",
-            f"style-src-elem {_hash(style)} {_hash('')}",  # plotly fills an empty sheet by script
-            "style-src-attr 'unsafe-inline'",
+            f"script-src {sources}",
+            "style-src 'unsafe-inline'",  # plotly writes styles as it draws
             "img-src data: blob:",
             "base-uri 'none'",
             "form-action 'none'",
@@ -480,5 +492,7 @@ def _asset(name: str) -> str:
 def _template() -> Any:
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     return environment.from_string(_asset("template.html"))

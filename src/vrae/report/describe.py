@@ -57,7 +57,8 @@ TRAITS: dict[str, Trait] = {
     "peak": Trait("a later highest point", "an earlier highest point", 0.08),
     "trough": Trait("a later lowest point", "an earlier lowest point", 0.08),
     "spikiness": Trait("sharper peaks", "flatter peaks", 0.25),
-    "roughness": Trait("quicker ups and downs", "slower ups and downs", 0.02),
+    "cycles": Trait("more ups and downs", "fewer ups and downs", 0.5),
+    "roughness": Trait("quicker changes from step to step", "a smoother course", 0.02),
     "zeros": Trait("more zeros", "fewer zeros", 0.02),
     "length": Trait("longer series", "shorter series", 1),
     "missing": Trait("more missing values", "fewer missing values", 0.005),
@@ -75,7 +76,8 @@ def series_traits(series: Sequence[Floats]) -> dict[str, Floats]:
     -------
     dict of str to ndarray of shape (n_series, n_channels)
         Keys as in `TRAITS`, and ``change``: the rise from start to end, in the data's units. Positions are
-        shares of the length; ``spikiness`` and ``roughness`` count in the series' own standard deviations.
+        shares of the length; ``spikiness`` and ``roughness`` count in the series' own standard deviations;
+        ``cycles`` counts full swings up and down.
     """
     rows = [_traits_of(x) for x in series]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
@@ -100,11 +102,20 @@ def _traits_of(x: Floats) -> dict[str, Floats]:
             "peak": np.where(np.isnan(x), -np.inf, x).argmax(axis=1) / max(x.shape[1] - 1, 1),
             "trough": np.where(np.isnan(x), np.inf, x).argmin(axis=1) / max(x.shape[1] - 1, 1),
             "spikiness": np.nanmax(np.abs(centred), axis=1),
-            "roughness": np.nanmean(np.abs(np.diff(centred, axis=1)), axis=1) if x.shape[1] > 1 else 0 * level,
+            "roughness": np.nanmean(np.abs(np.diff(centred, axis=1)), axis=1)
+            if x.shape[1] > 1
+            else 0 * level,
+            "cycles": np.array([_cycles(line) for line in centred]),
             "zeros": zeros,
             "length": np.full(n_channels, float(n_steps)),
             "missing": missing,
         }
+
+
+def _cycles(line: Floats) -> float:
+    """Count the swings of a line of mean 0 and standard deviation 1; small wiggles do not count."""
+    sides = np.sign(line[np.abs(line) > 0.35])  # NaN is on no side
+    return float((np.diff(sides) != 0).sum() / 2)
 
 
 def differences(traits: Traits, member: npt.NDArray[np.bool_]) -> dict[str, Floats]:
@@ -180,7 +191,7 @@ def _what_it_is(traits: Traits, member: npt.NDArray[np.bool_]) -> str:
         return "no observed values"
     if usual["spread"] == 0:
         return f"constant series at about {plain(usual['level'])}"
-    words = [f"{_texture(usual)} series that {_direction(usual)}"]
+    words = [f"{_texture(usual)}series that {_direction(usual)}"]
     for name, what in (("peak", "highest"), ("trough", "lowest")):
         low, high = np.quantile(inside[name], (0.25, 0.75))
         if high - low <= 0.2:
@@ -199,19 +210,20 @@ def _what_it_is(traits: Traits, member: npt.NDArray[np.bool_]) -> str:
 
 def _texture(usual: Mapping[str, float]) -> str:
     if usual["spikiness"] > 4.5:
-        return "spiky"
+        return "spiky "
     if usual["roughness"] < 0.2:
-        return "smooth"
-    return "jagged" if usual["roughness"] > 0.9 else "moderately varied"
+        return "smooth "
+    return "jagged " if usual["roughness"] > 0.9 else ""
 
 
 def _direction(usual: Mapping[str, float]) -> str:
-    if abs(usual["trend"]) < 0.5:
-        return "end about where they began" if abs(usual["trend"]) < 0.25 else (
-            "rise a little" if usual["trend"] > 0 else "fall a little"
-        )
     verb = "rise" if usual["trend"] > 0 else "fall"
-    return f"{verb} by about {plain(abs(usual['change']))} from start to end"
+    if abs(usual["trend"]) >= 0.5:
+        return f"{verb} by about {plain(abs(usual['change']))} from start to end"
+    swings = f"go up and down about {plural(round(usual['cycles']), 'time')}"
+    if abs(usual["trend"]) >= 0.25:
+        return f"{verb} a little and {swings}" if usual["cycles"] >= 1.5 else f"{verb} a little"
+    return swings if usual["cycles"] >= 1.5 else "end about where they began"
 
 
 def _position(share: float) -> str:
@@ -311,7 +323,7 @@ def plain(number: float) -> str:
     text = f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
     if "e" in text:
         text = f"{number:.2g}"
-    return text.replace("-", "−") if text.strip("-0.") else "0"
+    return text.replace("-", "\N{MINUS SIGN}") if text.strip("-0.") else "0"
 
 
 def plural(number: int, noun: str) -> str:

@@ -275,7 +275,7 @@
   // ------------------------------------------------------------------ selection
 
   const MAX_LINES = 40;
-  const MAX_COURSES = 14;
+  const MAX_COURSES = 8;
   const MAX_ROWS = 200;
   const KEYS = {
     id: (point) => data.ids[point],
@@ -343,7 +343,7 @@
       return lineTrace(line, c.name, { color: hue(c.label), width: 2 }, { opacity: 0.9 });
     });
     Plotly.react("series", traces, layout({
-      hovermode: "closest", xaxis: { title: { text: "step" } }, yaxis: { title: { text: asText(data.channels[channel]) } },
+      hovermode: "closest", height: $("#series").clientHeight, xaxis: { title: { text: "step" } }, yaxis: { title: { text: asText(data.channels[channel]) } },
     }), PLAIN_CONFIG);
     const some = shown.length < data.clusters.length ? `The first ${shown.length} of ${data.clusters.length} clusters. ` : "";
     $("#series-note").textContent = `${some}Select series on the map, in the list of clusters or by their id to see them here.`;
@@ -369,7 +369,7 @@
     }
     Plotly.react("series", traces, layout({
       showlegend: hasFocus, legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
-      margin: { l: 48, r: 10, t: 28, b: 40 }, hovermode: "closest", dragmode: "zoom",
+      margin: { l: 48, r: 10, t: 28, b: 40 }, hovermode: "closest", dragmode: "zoom", height: $("#series").clientHeight,
       xaxis: { title: { text: xTitle }, type: dated ? "date" : "linear" },
       yaxis: { title: { text: asText(data.channels[channel]) + (ownScale ? " (standard deviations)" : "") } },
     }), PLAIN_CONFIG);
@@ -553,6 +553,7 @@
         }
       }
       const { paper_bgcolor, plot_bgcolor, font, hoverlabel } = look;
+      delete own.height; // the page's style sheet knows better
       Object.assign(own, { paper_bgcolor, plot_bgcolor, font, hoverlabel });
       Plotly.react(`figure-${name}`, structuredClone(figure.data), own, PLAIN_CONFIG);
     }

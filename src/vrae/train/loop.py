@@ -26,6 +26,9 @@ __all__ = ["HELD_OUT", "Trainer", "TrainingData"]
 # Share of the series that early stopping holds out.
 HELD_OUT = 0.1
 
+# Share of the steps over which the "cosine" schedule rises.
+_WARMUP = 0.15
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -38,7 +41,7 @@ class TrainingData:
         The series to learn from; the others are left alone.
     scaler : Scaler
     patterns : Tensor of shape (n_series, n_patterns), optional
-        What the pattern head should say of each series of the panel.
+        Statistics of each series of the panel; worked out once, since they take longer than a training step.
     """
 
     panel: Panel
@@ -167,13 +170,13 @@ class Trainer:
         return self.config.beta * min(1.0, self.step / warmup if warmup else 1.0)
 
     def learning_rate(self) -> float:
-        """Return the learning rate of this step; "cosine" rises over a twentieth of the steps, then falls."""
+        """Return the learning rate of this step; "cosine" rises, then falls to nearly zero."""
         if self.config.lr_schedule == "constant":
             return self.config.learning_rate
-        progress = self.step / self.n_steps
-        rise = min(1.0, (self.step + 1) / (0.05 * self.n_steps))
-        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-        return self.config.learning_rate * rise * max(fall, 0.01)
+        progress = min(1.0, self.step / self.n_steps)
+        rise = min(1.0, 0.04 + progress / _WARMUP)
+        fall = 0.5 * (1 + math.cos(math.pi * max(0.0, progress - _WARMUP) / (1 - _WARMUP)))
+        return self.config.learning_rate * rise * max(fall, 1e-3)
 
     # ---------------------------------------------------------------- parts
 
@@ -194,9 +197,9 @@ class Trainer:
         return collate(data.panel, rows, data.scaler, self.device)
 
     def _loss(self, batch: Batch, patterns: Tensor | None, generator: torch.Generator | None) -> LossTerms:
+        wanted = None if patterns is None else patterns[torch.from_numpy(batch.rows)].to(self.device)
         with autocast(self.device, self.config.precision):
-            decoded = self.network(batch.values, batch.mask, batch.lengths, generator)
-            wanted = None if patterns is None else patterns[torch.from_numpy(batch.rows)].to(self.device)
+            decoded = self.network(batch.values, batch.mask, batch.lengths, wanted, generator)
             return training_loss(
                 decoded,
                 batch.values,

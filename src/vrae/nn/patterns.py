@@ -1,0 +1,216 @@
+"""Local patterns: what a series is made of, wherever in the series it stands.
+
+A statistic is the share of a series' steps at which a small dilated convolution exceeds a threshold (the
+"proportion of positive values" of Dempster, Schmidt & Webb, "MiniRocket", KDD 2021), of the series and of its
+first differences. The 84 kernels have nine taps, three of weight 2 and six of weight -1; thresholds are
+quantiles of what the kernels give on training series. A few principal components of all of them are kept.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vrae.config import NetworkConfig
+
+__all__ = ["PatternStatistics", "dilations_for", "fill_gaps"]
+
+_TAPS = 9
+_KERNELS = math.comb(_TAPS, 3)
+
+# Statistics worked out from the series, and again from its differences; a few components of them are kept.
+_PER_VIEW = 1000
+
+# Differences are noisier than values, so they count for less.
+_DIFFERENCE_WEIGHT = 0.7
+
+_MAX_DILATIONS = 32
+
+Series = tuple[Tensor, Tensor, Tensor]  # values and mask (batch, time, channel), lengths (batch,)
+
+
+class PatternStatistics(nn.Module):
+    """Position-free statistics of series, standardised and reduced to ``n_patterns`` components.
+
+    It has no weights to train: `fit` sets its buffers once, before training. Its output is scaled such that
+    the statistics' variance, spread evenly over the components, would be 1 in each.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.dilations = config.pattern_dilations
+        shape = (2, len(self.dilations), _KERNELS)  # 2: the series and its differences
+        thresholds = math.ceil(_PER_VIEW / (_KERNELS * max(1, len(self.dilations))))
+        n_statistics = math.prod(shape) * thresholds
+        self.kernels: Tensor
+        self.thresholds: Tensor
+        self.center: Tensor
+        self.components: Tensor
+        self.register_buffer("kernels", torch.zeros(*shape, config.n_channels, _TAPS))
+        self.register_buffer("thresholds", torch.zeros(*shape, thresholds))
+        self.register_buffer("center", torch.zeros(n_statistics))
+        self.register_buffer("components", torch.zeros(n_statistics, config.n_patterns))
+
+    def forward(self, x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
+        """Describe series (batch, time, channel) by (batch, n_patterns) numbers."""
+        return (self._shares(x, mask, lengths) - self.center) @ self.components
+
+    @torch.no_grad()
+    def fit(self, sample: Sequence[Series], generator: torch.Generator) -> None:
+        """Set kernels, thresholds and components by a sample of training series, given in batches."""
+        self.kernels.copy_(self._draw_kernels(generator))
+        self.thresholds.copy_(self._draw_thresholds(sample, generator))
+        shares = torch.cat([self._shares(*batch) for batch in sample]).double()  # (n, statistic)
+        center = shares.mean(dim=0)
+        spread = shares.std(dim=0, correction=0)
+        weight = torch.where(spread > 1e-6, 1 / spread.clamp(min=1e-6), 0.0)
+        weight[len(weight) // 2 :] *= _DIFFERENCE_WEIGHT
+        standardised = (shares - center) * weight
+        axes = _principal_axes(standardised, self.components.shape[1], generator)  # (statistic, component)
+        total = standardised.var(dim=0, correction=0).sum().clamp(min=1e-12)
+        self.center.copy_(center)
+        self.components.copy_(weight[:, None] * axes * (self.components.shape[1] / total).sqrt())
+
+    # ---------------------------------------------------------------- parts
+
+    def _shares(self, x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
+        """Return every statistic of every series, (batch, statistic), in [0, 1]."""
+        shares = []
+        for view, (values, steps) in enumerate(_views(x, mask, lengths)):
+            for place, dilation in enumerate(self.dilations):
+                responses = _convolve(values, steps, self.kernels[view, place], dilation)
+                for thresholds in self.thresholds[view, place].unbind(dim=1):  # each (kernel,)
+                    exceeding = torch.count_nonzero(responses > thresholds[:, None], dim=2)
+                    shares.append(exceeding / steps[:, None])  # (batch, kernel)
+        return torch.cat(shares, dim=1)
+
+    def _draw_kernels(self, generator: torch.Generator) -> Tensor:
+        """Return the fixed kernels, each on a random few of the channels: (view, dilation, kernel, channel, tap)."""
+        taps = torch.full((_KERNELS, _TAPS), -1.0)
+        for kernel, heavy in enumerate(itertools.combinations(range(_TAPS), 3)):
+            taps[kernel, list(heavy)] = 2.0
+        views, dilations, _, channels, _ = self.kernels.shape
+        # Between one channel and nine, small numbers more often: the dynamics of channels together.
+        most = math.log2(min(channels, 9) + 1)
+        size = 2 ** (torch.rand(views, dilations, _KERNELS, generator=generator) * most)
+        rank = torch.rand(views, dilations, _KERNELS, channels, generator=generator).argsort(3).argsort(3)
+        chosen = rank < size.floor().clamp(min=1)[..., None]  # (view, dilation, kernel, channel)
+        return chosen[..., None] * taps[:, None, :]
+
+    def _draw_thresholds(self, sample: Sequence[Series], generator: torch.Generator) -> Tensor:
+        """Return quantiles of each kernel's responses to a random series each: (view, dilation, kernel, threshold)."""
+        drawn = torch.zeros_like(self.thresholds)
+        sizes = torch.tensor([len(lengths) for _, _, lengths in sample])
+        first = torch.cumsum(sizes, 0) - sizes
+        kernel = torch.arange(_KERNELS)
+        # A low-discrepancy sequence over [0, 1): kernels share the quantiles evenly among them.
+        golden = 0.6180339887
+        for place, dilation in enumerate(self.dilations):
+            for threshold in range(drawn.shape[3]):
+                count = place * drawn.shape[3] + threshold
+                quantile = (golden * (count * _KERNELS + kernel + 1)) % 1
+                rows = torch.randint(int(sizes.sum()), (_KERNELS,), generator=generator)
+                for batch, (x, mask, lengths) in enumerate(sample):
+                    here = (rows >= first[batch]) & (rows < first[batch] + sizes[batch])
+                    if not here.any():
+                        continue
+                    picked = rows[here] - first[batch]  # one series a kernel
+                    for view, (values, steps) in enumerate(_views(x[picked], mask[picked], lengths[picked])):
+                        kernels = self.kernels[view, place][here]
+                        own = _convolve_each(values, steps, kernels, dilation)  # (picked, time), sorted
+                        at = (quantile[here] * steps).long()
+                        drawn[view, place, here, threshold] = own.gather(1, at[:, None]).squeeze(1)
+        return drawn
+
+
+def dilations_for(n_steps: int) -> tuple[int, ...]:
+    """Choose dilations, evenly on a logarithmic scale, from 1 to what spans a series of ``n_steps``."""
+    most = math.log2(max(1.0, (n_steps - 1) / (_TAPS - 1)))
+    count = min(_PER_VIEW // _KERNELS, _MAX_DILATIONS)
+    return tuple(sorted({int(2 ** (most * i / (count - 1))) for i in range(count)}))
+
+
+def fill_gaps(x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
+    """Bridge missing values by straight lines; level before the first and after the last value, 0 past the end.
+
+    Parameters
+    ----------
+    x, mask : Tensor, shape (batch, time, channel)
+    lengths : Tensor of int64, shape (batch,)
+
+    Returns
+    -------
+    Tensor, shape (batch, time, channel)
+    """
+    n_steps = x.shape[1]
+    time = torch.arange(n_steps, device=x.device)[None, :, None]  # (1, time, 1)
+    inside = time < lengths[:, None, None]  # (batch, time, 1)
+    observed = mask.bool()
+    if bool((observed | ~inside).all()):
+        return x
+    before = torch.where(observed, time, -1).cummax(dim=1).values  # last observed step up to now
+    after = torch.where(observed, time, n_steps).flip(1).cummin(dim=1).values.flip(1)  # next one from now
+    only_after, only_before = before < 0, after >= n_steps
+    left = torch.where(only_after, after, before).clamp(0, n_steps - 1)
+    right = torch.where(only_before, before, after).clamp(0, n_steps - 1)
+    share = (time - left) / (right - left).clamp(min=1)
+    filled = torch.lerp(x.gather(1, left), x.gather(1, right), share.clamp(0, 1).to(x.dtype))
+    known = inside & (mask.sum(dim=1, keepdim=True) > 0)  # a channel without any value stays 0
+    return torch.where(known, filled, 0.0)
+
+
+def _views(x: Tensor, mask: Tensor, lengths: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Return the series and its first differences, each (batch, channel, time), with their lengths."""
+    values = fill_gaps(x, mask, lengths).transpose(1, 2)  # (batch, channel, time)
+    differences = functional.pad(values.diff(dim=2), (0, 1))
+    steps = (lengths - 1).clamp(min=1)
+    past = (
+        torch.arange(x.shape[1], device=x.device) >= steps[:, None]
+    )  # the step from the last value to padding
+    return [(values, lengths), (differences.masked_fill(past[:, None], 0.0), steps)]
+
+
+def _convolve(values: Tensor, steps: Tensor, kernels: Tensor, dilation: int) -> Tensor:
+    """Run all kernels (kernel, channel, tap) over all series (batch, channel, time): (batch, kernel, time).
+
+    Zeros stand before the beginning and after the end; past the end the response is minus infinity.
+    """
+    response = functional.conv1d(values, kernels, padding=dilation * (_TAPS // 2), dilation=dilation)
+    past = torch.arange(values.shape[2], device=values.device) >= steps[:, None]  # (batch, time)
+    return response.masked_fill_(past[:, None], -torch.inf) if past.any() else response
+
+
+def _convolve_each(values: Tensor, steps: Tensor, kernels: Tensor, dilation: int) -> Tensor:
+    """Run kernel i over series i alone; return the responses (series, time) in rising order, padding last."""
+    count, channels, time = values.shape
+    response = functional.conv1d(
+        values.reshape(1, count * channels, time),
+        kernels,
+        padding=dilation * (_TAPS // 2),
+        dilation=dilation,
+        groups=count,
+    )[0]  # (series, time)
+    past = torch.arange(time, device=values.device) >= steps[:, None]
+    return response.masked_fill(past, torch.inf).sort(dim=1).values
+
+
+def _principal_axes(X: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Return the leading principal axes (column, count) of centred X (row, column), by subspace iteration.
+
+    Halko, Martinsson & Tropp, SIAM Review 2011, algorithm 4.4. With fewer rows than axes the rest are zero.
+    """
+    reachable = min(count, len(X) - 1, X.shape[1])
+    width = min(reachable + 8, *X.shape)
+    basis = torch.randn(X.shape[1], width, dtype=X.dtype, generator=generator)
+    for _ in range(6):
+        basis = torch.linalg.qr(X.T @ (X @ basis)).Q  # (column, width)
+    _, _, rotation = torch.linalg.svd(X @ basis, full_matrices=False)
+    axes = (basis @ rotation.T)[:, :reachable]
+    # The sign of an axis is arbitrary; fixed, the same data give the same picture.
+    axes = axes * torch.sign(axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)))
+    return functional.pad(axes, (0, count - reachable))

@@ -1,0 +1,85 @@
+"""Small inputs and small fitted models that many tests share."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vrae import VRAE, Panel, VRAEClusterer
+from vrae.exceptions import PosteriorCollapseWarning
+
+# Every kind of input that an estimator takes as X.
+KINDS = ("2d", "3d", "list", "list of channels", "missing", "panel")
+
+# An option for every knob that costs time or depends on chance; patches of 2 exercise folding.
+TINY: dict[str, Any] = {
+    "latent_size": 3,
+    "hidden_size": 8,
+    "patch_size": 2,
+    "max_epochs": 2,
+    "batch_size": 8,
+    "learning_rate": 0.02,
+    "device": "cpu",
+    "random_state": 0,
+}
+
+
+def make_series(kind: str, n: int = 12, seed: int = 0) -> Any:
+    """Return ``n`` noisy waves, slow and fast in turn, as one of `KINDS`."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(11, 21, n) if "list" in kind or kind == "panel" else np.full(n, 16)
+    channels = 2 if kind in ("3d", "list of channels") else 1
+    series = []
+    for row, length in enumerate(lengths):
+        period = (12, 4)[row % 2]
+        wave = np.sin(2 * np.pi * (np.arange(length) + rng.uniform(0, 2)) / period)
+        series.append(5 + 3 * wave + 0.3 * rng.standard_normal((channels, length)))
+    if kind == "list of channels":
+        return series
+    if kind in ("list", "panel"):
+        series = [x[0] for x in series]
+        return series if kind == "list" else Panel.from_arrays(series, ids=[f"s{i}" for i in range(n)])
+    array = np.stack(series) if kind == "3d" else np.stack(series)[:, 0]
+    if kind == "missing":
+        array[rng.random(array.shape) < 0.2] = np.nan
+        array[:, 3] = 5.0  # at least one value each
+    return array
+
+
+@pytest.fixture(scope="session")
+def small_series() -> Callable[..., Any]:
+    return make_series
+
+
+@pytest.fixture(scope="session")
+def tiny() -> dict[str, Any]:
+    return dict(TINY)
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@cache
+def _fitted(name: str, kind: str, options: tuple[tuple[str, Any], ...]) -> Any:
+    own = {"n_clusters": 2} if name == "VRAEClusterer" else {}
+    estimator = {"VRAE": VRAE, "VRAEClusterer": VRAEClusterer}[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PosteriorCollapseWarning)  # two epochs teach little
+        return estimator(**{**TINY, **own, **dict(options)}).fit(make_series(kind))
+
+
+@pytest.fixture(scope="session")
+def fitted() -> Callable[..., Any]:
+    """Return ``fitted(class_name, kind, **options)``: trained once a session, so do not change it."""
+
+    def fit(name: str = "VRAE", kind: str = "2d", **options: Any) -> Any:
+        return _fitted(name, kind, tuple(sorted(options.items())))
+
+    return fit

@@ -1,0 +1,154 @@
+"""load_example: from the installed data, a folder, the cache or the network, and never half."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+
+from vrae.data import examples
+from vrae.data.examples import Example, list_examples, load_example
+from vrae.exceptions import DatasetUnavailableError, InvalidDataError, InvalidParameterError
+
+DATA = os.environ.get("VRAE_DATA")
+
+
+@pytest.fixture(autouse=True)
+def _own_places(monkeypatch, tmp_path):
+    """Neither the user's cache nor the user's data are touched."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("VRAE_DATA", raising=False)
+
+
+def no_network(*args, **kwargs):
+    raise URLError("Name or service not known")
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    monkeypatch.setattr(examples, "urlopen", no_network)
+
+
+def write(folder: Path, name: str = "Toy", parts: tuple[str, ...] = ("TRAIN", "TEST")) -> None:
+    folder.mkdir(parents=True)
+    for part in parts:
+        (folder / f"{name}_{part}.tsv").write_text("1\t1\t2\t3\n2\t4\t5\tNaN\n")
+
+
+@pytest.mark.parametrize("name", list_examples())
+def test_every_listed_example_loads_without_a_network(name, offline):
+    example = load_example(name)
+    assert isinstance(example, Example)
+    panel, labels = example
+    assert len(panel) > 10
+    assert np.isfinite(panel.values).all()
+    if name == "PBS_dataset":
+        assert labels is None
+    else:
+        assert len(labels) == len(panel)
+        np.testing.assert_array_equal(panel.static["label"], labels)
+
+
+def test_splits_join_in_order(offline):
+    assert load_example().panel.lengths.tolist() == [427] * 442
+    train, test, both = (load_example("JapaneseVowels", split=split) for split in ("train", "test", None))
+    assert [len(part.panel) for part in (train, test, both)] == [270, 370, 640]
+    np.testing.assert_array_equal(both.labels, np.concatenate([train.labels, test.labels]))
+    np.testing.assert_array_equal(both.panel[300], test.panel[30])
+    assert np.unique(both.panel.static["split"], return_counts=True)[1].tolist() == [370, 270]
+
+
+def test_classes_keep_their_names():
+    assert set(load_example("BasicMotions").labels) == {"Standing", "Running", "Walking", "Badminton"}
+
+
+def test_folders_are_searched_in_order(tmp_path, monkeypatch, offline):
+    write(tmp_path / "given" / "ucr" / "Toy")
+    assert len(load_example("Toy", data_dir=tmp_path / "given").panel) == 4
+    write(tmp_path / "env" / "Toy")
+    monkeypatch.setenv("VRAE_DATA", str(tmp_path / "env"))
+    assert load_example("Toy", split="test").labels.tolist() == [1, 2]
+    write(tmp_path / "cache" / "vrae" / "Toy2", "Toy2")
+    assert len(load_example("Toy2").panel) == 4
+    write(tmp_path / "given" / "OSULeaf", "OSULeaf")
+    assert len(load_example("OSULeaf", data_dir=tmp_path / "given").panel) == 4
+    assert len(load_example("OSULeaf").panel) == 442
+
+
+def test_half_a_data_set_says_what_is_missing(tmp_path, offline):
+    write(tmp_path / "Toy", parts=("TRAIN",))
+    assert len(load_example("Toy", data_dir=tmp_path, split="train").panel) == 2
+    with pytest.raises(DatasetUnavailableError, match="no Toy_TEST file"):
+        load_example("Toy", data_dir=tmp_path)
+    (tmp_path / "Toy" / "Toy_TEST.tsv").write_text("1\tx\n")
+    with pytest.raises(InvalidDataError, match=r"Toy_TEST.tsv, line 1: found 'x'"):
+        load_example("Toy", data_dir=tmp_path)
+
+
+def test_without_a_network_both_ways_out_are_named(tmp_path, offline):
+    with pytest.raises(DatasetUnavailableError) as error:
+        load_example("ECG5000")
+    for words in (
+        "no network",
+        "VRAE_DATA",
+        "--data-dir",
+        "ECG5000/ECG5000_TRAIN.tsv",
+        "OSULeaf",
+        str(tmp_path),
+    ):
+        assert words in str(error.value)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_broken_download_leaves_nothing_behind(tmp_path, monkeypatch):
+    import aeon.datasets
+
+    def breaks_off(name, extract_path, split):
+        write(Path(extract_path) / name, name, parts=("TRAIN",))
+        raise ValueError("connection lost")
+
+    monkeypatch.setattr(examples, "_require_network", lambda *_: None)
+    monkeypatch.setattr(aeon.datasets, "load_classification", breaks_off)
+    with pytest.raises(DatasetUnavailableError, match="connection lost"):
+        load_example("ECG5000")
+    assert list((tmp_path / "cache" / "vrae").iterdir()) == []
+
+
+def test_a_download_is_kept(tmp_path, monkeypatch):
+    import aeon.datasets
+
+    monkeypatch.setattr(examples, "_require_network", lambda *_: None)
+    monkeypatch.setattr(
+        aeon.datasets,
+        "load_classification",
+        lambda name, extract_path, split: write(Path(extract_path) / name, name),
+    )
+    assert len(load_example("ECG5000").panel) == 4
+    monkeypatch.setattr(examples, "_require_network", no_network)
+    assert len(load_example("ECG5000").panel) == 4
+    assert [path.name for path in (tmp_path / "cache" / "vrae").iterdir()] == ["ECG5000"]
+
+
+@pytest.mark.parametrize(("name", "near"), [("OSULeav", "OSULeaf"), ("ECG500", "ECG5000"), ("../etc", None)])
+def test_unknown_names(name, near, monkeypatch):
+    monkeypatch.setattr(examples, "_require_network", lambda *_: pytest.fail("asked the network"))
+    with pytest.raises(DatasetUnavailableError, match=f"Did you mean '{near}'" if near else "No example"):
+        load_example(name)
+
+
+def test_unknown_split():
+    with pytest.raises(InvalidParameterError, match="Did you mean 'train'"):
+        load_example(split="trian")
+    with pytest.raises(InvalidParameterError, match="PBS_dataset"):
+        load_example("PBS_dataset", split="train")
+
+
+@pytest.mark.skipif(not DATA, reason="VRAE_DATA is not set: no data sets to read")
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "n_series"), [("ECG5000", 5000), ("PLAID", 1074), ("RacketSports", 303)])
+def test_archive_on_disk(name, n_series, offline):
+    panel, labels = load_example(name, data_dir=DATA)
+    assert len(panel) == len(labels) == n_series
