@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from vrae import VRAE, Panel, VRAEClusterer
 from vrae.exceptions import PosteriorCollapseWarning
@@ -27,6 +29,10 @@ TINY: dict[str, Any] = {
     "device": "cpu",
     "random_state": 0,
 }
+
+
+def pytest_configure() -> None:
+    torch.set_num_threads(1)  # on tensors this small, threads only wait for each other
 
 
 def make_series(kind: str, n: int = 12, seed: int = 0) -> Any:
@@ -83,3 +89,14 @@ def fitted() -> Callable[..., Any]:
         return _fitted(name, kind, tuple(sorted(options.items())))
 
     return fit
+
+
+@pytest.fixture
+def global_random_state() -> Callable[[], Any]:
+    """Return a function that says in which state python's, numpy's and torch's global generators are."""
+
+    def state() -> Any:
+        numpys = np.random.get_state()  # noqa: NPY002
+        return random.getstate(), numpys[1].tobytes(), numpys[2], torch.get_rng_state().tolist()
+
+    return state

@@ -93,11 +93,7 @@ def test_tables_round_trip(make):
 
 
 def _columns(table):
-    return (
-        table.to_pydict()
-        if isinstance(table, pa.Table)
-        else {name: list(table[name]) for name in table.columns}
-    )
+    return table.to_pydict() if isinstance(table, pa.Table) else {name: list(table[name]) for name in table.columns}
 
 
 def test_pandas_keeps_its_index_and_the_names_of_its_columns():

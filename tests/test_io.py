@@ -87,9 +87,7 @@ def test_several_value_columns_are_channels_and_static_columns_stay():
             "kind": [0, 0, 1],
         }
     )
-    panel = read_panel(
-        table, id="item", time="week", value=["qty", "pri*"], static=["store", "region"], label="kind"
-    )
+    panel = read_panel(table, id="item", time="week", value=["qty", "pri*"], static=["store", "region"], label="kind")
     assert panel.channels == ("qty", "price")
     np.testing.assert_allclose(panel[0], [[3, 0.3], [5, 0.5]])
     assert {k: v.tolist() for k, v in panel.static.items()} == {
@@ -280,6 +278,10 @@ def test_csv_details(tmp_path):
     panel = read_panel(file, id="item", time="week")
     assert panel.ids.tolist() == ["007", "08"]
     np.testing.assert_array_equal(panel.values.ravel(), [1.5, np.nan, np.nan, 2.25])
+    file.write_text("item,0\n" + "007,1\n" * 150_000 + "8,0.5\n")
+    assert read_panel(file, id="item", layout="long").ids.tolist() == ["007", "8"]
+    file.write_text(",".join(["0.250000000000000000"] * 4000) + "\n" + ",".join(["1.5"] * 4000))
+    assert read_panel(file).lengths.tolist() == [4000] * 2
     # the type of a column changes after the block from which Arrow guesses it
     rows = "".join(f"a,{i},{i}\n" for i in range(150_000))
     file.write_text("unique_id,ds,y\n" + rows + "a,150000,0.5\n")
@@ -317,9 +319,7 @@ def test_ts(tmp_path):
     assert panel.static["label"].tolist() == ["Sit", "Run"]
     np.testing.assert_array_equal(panel[0], [[1, 3], [2, 4], [np.nan, 5]])
     assert panel.lengths.tolist() == [3, 1]
-    file.write_text(
-        TS.format(stamps="true") + "(2007-01-01 00:00:00,-2),(2007-01-01 00:01:00,1):(0,3),(1,4):Run\n"
-    )
+    file.write_text(TS.format(stamps="true") + "(2007-01-01 00:00:00,-2),(2007-01-01 00:01:00,1):(0,3),(1,4):Run\n")
     np.testing.assert_array_equal(read_panel(file)[0], [[-2, 3], [1, 4]])
     file.write_text(TS.format(stamps="false") + "1,2:3:Sit\n")
     with pytest.raises(InvalidDataError, match=r"line 8: found channels of 1 to 2 steps"):
@@ -334,9 +334,7 @@ def test_arff(tmp_path):
     panel = read_panel(file)
     assert panel.static["label"].tolist() == ["p", "q"]
     np.testing.assert_array_equal(panel.values.ravel(), [1, 2, 3, np.nan])
-    file.write_text(
-        "@relation X\n@attribute r relational\n@attribute c {p,q}\n@data\n'1,2\\n3,4',p\n'5,6\\n7,8',q\n"
-    )
+    file.write_text("@relation X\n@attribute r relational\n@attribute c {p,q}\n@data\n'1,2\\n3,4',p\n'5,6\\n7,8',q\n")
     np.testing.assert_array_equal(read_panel(file)[1], [[5, 7], [6, 8]])
 
 
@@ -353,6 +351,11 @@ def test_numpy_files(tmp_path):
     np.save(tmp_path / "x.npy", np.array([[1, 2], [3]], dtype=object))
     with pytest.raises(InvalidDataError, match="never read"):
         read_panel(tmp_path / "x.npy")
+    header = b"\x93NUMPY\x01\x00\x10\x00{'descr': ((((  "
+    for content in (file.read_bytes()[:60], header, b""):
+        (tmp_path / "cut.npy").write_bytes(content)
+        with pytest.raises(InvalidDataError, match=r"cut.npy"):
+            read_panel(tmp_path / "cut.npy")
     file.write_bytes(file.read_bytes()[:60])
     with pytest.raises(InvalidDataError, match=r"Cannot read .*x.npz"):
         read_panel(file)
@@ -415,9 +418,7 @@ def test_text_among_numbers_is_named_with_its_row_and_series():
     with pytest.raises(InvalidDataError, match=r"'W1'.*'oops' in row 0"):
         read_panel(pl.DataFrame({"item": ["a", "b", "c"], "W0": [1, 2, 3], "W1": ["oops", "2", "3"]}))
     with pytest.raises(InvalidDataError, match=r"timestamp.* not numbers"):
-        read_panel(
-            pd.DataFrame({"i": ["a"], "d": pd.to_datetime(["2024-01-01"])}), id="i", time="d", value="d"
-        )
+        read_panel(pd.DataFrame({"i": ["a"], "d": pd.to_datetime(["2024-01-01"])}), id="i", time="d", value="d")
 
 
 def test_missing_ids_and_times_are_named():
@@ -441,9 +442,7 @@ CELLS = st.one_of(
     st.none(),
     st.integers(-5, 2**70),
     st.floats(),
-    st.sampled_from(
-        ["", "NA", "nan", "x", "1.5", "1,5", " 2 ", "\u00e9", "a;b", '"', "inf", "2024-01-01", "-"]
-    ),
+    st.sampled_from(["", "NA", "nan", "x", "1.5", "1,5", " 2 ", "\u00e9", "a;b", '"', "inf", "2024-01-01", "-"]),
     st.booleans(),
     st.dates(),
 )
@@ -479,9 +478,7 @@ def right_or_vrae_error(source, **arguments) -> None:
 def test_fuzz_tables(columns, arguments, as_polars):
     frame = pd.DataFrame({name: pd.Series(cells, dtype=object) for name, cells in columns.items()})
     if as_polars:
-        frame = pl.DataFrame(
-            {name: [None if c is None else str(c) for c in cells] for name, cells in columns.items()}
-        )
+        frame = pl.DataFrame({name: [None if c is None else str(c) for c in cells] for name, cells in columns.items()})
     right_or_vrae_error(frame, **arguments)
 
 

@@ -80,9 +80,7 @@ def test_terms_add_up_and_patterns_count_as_much_as_the_series(batch):
     x_decoded, x, mask = batch
     rng = torch.Generator().manual_seed(2)
     said, wanted = torch.randn(2, 4, 5, generator=rng)
-    terms = training_loss(
-        decoded_of(x_decoded, said), x, mask, pointwise_loss("mse"), 0.3, wanted, pattern_weight=2.0
-    )
+    terms = training_loss(decoded_of(x_decoded, said), x, mask, pointwise_loss("mse"), 0.3, wanted, pattern_weight=2.0)
     missed = mask.sum(dim=(1, 2)) * ((said - wanted) ** 2).mean(dim=1)
     torch.testing.assert_close(terms.patterns, missed.mean())
     torch.testing.assert_close(terms.loss, terms.reconstruction + 0.3 * terms.kl + 2 * missed.mean())
@@ -102,9 +100,7 @@ def test_bound_equals_scipys_log_density_minus_kl(batch):
     decoded, x, mask = batch
     parts = decoded_of(decoded)
     density = scipy.stats.norm.logpdf(x.numpy(), decoded.numpy(), np.sqrt(0.4))
-    expected = (density * mask.numpy()).sum(axis=(1, 2)) - kl_divergence(
-        parts.mean, parts.log_variance
-    ).numpy()
+    expected = (density * mask.numpy()).sum(axis=(1, 2)) - kl_divergence(parts.mean, parts.log_variance).numpy()
     np.testing.assert_allclose(evidence_lower_bound(parts, x, mask, 0.4), expected, rtol=1e-5)
 
 

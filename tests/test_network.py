@@ -113,9 +113,7 @@ def numpy_decode(network: VRAENetwork, z: Any, n_steps: int) -> Any:
     start = linear(network, "latent_to_decoder.linear", z).reshape(config.num_layers, parts, -1)
     for layer in range(config.num_layers):
         states = run_cell(weights_below(network, f"decoder.rnn.forwards.{layer}."), states, *start[layer])
-    return np.stack([linear(network, "output.linear", h) for h in states]).reshape(-1, config.n_channels)[
-        :n_steps
-    ]
+    return np.stack([linear(network, "output.linear", h) for h in states]).reshape(-1, config.n_channels)[:n_steps]
 
 
 VARIANTS = [

@@ -29,8 +29,8 @@ _HOME = {
 }
 
 __all__ = [
-    "Panel",
     "VRAE",
+    "Panel",
     "VRAEClusterer",
     "__version__",
     "list_examples",

@@ -44,13 +44,9 @@ Id = Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="Column t
 Time = Annotated[str | None, typer.Option("--time", metavar="COLUMN", help="Column to sort the steps by.")]
 Value = Annotated[
     list[str] | None,
-    typer.Option(
-        "--value", metavar="COLUMN", help="Column with the values; repeat it for channels; * is a wildcard."
-    ),
+    typer.Option("--value", metavar="COLUMN", help="Column with the values; repeat it for channels; * is a wildcard."),
 ]
-Layout = Annotated[
-    Literal["auto", "long", "wide"], typer.Option(help="A row a step (long), or a row a series (wide).")
-]
+Layout = Annotated[Literal["auto", "long", "wide"], typer.Option(help="A row a step (long), or a row a series (wide).")]
 Static = Annotated[
     list[str] | None,
     typer.Option("--static", metavar="COLUMN", help="Column kept beside the results; repeatable."),
@@ -72,17 +68,13 @@ OnInvalid = Annotated[
 ]
 Model = Annotated[
     Path,
-    typer.Option(
-        "--model", "-m", metavar="FOLDER", help="Model folder that a run wrote.", show_default=False
-    ),
+    typer.Option("--model", "-m", metavar="FOLDER", help="Model folder that a run wrote.", show_default=False),
 ]
 OutFile = Annotated[
     Path, typer.Option("--out", "-o", metavar="FILE", help="CSV or .parquet file; - is standard output.")
 ]
 OutFolder = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Run folder to write.")]
-Clusters = Annotated[
-    str, typer.Option("--clusters", "-k", metavar="K", help="Number of clusters, or 'auto'.")
-]
+Clusters = Annotated[str, typer.Option("--clusters", "-k", metavar="K", help="Number of clusters, or 'auto'.")]
 Seed = Annotated[int, typer.Option("--seed", help="Same data and seed: same clusters.")]
 Epochs = Annotated[str, typer.Option("--epochs", metavar="N", help="Passes over the data, or 'auto'.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
@@ -96,9 +88,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 
 @app.command()
 def demo(
-    name: Annotated[
-        str, typer.Argument(help="A bundled data set, or any of the UCR/UEA archive's.")
-    ] = "OSULeaf",
+    name: Annotated[str, typer.Argument(help="A bundled data set, or any of the UCR/UEA archive's.")] = "OSULeaf",
     data_dir: Annotated[
         Path | None, typer.Option(envvar="VRAE_DATA", help="Folder with the data set, if it is not bundled.")
     ] = None,
@@ -121,7 +111,8 @@ def demo(
     if folder != Path("runs/demo"):
         check_run_folder(folder, overwrite=False)
     panel, labels = load_example(name, data_dir=data_dir)
-    n_clusters = _number_or_auto("--clusters", clusters) if clusters else len(set(labels.tolist()))
+    known = "auto" if labels is None else str(len(set(labels.tolist())))
+    n_clusters = _number_or_auto("--clusters", clusters or known)
     clusterer = _clusterer(n_clusters, seed, "auto", "auto", "raise", quiet)
     _cluster(clusterer, panel, labels, f"{name}: what {len(panel)} real series do", folder, quiet, as_json)
 
@@ -185,7 +176,8 @@ def assign(
     clusterer = _load(model, on_invalid)
     if not isinstance(clusterer, VRAEClusterer):
         raise InvalidParameterError(
-            f"{model} is a {type(clusterer).__name__} without clusters. Use the model of a `vrae cluster` run, or `vrae embed`."
+            f"{model} is a {type(clusterer).__name__} without clusters. Use the model of a `vrae cluster` run, "
+            f"or `vrae embed`."
         )
     panel = _read(data, id_, time_, value, layout, static, None, freq, duplicates)
     runs.write_assignment(runs.assign(clusterer, panel), _target(file))
@@ -219,9 +211,7 @@ def embed(
 
 @app.command()
 def info(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="Model folder, or the run folder around it.")
-    ],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder, or the run folder around it.")],
     as_json: AsJson = False,
 ) -> None:
     """Tell what a model is: its options, what it was fitted to, its clusters.
@@ -242,9 +232,7 @@ def info(
 
 @app.callback(invoke_without_command=True)
 def _version(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
 ) -> None:
     if version:
         from vrae import __version__
@@ -257,13 +245,13 @@ def _version(
 
 
 def _clusterer(
-    n_clusters: int | str, seed: int, epochs: str, device: str, on_invalid: str, quiet: bool
+    n_clusters: int | Literal["auto"], seed: int, epochs: str, device: str, on_invalid: str, quiet: bool
 ) -> VRAEClusterer:
     from vrae.estimators.clusterer import VRAEClusterer
 
     return VRAEClusterer(
-        n_clusters,  # type: ignore[arg-type]
-        max_epochs=_number_or_auto("--epochs", epochs),  # type: ignore[arg-type]
+        n_clusters,
+        max_epochs=_number_or_auto("--epochs", epochs),
         device=device,
         on_invalid=on_invalid,
         random_state=seed,
@@ -351,14 +339,14 @@ def _load(model: Path, on_invalid: str) -> VRAE:
     inside = model / "model"
     estimator = load_model(inside if inside.is_dir() else model)
     assert isinstance(estimator, VRAE)
-    return estimator.set_params(on_invalid=on_invalid)  # type: ignore[no-any-return]
+    return estimator.set_params(on_invalid=on_invalid)
 
 
-def _number_or_auto(option: str, text: str) -> int | str:
+def _number_or_auto(option: str, text: str) -> int | Literal["auto"]:
     from vrae.exceptions import InvalidParameterError
 
     if text == "auto":
-        return text
+        return "auto"
     try:
         return int(text)
     except ValueError:
@@ -390,9 +378,7 @@ def main() -> None:
         from vrae.exceptions import VRAEError
 
         if not isinstance(error, VRAEError):
-            err.print(
-                "[bold red]Internal error.[/] This is a fault in vrae, please report it:", highlight=False
-            )
+            err.print("[bold red]Internal error.[/] This is a fault in vrae, please report it:", highlight=False)
             err.print_exception()
             sys.exit(1)
         err.print("[bold red]Error:[/]", end=" ")

@@ -27,15 +27,13 @@ class _JSONConfig:
     """To and from a plain dictionary; unknown or absent keys are refused."""
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)  # type: ignore[call-overload, no-any-return]
+        return asdict(self)  # type: ignore[call-overload]
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Self:
         known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
         if set(state) != known:
-            raise InvalidParameterError(
-                f"{cls.__name__}: expected the keys {sorted(known)}; found {sorted(state)}."
-            )
+            raise InvalidParameterError(f"{cls.__name__}: expected the keys {sorted(known)}; found {sorted(state)}.")
         return cls(**state)
 
 
@@ -125,12 +123,10 @@ def check_real(
     """Return ``value`` as a float, or raise if it is not a finite number within the bounds."""
     bounds = {"at least": low, "at most": high, "above": above, "below": below}
     holds = {"at least": float.__ge__, "at most": float.__le__, "above": float.__gt__, "below": float.__lt__}
-    ok = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    ok = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
     if not ok or not all(holds[w](float(value), float(b)) for w, b in bounds.items() if b is not None):
         words = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
-        raise InvalidParameterError(
-            f"{name} must be a finite number {words}; found {value!r}.".replace("  ", " ")
-        )
+        raise InvalidParameterError(f"{name} must be a finite number {words}; found {value!r}.".replace("  ", " "))
     return float(value)
 
 

@@ -51,7 +51,7 @@ class InvalidParameterError(VRAEError, ValueError):
     """An option is out of range, unknown or of the wrong type."""
 
 
-class NotFittedError(VRAEError, SklearnNotFittedError):
+class NotFittedError(VRAEError, SklearnNotFittedError):  # type: ignore[misc]
     """A fitted model is needed: call ``fit`` or ``load_model`` first."""
 
 
@@ -97,7 +97,8 @@ def name_some(names: Iterable[Any], limit: int = 5) -> str:
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """End a message about an unknown ``name``: the nearest known one, and all of them."""
+    """End a message about an unknown ``name``: the nearest known one, and all of them, or the first of many."""
     near = get_close_matches(str(name), known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{hint} Known: {', '.join(known)}."
+    more = f" and {len(known) - 20} more" if len(known) > 20 else ""
+    return f"{hint} Known: {', '.join(known[:20])}{more}."

@@ -72,12 +72,10 @@ def load_model(path: str | Path) -> BaseVRAE:
     config, arrays = read_model(path)
     name = str(config.get("class"))
     if name not in _CLASSES:
-        raise ModelFileError(
-            f"{path}: unknown class {name!r} in {CONFIG_FILE}.{did_you_mean(name, list(_CLASSES))}"
-        )
+        raise ModelFileError(f"{path}: unknown class {name!r} in {CONFIG_FILE}.{did_you_mean(name, list(_CLASSES))}")
     estimator_class = getattr(import_module(_CLASSES[name]), name)
     try:
-        return estimator_class._from_state(config, arrays)  # type: ignore[no-any-return]
+        return estimator_class._from_state(config, arrays)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise ModelFileError(
             f"{path}: {CONFIG_FILE} and {WEIGHTS_FILE} do not fit together ({error}). Was a file swapped or "
@@ -96,11 +94,7 @@ def write_model(path: str | Path, config: dict[str, Any], arrays: Arrays) -> Pat
     from safetensors.numpy import save_file
 
     target = Path(path)
-    if (
-        target.exists()
-        and not (target / CONFIG_FILE).is_file()
-        and (target.is_file() or any(target.iterdir()))
-    ):
+    if target.exists() and not (target / CONFIG_FILE).is_file() and (target.is_file() or any(target.iterdir())):
         raise OutputError(f"{target} exists and is not a model directory. Choose another name or remove it.")
     text = json.dumps({"format_version": FORMAT_VERSION, **config}, indent=2, allow_nan=False)
     with atomic_directory(target) as folder:
@@ -124,9 +118,7 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], Arrays]:
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             found = "there is no such folder" if not folder.exists() else f"{name} is not there"
-            raise ModelFileError(
-                f"{folder} is not a vrae model: {found}. A model is the folder that save() wrote."
-            )
+            raise ModelFileError(f"{folder} is not a vrae model: {found}. A model is the folder that save() wrote.")
     try:
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         version = config["format_version"]
@@ -140,14 +132,10 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], Arrays]:
     try:
         arrays = load_file(folder / WEIGHTS_FILE)
     except (SafetensorError, OSError) as error:
-        raise ModelFileError(
-            f"{folder / WEIGHTS_FILE} is damaged ({error}). Copy or save the model again."
-        ) from None
+        raise ModelFileError(f"{folder / WEIGHTS_FILE} is damaged ({error}). Copy or save the model again.") from None
     broken = [n for n, a in arrays.items() if a.dtype.kind == "f" and not np.isfinite(a).all()]
     if broken:
-        raise ModelFileError(
-            f"{folder / WEIGHTS_FILE} holds values that are not finite: {', '.join(broken[:5])}."
-        )
+        raise ModelFileError(f"{folder / WEIGHTS_FILE} holds values that are not finite: {', '.join(broken[:5])}.")
     return config, arrays
 
 

@@ -180,9 +180,7 @@ def write_assignment(assignment: Assignment, target: Path | None) -> None:
     _write_table(assignment.columns(), target)
 
 
-def write_embedding(
-    model: VRAE, ids: npt.NDArray[Any], Z: npt.NDArray[np.float32], target: Path | None
-) -> None:
+def write_embedding(model: VRAE, ids: npt.NDArray[Any], Z: npt.NDArray[np.float32], target: Path | None) -> None:
     """Write latent vectors, one row a series: id, vrae0, vrae1, ..."""
     names = model.get_feature_names_out()
     _write_table({"id": ids, **{str(name): Z[:, d] for d, name in enumerate(names)}}, target)

@@ -28,9 +28,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
         resolved = torch.device(device)
     except (RuntimeError, TypeError):
         known = ("auto", "cpu", "cuda", "mps")
-        raise InvalidParameterError(
-            f"device: unknown value {device!r}.{did_you_mean(str(device), known)}"
-        ) from None
+        raise InvalidParameterError(f"device: unknown value {device!r}.{did_you_mean(str(device), known)}") from None
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(resolved.type, False):
         raise InvalidParameterError(

@@ -143,9 +143,7 @@ def _naming(path: Path) -> Iterator[_Place]:
     try:
         yield place
     except UnicodeDecodeError:
-        raise InvalidDataError(
-            f"{path} is not UTF-8 text after line {place.line}. Save it as UTF-8."
-        ) from None
+        raise InvalidDataError(f"{path} is not UTF-8 text after line {place.line}. Save it as UTF-8.") from None
     except (ValueError, OSError) as error:
         raise InvalidDataError(f"{path}, line {place.line}: {error}") from None
 
@@ -170,9 +168,7 @@ def _numbers(fields: list[str]) -> _Series:
         return np.array(fields, dtype=np.float64)
     except ValueError:
         wrong = next(field for field in fields if not _is_number(field))
-        raise InvalidDataError(
-            f"found {wrong!r:.60} where a number should be. Missing values are NaN or ?."
-        ) from None
+        raise InvalidDataError(f"found {wrong!r:.60} where a number should be. Missing values are NaN or ?.") from None
 
 
 def _is_number(field: str) -> bool:

@@ -36,6 +36,8 @@ class Batch:
         ``values * spread + level`` is in the user's units.
     rows : ndarray of int64, shape (batch,)
         Where the series stand in the panel.
+    patterns : Tensor of shape (batch, n_patterns), or None
+        Statistics of the series' local patterns, where they are known already.
     """
 
     values: Tensor
@@ -44,10 +46,11 @@ class Batch:
     level: Tensor
     spread: Tensor
     rows: Rows
+    patterns: Tensor | None = None
 
 
-def collate(panel: Panel, rows: Rows, scaler: Scaler, device: torch.device) -> Batch:
-    """Gather, scale and pad the series at ``rows``."""
+def collate(panel: Panel, rows: Rows, scaler: Scaler, device: torch.device, patterns: Tensor | None = None) -> Batch:
+    """Gather, scale and pad the series at ``rows``; ``patterns``, if any, has a row for each of the panel's series."""
     lengths = panel.lengths[rows]  # (batch,)
     time = np.arange(lengths.max())  # (time,)
     inside = time < lengths[:, None]  # (batch, time)
@@ -63,12 +66,11 @@ def collate(panel: Panel, rows: Rows, scaler: Scaler, device: torch.device) -> B
         level=torch.from_numpy(level),
         spread=torch.from_numpy(spread),
         rows=rows,
+        patterns=None if patterns is None else patterns[torch.from_numpy(rows)].to(device),
     )
 
 
-def training_rows(
-    lengths: npt.NDArray[np.int64], rows: Rows, batch_size: int, rng: np.random.Generator
-) -> list[Rows]:
+def training_rows(lengths: npt.NDArray[np.int64], rows: Rows, batch_size: int, rng: np.random.Generator) -> list[Rows]:
     """Cut all ``rows``, shuffled, into batches whose series are of about the same length."""
     shuffled = rng.permutation(rows)
     # Lengths within a tenth of each other count as equal, so that company changes from epoch to epoch.

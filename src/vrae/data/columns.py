@@ -6,6 +6,7 @@ Parquet go one way from here on, and the same rows give the same panel.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,9 +28,7 @@ __all__ = ["Table", "as_names", "as_numbers", "as_times", "encode_ids", "from_fr
 # How pandas calls an index without a name: in Arrow and Parquet, in a csv, and in a csv read back.
 ROW_LABELS = ("__index_level_0__", "", "Unnamed: 0")
 
-_MISSING = pa.array(
-    ["", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "?"], pa.large_string()
-)
+_MISSING = pa.array(["", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "?"], pa.large_string())
 _NUMBER = r"^[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)$"
 _SAMPLE = 100_000  # rows looked at to tell a column of numbers with a slip in it from a column of text
 
@@ -71,11 +70,9 @@ class Table:
     index: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
+        twice = [name for name, count in Counter(self.columns).items() if count > 1]
         if twice:
-            raise InvalidDataError(
-                f"Two columns of {self.name} have the same name: {name_some(twice)}. Rename one."
-            )
+            raise InvalidDataError(f"Two columns of {self.name} have the same name: {name_some(twice)}. Rename one.")
 
     @cached_property
     def columns(self) -> list[str]:
@@ -128,9 +125,7 @@ class Table:
             return name
         near = get_close_matches(name, self.columns, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise InvalidDataError(
-            f"No column {name!r} in {self.name}.{hint} Its columns: {name_some(self.columns, 12)}."
-        )
+        raise InvalidDataError(f"No column {name!r} in {self.name}.{hint} Its columns: {name_some(self.columns, 12)}.")
 
 
 def from_frame(frame: Any) -> Table:
@@ -243,9 +238,7 @@ def as_numbers(
         )
     with reading(table.name):
         numbers = pc.cast(column, pa.float32(), safe=False)
-    return np.asarray(
-        numbers.to_numpy(zero_copy_only=False) if isinstance(numbers, pa.Array) else numbers.to_numpy()
-    )
+    return np.asarray(numbers.to_numpy(zero_copy_only=False) if isinstance(numbers, pa.Array) else numbers.to_numpy())
 
 
 def _parse_numbers(text: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Table | None]:
@@ -298,9 +291,7 @@ def as_names(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     return np.asarray(["" if text is None else str(text) for text in texts], dtype=str)
 
 
-def encode_ids(
-    column: pa.ChunkedArray, name: str, table: Table
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+def encode_ids(column: pa.ChunkedArray, name: str, table: Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
     """Give each series a number, in the order in which they first appear.
 
     Returns
@@ -315,9 +306,7 @@ def encode_ids(
         A row without an id, or ids that are neither text, numbers nor dates.
     """
     if _kind(column.type) in ("list", "other"):
-        raise InvalidDataError(
-            f"The id column {name!r} of {table.name} holds {column.type}; make ids text or numbers."
-        )
+        raise InvalidDataError(f"The id column {name!r} of {table.name} holds {column.type}; make ids text or numbers.")
     missing = pc.is_null(column, nan_is_null=True)
     if _kind(column.type) == "text":
         missing = pc.or_(missing, pc.equal(pc.fill_null(column, ""), ""))

@@ -42,9 +42,7 @@ def as_panel(X: Any) -> Panel:
 
         return read_panel(X)
     if isinstance(X, Mapping):
-        raise InvalidDataError(
-            "Found a dict of series; pass list(X.values()), or Panel.from_arrays with ids=list(X)."
-        )
+        raise InvalidDataError("Found a dict of series; pass list(X.values()), or Panel.from_arrays with ids=list(X).")
     return Panel.from_arrays(np.asarray(X) if hasattr(X, "__array__") else X)
 
 
@@ -88,9 +86,7 @@ def is_table(X: Any) -> bool:
         known = nw.from_native(X, pass_through=True)
     except nw.exceptions.DuplicateError:  # a table, if not one that can be read
         return True
-    return isinstance(known, (nw.DataFrame, nw.LazyFrame)) or type(X).__module__.startswith(
-        "pyarrow._dataset"
-    )
+    return isinstance(known, (nw.DataFrame, nw.LazyFrame)) or type(X).__module__.startswith("pyarrow._dataset")
 
 
 def _array_like(X: npt.NDArray[Any], panel: Panel) -> npt.NDArray[np.float32]:
@@ -106,9 +102,7 @@ def _list_like(X: Any, panel: Panel) -> Any:
     shapes = [np.shape(x) for x in X]
     fits = [shape[-1] == length for shape, length in zip(shapes, panel.lengths, strict=False)]
     if len(shapes) != len(panel) or not all(fits):
-        raise InvalidDataError(
-            f"Cannot put {panel} back into a list of {len(shapes)} series of other lengths."
-        )
+        raise InvalidDataError(f"Cannot put {panel} back into a list of {len(shapes)} series of other lengths.")
     series = [x[:, 0] if len(shape) == 1 else x.T for x, shape in zip(panel, shapes, strict=True)]
     if isinstance(X, np.ndarray):
         array = np.empty(len(series), object)

@@ -60,9 +60,7 @@ def list_examples() -> list[str]:
     return list(_BUNDLED)
 
 
-def load_example(
-    name: str = "OSULeaf", data_dir: str | Path | None = None, split: Split | None = None
-) -> Example:
+def load_example(name: str = "OSULeaf", data_dir: str | Path | None = None, split: Split | None = None) -> Example:
     """Load an example by its name in the UCR or UEA archive.
 
     Looks in ``data_dir``, among those that come with aeon (`list_examples`), in the folder that the
@@ -171,9 +169,7 @@ def _join(parts: dict[Split, Panel]) -> Example:
 def _load_prescriptions(split: Split | None) -> Example:
     if split is not None:
         raise InvalidParameterError("PBS_dataset has no training and test part; leave split= out.")
-    months = np.loadtxt(
-        _bundled_folder() / "PBS_dataset" / "PBS_dataset.csv", delimiter=",", skiprows=1, usecols=1
-    )
+    months = np.loadtxt(_bundled_folder() / "PBS_dataset" / "PBS_dataset.csv", delimiter=",", skiprows=1, usecols=1)
     years = months.reshape(-1, 12)  # July to June, from 1991 on
     names = [f"{year}-{year + 1}" for year in range(1991, 1991 + len(years))]
     return Example(Panel.from_arrays(years, ids=names), None)

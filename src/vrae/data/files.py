@@ -5,10 +5,9 @@ from __future__ import annotations
 import csv
 import glob
 import re
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +31,7 @@ _ARCHIVES: dict[str, Callable[[Path], Panel]] = {".ts": read_ts, ".arff": read_a
 _KNOWN = (*_CSV, *_PARQUET, *_ARROW, *_ARRAYS, *_ARCHIVES)
 
 _SEPARATORS = ",;\t|"
+_BLOCK = 1 << 16  # bytes
 _NULLS = [
     "",
     "NA",
@@ -105,9 +105,7 @@ def _family(suffix: str) -> tuple[str, ...]:
 
 def _find(path: Path) -> list[Path]:
     if path.is_dir():
-        shown = [
-            f for f in sorted(path.rglob("*")) if not f.relative_to(path).parts[-1].startswith(("_", "."))
-        ]
+        shown = [f for f in sorted(path.rglob("*")) if not f.relative_to(path).parts[-1].startswith(("_", "."))]
         files = [file for file in shown if file.is_file() and _suffix(file)]
         if not files:
             raise InvalidDataError(f"No data files in the folder {path}. Known: {', '.join(_KNOWN)}.")
@@ -115,8 +113,7 @@ def _find(path: Path) -> list[Path]:
     if path.is_file():
         if not _suffix(path):
             raise InvalidDataError(
-                f"Cannot tell the format of {path} by its extension {path.suffix!r}. "
-                f"Known: {', '.join(_KNOWN)}."
+                f"Cannot tell the format of {path} by its extension {path.suffix!r}. Known: {', '.join(_KNOWN)}."
             )
         return [path]
     files = [Path(found) for found in sorted(glob.glob(str(path), recursive=True)) if _suffix(Path(found))]
@@ -173,51 +170,75 @@ def _csv_table(files: list[Path], name: str, id_columns: Sequence[str]) -> Table
         return Table(name, ds.dataset(pa.concat_tables(tables, promote_options="permissive")))
 
 
+class _Dialect(NamedTuple):
+    """How a csv is written, told by its first lines."""
+
+    separator: str
+    names: list[str]  # of the columns
+    header: bool
+    decimal: str
+
+
 def _read_csv(file: Path, id_columns: Sequence[str]) -> pa.Table:
-    head = _head(file)
-    header = head.splitlines()[0]
-    separator = max(_SEPARATORS, key=header.count)
-    names = next(csv.reader([header], delimiter=separator))
-    numbered = _all_numbers(names) and names not in ([str(i + k) for i in range(len(names))] for k in (0, 1))
-    types = {column: pa.string() for column in id_columns}
-    decimals = re.search(r"\d,\d", head) and not re.search(r"\d\.\d", head) and separator != ","
-
-    def read(column_types: dict[str, pa.DataType]) -> pa.Table:
-        return arrow_csv.read_csv(
-            file,
-            # A file of numbers alone has no header: its first line is the first series.
-            arrow_csv.ReadOptions(column_names=[str(i) for i in range(len(names))] if numbered else None),
-            arrow_csv.ParseOptions(delimiter=separator),
-            arrow_csv.ConvertOptions(
-                column_types=column_types, null_values=_NULLS, decimal_point="," if decimals else "."
-            ),
-        )
-
+    dialect = _sniff(file)
     with reading(str(file)):
         try:
-            table = read(types)
+            table = _parse_csv(file, dialect, id_columns)
         except pa.ArrowInvalid as error:
             if "conversion error" not in str(error):
                 raise
             # Types are guessed by the first block of the file; what comes later may not fit. Read as text.
-            table = read(dict.fromkeys(names, pa.string()))
-            table = pa.table([_guess_type(column) for column in table.columns], names=table.column_names)
+            table = _parse_csv(file, dialect, dialect.names)
+            for column in set(table.column_names) - set(id_columns):
+                table = _replace(table, column, _guess_type)
     binary = [field.name for field in table.schema if pa.types.is_binary(field.type)]
     if binary:
         raise InvalidDataError(f"{file} is not UTF-8 text (column {name_some(binary)}). Save it as UTF-8.")
     for column in set(id_columns) & set(table.column_names):
-        place = table.column_names.index(column)
-        table = table.set_column(place, column, _whole_numbers(table[column]))
+        table = _replace(table, column, _whole_numbers)
     return table
 
 
+def _sniff(file: Path) -> _Dialect:
+    head = _head(file)
+    first = head.splitlines()[0]
+    separator = max(_SEPARATORS, key=first.count)
+    fields = next(csv.reader([first], delimiter=separator))
+    count = [str(i) for i in range(len(fields) + 1)]
+    # A file of numbers alone has no header, unless its first line counts from 0 or 1.
+    header = not _all_numbers(fields) or fields in (count[:-1], count[1:])
+    comma = separator != "," and re.search(r"\d,\d", head) and not re.search(r"\d\.\d", head)
+    return _Dialect(separator, fields if header else count[:-1], header, "," if comma else ".")
+
+
+def _parse_csv(file: Path, dialect: _Dialect, text_columns: Sequence[str]) -> pa.Table:
+    return arrow_csv.read_csv(
+        file,
+        arrow_csv.ReadOptions(column_names=None if dialect.header else dialect.names),
+        arrow_csv.ParseOptions(delimiter=dialect.separator),
+        arrow_csv.ConvertOptions(
+            column_types=dict.fromkeys(text_columns, pa.string()),
+            null_values=_NULLS,
+            decimal_point=dialect.decimal,
+        ),
+    )
+
+
+def _replace(table: pa.Table, column: str, change: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> pa.Table:
+    if table.column_names.count(column) > 1:  # reported later
+        return table
+    return table.set_column(table.column_names.index(column), column, change(table[column]))
+
+
 def _head(file: Path) -> str:
-    """Return the first lines of a file, packed or not, as text."""
+    """Return the first lines of a file, packed or not, as text: the first one whole."""
     with reading(str(file)), pa.input_stream(str(file), compression="detect") as stream:
-        start = stream.read(1 << 16)
-        if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise InvalidDataError(f"{file} is UTF-16 text. Save it as UTF-8 (csv).")
-        head: str = start.decode("utf-8-sig", errors="replace").lstrip("\r\n")
+        start = stream.read(_BLOCK)
+        while b"\n" not in start and (more := stream.read(_BLOCK)):
+            start += more
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InvalidDataError(f"{file} is UTF-16 text. Save it as UTF-8 (csv).")
+    head: str = start.decode("utf-8-sig", errors="replace").lstrip("\r\n")
     if not head.strip():
         raise InvalidDataError(f"No series found: {file} is empty.")
     return head
@@ -281,16 +302,14 @@ def _load_arrays(file: Path) -> dict[str, Any]:
     try:
         loaded = np.load(file, allow_pickle=False)
         return dict(loaded) if hasattr(loaded, "files") else {"X": loaded}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged header raises almost anything
         hint = (
             "It holds Python objects, which are never read: save series of unequal length as flat 'values' "
             "and 'offsets', numbers only."
             if "pickle" in str(error)
             else "The file may be cut off or not be NumPy's; save it again with numpy.savez."
         )
-        raise InvalidDataError(
-            f"Cannot read {file}: {str(error) or type(error).__name__:.200}. {hint}"
-        ) from None
+        raise InvalidDataError(f"Cannot read {file}: {str(error) or type(error).__name__:.200}. {hint}") from None
 
 
 def _flat_panel(arrays: dict[str, npt.NDArray[Any]], file: Path) -> Panel:

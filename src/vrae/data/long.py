@@ -105,9 +105,7 @@ def merge_duplicates(steps: Steps, how: str, ids: npt.NDArray[Any], hint: str = 
     return Steps(steps.codes[starts], values, steps.times[starts])
 
 
-def _duplicate_error(
-    steps: Steps, rows: npt.NDArray[np.int64], ids: npt.NDArray[Any], hint: str
-) -> InvalidDataError:
+def _duplicate_error(steps: Steps, rows: npt.NDArray[np.int64], ids: npt.NDArray[Any], hint: str) -> InvalidDataError:
     assert steps.times is not None
     examples = ", ".join(f"{ids[steps.codes[row]].item()!r} at {steps.times[row]}" for row in rows[:3])
     more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
@@ -118,9 +116,7 @@ def _duplicate_error(
     )
 
 
-def _total(
-    values: npt.NDArray[np.float32], starts: npt.NDArray[np.int64], *, mean: bool
-) -> npt.NDArray[np.float32]:
+def _total(values: npt.NDArray[np.float32], starts: npt.NDArray[np.int64], *, mean: bool) -> npt.NDArray[np.float32]:
     observed = ~np.isnan(values)
     counts = np.add.reduceat(observed, starts, axis=0, dtype=np.int64)
     totals = np.add.reduceat(np.where(observed, values, 0), starts, axis=0, dtype=np.float64)

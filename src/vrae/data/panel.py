@@ -67,14 +67,24 @@ class Panel:
             raise InvalidDataError(
                 f"A panel's values must have shape (total_steps, n_channels); found {self.values.shape}."
             )
-        if len(self.offsets) != len(self.ids) + 1 or self.offsets[-1] != len(self.values):
+        n, steps = len(self.ids), len(self.values)
+        if len(self.offsets) != n + 1 or self.offsets[0] != 0 or self.offsets[-1] != steps:
             raise InvalidDataError(
-                f"A panel's parts do not fit together: {len(self.ids)} ids, {len(self.offsets)} offsets "
-                f"(one more than ids is needed), last offset {self.offsets[-1]} for {len(self.values)} steps."
+                f"A panel's parts do not fit together: offsets must rise from 0 to {steps} (the steps) in {n + 1} "
+                f"entries (one more than ids); found {len(self.offsets)}, from {self.offsets[0]} to {self.offsets[-1]}."
+            )
+        if (np.diff(self.offsets) < 1).any():
+            empty = self.ids[np.diff(self.offsets) < 1]
+            raise InvalidDataError(f"Found series of 0 steps, ids {name_some(empty)}. Remove them.")
+        wrong = [name for name, column in self.static.items() if len(column) != n]
+        if wrong or (self.times is not None and len(self.times) != steps):
+            raise InvalidDataError(
+                f"A panel's parts do not fit together: times need {steps} entries and static columns {n}; not so in "
+                f"{name_some(wrong or ['times'])}."
             )
         if not self.channels:
-            n = self.n_channels
-            names = ("value",) if n == 1 else tuple(f"value{c}" for c in range(n))
+            c = self.n_channels
+            names = ("value",) if c == 1 else tuple(f"value{i}" for i in range(c))
             object.__setattr__(self, "channels", names)
         self._check_ids()
 
@@ -300,9 +310,7 @@ def _series_matrix(x: Any, row: int, ids: Sequence[Any] | None) -> npt.NDArray[n
     except (InvalidDataError, ValueError, TypeError) as error:
         raise InvalidDataError(f"Series {name!r}: {error}") from None
     if x.ndim not in (1, 2):
-        raise InvalidDataError(
-            f"Series {name!r} has shape {x.shape}; expected (n_steps,) or (n_channels, n_steps)."
-        )
+        raise InvalidDataError(f"Series {name!r} has shape {x.shape}; expected (n_steps,) or (n_channels, n_steps).")
     return np.ascontiguousarray(np.atleast_2d(x).T)
 
 
@@ -323,7 +331,8 @@ def _first_text(X: npt.NDArray[Any]) -> str:
         try:
             float(value)
         except (ValueError, TypeError):
-            return f"{value!r:.60} ({type(value).__name__})"
+            plain = value.item() if isinstance(value, np.generic) else value
+            return f"{plain!r:.60} ({type(plain).__name__})"
     return f"values of type {X.dtype}"
 
 

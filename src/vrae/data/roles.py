@@ -75,9 +75,7 @@ class Roles:
     @property
     def all(self) -> list[str]:
         """Names of all columns that are needed."""
-        return [
-            name for name in (self.id, self.time, *self.values, *self.static, self.label) if name is not None
-        ]
+        return [name for name in (self.id, self.time, *self.values, *self.static, self.label) if name is not None]
 
 
 def find_roles(table: Table, options: TableOptions) -> Roles:
@@ -159,9 +157,7 @@ def _named_values(table: Table, patterns: Sequence[str] | None, taken: set[str])
     found: list[str] = []
     for pattern in patterns or ():
         exact = pattern in table.columns
-        names = (
-            [pattern] if exact else [n for n in table.columns if fnmatchcase(n, pattern) and n not in taken]
-        )
+        names = [pattern] if exact else [n for n in table.columns if fnmatchcase(n, pattern) and n not in taken]
         found += names or [table.require(pattern)]
     return list(dict.fromkeys(found))
 
@@ -210,9 +206,7 @@ def _constant(table: Table, id_: str | None, static: list[str]) -> list[str]:
     return [name for name in static if not len(changing_series(columns[name], codes, len(ids)))]
 
 
-def changing_series(
-    column: pa.ChunkedArray, codes: npt.NDArray[np.int64], n_series: int
-) -> npt.NDArray[np.int64]:
+def changing_series(column: pa.ChunkedArray, codes: npt.NDArray[np.int64], n_series: int) -> npt.NDArray[np.int64]:
     """Return the series (positions) within which a column changes."""
     encoded = column.dictionary_encode(null_encoding="encode")
     marks = np.concatenate([chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks])

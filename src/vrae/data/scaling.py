@@ -75,7 +75,8 @@ class Scaler:
         if self.scaling is None:
             return np.zeros((batch, channels)), np.ones((batch, channels))
         if self.scaling == "channel":
-            assert self.level is not None and self.spread is not None
+            assert self.level is not None
+            assert self.spread is not None
             return np.tile(self.level, (batch, 1)), np.tile(self.spread, (batch, 1))
         if self.scaling == "robust":
             return _median_and_iqr(values, observed)

@@ -84,9 +84,7 @@ def _times(table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray]) -> n
     return None if roles.time is None else as_times(columns[roles.time], roles.time, table)
 
 
-def _long_panel(
-    table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray], options: TableOptions
-) -> Panel:
+def _long_panel(table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray], options: TableOptions) -> Panel:
     codes, ids = _series(table, roles, columns)
     times = _times(table, roles, columns)
     row_ids = columns[roles.id] if roles.id is not None else None
@@ -233,9 +231,6 @@ def _nested_values(
 
 def _wide_columns(panel: Panel, roles: Roles, table: Table) -> dict[str, Any]:
     if table.kinds[roles.values[0]] == "list":
-        return {
-            name: [series[:, channel].tolist() for series in panel]
-            for channel, name in enumerate(roles.values)
-        }
+        return {name: [series[:, channel].tolist() for series in panel] for channel, name in enumerate(roles.values)}
     matrix = panel.values.reshape(len(panel), -1)
     return {name: matrix[:, step] for step, name in enumerate(roles.values)}

@@ -32,7 +32,7 @@ from vrae.exceptions import (
     name_some,
 )
 from vrae.nn.loss import active_units, pointwise_loss
-from vrae.nn.model import Decoded, VRAENetwork, build_network
+from vrae.nn.model import Decoded, build_network
 from vrae.nn.patterns import dilations_for
 from vrae.persistence import write_model
 from vrae.runtime import autocast, resolve_device, seed_of, torch_generator
@@ -210,18 +210,15 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
 
         self.scaler_ = Scaler(self.scaling).fit(panel)
         self.network_ = build_network(network_config, seed).to(resolve_device(self.device))
-        trainer = Trainer(
-            self.network_, training_config, pointwise_loss(self.reconstruction_loss), callbacks, seed
-        )
-        self.history_ = trainer.fit(
-            TrainingData(panel, rows, self.scaler_, self._patterns(panel, rows, seed))
-        )
+        trainer = Trainer(self.network_, training_config, pointwise_loss(self.reconstruction_loss), callbacks, seed)
+        patterns = self._patterns(panel, rows, seed)
+        self.history_ = trainer.fit(TrainingData(panel, rows, self.scaler_, patterns))
         self.network_.eval()
 
         self.ids_ = panel.ids
         self.n_steps_ = int(np.median(panel.lengths[rows]))
-        self._describe_training_series(panel, rows)
-        self.embedding_ = self._embed(panel, rows)
+        self._describe_training_series(panel, rows, patterns)
+        self.embedding_ = self._embed(panel, rows, patterns)
         self.active_units_ = active_units(torch.from_numpy(self.embedding_[rows]))
         self._warn_of_collapse()
         self._fit_latent(self.embedding_, rows, seed)
@@ -302,26 +299,24 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
         if not n_patterns:
             return None
         device = next(self.network_.parameters()).device
-        sample = [
-            collate(panel, part, self.scaler_, torch.device("cpu"))
-            for part in inference_rows(panel.lengths, _sample(panel, rows), _INFERENCE_BATCH)
-        ]
+        sampled = _sample(panel, rows)
+        parts = inference_rows(panel.lengths, sampled, _INFERENCE_BATCH)
+        batches = [collate(panel, part, self.scaler_, torch.device("cpu")) for part in parts]
         statistics = self.network_.statistics.cpu()
-        statistics.fit([(b.values, b.mask, b.lengths) for b in sample], torch_generator(seed))
+        of_sample = statistics.fit([(b.values, b.mask, b.lengths) for b in batches], torch_generator(seed))
         statistics.to(device)
-        found = self._per_series(
-            panel,
-            rows,
-            lambda b: self.network_.statistics(b.values, b.mask, b.lengths),
-            np.zeros((len(panel), n_patterns), np.float32),
-        )
-        return torch.from_numpy(found)
+        patterns = torch.zeros(len(panel), n_patterns)
+        patterns[torch.from_numpy(np.concatenate(parts))] = of_sample
+        rest = np.setdiff1d(rows, sampled, assume_unique=True)
+        for batch, found in self._visit(panel, rest, lambda b: statistics(b.values, b.mask, b.lengths)):
+            patterns[torch.from_numpy(batch.rows)] = found.cpu()
+        return patterns
 
-    def _describe_training_series(self, panel: Panel, rows: Rows) -> None:
+    def _describe_training_series(self, panel: Panel, rows: Rows, patterns: Tensor | None) -> None:
         """Learn from a sample how far reconstructions are off, and the usual level and spread."""
         squares = observed = 0.0
         levels, spreads = [], []
-        for batch, decoded in self._visit(panel, _sample(panel, rows), self._decode):
+        for batch, decoded in self._visit(panel, _sample(panel, rows), self._decode, patterns):
             squares += float(((decoded.x - batch.values) ** 2 * batch.mask).sum())
             observed += float(batch.mask.sum())
             levels.append(batch.level)
@@ -359,39 +354,43 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
         rows = self._usable_rows(panel)
         expected = self.network_.config.n_channels
         if panel.n_channels != expected:
-            raise InvalidDataError(
-                f"The model was fitted to {expected} channel(s) a series; found {panel.n_channels}."
-            )
+            raise InvalidDataError(f"The model was fitted to {expected} channel(s) a series; found {panel.n_channels}.")
         return panel, rows
 
     def _visit(
-        self, panel: Panel, rows: Rows, compute: Callable[[Batch], Result]
+        self, panel: Panel, rows: Rows, compute: Callable[[Batch], Result], patterns: Tensor | None = None
     ) -> Iterator[tuple[Batch, Result]]:
         """Yield ``compute(batch)`` for the series at ``rows``, in batches of similar length."""
         device = next(self.network_.parameters()).device
         for part in inference_rows(panel.lengths, rows, _INFERENCE_BATCH):
-            batch = collate(panel, part, self.scaler_, device)
+            batch = collate(panel, part, self.scaler_, device, patterns)
             # Entered for each batch: a mode that is on while a generator waits is on for its caller too.
             with torch.inference_mode(), autocast(device, self.precision):
                 result = compute(batch)
             yield batch, result
 
     def _decode(self, batch: Batch) -> Decoded:
-        return self.network_(batch.values, batch.mask, batch.lengths)  # type: ignore[no-any-return]
+        return self.network_(batch.values, batch.mask, batch.lengths, batch.patterns)
 
     def _per_series(
-        self, panel: Panel, rows: Rows, compute: Callable[[Batch], Tensor], empty: npt.NDArray[Any]
+        self,
+        panel: Panel,
+        rows: Rows,
+        compute: Callable[[Batch], Tensor],
+        empty: npt.NDArray[Any],
+        patterns: Tensor | None = None,
     ) -> npt.NDArray[Any]:
         """Fill ``empty`` (one row a series) with ``compute(batch)`` at ``rows``."""
-        for batch, result in self._visit(panel, rows, compute):
+        for batch, result in self._visit(panel, rows, compute, patterns):
             empty[batch.rows] = result.float().cpu().numpy()
         return empty
 
-    def _embed(self, panel: Panel, rows: Rows) -> npt.NDArray[np.float32]:
+    def _embed(self, panel: Panel, rows: Rows, patterns: Tensor | None = None) -> npt.NDArray[np.float32]:
+        def mean(batch: Batch) -> Tensor:
+            return self.network_.encode(batch.values, batch.mask, batch.lengths, batch.patterns)[0]
+
         empty = np.full((len(panel), self.network_.config.latent_size), np.nan, np.float32)
-        return self._per_series(
-            panel, rows, lambda b: self.network_.encode(b.values, b.mask, b.lengths)[0], empty
-        )
+        return self._per_series(panel, rows, mean, empty, patterns)
 
     # ---------------------------------------------------------------- model directory
 
@@ -445,9 +444,7 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
         self.scaler_ = Scaler.from_dict(config["scaler"])
         self.network_ = build_network(NetworkConfig.from_dict(config["network"]), seed=0)
         prefix = "network."
-        weights = {
-            n.removeprefix(prefix): torch.from_numpy(a) for n, a in arrays.items() if n.startswith(prefix)
-        }
+        weights = {n.removeprefix(prefix): torch.from_numpy(a) for n, a in arrays.items() if n.startswith(prefix)}
         self.network_.load_state_dict(weights)
         self.network_.to(_device_here(self.device)).eval()
         self.history_ = config["history"]

@@ -51,11 +51,11 @@ class Mixture:
         squares = (a**2).sum(axis=0)[:, None] - 2 * a.T @ b + (b**2).sum(axis=0)  # (n, k)
         log_det = 2 * np.log(np.diag(chol)).sum()
         constant = X.shape[1] * np.log(2 * np.pi) + log_det
-        return np.log(self.weights) - 0.5 * (squares + constant)  # type: ignore[no-any-return]
+        return np.log(self.weights) - 0.5 * (squares + constant)
 
     def predict_proba(self, X: Floats) -> Floats:
         """Return the components' responsibilities, (n, k)."""
-        return softmax(self.log_joint(X), axis=1)  # type: ignore[no-any-return]
+        return softmax(self.log_joint(X), axis=1)
 
     def log_likelihood(self, X: Floats) -> float:
         """Return the mean log density of vectors (n, d), nats."""

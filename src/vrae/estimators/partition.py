@@ -31,10 +31,10 @@ __all__ = [
 
 CLUSTERERS = ("gmm", "kmeans", "ward", "hdbscan")
 
-# Groups lie in few dimensions, but how many is not known: mixtures in this many leading dimensions each, and in
-# as many as there are clusters where those are more, propose groups.
-_DIMENSIONS = (4, 5, 6, 8, 10, 12, 16)
-_ALWAYS = 8
+# k groups span k - 1 dimensions at most, but the leading ones are not theirs alone. Mixtures in d, 1.25 d, 1.5 d and
+# 2 d leading dimensions propose groups, where d is k - 1, within bounds.
+_SPANS = (1.0, 1.25, 1.5, 2.0)
+_FEWEST, _MOST = 4, 8
 
 # Vectors on which groups are found, and numbers of groups compared; all vectors are placed afterwards.
 _FIT_SAMPLE = 20_000
@@ -73,7 +73,7 @@ class LatentSpace:
 
     def __call__(self, Z: Floats) -> Floats:
         """Return vectors (n, latent) in this space, (n, dimensions)."""
-        return (Z - self.center) @ self.axes  # type: ignore[no-any-return]
+        return (Z - self.center) @ self.axes
 
     def arrays(self) -> Arrays:
         """Return everything there is to save."""
@@ -239,8 +239,8 @@ def _most_agreed_mixture(X: Floats, n_clusters: int, seed: int) -> Leading:
     """Fit mixtures in several numbers of leading dimensions; return the one that the others agree with most."""
     from sklearn.metrics import adjusted_rand_score
 
-    wanted = [d for d in _DIMENSIONS if d <= max(_ALWAYS, n_clusters)]
-    dimensions = sorted({min(d, X.shape[1]) for d in wanted})
+    d = min(max(n_clusters - 1, _FEWEST), _MOST)
+    dimensions = sorted({min(round(d * span), X.shape[1]) for span in _SPANS})
     proposals = [Leading(fit_mixture(X[:, :d], n_clusters, seed)) for d in dimensions]
     labels = [labels_of(p.predict_proba(X)) for p in proposals]
     agreement = [sum(adjusted_rand_score(own, other) for other in labels) for own in labels]

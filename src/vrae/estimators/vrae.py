@@ -121,9 +121,7 @@ class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ign
         return self
 
     def _output(self, Z: npt.NDArray[np.float32], ids: npt.NDArray[Any]) -> Any:
-        chosen = getattr(self, "_sklearn_output_config", {}).get(
-            "transform", get_config()["transform_output"]
-        )
+        chosen = getattr(self, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
         if chosen == "pandas":
             import pandas as pd
 
@@ -190,9 +188,7 @@ class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ign
     def _reconstruct(self, panel: Panel, rows: npt.NDArray[np.int64]) -> Panel:
         values = np.full(panel.values.shape, np.nan, np.float32)
         for batch, decoded in self._visit(panel, rows, self._decode):
-            series = (
-                decoded.x.double().cpu() * batch.spread[:, None] + batch.level[:, None]
-            )  # (batch, time, channel)
+            series = decoded.x.double().cpu() * batch.spread[:, None] + batch.level[:, None]  # (batch, time, channel)
             inside = torch.arange(series.shape[1]) < batch.lengths.cpu()[:, None]  # (batch, time)
             values[panel.steps_of(batch.rows)] = series[inside].float().numpy()
         return panel.with_values(values)

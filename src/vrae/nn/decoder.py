@@ -54,7 +54,7 @@ class Decoder(nn.Module):
         if self.feed_latent:
             x = torch.cat([x, z[:, None].expand(-1, n_steps, -1)], dim=2)
         lengths = torch.full((len(z),), n_steps, device=z.device)
-        return self.rnn(x, lengths, state, generator)[0]  # type: ignore[no-any-return]
+        return self.rnn(x, lengths, state, generator)[0]
 
 
 class Output(nn.Module):

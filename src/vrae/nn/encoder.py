@@ -39,9 +39,7 @@ class Encoder(nn.Module):
         width = config.patch_size * config.n_channels
         self.rnn = RNN(config, width * (2 if config.mask_input else 1), config.bidirectional)
 
-    def forward(
-        self, x: Tensor, mask: Tensor, lengths: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Sum up series.
 
         Parameters

@@ -57,9 +57,7 @@ def best_lags(x: Tensor, mask: Tensor, reference: Tensor, lengths: Tensor, max_l
     def spectrum(series: Tensor) -> Tensor:
         return torch.fft.rfft(series.detach().float(), n=width, dim=1)
 
-    product = (
-        spectrum(mask) * spectrum(reference**2).conj() - 2 * spectrum(mask * x) * spectrum(reference).conj()
-    )
+    product = spectrum(mask) * spectrum(reference**2).conj() - 2 * spectrum(mask * x) * spectrum(reference).conj()
     linear = torch.fft.irfft(product.sum(dim=2), n=width, dim=1)  # (batch, width): error at each linear lag
 
     largest = largest_lags(lengths, max_lag)  # (batch,)

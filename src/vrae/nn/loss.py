@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,10 +57,10 @@ class _Unreduced:
         self.module = module
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
-        before = getattr(self.module, "reduction", "none")
+        before: Any = getattr(self.module, "reduction", "none")
         self.module.reduction = "none"  # type: ignore[assignment]
         try:
-            return self.module(prediction, target)  # type: ignore[no-any-return]
+            return self.module(prediction, target)
         finally:
             self.module.reduction = before
 

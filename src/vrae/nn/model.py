@@ -54,9 +54,7 @@ class VRAENetwork(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config)
-        self.encoder_to_latent = EncoderToLatent(
-            self.encoder.rnn.output_size + config.n_patterns, config.latent_size
-        )
+        self.encoder_to_latent = EncoderToLatent(self.encoder.rnn.output_size + config.n_patterns, config.latent_size)
         self.latent_to_decoder = LatentToDecoder(config)
         self.decoder = Decoder(config)
         self.output = Output(config)
@@ -111,13 +109,13 @@ class VRAENetwork(nn.Module):
             if patterns is None:
                 patterns = self.statistics(x, mask, lengths)  # (batch, n_patterns)
             h_end = torch.cat([h_end, patterns], dim=1)
-        return self.encoder_to_latent(h_end)  # type: ignore[no-any-return]
+        return self.encoder_to_latent(h_end)
 
     def decode(self, z: Tensor, n_steps: int, generator: torch.Generator | None = None) -> Tensor:
         """Turn latent vectors (batch, latent) into series (batch, n_steps, channel)."""
         patches = math.ceil(n_steps / self.config.patch_size)
         hidden = self.decoder(z, self.latent_to_decoder(z), patches, generator)  # (batch, patch, hidden)
-        return self.output(hidden, n_steps)  # type: ignore[no-any-return]
+        return self.output(hidden, n_steps)
 
     def _view(
         self, x: Tensor, mask: Tensor, lengths: Tensor, generator: torch.Generator | None

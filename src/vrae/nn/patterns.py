@@ -31,6 +31,9 @@ _DIFFERENCE_WEIGHT = 0.7
 
 _MAX_DILATIONS = 32
 
+# Responses worked on together: 1 MiB of floats.
+_CACHED = 1 << 18
+
 Series = tuple[Tensor, Tensor, Tensor]  # values and mask (batch, time, channel), lengths (batch,)
 
 
@@ -56,16 +59,24 @@ class PatternStatistics(nn.Module):
         self.register_buffer("center", torch.zeros(n_statistics))
         self.register_buffer("components", torch.zeros(n_statistics, config.n_patterns))
 
+    @torch.no_grad()
     def forward(self, x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
         """Describe series (batch, time, channel) by (batch, n_patterns) numbers."""
-        return (self._shares(x, mask, lengths) - self.center) @ self.components
+        return self._reduce(self._shares(x, mask, lengths))
 
     @torch.no_grad()
-    def fit(self, sample: Sequence[Series], generator: torch.Generator) -> None:
-        """Set kernels, thresholds and components by a sample of training series, given in batches."""
+    def fit(self, sample: Sequence[Series], generator: torch.Generator) -> Tensor:
+        """Set kernels, thresholds and components by a sample of training series, given in batches.
+
+        Returns
+        -------
+        Tensor, shape (n_sample, n_patterns)
+            The sample's own statistics.
+        """
         self.kernels.copy_(self._draw_kernels(generator))
         self.thresholds.copy_(self._draw_thresholds(sample, generator))
-        shares = torch.cat([self._shares(*batch) for batch in sample]).double()  # (n, statistic)
+        sampled = torch.cat([self._shares(*batch) for batch in sample])  # (n, statistic)
+        shares = sampled.double()
         center = shares.mean(dim=0)
         spread = shares.std(dim=0, correction=0)
         weight = torch.where(spread > 1e-6, 1 / spread.clamp(min=1e-6), 0.0)
@@ -75,18 +86,30 @@ class PatternStatistics(nn.Module):
         total = standardised.var(dim=0, correction=0).sum().clamp(min=1e-12)
         self.center.copy_(center)
         self.components.copy_(weight[:, None] * axes * (self.components.shape[1] / total).sqrt())
+        return self._reduce(sampled)
 
     # ---------------------------------------------------------------- parts
 
+    def _reduce(self, shares: Tensor) -> Tensor:
+        return (shares - self.center) @ self.components
+
     def _shares(self, x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
         """Return every statistic of every series, (batch, statistic), in [0, 1]."""
+        # A few series at a time, so that responses stay in the processor's cache.
+        few = max(1, _CACHED // (_KERNELS * x.shape[1]))
+        parts = zip(*(torch.split(part, few) for part in (x, mask, lengths)), strict=True)
+        return torch.cat([self._shares_of_few(*part) for part in parts])
+
+    def _shares_of_few(self, x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
         shares = []
+        exceeds = x.new_empty(len(x), _KERNELS, x.shape[1])
         for view, (values, steps) in enumerate(_views(x, mask, lengths)):
             for place, dilation in enumerate(self.dilations):
                 responses = _convolve(values, steps, self.kernels[view, place], dilation)
                 for thresholds in self.thresholds[view, place].unbind(dim=1):  # each (kernel,)
-                    exceeding = torch.count_nonzero(responses > thresholds[:, None], dim=2)
-                    shares.append(exceeding / steps[:, None])  # (batch, kernel)
+                    # Compared straight into floats: summing booleans is many times slower.
+                    count = torch.gt(responses, thresholds[:, None], out=exceeds).sum(dim=2)
+                    shares.append(count / steps[:, None])  # (batch, kernel)
         return torch.cat(shares, dim=1)
 
     def _draw_kernels(self, generator: torch.Generator) -> Tensor:
@@ -169,9 +192,7 @@ def _views(x: Tensor, mask: Tensor, lengths: Tensor) -> list[tuple[Tensor, Tenso
     values = fill_gaps(x, mask, lengths).transpose(1, 2)  # (batch, channel, time)
     differences = functional.pad(values.diff(dim=2), (0, 1))
     steps = (lengths - 1).clamp(min=1)
-    past = (
-        torch.arange(x.shape[1], device=x.device) >= steps[:, None]
-    )  # the step from the last value to padding
+    past = torch.arange(x.shape[1], device=x.device) >= steps[:, None]  # the step from the last value to padding
     return [(values, lengths), (differences.masked_fill(past[:, None], 0.0), steps)]
 
 

@@ -28,9 +28,7 @@ class RNN(nn.Module):
         self.output_size = config.hidden_size * (2 if bidirectional else 1)
         sizes = [input_size] + [self.output_size] * (config.num_layers - 1)
         self.forwards = nn.ModuleList(cell(s, config.hidden_size, batch_first=True) for s in sizes)
-        self.backwards = nn.ModuleList(
-            cell(s, config.hidden_size, batch_first=True) for s in sizes if bidirectional
-        )
+        self.backwards = nn.ModuleList(cell(s, config.hidden_size, batch_first=True) for s in sizes if bidirectional)
 
     def forward(
         self,
@@ -72,9 +70,9 @@ class RNN(nn.Module):
 
 def _run(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...] | None) -> Tensor:
     if state is None:
-        return cell(x)[0]  # type: ignore[no-any-return]
+        return cell(x)[0]
     first = tuple(s[None] for s in state)  # torch counts layers first: (1, batch, hidden)
-    return cell(x, first if len(first) > 1 else first[0])[0]  # type: ignore[no-any-return]
+    return cell(x, first if len(first) > 1 else first[0])[0]
 
 
 def turn_round(x: Tensor, lengths: Tensor) -> Tensor:

@@ -126,9 +126,7 @@ def _pca(Z: Floats) -> tuple[Floats, tuple[str, str]]:
     points = np.zeros((len(Z), 2))
     points[:, : len(order)] = centred @ axes
     shares = np.pad(shares, (0, 2 - len(shares)))
-    first, second = (
-        f"Main direction {d + 1} ({share:.0f} % of the variation)" for d, share in enumerate(shares)
-    )
+    first, second = (f"Main direction {d + 1} ({share:.0f} % of the variation)" for d, share in enumerate(shares))
     return points, (first, second)
 
 
@@ -137,10 +135,12 @@ def _tsne(Z: Floats, random_state: int) -> tuple[Floats, tuple[str, str]]:
     if len(Z) < 3 or not np.ptp(Z, axis=0).any():  # nothing to arrange
         return _pca(Z)[0], titles
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     perplexity = min(30.0, (len(Z) - 1) / 3)
-    model = TSNE(perplexity=perplexity, init="pca", random_state=random_state)
+    start = _pca(Z)[0]
+    start *= 1e-4 / start[:, 0].std()  # the usual size of a start
+    model = TSNE(perplexity=perplexity, init=start.astype(np.float32), random_state=random_state)
     with threadpool_limits(1):  # sums in one order: the same picture on any number of cores
         points: Floats = model.fit_transform(Z).astype(np.float64)
     return points, titles
@@ -256,9 +256,7 @@ def cluster_courses(
     series = series_list(X)
     labels = np.asarray(labels, int)
     if len(labels) != len(series):
-        raise InvalidDataError(
-            f"Found {len(labels)} labels for {len(series)} series; one a series is needed."
-        )
+        raise InvalidDataError(f"Found {len(labels)} labels for {len(series)} series; one a series is needed.")
     return [
         cluster_course(
             [series[row] for row in np.flatnonzero(labels == label)],
@@ -305,8 +303,10 @@ def cluster_course(
     group = [series[i] for i in chosen]
     if lags is not None:
         group = [_shifted(x, lag) for x, lag in zip(group, np.asarray(lags)[chosen].tolist(), strict=True)]
-    longest = max(x.shape[1] for x in group)
-    width = -(-longest // max_steps)
+    # The course ends where too few series go on: one very long series must not squeeze all others.
+    end = sorted(x.shape[1] for x in group)[-_enough(len(group))]
+    group = [x[:, :end] for x in group]
+    width = -(-end // max_steps)
     cube = _stack([bin_means(x, width) for x in group])
     if adjust:
         cube = _to_usual_scale(cube)
@@ -344,10 +344,14 @@ def _to_usual_scale(cube: Floats) -> Floats:
     return scaled
 
 
+def _enough(n_series: int) -> int:
+    """Return how many series a point of the course needs: a tenth of them, and two where there are two."""
+    return max(1, min(2, n_series), n_series // 10)
+
+
 def _quantiles(cube: Floats, shares: tuple[float, ...]) -> Floats:
-    """Quantiles over series, where at least a tenth of them (or two) reach; the rest is NaN."""
-    present = (~np.isnan(cube)).sum(axis=0)
-    enough = present >= max(1, min(2, len(cube)), len(cube) // 10)
+    """Quantiles over series, where enough of them are observed; the rest is NaN."""
+    enough = (~np.isnan(cube)).sum(axis=0) >= _enough(len(cube))
     with quiet_nan():
         quantiles = np.nanquantile(cube, shares, axis=0)
     return np.where(enough, quantiles, np.nan)

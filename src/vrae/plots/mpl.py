@@ -201,9 +201,7 @@ def plot_reconstructions(
             (model, COLORS[3], 1.6, "reconstruction"),
         ):
             steps = decimate(x, 2000)
-            ax.plot(
-                steps, x[steps], color=color, linewidth=width, label=name, marker="." if len(x) == 1 else ""
-            )
+            ax.plot(steps, x[steps], color=color, linewidth=width, label=name, marker="." if len(x) == 1 else "")
         _finish(ax, f"Series {row if ids is None else ids[row]}", "step", names[c])
     axes[0].legend(frameon=False, fontsize=8)
     return figure
@@ -226,9 +224,7 @@ def plot_training(history: Sequence[Mapping[str, Any]]) -> Figure:
     figure, axes = _grid(max(1, len(charts)), 2)
     for ax, chart in zip(axes, charts, strict=False):
         for color, (name, epochs, values) in zip((COLORS[0], COLORS[1]), chart.lines, strict=False):
-            ax.plot(
-                epochs, values, color=color, linewidth=1.8, label=name, marker="." if len(epochs) == 1 else ""
-            )
+            ax.plot(epochs, values, color=color, linewidth=1.8, label=name, marker="." if len(epochs) == 1 else "")
         if len(chart.lines) > 1:
             ax.legend(frameon=False, fontsize=8)
         _finish(ax, chart.title, "epoch", chart.unit)

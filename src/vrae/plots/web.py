@@ -95,8 +95,8 @@ def plotly_latent_map(
                 showlegend=labels is not None,
             )
         )
-    figure.update_xaxes(title=shown.titles[0])
-    figure.update_yaxes(title=shown.titles[1])
+    figure.update_xaxes(title_text=shown.titles[0])
+    figure.update_yaxes(title_text=shown.titles[1])
     return figure
 
 
@@ -204,9 +204,7 @@ def plotly_training(history: Sequence[Mapping[str, Any]]) -> Figure:
         for color, (name, epochs, values) in zip((COLORS[0], COLORS[1]), chart.lines, strict=False):
             first = len(chart.lines) > 1 and name not in named
             named |= {name} if first else set()
-            _add_line(
-                figure, cell, 2, epochs, values, color, 2, name=name, legendgroup=name, showlegend=first
-            )
+            _add_line(figure, cell, 2, epochs, values, color, 2, name=name, legendgroup=name, showlegend=first)
         _title_axes(figure, cell, 2, "epoch", chart.unit)
     return figure
 
@@ -251,8 +249,8 @@ def plotly_selection(
             showlegend=False,
         )
     )
-    figure.update_xaxes(title="number of clusters", dtick=max(1, len(numbers) // 15))
-    figure.update_yaxes(title=criterion)
+    figure.update_xaxes(title_text="number of clusters", dtick=max(1, len(numbers) // 15))
+    figure.update_yaxes(title_text=criterion)
     return figure
 
 
@@ -282,8 +280,8 @@ def plotly_cluster_sizes(labels: npt.ArrayLike) -> Figure:
             hovertemplate="%{y}: %{x:,} series<extra></extra>",
         )
     )
-    figure.update_xaxes(title="number of series")
-    figure.update_yaxes(autorange="reversed", title="")
+    figure.update_xaxes(title_text="number of series")
+    figure.update_yaxes(autorange="reversed")
     figure.update_layout(height=110 + 26 * len(sizes))
     return figure
 
@@ -362,5 +360,5 @@ def _add_line(
 
 def _title_axes(figure: Figure, cell: int, columns: int, x_title: str, y_title: str) -> None:
     place = {"row": cell // columns + 1, "col": cell % columns + 1}
-    figure.update_xaxes(title=x_title, **place)
-    figure.update_yaxes(title=html.escape(y_title), **place)
+    figure.update_xaxes(title_text=x_title, **place)
+    figure.update_yaxes(title_text=html.escape(y_title), **place)

@@ -84,15 +84,11 @@ class ReportData:
         for name in ("labels", "probabilities", "embedding", "reconstruction", "lags", "truth"):
             part = getattr(self, name)
             if part is not None and len(part) != n:
-                raise InvalidDataError(
-                    f"A report needs one entry a series: {name} has {len(part)} for {n} series."
-                )
+                raise InvalidDataError(f"A report needs one entry a series: {name} has {len(part)} for {n} series.")
         if n == 0:
             raise InvalidDataError("A report needs at least one series; the panel is empty.")
         if not np.array_equal(self.panel.offsets, self.reconstruction.offsets):
-            raise InvalidDataError(
-                "The reconstruction must have the same lengths as the series, in the same order."
-            )
+            raise InvalidDataError("The reconstruction must have the same lengths as the series, in the same order.")
 
 
 @dataclass(frozen=True)
@@ -236,10 +232,10 @@ def _cluster_fact(data: ReportData) -> Fact:
     sizes = np.unique(data.labels[data.labels != NOISE], return_counts=True)[1]
     noise = int((data.labels == NOISE).sum())
     notes = []
-    if len(sizes) == 1:
-        notes.append(f"with {describe.plural(int(sizes[0]), 'series')}")
-    elif len(sizes):
-        notes.append(f"of {sizes.min():,} to {sizes.max():,} series")
+    if len(sizes):
+        low, high = int(sizes.min()), int(sizes.max())
+        each = " each" if len(sizes) > 1 else ""
+        notes.append(f"of {low:,} series{each}" if low == high else f"of {low:,} to {high:,} series")
     if noise:
         notes.append(f"{noise:,} series not assigned")
     return Fact("Clusters", f"{len(sizes)}", "; ".join(notes))
@@ -492,7 +488,5 @@ def _asset(name: str) -> str:
 def _template() -> Any:
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(_asset("template.html"))

@@ -102,9 +102,7 @@ def _traits_of(x: Floats) -> dict[str, Floats]:
             "peak": np.where(np.isnan(x), -np.inf, x).argmax(axis=1) / max(x.shape[1] - 1, 1),
             "trough": np.where(np.isnan(x), np.inf, x).argmin(axis=1) / max(x.shape[1] - 1, 1),
             "spikiness": np.nanmax(np.abs(centred), axis=1),
-            "roughness": np.nanmean(np.abs(np.diff(centred, axis=1)), axis=1)
-            if x.shape[1] > 1
-            else 0 * level,
+            "roughness": np.nanmean(np.abs(np.diff(centred, axis=1)), axis=1) if x.shape[1] > 1 else 0 * level,
             "cycles": np.array([_cycles(line) for line in centred]),
             "zeros": zeros,
             "length": np.full(n_channels, float(n_steps)),
@@ -150,9 +148,7 @@ def differences(traits: Traits, member: npt.NDArray[np.bool_]) -> dict[str, Floa
     return found
 
 
-def sentence(
-    traits: Traits, member: npt.NDArray[np.bool_], channels: Sequence[str], *, is_noise: bool = False
-) -> str:
+def sentence(traits: Traits, member: npt.NDArray[np.bool_], channels: Sequence[str], *, is_noise: bool = False) -> str:
     """Say in plain words what a cluster is and what sets it apart.
 
     Parameters
@@ -237,7 +233,7 @@ def _position(share: float) -> str:
 def _varies(level: Floats, spread: Floats) -> bool:
     """Whether the series stand at levels of their own (and were not all brought to one beforehand)."""
     with quiet_nan():
-        return bool(np.nanstd(level) > 0.05 * np.nanmedian(spread))
+        return bool(np.nanstd(level) > 0.25 * np.nanmedian(spread))
 
 
 def _what_sets_apart(found: Mapping[str, Floats], channels: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ _TOP = 65534
 _MAX_CATEGORIES = 20
 _MAX_COLUMNS = 8
 _LINE_STEPS = 300
+_MAX_TSNE = 5000
 
 Packed = dict[str, Any]
 
@@ -89,7 +90,7 @@ def latent_maps(Z: Floats, random_state: int = 0) -> list[dict[str, Any]]:
     """Return the maps of latent vectors (n_points, latent_size): PCA of all, t-SNE of all or a sample."""
     maps = []
     for method, name in (("pca", "PCA"), ("tsne", "t-SNE")):
-        shown = project(Z, method, random_state=random_state)  # type: ignore[arg-type]
+        shown = project(Z, method, random_state=random_state, max_points=_MAX_TSNE)  # type: ignore[arg-type]
         everyone = len(shown.rows) == len(Z)
         maps.append(
             {

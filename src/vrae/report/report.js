@@ -159,6 +159,7 @@
   };
   const useWebgl = data.webgl && hasWebgl();
   let groups = [];
+  let revision = 0;
 
   /** Which points the map shows, as places in its columns: all, or every so many where there is no WebGL. */
   function placesOf(map) {
@@ -207,12 +208,14 @@
     const focus = focusTrace(map, places);
     if (focus) traces.push(focus);
     const coarse = matchMedia("(pointer: coarse)").matches;
+    describeMap(map, places);
     Plotly.react("map", traces, layout({
+      height: $("#map").clientHeight,
       xaxis: { title: { text: map.titles[0] } }, yaxis: { title: { text: map.titles[1] } },
-      dragmode: coarse ? false : "select", hovermode: "closest", uirevision: state.method, selections: [],
+      dragmode: coarse ? false : "select", hovermode: "closest", uirevision: state.method,
+      selections: [], selectionrevision: ++revision, // a box left on the map would lie over its points
       showlegend: byCategory, legend: { orientation: "h", y: -0.16, x: 0, font: { size: 11 } },
     }), CONFIG);
-    describeMap(map, places);
   }
 
   function mapTrace(group, chosen, size) {
@@ -267,7 +270,8 @@
     });
     $("#map").on("plotly_selected", (event) => {
       const points = (event?.points ?? []).map(pointOf).filter((point) => point !== undefined);
-      if (points.length) select([...new Set(points)], count(points.length, "series"));
+      // plotly is still in the middle of the drag: redrawing now would leave it there.
+      if (points.length) setTimeout(() => select([...new Set(points)], count(points.length, "series")));
     });
     $("#map").on("plotly_deselect", () => select([], ""));
   }

@@ -130,7 +130,7 @@ class Trainer:
         """Show every series once; return the epoch's record."""
         started = time.perf_counter()
         batches = training_rows(data.panel.lengths, train, self.config.batch_size, self.rng)
-        terms = [self.train_step(self._batch(data, rows), data.patterns) for rows in batches]
+        terms = [self.train_step(self._batch(data, rows)) for rows in batches]
         means = self._means(terms, batches, data.panel)
         record = {
             "epoch": epoch,
@@ -143,12 +143,12 @@ class Trainer:
         record["seconds"] = time.perf_counter() - started
         return record
 
-    def train_step(self, batch: Batch, patterns: Tensor | None = None) -> LossTerms:
+    def train_step(self, batch: Batch) -> LossTerms:
         """Move the weights once."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
         self.optimizer.zero_grad(set_to_none=True)
-        terms = self._loss(batch, patterns, self.generator)
+        terms = self._loss(batch, self.generator)
         terms.loss.backward()  # type: ignore[no-untyped-call]
         if self.config.max_grad_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_grad_norm)
@@ -161,7 +161,7 @@ class Trainer:
         """Return the mean loss a series over held-out series, without noise."""
         total = torch.zeros((), device=self.device)
         for part in inference_rows(data.panel.lengths, rows, self.config.batch_size):
-            total += len(part) * self._loss(self._batch(data, part), data.patterns, None).loss
+            total += len(part) * self._loss(self._batch(data, part), None).loss
         return float(total) / len(rows)
 
     def kl_weight(self) -> float:
@@ -194,19 +194,17 @@ class Trainer:
         return shuffled[n:], shuffled[:n]
 
     def _batch(self, data: TrainingData, rows: Rows) -> Batch:
-        return collate(data.panel, rows, data.scaler, self.device)
+        return collate(data.panel, rows, data.scaler, self.device, data.patterns)
 
-    def _loss(self, batch: Batch, patterns: Tensor | None, generator: torch.Generator | None) -> LossTerms:
-        wanted = None if patterns is None else patterns[torch.from_numpy(batch.rows)].to(self.device)
+    def _loss(self, batch: Batch, generator: torch.Generator | None) -> LossTerms:
         with autocast(self.device, self.config.precision):
-            decoded = self.network(batch.values, batch.mask, batch.lengths, wanted, generator)
             return training_loss(
-                decoded,
+                self.network(batch.values, batch.mask, batch.lengths, batch.patterns, generator),
                 batch.values,
                 batch.mask,
                 self.error,
                 self.kl_weight(),
-                wanted,
+                batch.patterns,
                 self.config.pattern_weight,
             )
 

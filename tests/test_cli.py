@@ -1,0 +1,374 @@
+"""The command line: exit codes, one clear message, and nothing half-written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import vrae
+from vrae import load_model
+from vrae.exceptions import VRAEWarning
+
+pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
+
+VERBS = ("demo", "cluster", "assign", "embed", "info")
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Return ``cli("cluster", path, ...)``, which runs `vrae.cli.main` in this process."""
+    from vrae.cli import main
+
+    def run(*arguments: Any) -> Done:
+        monkeypatch.setattr(sys, "argv", ["vrae", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return Done(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, small_series: Any) -> Path:
+    """Return a folder with the same 24 series as ``.npz``, wide ``.csv`` and ``.npy``."""
+    folder = tmp_path_factory.mktemp("data")
+    X = small_series("2d", 24).astype(np.float32)
+    ids = np.array([f"item{i}" for i in range(24)])
+    np.savez(folder / "X.npz", X=X, ids=ids, y=np.arange(24) % 2)
+    np.save(folder / "X.npy", X)
+    with (folder / "X.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["item", *(f"w{t}" for t in range(X.shape[1]))])
+        writer.writerows([name, *map(float, x)] for name, x in zip(ids, X, strict=True))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """Return the folder of one small run of `vrae cluster`."""
+    from typer.testing import CliRunner
+
+    from vrae.cli import app
+
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VRAEWarning)
+        options = ["--clusters", "2", "--epochs", "1", "--quiet", "--device", "cpu", "--out", str(folder)]
+        done = CliRunner().invoke(app, ["cluster", str(data / "X.npz"), *options])
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def one_message(done: Done, *words: str) -> None:
+    """Exit code 2, one message on stderr with these words, no traceback and nothing on stdout."""
+    assert done.code == 2, done
+    assert done.out == ""
+    assert "Traceback" not in done.err
+    assert "Internal error" not in done.err
+    assert [word for word in words if word not in done.err] == []
+
+
+# ---------------------------------------------------------------- help
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_names_all_commands(flag, cli):
+    done = cli(flag)
+    assert done.code == 0
+    assert [verb for verb in VERBS if verb not in done.out] == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_command_explains_itself_with_an_example(verb, cli):
+    done = cli(verb, "-h")
+    assert done.code == 0
+    assert f" {verb} [OPTIONS]" in done.out
+    assert f"Example: vrae {verb}" in done.out
+
+
+def test_version(cli):
+    assert cli("--version") == (0, f"vrae {vrae.__version__}\n", "")
+
+
+def test_import_and_help_load_nothing_heavy():
+    code = (
+        "import sys, vrae\n"
+        "after_import = [m for m in HEAVY if m in sys.modules]\n"
+        "sys.argv = ['vrae', '--help']\n"
+        "try:\n    from vrae.cli import main; main()\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "print(after_import, [m for m in HEAVY if m in sys.modules], file=sys.stderr)"
+    )
+    heavy = "HEAVY = ['torch', 'numpy', 'sklearn', 'scipy', 'pandas', 'polars', 'pyarrow', 'aeon', 'plotly']\n"
+    done = subprocess.run([sys.executable, "-c", heavy + code], capture_output=True, text=True, check=True)
+    assert done.stderr.split("\n")[-2] == "[] []"
+
+
+# ---------------------------------------------------------------- the way through
+
+
+def test_a_run_folder_holds_model_tables_and_report(run_folder):
+    assert sorted(p.name for p in run_folder.iterdir()) == [
+        "clusters.csv",
+        "embedding.parquet",
+        "metrics.json",
+        "model",
+        "report.html",
+    ]
+    rows = rows_of((run_folder / "clusters.csv").read_text())
+    assert [row["id"] for row in rows] == [f"item{i}" for i in range(24)]
+    assert list(rows[0])[:4] == ["id", "cluster", "probability", "lag"]
+    assert {row["cluster"] for row in rows} <= {"0", "1"}
+    assert all(0.5 <= float(row["probability"]) <= 1 for row in rows)
+    metrics = json.loads((run_folder / "metrics.json").read_text())
+    assert metrics["n_series"] == sum(metrics["sizes"]) == 24
+    assert {"ari", "nmi", "raw_kmeans", "n_clusters", "silhouette"} <= set(metrics)
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(run_folder / "embedding.parquet")
+    assert table.column_names[:2] == ["id", "vrae0"]
+    assert table.num_rows == 24
+    assert (run_folder / "report.html").read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("name", ["X.npz", "X.csv"])
+def test_assign_gives_what_cluster_gave(name, cli, data, run_folder, tmp_path):
+    extra = ["--id", "item"] if name == "X.csv" else []
+    done = cli("assign", data / name, *extra, "--model", run_folder / "model", "--out", tmp_path / "new.csv")
+    assert done == (0, "", "")
+    columns = ("id", "cluster", "probability", "lag")
+    expected = rows_of((run_folder / "clusters.csv").read_text())
+    found = rows_of((tmp_path / "new.csv").read_text())
+    assert [[row[c] for c in columns] for row in found] == [[row[c] for c in columns] for row in expected]
+    assert [p.name for p in tmp_path.iterdir()] == ["new.csv"]
+
+
+@pytest.mark.parametrize("verb", ["assign", "embed"])
+def test_a_dash_or_nothing_is_standard_output(verb, cli, data, run_folder):
+    done = cli(verb, data / "X.npz", "-m", run_folder, "-o", "-")
+    assert (done.code, done.err) == (0, "")
+    assert len(rows_of(done.out)) == 24
+    assert cli(verb, data / "X.npz", "-m", run_folder).out == done.out
+
+
+def test_embed_writes_parquet_and_the_models_vectors(cli, data, run_folder, tmp_path):
+    import pyarrow.parquet as pq
+
+    done = cli("embed", data / "X.npy", "--model", run_folder / "model", "--out", tmp_path / "deep" / "Z.parquet")
+    assert done == (0, "", "")
+    table = pq.read_table(tmp_path / "deep" / "Z.parquet").to_pandas()
+    Z = load_model(run_folder / "model").transform(np.load(data / "X.npy"))
+    np.testing.assert_array_equal(table.drop(columns="id").to_numpy(), Z)
+    assert table["id"].tolist() == list(range(24))
+
+
+def test_info(cli, run_folder):
+    done = cli("info", run_folder)
+    assert done.code == 0
+    assert "VRAEClusterer" in done.out
+    assert "24 series" in done.out
+    facts = json.loads(cli("info", run_folder / "model", "--json").out)
+    assert facts["class"] == "VRAEClusterer"
+    assert facts["clusters"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "options"), [("GunPoint", []), ("BasicMotions", []), ("PBS_dataset", []), ("PBS_dataset", ["-k", 2])]
+)
+def test_demo_ends_in_a_report(name, options, cli, tmp_path, monkeypatch):
+    monkeypatch.setattr("vrae.estimators.base._TRAINING_STEPS", 10)
+    done = cli("demo", name, "--out", tmp_path / "demo", "--quiet", "--json", *options)
+    assert done.code == 0, done
+    told = json.loads(done.out)
+    assert Path(told["report"]) == tmp_path / "demo" / "report.html"
+    assert Path(told["report"]).is_file()
+    assert ("ari" in told) == ("raw_kmeans" in told) == (name != "PBS_dataset")
+    if name == "GunPoint":
+        assert told["n_clusters"] == 2
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    X = np.random.default_rng(0).standard_normal((4, 6))
+    X[2] = np.nan
+    np.savez(folder / "missing.npz", X=X, ids=["a", "b", "c", "d"])
+    X[2] = np.inf
+    np.savez(folder / "infinite.npz", X=X, ids=["a", "b", "c", "d"])
+    np.save(folder / "one.npy", X[:1])
+    np.save(folder / "step.npy", X[:2, :1])
+    (folder / "text.csv").write_text("unique_id,ds,y\na,1,5\na,2,x7\nb,1,3\nb,2,4\n")
+    (folder / "twice.csv").write_text("unique_id,ds,y\na,1,5\na,1,6\nb,1,3\nb,2,4\n")
+    (folder / "broken.npz").write_bytes(b"PK\x03\x04 and then nothing")
+    (folder / "empty.csv").write_text("")
+    return folder
+
+
+BAD = {
+    "missing.npz": ["'c'", "all NaN", "on"],
+    "infinite.npz": ["'c'", "inf"],
+    "one.npy": ["1 usable series"],
+    "step.npy": ["one step"],
+    "text.csv": ["'y'", "x7"],
+    "twice.csv": ["'a'"],
+    "broken.npz": ["broken.npz"],
+    "empty.csv": ["empty.csv"],
+    "nowhere.csv": ["nowhere.csv"],
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_data_is_one_message_and_leaves_nothing(name, cli, bad, tmp_path):
+    done = cli("cluster", bad / name, "--epochs", 1, "--quiet", "--out", tmp_path / "runs" / "new")
+    one_message(done, *BAD[name])
+    assert done.err.count("Error:") == 1
+    assert not (tmp_path / "runs" / "new").exists()
+    assert [p for p in tmp_path.rglob("*") if ".vrae-" in p.name] == []
+
+
+def test_bad_data_can_be_kept(cli, bad, tmp_path):
+    arguments = ["--epochs", 1, "--clusters", 2, "--quiet", "--on-invalid", "keep", "--out", tmp_path / "run"]
+    assert cli("cluster", bad / "missing.npz", *arguments).code == 0
+    rows = rows_of((tmp_path / "run" / "clusters.csv").read_text())
+    assert [row["id"] for row in rows if row["cluster"] == "-1"] == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--clusters", "many"], ["--clusters", "'many'"]),
+        (["--clusters", "0"], ["n_clusters", "0"]),
+        (["--clusters", "25"], ["25", "24 series"]),
+        (["--epochs", "0"], ["max_epochs"]),
+        (["--epochs", "x"], ["--epochs", "'x'"]),
+        (["--device", "gpu"], ["device", "'gpu'", "cuda"]),
+        (["--seed", "-1"], ["random_state"]),
+        (["--cluster", "3"], ["--cluster", "--clusters"]),
+        (["--layout", "tall"], ["tall", "wide"]),
+        (["--value", "nothing"], ["nothing"]),
+    ],
+    ids=lambda value: " ".join(value) if value and value[0].startswith("--") else "",
+)
+def test_bad_options_are_one_message(arguments, words, cli, data, tmp_path):
+    name = "X.csv" if "--value" in arguments else "X.npz"
+    one_message(cli("cluster", data / name, "--out", tmp_path / "run", *arguments), *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_commands_and_missing_arguments(cli, data):
+    one_message(cli("clutser", data / "X.npz"), "clutser", "cluster")
+    one_message(cli("cluster"), "DATA")
+    one_message(cli("assign", data / "X.npz"), "--model")
+
+
+@pytest.mark.parametrize("verb", ["assign", "embed", "info"])
+def test_what_is_not_a_model_is_refused(verb, cli, data, tmp_path):
+    target = [] if verb == "info" else ["--out", tmp_path / "new.csv"]
+    for place, words in [(tmp_path / "nowhere", "no such folder"), (data, "config.json is not there")]:
+        arguments = [place] if verb == "info" else [data / "X.npz", "--model", place]
+        one_message(cli(verb, *arguments, *target), str(place), words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_data_than_the_model_was_fitted_to(cli, run_folder, tmp_path):
+    np.save(tmp_path / "two.npy", np.zeros((3, 2, 9)))
+    one_message(
+        cli("assign", tmp_path / "two.npy", "--model", run_folder, "--out", tmp_path / "new.csv"),
+        "fitted to 1 channel",
+        "2",
+    )
+    assert [p.name for p in tmp_path.iterdir()] == ["two.npy"]
+
+
+def test_an_earlier_run_is_kept_unless_told_otherwise(cli, data, tmp_path):
+    again = ["cluster", data / "X.npy", "--clusters", 2, "--epochs", 1, "--quiet", "--out", tmp_path / "run"]
+    assert cli(*again).code == 0
+    before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir() if p.is_file()}
+    one_message(cli(*again, "--seed", 5), "earlier run", "--overwrite")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir() if p.is_file()} == before
+    assert cli(*again, "--seed", 5, "--overwrite").code == 0
+    assert (tmp_path / "run" / "clusters.csv").read_bytes() != before["clusters.csv"]
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_a_folder_of_something_else_is_never_touched(overwrite, cli, data, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    one_message(cli("cluster", data / "X.npz", "--out", tmp_path / "thesis", *overwrite), "not a run folder")
+    assert [p.name for p in (tmp_path / "thesis").iterdir()] == ["chapter.txt"]
+
+
+def test_a_failure_while_writing_leaves_nothing(cli, data, tmp_path, monkeypatch):
+    def full(*args: Any, **options: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vrae.report.write_report", full)
+    arguments = ["--clusters", 2, "--epochs", 1, "--quiet", "--out", tmp_path / "run"]
+    one_message(cli("cluster", data / "X.npz", *arguments), "No space left", "Free some space")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_while_training_leaves_nothing(cli, data, tmp_path, monkeypatch):
+    def interrupt(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vrae.train.loop.Trainer.run_epoch", interrupt)
+    done = cli("cluster", data / "X.npz", "--quiet", "--out", tmp_path / "run")
+    assert done.code == 130
+    assert "Nothing was written" in done.err
+    assert "Traceback" not in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_of_ours_is_told_apart(cli, data, monkeypatch, tmp_path):
+    def fault(*args: Any) -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("vrae.train.loop.Trainer.run_epoch", fault)
+    done = cli("cluster", data / "X.npz", "--quiet", "--out", tmp_path / "run")
+    assert done.code == 1
+    assert "Internal error" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_exit_code_of_a_real_process(data, tmp_path):
+    command = [sys.executable, "-m", "vrae", "assign", data / "X.npz", "--model", tmp_path / "nowhere"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,292 @@
+"""The model directory: comes back the same elsewhere, and is refused when it is not what it says."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from vrae import VRAE, Panel, VRAEClusterer, load_model
+from vrae.exceptions import ModelFileError, NotFittedError, OutputError
+
+pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
+
+CLASSES = ("VRAE", "VRAEClusterer")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, fitted: Any) -> Path:
+    """Return a saved clusterer, free to be damaged."""
+    return fitted("VRAEClusterer").save(tmp_path / "model")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def edit(folder: Path, **changes: Any) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **changes}))
+
+
+# ---------------------------------------------------------------- there and back
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_everything_comes_back(name, kind, small_series, fitted, tmp_path):
+    model, X = fitted(name, kind), small_series(kind)
+    assert model.save(tmp_path / "model") == tmp_path / "model"
+    again = load_model(tmp_path / "model")
+    assert type(again) is type(model)
+    assert again.get_params() == model.get_params()
+    for one, other in [
+        (again.transform(X), model.transform(X)),
+        (again.score_samples(X), model.score_samples(X)),
+        (again.sample(2, random_state=0), model.sample(2, random_state=0)),
+        (again.embedding_, model.embedding_),
+        (again.ids_, model.ids_),
+    ]:
+        np.testing.assert_array_equal(one, other)
+    assert again.history_ == model.history_
+    assert again.active_units_ == model.active_units_
+    if name == "VRAEClusterer":
+        np.testing.assert_array_equal(again.labels_, model.labels_)
+        np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+        assert again.selection_ == model.selection_
+
+
+@pytest.mark.parametrize("clusterer", ["gmm", "kmeans", "ward", "hdbscan"])
+def test_every_kind_of_partition_comes_back(clusterer, small_series, fitted, tmp_path):
+    model = fitted("VRAEClusterer", clusterer=clusterer)
+    again = load_model(model.save(tmp_path / "model"))
+    X = small_series("2d", 9, seed=5)
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize("options", [{"local_patterns": 1.0}, {"scaling": "channel"}, {"max_lag": 3}], ids=str)
+def test_what_is_learned_beside_the_weights_comes_back(options, small_series, fitted, tmp_path):
+    model, X = fitted("VRAE", **options), small_series("2d", 5, seed=5)
+    again = load_model(model.save(tmp_path / "model"))
+    np.testing.assert_array_equal(again.transform(X), model.transform(X))
+    np.testing.assert_array_equal(again.reconstruct(X), model.reconstruct(X))
+    np.testing.assert_array_equal(again.lags(X), model.lags(X))
+
+
+def test_another_process_gives_the_same_clusters(folder, small_series, fitted, tmp_path):
+    X = small_series("2d", 9, seed=5)
+    np.save(tmp_path / "X.npy", X)
+    code = (
+        "import sys, numpy as np, vrae\n"
+        "model = vrae.load_model(sys.argv[1])\n"
+        "print(*model.predict(np.load(sys.argv[2])))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, folder, tmp_path / "X.npy"], capture_output=True, text=True, check=True
+    )
+    assert [int(label) for label in done.stdout.split()] == fitted("VRAEClusterer").predict(X).tolist()
+
+
+def test_a_directory_of_two_plain_files(folder):
+    assert sorted(files(folder)) == ["config.json", "weights.safetensors"]
+    config = json.loads((folder / "config.json").read_text())
+    assert config["format_version"] == 1
+    assert config["class"] == "VRAEClusterer"
+    weights = (folder / "weights.safetensors").read_bytes()
+    header = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])
+    assert "embedding" in header
+
+
+def test_options_that_are_objects_do_not_stop_a_model_from_being_used(small_series, tiny, tmp_path):
+    import torch
+    from sklearn.cluster import BisectingKMeans
+
+    own = {"reconstruction_loss": torch.nn.HuberLoss(), "random_state": np.random.RandomState(0)}
+    model = VRAEClusterer(2, BisectingKMeans(), **{**tiny, **own, "callbacks": []}).fit(small_series("2d"))
+    again = load_model(model.save(tmp_path / "model"))
+    X = small_series("2d", 5, seed=5)
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    assert "HuberLoss" in (tmp_path / "model" / "config.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [f"s{i}" for i in range(12)],
+        np.arange(12) * 10**12,
+        np.arange(12) / 8,
+        np.arange("2024-01-01", "2024-01-13", dtype="datetime64[D]"),
+    ],
+    ids=["text", "large numbers", "fractions", "dates"],
+)
+def test_ids_of_every_kind_come_back(ids, small_series, tiny, tmp_path):
+    model = VRAE(**{**tiny, "max_epochs": 1}).fit(Panel.from_arrays(small_series("2d"), ids))
+    again = load_model(model.save(tmp_path / "model"))
+    np.testing.assert_array_equal(again.ids_, model.ids_)
+
+
+def test_models_that_were_loaded_can_be_saved_and_moved(folder, tmp_path, small_series):
+    second = load_model(folder).save(tmp_path / "a" / "b" / "model")
+    shutil.move(second, tmp_path / "moved")
+    X = small_series("2d")
+    np.testing.assert_array_equal(load_model(str(tmp_path / "moved")).predict(X), load_model(folder).predict(X))
+
+
+# ---------------------------------------------------------------- damage
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def poison(folder: Path) -> None:
+    arrays = safetensors.numpy.load_file(folder / "weights.safetensors")
+    arrays["network.output.linear.bias"] = np.full_like(arrays["network.output.linear.bias"], np.nan)
+    safetensors.numpy.save_file(arrays, folder / "weights.safetensors")
+
+
+def swap(folder: Path) -> None:
+    arrays = safetensors.numpy.load_file(folder / "weights.safetensors")
+    arrays["network.output.linear.bias"] = np.zeros(17, np.float32)
+    safetensors.numpy.save_file(arrays, folder / "weights.safetensors")
+
+
+def forget(folder: Path) -> None:
+    arrays = safetensors.numpy.load_file(folder / "weights.safetensors")
+    del arrays["embedding"]
+    safetensors.numpy.save_file(arrays, folder / "weights.safetensors")
+
+
+DAMAGE = {
+    "corrupt json": (lambda f: (f / "config.json").write_text("{"), ["config.json", "damaged"]),
+    "not text": (lambda f: (f / "config.json").write_bytes(b"\x80\xff\x00"), ["config.json", "damaged"]),
+    "empty json": (lambda f: (f / "config.json").write_text("{}"), ["config.json", "format_version"]),
+    "json list": (lambda f: (f / "config.json").write_text("[]"), ["config.json"]),
+    "no class": (lambda f: (f / "config.json").write_text('{"format_version": 1}'), ["class"]),
+    "truncated weights": (lambda f: truncate(f / "weights.safetensors"), ["weights.safetensors", "damaged"]),
+    "empty weights": (lambda f: (f / "weights.safetensors").write_bytes(b""), ["weights.safetensors"]),
+    "no weights": (lambda f: (f / "weights.safetensors").unlink(), ["weights.safetensors is not there"]),
+    "misspelt class": (lambda f: edit(f, **{"class": "VRAEClusterr"}), ["'VRAEClusterr'", "'VRAEClusterer'?"]),
+    "foreign class": (lambda f: edit(f, **{"class": "os.system"}), ["'os.system'", "Known: VRAE"]),
+    "newer format": (lambda f: edit(f, format_version=99), ["99", "reads 1", "vrae 0"]),
+    "format of text": (lambda f: edit(f, format_version="1"), ["'1'"]),
+    "NaN weights": (poison, ["not finite", "network.output.linear.bias"]),
+    "other shape": (swap, ["do not fit together", "output.linear.bias"]),
+    "missing array": (forget, ["do not fit together", "embedding"]),
+    "no network": (lambda f: edit(f, network=None), ["do not fit together"]),
+    "impossible network": (lambda f: edit(f, network={"cell": "gru"}), ["do not fit together"]),
+    "no scaler": (lambda f: edit(f, scaler={}), ["do not fit together"]),
+    "options of text": (lambda f: edit(f, options="many"), ["do not fit together"]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_named(damage, folder):
+    harm, words = DAMAGE[damage]
+    harm(folder)
+    with pytest.raises(ModelFileError) as caught:
+        load_model(folder)
+    assert [word for word in [str(folder), *words] if word not in str(caught.value)] == []
+
+
+def test_what_is_not_a_model_is_refused(tmp_path, folder):
+    with pytest.raises(ModelFileError, match="no such folder"):
+        load_model(tmp_path / "nothing")
+    with pytest.raises(ModelFileError, match="not a vrae model"):
+        load_model(folder / "config.json")
+    with pytest.raises(ModelFileError, match=r"config.json is not there"):
+        load_model(tmp_path)
+
+
+def test_a_pickle_is_never_read(folder):
+    import pickle
+
+    class Bomb:
+        def __reduce__(self):
+            return (os.system, ("touch exploded",))
+
+    (folder / "weights.safetensors").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ModelFileError):
+        load_model(folder)
+    assert not Path("exploded").exists()
+
+
+# ---------------------------------------------------------------- writing
+
+
+def test_an_unfitted_model_cannot_be_saved(tmp_path):
+    with pytest.raises(NotFittedError, match=r"not fitted.*fit"):
+        VRAE().save(tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_older_model_is_replaced(folder, fitted):
+    fitted("VRAE").save(folder)
+    assert type(load_model(folder)) is VRAE
+    assert sorted(p.name for p in folder.parent.iterdir()) == ["model"]
+
+
+def test_something_else_is_not_overwritten(tmp_path, fitted):
+    place = tmp_path / "thesis"
+    place.mkdir()
+    (place / "chapter.txt").write_text("years of work")
+    for target in (place, place / "chapter.txt"):
+        with pytest.raises(OutputError, match=r"not a model directory"):
+            fitted("VRAE").save(target)
+    assert files(tmp_path) == {"thesis/chapter.txt": b"years of work"}
+
+
+def test_a_folder_that_only_looks_like_a_model_is_not_overwritten(tmp_path, fitted):
+    place = tmp_path / "app"
+    place.mkdir()
+    (place / "config.json").write_text('{"theme": "dark"}')
+    (place / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError):
+        fitted("VRAE").save(place)
+    assert (place / "notes.txt").read_text() == "mine"
+
+
+def test_an_empty_folder_is_used(tmp_path, fitted):
+    (tmp_path / "model").mkdir()
+    fitted("VRAE").save(tmp_path / "model")
+    assert sorted(files(tmp_path)) == ["model/config.json", "model/weights.safetensors"]
+
+
+def test_a_parent_that_is_a_file_is_named(tmp_path, fitted):
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(OutputError, match="notes"):
+        fitted("VRAE").save(tmp_path / "notes" / "model")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left.*Free some space"),
+        (PermissionError(errno.EACCES, "Permission denied"), "Permission denied"),
+        (KeyboardInterrupt(), None),
+    ],
+    ids=["disk full", "no permission", "Ctrl-C"],
+)
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_failed_save_leaves_what_was_there(exists, error, words, tmp_path, fitted, monkeypatch):
+    if exists:
+        fitted("VRAE").save(tmp_path / "model")
+    before = files(tmp_path)
+
+    def fail(*args: Any, **options: Any) -> None:
+        Path(args[1]).write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr(safetensors.numpy, "save_file", fail)
+    with pytest.raises(OutputError if words else KeyboardInterrupt, match=words):
+        fitted("VRAEClusterer").save(tmp_path / "model")
+    assert files(tmp_path) == before
+    assert [p.name for p in tmp_path.iterdir()] == (["model"] if exists else [])

@@ -1,0 +1,323 @@
+"""Figures: what they hold, that both backends agree, and that colours can be told apart."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from vrae import plots
+from vrae.exceptions import InvalidDataError, InvalidParameterError
+from vrae.plots import compute, palette
+
+mpl.use("Agg")
+
+# Machado et al. 2009: what the three kinds of colour-blind eyes see of linear RGB.
+SIGHTS = {
+    "full": np.eye(3),
+    "no red": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "no green": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.01182, 0.04294, 0.968881],
+    ],
+    "no blue": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.3039],
+    ],
+}
+HISTORY = [
+    {
+        "epoch": e,
+        "loss": 9.0 - e,
+        "reconstruction": 7.0 - e,
+        "kl": 2.0,
+        "kl_weight": e / 4,
+        "validation_loss": 10.0 - e,
+    }
+    for e in range(1, 5)
+]
+SELECTION = [{"n_clusters": k, "score": score} for k, score in ((2, 0.2), (3, 0.4), (4, 0.3))]
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+
+
+def linear(color: str) -> np.ndarray:
+    channel = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(channel <= 0.04045, channel / 12.92, ((channel + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x, y, z = np.cbrt(np.maximum(to_xyz @ np.clip(rgb, 0, 1) / [0.9505, 1, 1.089], 1e-6))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def contrast(color: str, ground: str) -> float:
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    low, high = sorted((linear(color) @ weights, linear(ground) @ weights))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.fixture
+def series():
+    rng = np.random.default_rng(0)
+    made = [rng.normal(size=(2, length)) for length in (1, 30, 40, 900, 25, 31)]
+    made[1][0, 3:9] = np.nan
+    made[2][:] = np.nan
+    return made
+
+
+LABELS = np.array([0, 0, 1, 1, -1, 1])
+
+
+# ------------------------------------------------------------------------------- palette
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_colours_differ_for_every_kind_of_sight(sight):
+    seen = [lab(np.asarray(SIGHTS[sight]) @ linear(color)) for color in (*palette.COLORS, palette.NOISE_COLOR)]
+    assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 8
+
+
+@pytest.mark.parametrize("ground", ["#FFFFFF", "#171C22"])
+def test_colours_stand_out_from_light_and_dark(ground):
+    assert min(contrast(color, ground) for color in (*palette.COLORS, palette.NOISE_COLOR)) > 2
+
+
+def test_sixty_clusters_look_different_and_noise_is_grey():
+    styles = {palette.cluster_style(label) for label in range(60)}
+    assert len(styles) == 60
+    assert palette.cluster_style(-1).color == palette.NOISE_COLOR
+    assert palette.NOISE_COLOR not in {style.color for style in styles}
+    assert {palette.cluster_style(label).marker for label in range(7)} == {"o"}
+
+
+def test_names_and_order():
+    assert palette.cluster_labels([2, -1, 0, 2]) == [0, 2, -1]
+    assert [palette.cluster_name(label) for label in (3, -1)] == ["Cluster 3", "Not assigned"]
+    assert palette.rgba("#0072B2", 0.5) == "rgba(0, 114, 178, 0.5)"
+
+
+# ------------------------------------------------------------------------------- computing
+
+
+def test_pca_agrees_with_scikit_learn():
+    from sklearn.decomposition import PCA
+
+    Z = np.random.default_rng(0).normal(size=(40, 6)) * np.arange(1, 7)
+    model = PCA(2).fit(Z)
+    ours = compute.project(Z, "pca")
+    np.testing.assert_allclose(np.abs(ours.points), np.abs(model.transform(Z)), atol=1e-8)
+    assert f"{100 * model.explained_variance_ratio_[0]:.0f} %" in ours.titles[0]
+
+
+def test_tsne_is_the_same_for_the_same_seed_and_a_sample_is_said():
+    Z = np.random.default_rng(0).normal(size=(60, 4))
+    first, second = (compute.project(Z, "tsne", random_state=3, max_points=30) for _ in range(2))
+    np.testing.assert_array_equal(first.points, second.points)
+    assert first.points.shape == (30, 2)
+    assert first.note == "a random 30 of 60 series"
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+@pytest.mark.parametrize("n", [0, 1, 2, 5])
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_projection_of_few_vectors(method, n, size):
+    Z = np.vstack([np.random.default_rng(0).normal(size=(n, size)), np.full((2, size), np.nan)])
+    shown = compute.project(Z, method)
+    assert shown.points.shape == (n, 2)
+    assert np.isfinite(shown.points).all()
+    assert "2 series without a latent vector" in shown.note
+
+
+def test_projection_of_identical_vectors():
+    assert np.isfinite(compute.project(np.ones((9, 3)), "tsne").points).all()
+
+
+def test_projection_refuses_what_it_does_not_know():
+    with pytest.raises(InvalidParameterError, match=r"'psa'.*Did you mean 'pca'"):
+        compute.project(np.ones((3, 3)), "psa")
+    with pytest.raises(InvalidDataError, match="shape"):
+        compute.project(np.ones(3))
+
+
+def test_bin_means_ignore_gaps():
+    x = np.array([[1.0, np.nan, 3.0, 5.0, np.nan, np.nan, 7.0]])
+    np.testing.assert_array_equal(compute.bin_means(x, 2), [[1.0, 4.0, np.nan, 7.0]])
+
+
+def test_decimation_keeps_peaks_and_its_promise():
+    x = np.zeros(100_003)
+    x[77_777], x[5] = 9, -9
+    steps = compute.decimate(x, 300)
+    assert {77_777, 5} <= set(steps)
+    assert len(steps) <= 300
+    assert (np.diff(steps) > 0).all()
+    np.testing.assert_array_equal(compute.decimate(x[:10], 300), np.arange(10))
+    assert len(compute.decimate(np.full(1000, np.nan), 100)) <= 100
+
+
+def test_course_is_the_median_with_a_band(series):
+    x = np.arange(12.0) + np.arange(-5, 6)[:, None]
+    course = compute.cluster_course([row[None] for row in x], label=2)
+    np.testing.assert_allclose(course.middle[0], np.arange(12.0))
+    np.testing.assert_allclose(course.high - course.low, 8.0)
+    assert course.name == "Cluster 2 · 11 series"
+
+
+def test_course_takes_lags_out():
+    wave = np.sin(np.arange(60) / 5)
+    lags = np.array([0, 3, -4, 6])
+    late = [wave[None, 10 - lag : 50 - lag] for lag in lags]
+    course = compute.cluster_course(late, lags=lags)
+    np.testing.assert_allclose(course.middle[0, 6:34], wave[16:44])
+
+
+def test_adjusted_course_shows_shape_whatever_the_level():
+    shape = np.sin(np.arange(50) / 4)
+    group = [(scale * shape + 7 * scale)[None] for scale in (1.0, 10.0, 1000.0)]
+    course = compute.cluster_course(group, adjust=True)
+    np.testing.assert_allclose(course.low, course.high)
+    np.testing.assert_allclose(course.middle[0], 10 * shape + 70)
+
+
+def test_courses_of_awkward_series(series):
+    courses = compute.cluster_courses(series, LABELS)
+    assert [course.label for course in courses] == [0, 1, -1]
+    assert all(course.middle.shape == (2, len(course.steps)) for course in courses)
+    assert max(len(course.steps) for course in courses) <= compute.MAX_STEPS
+    with pytest.raises(InvalidDataError, match="3 labels for 6 series"):
+        compute.cluster_courses(series, [0, 1, 2])
+
+
+def test_one_very_long_series_does_not_squeeze_the_course():
+    short = [np.arange(40.0)[None]] * 6
+    course = compute.cluster_course([*short, np.zeros((1, 100_000))])
+    np.testing.assert_array_equal(course.steps, np.arange(40))
+
+
+def test_training_charts_leave_out_what_is_absent():
+    assert [chart.title for chart in compute.training_charts(HISTORY)] == [
+        "Total loss",
+        "Reconstruction error",
+        "Information (KL)",
+        "KL weight",
+    ]
+    assert [name for name, *_ in compute.training_charts(HISTORY)[0].lines] == ["training", "held-out series"]
+    assert [chart.title for chart in compute.training_charts([{"loss": 1.0}])] == ["Total loss"]
+    assert compute.training_charts([]) == []
+
+
+# ------------------------------------------------------------------------------- drawing
+
+
+def axes_of(figure):
+    return [ax for ax in figure.axes if ax.axison]
+
+
+def has_titles(ax):
+    return bool(ax.get_title(loc="left") and ax.get_xlabel() and ax.get_ylabel())
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+def test_latent_map_in_both_backends(method):
+    Z, labels = np.random.default_rng(0).normal(size=(30, 4)), np.arange(30) % 4 - 1
+    ax = plots.plot_latent_map(Z, labels, method=method)
+    figure = plots.plotly_latent_map(Z, labels, method=method)
+    assert has_titles(ax)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [trace.name for trace in figure.data]
+    for drawn, trace in zip(ax.collections, figure.data, strict=True):
+        np.testing.assert_allclose(drawn.get_offsets(), np.column_stack([trace.x, trace.y]))
+    assert figure.data[-1].name == "Not assigned"
+    assert figure.data[-1].marker.color == palette.NOISE_COLOR
+    assert figure.layout.xaxis.title.text == ax.get_xlabel()
+
+
+def test_latent_map_draws_on_given_axes_and_without_labels():
+    ax = plots.plot_latent_map(np.eye(3), ax=mpl.figure.Figure().subplots())
+    assert ax.get_legend() is None
+    assert plots.plotly_latent_map(np.eye(3)).data[0].showlegend is False
+
+
+def test_large_map_uses_webgl():
+    Z = np.random.default_rng(0).normal(size=(5000, 2))
+    assert plots.plotly_latent_map(Z, np.zeros(5000, int)).data[0].type == "scattergl"
+
+
+def test_courses_in_both_backends(series):
+    figure = plots.plot_courses(series, LABELS, channels=["speed", "heart rate"])
+    assert len(axes_of(figure)) == 6  # a row a cluster, a column a channel
+    assert all(has_titles(ax) for ax in axes_of(figure))
+    twin = plots.plotly_courses(series, LABELS, channels=["speed", "heart rate"])
+    assert [note.text for note in twin.layout.annotations] == [ax.get_title(loc="left") for ax in axes_of(figure)]
+    assert twin.layout.yaxis2.title.text == "heart rate"
+
+
+def test_courses_of_plain_arrays():
+    X = np.random.default_rng(0).normal(size=(8, 20))
+    assert len(axes_of(plots.plot_courses(X, np.arange(8) % 4))) == 4
+    assert len(axes_of(plots.plot_courses(X[:, None], np.zeros(8, int)))) == 1
+
+
+def test_reconstructions_in_both_backends(series):
+    figure = plots.plot_reconstructions(series, series, ids=list("abcdef"), max_series=2)
+    assert [ax.get_title(loc="left") for ax in axes_of(figure)] == [
+        "Series a",
+        "Series a",
+        "Series b",
+        "Series b",
+    ]
+    twin = plots.plotly_reconstructions(series, series, max_series=2)
+    assert sum(trace.showlegend for trace in twin.data) == 2
+
+
+def test_names_are_shown_as_text_by_plotly():
+    figure = plots.plotly_reconstructions(np.ones((1, 4)), np.ones((1, 4)), ids=["<b>bold</b>"])
+    assert figure.layout.annotations[0].text == "Series &lt;b&gt;bold&lt;/b&gt;"
+
+
+def test_training_in_both_backends():
+    figure, twin = plots.plot_training(HISTORY), plots.plotly_training(HISTORY)
+    assert all(has_titles(ax) for ax in axes_of(figure))
+    assert len(twin.data) == sum(len(ax.lines) for ax in axes_of(figure)) == 5
+    assert len(plots.plotly_training([]).data) == 0
+
+
+def test_selection_in_both_backends():
+    ax = plots.plot_selection(SELECTION, chosen=3, criterion="silhouette")
+    assert has_titles(ax)
+    assert ax.texts[0].get_text() == "chosen: 3"
+    figure = plots.plotly_selection(SELECTION[::-1], chosen=3, criterion="silhouette")
+    assert list(figure.data[0].x) == [2, 3, 4]
+    assert list(figure.data[0].text) == ["", "chosen", ""]
+    assert figure.layout.yaxis.title.text == "silhouette"
+
+
+def test_sizes_in_both_backends():
+    ax = plots.plot_cluster_sizes(LABELS)
+    figure = plots.plotly_cluster_sizes(LABELS)
+    assert [bar.get_width() for bar in ax.patches] == list(figure.data[0].x) == [2, 3, 1]
+    assert list(figure.data[0].y) == ["Cluster 0", "Cluster 1", "Not assigned"]
+
+
+def test_no_drawing_library_is_imported_before_the_first_figure():
+    import subprocess
+    import sys
+
+    code = "import sys, vrae.plots; print({'matplotlib', 'plotly', 'sklearn.manifold'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stdout.strip() == "set()"

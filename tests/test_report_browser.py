@@ -1,0 +1,266 @@
+"""The report in a real browser: it opens clean, answers to the pointer and the keyboard, and runs no data."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from report_data import HOSTILE_IDS, awkward_cases, make_report_data
+from vrae import Panel
+from vrae.report import write_report
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright (the Python package) is not installed")
+CHROMIUM = shutil.which("chromium")
+if CHROMIUM is None:
+    pytest.skip("Debian's chromium is not installed", allow_module_level=True)
+
+pytestmark = pytest.mark.slow
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+TSNE = "input[name=method][value=tsne]"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_report(browser, tmp_path):
+    """Return a function that opens a report; at the end nothing may have gone wrong in any of them."""
+    troubles: list[str] = []
+    contexts = []
+
+    def open_(data, script: str = "", **options):
+        context = browser.new_context(accept_downloads=True, **options)
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.add_init_script(script)
+        page.on("console", lambda message: note_message(message))
+        page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: troubles.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda request: note_request(request.url))
+        path = write_report(data, tmp_path / f"report{len(contexts)}.html")
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-ready]", state="attached")
+        return page
+
+    def note_message(message) -> None:
+        if "GL Driver Message" not in message.text:  # headless Chromium on its own software WebGL
+            troubles.append(f"{message.type}: {message.text}")
+
+    def note_request(url: str) -> None:
+        if not url.startswith(("file:", "data:", "blob:")):
+            troubles.append(f"request: {url}")
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert troubles == []
+
+
+def title(page) -> str:
+    return page.inner_text("#selection-title")
+
+
+def row_ids(page) -> list[str]:
+    return page.eval_on_selector_all("#table tbody tr td:first-child button", "all => all.map(b => b.textContent)")
+
+
+def traces(page, figure: str) -> list[dict]:
+    script = "id => document.getElementById(id).data.map(t => ({name: t.name, n: t.x.length}))"
+    return page.evaluate(script, figure)
+
+
+def downloaded(page) -> list[list[str]]:
+    with page.expect_download() as waiting:
+        page.click("#download")
+    with Path(waiting.value.path()).open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+@pytest.mark.parametrize("name", awkward_cases())
+def test_opens_clean_in_every_state(open_report, name):
+    page = open_report(awkward_cases()[name])
+    page.locator(".pick").first.click()
+    page.locator(".show").last.click()
+    page.locator(".mini").first.click()
+    page.check(TSNE)
+    for option in page.locator("#color-by option").all():
+        page.select_option("#color-by", option.get_attribute("value"))
+    page.check("#own-scale")
+    assert page.locator("svg.chart path.middle").count() == page.locator(".card").count()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_fits_a_phone(open_report, scheme):
+    page = open_report(make_report_data(), viewport={"width": 360, "height": 740}, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_selecting_a_cluster_updates_series_and_table(open_report):
+    page = open_report(make_report_data())
+    assert title(page) == "Typical course of every cluster"
+    assert [trace["name"] for trace in traces(page, "series")] == ["Cluster 0", "Cluster 1", "Cluster 2"]
+    page.click(".pick[data-cluster='1']")
+    assert title(page) == "Cluster 1 · 8 series"
+    assert sorted(row_ids(page)) == sorted(f"item {row}" for row in range(1, 24, 3))
+    drawn = traces(page, "series")
+    assert [trace["name"] for trace in drawn[-2:]] == ["original", "reconstruction"]
+    assert len(drawn) == 7 + 2
+    page.click("#table tbody tr:nth-child(3) button")
+    assert page.get_attribute("#table tbody tr:nth-child(3)", "aria-current") == "true"
+    assert row_ids(page)[2] in page.inner_text("#series-note")
+    page.click(".pick[data-cluster='1']")
+    assert title(page) == "Typical course of every cluster"
+
+
+def test_works_by_keyboard(open_report):
+    page = open_report(make_report_data())
+    page.focus(".pick[data-cluster='2']")
+    page.keyboard.press("Enter")
+    assert title(page) == "Cluster 2 · 8 series"
+    page.focus("#clear")
+    page.keyboard.press("Space")
+    assert title(page) == "Typical course of every cluster"
+
+
+def test_box_and_click_on_the_map(open_report):
+    page = open_report(make_report_data(), viewport={"width": 1400, "height": 1100})
+    area = page.locator("#map .nsewdrag").first.bounding_box()
+    page.mouse.move(area["x"] + 3, area["y"] + 3)
+    page.mouse.down()
+    page.mouse.move(area["x"] + area["width"] - 3, area["y"] + area["height"] - 3, steps=8)
+    page.mouse.up()
+    sync_api.expect(page.locator("#selection-title")).to_have_text(re.compile(r"^\d+ series$"))
+    assert len(row_ids(page)) > 12
+    page.locator("#map .scatterlayer .trace").nth(1).locator("path.point").first.hover(force=True)
+    sync_api.expect(page.locator("#map .hoverlayer .hovertext")).to_have_count(1)
+    page.mouse.down()
+    page.mouse.up()
+    sync_api.expect(page.locator("#table tbody tr")).to_have_count(1)
+    assert title(page) == row_ids(page)[0]
+
+
+def test_search_finds_an_id(open_report):
+    page = open_report(make_report_data())
+    page.fill("#search", "item 17")
+    assert title(page) == "item 17"
+    assert row_ids(page) == ["item 17"]
+    page.fill("#search", "M 23")
+    assert page.eval_on_selector_all("#found option", "all => all.map(o => o.value)") == ["item 23"]
+    page.press("#search", "Enter")
+    assert title(page) == "item 23"
+    page.fill("#search", "nowhere")
+    page.press("#search", "Enter")
+    assert title(page) == "No id like “nowhere”"
+
+
+def test_table_sorts(open_report):
+    page = open_report(make_report_data())
+    page.click(".pick[data-cluster='0']")
+    page.click("[data-sort=id]")
+    assert row_ids(page) == [f"item {row}" for row in range(0, 24, 3)]
+    page.click("[data-sort=id]")
+    assert row_ids(page) == [f"item {row}" for row in range(21, -1, -3)]
+
+
+def test_download_has_the_right_rows(open_report):
+    data = make_report_data(truth=np.array(["u", "v", "w"] * 8))
+    page = open_report(data)
+    page.click(".pick[data-cluster='2']")
+    head, *rows = downloaded(page)
+    assert head == ["id", "cluster", "probability", "lag", "known label"]
+    found = {row[0]: row for row in rows}
+    assert set(found) == {f"item {row}" for row in range(2, 24, 3)}
+    for row in range(2, 24, 3):
+        _, cluster, probability, lag, label = found[f"item {row}"]
+        assert (cluster, int(lag), label) == ("2", data.lags[row], "w")
+        assert float(probability) == pytest.approx(data.probabilities[row], abs=1e-4)
+
+
+def test_hostile_names_are_shown_and_never_run(open_report):
+    n = len(HOSTILE_IDS)
+    values = Panel.from_arrays(np.random.default_rng(0).normal(size=(n, 2, 9))).values
+    panel = Panel(values, 9 * np.arange(n + 1), np.array(HOSTILE_IDS), channels=HOSTILE_IDS[:2])
+    data = make_report_data(n=n, n_clusters=1, panel=panel, truth=np.array(HOSTILE_IDS), title=HOSTILE_IDS[0])
+    page = open_report(data)
+    assert page.inner_text("h1") == HOSTILE_IDS[0]
+    page.select_option("#color-by", "0")
+    page.click(".pick")
+    assert sorted(row_ids(page)) == sorted(HOSTILE_IDS)
+    assert sorted(row[0] for row in downloaded(page)[1:]) == sorted(HOSTILE_IDS)
+    for name in HOSTILE_IDS:
+        page.fill("#search", name.replace("\u2028", ""))
+        page.press("#search", "Enter")
+    for point in page.locator("#map path.point").all()[:n]:
+        point.hover(force=True)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img:not([src^='data:'])").count() == 0
+    assert page.locator("#table b, #table a, #map a, #map img").count() == 0
+
+
+NO_WEBGL = """{
+  const original = HTMLCanvasElement.prototype.getContext;
+  HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+    return kind.includes("webgl") ? null : original.call(this, kind, ...rest);
+  };
+}"""
+
+
+@pytest.mark.parametrize("script", ["", NO_WEBGL], ids=["as it is", "without WebGL"])
+def test_a_large_map_is_drawn_and_says_what_part(open_report, monkeypatch, script):
+    monkeypatch.setattr("vrae.report.build._SVG_POINTS", 50)
+    monkeypatch.setattr("vrae.report.payload._MAX_TSNE", 100)
+    page = open_report(make_report_data(n=150), script)
+    kinds = page.evaluate("[...new Set(document.getElementById('map').data.map(t => t.type))]")
+    shown = sum(trace["n"] for trace in traces(page, "map"))
+    note = page.inner_text("#map-note")
+    if kinds == ["scattergl"]:
+        assert (shown, script) == (150, "")
+    else:
+        assert shown == 50
+        assert "50 of 150 points are drawn" in note
+    page.click(".pick[data-cluster='1']")
+    page.check(TSNE)
+    assert "a random 100 of 150 series" in page.inner_text("#map-note")
+
+
+def test_channels_can_be_chosen(open_report):
+    page = open_report(make_report_data(n_channels=12))
+    page.select_option("#channel", "11")
+    assert page.evaluate("document.getElementById('series').layout.yaxis.title.text") == "value11"
+    before = page.get_attribute(".card path.middle", "d")
+    page.select_option("#card-channel", "7")
+    assert page.get_attribute(".card path.middle", "d") != before
+
+
+def test_every_chart_has_axis_titles(open_report):
+    page = open_report(make_report_data())
+    for figure in ("map", "series", "figure-training", "figure-selection"):
+        axes = page.evaluate(
+            "id => Object.entries(document.getElementById(id).layout).filter(([k]) => /^[xy]axis/.test(k))"
+            ".map(([k, axis]) => axis.title?.text ?? '')",
+            figure,
+        )
+        assert len(axes) >= 2
+        assert all(axes)
+    for card in page.locator(".card svg.chart:has(.band)").all():
+        assert {"step", "value"} <= set(card.locator("text").all_text_contents())

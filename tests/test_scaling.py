@@ -1,0 +1,125 @@
+"""Scaling: level and spread are right, safe, and undone exactly."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vrae import Panel
+from vrae.data.batching import Batch, collate
+from vrae.data.scaling import SCALINGS, Scaler
+from vrae.exceptions import InvalidParameterError
+
+ALL = (*SCALINGS, None)
+
+
+def scaled(X: Any, scaling: str | None) -> Batch:
+    panel = Panel.from_arrays(X)
+    return collate(panel, np.arange(len(panel)), Scaler(scaling).fit(panel), torch.device("cpu"))
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(shape)
+
+
+def test_series_get_mean_0_and_deviation_1_over_their_observed_values():
+    X = 50 + 7 * noise(4, 2, 30)
+    X[:, 0, 5:9] = np.nan
+    batch = scaled(X, "series")
+    for row in range(4):
+        for channel in range(2):
+            own = batch.values[row, :, channel][batch.mask[row, :, channel] == 1].double().numpy()
+            assert own.mean() == pytest.approx(0, abs=1e-5)
+            assert own.std() == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(batch.level, np.nanmean(X, axis=2), rtol=1e-6)
+    np.testing.assert_allclose(batch.spread, np.nanstd(X, axis=2), rtol=1e-5)
+
+
+def test_channels_keep_the_differences_between_series():
+    levels = np.array([[0], [100]])
+    X = [noise(2, 5) + levels, 10 + noise(2, 9) * 3 + levels]
+    batch = scaled(X, "channel")
+    together = np.concatenate(X, axis=1)
+    np.testing.assert_allclose(batch.level, np.tile(together.mean(axis=1), (2, 1)), rtol=1e-5)
+    np.testing.assert_allclose(batch.spread, np.tile(together.std(axis=1), (2, 1)), rtol=1e-5)
+
+
+def test_robust_is_median_and_interquartile_range():
+    X = noise(3, 41)
+    batch = scaled(X, "robust")
+    low, median, high = np.quantile(X, (0.25, 0.5, 0.75), axis=1)
+    np.testing.assert_allclose(batch.level[:, 0], median, rtol=1e-5)
+    np.testing.assert_allclose(batch.spread[:, 0], (high - low) / 1.349, rtol=1e-5)
+
+
+def test_one_outlier_moves_robust_scaling_little_and_the_other_a_lot():
+    X = noise(1, 100)
+    spiked = X.copy()
+    spiked[0, 50] = 1e6
+    assert scaled(spiked, "robust").spread.item() == pytest.approx(scaled(X, "robust").spread.item(), rel=0.1)
+    assert scaled(spiked, "series").spread.item() > 1e4
+
+
+def test_robust_scaling_of_a_mostly_constant_series_still_scales():
+    X = np.zeros((1, 50))
+    X[0, [10, 30]] = [40.0, 60.0]  # intermittent sales: the interquartile range is 0
+    assert 1 < scaled(X, "robust").spread.item() < 60
+    assert scaled(X, "robust").values.abs().max() < 100
+
+
+def test_none_leaves_values_as_they_are():
+    X = 50 + noise(3, 10)
+    assert torch.equal(scaled(X, None).values[:, :, 0], torch.tensor(X, dtype=torch.float32))
+
+
+@pytest.mark.parametrize("scaling", ALL)
+@pytest.mark.parametrize("value", [0.0, 1e-6, 3.3, -1e30])
+def test_constant_series_and_missing_channels_stay_finite(scaling, value):
+    X = np.full((2, 2, 12), value)
+    X[1, 1] = np.nan  # a channel without any value
+    batch = scaled(X, scaling)
+    assert torch.isfinite(batch.values).all()
+    assert (batch.spread > 0).all()
+    if scaling is not None:
+        assert batch.values.abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("scaling", ["series", "robust", "channel"])
+@pytest.mark.parametrize("level", [1e4, -1e6])
+def test_a_huge_level_does_not_swamp_the_course(scaling, level):
+    wave = np.sin(np.linspace(0, 12, 60))
+    X = np.stack([level + 10 * wave, level - 10 * wave])
+    values = scaled(X, scaling).values[0, :, 0].numpy()
+    assert np.corrcoef(values, wave)[0, 1] > 0.999
+    assert 0.5 < values.std() < 2
+
+
+@pytest.mark.parametrize("scaling", ALL)
+@pytest.mark.parametrize("size", [1e-20, 1.0, 1e20])
+def test_scaling_is_undone_to_float32(scaling, size):
+    X = (size * (3 + noise(5, 2, 20))).astype(np.float32)
+    X[0, :, 4] = np.nan
+    batch = scaled(X, scaling)
+    assert torch.isfinite(batch.values).all()
+    back = batch.values.double() * batch.spread[:, None] + batch.level[:, None]
+    observed = batch.mask.bool().numpy()
+    expected = X.transpose(0, 2, 1)
+    np.testing.assert_allclose(back.numpy()[observed], expected[observed], rtol=0, atol=5e-7 * 10 * size)
+
+
+@pytest.mark.parametrize("scaling", ALL)
+def test_state_survives_json(scaling):
+    panel = Panel.from_arrays(5 + noise(4, 2, 9))
+    before = Scaler(scaling).fit(panel)
+    after = Scaler.from_dict(json.loads(json.dumps(before.to_dict())))
+    cpu, rows = torch.device("cpu"), np.arange(4)
+    assert torch.equal(collate(panel, rows, before, cpu).values, collate(panel, rows, after, cpu).values)
+
+
+def test_unknown_scaling_names_the_alternatives():
+    with pytest.raises(InvalidParameterError, match=r"'serie'.*Did you mean 'series'.*channel, robust"):
+        Scaler("serie")
