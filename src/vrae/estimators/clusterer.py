@@ -29,6 +29,8 @@ __all__ = ["VRAEClusterer"]
 class VRAEClusterer(ClusterMixin, VRAE):  # type: ignore[misc]
     """Cluster series by the latent vectors of a variational recurrent auto-encoder.
 
+    All options of `BaseVRAE` can be set too, by name.
+
     Parameters
     ----------
     n_clusters : int or "auto", default="auto"
@@ -37,8 +39,6 @@ class VRAEClusterer(ClusterMixin, VRAE):  # type: ignore[misc]
     clusterer : {"gmm", "kmeans", "ward", "hdbscan"} or scikit-learn clusterer, default="gmm"
         What groups the latent vectors. "gmm": a Gaussian mixture with one covariance for all components.
         "hdbscan" finds its own number of clusters, and noise (-1).
-    **options
-        All options of `BaseVRAE`.
 
     Attributes
     ----------

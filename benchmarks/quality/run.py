@@ -1,0 +1,71 @@
+"""Run clustering methods on data sets and add a row of results for each; what is there already is not run again.
+
+    python benchmarks/quality/run.py [--sets ...] [--methods ...] [--protocol merged test whole] [--seeds 5]
+
+Every method runs on one thread of one process. The number of clusters is known to all of them; labels are used only to
+score. A run that takes longer than --limit seconds gets a row without figures and the reason. Results of an older
+version of the code stay until their lines are removed from the file. The labels found go to labels.jsonl beside it.
+"""
+
+from __future__ import annotations
+
+import os
+
+for _name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[_name] = "1"  # before numpy is imported
+
+import argparse
+import itertools
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import rows
+from methods import DEFAULTS, LIBRARY, METHODS
+from sets import PROTOCOLS, SETS
+from worker import Worker
+
+KEY = ("set", "protocol", "method", "seed")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", nargs="+", help="default: the 16; for the protocol whole: ECG5000")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), metavar="METHOD", help="; ".join(METHODS))
+    parser.add_argument("--protocol", nargs="+", choices=PROTOCOLS, default=["merged"])
+    parser.add_argument("--seeds", type=int, default=5, help="0, 1, ... up to this number")
+    parser.add_argument("--limit", type=float, default=600, help="seconds that one run may take")
+    parser.add_argument("--data", help="folder with ucr/NAME; default: VRAE_DATA, else downloaded")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results.jsonl")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parse()
+    done = rows.keys(rows.read(options.out), KEY)
+    worker = Worker(options.data)
+    # Seeds in the outer loop: a run that is stopped early has covered all sets.
+    for seed, protocol in itertools.product(range(options.seeds), options.protocol):
+        names = options.sets or (["ECG5000"] if protocol == "whole" else SETS)
+        for name, method in itertools.product(names, options.methods or DEFAULTS[protocol]):
+            job = (name, protocol, method, seed)
+            if job in done:
+                continue
+            result = worker.run(job, options.limit)
+            labels = result.pop("labels", None)
+            if labels is not None:
+                rows.append(
+                    options.out.with_name("labels.jsonl"), {**dict(zip(KEY, job, strict=True)), "labels": labels}
+                )
+            library = LIBRARY.get(method, "vrae")
+            row = {**dict(zip(KEY, job, strict=True)), **result, "version": f"{library} {version(library)}"}
+            rows.append(options.out, row)
+            score = result.get("reason") or f"ARI {result['ari']:.3f}  NMI {result['nmi']:.3f}"
+            print(f"{name:18} {protocol:7} {method:22} {seed}  {score}  {result['seconds'] or 0:.1f} s", flush=True)
+    worker.stop()
+
+
+if __name__ == "__main__":
+    main()
