@@ -9,18 +9,10 @@ version of the code stay until their lines are removed from the file. The labels
 
 from __future__ import annotations
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[_name] = "1"  # before numpy is imported
-
 import argparse
 import itertools
-import sys
 from importlib.metadata import version
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 import rows
 from methods import DEFAULTS, LIBRARY, METHODS

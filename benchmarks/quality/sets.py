@@ -9,10 +9,24 @@ import numpy as np
 
 from vrae import load_example
 
-SETS = (
-    "ArrowHead BME CBF Coffee DistalPhalanxTW ECG200 ECG5000 GunPoint ItalyPowerDemand Lightning2 "
-    "MiddlePhalanxTW OSULeaf Plane ProximalPhalanxTW Trace TwoLeadECG"
-).split()
+SETS = [
+    "ArrowHead",
+    "BME",
+    "CBF",
+    "Coffee",
+    "DistalPhalanxTW",
+    "ECG200",
+    "ECG5000",
+    "GunPoint",
+    "ItalyPowerDemand",
+    "Lightning2",
+    "MiddlePhalanxTW",
+    "OSULeaf",
+    "Plane",
+    "ProximalPhalanxTW",
+    "Trace",
+    "TwoLeadECG",
+]
 PROTOCOLS = ("merged", "test", "whole")
 
 

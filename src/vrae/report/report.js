@@ -297,11 +297,17 @@
     state.selected = [...state.selected].sort(compare);
   }
 
+  /** How many series of the chosen cluster this page holds, where it is not all of them. */
+  function ofAll(number) {
+    const { size } = cluster(state.label);
+    return number < size ? `${number.toLocaleString("en")} of ${count(size, "series")}` : count(size, "series");
+  }
+
   function showSelection() {
     const number = state.selected.length;
     $("#selection-title").textContent = number === 0
       ? "Typical course of every cluster"
-      : number > 1 && state.label !== null ? `${state.title} · ${count(number, "series")}` : state.title;
+      : number > 1 && state.label !== null ? `${state.title} · ${ofAll(number)}` : state.title;
     $(".selection").classList.toggle("is-empty", number === 0);
     fillTable();
     drawSeries();
