@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
@@ -57,14 +58,18 @@ def r_clustering(X: np.ndarray, k: int, seed: int, new: np.ndarray | None = None
     from aeon.transformations.collection.convolution_based import MiniRocket
 
     rocket, scaler = MiniRocket(n_kernels=500, random_state=seed, n_jobs=1), StandardScaler()
-    features = scaler.fit_transform(rocket.fit_transform(X[:, None].astype(np.float32)))
+    features = scaler.fit_transform(rocket.fit_transform(_three_axes(X)))
     share = PCA().fit(features).explained_variance_ratio_
     kept = max(2, int(np.argmax(share < 0.01)) if (share < 0.01).any() else len(share))
     pca = PCA(kept).fit(features)
     model = KMeans(k, n_init=10, random_state=seed).fit(pca.transform(features))
     if new is None:
         return model.labels_
-    return model.predict(pca.transform(scaler.transform(rocket.transform(new[:, None].astype(np.float32)))))
+    return model.predict(pca.transform(scaler.transform(rocket.transform(_three_axes(new)))))
+
+
+def _three_axes(X: np.ndarray) -> np.ndarray:
+    return (X[:, None] if X.ndim == 2 else X).astype(np.float32)  # (n, channels, t)
 
 
 def classic_vrae(X: np.ndarray, k: int, seed: int) -> np.ndarray:
@@ -83,7 +88,9 @@ def patterns_only(X: np.ndarray, k: int, seed: int) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one epoch has learned nothing, and need not
         model = VRAE(max_epochs=1, random_state=seed, device="cpu").fit(X)
-    statistics = model._patterns(*model._open(X), seed).double().numpy()  # (n, n_patterns)
+    x = torch.from_numpy(X.astype(np.float32))[:, :, None]  # (n, t, 1)
+    found = model.network_.statistics(x, torch.ones_like(x), torch.full((len(X),), X.shape[1]))
+    statistics = found.double().numpy()  # (n, n_patterns)
     space = LatentSpace.fit(statistics, np.eye(statistics.shape[1]))
     vectors = space(statistics)
     return labels_of(fit_partition(vectors, k, "gmm", seed).predict_proba(vectors))
@@ -103,6 +110,8 @@ METHODS: dict[str, Method] = {
     "VRAE, max_lag=0.5": partial(vrae, max_lag=0.5),
     "GMM": gmm,
 }
+# Those that a user could pick; the others are parts or variants of VRAE.
+PEERS = list(METHODS)[:7]
 # What is run when --methods does not say: the comparison of each protocol.
 DEFAULTS = {
     "merged": list(METHODS)[:9],

@@ -64,7 +64,9 @@ def _critical_difference(axis: plt.Axes, ranks: np.ndarray, methods: list[str], 
         axis.text(rank, 0.2, str(rank), ha="center", va="bottom")
     axis.set(xlim=(-1.2, k + 2.2), ylim=(-(k + 1) // 2 - 0.8, 1.3), title="Mean rank by ARI, 1 = best")
     axis.plot([1, 1 + difference], [0.95, 0.95], color="black", lw=2)
-    axis.text(1 + difference + 0.1, 0.95, f"critical difference {difference:.2f} ({n_sets} sets, Nemenyi 5 %)", va="center")
+    axis.text(
+        1 + difference + 0.1, 0.95, f"critical difference {difference:.2f} ({n_sets} sets, Nemenyi 5 %)", va="center"
+    )
     axis.axis("off")
 
 

@@ -14,19 +14,27 @@ import numpy as np
 import picture
 import promise_tables
 import rows
-from methods import METHODS
-from scipy.stats import rankdata
+from methods import METHODS, PEERS
+from scipy.stats import rankdata, wilcoxon
 from sets import SETS
 from sklearn.metrics import adjusted_rand_score
 
 TOLERANCE = 0.005  # smaller differences count as ties
 HEAD = """# Clustering quality, measured
 
-Written by `table.py`; how the defaults were found, and why these figures are optimistic for VRAE, is in [LOG.md](LOG.md).
-ARI: adjusted Rand index, 1 = the known classes, 0 = chance. NMI: normalised mutual information. The number of clusters
-is known to all methods and no method has a setting of its own for a set. Figures are means over seeds. CPU seconds of one thread,
-measured on a shared two-core machine; with nothing else to do a clock shows about the same. Reproduce: `python benchmarks/quality/run.py
---protocol merged test whole`, `python benchmarks/quality/promises.py`, `python benchmarks/quality/table.py`.
+Written by `table.py`. How the defaults were found, and why these figures are optimistic for VRAE, is in
+[LOG.md](LOG.md). ARI: adjusted Rand index, 1 = the known classes, 0 = chance. NMI: normalised mutual information. All
+methods know the number of clusters, and none has a setting of its own for a set. Figures are means over seeds. Seconds
+are CPU seconds of one thread, taken on a shared two-core machine: what a clock would show if nothing else ran.
+
+    python benchmarks/quality/run.py --protocol merged test whole
+    python benchmarks/quality/promises.py
+    python benchmarks/quality/table.py
+"""
+LEGEND = """\
+rank: mean rank of the methods without ablations. won / even / lost: sets against R-Clustering, even within .005. worst:
+lowest ARI of any set minus that of raw k-means. sd: of the ARI over seeds, mean of the sets. self: mean ARI between the
+labels of two seeds. s: CPU seconds, median of the sets; most s: the largest; x: median ratio to a peer's.
 """
 
 
@@ -73,7 +81,7 @@ def markdown(header: list[str], body: list[list[str]]) -> str:
 
 def figure(value: float, digits: int = 3) -> str:
     """Write a number; a dash where there is none."""
-    return "–" if np.isnan(value) else f"{value:.{digits}f}"
+    return "-" if np.isnan(value) else f"{value:.{digits}f}"
 
 
 def per_set(results: Results, field: str) -> str:
@@ -101,32 +109,40 @@ def summary(results: Results, stability: dict[str, float], reference: str = "R-C
     seconds = results.table("seconds", methods)
     against = results.table("ari", [reference])[:, 0] if reference in methods else np.full(len(ari), np.nan)
     raw = results.table("ari", ["k-means"])[:, 0]
+    ranked = [m for m in methods if m in PEERS]
+    rank = dict(zip(ranked, ranks(results.table("ari", ranked)), strict=True))
     spread = [np.mean([np.std(results.values(s, m, "ari")) for s in results.sets]) for m in methods]
 
     def ratio(column: int, peer: str) -> str:
-        return figure(np.median(seconds[:, column] / seconds[:, methods.index(peer)]), 1) if peer in methods else "–"
+        return figure(np.median(seconds[:, column] / seconds[:, methods.index(peer)]), 1) if peer in methods else "-"
 
     body = []
-    for i, (method, rank) in enumerate(zip(methods, ranks(ari), strict=True)):
+    for i, method in enumerate(methods):
         difference = ari[:, i] - against
         wins, losses = (difference > TOLERANCE).sum(), (difference < -TOLERANCE).sum()
-        body.append([
-            method,
-            figure(ari[:, i].mean()),
-            figure(results.table("nmi", [method]).mean()),
-            figure(rank, 2),
-            "–" if method == reference else f"{wins} / {len(ari) - wins - losses} / {losses}",
-            figure((ari[:, i] - raw).min()),
-            figure(float(spread[i])) if results.seeds(method) != "1" else "–",
-            figure(stability.get(method, np.nan)),
-            figure(float(np.median(seconds[:, i])), 1),
-            figure(float(seconds[:, i].max()), 1),
-            ratio(i, "KASBA"),
-            ratio(i, "k-Shape"),
-            results.seeds(method),
-        ])
-    header = "method, ARI, NMI, mean rank, won / even / lost, worst, sd, self, s, most s, x KASBA, x k-Shape, seeds"
-    return markdown(header.split(", "), body)
+        body.append(
+            [
+                method,
+                figure(ari[:, i].mean()),
+                figure(results.table("nmi", [method]).mean()),
+                figure(rank.get(method, np.nan), 2),
+                "-" if method == reference else f"{wins} / {len(ari) - wins - losses} / {losses}",
+                figure((ari[:, i] - raw).min()),
+                figure(float(spread[i])) if results.seeds(method) != "1" else "-",
+                figure(stability.get(method, np.nan)),
+                figure(float(np.median(seconds[:, i])), 1),
+                figure(float(seconds[:, i].max()), 1),
+                ratio(i, "KASBA"),
+                ratio(i, "k-Shape"),
+                results.seeds(method),
+            ]
+        )
+    header = "method, ARI, NMI, rank, won / even / lost, worst, sd, self, s, most s, x KASBA, x k-Shape, seeds"
+    text = markdown(header.split(", "), body)
+    if "VRAE" in methods and reference in methods:
+        p = wilcoxon(ari[:, methods.index("VRAE")], against).pvalue
+        text += f"\nVRAE against {reference}, Wilcoxon's signed ranks over the {len(ari)} sets: p = {p:.3f}.\n"
+    return text
 
 
 def self_agreement(labels: list[rows.Row], sets: list[str]) -> dict[str, float]:
@@ -161,9 +177,7 @@ def report(results: list[rows.Row], labels: list[rows.Row], promises: list[rows.
     if merged.sets:
         parts += [
             "## Train and test merged\n",
-            "won / even / lost: sets against R-Clustering, even within .005. worst: the lowest ARI minus raw k-means' of any "
-            "set. sd: of the ARI over seeds, mean of the sets. self: mean ARI between the labels of two seeds. s: CPU seconds, "
-            "median of the sets; most s: the largest; x: median ratio to a peer's.\n",
+            LEGEND,
             summary(merged, self_agreement(labels, merged.sets)),
             "![Critical difference and spread](quality.png)\n",
             "### ARI\n",
@@ -185,9 +199,9 @@ def ecg5000(whole: Results) -> str:
     body = []
     for m in whole.methods:
         ari, nmi = whole.values("ECG5000", m, "ari"), whole.values("ECG5000", m, "nmi")
-        span = f"{min(ari):.3f} to {max(ari):.3f}" if ari else "–"
-        sd = figure(float(np.std(ari))) if len(ari) > 1 else "–"
-        scores = [figure(float(np.mean(v))) if v else "–" for v in (ari, nmi)]
+        span = f"{min(ari):.3f} to {max(ari):.3f}" if ari else "-"
+        sd = figure(float(np.std(ari))) if len(ari) > 1 else "-"
+        scores = [figure(float(np.mean(v))) if v else "-" for v in (ari, nmi)]
         body.append([m, scores[0], sd, span, scores[1], figure(whole.mean("ECG5000", m, "seconds"), 1), str(len(ari))])
     return markdown(["method", "ARI", "sd", "range", "NMI", "s", "seeds"], body)
 
@@ -203,7 +217,7 @@ def main() -> None:
     promises = rows.read(options.results.with_name("promises.jsonl"))
     (options.out / "RESULTS.md").write_text(report(results, labels, promises), encoding="utf-8")
     merged = Results(results, "merged")
-    methods = merged.complete()
+    methods = [m for m in merged.complete() if m in PEERS]
     if len(methods) > 2:
         picture.draw(merged.table("ari", methods), ranks(merged.table("ari", methods)), methods, options.out)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -27,6 +27,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+# A source of more is read in parts, and so many of its series are trained on.
+_MAX_SERIES = 200_000
+_MAX_VALUES = 1 << 27
+_TRAIN_SAMPLE = 20_000
+
+_INTERRUPTED = 130  # exit code after Ctrl-C
+
 out = Console()
 err = Console(stderr=True)
 
@@ -36,7 +43,8 @@ Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="csv, Parquet, Feather, .ts, .tsv, .arff, .npz or .npy file, a folder of them, or a 'pattern*'.",
+        help="csv, Parquet, Feather, .ts, .tsv, .arff, .npz or .npy file, a folder of them, or a 'pattern*'; "
+        "- is standard input.",
         show_default=False,
     ),
 ]
@@ -74,6 +82,14 @@ OutFile = Annotated[
     Path, typer.Option("--out", "-o", metavar="FILE", help="CSV or .parquet file; - is standard output.")
 ]
 OutFolder = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Run folder to write.")]
+TrainSample = Annotated[
+    str,
+    typer.Option(
+        "--train-sample",
+        metavar="N",
+        help="Train on so many series, drawn at random, and place all. 'auto': all series, or 20,000 of a large file.",
+    ),
+]
 Clusters = Annotated[str, typer.Option("--clusters", "-k", metavar="K", help="Number of clusters, or 'auto'.")]
 Seed = Annotated[int, typer.Option("--seed", help="Same data and seed: same clusters.")]
 Epochs = Annotated[str, typer.Option("--epochs", metavar="N", help="Passes over the data, or 'auto'.")]
@@ -105,16 +121,18 @@ def demo(
 
     Example: vrae demo; vrae demo GunPoint --clusters auto
     """
+    from vrae import runs
     from vrae.data.examples import load_example
-    from vrae.runs import check_run_folder
 
     if folder != Path("runs/demo"):
-        check_run_folder(folder, overwrite=False)
+        runs.check_run_folder(folder, overwrite=False)
     panel, labels = load_example(name, data_dir=data_dir)
     known = "auto" if labels is None else str(len(set(labels.tolist())))
     n_clusters = _number_or_auto("--clusters", clusters or known)
     clusterer = _clusterer(n_clusters, seed, "auto", "auto", "raise", quiet)
-    _cluster(clusterer, panel, labels, f"{name}: what {len(panel)} real series do", folder, quiet, as_json)
+    title = f"{name}: what {len(panel)} real series do"
+    _tell_of(panel, quiet)
+    _tell(runs.cluster_panel(clusterer, panel, labels, folder, title), folder, as_json)
 
 
 @app.command()
@@ -131,6 +149,7 @@ def cluster(
     freq: Freq = None,
     duplicates: Duplicates = "raise",
     on_invalid: OnInvalid = "raise",
+    train_sample: TrainSample = "auto",
     seed: Seed = 0,
     epochs: Epochs = "auto",
     device: Device = "auto",
@@ -140,15 +159,30 @@ def cluster(
 ) -> None:
     """Cluster the series of a table or file; write model, tables and report.
 
+    A file of more than 200,000 series, or larger than memory, is read in parts: a random sample of its series is
+    learned from, and all of them are placed.
+
     Example: vrae cluster sales.parquet --id item --time week --value qty --clusters 8 --out runs/sales
     """
-    from vrae.runs import check_run_folder
+    from vrae import runs
+    from vrae.data.io import read_panel
+    from vrae.data.stream import stream_panels, without_pipe
 
-    check_run_folder(folder, overwrite)
+    runs.check_run_folder(folder, overwrite)
     clusterer = _clusterer(_number_or_auto("--clusters", clusters), seed, epochs, device, on_invalid, quiet)
-    panel = _read(data, id_, time_, value, layout, static, label, freq, duplicates)
-    truth = panel.static.get(label or "label")
-    _cluster(clusterer, panel, truth, f"Clusters of {Path(data).name}", folder, quiet, as_json)
+    options = _table_options(id_, time_, value, layout, static, label, freq, duplicates)
+    title = f"Clusters of {'standard input' if data == '-' else Path(data).name}"
+    with without_pipe(data) as source:
+        n_train = _sample_size(train_sample, source, options)
+        if n_train is None:
+            panel = read_panel(source, **options)
+            _tell_of(panel, quiet)
+            metrics = runs.cluster_panel(clusterer, panel, panel.static.get("label"), folder, title)
+        else:
+            metrics = runs.cluster_stream(
+                clusterer, lambda: stream_panels(source, **options), n_train, seed, folder, title, _teller(quiet)
+            )
+    _tell(metrics, folder, as_json)
 
 
 @app.command()
@@ -165,11 +199,13 @@ def assign(
     duplicates: Duplicates = "raise",
     on_invalid: OnInvalid = "raise",
 ) -> None:
-    """Place new series in the clusters of a model.
+    """Place new series in the clusters of a model. A file may be larger than memory.
 
     Example: vrae assign new.csv --model runs/sales/model --out assigned.csv
+    Example: zcat new.csv.gz | vrae assign - --model runs/sales/model > assigned.csv
     """
     from vrae import runs
+    from vrae.data.stream import stream_panels
     from vrae.estimators.clusterer import VRAEClusterer
     from vrae.exceptions import InvalidParameterError
 
@@ -179,8 +215,8 @@ def assign(
             f"{model} is a {type(clusterer).__name__} without clusters. Use the model of a `vrae cluster` run, "
             f"or `vrae embed`."
         )
-    panel = _read(data, id_, time_, value, layout, static, None, freq, duplicates)
-    runs.write_assignment(runs.assign(clusterer, panel), _target(file))
+    options = _table_options(id_, time_, value, layout, static, None, freq, duplicates)
+    runs.write_assignments(clusterer, stream_panels(data, **options), _target(file))
 
 
 @app.command()
@@ -192,21 +228,21 @@ def embed(
     time_: Time = None,
     value: Value = None,
     layout: Layout = "auto",
+    static: Static = None,
     freq: Freq = None,
     duplicates: Duplicates = "raise",
     on_invalid: OnInvalid = "raise",
 ) -> None:
-    """Write the latent vector of every series: id, vrae0, vrae1, ...
+    """Write the latent vector of every series: id, vrae0, vrae1, ... A file may be larger than memory.
 
     Example: vrae embed new.parquet --model runs/sales/model --out embedding.parquet
     """
     from vrae import runs
+    from vrae.data.stream import stream_panels
 
     estimator = _load(model, on_invalid)
-    panel = _read(data, id_, time_, value, layout, None, None, freq, duplicates)
-    runs.write_embedding(
-        estimator, panel.ids, estimator.set_output(transform="default").transform(panel), _target(file)
-    )
+    options = _table_options(id_, time_, value, layout, static, None, freq, duplicates)
+    runs.write_embeddings(estimator, stream_panels(data, **options), _target(file))
 
 
 @app.command()
@@ -259,41 +295,37 @@ def _clusterer(
     )
 
 
-def _cluster(
-    clusterer: VRAEClusterer,
-    panel: Panel,
-    truth: Any,
-    title: str,
-    folder: Path,
-    quiet: bool,
-    as_json: bool,
-) -> None:
-    """Fit, write the run folder and tell the result: what `demo` and `cluster` have in common."""
-    from vrae import runs
-    from vrae.evaluate import agreement, raw_kmeans
+def _sample_size(text: str, source: Any, options: dict[str, Any]) -> int | None:
+    """Return how many series to train on; None: all, and they fit into memory."""
+    from vrae.config import check_int
+    from vrae.data.stream import is_large
 
-    if not quiet:
-        err.print(f"Clustering {panel!r}", highlight=False)
-    started = time.perf_counter()
-    clusterer.fit(panel)
-    assignment = runs.assign(clusterer, panel)
-    metrics = runs.cluster_metrics(clusterer, panel, assignment, time.perf_counter() - started, truth)
-    if truth is not None:
-        baseline = raw_kmeans(panel.to_padded(), clusterer.n_clusters_)
-        metrics["raw_kmeans"] = agreement(truth, baseline)
-    report = runs.write_run(folder, title, clusterer, panel, assignment, metrics, truth)
+    n_train = _number_or_auto("--train-sample", text)
+    if n_train != "auto":
+        return check_int("--train-sample", n_train, low=2)
+    return _TRAIN_SAMPLE if is_large(source, _MAX_SERIES, _MAX_VALUES, **options) else None
+
+
+def _teller(quiet: bool) -> Callable[[str], None]:
+    return lambda message: None if quiet else err.print(message, highlight=False, soft_wrap=True)
+
+
+def _tell_of(panel: Panel, quiet: bool) -> None:
+    _teller(quiet)(f"Clustering {panel!r}")
+
+
+def _tell(metrics: dict[str, Any], folder: Path, as_json: bool) -> None:
+    report = folder / "report.html"
     if as_json:
         _print_json({"report": str(report), **metrics})
-    else:
-        _tell(metrics, report)
-
-
-def _tell(metrics: dict[str, Any], report: Path) -> None:
+        return
     table = Table(box=None, show_header=False)
     table.add_row("[bold]Clusters[/]", str(metrics["n_clusters"]))
     table.add_row("[bold]Sizes[/]", ", ".join(map(str, metrics["sizes"])))
     if metrics["n_noise"]:
         table.add_row("[bold]In no cluster[/]", str(metrics["n_noise"]))
+    if "n_trained" in metrics:
+        table.add_row("[bold]Trained on[/]", f"{metrics['n_trained']:,} of {metrics['n_series']:,} series")
     if "ari" in metrics:
         peer = metrics["raw_kmeans"]
         table.add_row(
@@ -306,8 +338,7 @@ def _tell(metrics: dict[str, Any], report: Path) -> None:
     out.print(table, highlight=False, soft_wrap=True)
 
 
-def _read(
-    data: str,
+def _table_options(
     id_: str | None,
     time_: str | None,
     value: list[str] | None,
@@ -316,20 +347,18 @@ def _read(
     label: str | None,
     freq: str | None,
     duplicates: Literal["raise", "sum", "mean", "first", "last"],
-) -> Panel:
-    from vrae.data.io import read_panel
-
-    return read_panel(
-        data,
-        id=id_,
-        time=time_,
-        value=value or None,
-        layout=layout,
-        static=static or None,
-        label=label,
-        freq=freq,
-        duplicates=duplicates,
-    )
+) -> dict[str, Any]:
+    """Return the options of `vrae.read_panel`."""
+    return {
+        "id": id_,
+        "time": time_,
+        "value": value or None,
+        "layout": layout,
+        "static": static or None,
+        "label": label,
+        "freq": freq,
+        "duplicates": duplicates,
+    }
 
 
 def _load(model: Path, on_invalid: str) -> VRAE:
@@ -371,9 +400,13 @@ def main() -> None:
     """Run the command line; exit with 0 (done), 2 (bad usage or data), 130 (Ctrl-C) or 1 (our fault)."""
     try:
         app()
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:  # so newer versions of typer tell of Ctrl-C
+            err.print("Stopped. Nothing was written.")
+        raise
     except KeyboardInterrupt:
         err.print("Stopped. Nothing was written.")
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
     except Exception as error:
         from vrae.exceptions import VRAEError
 

@@ -59,15 +59,15 @@ class NetworkConfig(_JSONConfig):
 
     def __post_init__(self) -> None:
         for name in ("n_channels", "n_steps", "patch_size", "latent_size", "hidden_size", "num_layers"):
-            check_int(name, getattr(self, name), low=1)
+            object.__setattr__(self, name, check_int(name, getattr(self, name), low=1))
         for name in ("max_lag", "n_patterns"):
-            check_int(name, getattr(self, name), low=0)
+            object.__setattr__(self, name, check_int(name, getattr(self, name), low=0))
         for name in ("mask_input", "bidirectional", "feed_latent"):
             check_flag(name, getattr(self, name))
         object.__setattr__(self, "pattern_dilations", tuple(self.pattern_dilations))  # JSON knows lists only
         check_choice("cell", self.cell, ("lstm", "gru"))
         check_choice("pooling", self.pooling, ("mean", "last"))
-        check_real("dropout", self.dropout, low=0, below=1)
+        object.__setattr__(self, "dropout", check_real("dropout", self.dropout, low=0, below=1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +87,8 @@ class TrainingConfig(_JSONConfig):
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        check_int("max_epochs", self.max_epochs, low=1)
-        check_int("batch_size", self.batch_size, low=1)
+        for name in ("max_epochs", "batch_size"):
+            object.__setattr__(self, name, check_int(name, getattr(self, name), low=1))
         check_choice("optimizer", self.optimizer, ("adam", "sgd"))
         check_real("learning_rate", self.learning_rate, above=0)
         check_choice("lr_schedule", self.lr_schedule, ("constant", "cosine"))
@@ -102,12 +102,15 @@ class TrainingConfig(_JSONConfig):
         check_choice("precision", self.precision, ("float32", "bfloat16", "float16"))
 
 
-def check_int(name: str, value: Any, *, low: int, high: int | None = None) -> int:
-    """Return ``value`` as an int, or raise if it is not a whole number in ``[low, high]``."""
+def check_int(name: str, value: Any, *, low: int, auto: bool = False) -> int:
+    """Return ``value`` as an int, or raise if it is not a whole number of at least ``low``.
+
+    With ``auto`` the message says that "auto" would have been fine too.
+    """
     ok = isinstance(value, Integral) and not isinstance(value, bool)
-    if not ok or value < low or (high is not None and value > high):
-        span = f"of at least {low}" if high is None else f"from {low} to {high}"
-        raise InvalidParameterError(f"{name} must be a whole number {span}; found {value!r}.")
+    if not ok or value < low:
+        other = " or 'auto'" if auto else ""
+        raise InvalidParameterError(f"{name} must be a whole number of at least {low}{other}; found {value!r}.")
     return int(value)
 
 

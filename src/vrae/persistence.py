@@ -94,13 +94,28 @@ def write_model(path: str | Path, config: dict[str, Any], arrays: Arrays) -> Pat
     from safetensors.numpy import save_file
 
     target = Path(path)
-    if target.exists() and not (target / CONFIG_FILE).is_file() and (target.is_file() or any(target.iterdir())):
-        raise OutputError(f"{target} exists and is not a model directory. Choose another name or remove it.")
+    if target.exists() and not _is_replaceable(target):
+        raise OutputError(f"{target} exists and is not a model directory, or not only that. Choose another name.")
     text = json.dumps({"format_version": FORMAT_VERSION, **config}, indent=2, allow_nan=False)
     with atomic_directory(target) as folder:
         save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, folder / WEIGHTS_FILE)
         (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
     return target
+
+
+def _is_replaceable(target: Path) -> bool:
+    """Tell whether a place is an empty folder, or a folder with nothing but a model of ours in it."""
+    if not target.is_dir():
+        return False
+    names = {path.name for path in target.iterdir()}
+    if not names:
+        return True
+    if names != {CONFIG_FILE, WEIGHTS_FILE}:
+        return False
+    try:
+        return {"format_version", "class"} <= set(json.loads((target / CONFIG_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def read_model(path: str | Path) -> tuple[dict[str, Any], Arrays]:

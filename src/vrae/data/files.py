@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from vrae.data.columns import Table, reading
 from vrae.data.panel import Panel
 from vrae.exceptions import InvalidDataError, name_some
 
-__all__ = ["open_path"]
+__all__ = ["csv_batches", "csv_files", "open_path"]
 
 _CSV = (".csv", ".csv.gz", ".csv.bz2", ".csv.zst", ".tsv", ".tsv.gz", ".txt")
 _ARROW = (".feather", ".arrow", ".ipc")
@@ -146,7 +146,10 @@ def _arrow_table(files: list[Path], name: str, path: Path) -> Table:
         except pa.ArrowInvalid:
             if kind != "ipc":
                 raise
-            data = ds.dataset(pa.concat_tables([pa.ipc.open_stream(file).read_all() for file in files]))
+            # Mapped: the values stay on disk until they are looked at.
+            data = ds.dataset(
+                pa.concat_tables([pa.ipc.open_stream(pa.memory_map(str(file))).read_all() for file in files])
+            )
     pandas = data.schema.pandas_metadata or {}
     labels = [label for label in pandas.get("index_columns", ()) if isinstance(label, str)]
     index = tuple(label for label in labels if not label.startswith("__index_level_"))
@@ -212,16 +215,53 @@ def _sniff(file: Path) -> _Dialect:
 
 
 def _parse_csv(file: Path, dialect: _Dialect, text_columns: Sequence[str]) -> pa.Table:
-    return arrow_csv.read_csv(
-        file,
+    return arrow_csv.read_csv(file, *_csv_options(dialect, dict.fromkeys(text_columns, pa.string()), ()))
+
+
+def _csv_options(dialect: _Dialect, types: Mapping[str, pa.DataType], columns: Sequence[str]) -> tuple[Any, ...]:
+    return (
         arrow_csv.ReadOptions(column_names=None if dialect.header else dialect.names),
         arrow_csv.ParseOptions(delimiter=dialect.separator),
         arrow_csv.ConvertOptions(
-            column_types=dict.fromkeys(text_columns, pa.string()),
-            null_values=_NULLS,
-            decimal_point=dialect.decimal,
+            column_types=types, include_columns=columns, null_values=_NULLS, decimal_point=dialect.decimal
         ),
     )
+
+
+def csv_files(path: str | Path) -> list[Path]:
+    """Return the files of a csv, of a folder or of a pattern of them; none where it is another format."""
+    files = _find(Path(path).expanduser())
+    plain = [file for file in files if _suffix(file) in _CSV and file.stat().st_size]
+    return files if plain == files and not (_suffix(files[0]) == ".tsv" and _is_ucr(files[0])) else []
+
+
+def csv_batches(file: Path, types: Mapping[str, pa.DataType], columns: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    """Read a csv piece by piece, about a megabyte at a time.
+
+    Parameters
+    ----------
+    file : Path
+    types : mapping of str to pyarrow.DataType
+        Of columns; those of the others are told by the first piece.
+    columns : sequence of str, default ()
+        Those to read; none means all.
+
+    Raises
+    ------
+    InvalidDataError
+        Not a csv, or a value that is not of its column's type.
+    """
+    options = _csv_options(_sniff(file), types, columns)
+    with reading(str(file)):
+        try:
+            yield from arrow_csv.open_csv(file, *options)
+        except pa.ArrowInvalid as error:
+            if "conversion error" not in str(error):
+                raise
+            raise InvalidDataError(
+                f"{file}: {str(error).splitlines()[0]:.300}, where the rows before hold something else. Mend the "
+                f"value, or leave it empty where it is missing."
+            ) from None
 
 
 def _replace(table: pa.Table, column: str, change: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> pa.Table:

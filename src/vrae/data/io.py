@@ -17,7 +17,7 @@ from vrae.data.roles import TableOptions
 from vrae.data.tables import table_to_panel
 from vrae.exceptions import InvalidParameterError
 
-__all__ = ["read_panel"]
+__all__ = ["read_panel", "table_options"]
 
 
 def read_panel(
@@ -89,15 +89,8 @@ def read_panel(
     >>> panel[0].ravel().tolist()
     [3.0, 5.0]
     """
-    options = TableOptions(
-        id=_name(id),
-        time=_name(time),
-        value=_names(value),
-        layout=layout,
-        static=_names(static),
-        label=_name(label),
-        freq=freq,
-        duplicates=duplicates,
+    options = table_options(
+        id=id, time=time, value=value, layout=layout, static=static, label=label, freq=freq, duplicates=duplicates
     )
     opened = _open(source, options)
     if isinstance(opened, Table):
@@ -108,6 +101,21 @@ def read_panel(
             f"already. Leave them out."
         )
     return opened
+
+
+def table_options(**options: Any) -> TableOptions:
+    """Return the table options among the arguments of `read_panel`, names given in any of the ways it allows.
+
+    Raises
+    ------
+    InvalidParameterError
+        An unknown layout or rule for duplicates.
+    """
+    for key in ("id", "time", "label"):
+        options[key] = _name(options.get(key))
+    for key in ("value", "static"):
+        options[key] = _names(options.get(key))
+    return TableOptions(**options)
 
 
 def _open(source: Any, options: TableOptions) -> Table | Panel:

@@ -137,7 +137,7 @@ class _Grid(NamedTuple):
         return np.asarray((self.start + cells * self.step).astype(like.dtype))
 
 
-def put_on_grid(steps: Steps, freq: str | float, how: str, ids: npt.NDArray[Any]) -> Steps:
+def put_on_grid(steps: Steps, freq: str | float, how: str, ids: npt.NDArray[Any], origin: Any = None) -> Steps:
     """Give every series a row at each step of the calendar from its first row to its last.
 
     Cells begin where the calendar's units do; weeks on the weekday of the earliest row of all. Rows
@@ -153,6 +153,8 @@ def put_on_grid(steps: Steps, freq: str | float, how: str, ids: npt.NDArray[Any]
     how : {"raise", "sum", "mean", "first", "last"}
         As in `merge_duplicates`.
     ids : ndarray, shape (n_series,)
+    origin : time, optional
+        The earliest row of all, where ``steps`` are a part of more; default: the earliest of ``steps``.
 
     Raises
     ------
@@ -163,7 +165,8 @@ def put_on_grid(steps: Steps, freq: str | float, how: str, ids: npt.NDArray[Any]
     """
     assert steps.times is not None
     dated = np.issubdtype(steps.times.dtype, np.datetime64)
-    grid = _calendar_grid(steps.times, freq) if dated else _number_grid(steps.times, freq)
+    start = steps.times.min() if origin is None else steps.times.dtype.type(origin)
+    grid = _calendar_grid(steps.times, start, freq) if dated else _number_grid(steps.times, start, freq)
     binned = replace(steps, times=grid.times(grid.cells, steps.times))
     merged = merge_duplicates(
         binned, how, ids, hint=f" They fall into one step of freq={freq!r}; a finer freq keeps them apart."
@@ -190,7 +193,7 @@ def _fill(steps: Steps, grid: _Grid, cells: npt.NDArray[np.int64], freq: str | f
     return Steps(steps.codes[begins][owners], values, grid.times(all_cells, steps.times))
 
 
-def _calendar_grid(times: npt.NDArray[Any], freq: str | float) -> _Grid:
+def _calendar_grid(times: npt.NDArray[Any], earliest: Any, freq: str | float) -> _Grid:
     found = re.fullmatch(r"(\d*)\s*([A-Za-z]+)", freq) if isinstance(freq, str) else None
     if found is None or found[2] not in _UNITS or found[1].strip("0") == "" != found[1]:
         raise InvalidParameterError(
@@ -200,19 +203,18 @@ def _calendar_grid(times: npt.NDArray[Any], freq: str | float) -> _Grid:
     unit, factor = _UNITS[found[2]]
     size = factor * int(found[1] or 1)
     counts = times.astype(f"datetime64[{unit}]").astype(np.int64)
-    start = counts.min()
+    start = earliest.astype(f"datetime64[{unit}]").astype(np.int64)
     if unit == "M":
         start -= start % factor  # quarters begin in January, April, ...
     first = np.array(start).astype(f"datetime64[{unit}]")
     return _Grid((counts - start) // size, first, np.array(size).astype(f"timedelta64[{unit}]"))
 
 
-def _number_grid(times: npt.NDArray[Any], freq: str | float) -> _Grid:
+def _number_grid(times: npt.NDArray[Any], start: Any, freq: str | float) -> _Grid:
     step = _number_step(freq)
-    cells_needed = (float(times.max()) - float(times.min())) / step
+    cells_needed = (float(times.max()) - float(start)) / step
     if not cells_needed < _MAX_CELLS:  # infinite times too
         raise _too_fine(times, freq, cells_needed)
-    start = times.min()
     if np.issubdtype(times.dtype, np.integer) and step.is_integer():
         return _Grid((times - start) // int(step), start, int(step))
     cells = np.floor((times - start) / step + 1e-6).astype(np.int64)  # 0.3 / 0.1 is a hair below 3

@@ -7,6 +7,7 @@ inside a batch (`vrae.data.batching`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -89,11 +90,19 @@ class Panel:
         self._check_ids()
 
     def _check_ids(self) -> None:
-        unique, counts = np.unique(self.ids, return_counts=True)
-        if len(unique) < len(self.ids):
+        if self.ids.ndim != 1:
+            raise InvalidDataError(f"Each id must be one text or number; found ids of shape {self.ids.shape}.")
+        if self.ids.dtype == object and any(name is None or name != name for name in self.ids):
+            raise InvalidDataError("Every series needs an id of its own; found None or NaN among the ids.")
+        try:
+            unique, counts = np.unique(self.ids, return_counts=True)
+            repeated = unique[counts > 1].tolist()
+        except TypeError:  # text and numbers side by side have no order
+            repeated = [name for name, count in Counter(self.ids.tolist()).items() if count > 1]
+        if repeated:
             raise InvalidDataError(
-                f"Every series needs an id of its own; these stand more than once: "
-                f"{name_some(unique[counts > 1])}. Rename or merge them."
+                f"Every series needs an id of its own; these stand more than once: {name_some(repeated)}. "
+                f"Rename or merge them."
             )
 
     # ---------------------------------------------------------------- building
@@ -199,6 +208,7 @@ class Panel:
         rows = np.asarray(rows)
         if rows.dtype == bool:
             rows = np.flatnonzero(rows)
+        rows = rows.astype(np.int64)
         steps = self.steps_of(rows)
         return Panel(
             values=self.values[steps],
@@ -275,7 +285,7 @@ def _flatten_array(X: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], npt.ND
 
 
 def _flatten_list(X: Any, ids: Sequence[Any] | None) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    if isinstance(X, (str, bytes)) or not hasattr(X, "__iter__"):
+    if isinstance(X, (str, bytes, dict)) or not hasattr(X, "__iter__"):
         raise InvalidDataError(
             f"Expected an array, a list of arrays, a table or a Panel; found {type(X).__name__}: {X!r:.80}."
         )
@@ -315,6 +325,10 @@ def _series_matrix(x: Any, row: int, ids: Sequence[Any] | None) -> npt.NDArray[n
 
 
 def _to_float32(X: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    if X.dtype.kind in "mM":
+        raise InvalidDataError(
+            f"Expected numbers; found dates or times ({X.dtype}). Times go into a table's time column."
+        )
     if np.iscomplexobj(X):
         raise InvalidDataError(
             "Complex data not supported: found complex numbers; pass real and imaginary part as two channels."

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,8 @@ class TableOptions:
     label: str | None = None
     freq: str | float | None = None
     duplicates: str = "raise"
+    # Earliest time of all, where a table is a part of a larger one: every part's grid begins there.
+    origin: Any = None
 
     def __post_init__(self) -> None:
         for name, known in (("layout", LAYOUTS), ("duplicates", DUPLICATES)):

@@ -16,7 +16,7 @@ from vrae.data.panel import Panel
 from vrae.data.roles import Roles, TableOptions, changing_series, find_roles, first_rows
 from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
 
-__all__ = ["table_to_panel", "values_by_row"]
+__all__ = ["panel_by_roles", "table_to_panel", "values_by_row"]
 
 
 def table_to_panel(table: Table, options: TableOptions) -> Panel:
@@ -29,7 +29,11 @@ def table_to_panel(table: Table, options: TableOptions) -> Panel:
     InvalidParameterError
         An option that does not go with this table.
     """
-    roles = find_roles(table, options)
+    return panel_by_roles(table, find_roles(table, options), options)
+
+
+def panel_by_roles(table: Table, roles: Roles, options: TableOptions) -> Panel:
+    """Read a table into a panel, where it is settled already which column is what; see `table_to_panel`."""
     columns = table.read(roles.all)
     if roles.long:
         return _long_panel(table, roles, columns, options)
@@ -114,7 +118,7 @@ def _settle(steps: Steps, options: TableOptions, ids: npt.NDArray[Any], table: T
             f"freq={options.freq!r} needs a time column; name it with time=. "
             f"Columns of {table.name}: {name_some(table.columns, 12)}."
         )
-    return put_on_grid(steps, options.freq, options.duplicates, ids)
+    return put_on_grid(steps, options.freq, options.duplicates, ids, options.origin)
 
 
 def _long_static(

@@ -11,19 +11,19 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import BaseEstimator
-from torch import Tensor, nn
+from torch import Tensor
 
-from vrae.config import NetworkConfig, TrainingConfig, check_choice, check_int, check_real
+from vrae.config import NetworkConfig, check_choice
 from vrae.data.batching import Batch, Rows, collate, inference_rows
 from vrae.data.containers import as_panel
 from vrae.data.panel import Panel, invalid_series
 from vrae.data.scaling import Scaler
+from vrae.estimators.options import Options
 from vrae.exceptions import (
     InvalidDataError,
     InvalidParameterError,
@@ -33,97 +33,27 @@ from vrae.exceptions import (
 )
 from vrae.nn.loss import active_units, pointwise_loss
 from vrae.nn.model import Decoded, build_network
-from vrae.nn.patterns import dilations_for
 from vrae.persistence import write_model
-from vrae.runtime import autocast, resolve_device, seed_of, torch_generator
-from vrae.train.callbacks import Callback, ProgressBar, check_callbacks
+from vrae.runtime import autocast, resolve_device, seed_of, torch_generator, work_threads
+from vrae.train.callbacks import ProgressBar, check_callbacks
 from vrae.train.loop import Trainer, TrainingData
 
 __all__ = ["BaseVRAE"]
 
 Result = TypeVar("Result")
 
-# "auto": patches such that the RNN takes about this many steps over a series of median length ...
-_RNN_STEPS = 20
-# ... and never more than this over the longest one.
-_MAX_RNN_STEPS = 2048
-# "auto": training takes about this many steps, but shows every series at least once.
-_TRAINING_STEPS = 300
 # Series that go through the network at once when nothing is trained.
 _INFERENCE_BATCH = 128
-# Components of the pattern statistics that are kept.
-_PATTERN_COMPONENTS = 32
 # Steps, and series, from which statistics of the training series are worked out.
 _SAMPLE_STEPS = 1 << 22
 _SAMPLE_SERIES = 4096
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class BaseVRAE(BaseEstimator):  # type: ignore[misc]
-    """Options and training shared by all estimators of vrae.
+class BaseVRAE(Options):
+    """Training and use of the network, shared by all estimators of vrae.
 
-    Parameters
-    ----------
-    latent_size : int, default=16
-        Numbers that sum up a series.
-    hidden_size : int, default=64
-        Width of the recurrent layers.
-    num_layers : int, default=1
-        Recurrent layers of encoder and decoder.
-    cell : {"lstm", "gru"}, default="lstm"
-        Recurrent cell.
-    bidirectional : bool, default=True
-        The encoder reads in both directions.
-    pooling : {"mean", "last"}, default="mean"
-        What sums up the encoder's pass: the mean of its hidden states, or the last one.
-    patch_size : int or "auto", default="auto"
-        Consecutive steps that enter the recurrent network together. "auto" chooses it by the lengths; 1 is the
-        textbook network, and the slowest.
-    dropout : float, default=0.0
-        Share of the recurrent outputs that are dropped in training, in [0, 1).
-    feed_latent : bool, default=True
-        The decoder sees the latent vector at every step, not only in its initial state.
-    reconstruction_loss : {"mse", "smooth_l1"} or torch.nn.Module, default="mse"
-        Error of a value; summed over the observed values of a series.
-    beta : float, default=1.0
-        Weight of the KL divergence beside the sum of errors.
-    kl_warmup : float, default=0.3
-        Share of training over which that weight rises from 0.
-    max_lag : int or float, default=0
-        Largest shift in time, in steps (int) or as a share of the median length (float, up to 0.5), that does
-        not matter: series that differ by a (circular) shift get the same latent vector. 0 switches it off.
-    local_patterns : float, default=2.0
-        What the patterns that a series is made of, wherever they stand in it, count beside its course:
-        statistics of them join the encoder's summary, and a second head has to give them back. 0 switches
-        them off.
-    scaling : {"series", "channel", "robust"} or None, default="series"
-        See `vrae.data.scaling.Scaler`.
-    max_epochs : int or "auto", default="auto"
-        Times that every series is shown. "auto": as many as make about 300 steps.
-    batch_size : int, default=64
-        Series a step.
-    optimizer : {"adam", "sgd"}, default="adam"
-    learning_rate : float, default=5e-3
-    lr_schedule : {"cosine", "constant"}, default="cosine"
-        "cosine": a short rise, then a fall to nearly zero.
-    max_grad_norm : float or None, default=5.0
-        Longer gradients are cut to this norm.
-    early_stopping : bool or int, default=False
-        Hold out a tenth of the series and stop when their loss has not improved for that many epochs (True:
-        10). The held-out series get their latent vectors like all others.
-    on_invalid : {"raise", "keep"}, default="raise"
-        A series without any observed value: raise an error that names it, or keep its row and give it NaN,
-        and no cluster.
-    device : str, default="auto"
-        "auto" (CUDA if there is one, else the CPU), "cpu", "cuda", "mps".
-    precision : {"float32", "bfloat16", "float16"}, default="float32"
-        Of the matrix products; weights stay float32.
-    random_state : int, RandomState or None, default=None
-        Same data, options, device and int: same result.
-    verbose : int, default=0
-        1 shows a progress bar on stderr.
-    callbacks : list of Callback, optional
-        See `vrae.train.callbacks.Callback`.
+    Its options are those of `Options`.
 
     Attributes
     ----------
@@ -142,35 +72,6 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
     n_steps_ : int
         Median length of the training series.
     """
-
-    latent_size: int = 16
-    hidden_size: int = 64
-    num_layers: int = 1
-    cell: str = "lstm"
-    bidirectional: bool = True
-    pooling: str = "mean"
-    patch_size: int | Literal["auto"] = "auto"
-    dropout: float = 0.0
-    feed_latent: bool = True
-    reconstruction_loss: str | nn.Module = "mse"
-    beta: float = 1.0
-    kl_warmup: float = 0.3
-    max_lag: int | float = 0
-    local_patterns: float = 2.0
-    scaling: str | None = "series"
-    max_epochs: int | Literal["auto"] = "auto"
-    batch_size: int = 64
-    optimizer: str = "adam"
-    learning_rate: float = 5e-3
-    lr_schedule: str = "cosine"
-    max_grad_norm: float | None = 5.0
-    early_stopping: bool | int = False
-    on_invalid: str = "raise"
-    device: str = "auto"
-    precision: str = "float32"
-    random_state: int | np.random.RandomState | None = None
-    verbose: int = 0
-    callbacks: list[Callback] | None = None
 
     # ---------------------------------------------------------------- fit
 
@@ -203,26 +104,37 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
         rows = self._usable_rows(panel)
         _check_enough(panel, rows)
         seed = seed_of(self.random_state)
+        device = resolve_device(self.device, self.precision)
         network_config = self._network_config(panel, rows)
-        training_config = self._training_config(len(rows))
+        trainer_parts = (
+            self._training_config(len(rows)),
+            pointwise_loss(self.reconstruction_loss),
+            check_callbacks(self.callbacks) + ([ProgressBar()] if self.verbose else []),
+        )
+        scaler = Scaler(self.scaling)
         self._check_own_options(len(rows))
-        callbacks = check_callbacks(self.callbacks) + ([ProgressBar()] if self.verbose else [])
 
-        self.scaler_ = Scaler(self.scaling).fit(panel)
-        self.network_ = build_network(network_config, seed).to(resolve_device(self.device))
-        trainer = Trainer(self.network_, training_config, pointwise_loss(self.reconstruction_loss), callbacks, seed)
-        patterns = self._patterns(panel, rows, seed)
-        self.history_ = trainer.fit(TrainingData(panel, rows, self.scaler_, patterns))
-        self.network_.eval()
-
-        self.ids_ = panel.ids
-        self.n_steps_ = int(np.median(panel.lengths[rows]))
-        self._describe_training_series(panel, rows, patterns)
-        self.embedding_ = self._embed(panel, rows, patterns)
-        self.active_units_ = active_units(torch.from_numpy(self.embedding_[rows]))
+        self._forget()
+        try:
+            with work_threads(device, self.hidden_size):
+                self.scaler_ = scaler.fit(panel)
+                self.network_ = build_network(network_config, seed).to(device)
+                patterns = self._patterns(panel, rows, seed)
+                trainer = Trainer(self.network_, *trainer_parts, seed)
+                self.history_ = trainer.fit(TrainingData(panel, rows, scaler, patterns))
+                self.network_.eval()
+                self._describe_training_series(panel, rows, patterns)
+            self._fit_latent(self.embedding_, rows, seed)
+        except BaseException:  # also Ctrl-C: half a fit must not look like one
+            self._forget()
+            raise
         self._warn_of_collapse()
-        self._fit_latent(self.embedding_, rows, seed)
         return self
+
+    def _forget(self) -> None:
+        """Remove what an earlier fit, or half a fit, has left."""
+        for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
+            delattr(self, name)
 
     def _fit_latent(self, Z: npt.NDArray[np.float32], rows: Rows, seed: int) -> None:
         """Do what the estimator is for with the latent vectors (n_series, latent); valid ones at ``rows``."""
@@ -239,59 +151,6 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
                 f"without a result."
             )
         return np.flatnonzero(~invalid)
-
-    def _network_config(self, panel: Panel, rows: Rows) -> NetworkConfig:
-        lengths = panel.lengths[rows]
-        median, longest = int(np.median(lengths)), int(lengths.max())
-        patch_size: Any = self.patch_size
-        if patch_size == "auto":
-            patch_size = max(math.ceil(median / _RNN_STEPS), math.ceil(longest / _MAX_RNN_STEPS))
-        check_int("patch_size", patch_size, low=1)
-        return NetworkConfig(
-            n_channels=panel.n_channels,
-            n_steps=math.ceil(longest / patch_size),
-            patch_size=patch_size,
-            # Complete series in single steps leave nothing to mask: this is then the textbook network.
-            mask_input=bool(patch_size > 1 or panel.missing_share() > 0),
-            latent_size=self.latent_size,
-            hidden_size=self.hidden_size,
-            num_layers=self.num_layers,
-            cell=self.cell,
-            bidirectional=self.bidirectional,
-            pooling=self.pooling,
-            dropout=self.dropout,
-            feed_latent=self.feed_latent,
-            max_lag=self._max_lag_steps(median),
-            n_patterns=_PATTERN_COMPONENTS if check_real("local_patterns", self.local_patterns, low=0) else 0,
-            pattern_dilations=dilations_for(median) if self.local_patterns else (),
-        )
-
-    def _max_lag_steps(self, median_length: int) -> int:
-        if isinstance(self.max_lag, float):
-            return math.ceil(check_real("max_lag", self.max_lag, low=0, high=0.5) * median_length)
-        return check_int("max_lag", self.max_lag, low=0)
-
-    def _training_config(self, n_series: int) -> TrainingConfig:
-        check_int("batch_size", self.batch_size, low=1)
-        max_epochs: Any = self.max_epochs
-        if max_epochs == "auto":
-            max_epochs = math.ceil(_TRAINING_STEPS / math.ceil(n_series / self.batch_size))
-        patience = 10 if self.early_stopping is True else self.early_stopping
-        if not isinstance(self.reconstruction_loss, nn.Module):
-            check_choice("reconstruction_loss", self.reconstruction_loss, ("mse", "smooth_l1"))
-        return TrainingConfig(
-            max_epochs=max_epochs,
-            batch_size=self.batch_size,
-            optimizer=self.optimizer,
-            learning_rate=self.learning_rate,
-            lr_schedule=self.lr_schedule,
-            max_grad_norm=self.max_grad_norm,
-            beta=self.beta,
-            kl_warmup=self.kl_warmup,
-            pattern_weight=self.local_patterns,
-            patience=None if patience is False else patience,
-            precision=self.precision,
-        )
 
     def _patterns(self, panel: Panel, rows: Rows, seed: int) -> Tensor | None:
         """Fit the pattern statistics to a sample; return those of every series, (n_series, n_patterns)."""
@@ -313,7 +172,11 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
         return patterns
 
     def _describe_training_series(self, panel: Panel, rows: Rows, patterns: Tensor | None) -> None:
-        """Learn from a sample how far reconstructions are off, and the usual level and spread."""
+        """Embed the training series; learn how far reconstructions are off, and the usual level and spread."""
+        self.ids_ = panel.ids
+        self.n_steps_ = int(np.median(panel.lengths[rows]))
+        self.embedding_ = self._embed(panel, rows, patterns)
+        self.active_units_ = active_units(torch.from_numpy(self.embedding_[rows]))
         squares = observed = 0.0
         levels, spreads = [], []
         for batch, decoded in self._visit(panel, _sample(panel, rows), self._decode, patterns):
@@ -365,7 +228,7 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
         for part in inference_rows(panel.lengths, rows, _INFERENCE_BATCH):
             batch = collate(panel, part, self.scaler_, device, patterns)
             # Entered for each batch: a mode that is on while a generator waits is on for its caller too.
-            with torch.inference_mode(), autocast(device, self.precision):
+            with work_threads(device, self.hidden_size), torch.inference_mode(), autocast(device, self.precision):
                 result = compute(batch)
             yield batch, result
 
@@ -424,7 +287,7 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
             "noise_variance": self.noise_variance_,
             "n_steps": self.n_steps_,
             "active_units": self.active_units_,
-            "ids": self.ids_.tolist(),
+            **_plain_ids(self.ids_),
             **own_state,
         }
         arrays = {
@@ -451,7 +314,7 @@ class BaseVRAE(BaseEstimator):  # type: ignore[misc]
         self.noise_variance_ = config["noise_variance"]
         self.n_steps_ = config["n_steps"]
         self.active_units_ = config["active_units"]
-        self.ids_ = np.asarray(config["ids"])
+        self.ids_ = np.asarray(config["ids"]).astype(config["ids_type"])
         self.embedding_ = arrays["embedding"]
         self.typical_level_ = arrays["typical_level"]
         self.typical_spread_ = arrays["typical_spread"]
@@ -491,6 +354,16 @@ def _device_here(device: str) -> torch.device:
         return resolve_device(device)
     except InvalidParameterError:
         return torch.device("cpu")
+
+
+def _plain_ids(ids: npt.NDArray[Any]) -> dict[str, Any]:
+    """Turn ids into JSON: numbers and texts as they are, dates in ISO form, all else as text."""
+    if ids.dtype.kind == "M":
+        return {"ids": np.datetime_as_string(ids).tolist(), "ids_type": ids.dtype.str}
+    if ids.dtype.kind in "biuf":
+        return {"ids": ids.tolist(), "ids_type": ids.dtype.str}
+    names = [i if isinstance(i, (bool, int, float, str)) else str(i) for i in ids.tolist()]
+    return {"ids": names, "ids_type": "O" if ids.dtype == object else "U"}
 
 
 def _plain(value: Any) -> Any:

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClusterMixin
 
-from vrae.config import check_choice, check_int
+from vrae.config import check_int
 from vrae.data.batching import Rows
 from vrae.estimators.partition import (
-    CLUSTERERS,
     LatentSpace,
+    check_clusterer,
     choose_partition,
     fit_partition,
     labels_of,
@@ -85,14 +85,13 @@ class VRAEClusterer(ClusterMixin, VRAE):  # type: ignore[misc]
 
     def _check_own_options(self, n_series: int) -> None:
         if self.n_clusters != "auto":
-            check_int("n_clusters", self.n_clusters, low=1)
+            check_int("n_clusters", self.n_clusters, low=1, auto=True)
             if self.n_clusters > n_series:
                 raise InvalidParameterError(
                     f"n_clusters={self.n_clusters} is more than the {n_series} series that can be clustered. "
                     f"Ask for fewer."
                 )
-        if isinstance(self.clusterer, str):
-            check_choice("clusterer", self.clusterer, CLUSTERERS)
+        check_clusterer(self.clusterer)
 
     def _fit_latent(self, Z: npt.NDArray[np.float32], rows: Rows, seed: int) -> None:
         vectors = Z[rows].astype(np.float64)

@@ -126,4 +126,5 @@ def _from_responsibilities(X: Floats, responsibility: Floats, total: Floats) -> 
     d = X.shape[1]
     sphere = np.trace(covariance) / d * np.eye(d)
     covariance = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * sphere
-    return Mixture(weights, means, covariance + 1e-6 * np.trace(total) / d * np.eye(d))
+    floor = max(1e-6 * np.trace(total) / d, 1e-10)  # vectors that are all alike have no spread at all
+    return Mixture(weights, means, covariance + floor * np.eye(d))

@@ -15,14 +15,17 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 
+from vrae.config import check_choice
 from vrae.estimators.mixture import Mixture, fit_kmeans, fit_mixture
 from vrae.exceptions import InvalidParameterError
 
 __all__ = [
     "CLUSTERERS",
     "LatentSpace",
+    "Leading",
     "NeighbourVote",
     "Partition",
+    "check_clusterer",
     "choose_partition",
     "fit_partition",
     "labels_of",
@@ -189,10 +192,6 @@ def fit_partition(X: Floats, n_clusters: int, clusterer: Any, seed: int) -> Part
     -------
     Partition
 
-    Raises
-    ------
-    InvalidParameterError
-        Not a clusterer.
     """
     sample = X[np.sort(np.random.default_rng(seed).permutation(len(X))[:_FIT_SAMPLE])]
     if isinstance(clusterer, str) and clusterer == "gmm":
@@ -200,7 +199,10 @@ def fit_partition(X: Floats, n_clusters: int, clusterer: Any, seed: int) -> Part
     elif isinstance(clusterer, str) and clusterer == "kmeans":
         partition = Leading(fit_kmeans(sample, n_clusters, seed))
     else:
-        partition = NeighbourVote(sample, _fit_labels(sample, _estimator(clusterer, n_clusters, seed)))
+        estimator = _estimator(clusterer, n_clusters, seed)
+        if clusterer == "hdbscan":
+            estimator.set_params(min_samples=min(5, len(sample)))
+        partition = NeighbourVote(sample, _fit_labels(sample, estimator))
     labels = labels_of(partition.predict_proba(X))
     sizes = np.bincount(labels[labels >= 0], minlength=partition.n_clusters)
     return partition.ordered(np.argsort(-sizes, kind="stable"))
@@ -247,6 +249,16 @@ def _most_agreed_mixture(X: Floats, n_clusters: int, seed: int) -> Leading:
     return proposals[int(np.argmax(agreement))]
 
 
+def check_clusterer(clusterer: Any) -> None:
+    """Raise if ``clusterer`` is neither the name of one nor a scikit-learn clusterer."""
+    if isinstance(clusterer, str):
+        check_choice("clusterer", clusterer, CLUSTERERS)
+    elif isinstance(clusterer, type) or not (hasattr(clusterer, "fit_predict") and hasattr(clusterer, "get_params")):
+        raise InvalidParameterError(
+            f"clusterer must be one of {', '.join(CLUSTERERS)} or a scikit-learn clusterer; found {clusterer!r:.80}."
+        )
+
+
 def _takes_number(clusterer: Any) -> bool:
     if isinstance(clusterer, str):
         return clusterer != "hdbscan"
@@ -259,10 +271,6 @@ def _estimator(clusterer: Any, n_clusters: int, seed: int) -> Any:
 
     if isinstance(clusterer, str):
         return AgglomerativeClustering(n_clusters) if clusterer == "ward" else HDBSCAN(copy=True)
-    if not hasattr(clusterer, "fit_predict") or not hasattr(clusterer, "get_params"):
-        raise InvalidParameterError(
-            f"clusterer must be one of {', '.join(CLUSTERERS)} or a scikit-learn clusterer; found {clusterer!r:.80}."
-        )
     known = clusterer.get_params()
     wanted = {"n_clusters": n_clusters, "n_components": n_clusters, "random_state": seed}
     # What the user seeded stays seeded so.

@@ -66,6 +66,7 @@ def best_lags(x: Tensor, mask: Tensor, reference: Tensor, lengths: Tensor, max_l
     ahead = lags % lengths[:, None]  # (batch, lag), 0 .. length - 1
     error = linear.gather(1, ahead) + linear.gather(1, (ahead - lengths[:, None]) % width)
     error = error.masked_fill(lags.abs() > largest[:, None], torch.inf)
-    # Of equal errors the smallest lag wins: a constant series is not shifted.
-    error = error + 1e-6 * lags.abs() / width
+    # Of errors that are equal but for rounding the smallest lag wins: a constant series is not shifted.
+    rounding = 1e-5 * linear.abs().amax(dim=1, keepdim=True) + 1e-12  # (batch, 1)
+    error = error + rounding * ((lags != 0) + lags.abs() / width)
     return lags[error.argmin(dim=1)]

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vrae.exceptions import InvalidParameterError
 from vrae.nn.model import Decoded
 
 __all__ = [
@@ -60,9 +61,20 @@ class _Unreduced:
         before: Any = getattr(self.module, "reduction", "none")
         self.module.reduction = "none"  # type: ignore[assignment]
         try:
-            return self.module(prediction, target)
+            values = self.module(prediction, target)
+        except TypeError as error:
+            raise InvalidParameterError(
+                f"reconstruction_loss: {type(self.module).__name__} cannot be called with (prediction, target) alone "
+                f"({error})."
+            ) from None
         finally:
             self.module.reduction = before
+        if values.shape != target.shape:
+            raise InvalidParameterError(
+                f"reconstruction_loss: {type(self.module).__name__} must give one error a value with "
+                f"reduction='none', shape {tuple(target.shape)}; found shape {tuple(values.shape)}."
+            )
+        return values
 
 
 def reconstruction_loss(decoded: Tensor, x: Tensor, mask: Tensor, error: Pointwise) -> Tensor:

@@ -82,6 +82,7 @@ class VRAENetwork(nn.Module):
         generator : torch.Generator, optional
             Makes this a training pass.
         """
+        x = x.masked_fill(mask == 0, 0.0)  # whatever stands where nothing was observed has no say
         seen, seen_mask = self._view(x, mask, lengths, generator)
         if patterns is None and self.config.n_patterns:
             patterns = self.statistics(x, mask, lengths)
@@ -104,6 +105,7 @@ class VRAENetwork(nn.Module):
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance, each (batch, latent), of the latent vector given the series."""
+        x = x.masked_fill(mask == 0, 0.0)
         h_end = self.encoder(x, mask, lengths, generator)  # (batch, hidden * directions)
         if self.config.n_patterns:
             if patterns is None:

@@ -2,8 +2,10 @@
 
 A statistic is the share of a series' steps at which a small dilated convolution exceeds a threshold (the
 "proportion of positive values" of Dempster, Schmidt & Webb, "MiniRocket", KDD 2021), of the series and of its
-first differences. The 84 kernels have nine taps, three of weight 2 and six of weight -1; thresholds are
-quantiles of what the kernels give on training series. A few principal components of all of them are kept.
+first differences. A step within a hair's breadth of the threshold counts in part, so that rounding, which differs
+from batch to batch, cannot tip it over. The 84 kernels have nine taps, three of weight 2 and six of weight -1;
+thresholds are quantiles of what the kernels give on training series. A few principal components of all of them are
+kept.
 """
 
 from __future__ import annotations
@@ -33,6 +35,9 @@ _MAX_DILATIONS = 32
 
 # Responses worked on together: 1 MiB of floats.
 _CACHED = 1 << 18
+
+# A response less than .05 from the threshold counts in part; responses have a spread of a few units.
+_STEEPNESS = 60.0
 
 Series = tuple[Tensor, Tensor, Tensor]  # values and mask (batch, time, channel), lengths (batch,)
 
@@ -105,10 +110,11 @@ class PatternStatistics(nn.Module):
         exceeds = x.new_empty(len(x), _KERNELS, x.shape[1])
         for view, (values, steps) in enumerate(_views(x, mask, lengths)):
             for place, dilation in enumerate(self.dilations):
-                responses = _convolve(values, steps, self.kernels[view, place], dilation)
+                responses = _convolve(values, steps, self.kernels[view, place] * _STEEPNESS, dilation)
                 for thresholds in self.thresholds[view, place].unbind(dim=1):  # each (kernel,)
-                    # Compared straight into floats: summing booleans is many times slower.
-                    count = torch.gt(responses, thresholds[:, None], out=exceeds).sum(dim=2)
+                    torch.sub(responses, _STEEPNESS * thresholds[:, None], out=exceeds)
+                    # 0 below -3, 1 above 3 and straight in between.
+                    count = functional.hardsigmoid(exceeds, inplace=True).sum(dim=2)
                     shares.append(count / steps[:, None])  # (batch, kernel)
         return torch.cat(shares, dim=1)
 

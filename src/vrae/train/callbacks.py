@@ -110,11 +110,10 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
     """
     if callbacks is None:
         return []
-    if isinstance(callbacks, Callback):
-        return [callbacks]
-    for callback in callbacks:
+    found = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+    for callback in found:
         if not isinstance(callback, Callback):
             raise InvalidParameterError(
-                f"callbacks must be vrae.train.callbacks.Callback objects; found {callback!r:.80}."
+                f"callbacks must be a list of vrae.train.callbacks.Callback objects; found {callback!r:.80}."
             )
-    return list(callbacks)
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,10 +110,10 @@ class Trainer:
         lengths = data.panel.lengths
         batches = len(training_rows(lengths, train, self.config.batch_size, np.random.default_rng(0)))
         self.n_steps = self.config.max_epochs * batches
-        begun: list[Callback] = []
-        try:
+        with ExitStack() as endings:  # runs every ending, in whatever way training ends
+            for callback in reversed(callbacks):
+                endings.callback(callback.on_train_end, self)
             for callback in callbacks:
-                begun.append(callback)
                 callback.on_train_begin(self)
             for epoch in range(1, self.config.max_epochs + 1):
                 record = self.run_epoch(data, train, held_out, epoch)
@@ -121,9 +122,6 @@ class Trainer:
                     callback.on_epoch_end(self, record)
                 if self.stopping:
                     break
-        finally:
-            for callback in begun:
-                callback.on_train_end(self)
         return self.history
 
     def run_epoch(self, data: TrainingData, train: Rows, held_out: Rows, epoch: int) -> Record:

@@ -1,0 +1,24 @@
+"""A run folder: the model, the tables and the report that one clustering leaves behind.
+
+``model/``, ``clusters.csv`` (id, cluster, probability, lag), ``embedding.parquet``, ``metrics.json`` and
+``report.html``. A run is written under another name and moved into place when it is complete.
+"""
+
+from vrae.runs.assignment import Assignment, Tally, assign, describe_model
+from vrae.runs.folder import check_run_folder, cluster_panel, cluster_stream
+from vrae.runs.sample import sample_series
+from vrae.runs.tables import table_writer, write_assignments, write_embeddings
+
+__all__ = [
+    "Assignment",
+    "Tally",
+    "assign",
+    "check_run_folder",
+    "cluster_panel",
+    "cluster_stream",
+    "describe_model",
+    "sample_series",
+    "table_writer",
+    "write_assignments",
+    "write_embeddings",
+]

@@ -1,0 +1,197 @@
+"""Cluster series, and leave a complete run folder or none."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.data.panel import Panel
+from vrae.estimators.clusterer import VRAEClusterer
+from vrae.evaluate import agreement, raw_kmeans
+from vrae.exceptions import OutputError
+from vrae.persistence import atomic_directory
+from vrae.runs.assignment import Assignment, Tally, assign
+from vrae.runs.sample import sample_series
+from vrae.runs.tables import embedding_columns, table_writer
+
+__all__ = ["check_run_folder", "cluster_panel", "cluster_stream"]
+
+# Series that a report of more shows.
+_REPORT_SERIES = 20_000
+# More rows than a spreadsheet opens are written as Parquet.
+_CSV_ROWS = 1_000_000
+
+
+def check_run_folder(out: Path, overwrite: bool) -> None:
+    """Refuse a place that holds something else, before any work is done.
+
+    Raises
+    ------
+    OutputError
+        A file, a folder of something else, or an earlier run without ``overwrite``.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir() or (any(out.iterdir()) and not (out / "metrics.json").is_file()):
+        raise OutputError(f"{out} exists and is not a run folder. Choose another --out; nothing was changed.")
+    if any(out.iterdir()) and not overwrite:
+        raise OutputError(
+            f"{out} holds an earlier run. Choose another --out, or add --overwrite to replace it; nothing was changed."
+        )
+
+
+def cluster_panel(
+    clusterer: VRAEClusterer, panel: Panel, truth: npt.NDArray[Any] | None, out: Path, title: str
+) -> dict[str, Any]:
+    """Cluster a panel and write a run folder, all or nothing.
+
+    Parameters
+    ----------
+    clusterer : VRAEClusterer
+        Is fitted to all series of the panel.
+    panel : Panel
+    truth : ndarray of shape (n_series,) or None
+        Known classes, to compare with.
+    out : Path
+    title : str
+        Of the report.
+
+    Returns
+    -------
+    dict
+        What ``metrics.json`` holds.
+    """
+    started = time.perf_counter()
+    clusterer.fit(panel)
+    assignment = assign(clusterer, panel)
+    tally = Tally()
+    tally.add(panel, assignment, truth)
+    metrics = tally.metrics(clusterer, time.perf_counter() - started, assignment.labels)
+    _add_baseline(metrics, clusterer, panel, truth)
+    with atomic_directory(out) as folder:
+        clusterer.save(folder / "model")
+        with table_writer(folder / "clusters.csv") as write:
+            write(assignment.columns())
+        with table_writer(folder / "embedding.parquet") as write:
+            write(embedding_columns(clusterer, panel.ids, clusterer.embedding_))
+        _write_metrics(metrics, folder)
+        _write_report(folder, title, clusterer, panel, assignment, clusterer.embedding_, metrics, truth)
+    return metrics
+
+
+def cluster_stream(
+    clusterer: VRAEClusterer,
+    panels: Callable[[], Iterable[Panel]],
+    n_train: int,
+    seed: int,
+    out: Path,
+    title: str,
+    tell: Callable[[str], None] = lambda message: None,
+) -> dict[str, Any]:
+    """Cluster more series than fit into memory, and write a run folder, all or nothing.
+
+    The series pass by twice: once to draw a sample, to which the clusterer is fitted, and once to be embedded and
+    placed. The report shows the sample, at most 20,000 series of it.
+
+    Parameters
+    ----------
+    clusterer : VRAEClusterer
+    panels : callable
+        Returns the panels, the same each time; classes, if known, are their static column ``label``.
+    n_train : int
+        Series to train on.
+    seed : int
+        Of the sample.
+    out : Path
+        ``clusters.parquet`` takes the place of ``clusters.csv`` where there are over a million series.
+    title : str
+        Of the report.
+    tell : callable, optional
+        Is given a line on how many series are trained on.
+
+    Returns
+    -------
+    dict
+        What ``metrics.json`` holds: counts are over all series; ``n_trained`` is the size of the sample, on which
+        the silhouette and the k-means baseline are worked out.
+    """
+    started = time.perf_counter()
+    sample, total = sample_series(panels(), n_train, seed)
+    tell(f"Training on {len(sample):,} of {total:,} series: {sample!r}")
+    clusterer.fit(sample)
+    with atomic_directory(out) as folder:
+        clusterer.save(folder / "model")
+        tally = _place_all(clusterer, panels(), folder, "csv" if total <= _CSV_ROWS else "parquet")
+        truth = sample.static.get("label")
+        metrics = tally.metrics(clusterer, time.perf_counter() - started)
+        metrics["n_trained"] = len(sample)
+        _add_baseline(metrics, clusterer, sample, truth)
+        _write_metrics(metrics, folder)
+        rows = np.arange(0, len(sample), -(-len(sample) // _REPORT_SERIES))
+        shown = sample if len(rows) == len(sample) else sample.select(rows)
+        if len(rows) < total:
+            title = f"{title}: {len(rows):,} of {total:,} series"
+        known = None if truth is None else np.asarray(truth)[rows]
+        assignment, Z = assign(clusterer, shown), clusterer.embedding_[rows]
+        _write_report(folder, title, clusterer, shown, assignment, Z, metrics, known)
+    return metrics
+
+
+def _place_all(clusterer: VRAEClusterer, panels: Iterable[Panel], folder: Path, suffix: str) -> Tally:
+    """Write a row for every series as they pass by, and count them."""
+    tally = Tally()
+    with (
+        table_writer(folder / f"clusters.{suffix}") as write_cluster,
+        table_writer(folder / "embedding.parquet") as write_embedding,
+    ):
+        for panel in panels:
+            assignment = assign(clusterer, panel)
+            write_cluster(assignment.columns())
+            write_embedding(embedding_columns(clusterer, panel.ids, assignment.embedding))
+            tally.add(panel, assignment, panel.static.get("label"))
+    return tally
+
+
+def _add_baseline(
+    metrics: dict[str, Any], clusterer: VRAEClusterer, panel: Panel, truth: npt.NDArray[Any] | None
+) -> None:
+    if truth is not None:
+        metrics["raw_kmeans"] = agreement(truth, raw_kmeans(panel.to_padded(), clusterer.n_clusters_))
+
+
+def _write_metrics(metrics: dict[str, Any], folder: Path) -> None:
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_report(
+    folder: Path,
+    title: str,
+    clusterer: VRAEClusterer,
+    panel: Panel,
+    assignment: Assignment,
+    Z: npt.NDArray[np.float32],
+    metrics: dict[str, Any],
+    truth: npt.NDArray[Any] | None,
+) -> None:
+    from vrae.report import ReportData, write_report
+
+    data = ReportData(
+        title=title,
+        panel=panel,
+        labels=assignment.labels,
+        probabilities=assignment.probabilities,
+        embedding=Z,
+        reconstruction=clusterer.reconstruct(panel),
+        lags=assignment.lags if clusterer.max_lag else None,
+        history=clusterer.history_,
+        selection=clusterer.selection_,
+        metrics=metrics,
+        truth=truth,
+    )
+    write_report(data, folder / "report.html")

@@ -1,0 +1,461 @@
+"""Series of files larger than memory: the same panels in parts, and commands that write as they go."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+import tracemalloc
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+import pyarrow.dataset as ds
+import pyarrow.feather as feather
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vrae import Panel, VRAEClusterer, load_model, read_panel
+from vrae.data import stream
+from vrae.data.stream import is_large, join_panels, stream_panels
+from vrae.exceptions import InvalidDataError, InvalidParameterError, VRAEWarning
+from vrae.runs import cluster_stream, sample_series, table_writer
+
+pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
+
+
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read nothing whole, however small."""
+    monkeypatch.setattr(stream, "_WHOLE_VALUES", 0)
+
+
+def assert_same(found: Panel, expected: Panel) -> None:
+    np.testing.assert_array_equal(found.values, expected.values)
+    np.testing.assert_array_equal(found.offsets, expected.offsets)
+    assert found.ids.tolist() == expected.ids.tolist()
+    assert found.channels == expected.channels
+    assert (found.times is None) == (expected.times is None)
+    if expected.times is not None:
+        np.testing.assert_array_equal(found.times, expected.times)
+    assert list(found.static) == list(expected.static)
+    for name, column in expected.static.items():
+        assert found.static[name].tolist() == column.tolist()
+
+
+def long_table(lengths: list[int], seed: int = 0) -> pa.Table:
+    """Return a long table of weekly rows with two channels, gaps in time and a static column."""
+    rng = np.random.default_rng(seed)
+    owners = np.repeat(np.arange(len(lengths)), lengths)
+    weeks = np.concatenate([rng.integers(9) + np.cumsum(rng.integers(1, 4, n)) for n in lengths])
+    y = rng.standard_normal(len(owners)).astype(np.float32)
+    return pa.table(
+        {
+            "unique_id": [f"item{i}" for i in owners],
+            "ds": np.datetime64("2024-01-03", "us") + weeks * np.timedelta64(7, "D"),
+            "price": pa.array(y, mask=y > 1.5),
+            "sold": y * 2,
+            "store": [f"store{i % 3}" for i in owners],
+        }
+    )
+
+
+def list_table(lengths: list[int]) -> pa.Table:
+    rng = np.random.default_rng(1)
+    lists = [rng.standard_normal(n).astype(np.float32).tolist() for n in lengths]
+    twice = [[2 * value for value in series] for series in lists]
+    return pa.table({"item": [f"i{i}" for i in range(len(lists))], "a": lists, "b": twice, "n": range(len(lists))})
+
+
+def wide_table(n: int, *, ids: bool = True) -> pa.Table:
+    steps = {f"w{t}": np.random.default_rng(t).standard_normal(n) for t in range(7)}
+    return pa.table({**({"item": np.arange(n) * 3 + 5} if ids else {}), **steps})
+
+
+def write(table: pa.Table, path: Path, rows: int) -> None:
+    """Write a table in the format of the name, ``rows`` rows in a group or batch."""
+    if path.suffix == ".parquet":
+        pq.write_table(table, path, row_group_size=rows)
+    elif path.suffix == ".feather":
+        feather.write_feather(table, path, chunksize=rows)
+    elif path.suffix == ".arrow":
+        with pa.ipc.new_stream(path, table.schema) as writer:
+            writer.write_table(table, rows)
+    else:
+        arrow_csv.write_csv(table, path)
+
+
+# ---------------------------------------------------------------- the same panel in parts
+
+LAYOUTS: dict[str, tuple[Callable[[], pa.Table], dict[str, Any]]] = {
+    "long": (lambda: long_table([3, 1, 8, 2, 2, 13, 1, 5] * 5), {"value": ["price", "sold"]}),
+    "long on a grid": (lambda: long_table([3, 1, 8, 2, 2, 13, 1, 5] * 5), {"value": "sold", "freq": "1w"}),
+    "long on a grid of its own": (lambda: long_table([3, 1, 8, 2, 2] * 5), {"value": "sold", "freq": "5d"}),
+    "lists": (lambda: list_table([3, 1, 8, 2, 2, 13, 1, 5] * 5), {"id": "item", "value": ["a", "b"], "static": "n"}),
+    "wide": (lambda: wide_table(53), {"id": "item"}),
+    "wide without ids": (lambda: wide_table(53, ids=False), {}),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", ["X.parquet", "X.feather", "X.arrow", "X.csv"])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_panels_joined_are_the_whole(layout, name, size, tmp_path, in_parts):
+    build, options = LAYOUTS[layout]
+    if layout == "lists" and name == "X.csv":
+        pytest.skip("a csv has no lists")
+    write(build(), tmp_path / name, 11)
+    panels = list(stream_panels(tmp_path / name, series_per_panel=size, **options))
+    expected = read_panel(tmp_path / name, **options)
+    if name == "X.csv":  # names stay text
+        panels = [Panel(p.values, p.offsets, p.ids.astype(expected.ids.dtype), p.times, p.channels, p.static)
+                  for p in panels]  # fmt: skip
+    assert_same(join_panels(panels), expected)
+    assert {len(panel) for panel in panels[:-1]} <= {size}
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=25),
+    rows=st.integers(1, 40),
+    size=st.integers(1, 30),
+    most=st.integers(1, 60),
+)
+def test_series_are_glued_wherever_groups_and_files_end(lengths, rows, size, most, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("long")
+    table = long_table(lengths)
+    half = len(table) // 2  # mostly in the midst of a series
+    for name, part in (("a", table.slice(0, half)), ("b", table.slice(half))):
+        if part.num_rows:
+            pq.write_table(part, folder / f"{name}.parquet", row_group_size=rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream, "_WHOLE_VALUES", 0)
+        patch.setattr(stream, "_PANEL_VALUES", most)
+        panels = list(stream_panels(folder, series_per_panel=size, value="sold"))
+    assert_same(join_panels(panels), read_panel(folder, value="sold"))
+    assert all(len(panel) <= size for panel in panels)
+    assert all(len(panel.values) <= most or len(panel) == 1 for panel in panels)
+
+
+@pytest.mark.parametrize("layout", ["lists", "wide", "long"])
+def test_long_series_make_smaller_panels(layout, tmp_path, in_parts, monkeypatch):
+    build, options = LAYOUTS[layout]
+    monkeypatch.setattr(stream, "_PANEL_VALUES", 30)
+    write(build(), tmp_path / "X.parquet", 11)
+    panels = list(stream_panels(tmp_path / "X.parquet", **options))
+    assert all(panel.values.size <= 30 or len(panel) == 1 for panel in panels)
+    assert_same(join_panels(panels), read_panel(tmp_path / "X.parquet", **options))
+
+
+@pytest.mark.parametrize("source", ["array", "table", "dataset", "npz"])
+def test_what_is_in_memory_is_cut_too(source, tmp_path):
+    X = np.arange(30.0).reshape(10, 3)
+    np.savez(tmp_path / "X.npz", X=X)
+    table = pa.table({f"w{t}": X[:, t] for t in range(3)})
+    sources = {"array": X, "table": table, "dataset": ds.dataset(table), "npz": tmp_path / "X.npz"}
+    panels = list(stream_panels(sources[source], series_per_panel=4))
+    assert [len(panel) for panel in panels] == [4, 4, 2]
+    np.testing.assert_array_equal(join_panels(panels).to_padded()[:, 0], X)
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path, in_parts):
+    """Only what Python and NumPy allocate is seen here; benchmarks/scale looks at the whole process."""
+
+    def peak(n: int) -> int:
+        table = pa.table({"item": [f"i{i}" for i in range(n)], "v": [[1.0] * 20] * n})
+        write(table, tmp_path / "X.parquet", 500)
+        tracemalloc.start()
+        for panel in stream_panels(tmp_path / "X.parquet", series_per_panel=200, id="item"):
+            assert len(panel) == 200
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(1000)
+    # Of each of the further series, 100 bytes of values and name, only a hash of the name is remembered.
+    assert peak(20_000) - peak(2000) < 18_000 * 20
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+def test_an_id_that_comes_back_later_is_named(tmp_path, in_parts):
+    table = long_table([4] * 20)
+    back = pa.concat_tables([table, table.slice(8, 1)])  # a row of item2
+    write(back, tmp_path / "X.parquet", 10)
+    with pytest.raises(InvalidDataError, match=r"'item2'.*stand together.*[Ss]ort it by 'unique_id'"):
+        list(stream_panels(tmp_path / "X.parquet", series_per_panel=3, value="sold"))
+
+
+def test_an_id_that_comes_back_later_is_read_whole_while_the_file_is_small(tmp_path):
+    rows = np.random.default_rng(0).permutation(80)
+    write(long_table([4] * 20).take(pa.array(rows)), tmp_path / "X.parquet", 10)
+    panels = list(stream_panels(tmp_path / "X.parquet", series_per_panel=3, value="sold"))
+    assert_same(join_panels(panels), read_panel(tmp_path / "X.parquet", value="sold"))
+
+
+@pytest.mark.parametrize("ids", [[-1, -2, 3, 3], ["a", "b", "c", "b"], [0.5, 1.5, 2.5, 0.5]])
+def test_an_id_twice_in_a_wide_table(ids, tmp_path, in_parts):
+    write(wide_table(4, ids=False).append_column("item", [ids]), tmp_path / "X.parquet", 2)
+    with pytest.raises(InvalidDataError, match=f"Ids {ids[-1]!r} stand more than once"):
+        list(stream_panels(tmp_path / "X.parquet", id="item", layout="wide", series_per_panel=1))
+
+
+@pytest.mark.parametrize("name", ["X.parquet", "X.csv"])
+def test_text_late_in_a_number_column(name, tmp_path, in_parts):
+    n = 150_000 if name == "X.csv" else 300  # more than the block by which a csv's types are told
+    table = pa.table({"item": [f"i{i}" for i in range(n)], "w0": ["1.5"] * (n - 1) + ["oops"], "w1": ["2"] * n})
+    write(table, tmp_path / name, 100)
+    if name == "X.csv":
+        (tmp_path / name).write_text((tmp_path / name).read_text().replace('"', ""))
+    with pytest.raises(InvalidDataError, match="oops"):
+        list(stream_panels(tmp_path / name, id="item", value="w*", series_per_panel=100))
+
+
+def test_nothing_to_read(tmp_path, in_parts):
+    write(long_table([3, 3]).slice(0, 0), tmp_path / "X.parquet", 10)
+    with pytest.raises(InvalidDataError, match="No series found"):
+        list(stream_panels(tmp_path / "X.parquet", value="sold"))
+    with pytest.raises(InvalidParameterError, match="series_per_panel"):
+        stream_panels([[1.0, 2.0]], series_per_panel=0)
+    with pytest.raises(InvalidDataError, match="no panel"):
+        join_panels([])
+
+
+def test_is_large_goes_by_series_and_values(tmp_path):
+    write(list_table([5] * 40), tmp_path / "lists.parquet", 10)
+    write(long_table([5] * 40), tmp_path / "long.parquet", 10)
+    for name, options in (("lists", {"id": "item", "value": "a"}), ("long", {"value": "sold"})):
+        path = tmp_path / f"{name}.parquet"
+        assert is_large(path, 39, 10**6, **options)
+        assert is_large(path, 10**6, 199, **options)
+        assert not is_large(path, 40, 200, **options)
+    assert not is_large([[1.0, 2.0]], 0, 0)
+
+
+# ---------------------------------------------------------------- a sample
+
+
+def test_a_sample_is_uniform_in_order_and_depends_on_the_seed_alone(monkeypatch):
+    panel = Panel.from_arrays(np.arange(2000.0).reshape(1000, 2))
+
+    def cut(size: int) -> Iterator[Panel]:
+        return stream_panels(panel, series_per_panel=size)
+
+    first, total = sample_series(cut(7), 50, seed=0)
+    again, _ = sample_series(cut(400), 50, seed=0)
+    other, _ = sample_series(cut(7), 50, seed=1)
+    assert (len(first), total) == (50, 1000)
+    assert_same(first, again)
+    assert first.ids.tolist() == sorted(first.ids.tolist()) != other.ids.tolist()
+    np.testing.assert_array_equal(first.values[::2, 0], 2.0 * first.ids)
+    means = [sample_series(cut(100), 50, seed)[0].ids.mean() for seed in range(40)]
+    assert abs(np.mean(means) - 499.5) < 30  # 4.7 standard errors
+    everything, _ = sample_series(cut(7), 5000, seed=0)
+    assert_same(everything, panel)
+    monkeypatch.setattr("vrae.runs.sample._MAX_VALUES", 60)
+    assert len(sample_series(cut(7), 50, seed=0)[0]) == 30
+
+
+# ---------------------------------------------------------------- tables, part by part
+
+
+def test_a_tables_later_rows_keep_the_types_of_the_first(tmp_path):
+    for name in ("t.csv", "t.parquet"):
+        with table_writer(tmp_path / name) as add:
+            add({"id": np.array(["a"]), "n": np.array([1])})
+            add({"id": np.array([7]), "n": np.array([np.nan])})
+    assert (tmp_path / "t.csv").read_text() == "id,n\na,1\n7,\n"
+    assert pq.read_table(tmp_path / "t.parquet").to_pydict() == {"id": ["a", "7"], "n": [1, None]}
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_a_table_is_there_whole_or_not_at_all(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("vrae.runs.tables._ROW_GROUP", 1)
+    with pytest.raises(InvalidDataError), table_writer(tmp_path / name) as add:  # noqa: PT012
+        add({"n": np.array([1])})
+        raise InvalidDataError("late")
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---------------------------------------------------------------- commands
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, small_series: Any, tiny: dict[str, Any]) -> Path:
+    """Return a folder with a model, and 60 series as long csv and Parquet."""
+    folder = tmp_path_factory.mktemp("commands")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VRAEWarning)
+        VRAEClusterer(2, **tiny).fit(small_series("panel", 60)).save(folder / "model")
+    panel = small_series("panel", 60)
+    owners = np.repeat(np.arange(60), panel.lengths)
+    table = pa.table(
+        {"unique_id": panel.ids[owners], "y": panel.values[:, 0], "kind": np.array(["x", "y"])[owners % 2]}
+    )
+    write(table, folder / "X.csv", 0)
+    write(table, folder / "X.parquet", 50)
+    write(table, folder / "X.arrow", 50)
+    return folder
+
+
+def vrae(*arguments: Any, feed: Path | None = None, small_panels: bool = True) -> subprocess.CompletedProcess[bytes]:
+    """Run a command in a process of its own, which reads in parts of a few series."""
+    code = (
+        "import sys, torch; torch.set_num_threads(1)\n"
+        "from vrae.data import stream\n"
+        f"if {small_panels}: stream._WHOLE_VALUES, stream._PANEL_VALUES = 0, 200\n"
+        "from vrae.cli import main; main()"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)]
+    with (feed or Path("/dev/null")).open("rb") as standard_input:
+        return subprocess.run(command, stdin=standard_input, capture_output=True, check=False)
+
+
+def rows_of(text: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text.decode())))
+
+
+@pytest.mark.parametrize("name", ["X.csv", "X.parquet", "X.arrow"])
+def test_pipes_give_a_row_for_every_series_in_order(name, folder):
+    options = ["--layout", "long", "--model", folder / "model"]
+    done = vrae("assign", "-", *options, "--out", "-", feed=folder / name)
+    assert (done.returncode, done.stderr) == (0, b"")
+    rows = rows_of(done.stdout)
+    panel = read_panel(folder / name, layout="long")
+    assert [row["id"] for row in rows] == panel.ids.tolist()
+    assert [row["kind"] for row in rows] == ["x", "y"] * 30
+    assert [int(row["cluster"]) for row in rows] == load_model(folder / "model").predict(panel).tolist()
+
+
+def test_embedding_in_parts_is_embedding_at_once(folder, tmp_path):
+    options = ["--layout", "long", "--model", folder / "model", "--out", tmp_path / "Z.parquet"]
+    assert vrae("embed", folder / "X.parquet", *options).returncode == 0
+    found = pq.read_table(tmp_path / "Z.parquet")
+    panel = read_panel(folder / "X.parquet", layout="long")
+    assert found.column_names == ["id", "vrae0", "vrae1", "vrae2", "kind"]
+    assert found["id"].to_pylist() == panel.ids.tolist()
+    Z = np.column_stack([found[f"vrae{d}"].to_numpy() for d in range(3)])
+    np.testing.assert_allclose(Z, load_model(folder / "model").transform(panel), atol=1e-5)
+
+
+@pytest.mark.parametrize(("verb", "out"), [("assign", "new.csv"), ("assign", "new.parquet"), ("embed", "new.parquet")])
+@pytest.mark.parametrize("what", ["infinite", "missing", "twice"])
+def test_a_bad_series_late_leaves_nothing(verb, out, what, folder, tmp_path, monkeypatch):
+    table = pq.read_table(folder / "X.parquet").select(["unique_id", "y"])
+    last = {"infinite": ["z", np.inf], "missing": ["z", None], "twice": ["s1", 0.0]}[what]
+    row = pa.table({"unique_id": [last[0]] * 2, "y": pa.array([last[1]] * 2, pa.float32())})
+    write(pa.concat_tables([table, row]), tmp_path / "X.parquet", 50)
+    done = vrae(verb, tmp_path / "X.parquet", "--layout", "long", "--model", folder / "model", "--out", tmp_path / out)
+    assert done.returncode == 2
+    assert f"'{last[0]}'" in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+    assert [path.name for path in tmp_path.iterdir()] == ["X.parquet"]
+
+
+def test_bad_standard_input_is_called_by_that_name(folder, tmp_path):
+    (tmp_path / "text.csv").write_text("unique_id,y\na,1\na,oops\n")
+    done = vrae("assign", "-", "--layout", "long", "--model", folder / "model", feed=tmp_path / "text.csv")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert "standard input" in done.stderr.decode()
+    assert "oops" in done.stderr.decode()
+    empty = vrae("assign", "-", "--model", folder / "model")
+    assert empty.returncode == 2
+    assert "standard input" in empty.stderr.decode()
+
+
+# ---------------------------------------------------------------- clustering by a sample
+
+
+def test_clustering_by_a_sample_of_all_is_clustering(folder, tmp_path, tiny, monkeypatch):
+    """With every series in the sample, the way through parts ends where the plain way ends."""
+    from vrae.runs import cluster_panel
+
+    monkeypatch.setattr(stream, "_WHOLE_VALUES", 0)
+    options = {"layout": "long", "label": "kind"}
+    panel = read_panel(folder / "X.parquet", **options)
+    whole = cluster_panel(VRAEClusterer(2, **tiny), panel, panel.static["label"], tmp_path / "whole", "whole")
+
+    def panels() -> Iterator[Panel]:
+        return stream_panels(folder / "X.parquet", series_per_panel=9, **options)
+
+    parts = cluster_stream(VRAEClusterer(2, **tiny), panels, 60, 0, tmp_path / "parts", "parts")
+    rows = {name: rows_of((tmp_path / name / "clusters.csv").read_bytes()) for name in ("whole", "parts")}
+    for column in ("id", "cluster", "lag", "label"):
+        assert [row[column] for row in rows["parts"]] == [row[column] for row in rows["whole"]]
+    assert {path.name for path in (tmp_path / "parts").iterdir()} == {p.name for p in (tmp_path / "whole").iterdir()}
+    assert parts.pop("n_trained") == 60
+    for name in ("n_series", "sizes", "n_noise", "shortest", "longest", "missing_share", "ari", "nmi", "raw_kmeans"):
+        assert parts[name] == whole[name]
+    for name in ("mean_probability", "doubtful_share", "silhouette"):
+        assert parts[name] == pytest.approx(whole[name], abs=1e-4)
+
+
+def test_cluster_trains_on_a_sample_and_places_all(folder, tmp_path):
+    def cluster(out: str) -> subprocess.CompletedProcess[bytes]:
+        return vrae("cluster", folder / "X.parquet", "--layout", "long", "-k", 2, "--epochs", 1, "--train-sample", 20,
+                    "--out", tmp_path / out)  # fmt: skip
+
+    done = cluster("a")
+    assert done.returncode == 0, done.stderr
+    assert b"Training on 20 of 60 series" in done.stderr
+    assert b"20 of 60 series" in done.stdout
+    rows = rows_of((tmp_path / "a" / "clusters.csv").read_bytes())
+    assert [row["id"] for row in rows] == [f"s{i}" for i in range(60)]
+    metrics = json.loads((tmp_path / "a" / "metrics.json").read_text())
+    assert (metrics["n_series"], sum(metrics["sizes"]), metrics["n_trained"]) == (60, 60, 20)
+    assert pq.read_table(tmp_path / "a" / "embedding.parquet")["id"].to_pylist() == [row["id"] for row in rows]
+    assert len(load_model(tmp_path / "a" / "model").ids_) == 20
+    assert "20 of 60 series" in (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
+    cluster("b")
+    assert (tmp_path / "b" / "clusters.csv").read_bytes() == (tmp_path / "a" / "clusters.csv").read_bytes()
+
+
+def test_a_large_file_is_clustered_by_a_sample_without_being_told(folder, tmp_path, monkeypatch, capsys):
+    from vrae.cli import main
+
+    monkeypatch.setattr("vrae.cli._MAX_SERIES", 59)
+    monkeypatch.setattr("vrae.cli._TRAIN_SAMPLE", 25)
+    monkeypatch.setattr("vrae.runs.folder._CSV_ROWS", 59)
+    monkeypatch.setattr("vrae.runs.folder._REPORT_SERIES", 10)
+    arguments = ["cluster", folder / "X.parquet", "--layout", "long", "-k", 2, "--epochs", 1, "--out", tmp_path / "run"]
+    monkeypatch.setattr(sys, "argv", ["vrae", *map(str, arguments)])
+    main_code = 0
+    try:
+        main()
+    except SystemExit as stop:
+        main_code = int(stop.code or 0)
+    told = capsys.readouterr()
+    assert main_code == 0, told
+    assert "Training on 25 of 60 series" in told.err
+    table = pq.read_table(tmp_path / "run" / "clusters.parquet")
+    assert table["id"].to_pylist() == [f"s{i}" for i in range(60)]
+    assert not (tmp_path / "run" / "clusters.csv").exists()
+    assert "9 of 60 series" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_bad_series_late_leaves_no_run_folder(folder, tmp_path):
+    table = pq.read_table(folder / "X.parquet").select(["unique_id", "y"])
+    row = pa.table({"unique_id": ["z", "z"], "y": pa.array([None, None], pa.float32())})
+    write(pa.concat_tables([table, row]), tmp_path / "X.parquet", 50)
+    done = vrae("cluster", tmp_path / "X.parquet", "--layout", "long", "-k", 2, "--epochs", 1, "--train-sample", 5,
+                "--out", tmp_path / "run")  # fmt: skip
+    assert done.returncode == 2
+    assert "'z'" in done.stderr.decode()
+    assert [path.name for path in tmp_path.iterdir()] == ["X.parquet"]
+
+
+@pytest.mark.parametrize("text", ["some", "1", "0"])
+def test_an_odd_sample_size_is_one_message(text, folder, tmp_path):
+    done = vrae("cluster", folder / "X.parquet", "--layout", "long", "--train-sample", text, "--out", tmp_path / "run")
+    assert done.returncode == 2
+    assert b"--train-sample" in done.stderr
+    assert list(tmp_path.iterdir()) == []
