@@ -74,22 +74,23 @@ PAGE = """# ECG5000, the textbook example
 
 *This page is made by `python examples/ecg5000.py`; the numbers and pictures are what it measured.*
 
-ECG5000 of the UCR archive holds 5,000 heartbeats of one patient, cut out, brought to 140 steps each and labelled with five
-kinds of beat; 500 are the training split and 4,500 the test split. Most are normal (58 %) or R-on-T premature beats (35 %);
-premature ventricular (PVC), supraventricular or ectopic (SP or EB) and unclassified beats share the rest, so every score
-depends mostly on how the two large classes come apart.
+ECG5000 of the UCR archive holds 5,000 heartbeats of one patient, cut out, brought to 140 steps each and
+labelled with five kinds of beat; 500 are the training split and 4,500 the test split. Most are normal (58 %)
+or R-on-T premature beats (35 %); premature ventricular (PVC), supraventricular or ectopic (SP or EB) and
+unclassified beats share the rest, so every score depends mostly on how the two large classes come apart.
 
 ## The data
 
 ![Typical courses of the five kinds of beat](ecg5000/data.png)
 
-The line is the median, the band the middle 80 % of the beats. Colours stand for the known classes; no model has seen them.
+The line is the median, the band the middle 80 % of the beats. Colours stand for the known classes; no model
+has seen them.
 
 ## The classic network
 
-`VRAE.classic()` is the network that the textbook describes: an LSTM of 90 units whose last hidden state becomes the mean and
-standard deviation of 20 latent dimensions, and an LSTM with learned inputs that starts from the latent vector; Adam at 0.0005,
-batches of 32, 40 epochs.
+`VRAE.classic()` is the network that the textbook describes: an LSTM of 90 units whose last hidden state
+becomes the mean and standard deviation of 20 latent dimensions, and an LSTM with learned inputs that starts
+from the latent vector; Adam at 0.0005, batches of 32, 40 epochs.
 
 ![PCA of the latent vectors of the classic network](ecg5000/classic-pca.png)
 ![t-SNE of the latent vectors of the classic network](ecg5000/classic-tsne.png)
@@ -98,8 +99,8 @@ batches of 32, 40 epochs.
 
 ## The defaults
 
-`VRAEClusterer(n_clusters=5)` reads each beat in both directions, a few steps at a time, beside statistics of its local patterns, and
-finds groups with a Gaussian mixture.
+`VRAEClusterer(n_clusters=5)` reads each beat in both directions, a few steps at a time, beside statistics of
+its local patterns, and finds groups with a Gaussian mixture.
 
 ![PCA of the latent vectors of the default network](ecg5000/default-pca.png)
 ![t-SNE of the latent vectors of the default network](ecg5000/default-tsne.png)
@@ -107,8 +108,9 @@ finds groups with a Gaussian mixture.
 
 ## Scores
 
-Fitted on the 500 training beats, scored on both splits; mean and standard deviation over {seeds} seeds. The adjusted Rand
-index (ARI) is 0 for chance and 1 for the same groups; normalised mutual information (NMI) goes from 0 to 1.
+Fitted on the 500 training beats, scored on both splits; mean and standard deviation over {seeds} seeds. The
+adjusted Rand index (ARI) is 0 for chance and 1 for the same groups; normalised mutual information (NMI) goes
+from 0 to 1.
 
 {table}
 

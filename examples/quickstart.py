@@ -1,6 +1,6 @@
 """Cluster real series, look at what came out, save the model, place new series.
 
-    python examples/quickstart.py
+python examples/quickstart.py
 """
 
 from __future__ import annotations

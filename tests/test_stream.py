@@ -11,7 +11,7 @@ import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -307,38 +307,62 @@ def folder(tmp_path_factory: pytest.TempPathFactory, small_series: Any, tiny: di
     return folder
 
 
-def vrae(*arguments: Any, feed: Path | None = None, small_panels: bool = True) -> subprocess.CompletedProcess[bytes]:
-    """Run a command in a process of its own, which reads in parts of a few series."""
-    code = (
-        "import sys, torch; torch.set_num_threads(1)\n"
-        "from vrae.data import stream\n"
-        f"if {small_panels}: stream._WHOLE_VALUES, stream._PANEL_VALUES = 0, 200\n"
-        "from vrae.cli import main; main()"
-    )
-    command = [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)]
-    with (feed or Path("/dev/null")).open("rb") as standard_input:
-        return subprocess.run(command, stdin=standard_input, capture_output=True, check=False)
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
 
 
-def rows_of(text: bytes) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text.decode())))
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def vrae(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], in_parts: None) -> Command:
+    """Return ``vrae("assign", path, ..., feed=file)``, which runs a command here, reading in parts of a few series."""
+    from vrae.cli import main
+
+    monkeypatch.setattr(stream, "_PANEL_VALUES", 200)
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def run(*arguments: Any, feed: bytes = b"") -> Done:
+        monkeypatch.setattr(sys, "argv", ["vrae", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(feed)))
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return Done(code, *capsys.readouterr())
+
+    return run
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
 
 
 @pytest.mark.parametrize("name", ["X.csv", "X.parquet", "X.arrow"])
-def test_pipes_give_a_row_for_every_series_in_order(name, folder):
+def test_standard_input_gives_a_row_for_every_series_in_order(name, folder, vrae):
     options = ["--layout", "long", "--model", folder / "model"]
-    done = vrae("assign", "-", *options, "--out", "-", feed=folder / name)
-    assert (done.returncode, done.stderr) == (0, b"")
-    rows = rows_of(done.stdout)
+    done = vrae("assign", "-", *options, "--out", "-", feed=(folder / name).read_bytes())
+    assert (done.code, done.err) == (0, "")
+    rows = rows_of(done.out)
     panel = read_panel(folder / name, layout="long")
     assert [row["id"] for row in rows] == panel.ids.tolist()
     assert [row["kind"] for row in rows] == ["x", "y"] * 30
     assert [int(row["cluster"]) for row in rows] == load_model(folder / "model").predict(panel).tolist()
 
 
-def test_embedding_in_parts_is_embedding_at_once(folder, tmp_path):
+def test_a_pipe_of_real_processes(folder):
+    command = [sys.executable, "-m", "vrae", "embed", "-", "--layout", "long", "--model", folder / "model"]
+    done = subprocess.run(command, input=(folder / "X.csv").read_bytes(), capture_output=True, check=True)
+    assert done.stderr == b""
+    assert [row["id"] for row in rows_of(done.stdout.decode())] == [f"s{i}" for i in range(60)]
+
+
+def test_embedding_in_parts_is_embedding_at_once(folder, tmp_path, vrae):
     options = ["--layout", "long", "--model", folder / "model", "--out", tmp_path / "Z.parquet"]
-    assert vrae("embed", folder / "X.parquet", *options).returncode == 0
+    assert vrae("embed", folder / "X.parquet", *options).code == 0
     found = pq.read_table(tmp_path / "Z.parquet")
     panel = read_panel(folder / "X.parquet", layout="long")
     assert found.column_names == ["id", "vrae0", "vrae1", "vrae2", "kind"]
@@ -349,27 +373,26 @@ def test_embedding_in_parts_is_embedding_at_once(folder, tmp_path):
 
 @pytest.mark.parametrize(("verb", "out"), [("assign", "new.csv"), ("assign", "new.parquet"), ("embed", "new.parquet")])
 @pytest.mark.parametrize("what", ["infinite", "missing", "twice"])
-def test_a_bad_series_late_leaves_nothing(verb, out, what, folder, tmp_path, monkeypatch):
+def test_a_bad_series_late_leaves_nothing(verb, out, what, folder, tmp_path, vrae):
     table = pq.read_table(folder / "X.parquet").select(["unique_id", "y"])
     last = {"infinite": ["z", np.inf], "missing": ["z", None], "twice": ["s1", 0.0]}[what]
     row = pa.table({"unique_id": [last[0]] * 2, "y": pa.array([last[1]] * 2, pa.float32())})
     write(pa.concat_tables([table, row]), tmp_path / "X.parquet", 50)
     done = vrae(verb, tmp_path / "X.parquet", "--layout", "long", "--model", folder / "model", "--out", tmp_path / out)
-    assert done.returncode == 2
-    assert f"'{last[0]}'" in done.stderr.decode()
-    assert "Traceback" not in done.stderr.decode()
+    assert done.code == 2
+    assert f"'{last[0]}'" in done.err
+    assert "Traceback" not in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["X.parquet"]
 
 
-def test_bad_standard_input_is_called_by_that_name(folder, tmp_path):
-    (tmp_path / "text.csv").write_text("unique_id,y\na,1\na,oops\n")
-    done = vrae("assign", "-", "--layout", "long", "--model", folder / "model", feed=tmp_path / "text.csv")
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert "standard input" in done.stderr.decode()
-    assert "oops" in done.stderr.decode()
+def test_bad_standard_input_is_called_by_that_name(folder, vrae):
+    done = vrae("assign", "-", "--layout", "long", "--model", folder / "model", feed=b"unique_id,y\na,1\na,oops\n")
+    assert (done.code, done.out) == (2, "")
+    assert "standard input" in done.err
+    assert "oops" in done.err
     empty = vrae("assign", "-", "--model", folder / "model")
-    assert empty.returncode == 2
-    assert "standard input" in empty.stderr.decode()
+    assert empty.code == 2
+    assert "standard input" in empty.err
 
 
 # ---------------------------------------------------------------- clustering by a sample
@@ -388,7 +411,7 @@ def test_clustering_by_a_sample_of_all_is_clustering(folder, tmp_path, tiny, mon
         return stream_panels(folder / "X.parquet", series_per_panel=9, **options)
 
     parts = cluster_stream(VRAEClusterer(2, **tiny), panels, 60, 0, tmp_path / "parts", "parts")
-    rows = {name: rows_of((tmp_path / name / "clusters.csv").read_bytes()) for name in ("whole", "parts")}
+    rows = {name: rows_of((tmp_path / name / "clusters.csv").read_text()) for name in ("whole", "parts")}
     for column in ("id", "cluster", "lag", "label"):
         assert [row[column] for row in rows["parts"]] == [row[column] for row in rows["whole"]]
     assert {path.name for path in (tmp_path / "parts").iterdir()} == {p.name for p in (tmp_path / "whole").iterdir()}
@@ -399,16 +422,16 @@ def test_clustering_by_a_sample_of_all_is_clustering(folder, tmp_path, tiny, mon
         assert parts[name] == pytest.approx(whole[name], abs=1e-4)
 
 
-def test_cluster_trains_on_a_sample_and_places_all(folder, tmp_path):
-    def cluster(out: str) -> subprocess.CompletedProcess[bytes]:
+def test_cluster_trains_on_a_sample_and_places_all(folder, tmp_path, vrae):
+    def cluster(out: str) -> Done:
         return vrae("cluster", folder / "X.parquet", "--layout", "long", "-k", 2, "--epochs", 1, "--train-sample", 20,
                     "--out", tmp_path / out)  # fmt: skip
 
     done = cluster("a")
-    assert done.returncode == 0, done.stderr
-    assert b"Training on 20 of 60 series" in done.stderr
-    assert b"20 of 60 series" in done.stdout
-    rows = rows_of((tmp_path / "a" / "clusters.csv").read_bytes())
+    assert done.code == 0, done
+    assert "Training on 20 of 60 series" in done.err
+    assert "20 of 60 series" in done.out
+    rows = rows_of((tmp_path / "a" / "clusters.csv").read_text())
     assert [row["id"] for row in rows] == [f"s{i}" for i in range(60)]
     metrics = json.loads((tmp_path / "a" / "metrics.json").read_text())
     assert (metrics["n_series"], sum(metrics["sizes"]), metrics["n_trained"]) == (60, 60, 20)
@@ -419,43 +442,34 @@ def test_cluster_trains_on_a_sample_and_places_all(folder, tmp_path):
     assert (tmp_path / "b" / "clusters.csv").read_bytes() == (tmp_path / "a" / "clusters.csv").read_bytes()
 
 
-def test_a_large_file_is_clustered_by_a_sample_without_being_told(folder, tmp_path, monkeypatch, capsys):
-    from vrae.cli import main
-
+def test_a_large_file_is_clustered_by_a_sample_without_being_told(folder, tmp_path, monkeypatch, vrae):
     monkeypatch.setattr("vrae.cli._MAX_SERIES", 59)
     monkeypatch.setattr("vrae.cli._TRAIN_SAMPLE", 25)
     monkeypatch.setattr("vrae.runs.folder._CSV_ROWS", 59)
     monkeypatch.setattr("vrae.runs.folder._REPORT_SERIES", 10)
-    arguments = ["cluster", folder / "X.parquet", "--layout", "long", "-k", 2, "--epochs", 1, "--out", tmp_path / "run"]
-    monkeypatch.setattr(sys, "argv", ["vrae", *map(str, arguments)])
-    main_code = 0
-    try:
-        main()
-    except SystemExit as stop:
-        main_code = int(stop.code or 0)
-    told = capsys.readouterr()
-    assert main_code == 0, told
-    assert "Training on 25 of 60 series" in told.err
+    done = vrae("cluster", folder / "X.parquet", "--layout", "long", "-k", 2, "--epochs", 1, "--out", tmp_path / "run")
+    assert done.code == 0, done
+    assert "Training on 25 of 60 series" in done.err
     table = pq.read_table(tmp_path / "run" / "clusters.parquet")
     assert table["id"].to_pylist() == [f"s{i}" for i in range(60)]
     assert not (tmp_path / "run" / "clusters.csv").exists()
     assert "9 of 60 series" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_bad_series_late_leaves_no_run_folder(folder, tmp_path):
+def test_a_bad_series_late_leaves_no_run_folder(folder, tmp_path, vrae):
     table = pq.read_table(folder / "X.parquet").select(["unique_id", "y"])
     row = pa.table({"unique_id": ["z", "z"], "y": pa.array([None, None], pa.float32())})
     write(pa.concat_tables([table, row]), tmp_path / "X.parquet", 50)
     done = vrae("cluster", tmp_path / "X.parquet", "--layout", "long", "-k", 2, "--epochs", 1, "--train-sample", 5,
                 "--out", tmp_path / "run")  # fmt: skip
-    assert done.returncode == 2
-    assert "'z'" in done.stderr.decode()
+    assert done.code == 2
+    assert "'z'" in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["X.parquet"]
 
 
 @pytest.mark.parametrize("text", ["some", "1", "0"])
-def test_an_odd_sample_size_is_one_message(text, folder, tmp_path):
+def test_an_odd_sample_size_is_one_message(text, folder, tmp_path, vrae):
     done = vrae("cluster", folder / "X.parquet", "--layout", "long", "--train-sample", text, "--out", tmp_path / "run")
-    assert done.returncode == 2
-    assert b"--train-sample" in done.stderr
+    assert done.code == 2
+    assert "--train-sample" in done.err
     assert list(tmp_path.iterdir()) == []

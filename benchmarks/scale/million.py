@@ -113,7 +113,7 @@ TASKS = {
     "vrae cluster": cluster,
 }
 MODELS: dict[str, dict[str, Any]] = {"default": {}, "no patterns": {"local_patterns": 0}}
-NO_MODEL = ("read the file (Arrow)", "read panels")
+NO_MODEL = ("read the file (Arrow)", "read panels", "vrae cluster")  # the last fits its own
 
 
 def fit(data: Path, model: Path, out: Path, **options: Any) -> None:

@@ -1,6 +1,6 @@
 """Wall time of `vrae --help` and `import vrae` beside an empty Python process, in turn, in one run.
 
-    python benchmarks/speed/startup.py [--rounds 7]
+python benchmarks/speed/startup.py [--rounds 7]
 """
 
 from __future__ import annotations
