@@ -442,6 +442,14 @@ def test_cluster_trains_on_a_sample_and_places_all(folder, tmp_path, vrae):
     assert (tmp_path / "b" / "clusters.csv").read_bytes() == (tmp_path / "a" / "clusters.csv").read_bytes()
 
 
+def test_standard_input_can_be_clustered(folder, tmp_path, vrae):
+    options = ["--layout", "long", "-k", 2, "--epochs", 1, "--quiet", "--out", tmp_path / "run"]
+    assert vrae("cluster", "-", *options, feed=(folder / "X.csv").read_bytes()).code == 0
+    rows = rows_of((tmp_path / "run" / "clusters.csv").read_text())
+    assert [row["id"] for row in rows] == [f"s{i}" for i in range(60)]
+    assert "standard input" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_large_file_is_clustered_by_a_sample_without_being_told(folder, tmp_path, monkeypatch, vrae):
     monkeypatch.setattr("vrae.cli._MAX_SERIES", 59)
     monkeypatch.setattr("vrae.cli._TRAIN_SAMPLE", 25)

@@ -118,13 +118,14 @@ def _find(path: Path) -> list[Path]:
         return [path]
     files = [Path(found) for found in sorted(glob.glob(str(path), recursive=True)) if _suffix(Path(found))]
     if not files:
-        near = f" Its folder holds {name_some(_neighbours(path))}." if path.parent.is_dir() else ""
+        beside = _neighbours(path) if path.parent.is_dir() else []
+        near = f" Its folder holds {name_some(beside)}." if beside else ""
         raise InvalidDataError(f"No such file or folder: {path}.{near}")
     return files
 
 
 def _neighbours(path: Path) -> list[str]:
-    return sorted(file.name for file in path.parent.iterdir() if _suffix(file)) or ["no data files"]
+    return sorted(file.name for file in path.parent.iterdir() if _suffix(file))
 
 
 # -------------------------------------------------------------------- Parquet and Arrow
@@ -256,7 +257,7 @@ def csv_batches(file: Path, types: Mapping[str, pa.DataType], columns: Sequence[
         try:
             yield from arrow_csv.open_csv(file, *options)
         except pa.ArrowInvalid as error:
-            if "conversion error" not in str(error):
+            if "conversion error" not in str(error) or "UTF8" in str(error):
                 raise
             raise InvalidDataError(
                 f"{file}: {str(error).splitlines()[0]:.300}, where the rows before hold something else. Mend the "

@@ -23,6 +23,7 @@ from vrae.config import NetworkConfig
 __all__ = ["PatternStatistics", "dilations_for", "fill_gaps"]
 
 _TAPS = 9
+_REACH = _TAPS // 2
 _KERNELS = math.comb(_TAPS, 3)
 
 # Statistics worked out from the series, and again from its differences; a few components of them are kept.
@@ -52,6 +53,8 @@ class PatternStatistics(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.dilations = config.pattern_dilations
+        # Series that may be shifted in a circle have no ends: kernels run on from the last step to the first.
+        self.circular = config.max_lag > 0
         shape = (2, len(self.dilations), _KERNELS)  # 2: the series and its differences
         thresholds = math.ceil(_PER_VIEW / (_KERNELS * max(1, len(self.dilations))))
         n_statistics = math.prod(shape) * thresholds
@@ -108,9 +111,11 @@ class PatternStatistics(nn.Module):
     def _shares_of_few(self, x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
         shares = []
         exceeds = x.new_empty(len(x), _KERNELS, x.shape[1])
-        for view, (values, steps) in enumerate(_views(x, mask, lengths)):
+        for view, (values, steps) in enumerate(_views(x, mask, lengths, self.circular)):
             for place, dilation in enumerate(self.dilations):
-                responses = _convolve(values, steps, self.kernels[view, place] * _STEEPNESS, dilation)
+                padded = _pad(values, steps, dilation, self.circular)
+                responses = functional.conv1d(padded, self.kernels[view, place] * _STEEPNESS, dilation=dilation)
+                responses = _end(responses, steps, -torch.inf)
                 for thresholds in self.thresholds[view, place].unbind(dim=1):  # each (kernel,)
                     torch.sub(responses, _STEEPNESS * thresholds[:, None], out=exceeds)
                     # 0 below -3, 1 above 3 and straight in between.
@@ -149,9 +154,11 @@ class PatternStatistics(nn.Module):
                     if not here.any():
                         continue
                     picked = rows[here] - first[batch]  # one series a kernel
-                    for view, (values, steps) in enumerate(_views(x[picked], mask[picked], lengths[picked])):
-                        kernels = self.kernels[view, place][here]
-                        own = _convolve_each(values, steps, kernels, dilation)  # (picked, time), sorted
+                    views = _views(x[picked], mask[picked], lengths[picked], self.circular)
+                    for view, (values, steps) in enumerate(views):
+                        padded = _pad(values, steps, dilation, self.circular)
+                        own = _convolve_each(padded, self.kernels[view, place][here], dilation)  # (picked, time)
+                        own = _end(own[:, None], steps, torch.inf)[:, 0].sort(dim=1).values
                         at = (quantile[here] * steps).long()
                         drawn[view, place, here, threshold] = own.gather(1, at[:, None]).squeeze(1)
         return drawn
@@ -193,37 +200,34 @@ def fill_gaps(x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
     return torch.where(known, filled, 0.0)
 
 
-def _views(x: Tensor, mask: Tensor, lengths: Tensor) -> list[tuple[Tensor, Tensor]]:
+def _views(x: Tensor, mask: Tensor, lengths: Tensor, circular: bool) -> list[tuple[Tensor, Tensor]]:
     """Return the series and its first differences, each (batch, channel, time), with their lengths."""
     values = fill_gaps(x, mask, lengths).transpose(1, 2)  # (batch, channel, time)
-    differences = functional.pad(values.diff(dim=2), (0, 1))
-    steps = (lengths - 1).clamp(min=1)
-    past = torch.arange(x.shape[1], device=x.device) >= steps[:, None]  # the step from the last value to padding
-    return [(values, lengths), (differences.masked_fill(past[:, None], 0.0), steps)]
+    following = _pad(values, lengths, 1, circular)[:, :, _REACH + 1 :][:, :, : values.shape[2]]
+    steps = lengths if circular else (lengths - 1).clamp(min=1)
+    return [(values, lengths), (_end(following - values, steps, 0.0), steps)]
 
 
-def _convolve(values: Tensor, steps: Tensor, kernels: Tensor, dilation: int) -> Tensor:
-    """Run all kernels (kernel, channel, tap) over all series (batch, channel, time): (batch, kernel, time).
+def _pad(values: Tensor, steps: Tensor, dilation: int, circular: bool) -> Tensor:
+    """Make room for a kernel before and after series (batch, channel, time): zeros, or the other end."""
+    room = _REACH * dilation
+    if not circular:
+        return functional.pad(values, (room, room))
+    time = torch.arange(-room, values.shape[2] + room, device=values.device)
+    return values.gather(2, (time % steps[:, None])[:, None].expand(-1, values.shape[1], -1))
 
-    Zeros stand before the beginning and after the end; past the end the response is minus infinity.
-    """
-    response = functional.conv1d(values, kernels, padding=dilation * (_TAPS // 2), dilation=dilation)
-    past = torch.arange(values.shape[2], device=values.device) >= steps[:, None]  # (batch, time)
-    return response.masked_fill_(past[:, None], -torch.inf) if past.any() else response
+
+def _end(responses: Tensor, steps: Tensor, value: float) -> Tensor:
+    """Set responses (batch, kernel, time) to ``value`` past the end of each series."""
+    past = torch.arange(responses.shape[2], device=responses.device) >= steps[:, None]  # (batch, time)
+    return responses.masked_fill(past[:, None], value) if past.any() else responses
 
 
-def _convolve_each(values: Tensor, steps: Tensor, kernels: Tensor, dilation: int) -> Tensor:
-    """Run kernel i over series i alone; return the responses (series, time) in rising order, padding last."""
-    count, channels, time = values.shape
-    response = functional.conv1d(
-        values.reshape(1, count * channels, time),
-        kernels,
-        padding=dilation * (_TAPS // 2),
-        dilation=dilation,
-        groups=count,
-    )[0]  # (series, time)
-    past = torch.arange(time, device=values.device) >= steps[:, None]
-    return response.masked_fill(past, torch.inf).sort(dim=1).values
+def _convolve_each(padded: Tensor, kernels: Tensor, dilation: int) -> Tensor:
+    """Run kernel i over series i alone: (series, channel, time) and (series, channel, tap) give (series, time)."""
+    count, channels, time = padded.shape
+    series = padded.reshape(1, count * channels, time)
+    return functional.conv1d(series, kernels, dilation=dilation, groups=count)[0]
 
 
 def _principal_axes(X: Tensor, count: int, generator: torch.Generator) -> Tensor:
