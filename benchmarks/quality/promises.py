@@ -1,6 +1,6 @@
 """Measure what is promised besides the ARI: lag-invariance, joint dynamics of channels, the number of clusters.
 
-    python benchmarks/quality/promises.py [--promises lag joint motions number] [--seeds 3]
+    python benchmarks/quality/promises.py [--promises lag joint motions number] [--methods ...] [--seeds 3]
 
 Adds a row to promises.jsonl for each run that is not there yet; `table.py` lays them out. One thread, CPU seconds.
 """
@@ -178,6 +178,7 @@ PROMISES = {"lag": lag, "joint": joint, "motions": motions, "number": number}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--promises", nargs="+", choices=list(PROMISES), default=list(PROMISES))
+    parser.add_argument("--methods", nargs="+", help="only these")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--data", help="folder with ucr/NAME and uea/NAME; default: VRAE_DATA, else downloaded")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "promises.jsonl")
@@ -189,7 +190,8 @@ def main() -> None:
         for seed in range(options.seeds):
             for promise in options.promises:
                 for key, run in PROMISES[promise](seed, options.data):
-                    if tuple(key.get(name) for name in names) in done:
+                    unwanted = options.methods and key["method"] not in options.methods
+                    if unwanted or tuple(key.get(name) for name in names) in done:
                         continue
                     started = time.process_time()
                     result = run()

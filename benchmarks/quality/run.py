@@ -10,6 +10,7 @@ version of the code stay until their lines are removed from the file. The labels
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,21 @@ from methods import DEFAULTS, LIBRARY, METHODS
 from sets import PROTOCOLS, SETS
 from worker import Worker
 
+import vrae
+
 KEY = ("set", "protocol", "method", "seed")
+
+
+def library_of(method: str) -> str:
+    """Return the library that a method comes from and its version; of vrae also a digest of the code that counts."""
+    library = LIBRARY.get(method, "vrae")
+    if library != "vrae":
+        return f"{library} {version(library)}"
+    digest = hashlib.sha1(usedforsecurity=False)
+    for room in ("nn", "train", "estimators"):
+        for file in sorted((Path(vrae.__file__).parent / room).glob("*.py")):
+            digest.update(file.read_bytes())
+    return f"vrae {vrae.__version__} {digest.hexdigest()[:8]}"
 
 
 def parse() -> argparse.Namespace:

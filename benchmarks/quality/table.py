@@ -173,7 +173,8 @@ def missing(results: list[rows.Row]) -> str:
 def report(results: list[rows.Row], labels: list[rows.Row], promises: list[rows.Row]) -> str:
     """Return the whole of RESULTS.md."""
     merged, test, whole = (Results(results, protocol) for protocol in ("merged", "test", "whole"))
-    parts = [HEAD]
+    versions = sorted({row["version"] for row in results})
+    parts = [HEAD, f"Code: {', '.join(versions)} (of vrae also a digest of its `nn`, `train` and `estimators`).\n"]
     if merged.sets:
         parts += [
             "## Train and test merged\n",

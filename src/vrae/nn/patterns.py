@@ -134,7 +134,15 @@ class PatternStatistics(nn.Module):
         size = 2 ** (torch.rand(views, dilations, _KERNELS, generator=generator) * most)
         rank = torch.rand(views, dilations, _KERNELS, channels, generator=generator).argsort(3).argsort(3)
         chosen = rank < size.floor().clamp(min=1)[..., None]  # (view, dilation, kernel, channel)
-        return chosen[..., None] * taps[:, None, :]
+        # The first channel of a kernel has the kernel's own taps; the others have them too, or those of any other
+        # kernel, with either sign: so channels that go together, oppose, lead or lag respond differently.
+        other = torch.randint(_KERNELS, rank.shape, generator=generator)
+        sign = 1.0 - 2.0 * torch.randint(2, rank.shape, generator=generator)
+        own = torch.arange(_KERNELS)[:, None].expand(rank.shape)
+        first = rank == 0
+        same = torch.rand(rank.shape, generator=generator) < 0.5
+        kernels = taps[torch.where(first | same, own, other)] * torch.where(first, 1.0, sign)[..., None]
+        return chosen[..., None] * kernels
 
     def _draw_thresholds(self, sample: Sequence[Series], generator: torch.Generator) -> Tensor:
         """Return quantiles of each kernel's responses to a random series each: (view, dilation, kernel, threshold)."""

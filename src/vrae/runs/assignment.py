@@ -56,11 +56,11 @@ class Assignment:
         }
 
 
-def assign(clusterer: VRAEClusterer, panel: Panel) -> Assignment:
-    """Place every series of a panel in a cluster of a fitted model; each is embedded once."""
+def assign(clusterer: VRAEClusterer, panel: Panel, Z: npt.NDArray[np.float32] | None = None) -> Assignment:
+    """Place every series of a panel in a cluster of a fitted model; ``Z`` are its latent vectors, if known."""
     from vrae.estimators.partition import labels_of
 
-    Z = np.asarray(clusterer.transform(panel))
+    Z = np.asarray(clusterer.transform(panel)) if Z is None else Z
     probabilities = clusterer._probabilities(Z, np.flatnonzero(~np.isnan(Z).any(axis=1)))  # (n_series, n_clusters)
     lagged = clusterer.network_.config.max_lag > 0  # where lags are not learned, decoding for them is all in vain
     return Assignment(

@@ -138,8 +138,8 @@ def cluster_stream(
         if len(rows) < total:
             title = f"{title}: {len(rows):,} of {total:,} series"
         known = None if truth is None else np.asarray(truth)[rows]
-        assignment, Z = assign(clusterer, shown), clusterer.embedding_[rows]
-        _write_report(folder, title, clusterer, shown, assignment, Z, metrics, known)
+        assignment = assign(clusterer, shown, clusterer.embedding_[rows])
+        _write_report(folder, title, clusterer, shown, assignment, assignment.embedding, metrics, known)
     return metrics
 
 
