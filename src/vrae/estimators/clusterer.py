@@ -75,10 +75,23 @@ class VRAEClusterer(ClusterMixin, VRAE):  # type: ignore[misc]
         Rows sum to 1; a row of zeros belongs to no cluster.
         """
         panel, rows = self._open(X)
-        return self._probabilities(self._embed(panel, rows), rows)
+        return self.place(self._embed(panel, rows))
 
-    def _probabilities(self, Z: npt.NDArray[np.float32], rows: Rows) -> npt.NDArray[np.float64]:
+    def place(self, Z: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return the probability of every cluster for latent vectors that are known already.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (n, latent_size)
+            As `transform` gives them. A row of NaN belongs to no cluster.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_clusters_)
+        """
+        self._check_fitted()
         probabilities = np.zeros((len(Z), self.n_clusters_))
+        rows = np.flatnonzero(np.isfinite(Z).all(axis=1))
         if len(rows):
             probabilities[rows] = self.partition_.predict_proba(self.space_(Z[rows].astype(np.float64)))
         return probabilities
@@ -102,7 +115,7 @@ class VRAEClusterer(ClusterMixin, VRAE):  # type: ignore[misc]
         else:
             self.partition_ = fit_partition(self.space_(vectors), self.n_clusters, self.clusterer, seed)
         self.n_clusters_ = self.partition_.n_clusters
-        self.labels_ = labels_of(self._probabilities(Z, rows))
+        self.labels_ = labels_of(self.place(Z))
 
     def _generated(self) -> npt.NDArray[np.float64]:
         """Return what a step along each latent dimension changes, (latent, m): in patterns if they are learned."""

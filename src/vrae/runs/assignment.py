@@ -61,7 +61,7 @@ def assign(clusterer: VRAEClusterer, panel: Panel, Z: npt.NDArray[np.float32] | 
     from vrae.estimators.partition import labels_of
 
     Z = np.asarray(clusterer.transform(panel)) if Z is None else Z
-    probabilities = clusterer._probabilities(Z, np.flatnonzero(~np.isnan(Z).any(axis=1)))  # (n_series, n_clusters)
+    probabilities = clusterer.place(Z)  # (n_series, n_clusters)
     lagged = clusterer.network_.config.max_lag > 0  # where lags are not learned, decoding for them is all in vain
     return Assignment(
         ids=panel.ids,
@@ -114,6 +114,7 @@ class Tally:
         from vrae import __version__
 
         last = clusterer.history_[-1]
+        vectors = clusterer.space_(clusterer.embedding_.astype(np.float64))
         metrics: dict[str, Any] = {
             "version": __version__,
             "n_series": self.n_series,
@@ -124,7 +125,7 @@ class Tally:
             "n_clusters": clusterer.n_clusters_,
             "sizes": [self.sizes.get(label, 0) for label in range(clusterer.n_clusters_)],
             "n_noise": self.sizes.get(-1, 0),
-            "silhouette": separation(clusterer.embedding_, clusterer.labels_ if labels is None else labels),
+            "silhouette": separation(vectors, clusterer.labels_ if labels is None else labels),
             "mean_probability": self.probability / self.n_series,
             "doubtful_share": self.n_doubtful / self.n_series,
             "latent_size": clusterer.latent_size,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from vrae.data.panel import Panel
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.evaluate import agreement, raw_kmeans
-from vrae.exceptions import OutputError
+from vrae.exceptions import OutputError, name_some
 from vrae.persistence import atomic_directory
 from vrae.runs.assignment import Assignment, Tally, assign
 from vrae.runs.sample import sample_series
@@ -24,6 +24,7 @@ __all__ = ["check_run_folder", "cluster_panel", "cluster_stream"]
 
 # Series that a report of more shows.
 _REPORT_SERIES = 20_000
+_RUN_FILES = {"clusters.csv", "clusters.parquet", "embedding.parquet", "metrics.json", "model", "report.html"}
 # More rows than a spreadsheet opens are written as Parquet.
 _CSV_ROWS = 1_000_000
 
@@ -40,6 +41,12 @@ def check_run_folder(out: Path, overwrite: bool) -> None:
         return
     if not out.is_dir() or (any(out.iterdir()) and not (out / "metrics.json").is_file()):
         raise OutputError(f"{out} exists and is not a run folder. Choose another --out; nothing was changed.")
+    foreign = {path.name for path in out.iterdir()} - _RUN_FILES if out.is_dir() else set()
+    if overwrite and foreign:
+        raise OutputError(
+            f"{out} holds files that no run wrote: {name_some(sorted(foreign))}. Move them away, or choose another "
+            f"--out; nothing was changed."
+        )
     if any(out.iterdir()) and not overwrite:
         raise OutputError(
             f"{out} holds an earlier run. Choose another --out, or add --overwrite to replace it; nothing was changed."
@@ -186,7 +193,7 @@ def _write_report(
         panel=panel,
         labels=assignment.labels,
         probabilities=assignment.probabilities,
-        embedding=Z,
+        embedding=clusterer.space_(Z.astype(np.float64)),  # the map shows series as the clusterer saw them
         reconstruction=clusterer.reconstruct(panel),
         lags=assignment.lags if clusterer.max_lag else None,
         history=clusterer.history_,
