@@ -155,7 +155,7 @@ def main() -> None:
             draw(clusterer, "default", train, classes, pictures)
             clusters = plot_courses(X, clusterer.labels_)
             clusters.savefig(pictures / "clusters.png", dpi=110, bbox_inches="tight")
-    data = plot_courses(X, classes)
+    data = plot_courses(X, classes, names=CLASSES)
     data.savefig(pictures / "data.png", dpi=110, bbox_inches="tight")
     (options.out / "ecg5000.md").write_text(page(scores, options.seeds), encoding="utf-8")
     print(page(scores, options.seeds).split("## Scores")[1].split("```")[0])

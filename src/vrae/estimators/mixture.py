@@ -7,6 +7,9 @@ an axis of little variance are found as well. k-means, with a sphere for a covar
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp, softmax
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 __all__ = ["Mixture", "fit_kmeans", "fit_mixture"]
@@ -83,7 +87,7 @@ def fit_mixture(X: Floats, n_clusters: int, seed: int) -> Mixture:
 
     rng = np.random.default_rng(seed)
     best: tuple[float, Mixture] | None = None
-    with threadpool_limits(1):  # the matrices are small; threads would only wait for each other
+    with _quiet_and_alone():
         for _ in range(_N_INIT):
             start = KMeans(n_clusters, n_init=1, random_state=int(rng.integers(2**31))).fit_predict(X)
             likelihood, mixture = _maximise(X, np.eye(n_clusters)[start])
@@ -97,10 +101,18 @@ def fit_kmeans(X: Floats, n_clusters: int, seed: int) -> Mixture:
     """Fit k-means: a mixture with equal weights and a sphere for a covariance."""
     from sklearn.cluster import KMeans
 
-    with threadpool_limits(1):
+    with _quiet_and_alone():
         model = KMeans(n_clusters, n_init=_N_INIT, random_state=seed).fit(X)
     spread = model.inertia_ / X.size + 1e-9 * max(1.0, float(X.var()))
     return Mixture(np.full(n_clusters, 1 / n_clusters), model.cluster_centers_, spread * np.eye(X.shape[1]))
+
+
+@contextmanager
+def _quiet_and_alone() -> Iterator[None]:
+    """Run small fits in one thread, and without a word on series that are all alike."""
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 def _maximise(X: Floats, responsibility: Floats) -> tuple[float, Mixture]:

@@ -243,10 +243,9 @@ class Course:
     high: Floats
     members: list[Floats]
 
-    @property
-    def name(self) -> str:
-        """Name and size, as in a figure's title."""
-        return f"{cluster_name(self.label)} · {self.size:,} series"
+    def title(self, names: Mapping[int, str] | None = None) -> str:
+        """Say which cluster it is, by the name given to it if there is one, and how large."""
+        return f"{(names or {}).get(self.label, cluster_name(self.label))} · {self.size:,} series"
 
 
 def cluster_courses(

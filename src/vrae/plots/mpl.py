@@ -107,6 +107,7 @@ def plot_courses(
     X: Any,
     labels: npt.ArrayLike,
     *,
+    names: Mapping[int, str] | None = None,
     channels: Sequence[str] | None = None,
     unit: str = "value",
     n_members: int = 5,
@@ -122,6 +123,8 @@ def plot_courses(
     X : array or list of arrays
         Series, as in `vrae.plots`.
     labels : array-like of int, shape (n_series,)
+    names : mapping of int to str, optional
+        Names for the titles; default "Cluster 0", ...
     channels : sequence of str, optional
         Names of the channels.
     unit : str
@@ -140,7 +143,7 @@ def plot_courses(
     """
     courses = cluster_courses(X, labels, n_members=n_members, adjust=adjust, random_state=random_state)
     n_channels = len(courses[0].middle)
-    names = channel_names(channels, unit, n_channels)
+    units = channel_names(channels, unit, n_channels)
     columns = grid_columns(n_channels, len(courses))
     figure, axes = _grid(len(courses) * n_channels, columns)
     cells = ((course, c) for course in courses for c in range(n_channels))
@@ -156,7 +159,7 @@ def plot_courses(
             linewidth=2,
             marker="." if len(course.steps) == 1 else "",
         )
-        _finish(ax, course.name, "step", names[c])
+        _finish(ax, course.title(names), "step", units[c])
     return figure
 
 

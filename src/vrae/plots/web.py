@@ -104,6 +104,7 @@ def plotly_courses(
     X: Any,
     labels: npt.ArrayLike,
     *,
+    names: Mapping[int, str] | None = None,
     channels: Sequence[str] | None = None,
     unit: str = "value",
     n_members: int = 5,
@@ -120,10 +121,10 @@ def plotly_courses(
     """
     courses = cluster_courses(X, labels, n_members=n_members, adjust=adjust, random_state=random_state)
     n_channels = len(courses[0].middle)
-    names = channel_names(channels, unit, n_channels)
+    units = channel_names(channels, unit, n_channels)
     cells = [(course, c) for course in courses for c in range(n_channels)]
     columns = grid_columns(n_channels, len(courses))
-    figure = _grid("Typical course of each cluster", [course.name for course, _ in cells], columns)
+    figure = _grid("Typical course of each cluster", [course.title(names) for course, _ in cells], columns)
     for cell, (course, c) in enumerate(cells):
         color = cluster_style(course.label).color
         for member in course.members:
@@ -133,7 +134,7 @@ def plotly_courses(
         band: dict[str, Any] = {"fill": "tonexty", "fillcolor": rgba(color, 0.18)}
         _add_line(figure, cell, columns, course.steps, course.low[c], **edge, **band)
         _add_line(figure, cell, columns, course.steps, course.middle[c], color, 2.2)
-        _title_axes(figure, cell, columns, "step", names[c])
+        _title_axes(figure, cell, columns, "step", units[c])
     return figure
 
 
