@@ -176,7 +176,8 @@ def test_course_is_the_median_with_a_band(series):
     course = compute.cluster_course([row[None] for row in x], label=2)
     np.testing.assert_allclose(course.middle[0], np.arange(12.0))
     np.testing.assert_allclose(course.high - course.low, 8.0)
-    assert course.name == "Cluster 2 · 11 series"
+    assert course.title() == "Cluster 2 · 11 series"
+    assert course.title({2: "leaf"}) == "leaf · 11 series"
 
 
 def test_course_takes_lags_out():
