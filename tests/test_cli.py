@@ -206,7 +206,7 @@ def test_info(cli, run_folder):
     ("name", "options"), [("GunPoint", []), ("BasicMotions", []), ("PBS_dataset", []), ("PBS_dataset", ["-k", 2])]
 )
 def test_demo_ends_in_a_report(name, options, cli, tmp_path, monkeypatch):
-    monkeypatch.setattr("vrae.estimators.base._TRAINING_STEPS", 10)
+    monkeypatch.setattr("vrae.estimators.options._TRAINING_STEPS", 10)
     done = cli("demo", name, "--out", tmp_path / "demo", "--quiet", "--json", *options)
     assert done.code == 0, done
     told = json.loads(done.out)

@@ -66,8 +66,7 @@ def main() -> None:
                 rows.append(
                     options.out.with_name("labels.jsonl"), {**dict(zip(KEY, job, strict=True)), "labels": labels}
                 )
-            library = LIBRARY.get(method, "vrae")
-            row = {**dict(zip(KEY, job, strict=True)), **result, "version": f"{library} {version(library)}"}
+            row = {**dict(zip(KEY, job, strict=True)), **result, "version": library_of(method)}
             rows.append(options.out, row)
             score = result.get("reason") or f"ARI {result['ari']:.3f}  NMI {result['nmi']:.3f}"
             print(f"{name:18} {protocol:7} {method:22} {seed}  {score}  {result['seconds'] or 0:.1f} s", flush=True)

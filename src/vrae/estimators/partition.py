@@ -39,9 +39,8 @@ CLUSTERERS = ("gmm", "kmeans", "ward", "hdbscan")
 _SPANS = (1.0, 1.25, 1.5, 2.0)
 _FEWEST, _MOST = 4, 8
 
-# Vectors on which groups are found, and numbers of groups compared; all vectors are placed afterwards.
+# Vectors on which groups are found; all are placed afterwards.
 _FIT_SAMPLE = 20_000
-_SILHOUETTE_SAMPLE = 2_000
 
 _MOST_CLUSTERS = 15
 _VOTERS = 5
@@ -209,27 +208,26 @@ def fit_partition(X: Floats, n_clusters: int, clusterer: Any, seed: int) -> Part
 
 
 def choose_partition(X: Floats, clusterer: Any, seed: int) -> tuple[Partition, list[dict[str, float]]]:
-    """Find groups and their number: the one whose groups have the best silhouette.
+    """Find groups and their number: the one with the largest variance between groups beside that within them.
 
     Returns
     -------
     partition : Partition
     selection : list of dict
-        ``n_clusters`` and ``score`` (mean silhouette on a sample, -1 to 1) of every number tried; empty if
-        the clusterer finds its own number.
+        ``n_clusters`` and ``score`` of every number tried: the variance ratio of Caliński & Harabasz (1974), higher is
+        better; empty if the clusterer finds its own number.
     """
-    from sklearn.metrics import silhouette_score
+    from sklearn.metrics import calinski_harabasz_score
 
     if not _takes_number(clusterer):
         return fit_partition(X, 1, clusterer, seed), []
-    sample = np.random.default_rng(seed).permutation(len(X))[:_SILHOUETTE_SAMPLE]
     tried: list[tuple[float, Partition]] = []
     selection = []
     for k in range(2, min(_MOST_CLUSTERS, len(X) - 1, int(np.sqrt(len(X))) + 1) + 1):
         partition = fit_partition(X, k, clusterer, seed)
-        labels = labels_of(partition.predict_proba(X[sample]))
+        labels = labels_of(partition.predict_proba(X))
         several = 2 <= len(np.unique(labels)) < len(labels)
-        score = float(silhouette_score(X[sample], labels)) if several else -1.0
+        score = float(calinski_harabasz_score(X, labels)) if several else 0.0
         tried.append((score, partition))
         selection.append({"n_clusters": k, "score": score})
     if not tried:  # two series: nothing to choose from

@@ -134,15 +134,10 @@ class PatternStatistics(nn.Module):
         size = 2 ** (torch.rand(views, dilations, _KERNELS, generator=generator) * most)
         rank = torch.rand(views, dilations, _KERNELS, channels, generator=generator).argsort(3).argsort(3)
         chosen = rank < size.floor().clamp(min=1)[..., None]  # (view, dilation, kernel, channel)
-        # The first channel of a kernel has the kernel's own taps; the others have them too, or those of any other
-        # kernel, with either sign: so channels that go together, oppose, lead or lag respond differently.
-        other = torch.randint(_KERNELS, rank.shape, generator=generator)
+        # With either sign, so that channels which go together and channels which oppose each other differ.
         sign = 1.0 - 2.0 * torch.randint(2, rank.shape, generator=generator)
-        own = torch.arange(_KERNELS)[:, None].expand(rank.shape)
-        first = rank == 0
-        same = torch.rand(rank.shape, generator=generator) < 0.5
-        kernels = taps[torch.where(first | same, own, other)] * torch.where(first, 1.0, sign)[..., None]
-        return chosen[..., None] * kernels
+        sign = torch.where(rank == 0, 1.0, sign)  # one channel alone has the kernels as they are
+        return (chosen * sign)[..., None] * taps[:, None, :]
 
     def _draw_thresholds(self, sample: Sequence[Series], generator: torch.Generator) -> Tensor:
         """Return quantiles of each kernel's responses to a random series each: (view, dilation, kernel, threshold)."""
