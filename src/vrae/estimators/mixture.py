@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import solve_triangular
-from scipy.special import logsumexp, softmax
+from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
@@ -61,10 +61,6 @@ class Mixture:
         """Return the components' responsibilities, (n, k)."""
         return softmax(self.log_joint(X), axis=1)
 
-    def log_likelihood(self, X: Floats) -> float:
-        """Return the mean log density of vectors (n, d), nats."""
-        return float(logsumexp(self.log_joint(X), axis=1).mean())
-
     def ordered(self, order: npt.NDArray[np.int64]) -> Mixture:
         """Return the same components in another order."""
         return Mixture(self.weights[order], self.means[order], self.covariance)
@@ -74,7 +70,7 @@ class Mixture:
         return {"weights": self.weights, "means": self.means, "covariance": self.covariance}
 
 
-def fit_mixture(X: Floats, n_clusters: int, seed: int) -> Mixture:
+def fit_mixture(X: Floats, n_clusters: int, seed: int, n_init: int = _N_INIT) -> Mixture:
     """Fit a mixture by expectation-maximisation from k-means starts; the likeliest one wins.
 
     Parameters
@@ -82,13 +78,15 @@ def fit_mixture(X: Floats, n_clusters: int, seed: int) -> Mixture:
     X : ndarray of shape (n, d)
     n_clusters : int
     seed : int
+    n_init : int
+        Starts.
     """
     from sklearn.cluster import KMeans
 
     rng = np.random.default_rng(seed)
     best: tuple[float, Mixture] | None = None
     with _quiet_and_alone():
-        for _ in range(_N_INIT):
+        for _ in range(n_init):
             start = KMeans(n_clusters, n_init=1, random_state=int(rng.integers(2**31))).fit_predict(X)
             likelihood, mixture = _maximise(X, np.eye(n_clusters)[start])
             if best is None or likelihood > best[0]:
@@ -122,8 +120,11 @@ def _maximise(X: Floats, responsibility: Floats) -> tuple[float, Mixture]:
     for _ in range(_MAX_ITERATIONS):
         mixture = _from_responsibilities(X, responsibility, total)
         joint = mixture.log_joint(X)
-        likelihood = float(logsumexp(joint, axis=1).mean())
-        responsibility = softmax(joint, axis=1)
+        largest = joint.max(axis=1, keepdims=True)
+        responsibility = np.exp(joint - largest)
+        total_joint = responsibility.sum(axis=1, keepdims=True)
+        likelihood = float((largest + np.log(total_joint)).mean())
+        responsibility /= total_joint
         if likelihood - before < _TOLERANCE:
             break
         before = likelihood
