@@ -339,3 +339,16 @@ def test_classic_network_has_the_textbook_number_of_parameters():
     }
     counts = {name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()}
     assert {name: n for name, n in counts.items() if n} == expected
+
+
+def test_patterns_do_not_see_what_is_missing_at_the_ends():
+    """A series that begins late and ends early has the statistics of its own span."""
+    config = NetworkConfig(n_channels=2, n_steps=30, n_patterns=4, pattern_dilations=(1, 3), mask_input=True)
+    statistics = build_network(config, seed=0).statistics
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(12, 30, 2, generator=generator)
+    ones, lengths = torch.ones_like(x), torch.full((12,), 30)
+    statistics.fit([(x, ones, lengths)], generator)
+    late, seen = torch.zeros(12, 50, 2), torch.zeros(12, 50, 2)
+    late[:, 11:41], seen[:, 11:41] = x, 1.0
+    torch.testing.assert_close(statistics(late, seen, torch.full((12,), 50)), statistics(x, ones, lengths))

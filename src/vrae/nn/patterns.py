@@ -205,10 +205,27 @@ def fill_gaps(x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
 
 def _views(x: Tensor, mask: Tensor, lengths: Tensor, circular: bool) -> list[tuple[Tensor, Tensor]]:
     """Return the series and its first differences, each (batch, channel, time), with their lengths."""
+    x, mask, lengths = _trim(x, mask, lengths)
     values = fill_gaps(x, mask, lengths).transpose(1, 2)  # (batch, channel, time)
     following = _pad(values, lengths, 1, circular)[:, :, _REACH + 1 :][:, :, : values.shape[2]]
     steps = lengths if circular else (lengths - 1).clamp(min=1)
     return [(values, lengths), (_end(following - values, steps, 0.0), steps)]
+
+
+def _trim(x: Tensor, mask: Tensor, lengths: Tensor) -> Series:
+    """Leave out what is missing before the first and after the last value: an item not yet sold has no pattern."""
+    n_steps = x.shape[1]
+    time = torch.arange(n_steps, device=x.device)
+    observed = (mask > 0).any(dim=2)  # (batch, time)
+    first = torch.where(observed, time, n_steps).amin(dim=1)  # (batch,)
+    last = torch.where(observed, time, -1).amax(dim=1)
+    if bool(((first == 0) & (last == lengths - 1)).all()):
+        return x, mask, lengths
+    first = first.clamp(max=n_steps - 1)
+    source = (time + first[:, None]).clamp(max=n_steps - 1)[:, :, None].expand_as(x)
+    span = (last - first + 1).clamp(min=1)
+    inside = (time < span[:, None])[:, :, None]  # (batch, time, 1)
+    return torch.where(inside, x.gather(1, source), 0.0), torch.where(inside, mask.gather(1, source), 0.0), span
 
 
 def _pad(values: Tensor, steps: Tensor, dilation: int, circular: bool) -> Tensor:
