@@ -14,6 +14,7 @@ import pytest
 
 from report_data import HOSTILE_IDS, awkward_cases, make_report_data
 from vrae import Panel
+from vrae.evaluate import separation
 from vrae.exceptions import InvalidDataError, OutputError
 from vrae.report import build, describe, payload, render_report, write_report
 
@@ -304,9 +305,9 @@ def test_most_typical_first_and_unknown_last():
 
 def test_silhouette_only_where_it_means_something():
     Z = np.array([[0.0], [0.1], [9.0], [9.1], [np.nan]])
-    assert describe.silhouette(Z, np.array([0, 0, 1, 1, 1])) > 0.9
+    assert separation(Z, np.array([0, 0, 1, 1, 1])) > 0.9
     for labels in ([0, 0, 0, 0, 0], [-1, -1, -1, -1, -1], [0, 1, 2, 3, 4]):
-        assert describe.silhouette(Z, np.array(labels)) is None
+        assert separation(Z, np.array(labels)) is None
 
 
 @pytest.mark.parametrize(

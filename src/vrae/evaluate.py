@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["agreement", "raw_kmeans", "resample", "separation"]
+__all__ = ["DOUBTFUL", "agreement", "raw_kmeans", "resample", "separation"]
+
+# A series whose own cluster is less likely than this is called doubtful.
+DOUBTFUL = 0.6
 
 # Silhouettes are quadratic in the number of vectors; beyond this many a sample is taken.
 _SILHOUETTE_SAMPLE = 5000
@@ -34,14 +37,14 @@ def agreement(truth: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, float]:
     }
 
 
-def separation(Z: npt.NDArray[Any], labels: npt.NDArray[np.int64], seed: int = 0) -> float | None:
+def separation(Z: npt.NDArray[Any], labels: npt.NDArray[np.integer[Any]], seed: int = 0) -> float | None:
     """Return the mean silhouette of vectors (n, d) with labels (n,): -1 to 1, higher is better apart.
 
-    Noise (-1) is left out. None where it has no meaning: one cluster, or every vector its own.
+    Noise (-1) and vectors with a NaN are left out. None where it has no meaning: one cluster, or every vector its own.
     """
     from sklearn.metrics import silhouette_score
 
-    rows = np.flatnonzero(labels >= 0)
+    rows = np.flatnonzero(np.isfinite(Z).all(axis=1) & (labels >= 0))
     rows = np.random.default_rng(seed).permutation(rows)[:_SILHOUETTE_SAMPLE]
     if not 2 <= len(np.unique(labels[rows])) < len(rows):
         return None

@@ -203,7 +203,7 @@ def _workshop(target: Path) -> Iterator[Path]:
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         advice = " Free some space or choose another place." if full else ""
-        raise OutputError(f"Cannot write {target}: {error.strerror or error}.{advice}") from error
+        raise OutputError(f"Could not write {target}: {error.strerror or error}.{advice}") from error
     finally:
         if workshop is not None:
             shutil.rmtree(workshop, ignore_errors=True)

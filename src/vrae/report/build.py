@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.data.panel import Panel
-from vrae.exceptions import InvalidDataError, OutputError
+from vrae.evaluate import DOUBTFUL, separation
+from vrae.exceptions import InvalidDataError
+from vrae.persistence import atomic_file
 from vrae.plots import plotly_selection, plotly_training
 from vrae.plots.compute import Course, cluster_course
 from vrae.plots.palette import COLORS, MARKERS, NOISE, NOISE_COLOR, cluster_labels, cluster_name
@@ -31,7 +32,6 @@ _MAX_ID_BYTES = 3_000_000
 _DRAWN_NUMBERS = 600_000  # of original and reconstructed series
 _CARD_STEPS = 120
 _PER_CARD = 4  # most typical and least typical series shown on a card
-_DOUBTFUL = 0.6
 _DESCRIBED = 6000  # series measured for the sentences, over all clusters
 _SVG_POINTS = 4000  # up to here the map needs no WebGL
 
@@ -140,7 +140,7 @@ def render_report(data: ReportData) -> str:
         cards=cards,
         largest=max(card.size for card in cards),
         channels=data.panel.channels,
-        doubtful=_DOUBTFUL,
+        doubtful=DOUBTFUL,
         has_lags=data.lags is not None,
         has_training=bool(data.history),
         has_selection=_has_selection(data),
@@ -176,18 +176,8 @@ def write_report(data: ReportData, path: str | os.PathLike[str]) -> Path:
     """
     path = Path(path)
     page = render_report(data).encode("utf-8", errors="replace")  # ids may hold halves of characters
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(page)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise OutputError(f"Could not write the report to {path}: {error.strerror or error}.") from error
+    with atomic_file(path) as partial:
+        partial.write_bytes(page)
     return path
 
 
@@ -319,14 +309,14 @@ def _has_selection(data: ReportData) -> bool:
 
 
 def _is_doubtful(data: ReportData) -> npt.NDArray[np.bool_]:
-    doubtful: npt.NDArray[np.bool_] = (data.labels == NOISE) | (data.probabilities < _DOUBTFUL)
+    doubtful: npt.NDArray[np.bool_] = (data.labels == NOISE) | (data.probabilities < DOUBTFUL)
     return doubtful
 
 
 def _silhouette(data: ReportData) -> float | None:
     given = data.metrics.get("silhouette")
     if given is None:
-        return describe.silhouette(data.embedding, data.labels)
+        return separation(data.embedding, data.labels)
     return float(given) if np.isfinite(given) else None
 
 

@@ -21,7 +21,6 @@ __all__ = [
     "sentence",
     "separation_word",
     "series_traits",
-    "silhouette",
 ]
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -273,35 +272,6 @@ def by_typicality(Z: Floats, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int6
     known = rows[finite_rows(Z[rows])]
     distance = np.linalg.norm(Z[known] - Z[known].mean(axis=0), axis=1) if len(known) else np.empty(0)
     return np.concatenate([known[np.argsort(distance, kind="stable")], np.setdiff1d(rows, known)])
-
-
-def silhouette(
-    Z: Floats, labels: npt.NDArray[np.integer[Any]], *, max_points: int = 3000, random_state: int = 0
-) -> float | None:
-    """Return how far apart the clusters lie: 1 = far apart, 0 = touching, below 0 = mixed.
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n_series, latent_size)
-    labels : ndarray of int, shape (n_series,)
-        -1 is left out.
-    max_points : int
-        Computed on a random sample of at most this many series.
-    random_state : int
-
-    Returns
-    -------
-    float or None
-        None where it has no meaning: fewer than two clusters, or every series alone.
-    """
-    from sklearn.metrics import silhouette_score
-
-    rows = np.flatnonzero(np.isfinite(Z).all(axis=1) & (labels >= 0))
-    if len(rows) > max_points:
-        rows = np.random.default_rng(random_state).choice(rows, max_points, replace=False)
-    if not 2 <= len(np.unique(labels[rows])) < len(rows):
-        return None
-    return float(silhouette_score(Z[rows], labels[rows]))
 
 
 def separation_word(score: float) -> str:

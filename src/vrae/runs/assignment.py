@@ -11,12 +11,9 @@ import numpy.typing as npt
 from vrae.data.panel import Panel
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.vrae import VRAE
-from vrae.evaluate import agreement, separation
+from vrae.evaluate import DOUBTFUL, agreement, separation
 
 __all__ = ["Assignment", "Tally", "assign", "describe_model"]
-
-# A series whose own cluster is less likely than this is called doubtful.
-DOUBTFUL = 0.6
 
 
 @dataclass(frozen=True)
