@@ -321,7 +321,7 @@ def test_an_earlier_run_is_kept_unless_told_otherwise(cli, data, tmp_path):
     one_message(cli(*again, "--seed", 5), "earlier run", "--overwrite")
     assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir() if p.is_file()} == before
     assert cli(*again, "--seed", 5, "--overwrite").code == 0
-    assert (tmp_path / "run" / "clusters.csv").read_bytes() != before["clusters.csv"]
+    assert (tmp_path / "run" / "embedding.parquet").read_bytes() != before["embedding.parquet"]
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 

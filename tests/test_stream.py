@@ -451,8 +451,8 @@ def test_standard_input_can_be_clustered(folder, tmp_path, vrae):
 
 
 def test_a_large_file_is_clustered_by_a_sample_without_being_told(folder, tmp_path, monkeypatch, vrae):
-    monkeypatch.setattr("vrae.cli._MAX_SERIES", 59)
-    monkeypatch.setattr("vrae.cli._TRAIN_SAMPLE", 25)
+    monkeypatch.setattr("vrae.cli.clustering._MAX_SERIES", 59)
+    monkeypatch.setattr("vrae.cli.clustering._TRAIN_SAMPLE", 25)
     monkeypatch.setattr("vrae.runs.folder._CSV_ROWS", 59)
     monkeypatch.setattr("vrae.runs.folder._REPORT_SERIES", 10)
     done = vrae("cluster", folder / "X.parquet", "--layout", "long", "-k", 2, "--epochs", 1, "--out", tmp_path / "run")

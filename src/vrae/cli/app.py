@@ -1,0 +1,60 @@
+"""The commands together, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from vrae.cli.applying import assign, embed, info
+from vrae.cli.clustering import cluster, demo
+from vrae.cli.terminal import err
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="vrae",
+    help="Cluster unlabelled time series, and see why.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in (demo, cluster, assign, embed, info):
+    app.command()(_command)
+
+_INTERRUPTED = 130  # exit code after Ctrl-C
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from vrae import __version__
+
+        typer.echo(f"vrae {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; exit with 0 (done), 2 (bad usage or data), 130 (Ctrl-C) or 1 (our fault)."""
+    try:
+        app()
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:  # so newer versions of typer tell of Ctrl-C
+            err.print("Stopped. Nothing was written.")
+        raise
+    except KeyboardInterrupt:
+        err.print("Stopped. Nothing was written.")
+        sys.exit(_INTERRUPTED)
+    except Exception as error:
+        from vrae.exceptions import VRAEError
+
+        if not isinstance(error, VRAEError):
+            err.print("[bold red]Internal error.[/] This is a fault in vrae, please report it:", highlight=False)
+            err.print_exception()
+            sys.exit(1)
+        err.print("[bold red]Error:[/]", end=" ")
+        err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)

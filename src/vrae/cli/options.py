@@ -1,0 +1,196 @@
+"""Options that several commands have.
+
+A group of them is a dataclass whose fields are Typer options; `with_groups` gives a command, in place of a parameter
+that is a group, the options of that group.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import typer
+
+if TYPE_CHECKING:
+    from vrae.data.panel import Panel
+    from vrae.estimators.vrae import VRAE
+
+__all__ = [
+    "AsJson",
+    "Data",
+    "Device",
+    "Epochs",
+    "Model",
+    "OnInvalid",
+    "OutFile",
+    "OutFolder",
+    "Overwrite",
+    "Quiet",
+    "Reading",
+    "Seed",
+    "Training",
+    "load_fitted",
+    "number_or_auto",
+    "with_groups",
+]
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="csv, Parquet, Feather, .ts, .tsv, .arff, .npz or .npy file, a folder of them, or a 'pattern*'; "
+        "- is standard input.",
+        show_default=False,
+    ),
+]
+Model = Annotated[
+    Path,
+    typer.Option("--model", "-m", metavar="FOLDER", help="Model folder that a run wrote.", show_default=False),
+]
+OutFile = Annotated[
+    Path, typer.Option("--out", "-o", metavar="FILE", help="CSV or .parquet file; - is standard output.")
+]
+OutFolder = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Run folder to write.")]
+OnInvalid = Annotated[
+    Literal["raise", "keep"],
+    typer.Option(help="Series without any value: stop, or keep their rows without a result."),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Same data and seed: same result.")]
+Epochs = Annotated[str, typer.Option("--epochs", metavar="N", help="Passes over the data, or 'auto'.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read the series of DATA; the options of `vrae.read_panel`."""
+
+    data: Data
+    id_: Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="Column that names the series.")] = None
+    time: Annotated[str | None, typer.Option("--time", metavar="COLUMN", help="Column to sort the steps by.")] = None
+    value: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--value", metavar="COLUMN", help="Column with the values; repeat it for channels; * is a wildcard."
+        ),
+    ] = None
+    layout: Annotated[
+        Literal["auto", "long", "wide"], typer.Option(help="A row a step (long), or a row a series (wide).")
+    ] = "auto"
+    static: Annotated[
+        list[str] | None,
+        typer.Option("--static", metavar="COLUMN", help="Column kept beside the results; repeatable."),
+    ] = None
+    freq: Annotated[
+        str | None,
+        typer.Option(metavar="STEP", help="Put rows on a regular grid (1d, 1w, 1mo, 1h, ...); gaps are missing."),
+    ] = None
+    duplicates: Annotated[
+        Literal["raise", "sum", "mean", "first", "last"], typer.Option(help="Rows with the same id and time.")
+    ] = "raise"
+
+    def options(self) -> dict[str, Any]:
+        """Return the options of `vrae.read_panel` by name."""
+        return {
+            "id": self.id_,
+            "time": self.time,
+            "value": self.value or None,
+            "layout": self.layout,
+            "static": self.static or None,
+            "freq": self.freq,
+            "duplicates": self.duplicates,
+        }
+
+    def panel(self) -> Panel:
+        """Return all series."""
+        from vrae.data.io import read_panel
+
+        return read_panel(self.data, **self.options())
+
+    def panels(self) -> Iterator[Panel]:
+        """Yield the series in parts; the whole may be larger than memory."""
+        from vrae.data.stream import stream_panels
+
+        return stream_panels(self.data, **self.options())
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a model is fitted; options of the estimators."""
+
+    seed: Seed = 0
+    epochs: Epochs = "auto"
+    device: Device = "auto"
+    on_invalid: OnInvalid = "raise"
+    quiet: Quiet = False
+
+    def options(self) -> dict[str, Any]:
+        """Return the options of the estimators by name."""
+        from vrae.cli.terminal import err
+
+        return {
+            "max_epochs": number_or_auto("--epochs", self.epochs),
+            "device": self.device,
+            "on_invalid": self.on_invalid,
+            "random_state": self.seed,
+            "verbose": int(not self.quiet and err.is_terminal),
+        }
+
+
+def with_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, in place of each parameter that is an option group, the fields of the group as options."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    parameters: list[Parameter] = []
+    for name, parameter in signature(command).parameters.items():
+        if name in groups:
+            parameters += _parameters_of(groups[name])
+        else:
+            parameters.append(parameter.replace(annotation=hints[name], kind=Parameter.KEYWORD_ONLY))
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{f.name: values.pop(f.name) for f in fields(group)})
+        command(**values)
+
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _parameters_of(group: Any) -> Iterator[Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    field: Field[Any]
+    for field in fields(group):
+        default = Parameter.empty if field.default is MISSING else field.default
+        yield Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name])
+
+
+def load_fitted(model: Path, on_invalid: str = "raise") -> VRAE:
+    """Load the model of a model folder, or of the run folder around it."""
+    from vrae.estimators.vrae import VRAE
+    from vrae.persistence import load_model
+
+    inside = model / "model"
+    estimator = load_model(inside if inside.is_dir() else model)
+    assert isinstance(estimator, VRAE)
+    return estimator.set_params(on_invalid=on_invalid)
+
+
+def number_or_auto(option: str, text: str) -> int | Literal["auto"]:
+    """Read the value of an option that is a whole number or "auto"."""
+    from vrae.exceptions import InvalidParameterError
+
+    if text == "auto":
+        return "auto"
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidParameterError(f"{option} must be a whole number or 'auto'; found {text!r}.") from None

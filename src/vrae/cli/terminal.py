@@ -1,0 +1,46 @@
+"""What the commands say, and where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["err", "facts_table", "out", "print_json", "target", "teller"]
+
+out = Console()
+err = Console(stderr=True)
+
+
+def teller(quiet: bool) -> Callable[[str], None]:
+    """Return what tells of progress on stderr, or of nothing."""
+    return lambda message: None if quiet else err.print(message, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on stdout."""
+    typer.echo(json.dumps(value, indent=2))
+
+
+def facts_table(facts: dict[str, Any]) -> Table:
+    """Return a table with a row a fact."""
+    table = Table(show_header=False, box=None)
+    for name, fact in facts.items():
+        table.add_row(f"[bold]{name}[/]", _words(fact))
+    return table
+
+
+def target(file: Path) -> Path | None:
+    """Return where a table goes: a file, or standard output (None)."""
+    return None if str(file) == "-" else file
+
+
+def _words(fact: Any) -> str:
+    if isinstance(fact, dict):
+        return ", ".join(f"{name}={value}" for name, value in fact.items())
+    return ", ".join(map(str, fact)) if isinstance(fact, list) else str(fact)
