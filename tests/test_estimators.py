@@ -12,13 +12,14 @@ import pytest
 from sklearn.base import BaseEstimator, ClusterMixin, clone
 from sklearn.cluster import DBSCAN, BisectingKMeans
 from sklearn.decomposition import PCA
+from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import BayesianGaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from vrae import VRAE, Panel, VRAEClusterer
+from vrae import VRAE, Panel, VRAEClusterer, load_model
 from vrae.data.containers import as_panel
-from vrae.exceptions import InvalidDataError
+from vrae.exceptions import DataWarning, InvalidDataError
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
 
@@ -373,3 +374,86 @@ def test_series_without_values_keep_their_row_and_get_no_result(name, tiny):
         assert (model.predict_proba(X)[nothing] == 0).all()
     everything_missing = np.full((2, 16), np.nan)
     assert np.isnan(model.transform(everything_missing)).all()
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_series_without_values_can_be_left_out(name, tiny):
+    X = np.random.default_rng(0).standard_normal((6, 20))
+    X[2] = np.nan
+    with pytest.warns(DataWarning, match=r"1 of 6 .* ids 2"):
+        model = OF[name](**tiny, on_invalid="drop").fit(X)
+    assert model.ids_.tolist() == [0, 1, 3, 4, 5]
+    assert len(model.embedding_) == 5
+    with pytest.warns(DataWarning):
+        assert model.transform(X).shape == (5, model.latent_size)
+
+
+# ---------------------------------------------------------------- level, and series that arrive later
+
+
+def shapes_and_levels(n: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sines and square waves on two levels, a factor of 30 apart."""
+    rng = np.random.default_rng(0)
+    shape, level = rng.integers(0, 2, (2, n))
+    phase = np.arange(48) / 12 + rng.random((n, 1))
+    wave = np.sin(2 * np.pi * phase)
+    X = np.where(shape[:, None] == 0, wave, np.sign(wave)) + 0.1 * rng.standard_normal((n, 48)) + 4
+    return X * np.where(level == 0, 1, 30)[:, None], shape, level
+
+
+@pytest.mark.slow
+def test_level_counts_when_it_is_asked_for(tmp_path):
+    X, shape, level = shapes_and_levels()
+    by_shape = VRAEClusterer(2, random_state=0).fit(X)
+    by_both = VRAEClusterer(4, level_weight=0.5, random_state=0).fit(X)
+    assert adjusted_rand_score(shape, by_shape.labels_) > 0.9
+    assert adjusted_rand_score(2 * shape + level, by_both.labels_) > 0.9
+    assert (by_both.predict(X) == by_both.labels_).all()
+    assert (load_model(by_both.save(tmp_path / "model")).predict(X) == by_both.labels_).all()
+
+
+@pytest.mark.slow
+def test_learning_goes_on_and_clusters_keep_their_numbers():
+    X, shape, _ = shapes_and_levels(90)
+    model = VRAEClusterer(2, random_state=0).partial_fit(X[:40])
+    before = model.predict(X)
+    model.partial_fit(X[40:60]).partial_fit(X[60:])
+    assert model.ids_.tolist() == list(range(90))
+    assert (model.predict(X) == before).mean() > 0.9
+    assert adjusted_rand_score(shape, model.labels_) > 0.9
+    assert [record["epoch"] for record in model.history_] == list(range(1, len(model.history_) + 1))
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_the_first_partial_fit_is_a_fit(name, small_series, tiny):
+    X = small_series("equal lengths")
+    np.testing.assert_array_equal(OF[name](**tiny).partial_fit(X).embedding_, OF[name](**tiny).fit(X).embedding_)
+
+
+def test_a_series_that_comes_again_takes_the_place_of_the_first(tiny):
+    X = np.random.default_rng(0).standard_normal((5, 20)).astype(np.float32)
+    model = VRAE(**tiny).partial_fit(Panel.from_arrays(X, ids=list("abcde")))
+    model.partial_fit(Panel.from_arrays(X[:2] + 1, ids=["b", "f"]))
+    assert model.ids_.tolist() == ["a", "c", "d", "e", "b", "f"]
+
+
+def test_memory_of_earlier_series_is_bounded(tiny, monkeypatch):
+    monkeypatch.setattr("vrae.estimators.base._REMEMBERED", 10)
+    X = np.random.default_rng(0).standard_normal((40, 12))
+    model = VRAE(**tiny)
+    for part in np.split(X, 4):
+        model.partial_fit(part)
+    assert len(model.remembered_) == 10
+    assert model.n_seen_ == 40
+    assert len(set(model.remembered_.ids.tolist()) - set(range(30, 40))) >= 3  # earlier ones are not forgotten
+
+
+@pytest.mark.parametrize("bad", [np.full((3, 20), np.inf), np.zeros((3, 2, 20))])
+def test_a_partial_fit_that_fails_leaves_the_model_as_it_was(bad, tiny):
+    X = np.random.default_rng(0).standard_normal((6, 20))
+    model = VRAE(**tiny).partial_fit(X)
+    before = model.transform(X)
+    with pytest.raises(InvalidDataError):
+        model.partial_fit(bad)
+    np.testing.assert_array_equal(model.transform(X), before)
+    assert model.n_seen_ == 6

@@ -12,6 +12,7 @@ from torch import nn
 
 from vrae import VRAE
 from vrae.config import NetworkConfig
+from vrae.nn.comovement import channel_pairs, cross_correlations, n_channel_pairs
 from vrae.nn.encoder import fold, unfold
 from vrae.nn.loss import evidence_lower_bound, kl_divergence, pointwise_loss, training_loss
 from vrae.nn.model import VRAENetwork, build_network, reparameterise
@@ -348,7 +349,36 @@ def test_patterns_do_not_see_what_is_missing_at_the_ends():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(12, 30, 2, generator=generator)
     ones, lengths = torch.ones_like(x), torch.full((12,), 30)
-    statistics.fit([(x, ones, lengths)], generator)
+    statistics.fit([(x, ones, lengths)], torch.ones(12, 2, 2), generator)
     late, seen = torch.zeros(12, 50, 2), torch.zeros(12, 50, 2)
     late[:, 11:41], seen[:, 11:41] = x, 1.0
     torch.testing.assert_close(statistics(late, seen, torch.full((12,), 50)), statistics(x, ones, lengths))
+
+
+def test_cross_correlations_are_those_of_numpy():
+    generator = torch.Generator().manual_seed(0)
+    values, lengths = torch.randn(3, 2, 40, generator=generator), torch.tensor([40, 25, 3])
+    pairs = channel_pairs(2, 1, generator)
+    for circular in (False, True):
+        found = cross_correlations(values, lengths, pairs, (-4, 0, 2), circular)
+        for row, length in enumerate(lengths.tolist()):
+            first, second = (values[row, c, :length].numpy() - values[row, c, :length].numpy().mean() for c in (0, 1))
+            scale = np.sqrt((first**2).sum() * (second**2).sum())
+            for place, lag in enumerate((-4, 0, 2)):
+                expected = sum(
+                    first[t] * second[(t + lag) % length] for t in range(length) if circular or 0 <= t + lag < length
+                )
+                assert found[row, place].item() == pytest.approx(expected / scale, abs=1e-5)
+
+
+def test_cross_correlations_of_constant_channels_are_0():
+    values = torch.stack([torch.full((9,), 7.3), torch.arange(9.0)])[None]
+    found = cross_correlations(values, torch.tensor([9]), channel_pairs(2, 1, torch.Generator()), (0, 1), False)
+    assert (found == 0).all()
+
+
+def test_so_many_pairs_of_channels_as_are_looked_at():
+    for n_channels in (1, 2, 5, 40):
+        pairs = channel_pairs(n_channels, n_channel_pairs(n_channels), torch.Generator().manual_seed(0))
+        assert len(pairs) == n_channel_pairs(n_channels) == len({tuple(p) for p in pairs.tolist()})
+        assert (pairs[:, 0] < pairs[:, 1]).all()

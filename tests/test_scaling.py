@@ -27,16 +27,33 @@ def noise(*shape: int) -> np.ndarray:
 
 
 def test_series_get_mean_0_and_deviation_1_over_their_observed_values():
-    X = 50 + 7 * noise(4, 2, 30)
-    X[:, 0, 5:9] = np.nan
+    X = 50 + 7 * noise(4, 30)
+    X[:, 5:9] = np.nan
     batch = scaled(X, "series")
     for row in range(4):
-        for channel in range(2):
-            own = batch.values[row, :, channel][batch.mask[row, :, channel] == 1].double().numpy()
-            assert own.mean() == pytest.approx(0, abs=1e-5)
-            assert own.std() == pytest.approx(1, abs=1e-5)
-    np.testing.assert_allclose(batch.level, np.nanmean(X, axis=2), rtol=1e-6)
-    np.testing.assert_allclose(batch.spread, np.nanstd(X, axis=2), rtol=1e-5)
+        own = batch.values[row][batch.mask[row] == 1].double().numpy()
+        assert own.mean() == pytest.approx(0, abs=1e-5)
+        assert own.std() == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(batch.level[:, 0], np.nanmean(X, axis=1), rtol=1e-6)
+    np.testing.assert_allclose(batch.spread[:, 0], np.nanstd(X, axis=1), rtol=1e-5)
+
+
+def test_channels_of_a_series_keep_the_differences_between_them():
+    X = noise(40, 2, 30)
+    X[:20, 0] += 3
+    X[20:, 1] *= 4
+    batch = scaled(X, "series")
+    together = batch.values.numpy()
+    np.testing.assert_allclose(together.mean(axis=(1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(together.std(axis=(1, 2)), 1, rtol=1e-5)
+    assert (together[:20, :, 0].mean(axis=1) > together[20:, :, 0].mean(axis=1).max()).mean() > 0.9
+    assert (together[20:, :, 1].std(axis=1) > together[:20, :, 1].std(axis=1).max()).all()
+
+
+def test_units_of_channels_do_not_matter():
+    X = noise(6, 2, 30)
+    units = np.array([[1e-3], [1e4]])
+    np.testing.assert_allclose(scaled(X * units + units, "series").values, scaled(X, "series").values, atol=1e-4)
 
 
 def test_channels_keep_the_differences_between_series():

@@ -25,7 +25,8 @@ from hypothesis import strategies as st
 
 from vrae import Panel, VRAEClusterer, load_model, read_panel
 from vrae.data import stream
-from vrae.data.stream import is_large, join_panels, stream_panels
+from vrae.data.selection import join_panels
+from vrae.data.stream import is_large, stream_panels
 from vrae.exceptions import InvalidDataError, InvalidParameterError, VRAEWarning
 from vrae.runs import cluster_stream, sample_series, table_writer
 

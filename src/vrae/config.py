@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -37,6 +37,10 @@ class _JSONConfig:
         return cls(**state)
 
 
+# Share of the learning rate at which a trained network goes on.
+_GOING_ON = 0.3
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig(_JSONConfig):
     """The whole truth about a network's shape; see `vrae.VRAE` for the meaning of each option."""
@@ -56,17 +60,20 @@ class NetworkConfig(_JSONConfig):
     max_lag: int = 0  # steps; 0 = off
     n_patterns: int = 0  # components of the pattern statistics; 0 = none, and no second head
     pattern_dilations: tuple[int, ...] = ()
+    n_channel_pairs: int = 0  # pairs of channels whose correlations are among the pattern statistics
+    level_weight: float = 0.0  # of level and spread beside all other statistics
 
     def __post_init__(self) -> None:
         for name in ("n_channels", "n_steps", "patch_size", "latent_size", "hidden_size", "num_layers"):
             object.__setattr__(self, name, check_int(name, getattr(self, name), low=1))
-        for name in ("max_lag", "n_patterns"):
+        for name in ("max_lag", "n_patterns", "n_channel_pairs"):
             object.__setattr__(self, name, check_int(name, getattr(self, name), low=0))
         for name in ("mask_input", "bidirectional", "feed_latent"):
             check_flag(name, getattr(self, name))
         object.__setattr__(self, "pattern_dilations", tuple(self.pattern_dilations))  # JSON knows lists only
         check_choice("cell", self.cell, ("lstm", "gru"))
         check_choice("pooling", self.pooling, ("mean", "last"))
+        check_real("level_weight", self.level_weight, low=0)
         object.__setattr__(self, "dropout", check_real("dropout", self.dropout, low=0, below=1))
 
 
@@ -100,6 +107,10 @@ class TrainingConfig(_JSONConfig):
         if self.patience is not None:
             check_int("early_stopping", self.patience, low=1)
         check_choice("precision", self.precision, ("float32", "bfloat16", "float16"))
+
+    def going_on(self) -> TrainingConfig:
+        """Return how a network that is trained already learns more: gently, and with the weight of KL as it is."""
+        return replace(self, learning_rate=self.learning_rate * _GOING_ON, kl_warmup=0.0)
 
 
 def check_int(name: str, value: Any, *, low: int, auto: bool = False) -> int:

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ __all__ = [
     "write_model",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -75,6 +75,8 @@ def load_model(path: str | Path) -> BaseVRAE:
         raise ModelFileError(f"{path}: unknown class {name!r} in {CONFIG_FILE}.{did_you_mean(name, list(_CLASSES))}")
     estimator_class = getattr(import_module(_CLASSES[name]), name)
     try:
+        for version in range(config["format_version"], FORMAT_VERSION):
+            _MIGRATIONS[version](config, arrays)
         return estimator_class._from_state(config, arrays)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise ModelFileError(
@@ -139,9 +141,9 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], Arrays]:
         version = config["format_version"]
     except (ValueError, KeyError, TypeError) as error:
         raise ModelFileError(f"{folder / CONFIG_FILE} is damaged or not vrae's ({error}).") from None
-    if version != FORMAT_VERSION:
+    if version not in (*_MIGRATIONS, FORMAT_VERSION):
         raise ModelFileError(
-            f"{folder} has format_version {version!r}; this version of vrae reads {FORMAT_VERSION}. "
+            f"{folder} has format_version {version!r}; this version of vrae reads up to {FORMAT_VERSION}. "
             f"Install the version of vrae that wrote it (vrae {config.get('vrae_version', 'unknown')}) or a newer one."
         )
     try:
@@ -152,6 +154,18 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], Arrays]:
     if broken:
         raise ModelFileError(f"{folder / WEIGHTS_FILE} holds values that are not finite: {', '.join(broken[:5])}.")
     return config, arrays
+
+
+def _from_1(config: dict[str, Any], arrays: Arrays) -> None:
+    """Format 2 came with level and spread, and with correlations between channels, among the pattern statistics."""
+    config["network"] |= {"level_weight": 0.0, "n_channel_pairs": 0}
+    if config["network"]["n_patterns"]:
+        arrays["network.statistics.pairs"] = np.zeros((0, 2), np.int64)
+        arrays["network.statistics.usual_scale"] = np.zeros((2, 0), np.float32)
+
+
+# From each older format to the next one, in place.
+_MIGRATIONS: dict[int, Callable[[dict[str, Any], Arrays], None]] = {1: _from_1}
 
 
 @contextmanager

@@ -48,6 +48,11 @@ class Batch:
     rows: Rows
     patterns: Tensor | None = None
 
+    @property
+    def scale(self) -> Tensor:
+        """Level and spread, (batch, 2, channel), on the device of the values."""
+        return torch.stack([self.level, self.spread], dim=1).to(self.values.device)
+
 
 def collate(panel: Panel, rows: Rows, scaler: Scaler, device: torch.device, patterns: Tensor | None = None) -> Batch:
     """Gather, scale and pad the series at ``rows``; ``patterns``, if any, has a row for each of the panel's series."""

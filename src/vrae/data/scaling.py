@@ -31,7 +31,8 @@ class Scaler:
     Parameters
     ----------
     scaling : {"series", "channel", "robust"} or None
-        "series": mean and standard deviation of each series and channel. "robust": median and interquartile
+        "series": mean and standard deviation of each series. Its channels, each brought to a common scale first,
+        are scaled as one, so that it keeps which of them is higher, or moves more. "robust": median and interquartile
         range (over 1.349) of each series and channel; outliers do not move them. "channel": one mean and
         standard deviation a channel, learned from all training series, so differences in level between series
         are kept. None: leave the values as they are.
@@ -41,12 +42,12 @@ class Scaler:
         if scaling is not None:
             check_choice("scaling", scaling, SCALINGS)
         self.scaling = scaling
-        self.level: npt.NDArray[np.float64] | None = None  # (channels,), for "channel"
+        self.level: npt.NDArray[np.float64] | None = None  # (channels,), usual ones, where they are learned
         self.spread: npt.NDArray[np.float64] | None = None
 
     def fit(self, panel: Panel) -> Scaler:
-        """Learn what is common to all series; only "channel" has anything to learn."""
-        if self.scaling == "channel":
+        """Learn what is common to all series: the usual level and spread of the channels, where they matter."""
+        if self.scaling == "channel" or (self.scaling == "series" and panel.n_channels > 1):
             observed = sum(np.sum(~np.isnan(part), axis=0) for part in panel.slices())
             count = np.maximum(observed, 1)
             total = sum(np.nansum(part, axis=0, dtype=np.float64) for part in panel.slices())
@@ -80,11 +81,16 @@ class Scaler:
             return np.tile(self.level, (batch, 1)), np.tile(self.spread, (batch, 1))
         if self.scaling == "robust":
             return _median_and_iqr(values, observed)
-        count = np.maximum(observed.sum(axis=1), 1)
-        level = np.where(observed, values, 0).sum(axis=1, dtype=np.float64) / count
-        centred = np.where(observed, values - level[:, None], 0.0)
-        spread = np.sqrt(np.square(centred).sum(axis=1) / count)
-        return level, _safe_spread(spread, level)
+        return self._mean_and_deviation(values, observed)
+
+    def _mean_and_deviation(
+        self, values: npt.NDArray[np.float32], observed: npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        if self.level is None or self.spread is None:  # one channel, or a model of format 1: each channel by itself
+            return _mean_and_deviation(values, observed, over=(1,))
+        alike = (values - self.level) / self.spread  # (batch, time, channel)
+        level, spread = _mean_and_deviation(alike, observed, over=(1, 2))  # (batch, 1)
+        return self.level + self.spread * level, self.spread * spread
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as JSON-ready values."""
@@ -101,6 +107,16 @@ class Scaler:
         if state["level"] is not None:
             scaler.level, scaler.spread = np.asarray(state["level"]), np.asarray(state["spread"])
         return scaler
+
+
+def _mean_and_deviation(
+    values: npt.NDArray[Any], observed: npt.NDArray[np.bool_], over: tuple[int, ...]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    count = np.maximum(observed.sum(axis=over, keepdims=True), 1)
+    level = np.where(observed, values, 0.0).sum(axis=over, keepdims=True, dtype=np.float64) / count
+    centred = np.where(observed, values - level, 0.0)
+    spread = np.sqrt(np.square(centred).sum(axis=over, keepdims=True) / count)
+    return level[:, 0], _safe_spread(spread[:, 0], level[:, 0])
 
 
 def _median_and_iqr(

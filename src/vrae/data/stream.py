@@ -7,7 +7,7 @@ code that reads a whole table. What fits into memory with ease is read whole, an
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ from vrae.data.sources import Source, open_source
 from vrae.data.tables import panel_by_roles
 from vrae.exceptions import InvalidDataError, OutputError, name_some
 
-__all__ = ["STANDARD_INPUT", "is_large", "join_panels", "stream_panels", "without_pipe"]
+__all__ = ["STANDARD_INPUT", "is_large", "stream_panels", "without_pipe"]
 
 STANDARD_INPUT = "-"
 
@@ -101,30 +101,6 @@ def is_large(source: Any, max_series: int, max_values: int, **options: Any) -> b
     series, values = opened.extent(roles)
     # Ids of a csv that is read in parts stay text, and they should do so in all that is made of it.
     return series > max_series or values > (_WHOLE_VALUES if opened.is_csv else max_values)
-
-
-def join_panels(panels: Sequence[Panel]) -> Panel:
-    """Return one panel of the series of several, in order.
-
-    Raises
-    ------
-    InvalidDataError
-        No panel, or panels that differ in their channels.
-    """
-    if not panels:
-        raise InvalidDataError("No series found: there is no panel to join.")
-    first = panels[0]
-    if any(panel.channels != first.channels for panel in panels):
-        raise InvalidDataError("Panels of different channels cannot be joined.")
-    lengths = np.concatenate([panel.lengths for panel in panels])
-    return Panel(
-        values=np.concatenate([panel.values for panel in panels]),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        ids=np.concatenate([panel.ids for panel in panels]),
-        times=None if first.times is None else np.concatenate([panel.times for panel in panels]),
-        channels=first.channels,
-        static={name: np.concatenate([panel.static[name] for panel in panels]) for name in first.static},
-    )
 
 
 # -------------------------------------------------------------------- standard input

@@ -6,10 +6,11 @@ training series, and, if that leaves it with a fitted state, `_state` and `_rest
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -20,9 +21,10 @@ from torch import Tensor
 
 from vrae.config import NetworkConfig, check_choice
 from vrae.data.batching import Batch, Rows, collate, inference_rows
-from vrae.data.containers import as_panel
+from vrae.data.containers import as_panel, is_table
 from vrae.data.panel import Panel, invalid_series
 from vrae.data.scaling import Scaler
+from vrae.data.selection import drop_invalid, hide_level_ends, join_panels
 from vrae.estimators.options import Options
 from vrae.exceptions import (
     InvalidDataError,
@@ -35,7 +37,7 @@ from vrae.nn.loss import active_units, pointwise_loss
 from vrae.nn.model import Decoded, build_network
 from vrae.persistence import write_model
 from vrae.runtime import autocast, resolve_device, seed_of, torch_generator, work_threads
-from vrae.train.callbacks import ProgressBar, check_callbacks
+from vrae.train.callbacks import ProgressBar, Record, check_callbacks
 from vrae.train.loop import Trainer, TrainingData
 
 __all__ = ["BaseVRAE"]
@@ -47,6 +49,8 @@ _INFERENCE_BATCH = 128
 # Steps, and series, from which statistics of the training series are worked out.
 _SAMPLE_STEPS = 1 << 22
 _SAMPLE_SERIES = 4096
+# Series that `partial_fit` keeps, to train on them again.
+_REMEMBERED = 4096
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -99,34 +103,84 @@ class BaseVRAE(Options):
         TrainingError
             The loss became infinite or NaN.
         """
-        check_choice("on_invalid", self.on_invalid, ("raise", "keep"))
-        panel = as_panel(X)
-        rows = self._usable_rows(panel)
+        panel, rows = self._usable(X)
         _check_enough(panel, rows)
+        return self._learn(panel, rows, anew=True)
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Go on learning, from series that arrive later.
+
+        The first call is a `fit`. Each later one trains the network on, at a lower learning rate, with the new series
+        and with those that it remembers, 4,096 at most, a random share of all that it was given; ``ids_``,
+        ``embedding_`` and all that is said about training series are about these and the new ones together. A series
+        of a table or `Panel` takes the place of a remembered one with its id; those of arrays are numbered on. A model
+        that was loaded remembers none.
+
+        Parameters
+        ----------
+        X, y
+            See `fit`.
+
+        Returns
+        -------
+        self
+            As it was before, if anything is raised.
+
+        Raises
+        ------
+        InvalidDataError, InvalidParameterError, TrainingError
+            See `fit`; or the series have other channels than earlier ones.
+        """
+        anew = not self.__sklearn_is_fitted__()
+        panel, rows = self._usable(X) if anew else self._open(X)
+        panel = replace(panel.select(rows), static={}, times=None)
+        earlier: Panel | None = getattr(self, "remembered_", None)
+        seen: int = getattr(self, "n_seen_", 0)
+        if not isinstance(X, Panel) and not is_table(X):
+            panel = replace(panel, ids=panel.ids + seen)  # series without ids are others than those before
+        n_new = len(panel)
+        if earlier is not None:
+            kept = earlier.select(np.flatnonzero(~np.isin(earlier.ids, panel.ids)))
+            panel = join_panels([kept, replace(panel, channels=earlier.channels)])
+        everything = np.arange(len(panel))
+        _check_enough(panel, everything)
+        self._learn(panel, everything, anew)
+        self.remembered_ = panel.select(_reservoir(len(panel) - n_new, n_new, seen, seed_of(self.random_state)))
+        self.n_seen_ = seen + n_new
+        return self
+
+    def _learn(self, panel: Panel, rows: Rows, anew: bool) -> Self:
+        """Train the network, from the start or on, and do what the estimator is for."""
         seed = seed_of(self.random_state)
         device = resolve_device(self.device, self.precision)
         network_config = self._network_config(panel, rows)
-        trainer_parts = (
-            self._training_config(len(rows)),
-            pointwise_loss(self.reconstruction_loss),
-            check_callbacks(self.callbacks) + ([ProgressBar()] if self.verbose else []),
-        )
+        training_config = self._training_config(len(rows))
+        if not anew:
+            training_config = training_config.going_on()
+        error = pointwise_loss(self.reconstruction_loss)
+        callbacks = check_callbacks(self.callbacks) + ([ProgressBar()] if self.verbose else [])
         scaler = Scaler(self.scaling)
         self._check_own_options(len(rows))
-
-        self._forget()
+        before = vars(self).copy()
         try:
             with work_threads(device, self.hidden_size):
-                self.scaler_ = scaler.fit(panel)
-                self.network_ = build_network(network_config, seed).to(device)
-                patterns = self._patterns(panel, rows, seed)
-                trainer = Trainer(self.network_, *trainer_parts, seed)
-                self.history_ = trainer.fit(TrainingData(panel, rows, scaler, patterns))
+                if anew:
+                    self._forget()
+                    self.scaler_ = scaler.fit(panel)
+                    self.network_ = build_network(network_config, seed).to(device)
+                else:
+                    self.network_ = copy.deepcopy(self.network_)
+                patterns = self._patterns(panel, rows, seed if anew else None)
+                trainer = Trainer(self.network_, training_config, error, callbacks, seed)
+                epochs = trainer.fit(TrainingData(panel, rows, self.scaler_, patterns))
+                past: list[Record] = getattr(self, "history_", [])
+                self.history_ = past + [{**record, "epoch": len(past) + record["epoch"]} for record in epochs]
                 self.network_.eval()
                 self._describe_training_series(panel, rows, patterns)
             self._fit_latent(self.embedding_, rows, seed)
         except BaseException:  # also Ctrl-C: half a fit must not look like one
             self._forget()
+            self.__dict__.update(before)
             raise
         self._warn_of_collapse()
         return self
@@ -142,34 +196,48 @@ class BaseVRAE(Options):
     def _check_own_options(self, n_series: int) -> None:
         """Raise before training what would otherwise be found after it."""
 
-    def _usable_rows(self, panel: Panel) -> Rows:
+    def _usable(self, X: Any) -> tuple[Panel, Rows]:
+        """Return the panel of X as the model sees it, and the rows that hold anything."""
+        check_choice("on_invalid", self.on_invalid, ("raise", "drop", "keep"))
+        panel = as_panel(X)
+        if self.on_invalid == "drop":
+            panel = drop_invalid(panel)
         invalid = invalid_series(panel)
         if invalid.any() and self.on_invalid == "raise":
             raise InvalidDataError(
                 f"Found {invalid.sum()} of {len(panel)} series without any observed value (all NaN), ids "
-                f"{name_some(panel.ids[invalid])}. Remove them, or pass on_invalid='keep' to keep their rows "
-                f"without a result."
+                f"{name_some(panel.ids[invalid])}. Pass on_invalid='drop' to leave them out, or "
+                f"on_invalid='keep' to keep their rows without a result."
             )
-        return np.flatnonzero(~invalid)
+        if self.max_lag:  # a shifted series stands still where it came from
+            panel = hide_level_ends(panel)
+        return panel, np.flatnonzero(~invalid)
 
-    def _patterns(self, panel: Panel, rows: Rows, seed: int) -> Tensor | None:
-        """Fit the pattern statistics to a sample; return those of every series, (n_series, n_patterns)."""
+    def _patterns(self, panel: Panel, rows: Rows, seed: int | None) -> Tensor | None:
+        """Return the pattern statistics of every series, (n_series, n_patterns); with a seed, fit them to a sample."""
         n_patterns = self.network_.config.n_patterns
         if not n_patterns:
             return None
+        patterns = torch.zeros(len(panel), n_patterns)
+        fitted = rows[:0] if seed is None else self._fit_patterns(panel, _sample(panel, rows), seed, patterns)
+        statistics = self.network_.statistics
+        rest = np.setdiff1d(rows, fitted, assume_unique=True)
+        for batch, found in self._visit(panel, rest, lambda b: statistics(b.values, b.mask, b.lengths, b.scale)):
+            patterns[torch.from_numpy(batch.rows)] = found.cpu()
+        return patterns
+
+    def _fit_patterns(self, panel: Panel, sampled: Rows, seed: int, patterns: Tensor) -> Rows:
+        """Fit the pattern statistics to series; enter theirs into ``patterns``, and return their rows."""
         device = next(self.network_.parameters()).device
-        sampled = _sample(panel, rows)
         parts = inference_rows(panel.lengths, sampled, _INFERENCE_BATCH)
         batches = [collate(panel, part, self.scaler_, torch.device("cpu")) for part in parts]
         statistics = self.network_.statistics.cpu()
-        of_sample = statistics.fit([(b.values, b.mask, b.lengths) for b in batches], torch_generator(seed))
+        series = [(b.values, b.mask, b.lengths) for b in batches]
+        scale = torch.cat([b.scale for b in batches]).cpu()
+        of_sample = statistics.fit(series, scale, torch_generator(seed))
         statistics.to(device)
-        patterns = torch.zeros(len(panel), n_patterns)
         patterns[torch.from_numpy(np.concatenate(parts))] = of_sample
-        rest = np.setdiff1d(rows, sampled, assume_unique=True)
-        for batch, found in self._visit(panel, rest, lambda b: statistics(b.values, b.mask, b.lengths)):
-            patterns[torch.from_numpy(batch.rows)] = found.cpu()
-        return patterns
+        return sampled
 
     def _describe_training_series(self, panel: Panel, rows: Rows, patterns: Tensor | None) -> None:
         """Embed the training series; learn how far reconstructions are off, and the usual level and spread."""
@@ -213,8 +281,7 @@ class BaseVRAE(Options):
     def _open(self, X: Any) -> tuple[Panel, Rows]:
         """Check X against the fitted model; return its panel and the rows that can be used."""
         self._check_fitted()
-        panel = as_panel(X)
-        rows = self._usable_rows(panel)
+        panel, rows = self._usable(X)
         expected = self.network_.config.n_channels
         if panel.n_channels != expected:
             raise InvalidDataError(f"The model was fitted to {expected} channel(s) a series; found {panel.n_channels}.")
@@ -226,11 +293,17 @@ class BaseVRAE(Options):
         """Yield ``compute(batch)`` for the series at ``rows``, in batches of similar length."""
         device = next(self.network_.parameters()).device
         for part in inference_rows(panel.lengths, rows, _INFERENCE_BATCH):
-            batch = collate(panel, part, self.scaler_, device, patterns)
+            batch = self._with_level(collate(panel, part, self.scaler_, device, patterns))
             # Entered for each batch: a mode that is on while a generator waits is on for its caller too.
             with work_threads(device, self.hidden_size), torch.inference_mode(), autocast(device, self.precision):
                 result = compute(batch)
             yield batch, result
+
+    def _with_level(self, batch: Batch) -> Batch:
+        """Add patterns that the network could not work out itself: it does not see level and spread."""
+        if batch.patterns is not None or not self.network_.config.level_weight:
+            return batch
+        return replace(batch, patterns=self.network_.statistics(batch.values, batch.mask, batch.lengths, batch.scale))
 
     def _decode(self, batch: Batch) -> Decoded:
         return self.network_(batch.values, batch.mask, batch.lengths, batch.patterns)
@@ -346,6 +419,16 @@ def _sample(panel: Panel, rows: Rows) -> Rows:
     """Return evenly spaced rows: so many that the sample's size is bounded."""
     share = max(len(rows) / _SAMPLE_SERIES, panel.lengths[rows].sum() / _SAMPLE_STEPS, 1.0)
     return rows[:: math.ceil(share)]
+
+
+def _reservoir(n_earlier: int, n_new: int, n_seen: int, seed: int) -> Rows:
+    """Return which of earlier series, a random share of ``n_seen``, and of new ones after them to remember."""
+    if n_earlier + n_new <= _REMEMBERED:
+        return np.arange(n_earlier + n_new)
+    rng = np.random.default_rng([seed, n_seen])
+    of_new = min(n_new, max(_REMEMBERED - n_earlier, round(_REMEMBERED * n_new / (n_seen + n_new))))
+    kept = rng.permutation(n_earlier)[: _REMEMBERED - of_new], n_earlier + rng.permutation(n_new)[:of_new]
+    return np.sort(np.concatenate(kept))
 
 
 def _device_here(device: str) -> torch.device:

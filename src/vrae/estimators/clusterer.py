@@ -17,6 +17,7 @@ from vrae.estimators.partition import (
     choose_partition,
     fit_partition,
     labels_of,
+    order_as,
     partition_from_arrays,
 )
 from vrae.estimators.vrae import VRAE
@@ -43,7 +44,8 @@ class VRAEClusterer(ClusterMixin, VRAE):  # type: ignore[misc]
     Attributes
     ----------
     labels_ : ndarray of int64, shape (n_series,)
-        Cluster of every training series, 0 .. n_clusters_ - 1 by falling size; -1 is none.
+        Cluster of every training series, 0 .. n_clusters_ - 1 by falling size; -1 is none. `partial_fit` keeps the
+        numbers that clusters have.
     n_clusters_ : int
     selection_ : list of dict
         For "auto": ``n_clusters`` and ``score`` of every number tried.
@@ -108,12 +110,16 @@ class VRAEClusterer(ClusterMixin, VRAE):  # type: ignore[misc]
 
     def _fit_latent(self, Z: npt.NDArray[np.float32], rows: Rows, seed: int) -> None:
         vectors = Z[rows].astype(np.float64)
+        earlier = labels_of(self.place(Z))[rows] if hasattr(self, "partition_") else None
         self.space_ = LatentSpace.fit(vectors, self._generated())
         self.selection_: list[dict[str, float]] = []
         if self.n_clusters == "auto":
             self.partition_, self.selection_ = choose_partition(self.space_(vectors), self.clusterer, seed)
         else:
             self.partition_ = fit_partition(self.space_(vectors), self.n_clusters, self.clusterer, seed)
+        if earlier is not None:
+            found = labels_of(self.partition_.predict_proba(self.space_(vectors)))
+            self.partition_ = self.partition_.ordered(order_as(found, earlier, self.partition_.n_clusters))
         self.n_clusters_ = self.partition_.n_clusters
         self.labels_ = labels_of(self.place(Z))
 

@@ -13,6 +13,8 @@ from torch import nn
 from vrae.config import NetworkConfig, TrainingConfig, check_choice, check_int, check_real
 from vrae.data.batching import Rows
 from vrae.data.panel import Panel
+from vrae.exceptions import InvalidParameterError
+from vrae.nn.comovement import n_channel_pairs
 from vrae.nn.patterns import dilations_for
 from vrae.train.callbacks import Callback
 
@@ -66,6 +68,10 @@ class Options(BaseEstimator):  # type: ignore[misc]
         What the patterns that a series is made of, wherever they stand in it, count beside its course:
         statistics of them join the encoder's summary, and a second head has to give them back. 0 switches
         them off.
+    level_weight : float, default=0.0
+        What level and spread of a series, in proportion to others', count beside its shape: 0 compares shapes only, 1
+        makes both count alike. Needs ``local_patterns``, and a ``scaling`` that takes level and spread out: "series" or
+        "robust".
     scaling : {"series", "channel", "robust"} or None, default="series"
         See `vrae.data.scaling.Scaler`.
     max_epochs : int or "auto", default="auto"
@@ -81,9 +87,9 @@ class Options(BaseEstimator):  # type: ignore[misc]
     early_stopping : bool or int, default=False
         Hold out a tenth of the series and stop when their loss has not improved for that many epochs (True:
         10). The held-out series get their latent vectors like all others.
-    on_invalid : {"raise", "keep"}, default="raise"
-        A series without any observed value: raise an error that names it, or keep its row and give it NaN,
-        and no cluster.
+    on_invalid : {"raise", "drop", "keep"}, default="raise"
+        A series without any observed value: raise an error that names it; leave it out with a warning, so that
+        results have no row for it; or keep its row and give it NaN, and no cluster.
     device : str, default="auto"
         "auto" (CUDA if there is one, else the CPU), "cpu", "cuda", "mps".
     precision : {"float32", "bfloat16", "float16"}, default="float32"
@@ -110,6 +116,7 @@ class Options(BaseEstimator):  # type: ignore[misc]
     kl_warmup: float = 0.3
     max_lag: int | float = 0
     local_patterns: float = 2.0
+    level_weight: float = 0.0
     scaling: str | None = "series"
     max_epochs: int | Literal["auto"] = "auto"
     batch_size: int = 64
@@ -149,7 +156,22 @@ class Options(BaseEstimator):  # type: ignore[misc]
             max_lag=self._max_lag_steps(median),
             n_patterns=_PATTERN_COMPONENTS if check_real("local_patterns", self.local_patterns, low=0) else 0,
             pattern_dilations=dilations_for(median) if self.local_patterns else (),
+            n_channel_pairs=n_channel_pairs(panel.n_channels) if self.local_patterns else 0,
+            level_weight=self._checked_level_weight(),
         )
+
+    def _checked_level_weight(self) -> float:
+        weight = check_real("level_weight", self.level_weight, low=0)
+        if weight and not self.local_patterns:
+            raise InvalidParameterError(
+                f"level_weight={weight:g} needs local_patterns, which is 0: level and spread are learned with them."
+            )
+        if weight and self.scaling not in ("series", "robust"):
+            raise InvalidParameterError(
+                f"level_weight={weight:g} needs scaling='series' or 'robust'; with scaling={self.scaling!r} the values "
+                f"hold level and spread already."
+            )
+        return weight
 
     def _max_lag_steps(self, median_length: int) -> int:
         if isinstance(self.max_lag, float):

@@ -29,6 +29,7 @@ __all__ = [
     "choose_partition",
     "fit_partition",
     "labels_of",
+    "order_as",
     "partition_from_arrays",
 ]
 
@@ -175,6 +176,19 @@ def labels_of(probabilities: Floats) -> Labels:
     if probabilities.shape[1] == 0:
         return np.full(len(probabilities), -1)
     return np.where(probabilities.any(axis=1), probabilities.argmax(axis=1), -1)
+
+
+def order_as(labels: Labels, earlier: Labels, n_clusters: int) -> Labels:
+    """Return groups (n_clusters,) in the order of the earlier ones that they share most vectors with; new ones last."""
+    from scipy.optimize import linear_sum_assignment
+
+    both = (labels >= 0) & (earlier >= 0)
+    shared = np.zeros((n_clusters, int(earlier.max(initial=-1)) + 1))
+    np.add.at(shared, (labels[both], earlier[both]), 1)
+    own, theirs = linear_sum_assignment(shared, maximize=True)
+    place = np.full(n_clusters, shared.shape[1])
+    place[own] = theirs
+    return np.argsort(place, kind="stable")
 
 
 def fit_partition(X: Floats, n_clusters: int, clusterer: Any, seed: int) -> Partition:

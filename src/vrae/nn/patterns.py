@@ -4,8 +4,8 @@ A statistic is the share of a series' steps at which a small dilated convolution
 "proportion of positive values" of Dempster, Schmidt & Webb, "MiniRocket", KDD 2021), of the series and of its
 first differences. A step within a hair's breadth of the threshold counts in part, so that rounding, which differs
 from batch to batch, cannot tip it over. The 84 kernels have nine taps, three of weight 2 and six of weight -1;
-thresholds are quantiles of what the kernels give on training series. A few principal components of all of them are
-kept.
+thresholds are quantiles of what the kernels give on training series. Series of several channels have one more kind of
+statistic: how their channels move together. A few principal components of all of them are kept.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vrae.config import NetworkConfig
+from vrae.nn.comovement import channel_pairs, correlation_lags, cross_correlations
 
 __all__ = ["PatternStatistics", "dilations_for", "fill_gaps"]
 
@@ -32,7 +33,13 @@ _PER_VIEW = 1000
 # Differences are noisier than values, so they count for less.
 _DIFFERENCE_WEIGHT = 0.7
 
+# All correlations between channels together count so much beside all shares together.
+_CORRELATION_WEIGHT = 0.6
+
 _MAX_DILATIONS = 32
+
+# Levels of more than a tenth of the usual one are compared in proportion, as logarithms are.
+_LEVEL_STEEPNESS = 10.0
 
 # Responses worked on together: 1 MiB of floats.
 _CACHED = 1 << 18
@@ -57,24 +64,43 @@ class PatternStatistics(nn.Module):
         self.circular = config.max_lag > 0
         shape = (2, len(self.dilations), _KERNELS)  # 2: the series and its differences
         thresholds = math.ceil(_PER_VIEW / (_KERNELS * max(1, len(self.dilations))))
-        n_statistics = math.prod(shape) * thresholds
+        self.lags = correlation_lags(max(self.dilations, default=0))
+        pairs = config.n_channel_pairs
+        self.level_weight = config.level_weight
+        n_levels = 2 * config.n_channels if self.level_weight else 0
+        n_statistics = math.prod(shape) * thresholds + shape[0] * pairs * len(self.lags) + n_levels
         self.kernels: Tensor
         self.thresholds: Tensor
+        self.pairs: Tensor
+        self.usual_scale: Tensor
         self.center: Tensor
         self.components: Tensor
         self.register_buffer("kernels", torch.zeros(*shape, config.n_channels, _TAPS))
         self.register_buffer("thresholds", torch.zeros(*shape, thresholds))
+        self.register_buffer("pairs", torch.zeros(pairs, 2, dtype=torch.int64))
+        self.register_buffer("usual_scale", torch.zeros(2, n_levels // 2))
         self.register_buffer("center", torch.zeros(n_statistics))
         self.register_buffer("components", torch.zeros(n_statistics, config.n_patterns))
 
     @torch.no_grad()
-    def forward(self, x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
-        """Describe series (batch, time, channel) by (batch, n_patterns) numbers."""
-        return self._reduce(self._shares(x, mask, lengths))
+    def forward(self, x: Tensor, mask: Tensor, lengths: Tensor, scale: Tensor | None = None) -> Tensor:
+        """Describe series (batch, time, channel) by (batch, n_patterns) numbers.
+
+        ``scale``, (batch, 2, channel), is their level and spread before they were scaled; with ``level_weight`` it is
+        needed.
+        """
+        statistics = self._shares(x, mask, lengths)
+        if self.level_weight:
+            if scale is None:
+                raise ValueError("level_weight needs the level and spread of the series")
+            statistics = torch.cat([statistics, self._levels(scale)], dim=1)
+        return self._reduce(statistics)
 
     @torch.no_grad()
-    def fit(self, sample: Sequence[Series], generator: torch.Generator) -> Tensor:
+    def fit(self, sample: Sequence[Series], scale: Tensor, generator: torch.Generator) -> Tensor:
         """Set kernels, thresholds and components by a sample of training series, given in batches.
+
+        ``scale``, (n_sample, 2, channel), is their level and spread.
 
         Returns
         -------
@@ -83,12 +109,14 @@ class PatternStatistics(nn.Module):
         """
         self.kernels.copy_(self._draw_kernels(generator))
         self.thresholds.copy_(self._draw_thresholds(sample, generator))
+        self.pairs.copy_(channel_pairs(self.kernels.shape[3], len(self.pairs), generator))
+        self.usual_scale.copy_(scale.abs().median(dim=0).values[:, : self.usual_scale.shape[1]])
         sampled = torch.cat([self._shares(*batch) for batch in sample])  # (n, statistic)
+        if self.level_weight:
+            sampled = torch.cat([sampled, self._levels(scale)], dim=1)
         shares = sampled.double()
         center = shares.mean(dim=0)
-        spread = shares.std(dim=0, correction=0)
-        weight = torch.where(spread > 1e-6, 1 / spread.clamp(min=1e-6), 0.0)
-        weight[len(weight) // 2 :] *= _DIFFERENCE_WEIGHT
+        weight = self._weights(shares.std(dim=0, correction=0))
         standardised = (shares - center) * weight
         axes = _principal_axes(standardised, self.components.shape[1], generator)  # (statistic, component)
         total = standardised.var(dim=0, correction=0).sum().clamp(min=1e-12)
@@ -100,6 +128,25 @@ class PatternStatistics(nn.Module):
 
     def _reduce(self, shares: Tensor) -> Tensor:
         return (shares - self.center) @ self.components
+
+    def _weights(self, spread: Tensor) -> Tensor:
+        """Return what each statistic, of this spread between series, is multiplied by; both (statistic,)."""
+        n_shares = self.thresholds[0].numel()
+        n_levels = self.usual_scale.numel()
+        views, levels = spread[: len(spread) - n_levels], spread[len(spread) - n_levels :]
+        shares, correlations = views.view(2, -1)[:, :n_shares], views.view(2, -1)[:, n_shares:]
+        each_alike = torch.where(shares > 1e-6, 1 / shares.clamp(min=1e-6), 0.0)
+        # Not each alike: that of two channels which truly move together varies more than all the chance ones.
+        together = _CORRELATION_WEIGHT * math.sqrt(n_shares) / correlations.norm(dim=1, keepdim=True).clamp(min=1e-6)
+        weight = torch.cat([each_alike, together.expand_as(correlations)], dim=1)  # (view, statistic)
+        weight[1] *= _DIFFERENCE_WEIGHT
+        of_levels = self.level_weight * math.sqrt(n_shares) / levels.norm().clamp(min=1e-6)
+        return torch.cat([weight.flatten(), of_levels.expand_as(levels)])
+
+    def _levels(self, scale: Tensor) -> Tensor:
+        """Return level and spread of each channel, (batch, statistic): in proportion, unless they are next to zero."""
+        usual = torch.where(self.usual_scale > 0, self.usual_scale, 1.0)
+        return torch.asinh(_LEVEL_STEEPNESS * scale / usual).flatten(1).float()
 
     def _shares(self, x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
         """Return every statistic of every series, (batch, statistic), in [0, 1]."""
@@ -121,6 +168,7 @@ class PatternStatistics(nn.Module):
                     # 0 below -3, 1 above 3 and straight in between.
                     count = functional.hardsigmoid(exceeds, inplace=True).sum(dim=2)
                     shares.append(count / steps[:, None])  # (batch, kernel)
+            shares.append(cross_correlations(values, steps, self.pairs, self.lags, self.circular))
         return torch.cat(shares, dim=1)
 
     def _draw_kernels(self, generator: torch.Generator) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.data.panel import Panel
-from vrae.data.stream import join_panels
+from vrae.data.selection import join_panels
 
 __all__ = ["sample_series"]
 

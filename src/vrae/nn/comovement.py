@@ -1,0 +1,72 @@
+"""How the channels of a series move together: their cross-correlations, whatever each channel does alone.
+
+The correlation of two channels at a lag of some steps, of the series and of its first differences, says whether they
+go together, oppose each other, or which of them leads; neither level nor spread of a channel has a say.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["channel_pairs", "correlation_lags", "cross_correlations", "n_channel_pairs"]
+
+# Of many channels only so many pairs are looked at, drawn at random.
+_MAX_PAIRS = 64
+
+
+def channel_pairs(n_channels: int, n_pairs: int, generator: torch.Generator) -> Tensor:
+    """Return pairs of channels, (n_pairs, 2), in random order."""
+    pairs = torch.triu_indices(n_channels, n_channels, 1).T  # (pair, 2)
+    return pairs[torch.randperm(len(pairs), generator=generator)[:n_pairs]]
+
+
+def n_channel_pairs(n_channels: int) -> int:
+    """Return how many pairs of channels are looked at: all of them, or 64."""
+    return min(n_channels * (n_channels - 1) // 2, _MAX_PAIRS)
+
+
+def correlation_lags(longest: int) -> tuple[int, ...]:
+    """Return lags in steps, evenly on a logarithmic scale, from ``-longest`` to ``longest``, 0 among them."""
+    leads, lead = set(), 1.0
+    while lead <= longest:
+        leads.add(round(lead))
+        lead *= 1.4
+    return tuple(sorted({0, *leads, *(-lead for lead in leads)}))
+
+
+def cross_correlations(values: Tensor, lengths: Tensor, pairs: Tensor, lags: tuple[int, ...], circular: bool) -> Tensor:
+    """Correlate channels with each other.
+
+    Parameters
+    ----------
+    values : Tensor, shape (batch, channel, time)
+        Without gaps.
+    lengths : Tensor of int64, shape (batch,)
+    pairs : Tensor of int64, shape (pair, 2)
+    lags : tuple of int
+        By so many steps the second channel of a pair runs behind the first.
+    circular : bool
+        The last step is followed by the first; otherwise by nothing.
+
+    Returns
+    -------
+    Tensor, shape (batch, lag * pair)
+        In [-1, 1]; 0 for a channel that is constant.
+    """
+    time = torch.arange(values.shape[2], device=values.device)
+    inside = (time < lengths[:, None])[:, None]  # (batch, 1, time)
+    steps = lengths[:, None, None]  # (batch, 1, 1)
+    centred = torch.where(inside, values - torch.where(inside, values, 0.0).sum(2, keepdim=True) / steps, 0.0)
+    norm = centred.norm(dim=2, keepdim=True)  # (batch, channel, 1)
+    # What is left of a constant after rounding is no movement.
+    unit = torch.where(norm > 1e-5 * values.abs().amax(2, keepdim=True) * steps.sqrt(), centred / norm, 0.0)
+    first = unit[:, pairs[:, 0]]  # (batch, pair, time)
+    found = []
+    for lag in lags:
+        source = time + lag
+        there = torch.ones_like(inside) if circular else ((source >= 0) & (source < lengths[:, None]))[:, None]
+        source = source % lengths[:, None] if circular else source.clamp(0, len(time) - 1).expand(len(values), -1)
+        later = unit.gather(2, source[:, None].expand_as(unit))[:, pairs[:, 1]]  # (batch, pair, time)
+        found.append((first * later * there).sum(dim=2))
+    return torch.cat(found, dim=1)
