@@ -1,6 +1,7 @@
-"""Measure what is promised besides the ARI: lag-invariance, joint dynamics of channels, the number of clusters.
+"""Measure what is promised besides the ARI: lag-invariance, joint dynamics of channels, the number of clusters,
+damaged series.
 
-    python benchmarks/quality/promises.py [--promises lag joint motions number] [--methods ...] [--seeds 3]
+    python benchmarks/quality/promises.py [--promises lag joint motions number robustness] [--methods ...] [--seeds 3]
 
 Adds a row to promises.jsonl for each run that is not there yet; `table.py` lays them out. One thread, CPU seconds.
 """
@@ -18,6 +19,7 @@ import numpy as np
 import rows
 import synthetic
 import torch
+from robustness import robustness
 from sets import SETS, load, znorm
 from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
@@ -172,7 +174,7 @@ def auto_kmeans(X: np.ndarray, truth: np.ndarray, seed: int) -> dict[str, Any]:
     return {"chosen": int(best.max()) + 1, **agreement(truth, best)}
 
 
-PROMISES = {"lag": lag, "joint": joint, "motions": motions, "number": number}
+PROMISES = {"lag": lag, "joint": joint, "motions": motions, "number": number, "robustness": robustness}
 
 
 def main() -> None:
@@ -184,7 +186,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "promises.jsonl")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    names = ("promise", "set", "shift", "method", "seed")
+    names = ("promise", "set", "shift", "damage", "method", "seed")
     done = rows.keys(rows.read(options.out), names)
     with threadpool_limits(1):
         for seed in range(options.seeds):

@@ -72,10 +72,11 @@ class LatentSpace:
     def fit(cls, Z: Floats, generated: Floats) -> LatentSpace:
         """Find the axes for vectors (n, latent) that generate ``Z @ generated``, (latent, m)."""
         center = Z.mean(axis=0)
-        _, spread, axes = np.linalg.svd((Z - center) @ generated, full_matrices=False)
-        used = max(1, int((spread > 1e-4 * spread[0]).sum())) if len(spread) else 1
-        scale = np.sqrt(len(Z)) / spread[0] if spread[0] > 0 else 1.0
-        return cls(center, generated @ axes[:used].T * scale)
+        said = (Z - center) @ generated  # (n, m)
+        variance, axes = np.linalg.eigh(said.T @ said / len(Z))  # ascending: (m,), (m, m)
+        used = max(1, int((variance > 1e-8 * variance[-1]).sum()))
+        scale = 1 / np.sqrt(variance[-1]) if variance[-1] > 0 else 1.0
+        return cls(center, generated @ axes[:, ::-1][:, :used] * scale)
 
     def __call__(self, Z: Floats) -> Floats:
         """Return vectors (n, latent) in this space, (n, dimensions)."""

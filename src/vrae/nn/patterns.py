@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from vrae.config import NetworkConfig
 from vrae.nn.comovement import channel_pairs, correlation_lags, cross_correlations
+from vrae.nn.shares import shares
 
 __all__ = ["PatternStatistics", "dilations_for", "fill_gaps"]
 
@@ -40,12 +41,6 @@ _MAX_DILATIONS = 32
 
 # Levels of more than a tenth of the usual one are compared in proportion, as logarithms are.
 _LEVEL_STEEPNESS = 10.0
-
-# Responses worked on together: 1 MiB of floats.
-_CACHED = 1 << 18
-
-# A response less than .05 from the threshold counts in part; responses have a spread of a few units.
-_STEEPNESS = 60.0
 
 Series = tuple[Tensor, Tensor, Tensor]  # values and mask (batch, time, channel), lengths (batch,)
 
@@ -150,26 +145,14 @@ class PatternStatistics(nn.Module):
 
     def _shares(self, x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
         """Return every statistic of every series, (batch, statistic), in [0, 1]."""
-        # A few series at a time, so that responses stay in the processor's cache.
-        few = max(1, _CACHED // (_KERNELS * x.shape[1]))
-        parts = zip(*(torch.split(part, few) for part in (x, mask, lengths)), strict=True)
-        return torch.cat([self._shares_of_few(*part) for part in parts])
-
-    def _shares_of_few(self, x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
-        shares = []
-        exceeds = x.new_empty(len(x), _KERNELS, x.shape[1])
+        found = []
         for view, (values, steps) in enumerate(_views(x, mask, lengths, self.circular)):
             for place, dilation in enumerate(self.dilations):
                 padded = _pad(values, steps, dilation, self.circular)
-                responses = functional.conv1d(padded, self.kernels[view, place] * _STEEPNESS, dilation=dilation)
-                responses = _end(responses, steps, -torch.inf)
-                for thresholds in self.thresholds[view, place].unbind(dim=1):  # each (kernel,)
-                    torch.sub(responses, _STEEPNESS * thresholds[:, None], out=exceeds)
-                    # 0 below -3, 1 above 3 and straight in between.
-                    count = functional.hardsigmoid(exceeds, inplace=True).sum(dim=2)
-                    shares.append(count / steps[:, None])  # (batch, kernel)
-            shares.append(cross_correlations(values, steps, self.pairs, self.lags, self.circular))
-        return torch.cat(shares, dim=1)
+                found.append(shares(padded, steps, self.kernels[view, place], dilation, self.thresholds[view, place]))
+            if len(self.pairs):
+                found.append(cross_correlations(values, steps, self.pairs, self.lags, self.circular))
+        return torch.cat(found, dim=1)
 
     def _draw_kernels(self, generator: torch.Generator) -> Tensor:
         """Return the fixed kernels, each on a random few of the channels: (view, dilation, kernel, channel, tap)."""
