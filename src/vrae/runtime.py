@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,7 +14,10 @@ from sklearn.utils import check_random_state
 
 from vrae.exceptions import InvalidParameterError, did_you_mean
 
-__all__ = ["autocast", "resolve_device", "seed_of", "torch_generator", "work_threads"]
+__all__ = ["autocast", "resolve_device", "seed_of", "side_by_side", "torch_generator", "work_threads"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 # Up to this width of the recurrent layers one thread does all the work.
 _SMALL_HIDDEN = 128
@@ -66,6 +71,27 @@ def work_threads(device: torch.device, hidden_size: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def side_by_side(
+    work: Callable[[Item], Result], items: Iterable[Item], device: torch.device, hidden_size: int
+) -> Iterator[Result]:
+    """Yield ``work(item)`` for each item, in order; on the CPU, where each runs in one thread, several at a time.
+
+    There are as many as torch may use threads, and no more results wait than that.
+    """
+    workers = torch.get_num_threads() if device.type == "cpu" and hidden_size <= _SMALL_HIDDEN else 1
+    if workers == 1:
+        yield from map(work, items)
+        return
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def seed_of(random_state: int | np.random.RandomState | None) -> int:

@@ -36,7 +36,7 @@ from vrae.exceptions import (
 from vrae.nn.loss import active_units, pointwise_loss
 from vrae.nn.model import Decoded, build_network
 from vrae.persistence import write_model
-from vrae.runtime import autocast, resolve_device, seed_of, torch_generator, work_threads
+from vrae.runtime import autocast, resolve_device, seed_of, side_by_side, torch_generator, work_threads
 from vrae.train.callbacks import ProgressBar, Record, check_callbacks
 from vrae.train.loop import Trainer, TrainingData
 
@@ -163,20 +163,20 @@ class BaseVRAE(Options):
         self._check_own_options(len(rows))
         before = vars(self).copy()
         try:
+            if anew:
+                self._forget()
+                self.scaler_ = scaler.fit(panel)
+                self.network_ = build_network(network_config, seed).to(device)
+            else:
+                self.network_ = copy.deepcopy(self.network_)
+            patterns = self._patterns(panel, rows, seed if anew else None)
+            trainer = Trainer(self.network_, training_config, error, callbacks, seed)
             with work_threads(device, self.hidden_size):
-                if anew:
-                    self._forget()
-                    self.scaler_ = scaler.fit(panel)
-                    self.network_ = build_network(network_config, seed).to(device)
-                else:
-                    self.network_ = copy.deepcopy(self.network_)
-                patterns = self._patterns(panel, rows, seed if anew else None)
-                trainer = Trainer(self.network_, training_config, error, callbacks, seed)
                 epochs = trainer.fit(TrainingData(panel, rows, self.scaler_, patterns))
-                past: list[Record] = getattr(self, "history_", [])
-                self.history_ = past + [{**record, "epoch": len(past) + record["epoch"]} for record in epochs]
-                self.network_.eval()
-                self._describe_training_series(panel, rows, patterns)
+            past: list[Record] = getattr(self, "history_", [])
+            self.history_ = past + [{**record, "epoch": len(past) + record["epoch"]} for record in epochs]
+            self.network_.eval()
+            self._describe_training_series(panel, rows, patterns)
             self._fit_latent(self.embedding_, rows, seed)
         except BaseException:  # also Ctrl-C: half a fit must not look like one
             self._forget()
@@ -234,7 +234,8 @@ class BaseVRAE(Options):
         statistics = self.network_.statistics.cpu()
         series = [(b.values, b.mask, b.lengths) for b in batches]
         scale = torch.cat([b.scale for b in batches]).cpu()
-        of_sample = statistics.fit(series, scale, torch_generator(seed))
+        with work_threads(torch.device("cpu"), self.hidden_size):
+            of_sample = statistics.fit(series, scale, torch_generator(seed))
         statistics.to(device)
         patterns[torch.from_numpy(np.concatenate(parts))] = of_sample
         return sampled
@@ -292,12 +293,14 @@ class BaseVRAE(Options):
     ) -> Iterator[tuple[Batch, Result]]:
         """Yield ``compute(batch)`` for the series at ``rows``, in batches of similar length."""
         device = next(self.network_.parameters()).device
-        for part in inference_rows(panel.lengths, rows, _INFERENCE_BATCH):
-            batch = self._with_level(collate(panel, part, self.scaler_, device, patterns))
-            # Entered for each batch: a mode that is on while a generator waits is on for its caller too.
+
+        def visit(part: Rows) -> tuple[Batch, Result]:
             with work_threads(device, self.hidden_size), torch.inference_mode(), autocast(device, self.precision):
-                result = compute(batch)
-            yield batch, result
+                batch = self._with_level(collate(panel, part, self.scaler_, device, patterns))
+                return batch, compute(batch)
+
+        parts = inference_rows(panel.lengths, rows, _INFERENCE_BATCH)
+        yield from side_by_side(visit, parts, device, self.hidden_size)
 
     def _with_level(self, batch: Batch) -> Batch:
         """Add patterns that the network could not work out itself: it does not see level and spread."""
