@@ -157,7 +157,8 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], Arrays]:
 
 
 def _from_1(config: dict[str, Any], arrays: Arrays) -> None:
-    """Format 2 came with level and spread, and with correlations between channels, among the pattern statistics."""
+    """Format 2: level, spread and correlations of channels among the statistics; scales that bridge gaps."""
+    config["scaler"]["bridges_gaps"] = False
     config["network"] |= {"level_weight": 0.0, "n_channel_pairs": 0}
     if config["network"]["n_patterns"]:
         arrays["network.statistics.pairs"] = np.zeros((0, 2), np.int64)

@@ -31,7 +31,8 @@ class Scaler:
     Parameters
     ----------
     scaling : {"series", "channel", "robust"} or None
-        "series": mean and standard deviation of each series. Its channels, each brought to a common scale first,
+        "series": mean and standard deviation of each series, in which a value beside a gap also stands for half
+        of it. Its channels, each brought to a common scale first,
         are scaled as one, so that it keeps which of them is higher, or moves more. "robust": median and interquartile
         range (over 1.349) of each series and channel; outliers do not move them. "channel": one mean and
         standard deviation a channel, learned from all training series, so differences in level between series
@@ -44,6 +45,7 @@ class Scaler:
         self.scaling = scaling
         self.level: npt.NDArray[np.float64] | None = None  # (channels,), usual ones, where they are learned
         self.spread: npt.NDArray[np.float64] | None = None
+        self.bridges_gaps = True  # a model of format 1 goes by the observed values alone
 
     def fit(self, panel: Panel) -> Scaler:
         """Learn what is common to all series: the usual level and spread of the channels, where they matter."""
@@ -86,10 +88,11 @@ class Scaler:
     def _mean_and_deviation(
         self, values: npt.NDArray[np.float32], observed: npt.NDArray[np.bool_]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        weights = _steps_spoken_for(observed) if self.bridges_gaps else observed.astype(np.float32)
         if self.level is None or self.spread is None:  # one channel, or a model of format 1: each channel by itself
-            return _mean_and_deviation(values, observed, over=(1,))
+            return _mean_and_deviation(values, weights, over=(1,))
         alike = (values - self.level) / self.spread  # (batch, time, channel)
-        level, spread = _mean_and_deviation(alike, observed, over=(1, 2))  # (batch, 1)
+        level, spread = _mean_and_deviation(alike, weights, over=(1, 2))  # (batch, 1)
         return self.level + self.spread * level, self.spread * spread
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,25 +101,45 @@ class Scaler:
             "scaling": self.scaling,
             "level": None if self.level is None else self.level.tolist(),
             "spread": None if self.spread is None else self.spread.tolist(),
+            "bridges_gaps": self.bridges_gaps,
         }
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Scaler:
         """Build the scaler that `to_dict` described."""
         scaler = cls(state["scaling"])
+        scaler.bridges_gaps = state["bridges_gaps"]
         if state["level"] is not None:
             scaler.level, scaler.spread = np.asarray(state["level"]), np.asarray(state["spread"])
         return scaler
 
 
 def _mean_and_deviation(
-    values: npt.NDArray[Any], observed: npt.NDArray[np.bool_], over: tuple[int, ...]
+    values: npt.NDArray[Any], weights: npt.NDArray[np.float32], over: tuple[int, ...]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    count = np.maximum(observed.sum(axis=over, keepdims=True), 1)
-    level = np.where(observed, values, 0.0).sum(axis=over, keepdims=True, dtype=np.float64) / count
-    centred = np.where(observed, values - level, 0.0)
-    spread = np.sqrt(np.square(centred).sum(axis=over, keepdims=True) / count)
+    total = np.maximum(weights.sum(axis=over, keepdims=True), 1)
+    level = (np.where(weights > 0, values, 0.0) * weights).sum(axis=over, keepdims=True, dtype=np.float64) / total
+    centred = np.where(weights > 0, values - level, 0.0)
+    spread = np.sqrt((np.square(centred) * weights).sum(axis=over, keepdims=True) / total)
     return level[:, 0], _safe_spread(spread[:, 0], level[:, 0])
+
+
+def _steps_spoken_for(observed: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Return the steps each value (batch, time, channel) stands for: itself, and half of the gap on either side.
+
+    Level and spread are then nearly those of the whole course. By the observed values alone they would depend on where
+    it happened to be observed, and series of one course be scaled each in its own way.
+    """
+    if observed[:, :-1].all():  # nothing but the last step to bridge
+        return observed.astype(np.float32)
+    n_steps = observed.shape[1]
+    time = np.arange(n_steps)[None, :, None]
+    last = np.maximum.accumulate(np.where(observed, time, -1), axis=1)  # observed up to now, -1: none
+    coming = np.minimum.accumulate(np.where(observed, time, n_steps)[:, ::-1], axis=1)[:, ::-1]  # from now on
+    gap_before, gap_after = np.zeros(observed.shape, np.float32), np.zeros(observed.shape, np.float32)
+    gap_before[:, 1:] = np.where(last[:, :-1] >= 0, time[:, 1:] - last[:, :-1] - 1, 0)
+    gap_after[:, :-1] = np.where(coming[:, 1:] < n_steps, coming[:, 1:] - time[:, :-1] - 1, 0)
+    return np.where(observed, 1 + (gap_before + gap_after) / 2, 0).astype(np.float32)
 
 
 def _median_and_iqr(

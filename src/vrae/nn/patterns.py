@@ -35,7 +35,11 @@ _PER_VIEW = 1000
 _DIFFERENCE_WEIGHT = 0.7
 
 # All correlations between channels together count so much beside all shares together.
-_CORRELATION_WEIGHT = 0.6
+_CORRELATION_WEIGHT = 0.7
+
+# Correlations are spread out by Fisher's transformation, atanh, in which .9 and 1 are as far apart as chance ones are;
+# those of noiseless series would be infinite.
+_LARGEST_CORRELATION = 0.97
 
 _MAX_DILATIONS = 32
 
@@ -151,7 +155,8 @@ class PatternStatistics(nn.Module):
                 padded = _pad(values, steps, dilation, self.circular)
                 found.append(shares(padded, steps, self.kernels[view, place], dilation, self.thresholds[view, place]))
             if len(self.pairs):
-                found.append(cross_correlations(values, steps, self.pairs, self.lags, self.circular))
+                correlations = cross_correlations(values, steps, self.pairs, self.lags, self.circular)
+                found.append(torch.atanh(_LARGEST_CORRELATION * correlations))
         return torch.cat(found, dim=1)
 
     def _draw_kernels(self, generator: torch.Generator) -> Tensor:
