@@ -19,7 +19,7 @@ originals are from being in line).
 
 def markdown(promises: list[rows.Row], table: Markdown, figure: Figure) -> str:
     """Return the section on promises; empty without rows."""
-    sections = {"lag": _lag, "joint": _joint, "motions": _motions, "number": _number}
+    sections = {"lag": _lag, "joint": _joint, "motions": _motions, "number": _number, "robustness": _robustness}
     parts = []
     for name, lay_out in sections.items():
         found = [row for row in promises if row["promise"] == name]
@@ -118,3 +118,28 @@ def _number(found: list[rows.Row], table: Markdown, figure: Figure) -> str:
     ]
     header = ["", "classes", *(cell for m in methods for cell in (m, "ARI"))]
     return "\n".join([f"## Number of clusters ({_seeds(found)})\n", table(header, body), "; ".join(near) + ".\n"])
+
+
+def _robustness(found: list[rows.Row], table: Markdown, figure: Figure) -> str:
+    methods, damages = _names(found, "method"), _names(found, "damage")
+    # Sets that every method has finished with every damage it is run on.
+    wanted = len({(row["damage"], row["method"], row["seed"]) for row in found})
+    sets = [name for name in _names(found, "set") if sum(row["set"] == name for row in found) == wanted]
+    found = [row for row in found if row["set"] in sets]
+    body = []
+    for damage in damages:
+        line = [damage]
+        for m in methods:
+            clean, ari, nmi = (
+                _mean(found, field, damage=d, method=m)
+                for field, d in (("ari", "none"), ("ari", damage), ("nmi", damage))
+            )
+            line += [f"{figure(ari)} / {figure(nmi)}" if ari == ari else "", f"{ari / clean:.0%}" if ari == ari else ""]
+        body.append(line)
+    header = ["", *(cell for m in methods for cell in (m, "kept"))]
+    text = (
+        f"## Damaged series ({_seeds(found)}, {len(sets)} sets)\n\nMean ARI / NMI after damage to every series "
+        "(`robustness.py`); kept: share of the clean mean ARI. VRAE gets the series as they are, with gaps and of "
+        "unequal length; the others get gaps bridged by straight lines and short series stretched.\n"
+    )
+    return "\n".join([text, table(header, body)])
