@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vrae.data.examples import list_examples, load_example
     from vrae.data.io import read_panel
     from vrae.data.panel import Panel
+    from vrae.estimators.anomaly import VRAEAnomalyDetector
     from vrae.estimators.clusterer import VRAEClusterer
     from vrae.estimators.vrae import VRAE
     from vrae.persistence import load_model
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Panel": "vrae.data.panel",
     "VRAE": "vrae.estimators.vrae",
+    "VRAEAnomalyDetector": "vrae.estimators.anomaly",
     "VRAEClusterer": "vrae.estimators.clusterer",
     "list_examples": "vrae.data.examples",
     "load_example": "vrae.data.examples",
@@ -31,6 +33,7 @@ _HOME = {
 __all__ = [
     "VRAE",
     "Panel",
+    "VRAEAnomalyDetector",
     "VRAEClusterer",
     "__version__",
     "list_examples",

@@ -44,6 +44,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 # The only classes that a model directory can bring to life.
 _CLASSES = {
     "VRAE": "vrae.estimators.vrae",
+    "VRAEAnomalyDetector": "vrae.estimators.anomaly",
     "VRAEClusterer": "vrae.estimators.clusterer",
 }
 
