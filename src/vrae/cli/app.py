@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from vrae.cli.anomalies import anomalies
 from vrae.cli.applying import assign, embed, info
 from vrae.cli.clustering import cluster, demo
 from vrae.cli.terminal import err
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (demo, cluster, assign, embed, info):
+for _command in (demo, cluster, assign, embed, anomalies, info):
     app.command()(_command)
 
 _INTERRUPTED = 130  # exit code after Ctrl-C

@@ -125,8 +125,8 @@ def windows(panel: Panel, size: int | Literal["auto"] = "auto", step: int | None
 def dominant_period(panel: Panel) -> int:
     """Return the period, in steps, at which series repeat themselves most: the highest peak of their autocorrelation.
 
-    The autocorrelations of the series (of a sample of them, where there are many) are averaged, and the first peak within
-    a tenth of the highest one is taken: multiples of a period are periods too. Gaps count as the mean.
+    The autocorrelations of the series (of many: of a sample) are averaged, and the first peak within a tenth of the
+    highest one is taken: multiples of a period are periods too. Gaps count as the mean.
 
     Raises
     ------

@@ -27,7 +27,8 @@ def tail_threshold(scores: Floats, rate: float) -> float:
     """Return the score that usual series pass with a given probability, by peaks over a threshold.
 
     The excesses over a high score are fitted with a generalised Pareto distribution, so the rate may be smaller than
-    one in the number of scores: Coles, "An Introduction to Statistical Modeling of Extreme Values", 2001, section 4.3; for anomalies Siffer et al., "Anomaly Detection in Streams with Extreme Value Theory", KDD 2017.
+    one in the number of scores: Coles, "An Introduction to Statistical Modeling of Extreme Values", 2001, section 4.3;
+    for anomalies Siffer et al., "Anomaly Detection in Streams with Extreme Value Theory", KDD 2017.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
-"""How unusual is a series? Three kinds of surprise, each beside what the usual series have of it.
+"""How unusual is a series? Four kinds of surprise, each beside what the usual series have of it.
 
-*Course*: what the importance-weighted bound falls short of the best possible, a value. *Patterns*: the error of the
-pattern head. *Place*: the squared Mahalanobis distance of the latent vector from the majority. Each is taken as a
-logarithm, in spreads above the median of the majority. Their weighted mean is the score.
+*Course*: what the importance-weighted bound falls short of the best possible, a value. *Stretch*: the
+largest mean squared error of a short stretch. *Patterns*: the error of the pattern head. *Place*: the squared
+Mahalanobis distance of the latent vector from the majority. Each is taken as a logarithm, in spreads above the median
+of the majority, and the mean of the four is the score.
 """
 
 from __future__ import annotations
@@ -39,16 +40,17 @@ class Surprise:
     ----------
     Z : ndarray of shape (n, latent)
         Latent vectors.
-    course, patterns : ndarray of shape (n,)
+    course, stretch, patterns : ndarray of shape (n,)
     """
 
     Z: Floats
     course: Floats
+    stretch: Floats
     patterns: Floats
 
     def take(self, rows: npt.NDArray[Any]) -> Surprise:
         """Return these series' part, in this order."""
-        return Surprise(self.Z[rows], self.course[rows], self.patterns[rows])
+        return Surprise(self.Z[rows], self.course[rows], self.stretch[rows], self.patterns[rows])
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,9 @@ class Yardstick:
     Attributes
     ----------
     majority : Majority
-    level, spread : ndarray of shape (3,)
-        Median and spread of the logarithms of course, patterns and place in the majority.
-    weights : ndarray of shape (3,)
+    level, spread : ndarray of shape (4,)
+        Median and spread of the logarithms of course, stretch, patterns and place in the majority.
+    weights : ndarray of shape (4,)
         What each of them counts.
     """
 
@@ -137,8 +139,8 @@ class Yardstick:
     def fit(cls, surprise: Surprise, weights: Floats) -> Yardstick:
         """Learn what is usual from series, most of which are."""
         majority, limit = Majority.fit(surprise.Z)
-        logs = _logarithms(surprise, majority)  # (n, 3)
-        usual = logs[np.exp(logs[:, 2]) <= max(limit, _LEAST) * (1 + 1e-9)]
+        logs = _logarithms(surprise, majority)  # (n, 4)
+        usual = logs[np.exp(logs[:, -1]) <= max(limit, _LEAST) * (1 + 1e-9)]
         low, level, high = np.quantile(usual, (0.25, 0.5, 0.75), axis=0)
         return cls(majority, level, np.maximum((high - low) / _IQR_OF_NORMAL, 1e-3), weights / weights.sum())
 
@@ -147,7 +149,7 @@ class Yardstick:
         return self.parts(surprise) @ self.weights
 
     def parts(self, surprise: Surprise) -> Floats:
-        """Return how many spreads above the usual each series is in course, patterns and place, (n, 3)."""
+        """Return how many spreads above the usual each series is in course, stretch, patterns and place, (n, 4)."""
         return (_logarithms(surprise, self.majority) - self.level) / self.spread
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -163,5 +165,6 @@ class Yardstick:
 
 
 def _logarithms(surprise: Surprise, majority: Majority) -> Floats:
-    parts = np.column_stack([surprise.course, surprise.patterns, majority.distance(surprise.Z)])  # (n, 3)
+    place = majority.distance(surprise.Z)
+    parts = np.column_stack([surprise.course, surprise.stretch, surprise.patterns, place])  # (n, 4)
     return np.log(np.maximum(parts, _LEAST))

@@ -11,7 +11,7 @@ from torch import Tensor
 from vrae.nn.lag import shift
 from vrae.nn.model import VRAENetwork
 
-__all__ = ["Judged", "judge"]
+__all__ = ["Judged", "judge", "worst_stretch"]
 
 
 @dataclass(frozen=True)
@@ -83,3 +83,10 @@ def judge(
         pattern_error = ((decoded.patterns - patterns) ** 2).mean(dim=1)
     variance = (squares / len(noise) - mean**2).clamp(min=0)
     return Judged(bound, decoded.x + mean, variance, pattern_error)
+
+
+def worst_stretch(squares: Tensor, width: int) -> Tensor:
+    """Return the largest mean over ``width`` consecutive steps: (batch, time) -> (batch,)."""
+    width = min(width, squares.shape[1])
+    total = torch.nn.functional.pad(squares.double().cumsum(dim=1), (1, 0))  # (batch, time + 1)
+    return (total[:, width:] - total[:, :-width]).amax(dim=1) / width

@@ -1,6 +1,6 @@
 """Figures: arrays in, figures out.
 
-Every figure comes twice, from one computation: ``plot_*`` draws with matplotlib (for papers) and
+Nearly every figure comes twice, from one computation: ``plot_*`` draws with matplotlib (for papers) and
 ``plotly_*`` with plotly (for the screen). Neither library is imported before its first figure.
 
 Series ``X`` are an array ``(n, n_steps)`` or ``(n, n_channels, n_steps)``, or a list of arrays
@@ -11,6 +11,7 @@ Series ``X`` are an array ``(n, n_steps)`` or ``(n, n_channels, n_steps)``, or a
 from __future__ import annotations
 
 from vrae.plots.mpl import (
+    plot_anomalies,
     plot_cluster_sizes,
     plot_courses,
     plot_latent_map,
@@ -28,6 +29,7 @@ from vrae.plots.web import (
 )
 
 __all__ = [
+    "plot_anomalies",
     "plot_cluster_sizes",
     "plot_courses",
     "plot_latent_map",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from vrae.exceptions import InvalidDataError
 from vrae.plots.compute import (
     MAX_TSNE,
     Method,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "plot_anomalies",
     "plot_cluster_sizes",
     "plot_courses",
     "plot_latent_map",
@@ -299,6 +301,69 @@ def plot_cluster_sizes(labels: npt.ArrayLike, *, ax: Axes | None = None) -> Axes
     return ax
 
 
+def plot_anomalies(
+    x: npt.ArrayLike,
+    low: npt.ArrayLike,
+    middle: npt.ArrayLike,
+    high: npt.ArrayLike,
+    *,
+    marked: npt.ArrayLike | None = None,
+    title: str = "",
+    unit: str = "value",
+    legend: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one channel of a series over the band that it is expected in, and mark the steps outside.
+
+    Parameters
+    ----------
+    x : array-like of shape (n_steps,)
+        NaN is a missing value.
+    low, middle, high : array-like of shape (n_steps,)
+        As `VRAEAnomalyDetector.explain` gives them.
+    marked : array-like of bool, shape (n_steps,), optional
+        Steps to mark; default: those outside the band.
+    title : str
+    unit : str
+        What the values are, for the vertical axis.
+    legend : bool
+        Say what is what.
+    ax : Axes, optional
+        Where to draw; default a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    InvalidDataError
+        The arrays are not of one length.
+    """
+    x, low, middle, high = (np.asarray(line, np.float64) for line in (x, low, middle, high))
+    outside = (x < low) | (x > high) if marked is None else np.asarray(marked, bool)
+    shapes = {line.shape for line in (x, low, middle, high, outside)}
+    if len(shapes) > 1 or x.ndim != 1:
+        raise InvalidDataError(
+            f"Series, band and marks must be arrays (n_steps,) of one length; found the shapes {sorted(shapes)}. "
+            f"Several channels are drawn one at a time."
+        )
+    ax = ax or _new_axes((7.2, 2.8))
+    steps = np.arange(len(x))
+    ax.fill_between(steps, low, high, color=COLORS[0], alpha=0.16, linewidth=0, label="expected")
+    ax.plot(steps, middle, color=COLORS[0], linewidth=1.2, label="reconstruction")
+    ax.plot(steps, x, color=_INK, linewidth=1.0, label="series")
+    for begin, end in _stretches(outside):
+        ax.axvspan(begin - 0.5, end + 0.5, color=COLORS[3], alpha=0.10, linewidth=0)
+    if outside.any():
+        ax.plot(steps[outside], x[outside], ".", color=COLORS[3], markersize=5, label="unusual")
+    _finish(ax, title, "step", unit)
+    ax.margins(x=0.01)
+    if legend:
+        ax.legend(frameon=False, fontsize=8, labelcolor=_INK, ncols=4, loc="upper left", bbox_to_anchor=(0, -0.18))
+    return ax
+
+
 # ---------------------------------------------------------------------------------------- pieces
 
 
@@ -332,3 +397,9 @@ def _finish(ax: Axes, title: str, x_title: str, y_title: str, note: str = "") ->
     for side, spine in ax.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(_FAINT)
+
+
+def _stretches(marked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return first and last step of every run of marked steps, (n, 2)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], marked.astype(np.int8), [0]])))
+    return edges.reshape(-1, 2) - (0, 1)

@@ -4,6 +4,7 @@
 ``report.html``. A run is written under another name and moved into place when it is complete.
 """
 
+from vrae.runs.anomalies import stretches, window_steps, write_anomalies, write_columns
 from vrae.runs.assignment import Assignment, Tally, assign, describe_model
 from vrae.runs.folder import check_run_folder, cluster_panel, cluster_stream
 from vrae.runs.sample import sample_series
@@ -18,7 +19,11 @@ __all__ = [
     "cluster_stream",
     "describe_model",
     "sample_series",
+    "stretches",
     "table_writer",
+    "window_steps",
+    "write_anomalies",
     "write_assignments",
+    "write_columns",
     "write_embeddings",
 ]
