@@ -106,7 +106,9 @@ def table() -> str:
         "*Written by `python benchmarks/anomaly/run.py --table`. Area under the ROC curve / average precision; mean over the seeds,",
         "for ECG5000 with the standard deviation of the AUC. How it was done: see the head of `run.py`; what was tried: [LOG.md](LOG.md).*",
         "",
-        "| set, fitted to | series | anomalies in test | seeds | " + " | ".join(WORDS.get(m, m) for m in METHODS) + " |",
+        "| set, fitted to | series | anomalies in test | seeds | "
+        + " | ".join(WORDS.get(m, m) for m in METHODS)
+        + " |",
         "|---|---|---|---|" + "---|" * len(METHODS),
     ]
     means: dict[str, list[list[float]]] = {"clean": [], "unlabelled": []}
@@ -130,7 +132,9 @@ def table() -> str:
         if values:
             average = np.mean(values, axis=0)
             lines.append(
-                f"| **mean AUC, {protocol}, {len(values)} sets** | | | | " + " | ".join(f"{a:.3f}" for a in average) + " |"
+                f"| **mean AUC, {protocol}, {len(values)} sets** | | | | "
+                + " | ".join(f"{a:.3f}" for a in average)
+                + " |"
             )
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,64 @@
+"""Windows cover every step, and what is said of them comes back to the right one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vrae import Panel
+from vrae.data.windows import dominant_period, windows
+from vrae.exceptions import InvalidDataError, InvalidParameterError
+
+
+@pytest.fixture
+def panel() -> Panel:
+    rng = np.random.default_rng(0)
+    return Panel.from_arrays([rng.normal(size=(2, n)) for n in (50, 7, 23)], ids=["a", "b", "c"])
+
+
+@pytest.mark.parametrize(("size", "step"), [(10, 3), (10, 10), (7, 1), (60, 5)])
+def test_windows_are_pieces_of_their_series_and_cover_every_step(panel, size, step):
+    cut = windows(panel, size, step)
+    covered = np.zeros(len(panel.values), int)
+    for row, (owner, start) in enumerate(zip(cut.owners, cut.starts, strict=True)):
+        piece = cut.panel[row]
+        assert len(piece) == min(size, panel.lengths[owner])
+        np.testing.assert_array_equal(piece, panel[owner][start : start + len(piece)])
+        assert cut.panel.ids[row] == f"{panel.ids[owner]}@{start}"
+        first = panel.offsets[owner] + start
+        covered[first : first + len(piece)] += 1
+    assert covered.min() >= 1
+    # What is said of each step of each window comes back to that step, in every channel.
+    np.testing.assert_allclose(cut.to_steps(cut.panel.values), panel.values, atol=1e-6)
+
+
+def test_scores_of_windows_are_averaged_where_they_overlap(panel):
+    cut = windows(panel, 10, 5)
+    marked = np.where(cut.panel.ids == "a@20", 1.0, 0.0)
+    steps = cut.to_steps(marked)
+    assert steps.shape == (80,)
+    np.testing.assert_allclose(np.flatnonzero(steps), np.arange(20, 30))
+    np.testing.assert_allclose(steps[20:30], 0.5)
+    marked[:] = np.nan
+    assert np.isnan(cut.to_steps(marked)).all()
+
+
+def test_the_period_that_dominates():
+    time = np.arange(400)
+    rng = np.random.default_rng(0)
+    wave = np.sin(2 * np.pi * time / 37) + 0.5 * np.sin(4 * np.pi * time / 37 + 1) + 0.3 * rng.normal(size=400)
+    wave[100:110] = np.nan
+    panel = Panel.from_arrays([wave, wave[:200] * 100 + 5])
+    assert abs(dominant_period(panel) - 37) <= 1
+    assert windows(panel, "auto").panel.lengths[0] == dominant_period(panel)
+
+
+def test_nothing_repeats():
+    with pytest.raises(InvalidDataError, match="No period"):
+        dominant_period(Panel.from_arrays(np.linspace(0, 1, 200)[None]))
+
+
+@pytest.mark.parametrize(("size", "step", "words"), [(1, 1, "window"), (10, 0, "step"), (10, 11, "in none")])
+def test_bad_windows(panel, size, step, words):
+    with pytest.raises(InvalidParameterError, match=words):
+        windows(panel, size, step)
