@@ -1,0 +1,135 @@
+"""`vrae anomalies`: from a file to tables of series and of steps."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    from vrae.cli import main
+
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def run(*arguments: Any) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["vrae", "anomalies", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+@pytest.fixture
+def series(tmp_path: Path, small_series: Any) -> tuple[Path, np.ndarray]:
+    X = small_series("2d", 24).astype(np.float64)
+    X[5, 9] += 30
+    file = tmp_path / "series.csv"
+    lines = ["id," + ",".join(f"t{t}" for t in range(X.shape[1]))]
+    lines += [f"s{i}," + ",".join(map(str, x)) for i, x in enumerate(X)]
+    file.write_text("\n".join(lines) + "\n")
+    return file, X
+
+
+def test_fit_save_and_judge_again(cli, series, tmp_path):
+    file, X = series
+    out, steps, again = tmp_path / "out.csv", tmp_path / "steps.csv", tmp_path / "again.csv"
+    code, _, err = cli(
+        file,
+        "--id",
+        "id",
+        "--epochs",
+        4,
+        "--contamination",
+        "0.05",
+        "--out",
+        out,
+        "--steps",
+        steps,
+        "--save",
+        tmp_path / "m",
+    )
+    assert (code, "of 24 series are anomalies" in err) == (0, True)
+    found = rows(out)
+    assert [row["id"] for row in found] == [f"s{i}" for i in range(24)]
+    assert found[5]["anomaly"] == "1"
+    assert found[5]["step"] == "9"
+    assert sum(int(row["anomaly"]) for row in found) == 2
+    assert all((float(row["score"]) > 0) == (row["anomaly"] == "1") for row in found)
+    walked = rows(steps)
+    assert len(walked) == X.size
+    assert [row["step"] for row in walked[:3]] == ["0", "1", "2"]
+    assert cli(file, "--id", "id", "--model", tmp_path / "m", "--out", again)[0] == 0
+    assert rows(again) == found
+
+
+def test_long_series_by_windows(cli, tmp_path):
+    rng = np.random.default_rng(0)
+    x = np.sin(2 * np.pi * np.arange(600) / 25) + 0.05 * rng.standard_normal(600)
+    x[400:412] = 0
+    file, out = tmp_path / "long.csv", tmp_path / "steps.csv"
+    file.write_text("id,at,load\n" + "".join(f"m,{t},{v}\n" for t, v in enumerate(x)))
+    code, _, err = cli(
+        file,
+        "--id",
+        "id",
+        "--time",
+        "at",
+        "--value",
+        "load",
+        "--window",
+        "auto",
+        "--step",
+        3,
+        "--epochs",
+        15,
+        "--out",
+        out,
+    )
+    assert code == 0
+    found = rows(out)
+    assert len(found) == 600
+    assert 390 <= int(np.argmax([float(row["score"]) for row in found])) < 422
+    assert "stretch" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--step", "3"], "--step belongs to --window"),
+        (["--window", "5", "--steps", "s.csv"], "leave --steps out"),
+        (["--window", "many"], "--window must be a whole number or 'auto'"),
+        (["--contamination", "lots"], "--contamination must be a number"),
+        (["--contamination", "0.7"], "contamination must be"),
+        (["--contamination", "auto"], "60 series at least"),
+        (["--model", "nowhere"], "nowhere"),
+        (["--model", "nowhere", "--contamination", "0.1"], "belongs to fitting"),
+    ],
+)
+def test_bad_usage_says_so_and_writes_nothing(cli, series, tmp_path, options, words):
+    out = tmp_path / "out.csv"
+    code, _, err = cli(series[0], "--id", "id", "--out", out, *options)
+    assert (code, words in err, out.exists()) == (2, True, False)
+
+
+def test_a_model_without_a_threshold(cli, series, fitted, tmp_path):
+    model = fitted("VRAEClusterer").save(tmp_path / "clusters")
+    code, _, err = cli(series[0], "--id", "id", "--model", model)
+    assert (code, "has no threshold" in err) == (2, True)
