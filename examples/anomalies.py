@@ -2,8 +2,8 @@
 
     python examples/anomalies.py [--data FOLDER]
 
-Normal heartbeats of ECG5000 are learned from; four test beats, one normal and three of other kinds, are drawn over the band in
-which the model expects them. FOLDER holds ucr/ECG5000; default: VRAE_DATA, else it is downloaded.
+Normal heartbeats of ECG5000 are learned from; four test beats, one normal and three of other kinds, are drawn over the
+band in which the model expects them. FOLDER holds ucr/ECG5000; default: VRAE_DATA, else it is downloaded.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     python benchmarks/anomaly/long.py FOLDER [--seeds 5]     writes LONG.md
 
-FOLDER holds 135_UCR_Anomaly_InternalBleeding16_TRAIN.csv and _TEST.csv (KDD_TSAD_135 of the UCR anomaly archive: blood pressure;
-columns value, is_anomaly). The detector is fitted to windows of the train part only; the archive's rule counts a step within 100
-steps of the anomaly as found. Beside it, on the same windows: the distance to the nearest training window (as in a matrix profile
-of test against train) and the error of 16 principal axes.
+FOLDER holds 135_UCR_Anomaly_InternalBleeding16_TRAIN.csv and _TEST.csv (KDD_TSAD_135 of the UCR anomaly archive: blood
+pressure; columns value, is_anomaly). The detector is fitted to windows of the train part only; the archive's rule
+counts a step within 100 steps of the anomaly as found. Beside it, on the same windows: the distance to the nearest
+training window (as in a matrix profile of test against train) and the error of 16 principal axes.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def main() -> None:
         "",
         "*Written by `python benchmarks/anomaly/long.py`; how it was done stands at its head.*",
         "",
-        f"{len(read[0])} training steps, {len(read[1])} test steps (the first {len(read[0])} are the training part and are not "
-        f'scored), anomaly at steps {begin} to {end}. The period that `window="auto"` finds: {period} steps.',
+        f"{len(read[0])} training steps, {len(read[1])} test steps (the first {len(read[0])} are the training part and "
+        f"are not scored), anomaly at steps {begin} to {end}. The period that `window='auto'` finds: {period} steps.",
         "",
         "| window | method | seed | highest step | away | found |",
         "|---|---|---|---|---|---|",
