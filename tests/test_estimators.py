@@ -377,6 +377,16 @@ def test_series_without_values_keep_their_row_and_get_no_result(name, tiny):
 
 
 @pytest.mark.parametrize("name", CLASSES)
+def test_a_model_that_kept_series_without_values_opens_again(name, tiny, tmp_path):
+    X = np.random.default_rng(0).standard_normal((6, 20))
+    X[2] = np.nan
+    model = OF[name](**tiny, on_invalid="keep").fit(X)
+    loaded = load_model(model.save(tmp_path / "model"))
+    np.testing.assert_array_equal(loaded.embedding_, model.embedding_)
+    np.testing.assert_array_equal(loaded.transform(X), model.transform(X))
+
+
+@pytest.mark.parametrize("name", CLASSES)
 def test_series_without_values_can_be_left_out(name, tiny):
     X = np.random.default_rng(0).standard_normal((6, 20))
     X[2] = np.nan

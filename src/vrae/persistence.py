@@ -151,7 +151,8 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], Arrays]:
         arrays = load_file(folder / WEIGHTS_FILE)
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{folder / WEIGHTS_FILE} is damaged ({error}). Copy or save the model again.") from None
-    broken = [n for n, a in arrays.items() if a.dtype.kind == "f" and not np.isfinite(a).all()]
+    # Rows of NaN in the embedding are series without any observed value.
+    broken = [n for n, a in arrays.items() if n != "embedding" and a.dtype.kind == "f" and not np.isfinite(a).all()]
     if broken:
         raise ModelFileError(f"{folder / WEIGHTS_FILE} holds values that are not finite: {', '.join(broken[:5])}.")
     return config, arrays
