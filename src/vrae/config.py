@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -24,15 +24,16 @@ __all__ = [
 
 
 class _JSONConfig:
-    """To and from a plain dictionary; unknown or absent keys are refused."""
+    """To and from a plain dictionary; unknown or absent keys are refused, but for ``later`` ones, off by default."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)  # type: ignore[call-overload]
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Self:
-        known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-        if set(state) != known:
+        known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+        needed = {name for name, f in known.items() if not f.metadata.get("later")}
+        if not needed <= set(state) <= set(known):
             raise InvalidParameterError(f"{cls.__name__}: expected the keys {sorted(known)}; found {sorted(state)}.")
         return cls(**state)
 
@@ -62,13 +63,14 @@ class NetworkConfig(_JSONConfig):
     pattern_dilations: tuple[int, ...] = ()
     n_channel_pairs: int = 0  # pairs of channels whose correlations are among the pattern statistics
     level_weight: float = 0.0  # of level and spread beside all other statistics
+    linear_path: bool = field(default=False, metadata={"later": True})  # principal axes beside the recurrent network
 
     def __post_init__(self) -> None:
         for name in ("n_channels", "n_steps", "patch_size", "latent_size", "hidden_size", "num_layers"):
             object.__setattr__(self, name, check_int(name, getattr(self, name), low=1))
         for name in ("max_lag", "n_patterns", "n_channel_pairs"):
             object.__setattr__(self, name, check_int(name, getattr(self, name), low=0))
-        for name in ("mask_input", "bidirectional", "feed_latent"):
+        for name in ("mask_input", "bidirectional", "feed_latent", "linear_path"):
             check_flag(name, getattr(self, name))
         object.__setattr__(self, "pattern_dilations", tuple(self.pattern_dilations))  # JSON knows lists only
         check_choice("cell", self.cell, ("lstm", "gru"))

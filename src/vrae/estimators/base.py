@@ -26,6 +26,7 @@ from vrae.data.panel import Panel, invalid_series
 from vrae.data.scaling import Scaler
 from vrae.data.selection import drop_invalid, hide_level_ends, join_panels
 from vrae.estimators.options import Options
+from vrae.estimators.sizing import choose_latent_size, set_axes
 from vrae.exceptions import (
     InvalidDataError,
     InvalidParameterError,
@@ -69,6 +70,8 @@ class BaseVRAE(Options):
         A record an epoch; see `Callback`.
     active_units_ : int
         Latent dimensions in use: those whose posterior mean varies by more than .01 between series.
+    size_curve_ : list of dict
+        For ``latent_size="auto"``: ``latent_size``, ``error``, ``score`` and ``doubt`` of every size tried.
     network_ : VRAENetwork
     scaler_ : Scaler
     noise_variance_ : float
@@ -153,20 +156,27 @@ class BaseVRAE(Options):
         """Train the network, from the start or on, and do what the estimator is for."""
         seed = seed_of(self.random_state)
         device = resolve_device(self.device, self.precision)
-        network_config = self._network_config(panel, rows)
+        scaler = Scaler(self.scaling)
+        size: Any = self.latent_size if anew else self.network_.config.latent_size
+        curve: list[dict[str, float]] = []
+        if size == "auto":
+            size, curve = choose_latent_size(panel, rows, scaler.fit(panel))
+        network_config = self._network_config(panel, rows, size)
         training_config = self._training_config(len(rows))
         if not anew:
             training_config = training_config.going_on()
         error = pointwise_loss(self.reconstruction_loss)
         callbacks = check_callbacks(self.callbacks) + ([ProgressBar()] if self.verbose else [])
-        scaler = Scaler(self.scaling)
         self._check_own_options(len(rows))
         before = vars(self).copy()
         try:
             if anew:
                 self._forget()
                 self.scaler_ = scaler.fit(panel)
+                self.size_curve_ = curve
                 self.network_ = build_network(network_config, seed).to(device)
+                if network_config.linear_path:
+                    set_axes(self.network_.linear, panel, rows, self.scaler_)
             else:
                 self.network_ = copy.deepcopy(self.network_)
             patterns = self._patterns(panel, rows, seed if anew else None)
@@ -260,8 +270,8 @@ class BaseVRAE(Options):
     def _warn_of_collapse(self) -> None:
         if self.active_units_ == 0:
             warnings.warn(
-                f"Posterior collapse: none of the {self.latent_size} latent dimensions differs between the "
-                f"series (KL {self.history_[-1]['kl']:.3g} nats), so neither will their clusters. Lower beta "
+                f"Posterior collapse: none of the latent dimensions ({self.latent_size}) differs between the series "
+                f"(KL {self.history_[-1]['kl']:.3g} nats), so neither will their clusters. Lower beta "
                 f"(now {self.beta:g}), raise kl_warmup (now {self.kl_warmup:g}) or train longer "
                 f"({len(self.history_)} epochs now). Series that are all alike give this too.",
                 PosteriorCollapseWarning,
@@ -363,6 +373,7 @@ class BaseVRAE(Options):
             "noise_variance": self.noise_variance_,
             "n_steps": self.n_steps_,
             "active_units": self.active_units_,
+            "size_curve": self.size_curve_,
             **_plain_ids(self.ids_),
             **own_state,
         }
@@ -390,6 +401,7 @@ class BaseVRAE(Options):
         self.noise_variance_ = config["noise_variance"]
         self.n_steps_ = config["n_steps"]
         self.active_units_ = config["active_units"]
+        self.size_curve_ = config.get("size_curve", [])
         self.ids_ = np.asarray(config["ids"]).astype(config["ids_type"])
         self.embedding_ = arrays["embedding"]
         self.typical_level_ = arrays["typical_level"]

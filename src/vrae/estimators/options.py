@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from vrae.config import NetworkConfig, TrainingConfig, check_choice, check_int, check_real
+from vrae.config import NetworkConfig, TrainingConfig, check_choice, check_flag, check_int, check_real
 from vrae.data.batching import Rows
 from vrae.data.panel import Panel
 from vrae.exceptions import InvalidParameterError
@@ -36,8 +36,9 @@ class Options(BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    latent_size : int, default=16
-        Numbers that sum up a series.
+    latent_size : int or "auto", default=16
+        Numbers that sum up a series. "auto": as many as tell series that were left out from noise, 32 at most; the
+        curve is in ``size_curve_``, see `vrae.estimators.axes.size_curve`.
     hidden_size : int, default=64
         Width of the recurrent layers.
     num_layers : int, default=1
@@ -72,6 +73,9 @@ class Options(BaseEstimator):  # type: ignore[misc]
         What level and spread of a series, in proportion to others', count beside its shape: 0 compares shapes only, 1
         makes both count alike. Needs ``local_patterns``, and a ``scaling`` that takes level and spread out: "series" or
         "robust".
+    linear_path : bool, default=False
+        Principal axes carry what they can from the series to the latent vector and back, and the recurrent network
+        what they leave; see `vrae.VRAE.for_reduction`. Not together with ``max_lag``.
     scaling : {"series", "channel", "robust"} or None, default="series"
         See `vrae.data.scaling.Scaler`.
     max_epochs : int or "auto", default="auto"
@@ -102,7 +106,7 @@ class Options(BaseEstimator):  # type: ignore[misc]
         See `vrae.train.callbacks.Callback`.
     """
 
-    latent_size: int = 16
+    latent_size: int | Literal["auto"] = 16
     hidden_size: int = 64
     num_layers: int = 1
     cell: str = "lstm"
@@ -117,6 +121,7 @@ class Options(BaseEstimator):  # type: ignore[misc]
     max_lag: int | float = 0
     local_patterns: float = 2.0
     level_weight: float = 0.0
+    linear_path: bool = False
     scaling: str | None = "series"
     max_epochs: int | Literal["auto"] = "auto"
     batch_size: int = 64
@@ -132,7 +137,7 @@ class Options(BaseEstimator):  # type: ignore[misc]
     verbose: int = 0
     callbacks: list[Callback] | None = None
 
-    def _network_config(self, panel: Panel, rows: Rows) -> NetworkConfig:
+    def _network_config(self, panel: Panel, rows: Rows, latent_size: Any) -> NetworkConfig:
         lengths = panel.lengths[rows]
         median, longest = int(np.median(lengths)), int(lengths.max())
         patch_size: Any = self.patch_size
@@ -145,7 +150,7 @@ class Options(BaseEstimator):  # type: ignore[misc]
             patch_size=patch_size,
             # Complete series in single steps leave nothing to mask: this is then the textbook network.
             mask_input=bool(patch_size > 1 or panel.missing_share() > 0),
-            latent_size=self.latent_size,
+            latent_size=check_int("latent_size", latent_size, low=1, auto=True),
             hidden_size=self.hidden_size,
             num_layers=self.num_layers,
             cell=self.cell,
@@ -158,6 +163,7 @@ class Options(BaseEstimator):  # type: ignore[misc]
             pattern_dilations=dilations_for(median) if self.local_patterns else (),
             n_channel_pairs=n_channel_pairs(panel.n_channels) if self.local_patterns else 0,
             level_weight=self._checked_level_weight(),
+            linear_path=self._checked_linear_path(),
         )
 
     def _checked_level_weight(self) -> float:
@@ -172,6 +178,14 @@ class Options(BaseEstimator):  # type: ignore[misc]
                 f"hold level and spread already."
             )
         return weight
+
+    def _checked_linear_path(self) -> bool:
+        if check_flag("linear_path", self.linear_path) and self.max_lag:
+            raise InvalidParameterError(
+                f"linear_path=True cannot go with max_lag={self.max_lag!r}: axes know each step by its place. "
+                f"Set one of them to 0."
+            )
+        return self.linear_path
 
     def _max_lag_steps(self, median_length: int) -> int:
         if isinstance(self.max_lag, float):

@@ -47,6 +47,19 @@ _CLASSIC: dict[str, Any] = {
     "max_grad_norm": 5.0,
 }
 
+# What reconstructs series not seen before best from few numbers, see benchmarks/reduction: principal axes carry what
+# they can, and the network learns what they leave as long as series held out gain by it. Patterns and a strong KL
+# would take numbers for other things than the course.
+_REDUCTION: dict[str, Any] = {
+    "latent_size": "auto",
+    "linear_path": True,
+    "local_patterns": 0.0,
+    "beta": 1e-4,
+    "kl_warmup": 0.0,
+    "learning_rate": 3e-3,
+    "early_stopping": 20,
+}
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
@@ -79,6 +92,20 @@ class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ign
             Any option of `BaseVRAE` (and of the class) takes the place of the classic one.
         """
         return cls(**{**_CLASSIC, **options})
+
+    @classmethod
+    def for_reduction(cls, **options: Any) -> Self:
+        """Return a model for data reduction: the fewest numbers from which series can be rebuilt.
+
+        The default network is made for clusters and gives up detail. This one has a linear path, principal axes that
+        hold for series not seen yet, beside the recurrent one, and chooses ``latent_size`` by itself.
+
+        Parameters
+        ----------
+        **options
+            Any option of `BaseVRAE` (and of the class) takes the place of the one for reduction.
+        """
+        return cls(**{**_REDUCTION, **options})
 
     # ---------------------------------------------------------------- series to latent vectors
 

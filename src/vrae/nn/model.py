@@ -12,9 +12,14 @@ from vrae.config import NetworkConfig
 from vrae.nn.decoder import Decoder, LatentToDecoder, Output
 from vrae.nn.encoder import Encoder, EncoderToLatent
 from vrae.nn.lag import best_lags, random_lags, shift
+from vrae.nn.linear import LinearPath
 from vrae.nn.patterns import PatternStatistics
 
 __all__ = ["Decoded", "VRAENetwork", "build_network", "reparameterise"]
+
+# Beside a linear path the network corrects: its say on the latent mean is damped, and starts at nothing.
+_CORRECTION = 0.3
+_SURE = -6.0  # first log-variance there
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,9 @@ class Decoded:
 class VRAENetwork(nn.Module):
     """Encoder, encoder-to-latent, reparameterisation, latent-to-decoder, decoder, output.
 
-    With ``n_patterns``, statistics of local patterns stand beside ``h_end``, and a second head gives them
-    back from the latent vector.
+    With ``linear_path``, principal axes carry what they can from the series to the latent vector and back, and the
+    network what they leave. With ``n_patterns``, statistics of local patterns stand beside ``h_end``, and a second
+    head gives them back from the latent vector.
 
     Everything random comes from the ``generator`` that is passed in: with one, the network samples, drops and
     shifts as in training; without one, it is a fixed function of its input.
@@ -61,6 +67,8 @@ class VRAENetwork(nn.Module):
         if config.n_patterns:
             self.statistics = PatternStatistics(config)
             self.latent_to_patterns = nn.Linear(config.latent_size, config.n_patterns)
+        if config.linear_path:
+            self.linear = LinearPath(config)
 
     def forward(
         self,
@@ -111,13 +119,19 @@ class VRAENetwork(nn.Module):
             if patterns is None:
                 patterns = self.statistics(x, mask, lengths)  # (batch, n_patterns)
             h_end = torch.cat([h_end, patterns], dim=1)
-        return self.encoder_to_latent(h_end)
+        mean, log_variance = self.encoder_to_latent(h_end)
+        if self.config.linear_path:
+            mean = self.linear.encode(x, mask) + _CORRECTION * mean
+        return mean, log_variance
 
     def decode(self, z: Tensor, n_steps: int, generator: torch.Generator | None = None) -> Tensor:
         """Turn latent vectors (batch, latent) into series (batch, n_steps, channel)."""
         patches = math.ceil(n_steps / self.config.patch_size)
         hidden = self.decoder(z, self.latent_to_decoder(z), patches, generator)  # (batch, patch, hidden)
-        return self.output(hidden, n_steps)
+        series = self.output(hidden, n_steps)  # (batch, n_steps, channel)
+        if self.config.linear_path:
+            series = self.linear.decode(z, n_steps) + self.linear.left * series
+        return series
 
     def _view(
         self, x: Tensor, mask: Tensor, lengths: Tensor, generator: torch.Generator | None
@@ -155,4 +169,9 @@ def build_network(config: NetworkConfig, seed: int) -> VRAENetwork:
     for buffer in network.buffers():  # set by PatternStatistics.fit, or loaded
         nn.init.zeros_(buffer)
     nn.init.zeros_(network.decoder.inputs)
+    if config.linear_path:  # the network begins as the axes alone
+        for layer in (network.output.linear, network.encoder_to_latent.mean, network.encoder_to_latent.log_variance):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        nn.init.constant_(network.encoder_to_latent.log_variance.bias, _SURE)
     return network

@@ -125,7 +125,7 @@ class Tally:
             "silhouette": separation(vectors, clusterer.labels_ if labels is None else labels),
             "mean_probability": self.probability / self.n_series,
             "doubtful_share": self.n_doubtful / self.n_series,
-            "latent_size": clusterer.latent_size,
+            "latent_size": clusterer.network_.config.latent_size,
             "active_units": clusterer.active_units_,
             "epochs": len(clusterer.history_),
             "reconstruction": last["reconstruction"],

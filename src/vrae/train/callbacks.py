@@ -44,6 +44,12 @@ class EarlyStopping(Callback):
         self.best_epoch = 0
         self._weights: dict[str, Any] = {}
 
+    def on_train_begin(self, trainer: Trainer) -> None:
+        """Remember the weights there are: training may make things worse."""
+        if trainer.kl_weight() >= trainer.config.beta:
+            self.best = trainer.first_loss
+            self._weights = copy.deepcopy(trainer.network.state_dict())
+
     def on_epoch_end(self, trainer: Trainer, record: Record) -> None:
         """Remember the best weights; give up when they are too old."""
         if record["kl_weight"] < trainer.config.beta:

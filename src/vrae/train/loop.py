@@ -69,6 +69,8 @@ class Trainer:
     ----------
     history : list of dict
         A record an epoch; see `Callback`.
+    first_loss : float
+        Loss of the held-out series, if there are any, before the first step.
     stopping : bool
         Set by a callback to end training.
     """
@@ -89,6 +91,7 @@ class Trainer:
         self.rng = np.random.default_rng(seed)
         self.generator = torch_generator(seed, self.device)
         self.history: list[Record] = []
+        self.first_loss = math.inf
         self.stopping = False
         self.step = 0
         self.n_steps = 1
@@ -110,6 +113,8 @@ class Trainer:
         lengths = data.panel.lengths
         batches = len(training_rows(lengths, train, self.config.batch_size, np.random.default_rng(0)))
         self.n_steps = self.config.max_epochs * batches
+        if len(held_out):
+            self.first_loss = self.validate(data, held_out)
         with ExitStack() as endings:  # runs every ending, in whatever way training ends
             for callback in reversed(callbacks):
                 endings.callback(callback.on_train_end, self)

@@ -1,0 +1,283 @@
+"""Principal axes that hold for series not seen yet, and how many of them the data can tell from noise.
+
+The covariance of few series says more about those few than about series in general. It is drawn towards what nearby
+steps are known to do: go on alike (stationary), be related over short spans only (tapered), and happen a little
+earlier or later (warped). How far it is drawn is decided by the error on series that were left out. With many series
+little or nothing is left of that, and the axes are those of ordinary principal component analysis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Axes", "choose_size", "fit_axes", "size_curve"]
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+# How far the covariance may be drawn towards what nearby steps do.
+_SHRINKAGES = (0.0, 0.01, 0.03, 0.1, 0.25, 0.5, 1.0)
+_FOLDS = 5
+# Values a series at which shrinkage and size are chosen, and at which axes are worked out; more are averaged in bins.
+_COARSE, _FINE = 192, 1024
+# Spans, as shares of the length, within which steps are related.
+_SHORT, _LONG = 0.03, 0.1
+# Times that missing values are filled in from the axes, and the axes worked out again.
+_FILLS = 5
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Directions in which series differ, largest variance first.
+
+    Attributes
+    ----------
+    center : ndarray of shape (time, channel)
+    vectors : ndarray of shape (time, channel, size)
+        Orthonormal.
+    variances : ndarray of shape (size,)
+        Of the series along them.
+    """
+
+    center: Floats
+    vectors: Floats
+    variances: Floats
+
+
+def fit_axes(X: Floats, observed: Mask, size: int) -> Axes:
+    """Find the axes of series.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_series, time, channel)
+        Anything where not observed.
+    observed : ndarray of bool, same shape
+    size : int
+        Number of axes; those beyond what the data span have no variance.
+
+    Returns
+    -------
+    Axes
+
+    References
+    ----------
+    Ledoit & Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", Journal of Multivariate
+    Analysis 2004 (shrinkage). Gaspari & Cohn, Quarterly Journal of the Royal Meteorological Society 1999 (tapering).
+    """
+    steps, n_channels = X.shape[1:]
+    coarse = _Binned.of(X, observed, _COARSE)
+    largest = min(size, coarse.values.shape[1])
+    errors = [left_out.error[:, largest - 1].mean() for left_out in _leave_out(coarse, largest)]
+    shrinkage = _SHRINKAGES[int(np.argmin(errors))] if errors else 0.0
+    fine = _Binned.of(X, observed, _FINE)
+    within = min(size, fine.values.shape[1])
+    variances, vectors = _leading(fine.covariance(shrinkage), within)
+    cube = vectors.reshape(-1, n_channels, within).repeat(fine.width, axis=0)[:steps]  # (time, channel, within)
+    flat = np.linalg.qr(cube.reshape(-1, within))[0]
+    flat = _pad(flat * np.sign((flat * cube.reshape(-1, within)).sum(axis=0)), size)
+    center = fine.center.reshape(-1, n_channels).repeat(fine.width, axis=0)[:steps]
+    return Axes(center, flat.reshape(steps, n_channels, size), _pad(variances * fine.width, size))
+
+
+def size_curve(X: Floats, observed: Mask, largest: int) -> list[dict[str, float]]:
+    """Measure, on series left out, what each number of axes is good for.
+
+    Axes with normally distributed noise around them are the auto-encoder whose halves are both linear, and its
+    evidence lower bound has a closed form (Tipping & Bishop, "Probabilistic principal component analysis", Journal of
+    the Royal Statistical Society B 1999; Lucas et al., "Don't blame the ELBO", NeurIPS 2019). So no network has to be
+    trained for each size.
+
+    Parameters
+    ----------
+    X, observed
+        See `fit_axes`.
+    largest : int
+
+    Returns
+    -------
+    list of dict
+        For 1, 2, ... ``largest`` axes, or as many as the data can tell: ``latent_size``; ``error``, the mean squared
+        error, of what the mean course leaves; ``score``, the bound in nats an observed value; ``doubt``, the standard
+        error of the difference from the best score.
+    """
+    coarse = _Binned.of(X, observed, _COARSE)
+    largest = min(largest, len(X) - 2, coarse.values.shape[1] // 2)
+    if largest < 1:
+        return []
+    candidates = list(_leave_out(coarse, largest))
+    relative = [np.mean(c.error.mean(axis=0) / candidates[0].error.mean(axis=0)) for c in candidates]
+    best = candidates[int(np.argmin(relative))]
+    score = np.median(best.score, axis=0)  # (size,); some odd series must not decide
+    behind = best.score[:, [int(score.argmax())]] - best.score  # (n_series, size)
+    spread = 1.4826 * np.median(np.abs(behind - np.median(behind, axis=0)), axis=0)
+    doubt = spread / np.sqrt(len(X))
+    error = best.error.mean(axis=0) / best.baseline
+    behind = np.median(behind, axis=0)
+    return [
+        {
+            "latent_size": d + 1,
+            "error": float(error[d]),
+            "score": float(score.max() - behind[d]),
+            "doubt": float(doubt[d]),
+        }
+        for d in range(largest)
+    ]
+
+
+def choose_size(curve: list[dict[str, float]]) -> int:
+    """Return the smallest size whose score is within its doubt of the best: the one-standard-error rule of CART."""
+    if not curve:
+        return 1
+    top = max(entry["score"] for entry in curve)
+    return int(next(e["latent_size"] for e in curve if top - e["score"] <= e["doubt"]))
+
+
+@dataclass(frozen=True)
+class _LeftOut:
+    """How axes of one shrinkage do on series that they were not fitted to; both (n_series, size)."""
+
+    error: Floats
+    score: Floats
+    baseline: float
+
+
+def _leave_out(data: _Binned, largest: int) -> Iterator[_LeftOut]:
+    """Yield errors and scores for each shrinkage; nothing if there are too few series to leave any out."""
+    n, width = data.values.shape
+    if n < 4:
+        return
+    folds = np.array_split(np.random.default_rng(0).permutation(n), min(_FOLDS, n // 2))
+    rests = [data.only(np.setdiff1d(np.arange(n), fold)) for fold in folds]
+    sizes = np.arange(1, largest + 1)
+    for shrinkage in _SHRINKAGES:
+        error, score, baseline = np.zeros((n, largest)), np.zeros((n, largest)), 0.0
+        for fold, rest in zip(folds, rests, strict=True):
+            covariance = rest.covariance(shrinkage)
+            variances, vectors = _leading(covariance, largest)
+            total = np.trace(covariance)
+            floor = 1e-6 * total / width + 1e-12
+            noise = np.maximum((total - variances.cumsum()) / np.maximum(width - sizes, 1), floor)  # (size,)
+            variances = np.maximum(variances, noise)
+            departures = data.values[fold] - rest.center  # (fold, width)
+            along = departures @ vectors  # (fold, size)
+            seen = data.seen[fold]
+            count = seen.sum(axis=1)[:, None]
+            left = np.empty_like(along)
+            for d in range(largest):
+                departures = departures - along[:, [d]] * vectors[:, d]
+                left[:, d] = (departures**2 * seen).sum(axis=1)
+            error[fold] = left / count
+            explained = (np.log(variances) + along**2 / variances).cumsum(axis=1)
+            bound = explained + (count - sizes) * np.log(noise) + left / noise + count * np.log(2 * np.pi)
+            score[fold] = -0.5 * bound / count
+            baseline += float((((data.values[fold] - rest.center) ** 2 * seen).sum(axis=1) / count[:, 0]).sum()) / n
+        yield _LeftOut(error, score, max(baseline, 1e-12))
+
+
+@dataclass(frozen=True)
+class _Binned:
+    """Series averaged in bins of ``width`` steps, without gaps: values (n_series, bins * channel)."""
+
+    values: Floats
+    seen: Mask
+    n_channels: int
+    width: int
+
+    @classmethod
+    def of(cls, X: Floats, observed: Mask, most: int) -> _Binned:
+        n, steps, n_channels = X.shape
+        width = -(-steps // max(2, most // n_channels))
+        padding = ((0, 0), (0, -steps % width), (0, 0))
+        shape = (n, -1, width, n_channels)
+        count = np.pad(observed, padding).reshape(shape).sum(axis=2)  # (n, bins, channel)
+        total = np.pad(np.where(observed, X, 0.0), padding).reshape(shape).sum(axis=2)
+        seen = (count > 0).reshape(n, -1)
+        values = (total / np.maximum(count, 1)).reshape(n, -1)
+        return cls(_filled(values, seen), seen, n_channels, width)
+
+    @property
+    def center(self) -> Floats:
+        """Mean course, (bins * channel,)."""
+        return self.values.mean(axis=0)
+
+    def only(self, rows: npt.NDArray[np.int64]) -> _Binned:
+        """Return some of the series."""
+        return _Binned(self.values[rows], self.seen[rows], self.n_channels, self.width)
+
+    def covariance(self, shrinkage: float) -> Floats:
+        """Return the covariance (width, width), drawn so far (0 to 1) towards what nearby steps do."""
+        departures = self.values - self.center
+        own = departures.T @ departures / len(departures)
+        return own if shrinkage == 0 else (1 - shrinkage) * own + shrinkage * self._nearby(own)
+
+    def _nearby(self, own: Floats) -> Floats:
+        """Return the mean of four covariances: stationary, tapered, and warped in time over short and longer spans."""
+        c, bins = self.n_channels, len(own) // self.n_channels
+        if bins < 3:
+            return np.diag(np.diag(own))
+        lag = np.abs(np.subtract.outer(np.arange(bins), np.arange(bins))).repeat(c, axis=0).repeat(c, axis=1)
+        slope = np.gradient(self.values.reshape(-1, bins, c), axis=1).reshape(len(self.values), -1)
+        slopes = slope.T @ slope / len(slope)
+        short, long = (np.exp(-0.5 * (lag / (share * bins)) ** 2) for share in (_SHORT, _LONG))
+        # A series moved in time by a smooth random w(t) departs by x'(t) w(t).
+        warped = [_of_trace(slopes * kernel, np.trace(own)) for kernel in (short, long)]
+        return (_stationary(own, c) + own * short + warped[0] + warped[1]) / 4
+
+
+def _stationary(covariance: Floats, n_channels: int) -> Floats:
+    """Return the covariance whose correlations depend on the lag alone."""
+    c, bins = n_channels, len(covariance) // n_channels
+    deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
+    blocks = covariance.reshape(bins, c, bins, c)
+    by_lag = np.array([np.trace(blocks, offset=k, axis1=0, axis2=2) for k in range(bins)]) / bins  # (lag, c, c)
+    usual = np.sqrt(np.maximum(np.diag(by_lag[0]), 1e-12))
+    by_lag = by_lag / np.outer(usual, usual)
+    later = np.subtract.outer(np.arange(bins), np.arange(bins)).T  # (from, to)
+    correlation = np.where((later >= 0)[:, :, None, None], by_lag[abs(later)], by_lag[abs(later)].swapaxes(2, 3))
+    return correlation.transpose(0, 2, 1, 3).reshape(bins * c, bins * c) * np.outer(deviation, deviation)
+
+
+def _of_trace(matrix: Floats, trace: Any) -> Floats:
+    own = np.trace(matrix)
+    return matrix * (trace / own) if own > 0 else matrix
+
+
+def _leading(covariance: Floats, count: int) -> tuple[Floats, Floats]:
+    """Return the leading eigenvalues (count,) and eigenvectors (width, count), signs fixed."""
+    from scipy.linalg import eigh
+
+    width = len(covariance)
+    values, vectors = eigh(covariance, subset_by_index=(width - count, width - 1))
+    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+    largest = np.abs(vectors).argmax(axis=0)
+    return values, vectors * np.sign(vectors[largest, np.arange(count)])
+
+
+def _filled(values: Floats, seen: Mask) -> Floats:
+    """Fill what is missing: with the mean course at first, then with what the leading axes make of the rest."""
+    if seen.all():
+        return values
+    count = seen.sum(axis=0)
+    usual = np.where(seen, values, 0.0).sum() / max(int(seen.sum()), 1)
+    center = (np.where(seen, values, 0.0).sum(axis=0) + usual) / (count + 1)  # a step hardly seen is like the others
+    filled = np.where(seen, values, center)
+    size = max(1, min(8, len(values) // 4, values.shape[1] // 4))
+    for _ in range(_FILLS):
+        center = filled.mean(axis=0)
+        departures = filled - center
+        covariance = departures.T @ departures / len(departures)
+        variances, vectors = _leading(covariance, size)
+        noise = max((np.trace(covariance) - variances.sum()) / values.shape[1], 1e-12)
+        shrunk = variances / (variances + noise)
+        filled = np.where(seen, values, center + (departures @ vectors * shrunk) @ vectors.T)
+    return filled
+
+
+def _pad(values: Floats, size: int) -> Floats:
+    """Fill the last axis with zeros up to ``size``."""
+    return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, size - values.shape[-1])])

@@ -1,0 +1,65 @@
+"""A linear path beside the recurrent one: principal axes give and take what they can, the network does the rest."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vrae.config import NetworkConfig
+
+__all__ = ["LinearPath"]
+
+# Least variance of an axis, beside that of the first: a latent dimension without any would have no scale.
+_LEAST_SCALE = 1e-3
+
+
+class LinearPath(nn.Module):
+    """Series to latent vectors and back along principal axes (time, channel, latent), set by `set_axes`.
+
+    A complete series is projected. Where values are missing, the axes are fitted to the observed ones, and what is
+    known of all series (latent vectors are normally distributed) counts the more, the more is missing.
+    """
+
+    center: Tensor
+    axes: Tensor
+    scale: Tensor
+    left: Tensor
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        time = config.n_steps * config.patch_size
+        self.register_buffer("center", torch.zeros(time, config.n_channels))
+        self.register_buffer("axes", torch.zeros(time, config.n_channels, config.latent_size))
+        self.register_buffer("scale", torch.ones(config.latent_size))  # of a latent dimension, in units of the series
+        self.register_buffer("left", torch.ones(()))  # root mean square of what the axes leave
+
+    def set_axes(self, center: Tensor, axes: Tensor, variances: Tensor) -> None:
+        """Take center (t, channel), orthonormal axes (t, channel, latent) and the variances (latent,) along them."""
+        late = len(self.center) - len(center)
+        self.center.copy_(functional.pad(center, (0, 0, 0, late)))
+        self.axes.copy_(functional.pad(axes, (0, 0, 0, 0, 0, late)))
+        deviations = variances.sqrt()
+        self.scale.copy_(deviations.clamp(min=_LEAST_SCALE * max(float(deviations.max()), 1e-6)))
+
+    def encode(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return latent vectors (batch, latent) of series (batch, time, channel)."""
+        t = min(x.shape[1], len(self.center))
+        with torch.autocast(x.device.type, enabled=False):
+            seen = mask[:, :t].float()
+            axes = self.axes[:t].flatten(0, 1)  # (t * channel, latent)
+            departures = ((x[:, :t].float() - self.center[:t]) * seen).flatten(1)  # (batch, t * channel)
+            missing = 1 - seen.sum(dim=(1, 2)) / self.center.numel()  # (batch,)
+            products = (axes[:, :, None] * axes[:, None, :]).flatten(1)  # (t * channel, latent * latent)
+            gram = (seen.flatten(1) @ products).reshape(len(x), axes.shape[1], axes.shape[1])
+            prior = missing[:, None] * (self.left / self.scale) ** 2 + 1e-6  # (batch, latent)
+            found = torch.linalg.solve(gram + torch.diag_embed(prior), departures @ axes)
+            return found / self.scale
+
+    def decode(self, z: Tensor, n_steps: int) -> Tensor:
+        """Return series (batch, n_steps, channel); zero beyond the longest training series."""
+        t = min(n_steps, len(self.center))
+        with torch.autocast(z.device.type, enabled=False):
+            flat = (z.float() * self.scale) @ self.axes[:t].flatten(0, 1).T  # (batch, t * channel)
+            series = flat.reshape(len(z), t, -1) + self.center[:t]
+        return functional.pad(series, (0, 0, 0, n_steps - t))
