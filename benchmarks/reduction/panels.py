@@ -14,7 +14,7 @@ DEMAND = ["sales_transactions_weekly", "hospital"]
 
 
 def load(name: str, folder: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Return z-normalised series (n, t) to fit to, and others (m, t) to rebuild: train and test file, or every second."""
+    """Return z-normalised series (n, t) to fit to and others (m, t) to rebuild: train and test, or every second one."""
     if name not in DEMAND:
         data = sets.load(name, "test", folder)
         return data.X, data.new

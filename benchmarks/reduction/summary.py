@@ -21,11 +21,12 @@ Written by `run.py`, one command:
     python benchmarks/reduction/run.py
 
 Mean squared error of series that were not seen in training (test files of the 16 UCR sets; every second item of the
-demand panels), every series z-normalised, so that 1 is what keeping nothing costs. `VRAE` is `VRAE.for_reduction(latent_size=N)`
-with nothing else set, one setting for all sets; `PCA` is scikit-learn's with N components, or as many as the training
-series allow. Neither has to store level and spread, which are 0 and 1 here. On data in its own units both would store
-two numbers more; `PCA + 2` is the harsher comparison, in which only VRAE has to. What was tried is in [LOG.md](LOG.md),
-and why the figures of the 16 are a little optimistic; the demand panels were not looked at before the setting was fixed.
+demand panels), every series z-normalised, so that 1 is what keeping nothing costs. `VRAE` is
+`VRAE.for_reduction(latent_size=N)` with nothing else set, one setting for all sets; `PCA` is scikit-learn's with N
+components, or as many as the training series allow. Neither has to store level and spread, which are 0 and 1 here. On
+data in its own units both would store two numbers more; `PCA + 2` is the harsher comparison, in which only VRAE has to.
+What was tried is in [LOG.md](LOG.md), and why the figures of the 16 are a little optimistic; the demand panels were not
+looked at before the setting was fixed.
 """
 
 Cells = dict[tuple[str, int | str, str], list[dict[str, Any]]]

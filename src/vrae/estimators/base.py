@@ -35,7 +35,7 @@ from vrae.exceptions import (
     name_some,
 )
 from vrae.nn.loss import active_units, pointwise_loss
-from vrae.nn.model import Decoded, build_network
+from vrae.nn.model import Decoded, VRAENetwork, build_network
 from vrae.persistence import write_model
 from vrae.runtime import autocast, resolve_device, seed_of, side_by_side, torch_generator, work_threads
 from vrae.train.callbacks import ProgressBar, Record, check_callbacks
@@ -174,7 +174,7 @@ class BaseVRAE(Options):
                 self._forget()
                 self.scaler_ = scaler.fit(panel)
                 self.size_curve_ = curve
-                self.network_ = build_network(network_config, seed).to(device)
+                self.network_: VRAENetwork = build_network(network_config, seed).to(device)
                 if network_config.linear_path:
                     set_axes(self.network_.linear, panel, rows, self.scaler_)
             else:
