@@ -10,6 +10,7 @@ import typer
 from vrae.cli.anomalies import anomalies
 from vrae.cli.applying import assign, embed, info
 from vrae.cli.clustering import cluster, demo
+from vrae.cli.reducing import reduce, restore
 from vrae.cli.terminal import err
 
 __all__ = ["app", "main"]
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (demo, cluster, assign, embed, anomalies, info):
+for _command in (demo, cluster, assign, embed, anomalies, info, reduce, restore):
     app.command()(_command)
 
 _INTERRUPTED = 130  # exit code after Ctrl-C

@@ -27,6 +27,8 @@ _FOLDS = 5
 _COARSE, _FINE = 192, 1024
 # Spans, as shares of the length, within which steps are related.
 _SHORT, _LONG = 0.03, 0.1
+# Nats of a series that a number has to save.
+_WORTH = 1.0
 # Times that missing values are filled in from the axes, and the axes worked out again.
 _FILLS = 5
 
@@ -102,18 +104,21 @@ def size_curve(X: Floats, observed: Mask, largest: int) -> list[dict[str, float]
     -------
     list of dict
         For 1, 2, ... ``largest`` axes, or as many as the data can tell: ``latent_size``; ``error``, the mean squared
-        error, of what the mean course leaves; ``score``, the bound in nats an observed value; ``doubt``, the standard
-        error of the difference from the best score.
+        error, of what the mean course leaves; ``score``, the bound in nats an observed value, less one nat of the
+        series for each number (Akaike 1974: what saves less is not worth a number); ``doubt``, the standard error of
+        the difference from the best score.
     """
     coarse = _Binned.of(X, observed, _COARSE)
     largest = min(largest, len(X) - 2, coarse.values.shape[1] // 2)
     if largest < 1:
         return []
-    candidates = list(_leave_out(coarse, largest))
-    relative = [np.mean(c.error.mean(axis=0) / candidates[0].error.mean(axis=0)) for c in candidates]
-    best = candidates[int(np.argmin(relative))]
-    score = np.median(best.score, axis=0)  # (size,); some odd series must not decide
-    behind = best.score[:, [int(score.argmax())]] - best.score  # (n_series, size)
+    # Medians throughout: some odd series must not decide.
+    best = max(_leave_out(coarse, largest), key=lambda c: np.median(c.score, axis=0).max(), default=None)
+    if best is None:
+        return []
+    scores = best.score - _WORTH * np.arange(1, largest + 1) / coarse.seen.sum(axis=1)[:, None]  # (n_series, size)
+    score = np.median(scores, axis=0)  # (size,)
+    behind = scores[:, [int(score.argmax())]] - scores  # (n_series, size)
     spread = 1.4826 * np.median(np.abs(behind - np.median(behind, axis=0)), axis=0)
     doubt = spread / np.sqrt(len(X))
     error = best.error.mean(axis=0) / best.baseline

@@ -16,6 +16,7 @@ from vrae.data.batching import Batch
 from vrae.data.containers import like
 from vrae.data.panel import Panel
 from vrae.estimators.base import BaseVRAE
+from vrae.estimators.reduction import Codes, ReductionReport, reduce_panel, report_reduction, restore_panel
 from vrae.exceptions import InvalidDataError
 from vrae.nn.loss import evidence_lower_bound
 from vrae.runtime import seed_of
@@ -219,6 +220,50 @@ class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ign
             inside = torch.arange(series.shape[1]) < batch.lengths.cpu()[:, None]  # (batch, time)
             values[panel.steps_of(batch.rows)] = series[inside].float().numpy()
         return panel.with_values(values)
+
+    # ---------------------------------------------------------------- data reduction
+
+    def reduce(self, X: Any) -> Codes:
+        """Return every series as a few numbers: its latent vector, and the level and spread that scaling took out.
+
+        Parameters
+        ----------
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
+
+        Returns
+        -------
+        Codes
+            Small enough to keep in place of the series; `restore` rebuilds them.
+        """
+        panel, rows = self._open(X)
+        return reduce_panel(self, panel, rows)
+
+    def restore(self, codes: Codes) -> Panel:
+        """Rebuild series from their codes, in their own units, lengths and order; what was missing is filled.
+
+        Parameters
+        ----------
+        codes : Codes
+            Of this model's `reduce`.
+
+        Raises
+        ------
+        InvalidDataError
+            The codes are another model's.
+        """
+        self._check_fitted()
+        return restore_panel(self, codes)
+
+    def reduction_report(self, X: Any) -> ReductionReport:
+        """Tell how many numbers series come to, and what rebuilding them loses.
+
+        Parameters
+        ----------
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
+            Series that the model was not fitted to tell more.
+        """
+        panel, rows = self._open(X)
+        return report_reduction(self, panel, reduce_panel(self, panel, rows))
 
     # ---------------------------------------------------------------- numbers about series
 

@@ -7,6 +7,7 @@
 from vrae.runs.anomalies import stretches, window_steps, write_anomalies, write_columns
 from vrae.runs.assignment import Assignment, Tally, assign, describe_model
 from vrae.runs.folder import check_run_folder, cluster_panel, cluster_stream
+from vrae.runs.reduction import check_reduction_folder, read_codes, reduce_to_folder, write_series
 from vrae.runs.sample import sample_series
 from vrae.runs.tables import table_writer, write_assignments, write_embeddings
 
@@ -14,10 +15,13 @@ __all__ = [
     "Assignment",
     "Tally",
     "assign",
+    "check_reduction_folder",
     "check_run_folder",
     "cluster_panel",
     "cluster_stream",
     "describe_model",
+    "read_codes",
+    "reduce_to_folder",
     "sample_series",
     "stretches",
     "table_writer",
@@ -26,4 +30,5 @@ __all__ = [
     "write_assignments",
     "write_columns",
     "write_embeddings",
+    "write_series",
 ]

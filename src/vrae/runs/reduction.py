@@ -1,0 +1,112 @@
+"""Reduce series to a folder of codes, and rebuild them."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.data.panel import Panel
+from vrae.estimators.reduction import Codes, report_reduction
+from vrae.estimators.vrae import VRAE
+from vrae.exceptions import InvalidDataError, OutputError
+from vrae.persistence import atomic_directory
+from vrae.runs.tables import table_writer
+
+__all__ = ["check_reduction_folder", "read_codes", "reduce_to_folder", "write_series"]
+
+_FILES = {"codes.parquet", "model", "reduction.json"}
+# Steps that are written at once.
+_STEPS = 1 << 20
+
+
+def check_reduction_folder(out: Path, overwrite: bool) -> None:
+    """Refuse a place that holds something else, before any work is done.
+
+    Raises
+    ------
+    OutputError
+        A file, a folder with other files, or an earlier reduction without ``overwrite``.
+    """
+    if out.suffix in (".parquet", ".csv"):
+        raise OutputError(f"--out {out} must be a folder: it gets codes.parquet, reduction.json and the model.")
+    if not out.exists():
+        return
+    names = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
+    if names - _FILES or not out.is_dir():
+        raise OutputError(f"{out} exists and holds something else. Choose another --out; nothing was changed.")
+    if names and not overwrite:
+        raise OutputError(
+            f"{out} holds an earlier reduction. Choose another --out, or add --overwrite to replace it; nothing was "
+            f"changed."
+        )
+
+
+def reduce_to_folder(model: VRAE, panel: Panel, out: Path, *, fit: bool) -> dict[str, Any]:
+    """Write the codes of a panel, a report and, if it is fitted here, the model; all or nothing.
+
+    Parameters
+    ----------
+    model : VRAE
+    panel : Panel
+    out : Path
+        Gets ``codes.parquet``, ``reduction.json`` and, with ``fit``, ``model/``.
+    fit : bool
+        Fit the model to the panel first.
+
+    Returns
+    -------
+    dict
+        What ``reduction.json`` holds.
+    """
+    if fit:
+        model.fit(panel)
+    codes = model.reduce(panel)
+    facts = {**report_reduction(model, panel, codes).to_dict(), "size_curve": model.size_curve_}
+    with atomic_directory(out) as folder:
+        if fit:
+            model.save(folder / "model")
+        with table_writer(folder / "codes.parquet") as write:
+            write(codes.to_columns())
+        (folder / "reduction.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return facts
+
+
+def read_codes(path: Path) -> Codes:
+    """Read the codes that `reduce_to_folder` wrote: the file, or the folder around it.
+
+    Raises
+    ------
+    InvalidDataError
+        There is no such file, or it holds something else.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = path / "codes.parquet" if path.is_dir() else path
+    if not file.is_file():
+        raise InvalidDataError(f"{file} is not there. Name the folder that `vrae reduce` wrote, or its codes.parquet.")
+    try:
+        table = pq.read_table(file)
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidDataError(f"{file} is not a Parquet file, or it is damaged ({error}).") from None
+    return Codes.from_columns({name: table[name].to_numpy() for name in table.column_names})
+
+
+def write_series(panel: Panel, target: Path | None) -> None:
+    """Write series as a long table: id, step (0, 1, ...), and a column a channel; see `table_writer` for ``target``."""
+    ends = np.searchsorted(panel.offsets, np.arange(_STEPS, panel.offsets[-1] + _STEPS, _STEPS), side="right") - 1
+    cuts = np.unique(np.concatenate([[0], ends, [len(panel)]]))
+    with table_writer(target) as write:
+        for first, last in pairwise(cuts):
+            write(_long(panel.select(np.arange(first, last))))
+
+
+def _long(panel: Panel) -> dict[str, npt.NDArray[Any]]:
+    step = np.arange(panel.offsets[-1]) - np.repeat(panel.offsets[:-1], panel.lengths)
+    values = {name: panel.values[:, c] for c, name in enumerate(panel.channels)}
+    return {"id": np.repeat(panel.ids, panel.lengths), "step": step, **values}
