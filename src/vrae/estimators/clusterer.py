@@ -11,6 +11,8 @@ from sklearn.base import ClusterMixin
 
 from vrae.config import check_int
 from vrae.data.batching import Rows
+from vrae.estimators.explain import describe_clusters, explain_series
+from vrae.estimators.explanations import ClusterDescription, SeriesExplanation
 from vrae.estimators.partition import (
     LatentSpace,
     check_clusterer,
@@ -97,6 +99,42 @@ class VRAEClusterer(ClusterMixin, VRAE):  # type: ignore[misc]
         if len(rows):
             probabilities[rows] = self.partition_.predict_proba(self.space_(Z[rows].astype(np.float64)))
         return probabilities
+
+    def describe(self, X: Any) -> list[ClusterDescription]:
+        """Say of every cluster what its series do, and what sets them apart.
+
+        Parameters
+        ----------
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
+            The training series, or others that are to be placed.
+
+        Returns
+        -------
+        list of ClusterDescription
+            Clusters 0, 1, ..., and -1, the series that belong to none, at the end; print them.
+        """
+        panel, rows = self._open(X)
+        Z = self._embed(panel, rows)
+        vectors = self.space_(Z.astype(np.float64))
+        shapes = self.scaler_.scaling in ("series", "robust")
+        return describe_clusters(panel, labels_of(self.place(Z)), vectors, shapes=shapes)
+
+    def explain(self, X: Any, series_id: Any) -> SeriesExplanation:
+        """Say why one series is in its cluster, beside the others of X.
+
+        Parameters
+        ----------
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
+        series_id : Any
+            Of arrays: its number, from 0.
+
+        Raises
+        ------
+        InvalidDataError
+            No series has this id, or it holds no observed value.
+        """
+        panel, rows = self._open(X)
+        return explain_series(self, panel, rows, series_id)
 
     def _check_own_options(self, n_series: int) -> None:
         if self.n_clusters != "auto":

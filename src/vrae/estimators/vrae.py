@@ -16,6 +16,8 @@ from vrae.data.batching import Batch
 from vrae.data.containers import like
 from vrae.data.panel import Panel
 from vrae.estimators.base import BaseVRAE
+from vrae.estimators.explain import traverse
+from vrae.estimators.explanations import Traversal
 from vrae.estimators.reduction import Codes, ReductionReport, reduce_panel, report_reduction, restore_panel
 from vrae.exceptions import InvalidDataError
 from vrae.nn.loss import evidence_lower_bound
@@ -198,6 +200,30 @@ class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ign
         check_int("n_samples", n_samples, low=1)
         rng = np.random.default_rng(seed_of(random_state))
         return self.inverse_transform(rng.standard_normal((n_samples, self.network_.config.latent_size)))
+
+    def traversal(self, dimension: int, n_values: int = 7, n_steps: int | None = None) -> Traversal:
+        """Show what a latent dimension does: series decoded along it, all other dimensions at their means.
+
+        Parameters
+        ----------
+        dimension : int
+            From 0.
+        n_values : int
+            Evenly spaced, from two standard deviations of the training series below their mean to two above.
+        n_steps : int, optional
+            Length of the series; default: the median length of the training series.
+
+        Returns
+        -------
+        Traversal
+
+        Raises
+        ------
+        InvalidParameterError
+            There is no such dimension.
+        """
+        self._check_fitted()
+        return traverse(self, dimension, n_values, n_steps)
 
     def reconstruct(self, X: Any) -> Any:
         """Return the model's version of every series: noise is left out and missing values are filled.

@@ -9,7 +9,7 @@ from vrae.runs.assignment import Assignment, Tally, assign, describe_model
 from vrae.runs.folder import check_run_folder, cluster_panel, cluster_stream
 from vrae.runs.reduction import check_reduction_folder, read_codes, reduce_to_folder, write_series
 from vrae.runs.sample import sample_series
-from vrae.runs.tables import table_writer, write_assignments, write_embeddings
+from vrae.runs.tables import table_writer, write_assignments, write_descriptions, write_embeddings
 
 __all__ = [
     "Assignment",
@@ -29,6 +29,7 @@ __all__ = [
     "write_anomalies",
     "write_assignments",
     "write_columns",
+    "write_descriptions",
     "write_embeddings",
     "write_series",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,12 +15,13 @@ import pyarrow as pa
 
 from vrae.data.panel import Panel
 from vrae.estimators.clusterer import VRAEClusterer
+from vrae.estimators.explanations import ClusterDescription
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidDataError
 from vrae.persistence import atomic_file
 from vrae.runs.assignment import assign
 
-__all__ = ["embedding_columns", "table_writer", "write_assignments", "write_embeddings"]
+__all__ = ["embedding_columns", "table_writer", "write_assignments", "write_descriptions", "write_embeddings"]
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -50,6 +51,13 @@ def write_embeddings(model: VRAE, panels: Iterable[Panel], target: Path | None) 
             Z = np.asarray(model.transform(panel))
             static = {name: np.asarray(column) for name, column in panel.static.items()}
             write({**embedding_columns(model, panel.ids, Z), **static})
+
+
+def write_descriptions(described: Sequence[ClusterDescription], target: Path | None) -> None:
+    """Write what there is to say of clusters, a row each: cluster, size, share, words, steps, medoids, traits."""
+    rows = [entry.to_dict() for entry in described]
+    with table_writer(target) as write:
+        write({name: np.array([row[name] for row in rows]) for name in rows[0]})
 
 
 def embedding_columns(model: VRAE, ids: npt.NDArray[Any], Z: npt.NDArray[np.float32]) -> Columns:
