@@ -10,6 +10,7 @@ import typer
 from vrae.cli.anomalies import anomalies
 from vrae.cli.applying import assign, embed, info
 from vrae.cli.clustering import cluster, demo
+from vrae.cli.comparing import compare
 from vrae.cli.explaining import explain
 from vrae.cli.reducing import reduce, restore
 from vrae.cli.terminal import err
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (demo, cluster, assign, embed, anomalies, info, reduce, restore, explain):
+for _command in (demo, cluster, assign, embed, anomalies, info, reduce, restore, explain, compare):
     app.command()(_command)
 
 _INTERRUPTED = 130  # exit code after Ctrl-C

@@ -6,6 +6,7 @@
 
 from vrae.runs.anomalies import stretches, window_steps, write_anomalies, write_columns
 from vrae.runs.assignment import Assignment, Tally, assign, describe_model
+from vrae.runs.comparison import Comparison, compare
 from vrae.runs.folder import check_run_folder, cluster_panel, cluster_stream
 from vrae.runs.reduction import check_reduction_folder, read_codes, reduce_to_folder, write_series
 from vrae.runs.sample import sample_series
@@ -13,12 +14,14 @@ from vrae.runs.tables import table_writer, write_assignments, write_descriptions
 
 __all__ = [
     "Assignment",
+    "Comparison",
     "Tally",
     "assign",
     "check_reduction_folder",
     "check_run_folder",
     "cluster_panel",
     "cluster_stream",
+    "compare",
     "describe_model",
     "read_codes",
     "reduce_to_folder",
