@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,7 @@ class _Method:
 
     name: str
     cluster: Callable[[Labels, int], Labels]
+    warm: Callable[[], None] = lambda: None
 
 
 def compare(
@@ -100,7 +102,8 @@ def compare(
     if invalid_series(panel).any():
         bad = panel.ids[invalid_series(panel)].tolist()
         raise InvalidDataError(f"{len(bad)} series have no observed value, such as {bad[0]!r}. Leave them out.")
-    tell(f"Clustering by {'VRAE' if 'vrae' in methods or clusterer.n_clusters == 'auto' else PEERS[methods[0]].name}")
+    if "vrae" in methods or clusterer.n_clusters == "auto":
+        tell("Clustering by VRAE")
     k, ours, our_seconds = _number(clusterer, panel, "vrae" in methods)
     X, notes = _for_peers(panel)
     n = len(panel)
@@ -112,11 +115,12 @@ def compare(
     rows: list[dict[str, Any]] = []
     for key in methods:
         method = _ours(clusterer, panel, k) if key == "vrae" else _peer(PEERS[key], X, k)
-        tell(f"Clustering by {method.name}")
+        tell(f"Measuring {method.name}" if key == "vrae" else f"Clustering by {method.name}")
         row: dict[str, Any] = dict.fromkeys(("method", "clusters", "silhouette", "stability", "seconds"))
         row["method"] = method.name
         rows.append(row)
         try:
+            method.warm()
             started = time.perf_counter()
             if key == "vrae" and ours is not None:
                 found, seconds = ours, our_seconds
@@ -141,8 +145,8 @@ def compare(
             scores: dict[str, Any] = {"ari": None, "nmi": None} if own is None else agreement(truth, own)
             row |= {name: _rounded(scores[name]) for name in ("ari", "nmi")}
         for other in [r["method"] for r in rows]:
-            known = own is not None and other in labels
-            row[f"with {other}"] = _rounded(agreement(own, labels[other])["ari"]) if known else None
+            alike = None if own is None or other not in labels else agreement(own, labels[other])["ari"]
+            row[f"with {other}"] = _rounded(alike)
     return Comparison(rows, notes)
 
 
@@ -166,12 +170,19 @@ def _ours(clusterer: VRAEClusterer, panel: Panel, k: int) -> _Method:
 
 
 def _peer(peer: Peer, X: Floats, k: int) -> _Method:
-    def cluster(rows: Labels, seed: int) -> Labels:
-        return np.asarray(peer.cluster(X[rows], k, seed)).astype(np.int64)
+    def run(series: Floats, count: int, seed: int) -> Labels:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on how a library is written inside
+            return np.asarray(peer.cluster(series, count, seed)).astype(np.int64)
 
-    if peer.compiles:  # for half a minute, the first time: that is no part of the method
-        peer.cluster(np.random.default_rng(0).standard_normal((12, X.shape[1], 32)), 2, 0)
-    return _Method(peer.name, cluster)
+    def cluster(rows: Labels, seed: int) -> Labels:
+        return run(X[rows], k, seed)
+
+    def warm() -> None:
+        if peer.compiles:  # for half a minute, the first time: that is no part of the method
+            run(np.random.default_rng(0).standard_normal((12, X.shape[1], 32)), 2, 0)
+
+    return _Method(peer.name, cluster, warm)
 
 
 def _for_peers(panel: Panel) -> tuple[Floats, list[str]]:

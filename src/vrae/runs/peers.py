@@ -74,7 +74,7 @@ def _r_clustering(X: Floats, k: int, seed: int) -> Any:
 
 PEERS = {
     "kmeans": Peer("k-means", _kmeans),
-    "kshape": Peer("k-Shape", _kshape),
+    "kshape": Peer("k-Shape", _kshape, compiles=True),
     "kasba": Peer("KASBA", _kasba, compiles=True),
     "rclustering": Peer("R-Clustering", _r_clustering, compiles=True),
 }
