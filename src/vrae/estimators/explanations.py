@@ -145,7 +145,8 @@ class SeriesExplanation:
             lines.append(f"Speaks for it: its course in steps {first} to {last} of {self.decides.channel}.")
         lines += [f"Speaks for cluster {self.runner_up}: {reason}." for reason in self.differs]
         lines += [f"Unusual in its cluster: {window}." for window in self.unusual]
-        usual = ", ".join(f"{c} {self.level[c]:.4g} ± {self.spread[c]:.3g}" for c in self.level)
+        level = {c: 0.0 if abs(v) < 1e-6 * self.spread[c] else v for c, v in self.level.items()}  # rounding noise
+        usual = ", ".join(f"{c} {level[c]:.4g} ± {self.spread[c]:.3g}" for c in level)
         return "\n".join([*lines, f"Level and spread: {usual}. Lag: {self.lag} steps."])
 
     def to_dict(self) -> dict[str, Any]:
