@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from vrae.data.io import read_panel
     from vrae.data.panel import Panel
     from vrae.estimators.clusterer import VRAEClusterer
+    from vrae.estimators.neighbors import VRAENeighbors
+    from vrae.estimators.opposites import find_opposites
     from vrae.estimators.vrae import VRAE
     from vrae.persistence import load_model
 
@@ -22,6 +24,8 @@ _HOME = {
     "Panel": "vrae.data.panel",
     "VRAE": "vrae.estimators.vrae",
     "VRAEClusterer": "vrae.estimators.clusterer",
+    "VRAENeighbors": "vrae.estimators.neighbors",
+    "find_opposites": "vrae.estimators.opposites",
     "list_examples": "vrae.data.examples",
     "load_example": "vrae.data.examples",
     "load_model": "vrae.persistence",
@@ -32,7 +36,9 @@ __all__ = [
     "VRAE",
     "Panel",
     "VRAEClusterer",
+    "VRAENeighbors",
     "__version__",
+    "find_opposites",
     "list_examples",
     "load_example",
     "load_model",

@@ -45,6 +45,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 _CLASSES = {
     "VRAE": "vrae.estimators.vrae",
     "VRAEClusterer": "vrae.estimators.clusterer",
+    "VRAENeighbors": "vrae.estimators.neighbors",
 }
 
 

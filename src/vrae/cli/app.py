@@ -9,6 +9,7 @@ import typer
 
 from vrae.cli.applying import assign, embed, info
 from vrae.cli.clustering import cluster, demo
+from vrae.cli.pairs import opposites, similar
 from vrae.cli.terminal import err
 
 __all__ = ["app", "main"]
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (demo, cluster, assign, embed, info):
+for _command in (demo, cluster, assign, embed, similar, opposites, info):
     app.command()(_command)
 
 _INTERRUPTED = 130  # exit code after Ctrl-C
