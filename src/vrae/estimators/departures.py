@@ -127,7 +127,7 @@ class Courses:
         """Find the courses of standardised items (n, time): the leading principal components.
 
         As many as are larger than chance makes them (parallel analysis, Horn 1965, with items turned round in time by
-        random amounts, which leaves them their autocorrelation), and only what is shared by six items or more.
+        random amounts, which leaves them their autocorrelation), even without the five items that have most of them.
         """
         rng = np.random.default_rng(seed)
         Z = Z[np.sort(rng.permutation(len(Z))[:_COURSE_SAMPLE])]
@@ -136,10 +136,8 @@ class Courses:
             return cls(np.empty((0, time)), np.empty(0), np.empty(0))
         by_chance = max(_largest(_turned(Z, rng)) for _ in range(_TURNS))
         loadings, sizes, lines = np.linalg.svd(Z, full_matrices=False)
-        sharers = 1 / np.maximum((loadings**4).sum(axis=0), 1e-12)  # of vectors of length 1
-        found = (
-            (sizes > by_chance) & (sharers >= _SHARERS) & (np.arange(len(sizes)) < min(_MOST_COURSES, n // _SHARERS))
-        )
+        shared = np.sqrt(np.sort(loadings**2, axis=0)[: 1 - _SHARERS].sum(axis=0)) * sizes
+        found = (shared > by_chance) & (np.arange(len(sizes)) < _MOST_COURSES)
         return cls(lines[found], sizes[found], sizes[found] ** 2 / (n * time))
 
 

@@ -42,6 +42,7 @@ class Movements:
 
     fresh: Floats  # (n, time), mean 0 and variance 1 a row
     observed: npt.NDArray[np.bool_]
+    restless: Floats  # (n, time): variance just before and after each step
     echoes: Floats  # (n, lag): autocorrelation that is left
     loadings: Floats  # (n, course); see `Departures`
 
@@ -53,14 +54,14 @@ class Movements:
         count = np.maximum(observed.sum(axis=1), 1)
         lags = range(1, max(2, time // 4))
         echoes = [(fresh[:, lag:] * fresh[:, : time - lag]).sum(axis=1) / count for lag in lags]
-        return cls(fresh, observed, np.stack(echoes, axis=1), departures.loadings)
+        return cls(fresh, observed, _restless(fresh, observed), np.stack(echoes, axis=1), departures.loadings)
 
     def compare(self, rows: Ints, others: Ints, lag: int) -> tuple[Floats, Floats]:
         """Compare items at ``rows`` (a,) with ``others`` (b,), which run ``lag`` steps behind.
 
-        The sum of products is set beside the larger of two variances: the one that independence gives, and the one
-        that the products themselves show (both items may be restless in the same weeks). What autocorrelation is left
-        in both widens it (Bartlett).
+        The sum of products is set beside the larger of two variances: the one of two items as restless at one time as
+        at another, and the one of how restless they were just before and after. What autocorrelation is left in both
+        widens it (Bartlett).
 
         Returns
         -------
@@ -74,11 +75,12 @@ class Movements:
         x, y = self.fresh[rows, mine], self.fresh[others, theirs]  # (a, time), (b, time)
         m, k = self.observed[rows, mine].astype(np.float64), self.observed[others, theirs].astype(np.float64)
         x2, y2 = x**2, y**2
+        restless = self.restless[rows, mine] @ self.restless[others, theirs].T
         shared = m @ k.T  # (a, b)
         usable = shared >= _FEWEST_SHARED
         n = np.maximum(shared, _FEWEST_SHARED)
         own = (x2 @ k.T) * (m @ y2.T)
-        variance = np.maximum(np.maximum(own / n, x2 @ y2.T), 1e-12)
+        variance = np.maximum(np.maximum(own / n, restless), 1e-12)
         left = np.maximum(1 + 2 * self.echoes[rows] @ self.echoes[others].T, 1)
         products = x @ y.T
         correlations = products / np.sqrt(np.maximum(own, 1e-12))
@@ -162,6 +164,16 @@ def _beside(departures: Departures, x: Floats) -> Floats:
     grams = np.einsum("nt,qt,rt->nqr", observed, design, design, optimize=True)
     slopes = np.linalg.solve(grams + ridge, ((x * observed) @ design.T)[:, :, None])[:, :, 0]
     return (x - slopes @ design) * observed
+
+
+def _restless(fresh: Floats, observed: npt.NDArray[np.bool_]) -> Floats:
+    """Return the mean square of the two steps before and the two after each step, in rows (n, time)."""
+    total, count = np.zeros_like(fresh), np.zeros_like(fresh)
+    for lag in (1, 2):
+        for here, there in ((slice(lag, None), slice(None, -lag)), (slice(None, -lag), slice(lag, None))):
+            total[:, here] += fresh[:, there] ** 2
+            count[:, here] += observed[:, there]
+    return np.where(observed, np.where(count > 0, total / np.maximum(count, 1), 1), 0)
 
 
 def _widening(rest: Floats, cost: Floats) -> Floats:
