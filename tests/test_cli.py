@@ -21,7 +21,7 @@ from vrae.exceptions import VRAEWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 
-VERBS = ("demo", "cluster", "assign", "embed", "info")
+VERBS = ("demo", "cluster", "assign", "embed", "similar", "opposites", "info")
 
 
 class Done(NamedTuple):

@@ -44,12 +44,15 @@ def main() -> None:
     out = Path(__file__).parent / "scale.jsonl"
     out.write_text("")
     exact = None
+    start = time.perf_counter()
+    among = VRAENeighbors.of(model, X, 10)
+    embedded = time.perf_counter() - start
     for algorithm in ("exact", "approximate"):
+        among.__dict__.pop("_index", None)
+        among.algorithm_ = algorithm
         start = time.perf_counter()
-        among = VRAENeighbors.of(model, X, 10, algorithm)
-        embedded = time.perf_counter() - start
         among.kneighbors(queries[:2])  # builds the index
-        built = time.perf_counter() - start - embedded
+        built = time.perf_counter() - start
         start = time.perf_counter()
         Z = among._vectors_of(queries)[1]
         encoded = time.perf_counter() - start

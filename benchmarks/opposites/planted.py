@@ -2,8 +2,8 @@
 
     python benchmarks/opposites/planted.py [--repeats 5]
 
-Data: sales_transactions_weekly (811 products, 52 weeks). In each repeat 40 products that sell four a week or more lose a
-share of their sales, sale by sale at random, to a product that is introduced in a random week (13 to 39); the new one
+Data: sales_transactions_weekly (811 products, 52 weeks). In each repeat 40 products that sell four a week or more lose
+a share of their sales, sale by sale at random, to a product that is introduced in a random week (13 to 39); the new one
 sells as many again to others. Groups ("categories") of 40 products are drawn at random; the new product is in the
 category of the one that it takes from. "one group": no categories at all, 851 products in one.
 
@@ -127,12 +127,18 @@ def table(results: dict[str, list[dict[str, object]]]) -> str:
     lines += ["|---|---|---|---|---|---|---|---|"]
     for row in results["planted"]:
         right, wrong = int(row["right"]), int(row["wrong"])  # type: ignore[call-overload]
-        precision = f"{right / (right + wrong):.2f}" if right + wrong else "–"
+        precision = f"{right / (right + wrong):.2f}" if right + wrong else "none"
         lines.append(
             f"| {row['groups']} | {row['share']:.0%} | {row['method']} | {right / int(row['planted']):.2f} | "  # type: ignore[call-overload]
             f"{precision} | {right} | {wrong} | {row['real']} |"
         )
-    lines += ["", "Nothing planted: findings in each repeat.", "", "| groups | data | method | findings |", "|---|---|---|---|"]
+    lines += [
+        "",
+        "Nothing planted: findings in each repeat.",
+        "",
+        "| groups | data | method | findings |",
+        "|---|---|---|---|",
+    ]
     lines += [
         f"| {r['groups']} | {r['data']} | {r['method']} | {', '.join(map(str, r['findings']))} |"  # type: ignore[call-overload]
         for r in results["unplanted"]
