@@ -123,6 +123,8 @@ def unplanted(X: np.ndarray, repeats: int) -> list[dict[str, object]]:
 
 def table(results: dict[str, list[dict[str, object]]]) -> str:
     lines = ["# Planted cannibalisation", "", *(__doc__ or "").split("\n\n", 2)[2].splitlines(), ""]
+    repeats = int(results["planted"][0]["planted"]) // 40  # type: ignore[call-overload]
+    lines += [f"These figures: {repeats} repeats.", ""]
     lines += ["| groups | share taken | method | recall | precision | right | wrong | between real products |"]
     lines += ["|---|---|---|---|---|---|---|---|"]
     for row in results["planted"]:
