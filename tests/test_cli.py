@@ -21,7 +21,10 @@ from vrae.exceptions import VRAEWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 
-VERBS = ("demo", "cluster", "assign", "embed", "anomalies", "info")
+VERBS = (
+    *("demo", "cluster", "assign", "embed", "explain", "compare"),
+    *("anomalies", "similar", "opposites", "reduce", "restore", "info"),
+)
 
 
 class Done(NamedTuple):

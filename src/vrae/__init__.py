@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from vrae.data.panel import Panel
     from vrae.estimators.anomaly import VRAEAnomalyDetector
     from vrae.estimators.clusterer import VRAEClusterer
+    from vrae.estimators.neighbors import VRAENeighbors
+    from vrae.estimators.opposites import find_opposites
     from vrae.estimators.vrae import VRAE
     from vrae.persistence import load_model
 
@@ -24,6 +26,8 @@ _HOME = {
     "VRAE": "vrae.estimators.vrae",
     "VRAEAnomalyDetector": "vrae.estimators.anomaly",
     "VRAEClusterer": "vrae.estimators.clusterer",
+    "VRAENeighbors": "vrae.estimators.neighbors",
+    "find_opposites": "vrae.estimators.opposites",
     "list_examples": "vrae.data.examples",
     "load_example": "vrae.data.examples",
     "load_model": "vrae.persistence",
@@ -35,7 +39,9 @@ __all__ = [
     "Panel",
     "VRAEAnomalyDetector",
     "VRAEClusterer",
+    "VRAENeighbors",
     "__version__",
+    "find_opposites",
     "list_examples",
     "load_example",
     "load_model",

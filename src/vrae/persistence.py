@@ -46,6 +46,7 @@ _CLASSES = {
     "VRAE": "vrae.estimators.vrae",
     "VRAEAnomalyDetector": "vrae.estimators.anomaly",
     "VRAEClusterer": "vrae.estimators.clusterer",
+    "VRAENeighbors": "vrae.estimators.neighbors",
 }
 
 

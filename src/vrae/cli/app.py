@@ -13,6 +13,7 @@ from vrae.cli.clustering import cluster, demo
 from vrae.cli.comparing import compare
 from vrae.cli.explaining import explain
 from vrae.cli.reducing import reduce, restore
+from vrae.cli.pairs import opposites, similar
 from vrae.cli.terminal import err
 
 __all__ = ["app", "main"]
@@ -24,7 +25,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (demo, cluster, assign, embed, anomalies, info, reduce, restore, explain, compare):
+for _command in (
+    *(demo, cluster, assign, embed, explain, compare),
+    *(anomalies, similar, opposites, reduce, restore, info),
+):
     app.command()(_command)
 
 _INTERRUPTED = 130  # exit code after Ctrl-C

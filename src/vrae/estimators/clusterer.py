@@ -161,13 +161,6 @@ class VRAEClusterer(ClusterMixin, VRAE):  # type: ignore[misc]
         self.n_clusters_ = self.partition_.n_clusters
         self.labels_ = labels_of(self.place(Z))
 
-    def _generated(self) -> npt.NDArray[np.float64]:
-        """Return what a step along each latent dimension changes, (latent, m): in patterns if they are learned."""
-        if not self.network_.config.n_patterns:
-            return np.eye(self.network_.config.latent_size)
-        weight = self.network_.latent_to_patterns.weight.detach()  # (n_patterns, latent)
-        return weight.double().cpu().numpy().T
-
     def _state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         parts = {"space": self.space_.arrays(), "partition": self.partition_.arrays()}
         arrays = {f"{part}.{name}": a for part, own in parts.items() for name, a in own.items()}

@@ -320,3 +320,12 @@ class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ign
         panel, rows = self._open(X)
         found = self._per_series(panel, rows, lambda b: self._decode(b).lags, np.zeros(len(panel)))
         return found.astype(np.int64)
+
+    # ---------------------------------------------------------------- for those that work on latent vectors
+
+    def _generated(self) -> npt.NDArray[np.float64]:
+        """Return what a step along each latent dimension changes, (latent, m): in patterns if they are learned."""
+        if not self.network_.config.n_patterns:
+            return np.eye(self.network_.config.latent_size)
+        weight = self.network_.latent_to_patterns.weight.detach()  # (n_patterns, latent)
+        return weight.double().cpu().numpy().T

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["best_lags", "largest_lags", "random_lags", "shift"]
+__all__ = ["best_lags", "largest_lags", "pair_lags", "random_lags", "shift"]
 
 
 def shift(x: Tensor, lags: Tensor, lengths: Tensor) -> Tensor:
@@ -70,3 +70,36 @@ def best_lags(x: Tensor, mask: Tensor, reference: Tensor, lengths: Tensor, max_l
     rounding = 1e-5 * linear.abs().amax(dim=1, keepdim=True) + 1e-12  # (batch, 1)
     error = error + rounding * ((lags != 0) + lags.abs() / width)
     return lags[error.argmin(dim=1)]
+
+
+def pair_lags(x: Tensor, reference: Tensor, largest: Tensor) -> Tensor:
+    """Find the lag at which two series, not wrapped around, run most alike: the largest cross-correlation.
+
+    Parameters
+    ----------
+    x : Tensor, shape (batch, time, channel)
+        Around 0; 0 where nothing was observed.
+    reference : Tensor, shape (batch, reference_time, channel)
+        Likewise.
+    largest : Tensor of int64, shape (batch,)
+        Largest lag looked at, in steps.
+
+    Returns
+    -------
+    Tensor of int64, shape (batch,)
+        Of lags that are as good as each other, the one nearest to 0.
+
+    References
+    ----------
+    The coefficient of Paparrizos & Gravano, "k-Shape", SIGMOD 2015: what is shifted out counts as 0, so that a few
+    steps of overlap do not win.
+    """
+    width = x.shape[1] + reference.shape[1]  # room enough that the FFT's own circle does not close
+    spectra = [torch.fft.rfft(series.float(), n=width, dim=1) for series in (x, reference)]
+    correlation = torch.fft.irfft((spectra[0] * spectra[1].conj()).sum(dim=2), n=width, dim=1)  # (batch, width)
+    reach = min(int(largest.max()), width // 2)
+    lags = torch.arange(-reach, reach + 1, device=x.device)  # (lag,)
+    found = correlation[:, lags % width].masked_fill(lags.abs() > largest[:, None], -torch.inf)
+    # Equal but for rounding: the smallest lag wins.
+    rounding = 1e-5 * correlation.abs().amax(dim=1, keepdim=True) + 1e-12  # (batch, 1)
+    return lags[(found - rounding * ((lags != 0) + lags.abs() / width)).argmax(dim=1)]
