@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone, is_outlier_detector
 
-from vrae import Panel, VRAEAnomalyDetector, load_model
+from vrae import VRAE, Panel, VRAEAnomalyDetector, load_model
 from vrae.estimators.threshold import share_threshold, tail_threshold
 from vrae.estimators.unusual import Majority
 from vrae.exceptions import InvalidDataError, InvalidParameterError
@@ -127,6 +127,17 @@ def test_saved_and_loaded_it_says_the_same(quick, small_series, tmp_path, contam
     np.testing.assert_array_equal(loaded.scores_, detector.scores_)
     np.testing.assert_allclose(loaded.score_samples(X), detector.score_samples(X))
     np.testing.assert_array_equal(loaded.predict(X), detector.predict(X))
+
+
+@pytest.mark.parametrize("contamination", [0.1, "auto"])
+def test_a_fitted_network_serves_as_a_detector(quick, small_series, tiny, contamination):
+    X = small_series("list", 72)
+    model = VRAE(**tiny, beta=0.3).fit(X)
+    detector = VRAEAnomalyDetector.of(model, X, contamination)
+    assert detector.network_ is model.network_
+    assert np.isfinite(detector.score_samples(X)).all()
+    if contamination != "auto":  # nothing is held out: the very same as a detector that was fitted
+        np.testing.assert_array_equal(detector.scores_, quick(X, contamination=contamination).scores_)
 
 
 def test_a_series_without_values_gets_no_verdict(quick, small_series):

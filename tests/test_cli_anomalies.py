@@ -78,6 +78,8 @@ def test_fit_save_and_judge_again(cli, series, tmp_path):
     assert [row["step"] for row in walked[:3]] == ["0", "1", "2"]
     assert cli(file, "--id", "id", "--model", tmp_path / "m", "--out", again)[0] == 0
     assert rows(again) == found
+    code, _, err = cli(file, "--id", "id", "--model", tmp_path / "m", "--contamination", "0.1")
+    assert (code, "belongs to fitting" in err) == (2, True)
 
 
 def test_long_series_by_windows(cli, tmp_path):
@@ -120,7 +122,6 @@ def test_long_series_by_windows(cli, tmp_path):
         (["--contamination", "0.7"], "contamination must be"),
         (["--contamination", "auto"], "60 series at least"),
         (["--model", "nowhere"], "nowhere"),
-        (["--model", "nowhere", "--contamination", "0.1"], "belongs to fitting"),
     ],
 )
 def test_bad_usage_says_so_and_writes_nothing(cli, series, tmp_path, options, words):
@@ -129,7 +130,8 @@ def test_bad_usage_says_so_and_writes_nothing(cli, series, tmp_path, options, wo
     assert (code, words in err, out.exists()) == (2, True, False)
 
 
-def test_a_model_without_a_threshold(cli, series, fitted, tmp_path):
-    model = fitted("VRAEClusterer").save(tmp_path / "clusters")
-    code, _, err = cli(series[0], "--id", "id", "--model", model)
-    assert (code, "has no threshold" in err) == (2, True)
+def test_the_model_of_a_cluster_run_judges_series_by_each_other(cli, series, fitted, tmp_path):
+    model, out = fitted("VRAEClusterer").save(tmp_path / "clusters"), tmp_path / "out.csv"
+    code, _, _ = cli(series[0], "--id", "id", "--model", model, "--contamination", "0.25", "--out", out)
+    assert code == 0
+    assert sum(int(row["anomaly"]) for row in rows(out)) == 6  # a quarter of 24

@@ -19,7 +19,10 @@ _NAMED = 5
 Fitted = Annotated[
     Path | None,
     typer.Option(
-        "--model", "-m", metavar="FOLDER", help="A detector that --save wrote; default: fit one to DATA itself."
+        "--model",
+        "-m",
+        metavar="FOLDER",
+        help="A detector that --save wrote, or another model. None: learn from DATA.",
     ),
 ]
 Save = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Keep the fitted detector, for --model.")]
@@ -70,13 +73,16 @@ def anomalies(
     """Find series that are unlike the others, and the steps that make them so.
 
     Writes a row a series: id, anomaly (1 or 0), score (above 0: anomaly), the step furthest from what was expected,
-    and how far, in standard deviations. With --model, a file may be larger than memory.
+    and how far, in standard deviations. With a detector as --model, a file may be larger than memory. With another
+    model, that of a `vrae cluster` run for example, nothing is trained, and DATA itself says what is usual.
 
     Example: vrae anomalies beats.csv --out anomalies.csv --steps steps.parquet
 
     Example: vrae anomalies normal.csv --contamination auto --save detector --out normal-scores.csv
 
     Example: vrae anomalies new.parquet --model detector --out anomalies.csv
+
+    Example: vrae anomalies sales.csv --model runs/sales --out anomalies.csv
 
     Example: vrae anomalies sensor.csv --id machine --time at --value load --window auto --out steps.csv
     """
@@ -92,32 +98,29 @@ def anomalies(
         raise InvalidParameterError("With --window the table --out has a row a step already; leave --steps out.")
     size = None if window is None else number_or_auto("--window", window)
     cut = None
-    if model is not None:
+    fitted = None if model is None else load_fitted(model, training.on_invalid)
+    settled = isinstance(fitted, VRAEAnomalyDetector)
+    if isinstance(fitted, VRAEAnomalyDetector):
         fitting = {"--contamination": contamination, "--false-alarm-rate": false_alarm_rate, "--save": save}
         given = [name for name, value in fitting.items() if value is not None]
         if given:
             raise InvalidParameterError(f"{given[0]} belongs to fitting; the threshold of {model} is settled.")
-        detector = load_fitted(model, training.on_invalid)
-        if not isinstance(detector, VRAEAnomalyDetector):
-            raise InvalidParameterError(
-                f"{model} is a {type(detector).__name__}, which has no threshold. Fit a detector with "
-                f"`vrae anomalies DATA --save FOLDER`."
-            )
+        detector = fitted
         if size is not None:
             cut = windows(reading.panel(), detector.n_steps_ if size == "auto" else size, step)
     else:
-        detector = VRAEAnomalyDetector(
-            _share(contamination),
-            0.01 if false_alarm_rate is None else false_alarm_rate,
-            **training.options(),
-            scaling=None if scaling == "none" else scaling,
-        )
         panel = reading.panel()
         cut = None if size is None else windows(panel, size, step)
         tell(f"Learning what is usual in {panel!r}" + (f", {len(cut.panel):,} windows" if cut else ""))
+        own = (_share(contamination), 0.01 if false_alarm_rate is None else false_alarm_rate)
         # A gap longer than a window is no reason to stop.
-        detector.set_params(on_invalid=training.on_invalid if cut is None else "keep")
-        detector.fit(panel if cut is None else cut.panel)
+        on_invalid = training.on_invalid if cut is None else "keep"
+        source = panel if cut is None else cut.panel
+        if fitted is not None:
+            detector = VRAEAnomalyDetector.of(fitted.set_params(on_invalid=on_invalid), source, *own)
+        else:
+            options = {**training.options(), "scaling": None if scaling == "none" else scaling}
+            detector = VRAEAnomalyDetector(*own, **{**options, "on_invalid": on_invalid}).fit(source)
         if save is not None:
             detector.save(save)
     if cut is not None:
@@ -126,7 +129,7 @@ def anomalies(
         runs.write_columns(columns, target(file))
         _tell_stretches(runs.stretches(columns), tell)
         return
-    panels = reading.panels() if model is not None else iter([panel])
+    panels = reading.panels() if settled else iter([panel])
     found, total = runs.write_anomalies(detector, panels, target(file), steps)
     tell(f"{found:,} of {total:,} series are anomalies.")
 

@@ -97,6 +97,36 @@ class VRAEAnomalyDetector(OutlierMixin, VRAE):  # type: ignore[misc]
     _: KW_ONLY
     beta: float = 0.3
 
+    @classmethod
+    def of(
+        cls,
+        model: VRAE,
+        X: Any,
+        contamination: float | Literal["auto"] = 0.05,
+        false_alarm_rate: float = 0.01,
+    ) -> Self:
+        """Return a detector with the network of a model that is fitted already, a clusterer for example.
+
+        Parameters
+        ----------
+        model : VRAE
+            Its network is shared, not copied.
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
+            The series that say what is usual, and where the threshold lies; the model's own, or others.
+        contamination, false_alarm_rate
+            See the class. For "auto" the threshold comes from a third of X, which ``model`` should not have learned.
+
+        Raises
+        ------
+        NotFittedError, InvalidDataError, InvalidParameterError
+        """
+        panel, rows = model._open(X)
+        self = cls._sharing(model, contamination, false_alarm_rate)
+        self._check_own_options(len(rows))
+        learned = np.setdiff1d(rows, self._held_out(rows), assume_unique=True)
+        self._describe_training_series(panel, learned, None)
+        return self
+
     # ---------------------------------------------------------------- which series
 
     def fit_predict(self, X: Any, y: Any = None) -> npt.NDArray[np.int64]:

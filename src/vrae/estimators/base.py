@@ -195,6 +195,17 @@ class BaseVRAE(Options):
         self._warn_of_collapse()
         return self
 
+    @classmethod
+    def _sharing(cls, model: BaseVRAE, *own: Any) -> Self:
+        """Return an estimator with own options, and the options and the network of a fitted model.
+
+        What the model knows of its own training series is not taken over: `_describe_training_series` is to be called.
+        """
+        self = cls(*own, **{f.name: getattr(model, f.name) for f in fields(Options)})
+        for name in ("network_", "scaler_", "history_", "size_curve_"):
+            setattr(self, name, getattr(model, name))
+        return self
+
     def _forget(self) -> None:
         """Remove what an earlier fit, or half a fit, has left."""
         for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -14,7 +14,6 @@ from vrae.config import check_choice, check_flag, check_int
 from vrae.data.batching import Rows, collate
 from vrae.data.panel import Panel
 from vrae.estimators.opposites import Opposites, find_opposites
-from vrae.estimators.options import Options
 from vrae.estimators.partition import LatentSpace, choose_partition, labels_of
 from vrae.estimators.search import Approximate, Exact, choose_search, pynndescent
 from vrae.estimators.vrae import VRAE
@@ -280,14 +279,9 @@ class VRAENeighbors(VRAE):
         NotFittedError, InvalidDataError, InvalidParameterError
         """
         panel, rows = model._open(X)
-        options = {f.name: getattr(model, f.name) for f in fields(Options)}
-        self = cls(n_neighbors, algorithm, **options)
+        self = cls._sharing(model, n_neighbors, algorithm)
         self._check_own_options(len(rows))
-        learned = {name: value for name, value in vars(model).items() if name.endswith("_") and name not in options}
-        for name in ("labels_", "partition_", "selection_", "n_clusters_", "remembered_", "n_seen_"):
-            learned.pop(name, None)  # what the model knows of its own series
-        self.__dict__.update(learned)
-        self.ids_, self.embedding_ = panel.ids, model._embed(panel, rows)
+        self._describe_training_series(panel, rows, None)
         self._fit_latent(self.embedding_, rows, 0)
         self._keep(panel)
         return self
