@@ -23,7 +23,7 @@ from vrae.exceptions import InvalidDataError
 from vrae.nn.loss import evidence_lower_bound
 from vrae.runtime import seed_of
 
-__all__ = ["VRAE"]
+__all__ = ["VRAE", "in_units"]
 
 # The network and training of the seed, as its text and defaults have them. 2 sigma^2 = 1 and beta = 1 make the
 # loss the sum of squared errors plus KL.
@@ -242,9 +242,7 @@ class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ign
     def _reconstruct(self, panel: Panel, rows: npt.NDArray[np.int64]) -> Panel:
         values = np.full(panel.values.shape, np.nan, np.float32)
         for batch, decoded in self._visit(panel, rows, self._decode):
-            series = decoded.x.double().cpu() * batch.spread[:, None] + batch.level[:, None]  # (batch, time, channel)
-            inside = torch.arange(series.shape[1]) < batch.lengths.cpu()[:, None]  # (batch, time)
-            values[panel.steps_of(batch.rows)] = series[inside].float().numpy()
+            values[panel.steps_of(batch.rows)] = in_units(batch, decoded.x)
         return panel.with_values(values)
 
     # ---------------------------------------------------------------- data reduction
@@ -329,3 +327,10 @@ class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ign
             return np.eye(self.network_.config.latent_size)
         weight = self.network_.latent_to_patterns.weight.detach()  # (n_patterns, latent)
         return weight.double().cpu().numpy().T
+
+
+def in_units(batch: Batch, x: torch.Tensor) -> npt.NDArray[np.float32]:
+    """Return decoded series (batch, time, channel) in the user's units, end to end: (steps, channel)."""
+    series = x.double().cpu() * batch.spread[:, None] + batch.level[:, None]
+    inside = torch.arange(series.shape[1]) < batch.lengths.cpu()[:, None]  # (batch, time)
+    return series[inside].float().numpy()

@@ -139,7 +139,9 @@ def _payload(
     others = np.setdiff1d(np.random.default_rng(1).permutation(points), first, assume_unique=True)
     drawn, lines = payload.drawn_lines(data.panel, data.reconstruction, np.concatenate([first, others]), _DRAWN_NUMBERS)
     columns = {} if data.truth is None else {"known label": np.asarray(data.truth)[points]}
-    columns |= {name: np.asarray(column)[points] for name, column in data.panel.static.items()}
+    for name, column in data.panel.static.items():
+        if name != "label" or data.truth is None:  # else it is the known label
+            columns[name] = np.asarray(column)[points]
     return {
         "n_series": data.n_total,
         "channels": [str(name) for name in data.panel.channels],

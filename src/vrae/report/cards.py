@@ -54,10 +54,12 @@ def traits_of_sample(data: ReportData) -> tuple[Rows, dict[str, Floats]]:
 def make_cards(data: ReportData, rows: Rows, traits: Mapping[str, Floats]) -> list[Card]:
     """Describe every cluster by the traits of the series at ``rows``; noise comes last."""
     sizes = data.sizes()
-    return [_card(data, label, sizes[label], rows, traits) for label in cluster_labels(data.labels)]
+    labels = cluster_labels(data.labels)
+    tags = describe.tags(traits, data.labels[rows], [label for label in labels if label != NOISE])
+    return [_card(data, label, sizes[label], tags.get(label, ""), rows, traits) for label in labels]
 
 
-def _card(data: ReportData, label: int, size: int, rows: Rows, traits: Mapping[str, Floats]) -> Card:
+def _card(data: ReportData, label: int, size: int, tag: str, rows: Rows, traits: Mapping[str, Floats]) -> Card:
     member = data.labels[rows] == label
     is_noise = label == NOISE
     ordered = describe.by_typicality(data.embedding, np.flatnonzero(data.labels == label))
@@ -68,7 +70,7 @@ def _card(data: ReportData, label: int, size: int, rows: Rows, traits: Mapping[s
     return Card(
         label=label,
         name=cluster_name(label),
-        tag="" if is_noise or member.all() else describe.tag(traits, member),
+        tag=tag,
         size=size,
         share=size / data.n_total,
         certainty=f"{100 * known.mean():.0f} %" if len(known) and not is_noise else "",

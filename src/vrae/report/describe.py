@@ -23,7 +23,7 @@ __all__ = [
     "separation_word",
     "series_traits",
     "stability_word",
-    "tag",
+    "tags",
 ]
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -257,17 +257,32 @@ def _varies(level: Floats, spread: Floats) -> bool:
         return bool(np.nanstd(level) > 0.25 * np.nanmedian(spread))
 
 
-def tag(traits: Traits, member: npt.NDArray[np.bool_]) -> str:
-    """Return in two or three words what sets a cluster apart most, or nothing; arguments as in `sentence`."""
-    strongest = max(
-        ((float(delta), name) for name, deltas in differences(traits, member).items() for delta in deltas),
-        key=lambda entry: abs(entry[0]),
-    )
-    delta, name = strongest
-    if abs(delta) < _NOTABLE:
-        return ""
-    words = TRAITS[name].more if delta > 0 else TRAITS[name].less
-    return words.removeprefix("a ").removeprefix("an ").removeprefix("more of a ").removesuffix(" from step to step")
+def tags(traits: Traits, owner: npt.NDArray[np.integer[Any]], labels: Sequence[int]) -> dict[int, str]:
+    """Give each cluster two or three words for what sets it apart most; no two the same, and none where nothing does.
+
+    Parameters
+    ----------
+    traits : mapping of str to ndarray of shape (n_series, n_channels)
+    owner : ndarray of int, shape (n_series,)
+        Cluster of each of these series.
+    labels : sequence of int
+        The clusters to name.
+    """
+    found = [
+        (float(delta), name, label)
+        for label in labels
+        for name, deltas in differences(traits, owner == label).items()
+        for delta in deltas
+        if abs(delta) >= _NOTABLE
+    ]
+    given: dict[int, str] = {}
+    for delta, name, label in sorted(found, key=lambda entry: -abs(entry[0])):
+        words = TRAITS[name].more if delta > 0 else TRAITS[name].less
+        words = words.removeprefix("a ").removeprefix("an ").removeprefix("more of a ")
+        words = words.removesuffix(" from step to step").removesuffix(" from start to end")
+        if label not in given and words not in given.values():
+            given[label] = words
+    return given
 
 
 def _what_sets_apart(found: Mapping[str, Floats], channels: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from vrae.report.describe import TRAITS
 __all__ = ["Direction", "TraitRow", "describe_directions", "trait_rows"]
 
 _WORTH_A_WORD = 0.3
-_VARIES = 0.01  # shares of zeros or gaps that differ by less are not worth a row
+_VARIES = 0.01  # a trait of a smaller standard deviation is not worth a row; in spreads where it counts in them
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class TraitRow:
     """One property of series: its rank correlation with each direction, and the channel where it is strongest."""
 
     name: str
+    more: str
+    less: str
     correlations: list[float]
     channels: list[str]
 
@@ -62,8 +64,8 @@ def trait_rows(
         Traits that do not vary are left out.
     """
     Z = data.embedding[measured][:, :n_directions]
-    usable = np.isfinite(Z).all(axis=1)
-    names = [name for name in TRAITS if _varies(name, traits[name][usable])]
+    usable = np.asarray(np.isfinite(Z).all(axis=1))
+    names = [name for name in TRAITS if _varies(name, traits, usable)]
     if usable.sum() < 4 or not names:
         return []
     ranks = _ranks(Z[usable])
@@ -73,17 +75,19 @@ def trait_rows(
         strongest = np.abs(by_channel).argmax(axis=0)
         values = np.take_along_axis(by_channel, strongest[None], axis=0)[0]
         places = [str(data.panel.channels[c]) for c in strongest] if data.panel.n_channels > 1 else []
-        found.append(TraitRow(TRAITS[name].name, values.round(2).tolist(), places))
+        trait = TRAITS[name]
+        found.append(TraitRow(trait.name, trait.more, trait.less, values.round(2).tolist(), places))
     return found
 
 
-def _varies(name: str, values: Floats) -> bool:
+def _varies(name: str, traits: Mapping[str, Floats], usable: npt.NDArray[np.bool_]) -> bool:
+    """Whether a trait differs between series by more than rounding, or than anyone would speak of."""
+    values = traits[name][usable]
     known = values[np.isfinite(values)]
-    if not len(known) or np.ptp(known) == 0:
+    if not len(known):
         return False
-    if name in ("zeros", "missing"):
-        return bool(np.std(known) > _VARIES)
-    return bool(np.std(known) > 1e-4 * max(abs(float(np.mean(known))), 1e-12))
+    usual = np.nanmedian(traits["spread"]) if TRAITS[name].in_spreads else 1.0
+    return bool(np.std(known) > _VARIES * usual)
 
 
 def _ranks(values: Floats) -> npt.NDArray[np.float64]:
@@ -99,10 +103,10 @@ def _meaning(rows: Sequence[TraitRow], direction: int) -> str:
     """Name the two properties that rise or fall along a direction most."""
     ranked = sorted(rows, key=lambda row: -abs(row.correlations[direction]))[:2]
     parts = [
-        f"{'more' if row.correlations[direction] > 0 else 'less'}: {row.name}"
+        row.more if row.correlations[direction] > 0 else row.less
         for row in ranked
         if abs(row.correlations[direction]) >= _WORTH_A_WORD
     ]
     if not parts:
         return "Goes together with none of the simple properties below: look at the curve."
-    return f"To the right {'; '.join(parts)}."
+    return f"To the right: {' and '.join(parts)}."

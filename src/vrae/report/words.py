@@ -48,8 +48,8 @@ def facts(data: ReportData) -> list[Fact]:
     stability = data.metrics.get("stability")
     if isinstance(stability, Mapping) and stability.get("ari") is not None:
         note = (
-            f"agreement {describe.plain(round(stability['ari'], 2))} when grouped again from {stability['rounds']} "
-            f"random halves: 1 = the same clusters, 0 = chance"
+            f"agreement {describe.plain(round(stability['ari'], 2))} when random halves are grouped again: "
+            f"1 = the same, 0 = chance"
         )
         found.append(Fact("Stability", describe.stability_word(stability["ari"]), note))
     score = data.silhouette()
@@ -62,10 +62,10 @@ def facts(data: ReportData) -> list[Fact]:
 
 
 def _agreement_fact(metrics: Mapping[str, Any]) -> Fact:
-    note = "with the known labels (adjusted Rand index: 1 = the same groups, 0 = chance)"
+    note = "with the known labels: 1 = the same groups, 0 = chance"
     peer = metrics.get("raw_kmeans")
     if isinstance(peer, Mapping) and "ari" in peer:
-        note += f"; k-means on the raw series {peer['ari']:.2f}"
+        note += f"; k-means has {peer['ari']:.2f}"
     return Fact("Agreement", f"{metrics['ari']:.2f}", note)
 
 

@@ -9,6 +9,7 @@ from vrae.runs.assignment import Assignment, Tally, assign, describe_model
 from vrae.runs.comparison import Comparison, compare
 from vrae.runs.folder import check_run_folder, cluster_panel, cluster_stream
 from vrae.runs.reduction import check_reduction_folder, read_codes, reduce_to_folder, write_series
+from vrae.runs.rebuild import read_metrics, rebuild_report, source_of
 from vrae.runs.sample import sample_series
 from vrae.runs.tables import table_writer, write_assignments, write_descriptions, write_embeddings
 
@@ -25,7 +26,10 @@ __all__ = [
     "describe_model",
     "read_codes",
     "reduce_to_folder",
+    "read_metrics",
+    "rebuild_report",
     "sample_series",
+    "source_of",
     "stretches",
     "table_writer",
     "window_steps",

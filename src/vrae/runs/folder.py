@@ -56,7 +56,12 @@ def check_run_folder(out: Path, overwrite: bool) -> None:
 
 
 def cluster_panel(
-    clusterer: VRAEClusterer, panel: Panel, truth: npt.NDArray[Any] | None, out: Path, title: str
+    clusterer: VRAEClusterer,
+    panel: Panel,
+    truth: npt.NDArray[Any] | None,
+    out: Path,
+    title: str,
+    source: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Cluster a panel and write a run folder, all or nothing.
 
@@ -70,6 +75,8 @@ def cluster_panel(
     out : Path
     title : str
         Of the report.
+    source : dict, optional
+        Where the series came from, see `source_of`; kept for `rebuild_report`.
 
     Returns
     -------
@@ -82,7 +89,7 @@ def cluster_panel(
     tally = Tally()
     tally.add(panel, assignment, truth)
     metrics = tally.metrics(clusterer, time.perf_counter() - started, assignment.labels)
-    metrics["title"], metrics["stability"] = title, stability(clusterer)
+    metrics |= {"title": title, "stability": stability(clusterer), "source": source}
     _add_baseline(metrics, clusterer, panel, truth)
     with atomic_directory(out) as folder:
         clusterer.save(folder / "model")
@@ -103,6 +110,7 @@ def cluster_stream(
     out: Path,
     title: str,
     tell: Callable[[str], None] = lambda message: None,
+    source: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Cluster more series than fit into memory, and write a run folder, all or nothing.
 
@@ -124,6 +132,8 @@ def cluster_stream(
         Of the report.
     tell : callable, optional
         Is given a line on how many series are trained on.
+    source : dict, optional
+        See `cluster_panel`.
 
     Returns
     -------
@@ -141,7 +151,7 @@ def cluster_stream(
         truth = sample.static.get("label")
         metrics = tally.metrics(clusterer, time.perf_counter() - started)
         metrics["n_trained"] = len(sample)
-        metrics["title"], metrics["stability"] = title, stability(clusterer)
+        metrics |= {"title": title, "stability": stability(clusterer), "source": source}
         _add_baseline(metrics, clusterer, sample, truth)
         _write_metrics(metrics, folder)
         rows = np.arange(0, len(sample), -(-len(sample) // _REPORT_SERIES))

@@ -7,21 +7,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from vrae.data.batching import collate, inference_rows
 from vrae.data.panel import Panel
 from vrae.estimators.clusterer import VRAEClusterer
+from vrae.estimators.vrae import in_units
+from vrae.nn.loss import evidence_lower_bound
 from vrae.report import ReportData, Traversal
 from vrae.runs.assignment import Assignment
 
 __all__ = ["report_data", "traverse", "write_run_report"]
 
-_BATCH = 1024
 _DIRECTIONS = 8
 _POSITIONS = 11
 _REACH = 2.5  # standard deviations to either side: nearly all series lie within
 _LONGEST = 2000  # steps that the traversal draws at most
+
+Floats = npt.NDArray[np.float64]
 
 
 def write_run_report(
@@ -48,32 +49,48 @@ def report_data(
     truth: npt.NDArray[Any] | None,
 ) -> ReportData:
     """Gather what a report shows of series and where they were placed."""
-    starts = panel.offsets[:-1]
-    observed = np.add.reduceat((~np.isnan(panel.values)).sum(axis=1), starts)
+    reconstruction, scores, noise = _reviewed(clusterer, panel)
     return ReportData(
         title=title,
         panel=panel,
         labels=assignment.labels,
         probabilities=assignment.probabilities,
         embedding=clusterer.space_(assignment.embedding.astype(np.float64)),  # the map shows what the clusterer saw
-        reconstruction=clusterer.reconstruct(panel),
+        reconstruction=reconstruction,
         lags=assignment.lags if clusterer.max_lag else None,
         history=clusterer.history_,
         selection=clusterer.selection_,
         metrics=metrics,
         truth=truth,
-        scores=clusterer.score_samples(panel) / np.maximum(observed, 1),
-        noise=usual_errors(clusterer, panel),
+        scores=scores,
+        noise=noise,
         traversal=traverse(clusterer),
     )
 
 
-def usual_errors(clusterer: VRAEClusterer, panel: Panel) -> npt.NDArray[np.float64]:
-    """Return the standard deviation of the model's error of each series, (n_series, n_channels), in its units."""
-    spreads = np.ones((len(panel), panel.n_channels))
-    for rows in inference_rows(panel.lengths, np.arange(len(panel)), _BATCH):
-        spreads[rows] = collate(panel, rows, clusterer.scaler_, torch.device("cpu")).spread.numpy()
-    return spreads * np.sqrt(clusterer.noise_variance_)
+def _reviewed(clusterer: VRAEClusterer, panel: Panel) -> tuple[Panel, Floats, Floats]:
+    """Return the model's version of every series, its score an observed value, and its usual error in one pass.
+
+    These are what ``reconstruct`` and ``score_samples`` would give in two.
+
+    Returns
+    -------
+    reconstruction : Panel
+    scores : ndarray of shape (n_series,)
+        Evidence lower bound, nats an observed value; NaN for a series without any.
+    noise : ndarray of shape (n_series, n_channels)
+        Standard deviation of the model's error, in the user's units.
+    """
+    seen, rows = clusterer._open(panel)
+    values = np.full(panel.values.shape, np.nan, np.float32)
+    scores = np.full(len(panel), np.nan)
+    noise = np.zeros((len(panel), panel.n_channels))
+    for batch, decoded in clusterer._visit(seen, rows, clusterer._decode):
+        values[panel.steps_of(batch.rows)] = in_units(batch, decoded.x)
+        bound = evidence_lower_bound(decoded, batch.values, batch.mask, clusterer.noise_variance_)
+        scores[batch.rows] = (bound / batch.mask.sum(dim=(1, 2)).clamp(min=1)).double().cpu().numpy()
+        noise[batch.rows] = batch.spread.numpy() * np.sqrt(clusterer.noise_variance_)
+    return panel.with_values(values), scores, noise
 
 
 def traverse(clusterer: VRAEClusterer) -> Traversal | None:

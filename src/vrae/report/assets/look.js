@@ -4,7 +4,7 @@ const css = (name, element = document.documentElement) => getComputedStyle(eleme
 const hueName = (label) => `hue-${label < 0 ? "noise" : label % data.colors.length}`;
 const symbolOf = (i) => data.symbols[i < 0 ? 0 : Math.floor(i / data.colors.length) % data.symbols.length];
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 || noun.endsWith("s") ? "" : "s"}`;
-const short = (value) => (value === null || value === undefined ? "–" : Number(value.toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 }));
+const short = (value) => (value === null || value === undefined ? "–" : tickText(value));
 const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(0)} %`);
 // plotly reads a little markup in its texts; names are to be shown as they are.
 const asText = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");

@@ -103,12 +103,12 @@ function drawSeries() {
     const model = series(state.focus, "model", channel);
     traces.push(...bandTraces(model, noiseOf(state.focus, channel), (line) => scaled(line, original)));
     if (!data.from_model) {
-      traces.push(lineTrace(scaled(original, original), "original", { color: css("--ink"), width: 1.8 }, { showlegend: true }));
+      traces.push(lineTrace(scaled(original, original), "original", { color: css("--ink"), width: 1.8 }, { showlegend: true, legendrank: 1 }));
     }
-    traces.push(lineTrace(scaled(model, original), "reconstruction", { color: css("--fitted"), width: 2, dash: "4px,3px" }, { showlegend: true }));
+    traces.push(lineTrace(scaled(model, original), "reconstruction", { color: css("--fitted"), width: 2, dash: "4px,3px" }, { showlegend: true, legendrank: 2 }));
   }
   Plotly.react("series", traces, layout({
-    showlegend: hasFocus, legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+    showlegend: hasFocus, legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "normal" },
     margin: { l: 48, r: 10, t: 28, b: 40 }, hovermode: "closest", dragmode: "zoom", height: $("#series").clientHeight,
     xaxis: { title: { text: xTitle }, type: dated ? "date" : "linear" },
     yaxis: { title: { text: asText(data.channels[channel]) + (ownScale ? " (standard deviations)" : "") } },
@@ -126,7 +126,7 @@ function bandTraces(model, usual, scaled) {
   });
   return [
     edge(moved(1.96 * usual), { name: "upper edge" }),
-    edge(moved(-1.96 * usual), { name: "expected range (95 %)", showlegend: true, fill: "tonexty", fillcolor: css("--fitted-wash") }),
+    edge(moved(-1.96 * usual), { name: "expected range (95 %)", showlegend: true, legendrank: 3, fill: "tonexty", fillcolor: css("--fitted-wash") }),
   ];
 }
 

@@ -25,7 +25,8 @@ function drawAll() {
 function printing(isOn) {
   document.documentElement.classList.toggle("printing", isOn);
   drawAll();
-  for (const chart of $$(".js-plotly-plot")) Plotly.relayout(chart, { width: isOn ? chart.clientWidth : null, autosize: !isOn });
+  for (const chart of $$(".js-plotly-plot")) Plotly.relayout(chart, isOn
+    ? { width: chart.clientWidth, height: chart.clientHeight } : { width: null, height: null, autosize: true });
 }
 
 function start() {
