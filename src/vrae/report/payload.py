@@ -123,7 +123,7 @@ def levels(panel: Panel) -> list[Floats]:
         counts = np.add.reduceat(observed, starts, dtype=np.int64)
         sums = np.add.reduceat(np.where(observed, values, 0.0), starts, dtype=np.float64)
         means = np.divide(sums, counts, out=np.full(len(panel), np.nan), where=counts > 0)
-        largest = np.nanmax(np.abs(values), initial=0.0)
+        largest = np.maximum.reduceat(np.where(observed, np.abs(values), 0.0), starts)
         found.append(np.where(np.abs(means) < 1e-6 * largest, 0.0, means))  # what is left of float32's rounding
     return found
 

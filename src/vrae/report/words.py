@@ -135,7 +135,7 @@ def _duration(seconds: float) -> str:
 def percent(part: int, whole: int) -> str:
     """Write a share: whole per cents, tenths below one."""
     share = 100 * part / whole
-    return f"{share:.1f} %" if 0 < share < 1 else f"{share:.0f} %"
+    return f"{share:.1f}\u00a0%" if 0 < share < 1 else f"{share:.0f}\u00a0%"
 
 
 def all_numbers(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
