@@ -19,6 +19,7 @@ from vrae.estimators.base import BaseVRAE
 from vrae.estimators.explain import traverse
 from vrae.estimators.explanations import Traversal
 from vrae.estimators.reduction import Codes, ReductionReport, reduce_panel, report_reduction, restore_panel
+from vrae.estimators.summary import summary_html
 from vrae.exceptions import InvalidDataError
 from vrae.nn.loss import evidence_lower_bound
 from vrae.runtime import seed_of
@@ -109,6 +110,11 @@ class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ign
             Any option of `BaseVRAE` (and of the class) takes the place of the one for reduction.
         """
         return cls(**{**_REDUCTION, **options})
+
+    def _html_repr(self) -> str:
+        """Return what a notebook shows: a summary of what was learned, above scikit-learn's table of options."""
+        options: str = super()._html_repr()
+        return summary_html(self) + options if self.__sklearn_is_fitted__() else options
 
     # ---------------------------------------------------------------- series to latent vectors
 
