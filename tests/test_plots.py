@@ -360,3 +360,32 @@ def test_no_drawing_library_is_imported_before_the_first_figure():
     code = "import sys, vrae.plots; print({'matplotlib', 'plotly', 'sklearn.manifold'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.stdout.strip() == "set()"
+
+
+# ------------------------------------------------------------------------------- what the model expects
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_a_traversal_has_a_line_a_position(n_channels, tmp_path):
+    curves = np.random.default_rng(0).normal(size=(4, 5, n_channels, 20))
+    figure = plots.plot_traversal(curves, max_directions=3)
+    axes = axes_of(figure)
+    assert len(axes) == 3 * n_channels
+    assert all(has_titles(ax) for ax in axes)
+    np.testing.assert_array_equal(axes[n_channels].lines[2].get_ydata(), curves[1, 2, 0])
+    for kind, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
+        figure.savefig(tmp_path / f"figure.{kind}")
+        assert (tmp_path / f"figure.{kind}").read_bytes().startswith(start)
+    with pytest.raises(InvalidDataError, match="shape"):
+        plots.plot_traversal(curves[0])
+
+
+def test_what_is_expected_lies_around_the_reconstruction():
+    model = np.sin(np.arange(30.0))
+    ax = plots.plot_expected(model + 0.1, model, 0.5, place=(3, 5), title="a")
+    assert has_titles(ax)
+    edge = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert edge.max() == pytest.approx(model.max() + 1.96 * 0.5)
+    assert edge.min() == pytest.approx(model.min() - 1.96 * 0.5)
+    with pytest.raises(InvalidDataError, match="one shape"):
+        plots.plot_expected(model, model[:3], 1)

@@ -233,6 +233,16 @@ def test_the_most_unusual_come_first_and_their_place_is_found():
     assert unusual.place_in_words(planted, found[0]).startswith("Furthest off from step 20 to 21: ")
 
 
+def test_series_of_few_values_are_passed_over():
+    data = make_report_data()
+    values = data.panel.values.copy()
+    values[data.panel.offsets[4] + 2 : data.panel.offsets[5]] = np.nan
+    scores = np.zeros(24)
+    scores[4] = -9
+    found = unusual.most_unusual(replace(data, panel=data.panel.with_values(values), scores=scores))
+    assert 4 not in [item.row for item in found]
+
+
 def test_place_of_the_channel_that_is_off_and_of_a_series_without_values():
     x, model, noise = np.zeros((2, 60)), np.zeros((2, 60)), np.array([1.0, 0.1])
     x[1, 30] = 1

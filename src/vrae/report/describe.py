@@ -278,7 +278,7 @@ def tags(traits: Traits, owner: npt.NDArray[np.integer[Any]], labels: Sequence[i
     given: dict[int, str] = {}
     for delta, name, label in sorted(found, key=lambda entry: -abs(entry[0])):
         words = TRAITS[name].more if delta > 0 else TRAITS[name].less
-        words = words.removeprefix("a ").removeprefix("an ").removeprefix("more of a ")
+        words = words.removeprefix("a ").removeprefix("an ")
         words = words.removesuffix(" from step to step").removesuffix(" from start to end")
         if label not in given and words not in given.values():
             given[label] = words

@@ -14,6 +14,7 @@ from vrae.report.describe import plain
 __all__ = ["Unusual", "most_unusual", "place_in_words", "unusual_place"]
 
 MOST = 12
+_ENOUGH = 0.25  # of the usual number of observed values
 _PLACES = 24  # a place is about this share of a series, or a step of a short one
 
 
@@ -39,10 +40,14 @@ class Unusual:
 
 
 def most_unusual(data: ReportData) -> list[Unusual]:
-    """Return the series with the lowest scores, the most unusual first; none where there are no scores."""
+    """Return the series with the lowest scores, the most unusual first; none where there are no scores.
+
+    Series of far fewer values than usual are passed over: there is nothing to see in them.
+    """
     if data.scores is None or data.noise is None:
         return []
-    known = np.flatnonzero(np.isfinite(data.scores))
+    observed = np.add.reduceat((~np.isnan(data.panel.values)).sum(axis=1), data.panel.offsets[:-1])
+    known = np.flatnonzero(np.isfinite(data.scores) & (observed >= _ENOUGH * np.median(observed)))
     rows = known[np.argsort(data.scores[known], kind="stable")][:MOST]
     return [
         Unusual(int(row), *unusual_place(data.series(row), data.reconstruction[int(row)].T, data.noise[row]))
@@ -93,4 +98,6 @@ def place_in_words(data: ReportData, item: Unusual) -> str:
 
 def _stamp(time: Any) -> str:
     """Write a time stamp for reading: a date without a time of day where there is none."""
-    return str(time).removesuffix(".000000000").removesuffix("T00:00:00")
+    if not np.issubdtype(np.asarray(time).dtype, np.datetime64):
+        return str(time)
+    return str(np.datetime64(time, "s")).removesuffix("T00:00:00").replace("T", " ")
