@@ -61,7 +61,7 @@ const seriesOfTime = (x) => new Date(toTime(x)).toISOString().slice(0, 10);
  */
 function frame(size, x, y, xTitle, yTitle, dates = false) {
   const [width, height] = size;
-  const [left, right, top, bottom] = [50, 10, 8, 36];
+  const [left, right, top, bottom] = [56, 10, 8, 36];
   const [xLow, xHigh] = x[0] < x[1] ? x : [x[0] - 0.5, x[0] + 0.5];
   const [yLow, yHigh] = y;
   const toX = (value) => left + ((value - xLow) / (xHigh - xLow)) * (width - left - right);
