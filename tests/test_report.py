@@ -250,6 +250,11 @@ def test_place_of_the_channel_that_is_off_and_of_a_series_without_values():
     assert np.isnan(unusual.unusual_place(x * np.nan, model, noise)[3])
 
 
+def test_where_no_place_stands_out_it_says_so():
+    item = unusual.Unusual(row=0, channel=0, first=1, last=2, times=0.7)
+    assert "No place stands out" in unusual.place_in_words(make_report_data(), item)
+
+
 def test_time_stamps_of_a_place_are_dates():
     data = awkward_cases()["dates and a static column"]
     item = unusual.Unusual(row=3, channel=0, first=1, last=2, times=3.14)

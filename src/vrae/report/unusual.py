@@ -86,6 +86,8 @@ def place_in_words(data: ReportData, item: Unusual) -> str:
     """Say where a series is furthest off, and by how much: by its time stamps where it has them."""
     if not np.isfinite(item.times):
         return "No value observed."
+    if item.times < 1:
+        return "No place stands out: it is the course as a whole that is unusual."
     first, last, unit = f"{item.first:,}", f"{item.last:,}", "step"
     if data.panel.times is not None:
         start = int(data.panel.offsets[item.row])
