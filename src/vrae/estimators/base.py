@@ -167,7 +167,7 @@ class BaseVRAE(Options):
         if not anew:
             training_config = training_config.going_on()
         error = pointwise_loss(self.reconstruction_loss)
-        callbacks = check_callbacks(self.callbacks) + ([ProgressBar()] if self.verbose else [])
+        callbacks = check_callbacks(self.callbacks) + ([progress()] if self.verbose else [])
         self._check_own_options(len(rows))
         before = vars(self).copy()
         try:
