@@ -21,7 +21,21 @@ from vrae.exceptions import VRAEWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 
-VERBS = ("demo", "cluster", "assign", "embed", "explain", "compare", "anomalies", "similar", "opposites", "reduce", "restore", "info", "report")
+VERBS = (
+    "demo",
+    "cluster",
+    "assign",
+    "embed",
+    "explain",
+    "compare",
+    "anomalies",
+    "similar",
+    "opposites",
+    "reduce",
+    "restore",
+    "info",
+    "report",
+)
 
 
 class Done(NamedTuple):
