@@ -26,7 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
-    *(demo, cluster, assign, embed, explain, compare),
+    *(demo, cluster, report, assign, embed, explain, compare),
     *(anomalies, similar, opposites, reduce, restore, info),
 ):
     app.command()(_command)
