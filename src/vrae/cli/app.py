@@ -14,6 +14,7 @@ from vrae.cli.comparing import compare
 from vrae.cli.explaining import explain
 from vrae.cli.pairs import opposites, similar
 from vrae.cli.reducing import reduce, restore
+from vrae.cli.reporting import report
 from vrae.cli.terminal import err
 
 __all__ = ["app", "main"]
