@@ -20,9 +20,13 @@ def main() -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page = browser.new_page(viewport={"width": 1400, "height": 1040})
         page.goto(Path(report).resolve().as_uri())
         page.wait_for_selector(".plotly .point", timeout=20_000)
+        page.locator(".pick").nth(1).click()
+        page.wait_for_selector("#table tbody tr")
+        page.mouse.move(0, 0)
+        page.wait_for_timeout(500)  # the map's buttons fade
         page.screenshot(path=picture)
         browser.close()
     print(picture)

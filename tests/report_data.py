@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vrae import Panel
-from vrae.report import ReportData
+from vrae.report import ReportData, Traversal
 
 HOSTILE_IDS = (
     "</script><script>window.hacked = 1</script>",
@@ -49,8 +49,21 @@ def make_report_data(n: int = 24, n_clusters: int = 3, n_channels: int = 1, seed
         "selection": [{"n_clusters": k, "score": 0.5 - 0.1 * abs(k - n_clusters)} for k in range(2, 7)],
         "metrics": {"version": "0.1.0", "seconds": 12.3, "options": {"max_epochs": 3}},
         "truth": None,
+        "scores": rng.normal(size=n),
+        "noise": np.full((n, panel.n_channels), 0.2),
+        "traversal": make_traversal(panel.n_channels),
     }
     return ReportData(**{**data, **parts})
+
+
+def make_traversal(n_channels: int = 1) -> Traversal:
+    """Return waves that become higher along the first direction and later along the second."""
+    place = np.linspace(-1, 1, 5)
+    time = np.arange(30) / 3
+    higher = np.stack([(2 + p) * np.sin(time) for p in place])
+    later = np.stack([np.sin(time - p) for p in place])
+    curves = np.stack([higher, later])[:, :, None].repeat(n_channels, axis=2)
+    return Traversal(np.stack([2.5 * place, place]), curves)
 
 
 def awkward_cases() -> dict[str, ReportData]:
@@ -72,7 +85,10 @@ def awkward_cases() -> dict[str, ReportData]:
         "12 channels": make_report_data(n_channels=12),
         "unequal lengths": make_report_data(lengths=np.r_[1, 5000, rng.integers(2, 90, 22)]),
         "all noise": make_report_data(labels=np.full(24, -1), probabilities=np.zeros(24)),
-        "bare": make_report_data(history=[], selection=[], lags=None, metrics={}),
+        "bare": make_report_data(
+            history=[], selection=[], lags=None, metrics={}, scores=None, noise=None, traversal=None
+        ),
+        "from the model alone": make_report_data(from_model=True, scores=None, noise=None),
         "one epoch, one choice": make_report_data(
             history=[{"epoch": 1, "loss": 1.0}], selection=[{"n_clusters": 3, "score": 0.1}]
         ),

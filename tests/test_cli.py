@@ -22,8 +22,19 @@ from vrae.exceptions import VRAEWarning
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 
 VERBS = (
-    *("demo", "cluster", "assign", "embed", "explain", "compare"),
-    *("anomalies", "similar", "opposites", "reduce", "restore", "info"),
+    "demo",
+    "cluster",
+    "assign",
+    "embed",
+    "explain",
+    "compare",
+    "anomalies",
+    "similar",
+    "opposites",
+    "reduce",
+    "restore",
+    "info",
+    "report",
 )
 
 

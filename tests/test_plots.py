@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from itertools import combinations
 
 import matplotlib as mpl
@@ -9,8 +11,8 @@ import numpy as np
 import pytest
 
 from vrae import plots
-from vrae.exceptions import InvalidDataError, InvalidParameterError
-from vrae.plots import compute, palette
+from vrae.exceptions import InvalidDataError, InvalidParameterError, MissingDependencyError
+from vrae.plots import compute, maps, palette
 
 mpl.use("Agg")
 
@@ -120,17 +122,53 @@ def test_pca_agrees_with_scikit_learn():
 
     Z = np.random.default_rng(0).normal(size=(40, 6)) * np.arange(1, 7)
     model = PCA(2).fit(Z)
-    ours = compute.project(Z, "pca")
+    ours = maps.project(Z, "pca")
     np.testing.assert_allclose(np.abs(ours.points), np.abs(model.transform(Z)), atol=1e-8)
     assert f"{100 * model.explained_variance_ratio_[0]:.0f} %" in ours.titles[0]
 
 
 def test_tsne_is_the_same_for_the_same_seed_and_a_sample_is_said():
     Z = np.random.default_rng(0).normal(size=(60, 4))
-    first, second = (compute.project(Z, "tsne", random_state=3, max_points=30) for _ in range(2))
+    first, second = (maps.project(Z, "tsne", random_state=3, max_points=30) for _ in range(2))
     np.testing.assert_array_equal(first.points, second.points)
-    assert first.points.shape == (30, 2)
-    assert first.note == "a random 30 of 60 series"
+    assert first.points.shape == (60, 2)
+    assert first.note.startswith("30 series drawn at random are arranged")
+
+
+def test_series_beyond_the_sample_stand_with_their_like():
+    rng = np.random.default_rng(0)
+    group = np.arange(400) % 4
+    Z = 9 * np.eye(4)[group] + rng.normal(size=(400, 4))
+    points = maps.project(Z, "tsne", max_points=80).points
+    distance = np.linalg.norm(points[:, None] - points[None], axis=2) + 1e9 * np.eye(400)
+    assert (group[distance.argmin(axis=1)] == group).mean() > 0.97
+
+
+def test_umap_is_offered_only_where_it_is_installed(monkeypatch):
+    monkeypatch.setattr(maps, "find_spec", lambda name: None)
+    assert maps.available_methods() == ["pca", "tsne"]
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(MissingDependencyError, match="pip install umap-learn"):
+        maps.project(np.eye(9), "umap")
+
+
+def test_umap_gets_what_it_needs(monkeypatch):
+    """The library is optional: what stands in for it keeps the first two dimensions of the vectors it is given."""
+
+    class UMAP:
+        def __init__(self, **options):
+            assert options["n_neighbors"] < 9
+            assert options["init"].shape == (9, 2)
+            assert options["random_state"] == 3
+
+        def fit_transform(self, Z):
+            return Z[:, :2].astype(np.float32)
+
+    monkeypatch.setitem(sys.modules, "umap", types.SimpleNamespace(UMAP=UMAP))
+    Z = np.random.default_rng(0).normal(size=(9, 4))
+    shown = maps.project(Z, "umap", random_state=3)
+    np.testing.assert_allclose(shown.points, Z[:, :2], atol=1e-6)
+    assert shown.titles == ("UMAP 1 (no unit)", "UMAP 2 (no unit)")
 
 
 @pytest.mark.parametrize("method", ["pca", "tsne"])
@@ -138,21 +176,21 @@ def test_tsne_is_the_same_for_the_same_seed_and_a_sample_is_said():
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_projection_of_few_vectors(method, n, size):
     Z = np.vstack([np.random.default_rng(0).normal(size=(n, size)), np.full((2, size), np.nan)])
-    shown = compute.project(Z, method)
+    shown = maps.project(Z, method)
     assert shown.points.shape == (n, 2)
     assert np.isfinite(shown.points).all()
     assert "2 series without a latent vector" in shown.note
 
 
 def test_projection_of_identical_vectors():
-    assert np.isfinite(compute.project(np.ones((9, 3)), "tsne").points).all()
+    assert np.isfinite(maps.project(np.ones((9, 3)), "tsne").points).all()
 
 
 def test_projection_refuses_what_it_does_not_know():
     with pytest.raises(InvalidParameterError, match=r"'psa'.*Did you mean 'pca'"):
-        compute.project(np.ones((3, 3)), "psa")
+        maps.project(np.ones((3, 3)), "psa")
     with pytest.raises(InvalidDataError, match="shape"):
-        compute.project(np.ones(3))
+        maps.project(np.ones(3))
 
 
 def test_bin_means_ignore_gaps():
@@ -322,3 +360,32 @@ def test_no_drawing_library_is_imported_before_the_first_figure():
     code = "import sys, vrae.plots; print({'matplotlib', 'plotly', 'sklearn.manifold'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.stdout.strip() == "set()"
+
+
+# ------------------------------------------------------------------------------- what the model expects
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_a_traversal_has_a_line_a_position(n_channels, tmp_path):
+    curves = np.random.default_rng(0).normal(size=(4, 5, n_channels, 20))
+    figure = plots.plot_traversal(curves, max_directions=3)
+    axes = axes_of(figure)
+    assert len(axes) == 3 * n_channels
+    assert all(has_titles(ax) for ax in axes)
+    np.testing.assert_array_equal(axes[n_channels].lines[2].get_ydata(), curves[1, 2, 0])
+    for kind, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
+        figure.savefig(tmp_path / f"figure.{kind}")
+        assert (tmp_path / f"figure.{kind}").read_bytes().startswith(start)
+    with pytest.raises(InvalidDataError, match="shape"):
+        plots.plot_traversal(curves[0])
+
+
+def test_what_is_expected_lies_around_the_reconstruction():
+    model = np.sin(np.arange(30.0))
+    ax = plots.plot_expected(model + 0.1, model, 0.5, place=(3, 5), title="a")
+    assert has_titles(ax)
+    edge = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert edge.max() == pytest.approx(model.max() + 1.96 * 0.5)
+    assert edge.min() == pytest.approx(model.min() - 1.96 * 0.5)
+    with pytest.raises(InvalidDataError, match="one shape"):
+        plots.plot_expected(model, model[:3], 1)

@@ -16,7 +16,9 @@ from report_data import HOSTILE_IDS, awkward_cases, make_report_data
 from vrae import Panel
 from vrae.evaluate import separation
 from vrae.exceptions import InvalidDataError, OutputError
-from vrae.report import build, describe, payload, render_report, write_report
+from vrae.report import describe, payload, render_report, unusual, words, write_report
+from vrae.report.cards import traits_of_sample
+from vrae.report.directions import describe_directions, trait_rows
 
 
 class Page(HTMLParser):
@@ -150,10 +152,15 @@ def test_words_of_awkward_states():
     assert not [a for _, a in bare.tags if a.get("data-sort") == "lag"]
     assert "1 to 5,000 steps" in page_of(cases["unequal lengths"]).text
     assert "Certainty" not in page_of(cases["no probabilities"]).text
+    assert not {"unusual-title", "directions-title"} & {a.get("id") for _, a in bare.tags}
+    alone = page_of(cases["from the model alone"])
+    assert "were not at hand" in alone.text
+    assert "fit least" not in alone.text
+    assert "not at hand" not in bare.text
 
 
 def test_reason_for_the_number_of_clusters():
-    reason = build._selection_reason
+    reason = words.selection_reason
     best = make_report_data()
     assert "3 has the highest score (0.5), before 2 (0.4)." in reason(best)
     other = replace(best, selection=[{"n_clusters": 2, "score": 0.9}, {"n_clusters": 3, "score": 0.1}])
@@ -188,7 +195,114 @@ def test_same_data_same_page():
     assert render_report(make_report_data()) == render_report(make_report_data())
 
 
+def test_how_sure_it_is_stands_on_the_first_screen():
+    found = {"ari": 0.93, "clusters": [0.99, 0.95, 0.41], "rounds": 10}
+    text = page_of(make_report_data(metrics={"stability": found})).text
+    assert "Stability High agreement 0.93" in text
+    assert re.search(r"Cluster 2 8 series · 33 % · certainty \d+ % · found again 41 %", text)
+    assert "Stability" not in page_of(make_report_data(metrics={"stability": None})).text
+
+
+def test_counts_are_those_of_all_series_where_a_sample_is_shown():
+    metrics = {"n_series": 6000, "sizes": [3000, 2000, 1000], "shortest": 5, "longest": 99, "missing_share": 0.25}
+    page = page_of(make_report_data(metrics=metrics))
+    assert "6,000 series were grouped into 3 clusters" in page.text
+    assert "This page shows 24 of 6,000 series" in page.text
+    assert "5 to 99 steps, 1 channel, 25.0 % of values missing" in page.text
+    assert "of 1,000 to 3,000 series" in page.text
+    assert [c["size"] for c in page.data["clusters"]] == [3000, 2000, 1000]
+
+
+# ------------------------------------------------------------------------------- unusual series
+
+
+def test_the_most_unusual_come_first_and_their_place_is_found():
+    data = make_report_data()
+    values = data.reconstruction.values.copy()
+    values[data.panel.offsets[5] + 20 : data.panel.offsets[5] + 23] += 9
+    scores = np.zeros(24)
+    scores[[5, 7]] = -3, -2
+    scores[9] = np.nan
+    planted = replace(data, panel=data.panel.with_values(values), scores=scores)
+    found = unusual.most_unusual(planted)
+    assert [item.row for item in found][:2] == [5, 7]
+    assert len(found) == 12
+    assert 9 not in [item.row for item in found]
+    assert found[0].first <= 20 <= found[0].last
+    assert found[0].times > 20
+    assert unusual.place_in_words(planted, found[0]).startswith("Furthest off from step 20 to 21: ")
+
+
+def test_series_of_few_values_are_passed_over():
+    data = make_report_data()
+    values = data.panel.values.copy()
+    values[data.panel.offsets[4] + 2 : data.panel.offsets[5]] = np.nan
+    scores = np.zeros(24)
+    scores[4] = -9
+    found = unusual.most_unusual(replace(data, panel=data.panel.with_values(values), scores=scores))
+    assert 4 not in [item.row for item in found]
+
+
+def test_place_of_the_channel_that_is_off_and_of_a_series_without_values():
+    x, model, noise = np.zeros((2, 60)), np.zeros((2, 60)), np.array([1.0, 0.1])
+    x[1, 30] = 1
+    assert unusual.unusual_place(x, model, noise)[:3] == (1, 30, 31)
+    assert np.isnan(unusual.unusual_place(x * np.nan, model, noise)[3])
+
+
+def test_where_no_place_stands_out_it_says_so():
+    item = unusual.Unusual(row=0, channel=0, first=1, last=2, times=0.7)
+    assert "No place stands out" in unusual.place_in_words(make_report_data(), item)
+
+
+def test_time_stamps_of_a_place_are_dates():
+    data = awkward_cases()["dates and a static column"]
+    item = unusual.Unusual(row=3, channel=0, first=1, last=2, times=3.14)
+    assert unusual.place_in_words(data, item) == (
+        "Furthest off from time 2024-01-08 to 2024-01-15: 3.1 times the usual error."
+    )
+
+
+# ------------------------------------------------------------------------------- directions
+
+
+def test_a_direction_is_named_after_what_it_goes_together_with():
+    rng = np.random.default_rng(0)
+    slope = rng.normal(size=200)
+    series = slope[:, None] * np.linspace(-3, 3, 30) + rng.normal(size=(200, 30))
+    panel = Panel.from_arrays(series)
+    Z = np.stack([5 * slope, rng.normal(size=200)], axis=1)
+    data = make_report_data(n=200, n_clusters=1, panel=panel, embedding=Z)
+    rows = trait_rows(data, *traits_of_sample(data), 2)
+    trend = next(row for row in rows if row.name == "rise from start to end")
+    assert trend.correlations[0] > 0.8
+    assert abs(trend.correlations[1]) < 0.3
+    assert not {"length", "share of missing values"} & {row.name for row in rows}  # these are all alike
+    first, second = describe_directions(data, rows, 2)
+    assert "more of a rise" in first.meaning
+    assert first.share > 0.9
+    assert "none of the simple properties" in second.meaning
+
+
+def test_the_channel_that_is_meant_is_said():
+    rng = np.random.default_rng(0)
+    level = rng.normal(size=100)
+    cube = rng.normal(size=(100, 2, 20))
+    cube[:, 1] += 9 * level[:, None]
+    panel = Panel.from_arrays(cube, channels=("calm", "moved"))
+    data = make_report_data(n=100, n_clusters=1, n_channels=2, panel=panel, embedding=np.stack([level, level], axis=1))
+    row = next(row for row in trait_rows(data, *traits_of_sample(data), 1) if row.name == "level")
+    assert row.channels == ["moved"]
+
+
 # ------------------------------------------------------------------------------- packing
+
+
+def test_levels_are_means_of_what_was_observed():
+    panel = Panel.from_arrays([[1.0, np.nan, 3.0], [np.nan, np.nan], [1e8, -1e8, 1.0]])
+    (found,) = payload.levels(panel)
+    np.testing.assert_array_equal(found, [2, np.nan, 0])  # of the last, float32 keeps rounding only
+    assert len(payload.levels(Panel.from_arrays(np.ones((2, 5, 4))))) == 5
 
 
 def unpack(packed):
@@ -241,6 +355,25 @@ def test_columns_to_colour_by():
 
 
 # ------------------------------------------------------------------------------- describing
+
+
+def test_tags_are_short_and_no_two_the_same():
+    rng = np.random.default_rng(0)
+    rising, falling = ([sign * np.arange(50) + rng.normal(size=50) for _ in range(9)] for sign in (1, -1))
+    waves = [20 * np.sin(np.arange(50)) + rng.normal(size=50) for _ in range(9)]
+    traits, owner = traits_of(rising, falling, waves)
+    tags = describe.tags(traits, owner, [0, 1, 2])
+    assert len(set(tags.values())) == 3
+    assert max(map(len, tags.values())) < 25
+    assert describe.tags(traits_of(rising)[0], np.zeros(9, int), [0]) == {}
+
+
+def test_rhythm_is_told_from_noise():
+    rng = np.random.default_rng(0)
+    measured = describe.series_traits([np.sin(np.arange(100))[None], rng.normal(size=(1, 100)), np.ones((1, 9))])
+    assert measured["season"][0] > 0.9
+    assert measured["season"][1] < 0.5
+    assert measured["season"][2] == 0
 
 
 def traits_of(*groups):
@@ -331,7 +464,7 @@ def test_numbers_for_reading(number, text):
 
 @pytest.mark.slow
 def test_two_hundred_thousand_series_fit(tmp_path, monkeypatch):
-    monkeypatch.setattr(payload, "_MAX_TSNE", 300)
+    monkeypatch.setattr(payload, "MAX_ARRANGED", 300)
     n = 200_000
     rng = np.random.default_rng(0)
     values = rng.normal(size=(n * 20, 1)).astype(np.float32)
@@ -354,4 +487,4 @@ def test_two_hundred_thousand_series_fit(tmp_path, monkeypatch):
     page = Page(path.read_text("utf-8"))
     assert "'unsafe-eval'" in page.policy  # plotly's WebGL
     assert page.data["n_series"] == n
-    assert page.data["maps"][1]["note"] == f"a random 300 of {len(page.data['ids']):,} series"
+    assert page.data["maps"][1]["note"].startswith("300 series drawn at random are arranged")

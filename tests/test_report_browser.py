@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ FLAGS = [
     "--disable-sync",
 ]
 TSNE = "input[name=method][value=tsne]"
+CHECKS = Path(__file__).with_name("report_checks.js").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,8 @@ def test_opens_clean_in_every_state(open_report, name):
     page.locator(".pick").first.click()
     page.locator(".show").last.click()
     page.locator(".mini").first.click()
+    if page.locator("input[name=direction]").count():
+        page.locator("input[name=direction]").last.check()
     page.check(TSNE)
     for option in page.locator("#color-by option").all():
         page.select_option("#color-by", option.get_attribute("value"))
@@ -109,10 +113,14 @@ def test_opens_clean_in_every_state(open_report, name):
     assert page.locator("svg.chart path.middle").count() == page.locator(".card").count()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_fits_a_phone(open_report, scheme):
-    page = open_report(make_report_data(), viewport={"width": 360, "height": 740}, color_scheme=scheme)
-    assert page.evaluate("document.documentElement.scrollWidth") == 360
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 320)])
+def test_fits_a_phone(open_report, scheme, width):
+    data = make_report_data(
+        n_channels=3, ids=[f"an id without any blank {row}".replace(" ", "_") * 3 for row in range(24)]
+    )
+    page = open_report(data, viewport={"width": width, "height": 740}, color_scheme=scheme)
+    page.locator(".pick").first.click()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 def test_selecting_a_cluster_updates_series_and_table(open_report):
@@ -123,8 +131,16 @@ def test_selecting_a_cluster_updates_series_and_table(open_report):
     assert title(page) == "Cluster 1 · 8 series"
     assert sorted(row_ids(page)) == sorted(f"item {row}" for row in range(1, 24, 3))
     drawn = traces(page, "series")
-    assert [trace["name"] for trace in drawn[-2:]] == ["original", "reconstruction"]
-    assert len(drawn) == 7 + 2
+    assert [trace["name"] for trace in drawn[-4:]] == [
+        "upper edge",
+        "expected range (95 %)",
+        "original",
+        "reconstruction",
+    ]
+    assert len(drawn) == 7 + 4
+    high, low, model = (page.evaluate(f"document.getElementById('series').data[{i}].y[9]") for i in (7, 8, 10))
+    assert high - model == pytest.approx(1.96 * 0.2, abs=1e-3)
+    assert model - low == pytest.approx(1.96 * 0.2, abs=1e-3)
     page.click("#table tbody tr:nth-child(3) button")
     assert page.get_attribute("#table tbody tr:nth-child(3)", "aria-current") == "true"
     assert row_ids(page)[2] in page.inner_text("#series-note")
@@ -187,11 +203,13 @@ def test_download_has_the_right_rows(open_report):
     page = open_report(data)
     page.click(".pick[data-cluster='2']")
     head, *rows = downloaded(page)
-    assert head == ["id", "cluster", "probability", "lag", "known label"]
+    assert head == ["id", "cluster", "probability", "lag", "level", "anomaly_score", "known label"]
     found = {row[0]: row for row in rows}
     assert set(found) == {f"item {row}" for row in range(2, 24, 3)}
     for row in range(2, 24, 3):
-        _, cluster, probability, lag, label = found[f"item {row}"]
+        _, cluster, probability, lag, level, score, label = found[f"item {row}"]
+        assert float(level) == pytest.approx(data.panel[row].mean(), abs=1e-3)
+        assert float(score) == pytest.approx(-data.scores[row], abs=1e-3)
         assert (cluster, int(lag), label) == ("2", data.lags[row], "w")
         assert float(probability) == pytest.approx(data.probabilities[row], abs=1e-4)
 
@@ -228,7 +246,7 @@ NO_WEBGL = """{
 @pytest.mark.parametrize("script", ["", NO_WEBGL], ids=["as it is", "without WebGL"])
 def test_a_large_map_is_drawn_and_says_what_part(open_report, monkeypatch, script):
     monkeypatch.setattr("vrae.report.build._SVG_POINTS", 50)
-    monkeypatch.setattr("vrae.report.payload._MAX_TSNE", 100)
+    monkeypatch.setattr("vrae.report.payload.MAX_ARRANGED", 100)
     page = open_report(make_report_data(n=150), script)
     kinds = page.evaluate("[...new Set(document.getElementById('map').data.map(t => t.type))]")
     shown = sum(trace["n"] for trace in traces(page, "map"))
@@ -240,7 +258,77 @@ def test_a_large_map_is_drawn_and_says_what_part(open_report, monkeypatch, scrip
         assert "50 of 150 points are drawn" in note
     page.click(".pick[data-cluster='1']")
     page.check(TSNE)
-    assert "a random 100 of 150 series" in page.inner_text("#map-note")
+    assert "100 series drawn at random are arranged" in page.inner_text("#map-note")
+
+
+def test_slider_moves_the_curve(open_report):
+    page = open_report(make_report_data())
+
+    def curve() -> list[float]:
+        return [float(y) for y in re.findall(r" (-?[\d.]+)(?=[LMh])", page.get_attribute("#traversal path.now", "d"))]
+
+    middle = curve()
+    words = page.inner_text("#position-words")
+    assert words == "the average of all series"
+    page.focus("#position")
+    page.keyboard.press("End")
+    end = curve()
+    assert np.ptp(end) == pytest.approx(1.5 * np.ptp(middle), rel=0.02)  # waves of height 2 became 3 high
+    assert page.get_attribute("#position", "aria-valuetext") == "2.5 on the map's axis"
+    page.keyboard.press("Home")
+    assert np.ptp(curve()) == pytest.approx(0.5 * np.ptp(middle), rel=0.02)
+    page.check("input[name=direction][value='1']")
+    assert page.locator(".meaning:visible").inner_text().startswith("Direction 2,")
+    page.locator("#marks button").first.click()
+    assert page.input_value("#position") not in ("0", "50")
+    assert page.locator(".correlations td.is-chosen").count() == page.locator(".correlations tbody tr").count()
+
+
+def test_unusual_series_are_marked_and_lead_to_the_map(open_report):
+    data = make_report_data()
+    page = open_report(data)
+    assert page.locator(".oddity").count() == 12
+    assert page.locator(".oddity svg.chart rect.place").count() == 12
+    worst = f"item {np.argmin(data.scores)}"
+    assert page.locator(".oddity button").first.inner_text() == worst
+    page.locator(".oddity button").first.click()
+    assert title(page) == worst
+    page.select_option("#color-by", "score")
+    assert page.evaluate("document.getElementById('map').data[0].marker.colorbar.title.text") == "Anomaly score"
+    assert "hard to explain" in page.inner_text("#map-note")
+
+
+def test_prints_on_paper_and_comes_back(open_report, tmp_path):
+    page = open_report(make_report_data(), viewport={"width": 1400, "height": 900}, color_scheme="dark")
+    before = page.evaluate("document.querySelector('#map .main-svg').clientWidth")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    too_wide = "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > 715).length"
+    assert page.evaluate(too_wide) == 0
+    assert not page.locator("#download").is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    sync_api.expect(page.locator("html.printing")).to_have_count(0)
+    page.wait_for_function(f"document.querySelector('#map .main-svg').clientWidth === {before}")
+    paper = page.pdf(path=tmp_path / "report.pdf", format="A4", print_background=True)
+    assert 2 <= paper.count(b"/Type /Page\n") <= 9
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_and_everything_has_a_name(open_report, scheme):
+    page = open_report(make_report_data(n_channels=2), color_scheme=scheme)
+    page.click(".pick[data-cluster='1']")
+    assert page.evaluate(f"{CHECKS}.poor()") == []
+    assert page.evaluate(f"{CHECKS}.nameless()") == []
+    ids = page.eval_on_selector_all("[id]", "all => all.map(e => e.id)")
+    assert len(ids) == len(set(ids))
+    for attribute in ("aria-labelledby", "for"):
+        for target in page.eval_on_selector_all(
+            f"[{attribute}]", f"all => all.map(e => e.getAttribute('{attribute}'))"
+        ):
+            assert page.locator(f"[id='{target}']").count() == 1, target
+    levels = page.eval_on_selector_all("h1, h2, h3, h4", "all => all.map(e => Number(e.tagName[1]))")
+    assert levels[0] == 1
+    assert max(b - a for a, b in pairwise(levels)) <= 1
 
 
 def test_channels_can_be_chosen(open_report):
@@ -262,5 +350,5 @@ def test_every_chart_has_axis_titles(open_report):
         )
         assert len(axes) >= 2
         assert all(axes)
-    for card in page.locator(".card svg.chart:has(.band)").all():
+    for card in page.locator(".card svg.chart:has(.band), .oddity svg.chart, #traversal svg").all():
         assert {"step", "value"} <= set(card.locator("text").all_text_contents())

@@ -14,6 +14,7 @@ from vrae.cli.comparing import compare
 from vrae.cli.explaining import explain
 from vrae.cli.pairs import opposites, similar
 from vrae.cli.reducing import reduce, restore
+from vrae.cli.reporting import report
 from vrae.cli.terminal import err
 
 __all__ = ["app", "main"]
@@ -26,7 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
-    *(demo, cluster, assign, embed, explain, compare),
+    *(demo, cluster, report, assign, embed, explain, compare),
     *(anomalies, similar, opposites, reduce, restore, info),
 ):
     app.command()(_command)

@@ -73,7 +73,7 @@ def demo(
     clusterer = VRAEClusterer(n_clusters, **Training(seed=seed, quiet=quiet).options())
     title = f"{name}: what {len(panel)} real series do"
     teller(quiet)(f"Clustering {panel!r}")
-    _tell(runs.cluster_panel(clusterer, panel, labels, folder, title), folder, as_json)
+    _tell(runs.cluster_panel(clusterer, panel, labels, folder, title, {"example": name}), folder, as_json)
 
 
 @with_groups
@@ -102,6 +102,7 @@ def cluster(
     runs.check_run_folder(folder, overwrite)
     clusterer = VRAEClusterer(number_or_auto("--clusters", clusters), **training.options())
     options = {**reading.options(), "label": label}
+    origin = runs.source_of(reading.data, options)
     title = f"Clusters of {'standard input' if reading.data == '-' else Path(reading.data).name}"
     tell = teller(training.quiet)
     with without_pipe(reading.data) as source:
@@ -109,10 +110,10 @@ def cluster(
         if n_train is None:
             panel = read_panel(source, **options)
             tell(f"Clustering {panel!r}")
-            metrics = runs.cluster_panel(clusterer, panel, panel.static.get("label"), folder, title)
+            metrics = runs.cluster_panel(clusterer, panel, panel.static.get("label"), folder, title, origin)
         else:
             metrics = runs.cluster_stream(
-                clusterer, lambda: stream_panels(source, **options), n_train, training.seed, folder, title, tell
+                clusterer, lambda: stream_panels(source, **options), n_train, training.seed, folder, title, tell, origin
             )
     _tell(metrics, folder, as_json)
 

@@ -38,8 +38,9 @@ from vrae.nn.loss import active_units, pointwise_loss
 from vrae.nn.model import Decoded, VRAENetwork, build_network
 from vrae.persistence import write_model
 from vrae.runtime import autocast, resolve_device, seed_of, side_by_side, torch_generator, work_threads
-from vrae.train.callbacks import ProgressBar, Record, check_callbacks
+from vrae.train.callbacks import Record, check_callbacks
 from vrae.train.loop import Trainer, TrainingData
+from vrae.train.notebook import progress
 
 __all__ = ["BaseVRAE"]
 
@@ -166,7 +167,7 @@ class BaseVRAE(Options):
         if not anew:
             training_config = training_config.going_on()
         error = pointwise_loss(self.reconstruction_loss)
-        callbacks = check_callbacks(self.callbacks) + ([ProgressBar()] if self.verbose else [])
+        callbacks = check_callbacks(self.callbacks) + ([progress()] if self.verbose else [])
         self._check_own_options(len(rows))
         before = vars(self).copy()
         try:

@@ -19,11 +19,12 @@ from vrae.estimators.base import BaseVRAE
 from vrae.estimators.explain import traverse
 from vrae.estimators.explanations import Traversal
 from vrae.estimators.reduction import Codes, ReductionReport, reduce_panel, report_reduction, restore_panel
+from vrae.estimators.summary import summary_html
 from vrae.exceptions import InvalidDataError
 from vrae.nn.loss import evidence_lower_bound
 from vrae.runtime import seed_of
 
-__all__ = ["VRAE"]
+__all__ = ["VRAE", "in_units"]
 
 # The network and training of the seed, as its text and defaults have them. 2 sigma^2 = 1 and beta = 1 make the
 # loss the sum of squared errors plus KL.
@@ -109,6 +110,11 @@ class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ign
             Any option of `BaseVRAE` (and of the class) takes the place of the one for reduction.
         """
         return cls(**{**_REDUCTION, **options})
+
+    def _html_repr(self) -> str:
+        """Return what a notebook shows: a summary of what was learned, above scikit-learn's table of options."""
+        options: str = super()._html_repr()
+        return summary_html(self) + options if self.__sklearn_is_fitted__() else options
 
     # ---------------------------------------------------------------- series to latent vectors
 
@@ -242,9 +248,7 @@ class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ign
     def _reconstruct(self, panel: Panel, rows: npt.NDArray[np.int64]) -> Panel:
         values = np.full(panel.values.shape, np.nan, np.float32)
         for batch, decoded in self._visit(panel, rows, self._decode):
-            series = decoded.x.double().cpu() * batch.spread[:, None] + batch.level[:, None]  # (batch, time, channel)
-            inside = torch.arange(series.shape[1]) < batch.lengths.cpu()[:, None]  # (batch, time)
-            values[panel.steps_of(batch.rows)] = series[inside].float().numpy()
+            values[panel.steps_of(batch.rows)] = in_units(batch, decoded.x)
         return panel.with_values(values)
 
     # ---------------------------------------------------------------- data reduction
@@ -329,3 +333,10 @@ class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ign
             return np.eye(self.network_.config.latent_size)
         weight = self.network_.latent_to_patterns.weight.detach()  # (n_patterns, latent)
         return weight.double().cpu().numpy().T
+
+
+def in_units(batch: Batch, x: torch.Tensor) -> npt.NDArray[np.float32]:
+    """Return decoded series (batch, time, channel) in the user's units, end to end: (steps, channel)."""
+    series = x.double().cpu() * batch.spread[:, None] + batch.level[:, None]
+    inside = torch.arange(series.shape[1]) < batch.lengths.cpu()[:, None]  # (batch, time)
+    return series[inside].float().numpy()

@@ -19,6 +19,7 @@ from vrae.plots.mpl import (
     plot_selection,
     plot_training,
 )
+from vrae.plots.mpl_model import plot_expected, plot_traversal
 from vrae.plots.web import (
     plotly_cluster_sizes,
     plotly_courses,
@@ -32,10 +33,12 @@ __all__ = [
     "plot_anomalies",
     "plot_cluster_sizes",
     "plot_courses",
+    "plot_expected",
     "plot_latent_map",
     "plot_reconstructions",
     "plot_selection",
     "plot_training",
+    "plot_traversal",
     "plotly_cluster_sizes",
     "plotly_courses",
     "plotly_latent_map",

@@ -1,4 +1,4 @@
-"""What the figures show, before any drawing: projections, courses, curves. Both backends draw from this."""
+"""What the figures show, before any drawing: courses and curves. Both backends draw from this."""
 
 from __future__ import annotations
 
@@ -6,27 +6,24 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vrae.exceptions import InvalidDataError, InvalidParameterError, did_you_mean
+from vrae.exceptions import InvalidDataError
 from vrae.plots.palette import cluster_labels, cluster_name
 
 __all__ = [
     "Chart",
     "Course",
-    "Projection",
     "bin_means",
     "channel_names",
     "cluster_course",
     "cluster_courses",
     "cluster_sizes",
     "decimate",
-    "finite_rows",
     "grid_columns",
-    "project",
     "quiet_nan",
     "selection_curve",
     "series_list",
@@ -34,116 +31,11 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.floating[Any]]
-Method = Literal["pca", "tsne"]
 
-MAX_TSNE = 5000
-"""t-SNE of more series than this is computed on a random sample of them."""
 MAX_STEPS = 400
 """Longer courses are drawn by this many points."""
 MAX_MEMBERS = 2000
 """The course of a larger cluster is computed on a random sample of this many series."""
-
-
-# ---------------------------------------------------------------------------------------- latent map
-
-
-@dataclass(frozen=True)
-class Projection:
-    """Latent vectors brought to two dimensions.
-
-    Attributes
-    ----------
-    points : ndarray of shape (n_shown, 2)
-    rows : ndarray of int, shape (n_shown,)
-        Which series the points are.
-    n_series : int
-        How many there are in all.
-    titles : (str, str)
-        Titles of the two axes.
-    note : str
-        What a reader has to know: a sample, or vectors that are missing. May be empty.
-    """
-
-    points: Floats
-    rows: npt.NDArray[np.int64]
-    n_series: int
-    titles: tuple[str, str]
-    note: str
-
-
-def project(
-    Z: npt.ArrayLike,
-    method: Method = "pca",
-    *,
-    random_state: int = 0,
-    max_points: int = MAX_TSNE,
-) -> Projection:
-    """Bring latent vectors to two dimensions.
-
-    Parameters
-    ----------
-    Z : array-like of shape (n_series, latent_size)
-        Rows with NaN (series that could not be embedded) are left out.
-    method : {"pca", "tsne"}
-        PCA keeps distances and needs no luck; t-SNE keeps neighbourhoods.
-    random_state : int
-        Same seed, same t-SNE.
-    max_points : int
-        t-SNE only: beyond this many series, a random sample of them is projected.
-
-    Returns
-    -------
-    Projection
-    """
-    if method not in ("pca", "tsne"):
-        raise InvalidParameterError(f"Unknown projection {method!r}.{did_you_mean(method, ('pca', 'tsne'))}")
-    Z = np.asarray(Z, np.float64)
-    if Z.ndim != 2:
-        raise InvalidDataError(f"Latent vectors must have shape (n_series, latent_size); found {Z.shape}.")
-    rows = finite_rows(Z)
-    notes = [f"{len(Z) - len(rows):,} series without a latent vector left out"] if len(rows) < len(Z) else []
-    if method == "tsne" and len(rows) > max_points:
-        notes.append(f"a random {max_points:,} of {len(rows):,} series")
-        rows = np.sort(np.random.default_rng(random_state).choice(rows, max_points, replace=False))
-    points, titles = _pca(Z[rows]) if method == "pca" else _tsne(Z[rows], random_state)
-    return Projection(points, rows, len(Z), titles, "; ".join(notes))
-
-
-def finite_rows(Z: Floats) -> npt.NDArray[np.int64]:
-    """Return the positions of the rows without NaN."""
-    return np.flatnonzero(np.isfinite(Z).all(axis=1))
-
-
-def _pca(Z: Floats) -> tuple[Floats, tuple[str, str]]:
-    """Principal components by the eigenvectors of the covariance: exact, and quick for any number of rows."""
-    centred = Z - Z.mean(axis=0) if len(Z) else Z
-    variances, axes = np.linalg.eigh(centred.T @ centred)
-    order = np.argsort(variances)[::-1][:2]
-    axes = axes[:, order]
-    # An eigenvector's sign is arbitrary: let its largest entry be positive, so that runs agree.
-    axes = axes * np.where(np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0) < 0, -1, 1)
-    shares = 100 * variances[order] / max(variances.sum(), np.finfo(float).tiny)
-    points = np.zeros((len(Z), 2))
-    points[:, : len(order)] = centred @ axes
-    shares = np.pad(shares, (0, 2 - len(shares)))
-    first, second = (f"Main direction {d + 1} ({share:.0f} % of the variation)" for d, share in enumerate(shares))
-    return points, (first, second)
-
-
-def _tsne(Z: Floats, random_state: int) -> tuple[Floats, tuple[str, str]]:
-    titles = ("t-SNE 1 (no unit)", "t-SNE 2 (no unit)")
-    if len(Z) < 3 or not np.ptp(Z, axis=0).any():  # nothing to arrange
-        return _pca(Z)[0], titles
-    from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
-
-    perplexity = min(30.0, (len(Z) - 1) / 3)
-    start = _pca(Z)[0]
-    start *= 1e-4 / start[:, 0].std()  # the usual size of a start
-    model = TSNE(perplexity=perplexity, init=start.astype(np.float32), random_state=random_state)
-    with threadpool_limits(1):  # sums in one order: the same picture on any number of cores
-        points: Floats = model.fit_transform(Z).astype(np.float64)
-    return points, titles
 
 
 # ---------------------------------------------------------------------------------------- series

@@ -10,18 +10,16 @@ import numpy.typing as npt
 
 from vrae.exceptions import InvalidDataError
 from vrae.plots.compute import (
-    MAX_TSNE,
-    Method,
     channel_names,
     cluster_courses,
     cluster_sizes,
     decimate,
     grid_columns,
-    project,
     selection_curve,
     series_list,
     training_charts,
 )
+from vrae.plots.maps import MAX_ARRANGED, Method, project
 from vrae.plots.palette import COLORS, cluster_labels, cluster_name, cluster_style
 
 if TYPE_CHECKING:
@@ -49,7 +47,7 @@ def plot_latent_map(
     method: Method = "pca",
     names: Mapping[int, str] | None = None,
     random_state: int = 0,
-    max_points: int = MAX_TSNE,
+    max_points: int = MAX_ARRANGED,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw every series as a point: near points are series that behave alike.

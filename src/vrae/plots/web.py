@@ -10,19 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.plots.compute import (
-    MAX_TSNE,
     Floats,
-    Method,
     channel_names,
     cluster_courses,
     cluster_sizes,
     decimate,
     grid_columns,
-    project,
     selection_curve,
     series_list,
     training_charts,
 )
+from vrae.plots.maps import MAX_ARRANGED, Method, project
 from vrae.plots.palette import COLORS, NOISE_COLOR, cluster_labels, cluster_name, cluster_style, rgba
 
 if TYPE_CHECKING:
@@ -52,7 +50,7 @@ def plotly_latent_map(
     method: Method = "pca",
     names: Mapping[int, str] | None = None,
     random_state: int = 0,
-    max_points: int = MAX_TSNE,
+    max_points: int = MAX_ARRANGED,
 ) -> Figure:
     """Draw every series as a point: near points are series that behave alike.
 

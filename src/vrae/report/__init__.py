@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from vrae.report.build import ReportData, render_report, write_report
+from vrae.report.build import render_report, write_report
+from vrae.report.data import ReportData, Traversal
 
-__all__ = ["ReportData", "render_report", "write_report"]
+__all__ = ["ReportData", "Traversal", "render_report", "write_report"]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vrae.plots.compute import bin_means, finite_rows, quiet_nan
+from vrae.plots.compute import bin_means, quiet_nan
+from vrae.plots.maps import finite_rows
 
 __all__ = [
     "TRAITS",
@@ -21,6 +22,8 @@ __all__ = [
     "sentence",
     "separation_word",
     "series_traits",
+    "stability_word",
+    "tags",
 ]
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -36,6 +39,8 @@ class Trait:
 
     Attributes
     ----------
+    name : str
+        What it is called by itself.
     more, less : str
         How a cluster with more, or with less, of it is called.
     least : float
@@ -43,6 +48,7 @@ class Trait:
         usual standard deviation of a series.
     """
 
+    name: str
     more: str
     less: str
     least: float
@@ -50,17 +56,20 @@ class Trait:
 
 
 TRAITS: dict[str, Trait] = {
-    "level": Trait("a higher level", "a lower level", 0.2, in_spreads=True),
-    "spread": Trait("larger swings", "smaller swings", 0.2, in_spreads=True),
-    "trend": Trait("more of a rise from start to end", "more of a fall from start to end", 0.15),
-    "peak": Trait("a later highest point", "an earlier highest point", 0.08),
-    "trough": Trait("a later lowest point", "an earlier lowest point", 0.08),
-    "spikiness": Trait("sharper peaks", "flatter peaks", 0.25),
-    "cycles": Trait("more ups and downs", "fewer ups and downs", 0.5),
-    "roughness": Trait("quicker changes from step to step", "a smoother course", 0.02),
-    "zeros": Trait("more zeros", "fewer zeros", 0.02),
-    "length": Trait("longer series", "shorter series", 1),
-    "missing": Trait("more missing values", "fewer missing values", 0.005),
+    "level": Trait("level", "a higher level", "a lower level", 0.2, in_spreads=True),
+    "spread": Trait("size of swings", "larger swings", "smaller swings", 0.2, in_spreads=True),
+    "trend": Trait(
+        "rise from start to end", "more of a rise from start to end", "more of a fall from start to end", 0.15
+    ),
+    "season": Trait("regular rhythm", "a more regular rhythm", "a less regular rhythm", 0.1),
+    "peak": Trait("place of the highest point", "a later highest point", "an earlier highest point", 0.08),
+    "trough": Trait("place of the lowest point", "a later lowest point", "an earlier lowest point", 0.08),
+    "spikiness": Trait("spikes", "sharper peaks", "flatter peaks", 0.25),
+    "cycles": Trait("ups and downs", "more ups and downs", "fewer ups and downs", 0.5),
+    "roughness": Trait("quick changes", "quicker changes from step to step", "a smoother course", 0.02),
+    "zeros": Trait("share of zeros", "more zeros", "fewer zeros", 0.02),
+    "length": Trait("length", "longer series", "shorter series", 1),
+    "missing": Trait("share of missing values", "more missing values", "fewer missing values", 0.005),
 }
 
 
@@ -76,7 +85,8 @@ def series_traits(series: Sequence[Floats]) -> dict[str, Floats]:
     dict of str to ndarray of shape (n_series, n_channels)
         Keys as in `TRAITS`, and ``change``: the rise from start to end, in the data's units. Positions are
         shares of the length; ``spikiness`` and ``roughness`` count in the series' own standard deviations;
-        ``cycles`` counts full swings up and down.
+        ``cycles`` counts full swings up and down; ``season`` is the correlation of a series with itself one
+        rhythm later, 0 to 1.
     """
     rows = [_traits_of(x) for x in series]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
@@ -103,6 +113,7 @@ def _traits_of(x: Floats) -> dict[str, Floats]:
             "spikiness": np.nanmax(np.abs(centred), axis=1),
             "roughness": np.nanmean(np.abs(np.diff(centred, axis=1)), axis=1) if x.shape[1] > 1 else 0 * level,
             "cycles": np.array([_cycles(line) for line in centred]),
+            "season": np.array([_season(line) for line in centred]),
             "zeros": zeros,
             "length": np.full(n_channels, float(n_steps)),
             "missing": missing,
@@ -113,6 +124,17 @@ def _cycles(line: Floats) -> float:
     """Count the swings of a line of mean 0 and standard deviation 1; small wiggles do not count."""
     sides = np.sign(line[np.abs(line) > 0.35])  # NaN is on no side
     return float((np.diff(sides) != 0).sum() / 2)
+
+
+def _season(line: Floats) -> float:
+    """Return how well a line of mean 0 repeats itself: its highest autocorrelation after the first fall below 0."""
+    known = np.nan_to_num(line)
+    n = len(known)
+    power = np.abs(np.fft.rfft(known, 2 * n)) ** 2
+    r = np.fft.irfft(power)[: n // 2 + 1] / max(float(known @ known), 1e-12)
+    r = r * n / (n - np.arange(len(r)))  # a later copy overlaps with less of the line
+    below = np.flatnonzero(r < 0)
+    return float(np.clip(r[below[0] :].max(), 0, 1)) if len(below) else 0.0
 
 
 def differences(traits: Traits, member: npt.NDArray[np.bool_]) -> dict[str, Floats]:
@@ -235,6 +257,34 @@ def _varies(level: Floats, spread: Floats) -> bool:
         return bool(np.nanstd(level) > 0.25 * np.nanmedian(spread))
 
 
+def tags(traits: Traits, owner: npt.NDArray[np.integer[Any]], labels: Sequence[int]) -> dict[int, str]:
+    """Give each cluster two or three words for what sets it apart most; no two the same, and none where nothing does.
+
+    Parameters
+    ----------
+    traits : mapping of str to ndarray of shape (n_series, n_channels)
+    owner : ndarray of int, shape (n_series,)
+        Cluster of each of these series.
+    labels : sequence of int
+        The clusters to name.
+    """
+    found = [
+        (float(delta), name, label)
+        for label in labels
+        for name, deltas in differences(traits, owner == label).items()
+        for delta in deltas
+        if abs(delta) >= _NOTABLE
+    ]
+    given: dict[int, str] = {}
+    for delta, name, label in sorted(found, key=lambda entry: -abs(entry[0])):
+        words = TRAITS[name].more if delta > 0 else TRAITS[name].less
+        words = words.removeprefix("a ").removeprefix("an ")
+        words = words.removesuffix(" from step to step").removesuffix(" from start to end")
+        if label not in given and words not in given.values():
+            given[label] = words
+    return given
+
+
 def _what_sets_apart(found: Mapping[str, Floats], channels: Sequence[str]) -> str:
     ranked = sorted(
         ((float(delta), name, c) for name, deltas in found.items() for c, delta in enumerate(deltas)),
@@ -280,6 +330,14 @@ def separation_word(score: float) -> str:
         if score >= limit:
             return word
     return "Hardly any"
+
+
+def stability_word(agreement: float) -> str:
+    """Return a word for the agreement (adjusted Rand index) of repeated groupings."""
+    for limit, word in ((0.9, "High"), (0.75, "Good"), (0.5, "Fair")):
+        if agreement >= limit:
+            return word
+    return "Low"
 
 
 def plain(number: float) -> str:

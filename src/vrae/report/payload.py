@@ -15,16 +15,30 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.data.panel import Panel
-from vrae.plots.compute import Course, Floats, decimate, project
+from vrae.plots.compute import Course, Floats, bin_means, decimate
+from vrae.plots.maps import MAX_ARRANGED, METHODS, available_methods, project
+from vrae.report.data import Traversal
 
-__all__ = ["colorings", "drawn_lines", "latent_maps", "pack", "pack_courses", "pack_lines", "to_json"]
+__all__ = [
+    "colorings",
+    "drawn_lines",
+    "latent_maps",
+    "levels",
+    "pack",
+    "pack_courses",
+    "pack_lines",
+    "pack_scaled",
+    "pack_traversal",
+    "to_json",
+]
 
 _GAP = 65535  # code of a missing value in 16 bits
 _TOP = 65534
 _MAX_CATEGORIES = 20
 _MAX_COLUMNS = 8
 _LINE_STEPS = 300
-_MAX_TSNE = 5000
+_MAX_LEVELS = 400_000  # numbers in the columns of levels, a column a channel
+_TRAVERSAL_STEPS = 120
 
 Packed = dict[str, Any]
 
@@ -86,16 +100,44 @@ def pack_courses(courses: Sequence[Course]) -> Packed:
     return pack_lines(lines)
 
 
+def pack_traversal(traversal: Traversal) -> Packed:
+    """Pack the curves of a traversal: lines in the order (direction, position, channel), brought to few steps."""
+    n_steps = traversal.curves.shape[3]
+    width = -(-n_steps // _TRAVERSAL_STEPS)
+    curves = bin_means(traversal.curves.reshape(-1, n_steps).astype(np.float64), width)
+    return {
+        "positions": traversal.positions.round(4).tolist(),
+        "steps": (np.arange(curves.shape[1]) * width + (width - 1) / 2).tolist(),
+        "lines": pack_lines(list(curves)),
+    }
+
+
+def levels(panel: Panel) -> list[Floats]:
+    """Return the mean of every series, (n_series,), for each channel: of as many channels as a page has room for."""
+    n_channels = max(1, min(panel.n_channels, _MAX_LEVELS // len(panel)))
+    starts = panel.offsets[:-1]
+    found = []
+    for channel in range(n_channels):
+        values = panel.values[:, channel]
+        observed = ~np.isnan(values)
+        counts = np.add.reduceat(observed, starts, dtype=np.int64)
+        sums = np.add.reduceat(np.where(observed, values, 0.0), starts, dtype=np.float64)
+        means = np.divide(sums, counts, out=np.full(len(panel), np.nan), where=counts > 0)
+        largest = np.maximum.reduceat(np.where(observed, np.abs(values), 0.0), starts)
+        found.append(np.where(np.abs(means) < 1e-6 * largest, 0.0, means))  # what is left of float32's rounding
+    return found
+
+
 def latent_maps(Z: Floats, random_state: int = 0) -> list[dict[str, Any]]:
-    """Return the maps of latent vectors (n_points, latent_size): PCA of all, t-SNE of all or a sample."""
+    """Return the maps of latent vectors (n_points, latent_size), by every method that is installed."""
     maps = []
-    for method, name in (("pca", "PCA"), ("tsne", "t-SNE")):
-        shown = project(Z, method, random_state=random_state, max_points=_MAX_TSNE)  # type: ignore[arg-type]
+    for method in available_methods():
+        shown = project(Z, method, random_state=random_state, max_points=MAX_ARRANGED)
         everyone = len(shown.rows) == len(Z)
         maps.append(
             {
                 "method": method,
-                "name": name,
+                "name": METHODS[method],
                 "titles": shown.titles,
                 "note": shown.note,
                 "x": pack_scaled(shown.points[:, 0]),

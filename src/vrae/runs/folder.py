@@ -16,8 +16,10 @@ from vrae.estimators.clusterer import VRAEClusterer
 from vrae.evaluate import agreement, raw_kmeans
 from vrae.exceptions import OutputError, name_some
 from vrae.persistence import atomic_directory
-from vrae.runs.assignment import Assignment, Tally, assign
+from vrae.runs.assignment import Tally, assign
+from vrae.runs.reporting import write_run_report
 from vrae.runs.sample import sample_series
+from vrae.runs.stability import stability
 from vrae.runs.tables import embedding_columns, table_writer
 
 __all__ = ["check_run_folder", "cluster_panel", "cluster_stream"]
@@ -54,7 +56,12 @@ def check_run_folder(out: Path, overwrite: bool) -> None:
 
 
 def cluster_panel(
-    clusterer: VRAEClusterer, panel: Panel, truth: npt.NDArray[Any] | None, out: Path, title: str
+    clusterer: VRAEClusterer,
+    panel: Panel,
+    truth: npt.NDArray[Any] | None,
+    out: Path,
+    title: str,
+    source: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Cluster a panel and write a run folder, all or nothing.
 
@@ -68,6 +75,8 @@ def cluster_panel(
     out : Path
     title : str
         Of the report.
+    source : dict, optional
+        Where the series came from, see `source_of`; kept for `rebuild_report`.
 
     Returns
     -------
@@ -80,6 +89,7 @@ def cluster_panel(
     tally = Tally()
     tally.add(panel, assignment, truth)
     metrics = tally.metrics(clusterer, time.perf_counter() - started, assignment.labels)
+    metrics |= {"title": title, "stability": stability(clusterer), "source": source}
     _add_baseline(metrics, clusterer, panel, truth)
     with atomic_directory(out) as folder:
         clusterer.save(folder / "model")
@@ -88,7 +98,7 @@ def cluster_panel(
         with table_writer(folder / "embedding.parquet") as write:
             write(embedding_columns(clusterer, panel.ids, clusterer.embedding_))
         _write_metrics(metrics, folder)
-        _write_report(folder, title, clusterer, panel, assignment, clusterer.embedding_, metrics, truth)
+        write_run_report(folder, title, clusterer, panel, assignment, metrics, truth)
     return metrics
 
 
@@ -100,6 +110,7 @@ def cluster_stream(
     out: Path,
     title: str,
     tell: Callable[[str], None] = lambda message: None,
+    source: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Cluster more series than fit into memory, and write a run folder, all or nothing.
 
@@ -121,6 +132,8 @@ def cluster_stream(
         Of the report.
     tell : callable, optional
         Is given a line on how many series are trained on.
+    source : dict, optional
+        See `cluster_panel`.
 
     Returns
     -------
@@ -138,15 +151,14 @@ def cluster_stream(
         truth = sample.static.get("label")
         metrics = tally.metrics(clusterer, time.perf_counter() - started)
         metrics["n_trained"] = len(sample)
+        metrics |= {"title": title, "stability": stability(clusterer), "source": source}
         _add_baseline(metrics, clusterer, sample, truth)
         _write_metrics(metrics, folder)
         rows = np.arange(0, len(sample), -(-len(sample) // _REPORT_SERIES))
         shown = sample if len(rows) == len(sample) else sample.select(rows)
-        if len(rows) < total:
-            title = f"{title}: {len(rows):,} of {total:,} series"
         known = None if truth is None else np.asarray(truth)[rows]
         assignment = assign(clusterer, shown, clusterer.embedding_[rows])
-        _write_report(folder, title, clusterer, shown, assignment, assignment.embedding, metrics, known)
+        write_run_report(folder, title, clusterer, shown, assignment, metrics, known)
     return metrics
 
 
@@ -174,31 +186,3 @@ def _add_baseline(
 
 def _write_metrics(metrics: dict[str, Any], folder: Path) -> None:
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-
-
-def _write_report(
-    folder: Path,
-    title: str,
-    clusterer: VRAEClusterer,
-    panel: Panel,
-    assignment: Assignment,
-    Z: npt.NDArray[np.float32],
-    metrics: dict[str, Any],
-    truth: npt.NDArray[Any] | None,
-) -> None:
-    from vrae.report import ReportData, write_report
-
-    data = ReportData(
-        title=title,
-        panel=panel,
-        labels=assignment.labels,
-        probabilities=assignment.probabilities,
-        embedding=clusterer.space_(Z.astype(np.float64)),  # the map shows series as the clusterer saw them
-        reconstruction=clusterer.reconstruct(panel),
-        lags=assignment.lags if clusterer.max_lag else None,
-        history=clusterer.history_,
-        selection=clusterer.selection_,
-        metrics=metrics,
-        truth=truth,
-    )
-    write_report(data, folder / "report.html")

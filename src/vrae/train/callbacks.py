@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from vrae.train.loop import Trainer
 
-__all__ = ["Callback", "EarlyStopping", "ProgressBar", "check_callbacks"]
+__all__ = ["Callback", "EarlyStopping", "ProgressBar", "check_callbacks", "numbers_of"]
 
 Record = dict[str, float]
 
@@ -93,17 +93,19 @@ class ProgressBar(Callback):
     def on_epoch_end(self, trainer: Trainer, record: Record) -> None:
         """Move the bar on."""
         if self._progress is not None and self._task is not None:
-            numbers = " ".join(
-                f"{name} {record[key]:.4g}"
-                for name, key in (("loss", "loss"), ("reconstruction", "reconstruction"), ("KL", "kl"))
-            )
-            self._progress.update(self._task, completed=record["epoch"], numbers=numbers)
+            self._progress.update(self._task, completed=record["epoch"], numbers=numbers_of(record))
 
     def on_train_end(self, trainer: Trainer) -> None:
         """Leave the terminal as it was."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+
+
+def numbers_of(record: Record) -> str:
+    """Write what a record of an epoch is watched for."""
+    names = (("loss", "loss"), ("reconstruction", "reconstruction"), ("KL", "kl"))
+    return " ".join(f"{name} {record[key]:.4g}" for name, key in names)
 
 
 def check_callbacks(callbacks: Any) -> list[Callback]:

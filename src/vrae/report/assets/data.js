@@ -1,0 +1,65 @@
+/* What came with the page: JSON in #data that only ever becomes text or numbers, never markup. */
+const data = JSON.parse(document.getElementById("data").textContent);
+const $ = (selector) => document.querySelector(selector);
+const $$ = (selector) => [...document.querySelectorAll(selector)];
+
+const ARRAYS = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, i4: Int32Array, f4: Float32Array };
+const GAP = 65535;
+const TOP = 65534;
+
+function unpack(packed) {
+  const text = atob(packed.data);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return new ARRAYS[packed.type](bytes.buffer);
+}
+
+/** Lines of 16 bits each within its own range: `line(i)` gives {x, y}, with null for a gap. */
+function unpackLines(packed) {
+  const [count, low, high, values] = ["count", "low", "high", "values"].map((name) => unpack(packed[name]));
+  const positions = packed.positions ? unpack(packed.positions) : null;
+  const starts = new Uint32Array(count.length);
+  for (let i = 1; i < count.length; i++) starts[i] = starts[i - 1] + count[i - 1];
+  return (i) => {
+    const y = new Array(count[i]);
+    const x = new Array(count[i]);
+    for (let k = 0; k < count[i]; k++) {
+      const code = values[starts[i] + k];
+      y[k] = code === GAP ? null : low[i] + (code / TOP) * (high[i] - low[i]);
+      x[k] = positions ? positions[starts[i] + k] : k;
+    }
+    return { x, y };
+  };
+}
+const column = (packed) => unpackLines(packed)(0).y;
+
+const n = data.ids.length;
+const labels = unpack(data.labels);
+const lags = data.lags && unpack(data.lags);
+const probabilities = column(data.probabilities);
+const scores = data.scores && column(data.scores);
+const levels = data.levels.map(column); // a column a channel; perhaps not of all channels
+const noise = data.noise && unpack(data.noise);
+const maps = Object.fromEntries(data.maps.map((map) => [map.method, {
+  ...map, x: column(map.x), y: column(map.y), points: map.points && unpack(map.points),
+}]));
+const drawnAt = new Map([...unpack(data.drawn)].map((point, i) => [point, i]));
+const lineOf = unpackLines(data.lines);
+const courseOf = unpackLines(data.courses);
+const nChannels = data.channels.length;
+const clusterOf = new Map(data.clusters.map((cluster, i) => [cluster.label, i]));
+const dated = data.lines.base !== null;
+const xTitle = dated ? "time" : "step";
+const toTime = (x) => (dated ? data.lines.base + 1000 * x : x);
+
+/** One channel of a drawn series, or of the model's version of it. */
+function rawSeries(point, version, channel) {
+  return lineOf((drawnAt.get(point) * 2 + (version === "model" ? 1 : 0)) * nChannels + channel);
+}
+function series(point, version, channel) {
+  const line = rawSeries(point, version, channel);
+  return dated ? { x: line.x.map(toTime), y: line.y } : line;
+}
+
+/** Usual size of the model's error for one channel of a drawn series; 0 where it is not known. */
+const noiseOf = (point, channel) => (noise ? noise[drawnAt.get(point) * nChannels + channel] : 0);

@@ -1,0 +1,171 @@
+/* What is selected, and the map of all series. */
+const state = { method: "pca", colorBy: "cluster", selected: [], title: "", focus: null, sort: "probability", down: true };
+
+function select(points, title, { label = null, focus = null } = {}) {
+  state.selected = points;
+  state.title = title;
+  state.label = label;
+  sortSelection();
+  state.focus = focus ?? state.selected.find((point) => drawnAt.has(point)) ?? state.selected[0] ?? null;
+  for (const pick of $$(".pick")) pick.setAttribute("aria-pressed", String(Number(pick.dataset.cluster) === label));
+  showSelection();
+  drawMap();
+}
+
+function selectCluster(label) {
+  const points = [];
+  for (let i = 0; i < n; i++) if (labels[i] === label) points.push(i);
+  select(points, cluster(label).name, { label, focus: cluster(label).typical[0] });
+}
+
+function selectPoint(point) {
+  select([point], data.ids[point]);
+}
+
+function focusOn(point) {
+  state.focus = point;
+  for (const row of $$("#table tbody tr")) row.setAttribute("aria-current", String(Number(row.dataset.point) === point));
+  drawSeries();
+  drawMap();
+}
+
+const hasWebgl = () => {
+  try {
+    return Boolean(document.createElement("canvas").getContext("webgl"));
+  } catch {
+    return false;
+  }
+};
+const useWebgl = data.webgl && hasWebgl();
+let groups = [];
+let revision = 0;
+
+/** Which points the map shows, as places in its columns: all, or every so many where there is no WebGL. */
+function placesOf(map) {
+  const every = useWebgl ? 1 : Math.ceil(map.x.length / data.svg_points);
+  const places = [];
+  for (let i = 0; i < map.x.length; i += every) places.push(i);
+  return places;
+}
+
+/** Sort points into what the chosen colouring tells apart. */
+function grouping() {
+  if (state.colorBy === "cluster") {
+    const order = data.clusters.map((c) => ({ name: c.name, color: hue(c.label), symbol: symbolOf(c.label) }));
+    return { order, of: (point) => clusterOf.get(labels[point]) };
+  }
+  if (state.colorBy === "probability") {
+    return { order: [{ name: "Probability", values: probabilities, scale: [0, 1] }], of: () => 0 };
+  }
+  if (state.colorBy === "score") {
+    return { order: [{ name: "Anomaly score", values: scores, scale: middleMost(scores) }], of: () => 0 };
+  }
+  const coloring = data.colorings[Number(state.colorBy)];
+  if (coloring.kind === "number") {
+    coloring.numbers ??= column(coloring.values);
+    return { order: [{ name: coloring.name, values: coloring.numbers }], of: () => 0 };
+  }
+  coloring.unpacked ??= unpack(coloring.codes);
+  const order = coloring.categories.map((name, i) => ({ name, color: hue(i), symbol: symbolOf(i) }));
+  return { order, of: (point) => coloring.unpacked[point] };
+}
+
+/** The range in which nearly all values lie: a few extremes must not make all others look alike. */
+function middleMost(values) {
+  const sorted = Float64Array.from(values.filter((value) => value !== null)).sort();
+  const at = (share) => sorted[Math.round(share * (sorted.length - 1))];
+  return sorted.length ? [at(0.01), at(0.98)] : [0, 1];
+}
+
+// What rests beside the pointer; worked out once, for there may be 200,000.
+const hoverNames = data.ids.map((id) => asText(shorten(id)));
+const hoverNotes = Array.from(labels, (label, point) => `${cluster(label).name}, ${percent(probabilities[point])}`);
+
+function drawMap() {
+  const map = maps[state.method];
+  const places = placesOf(map);
+  const { order, of } = grouping();
+  groups = order.map((group) => ({ ...group, points: [], x: [], y: [] }));
+  for (const place of places) {
+    const point = map.points ? map.points[place] : place;
+    if (map.x[place] === null) continue;
+    const group = groups[of(point)];
+    group.points.push(point);
+    group.x.push(map.x[place]);
+    group.y.push(map.y[place]);
+  }
+  const chosen = state.selected.length ? new Set(state.selected) : null;
+  const size = Math.max(3, Math.min(8, 260 / Math.sqrt(places.length)));
+  const traces = groups.map((group) => mapTrace(group, chosen, size));
+  const byCategory = groups.length > 1 && state.colorBy !== "cluster";
+  const focus = focusTrace(map, places);
+  if (focus) traces.push(focus);
+  const coarse = matchMedia("(pointer: coarse)").matches;
+  describeMap(map, places);
+  Plotly.react("map", traces, layout({
+    height: $("#map").clientHeight,
+    xaxis: { title: { text: map.titles[0] } }, yaxis: { title: { text: map.titles[1] } },
+    dragmode: coarse ? false : "select", hovermode: "closest", uirevision: state.method,
+    selections: [], selectionrevision: ++revision, // a box left on the map would lie over its points
+    showlegend: byCategory, legend: { orientation: "h", y: -0.16, x: 0, font: { size: 11 } },
+  }), CONFIG);
+}
+
+function mapTrace(group, chosen, size) {
+  const isScale = Boolean(group.values);
+  const marker = isScale
+    ? {
+      color: group.points.map((point) => group.values[point]), colorscale: "Cividis", size, opacity: 0.8,
+      cmin: group.scale?.[0], cmax: group.scale?.[1], symbol: "circle",
+      colorbar: { title: { text: asText(group.name), side: "right" }, thickness: 10, len: 0.7, outlinewidth: 0 },
+    }
+    : { color: group.color, symbol: group.symbol, size, opacity: 0.75 };
+  return {
+    type: useWebgl ? "scattergl" : "scatter", mode: "markers", name: asText(shorten(group.name, 30)),
+    x: group.x, y: group.y, marker, showlegend: !isScale,
+    selectedpoints: chosen ? group.points.flatMap((point, i) => (chosen.has(point) ? [i] : [])) : null,
+    selected: { marker: { opacity: 0.9 } }, unselected: { marker: { opacity: 0.16 } },
+    text: group.points.map((point) => hoverNames[point]),
+    customdata: group.points.map((point) => hoverNotes[point]),
+    hovertemplate: "%{text}<br>%{customdata}<extra></extra>",
+  };
+}
+
+function focusTrace(map, places) {
+  if (state.focus === null) return null;
+  const place = map.points ? map.points.indexOf(state.focus) : state.focus;
+  if (place < 0 || map.x[place] === null) return null;
+  return {
+    type: useWebgl ? "scattergl" : "scatter", mode: "markers", x: [map.x[place]], y: [map.y[place]],
+    hoverinfo: "skip", showlegend: false,
+    marker: { symbol: "circle-open", size: 17, color: css("--ink"), line: { width: 2 } },
+  };
+}
+
+function describeMap(map, places) {
+  const notes = [];
+  if (n < data.n_series) notes.push(`This page holds a random ${n.toLocaleString("en")} of ${count(data.n_series, "series")}.`);
+  if (map.note) notes.push(`${map.note[0].toUpperCase()}${map.note.slice(1)}.`);
+  if (places.length < map.x.length) {
+    notes.push(`Without WebGL in this browser, ${places.length.toLocaleString("en")} of ${count(map.x.length, "point")} are drawn.`);
+  }
+  notes.push(state.method === "pca"
+    ? "PCA keeps distances: far apart on the map is far apart for the model."
+    : `${map.name} keeps neighbours together; distances between groups mean little.`);
+  if (state.colorBy === "score") notes.push("Anomaly score: high = the model finds the series hard to explain.");
+  $("#map-note").textContent = notes.join(" ");
+}
+
+function listenToMap() {
+  const pointOf = (hit) => groups[hit.curveNumber]?.points[hit.pointNumber];
+  $("#map").on("plotly_click", (event) => {
+    const point = event.points.map(pointOf).find((found) => found !== undefined);
+    if (point !== undefined) selectPoint(point);
+  });
+  $("#map").on("plotly_selected", (event) => {
+    const points = (event?.points ?? []).map(pointOf).filter((point) => point !== undefined);
+    // plotly is still in the middle of the drag: redrawing now would leave it there.
+    if (points.length) setTimeout(() => select([...new Set(points)], count(points.length, "series")));
+  });
+  $("#map").on("plotly_deselect", () => select([], ""));
+}

@@ -1,0 +1,76 @@
+/* Figures that came ready, and everything set going. */
+function drawFigures() {
+  for (const [name, figure] of Object.entries(data.figures)) {
+    const look = layout();
+    const own = structuredClone(figure.layout);
+    for (const [key, value] of Object.entries(own)) {
+      if (/^[xy]axis/.test(key)) {
+        Object.assign(value, { gridcolor: look.xaxis.gridcolor, linecolor: look.xaxis.linecolor, tickfont: look.xaxis.tickfont });
+      }
+    }
+    const { paper_bgcolor, plot_bgcolor, font, hoverlabel } = look;
+    delete own.height; // the page's style sheet knows better
+    Object.assign(own, { paper_bgcolor, plot_bgcolor, font, hoverlabel });
+    Plotly.react(`figure-${name}`, structuredClone(figure.data), own, PLAIN_CONFIG);
+  }
+}
+
+function drawAll() {
+  drawMap();
+  drawSeries();
+  drawFigures();
+}
+
+/** Paper has a width and a ground of its own: charts are drawn anew for it, and back. */
+function printing(isOn) {
+  document.documentElement.classList.toggle("printing", isOn);
+  drawAll();
+  for (const chart of $$(".js-plotly-plot")) Plotly.relayout(chart, isOn
+    ? { width: chart.clientWidth, height: chart.clientHeight } : { width: null, height: null, autosize: true });
+}
+
+function start() {
+  const choices = [["cluster", "cluster"], ["probability", "probability"], ...(scores ? [["score", "anomaly score"]] : []), ...data.colorings.map((coloring, i) => [i, coloring.name])];
+  $("#color-by").append(...choices.map(([value, name]) => element("option", { value }, name)));
+  drawCards();
+  drawUnusual();
+  startDirections();
+  showSelection();
+  drawAll();
+  listenToMap();
+
+  $("#color-by").addEventListener("change", (event) => { state.colorBy = event.target.value; drawMap(); });
+  for (const radio of $$("input[name=method]")) radio.addEventListener("change", () => { state.method = radio.value; drawMap(); });
+  for (const button of $$("[data-cluster]")) {
+    button.addEventListener("click", () => {
+      const label = Number(button.dataset.cluster);
+      if (button.classList.contains("pick") && state.label === label) return select([], "");
+      selectCluster(label);
+      if (button.classList.contains("show")) $("#map-title").scrollIntoView();
+      return undefined;
+    });
+  }
+  for (const button of $$("[data-sort]")) {
+    button.addEventListener("click", () => {
+      state.down = state.sort === button.dataset.sort ? !state.down : button.dataset.sort === "probability";
+      state.sort = button.dataset.sort;
+      sortSelection();
+      fillTable();
+    });
+  }
+  $("#search").addEventListener("input", (event) => search(event.target.value, false));
+  $("#search").addEventListener("keydown", (event) => { if (event.key === "Enter") search(event.target.value, true); });
+  $("#channel").addEventListener("change", () => { fillTable(); drawSeries(); });
+  $("#own-scale").addEventListener("change", drawSeries);
+  $("#card-channel").addEventListener("change", drawCards);
+  $("#clear").addEventListener("click", () => select([], ""));
+  $("#download").addEventListener("click", downloadCsv);
+  addEventListener("beforeprint", () => printing(true));
+  addEventListener("afterprint", () => printing(false));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  document.documentElement.dataset.ready = "true";
+}
+
+
+
+start();
