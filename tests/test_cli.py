@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 
 VERBS = (
     *("demo", "cluster", "assign", "embed", "explain", "compare"),
-    *("anomalies", "similar", "opposites", "reduce", "restore", "info"),
+    *("anomalies", "similar", "opposites", "reduce", "restore", "forecast", "info"),
 )
 
 

@@ -59,6 +59,4 @@ def scores(actual: np.ndarray, forecast: np.ndarray, squared: np.ndarray, absolu
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         error = actual - forecast
-        return np.stack(
-            [np.sqrt(np.nanmean(error**2, axis=1)) / squared, np.nanmean(np.abs(error), axis=1) / absolute]
-        )
+        return np.stack([np.sqrt(np.nanmean(error**2, axis=1)) / squared, np.nanmean(np.abs(error), axis=1) / absolute])

@@ -7,7 +7,7 @@ import numpy as np
 
 def seasonal_naive(known: np.ndarray, horizon: int, season: int) -> np.ndarray:
     """Return the value of a season ago; the last value where that is not known."""
-    n, n_steps = known.shape
+    n_steps = known.shape[1]
     last = np.array([(s[~np.isnan(s)] if (~np.isnan(s)).any() else np.zeros(1))[-1] for s in known])
     then = n_steps - season + np.arange(horizon) % season
     ago = np.where(then >= 0, known[:, np.maximum(then, 0)], np.nan)

@@ -14,6 +14,7 @@ from vrae.cli.comparing import compare
 from vrae.cli.explaining import explain
 from vrae.cli.pairs import opposites, similar
 from vrae.cli.reducing import reduce, restore
+from vrae.cli.forecasting import forecast
 from vrae.cli.terminal import err
 
 __all__ = ["app", "main"]
@@ -27,7 +28,7 @@ app = typer.Typer(
 )
 for _command in (
     *(demo, cluster, assign, embed, explain, compare),
-    *(anomalies, similar, opposites, reduce, restore, info),
+    *(anomalies, similar, opposites, reduce, restore, forecast, info),
 ):
     app.command()(_command)
 

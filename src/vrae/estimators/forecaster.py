@@ -282,7 +282,7 @@ class GroupForecaster(BaseVRAE):
         self, X: Any, levels: Sequence[float]
     ) -> tuple[npt.NDArray[Any], dict[str, Floats], npt.NDArray[Any] | None]:
         ids, windows, empty, (times, shift) = self._seen(X)
-        members, membership = self.stage_.members(windows, self.groups_, shift)
+        members, membership = self.stage_.members(self.stage_.look(windows), self.groups_, shift)
         mean = self.combination_.predict(members, membership, windows.age)
         scaled = {"mean": mean}
         for level in levels:

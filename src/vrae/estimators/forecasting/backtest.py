@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 
 from vrae.estimators.forecasting.combination import Combination
-from vrae.estimators.forecasting.stage import Plan, Stage
-from vrae.estimators.forecasting.windows import Course, Floats, Windows, windows_at
+from vrae.estimators.forecasting.stage import Plan, Seen, Stage
+from vrae.estimators.forecasting.windows import Course, Floats, windows_at
 
 __all__ = ["Backtest", "combined", "origins", "tried_numbers"]
 
@@ -32,13 +32,13 @@ class Backtest:
     ----------
     stage : Stage
         Fitted to what was known then.
-    whole, cut : Windows
+    whole, cut : Seen
         The items with a future; with all that was known of them, and with a few steps only, as if they were new.
     """
 
     stage: Stage
-    whole: Windows
-    cut: Windows
+    whole: Seen
+    cut: Seen
 
     @classmethod
     def run(cls, course: Course, origin: int, plan: Plan, options: dict[str, Any]) -> Self:
@@ -51,7 +51,12 @@ class Backtest:
         )
         known = ~np.isnan(whole.context).all(axis=1) & ~np.isnan(whole.future).all(axis=1)
         rows = np.flatnonzero(known)
-        return cls(stage, whole.select(rows), cut.select(rows))
+        return cls(stage, stage.look(whole.select(rows)), stage.look(cut.select(rows)))
+
+    def error(self, n_clusters: int) -> float:
+        """Return the mean squared scaled error of the models of so many groups."""
+        forecast, _ = self.stage.by_group(self.whole, self.stage.grouped(n_clusters))
+        return float(np.nanmean((forecast - self.whole.windows.future) ** 2))
 
 
 def tried_numbers(backtests: list[Backtest], n_items: int) -> list[dict[str, float]]:
@@ -61,8 +66,7 @@ def tried_numbers(backtests: list[Backtest], n_items: int) -> list[dict[str, flo
         tried = [1]  # it finds its own number
     selection = []
     for k in tried:
-        scores = [b.stage.group_error(b.whole, b.stage.grouped(k)) for b in backtests]
-        selection.append({"n_clusters": k, "score": float(np.mean(scores))})
+        selection.append({"n_clusters": k, "score": float(np.mean([b.error(k) for b in backtests]))})
     return selection
 
 
@@ -71,11 +75,11 @@ def combined(backtests: list[Backtest], n_clusters: int, membership: Floats) -> 
     members, future, groups, age = [], [], [], []
     for backtest in backtests:
         grouped = backtest.stage.grouped(n_clusters)
-        for windows in (backtest.whole, backtest.cut):
-            members.append(backtest.stage.members(windows, grouped)[0])
-            future.append(windows.future)
-            groups.append(membership[windows.item])
-            age.append(windows.age)
+        for seen in (backtest.whole, backtest.cut):
+            members.append(backtest.stage.members(seen, grouped)[0])
+            future.append(seen.windows.future)
+            groups.append(membership[seen.windows.item])
+            age.append(seen.windows.age)
     return Combination.fit(
         np.concatenate(members, axis=1),
         np.concatenate(future),

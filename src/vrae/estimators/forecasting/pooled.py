@@ -134,8 +134,8 @@ class PooledModel:
     def predict(self, windows: Windows, membership: Floats | None = None, ahead: Floats | None = None) -> Floats:
         """Return scaled forecasts (n, horizon)."""
         fixed, moving = features(windows, self.season, ahead)
-        forecast = np.empty(windows.future.shape)
-        for step in range(forecast.shape[1]):
+        forecast = np.empty_like(windows.future)
+        for step in range(len(self.coefficients)):
             x = (np.concatenate([fixed, moving[:, step]], axis=1) - self.mean) / self.deviation
             forecast[:, step] = x @ self.coefficients[step]
             if membership is not None and len(self.departures):

@@ -14,11 +14,19 @@ from vrae.data.panel import Panel
 from vrae.estimators.base import BaseVRAE
 from vrae.estimators.forecasting.classical import intermittent_or_smoothed, seasonal_naive
 from vrae.estimators.forecasting.pooled import PooledModel, group_courses, season_ahead
-from vrae.estimators.forecasting.windows import Course, Floats, Windows, training_windows, usual_variation, windows_at
+from vrae.estimators.forecasting.windows import (
+    CLIP,
+    Course,
+    Floats,
+    Windows,
+    training_windows,
+    usual_variation,
+    windows_at,
+)
 from vrae.estimators.partition import LatentSpace, Partition, fit_partition
 from vrae.runtime import work_threads
 
-__all__ = ["Completion", "Groups", "Plan", "Stage"]
+__all__ = ["Completion", "Groups", "Plan", "Seen", "Stage"]
 
 _DECODE_ROWS = 4096
 # Up to so many observed steps an item is new.
@@ -143,6 +151,25 @@ class Groups:
         return np.asarray((mean / variance + prior_mean / prior_variance) / (evidence + 1 / prior_variance))
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Windows, and all that a stage says of them whatever the groups are.
+
+    Attributes
+    ----------
+    windows : Windows
+    mean, variance : ndarray, shape (n, latent)
+        Of the latent vectors given the contexts.
+    alone : ndarray, shape (n_members - 2, n, horizon)
+        Scaled forecasts without groups: the first ones of ``Plan.members``.
+    """
+
+    windows: Windows
+    mean: Floats
+    variance: Floats
+    alone: Floats
+
+
 @dataclass
 class Stage:
     """Network and pooled model of one origin; `grouped` adds groups.
@@ -206,28 +233,29 @@ class Stage:
         model = PooledModel.fit(windows, plan.season, of_windows, ahead)
         return Groups(space, partition, shares, center, np.clip(spread, 1e-3, None), courses, model)
 
-    def members(self, windows: Windows, groups: Groups, shift: int = 0) -> tuple[Floats, Floats]:
-        """Return the scaled forecasts (n_members, n, horizon) in order of ``plan.members``, and the membership."""
+    def look(self, windows: Windows) -> Seen:
+        """Return what the network, the pooled model and classical models say of windows."""
         plan = self.plan
-        mean, variance = self.network.encode(windows)
-        membership = groups.membership(mean)
         forecasts = [np.zeros_like(windows.future)]  # an item's own level
         if plan.season > 1:
             forecasts.append(seasonal_naive(windows, plan.season))
         if plan.classical:
             forecasts.append(intermittent_or_smoothed(windows))
         forecasts.append(self.pooled.predict(windows))
-        ahead = groups.ahead(membership, plan.season, plan.horizon, shift)
-        forecasts.append(groups.model.predict(windows, membership, ahead))
-        z = groups.believe(mean, variance, membership)
-        forecasts.append(self.network.decode_future(z, plan.n_context, plan.horizon))
-        return np.clip(np.stack(forecasts), -10.0, 10.0), membership
+        return Seen(windows, *self.network.encode(windows), np.stack(forecasts))
 
-    def group_error(self, windows: Windows, groups: Groups) -> float:
-        """Return the mean squared scaled error of the groups' models."""
-        membership = groups.membership(self.network.encode(windows)[0])
-        ahead = groups.ahead(membership, self.plan.season, self.plan.horizon)
-        return float(np.nanmean((groups.model.predict(windows, membership, ahead) - windows.future) ** 2))
+    def by_group(self, seen: Seen, groups: Groups, shift: int = 0) -> tuple[Floats, Floats]:
+        """Return the scaled forecasts of the groups' models, (n, horizon), and the membership (n, n_groups)."""
+        membership = groups.membership(seen.mean)
+        ahead = groups.ahead(membership, self.plan.season, self.plan.horizon, shift)
+        return groups.model.predict(seen.windows, membership, ahead), membership
+
+    def members(self, seen: Seen, groups: Groups, shift: int = 0) -> tuple[Floats, Floats]:
+        """Return the scaled forecasts (n_members, n, horizon) in order of ``plan.members``, and the membership."""
+        grouped, membership = self.by_group(seen, groups, shift)
+        z = groups.believe(seen.mean, seen.variance, membership)
+        completed = self.network.decode_future(z, self.plan.n_context, self.plan.horizon)
+        return np.clip(np.concatenate([seen.alone, [grouped, completed]]), -CLIP, CLIP), membership
 
     def _generated(self) -> Floats:
         network = self.network.network_

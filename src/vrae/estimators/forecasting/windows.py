@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vrae.data.panel import Panel
 from vrae.exceptions import InvalidDataError
 
-__all__ = ["Course", "Scale", "Windows", "observed_mean", "training_windows", "windows_at"]
+__all__ = ["CLIP", "Course", "Scale", "Windows", "observed_mean", "training_windows", "windows_at"]
 
 Floats = npt.NDArray[np.float64]
 
