@@ -172,6 +172,8 @@ def test_rows_come_back_in_order_with_ids_and_times():
     assert (pd.to_datetime(table["time"][:4]) == ahead).all()
     assert np.array_equal(table["mean"].reshape(4, 4), forecaster.predict())
     assert (forecaster.predict() >= 0).all()
+    late = Panel.from_arrays([[4.0]], times=np.array([weeks[-1]], "datetime64[us]"))
+    assert (pd.to_datetime(forecaster.predict_table(late)["time"]) == ahead).all()
     alone = forecaster.predict(panel.select([2]))  # the same item by itself
     assert np.allclose(alone, forecaster.predict()[2], rtol=1e-4)
 

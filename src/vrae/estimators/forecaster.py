@@ -148,6 +148,7 @@ class GroupForecaster(BaseVRAE):
         self.ids_, self.selection_ = panel.ids, selection
         self.nonnegative_ = bool(np.nanmin(course.values) >= 0)
         self.next_times_, self._levels_ = course.next_times(horizon), levels
+        self._empty_ = np.isin(np.arange(len(panel)), rows, invert=True)
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
@@ -303,8 +304,7 @@ class GroupForecaster(BaseVRAE):
         self._check_fitted()
         stage = self.stage_
         if X is None:
-            empty = (stage.items.age == 0) & (stage.items.scale.level == 0)
-            return self.ids_, stage.items, empty, (self.next_times_, 0)
+            return self.ids_, stage.items, self._empty_, (self.next_times_, 0)
         panel, rows = self._usable(X)
         course = self._course(panel, stage.plan.horizon)
         windows = windows_at(course, course.n_steps, stage.plan.n_context, stage.plan.horizon, stage.variation)
@@ -316,8 +316,12 @@ class GroupForecaster(BaseVRAE):
             return panel.ids, windows, empty, (times, 0)
         # Steps by which these items end later than those of fit; an earlier end is taken as it is.
         shift = int((course.times[-1] >= known).sum())
-        if times is None and shift == 0 and len(known):
-            times = known
+        if len(known) > 1:
+            gap = known[-1] - known[-2]
+            if shift == len(known):
+                shift += int((course.times[-1] - known[-1]) // gap)
+            if times is None and shift == 0 and known[0] - course.times[-1] < 2 * gap:
+                times = known  # one step alone has no rhythm, but ends where those of fit did
         return panel.ids, windows, empty, (times, shift)
 
     # ---------------------------------------------------------------- model directory
@@ -335,7 +339,8 @@ class GroupForecaster(BaseVRAE):
             "next_times": None if times is None else times.astype("U" if times.dtype.kind == "M" else "f8").tolist(),
             "next_times_type": None if times is None else times.dtype.str,
         }
-        return config, stage_arrays(self.stage_, self.groups_, self.combination_)
+        arrays = stage_arrays(self.stage_, self.groups_, self.combination_)
+        return config, {**arrays, "empty": self._empty_.astype(np.uint8)}
 
     def _restore(self, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
         self.level = config["levels"]
@@ -344,7 +349,7 @@ class GroupForecaster(BaseVRAE):
         stage, groups, combination = stage_from_arrays(self, plan, options, config["variation"], arrays)
         self._adopt(stage, groups, combination)
         self.selection_, self._levels_ = config["selection"], config["levels"]
-        self.nonnegative_ = config["nonnegative"]
+        self.nonnegative_, self._empty_ = config["nonnegative"], arrays["empty"] == 1
         times = config["next_times"]
         self.next_times_ = None if times is None else np.array(times).astype(config["next_times_type"])
 
