@@ -22,12 +22,12 @@ ORDER = (
 
 def write_table(here: Path) -> None:
     """Write the means over origins, for each panel and over all."""
-    rows = [json.loads(p.read_text()) for p in sorted((here / "results").glob("*.json"))]
+    rows = [json.loads(p.read_text()) for p in sorted((here / "results").glob("*-?.json"))]
     panels = [p for p in PANELS if any(r["panel"] == p for r in rows)]
     text = [
         "# Forecasts of four panels\n",
-        "Last 13 weeks (12 months) held out, from two origins a horizon apart; means over items, then origins. Written",
-        "by `benchmarks/forecast/run.py`. RMSSE and MASE: errors beside the one-step changes of the item's own past;",
+        "Last 13 weeks (12 months) held out, from up to two origins a horizon apart (those measured are at the end);",
+        "means over items, then origins. Written by `benchmarks/forecast/run.py`. RMSSE and MASE: errors beside the one-step changes of the item's own past;",
         "lower is better. Items that never sold or never changed before the origin have neither and are left out. Low",
         "sellers: the quarter with the smallest mean. Of a panel with more items, 1,000 drawn at random.\n",
     ]
@@ -54,6 +54,7 @@ def write_table(here: Path) -> None:
         own = row["methods"]["vrae"]
         sizes = ", ".join(map(str, own["sizes"]))
         text.append(f"| {row['panel']} | {row['origin']} | {row['items']} | {own['n_clusters']} | {sizes} |")
+    text += [f"\nOf {r['panel']}, origin {r['origin']}: {r['note']}" for r in rows if "note" in r]
     (here / "RESULTS.md").write_text("\n".join(text) + "\n")
 
 
