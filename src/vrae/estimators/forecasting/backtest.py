@@ -34,7 +34,6 @@ class Backtest:
         Fitted to what was known then.
     whole, cut : Seen
         The items with a future; with all that was known of them, and with a few steps only, as if they were new.
-        ``cut`` is empty where enough items were new indeed.
     """
 
     stage: Stage
@@ -52,8 +51,7 @@ class Backtest:
         )
         known = ~np.isnan(whole.context).all(axis=1) & ~np.isnan(whole.future).all(axis=1)
         rows = np.flatnonzero(known)
-        as_new = rows[:0] if course.has_new([origin], plan.new_until) else rows
-        return cls(stage, stage.look(whole.select(rows)), stage.look(cut.select(as_new)))
+        return cls(stage, stage.look(whole.select(rows)), stage.look(cut.select(rows)))
 
     def error(self, n_clusters: int) -> float:
         """Return the mean squared scaled error of the models of so many groups."""

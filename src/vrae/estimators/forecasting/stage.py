@@ -16,7 +16,6 @@ from vrae.estimators.forecasting.classical import intermittent_or_smoothed, seas
 from vrae.estimators.forecasting.pooled import PooledModel, group_courses, season_ahead
 from vrae.estimators.forecasting.windows import (
     CLIP,
-    NEW,
     Course,
     Floats,
     Windows,
@@ -30,6 +29,8 @@ from vrae.runtime import work_threads
 __all__ = ["Completion", "Groups", "Plan", "Seen", "Stage"]
 
 _DECODE_ROWS = 4096
+# Up to so many observed steps an item is new.
+_NEW = 12
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Plan:
     @property
     def new_until(self) -> int:
         """Items with no more observed steps than this are new."""
-        return min(NEW, self.n_context // 2)
+        return min(_NEW, self.n_context // 2)
 
     @property
     def members(self) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ forecast rests on (level, spread, group, features) is worked out from the contex
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from vrae.data.panel import Panel
 from vrae.exceptions import InvalidDataError
 
-__all__ = ["CLIP", "NEW", "Course", "Scale", "Windows", "observed_mean", "training_windows", "windows_at"]
+__all__ = ["CLIP", "Course", "Scale", "Windows", "observed_mean", "training_windows", "windows_at"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,10 +29,6 @@ _PRIOR_STEPS = 4.0
 _ORIGINS = 12
 _MOST_WINDOWS = 20_000
 _SHORTENED = 0.35
-# So many introductions that were seen teach more of new items than old ones cut short do.
-_ENOUGH_NEW = 50
-# Up to so many observed steps an item is new.
-NEW = 12
 
 
 @dataclass(frozen=True)
@@ -90,15 +85,6 @@ class Course:
     def n_steps(self) -> int:
         """Steps of the calendar."""
         return self.values.shape[1]
-
-    def n_new(self, origins: Sequence[int], until: int) -> int:
-        """Count items, over origins, that were introduced in the ``until`` steps before, not with the calendar."""
-        first = np.argmax(~np.isnan(self.values), axis=1)
-        return sum(int(((first > 0) & (first < at) & (first >= at - until)).sum()) for at in origins)
-
-    def has_new(self, origins: Sequence[int], until: int) -> bool:
-        """Tell whether enough introductions were seen to learn from them what new items do."""
-        return self.n_new(origins, until) >= _ENOUGH_NEW
 
     def until(self, n_steps: int) -> Course:
         """Return what was known after the first ``n_steps``."""
@@ -266,12 +252,10 @@ def training_windows(
     last = n - horizon if n >= 2 * horizon else n - max(1, n // 3)  # short courses have part of a future only
     first = max(1, min(horizon // 2, last))
     parts = []
-    origins = np.unique(np.linspace(first, last, _ORIGINS).astype(np.int64)).tolist()
-    shortened = 0.0 if course.has_new(origins, NEW) else _SHORTENED
-    for origin in origins:
+    for origin in np.unique(np.linspace(first, last, _ORIGINS).astype(np.int64)):
         keep = np.exp(rng.uniform(0, np.log(n_context + 1), len(course.values))).astype(np.int64)
-        keep = np.where(rng.random(len(keep)) < shortened, keep, n_context)
-        windows = windows_at(course, origin, n_context, horizon, variation, keep)
+        keep = np.where(rng.random(len(keep)) < _SHORTENED, keep, n_context)
+        windows = windows_at(course, int(origin), n_context, horizon, variation, keep)
         known = ~np.isnan(windows.context).all(axis=1) & ~np.isnan(windows.future).all(axis=1)
         parts.append(windows.select(np.flatnonzero(known)))
     every = _joined(parts)
