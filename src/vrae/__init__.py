@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from vrae.data.panel import Panel
     from vrae.estimators.anomaly import VRAEAnomalyDetector
     from vrae.estimators.clusterer import VRAEClusterer
+    from vrae.estimators.forecaster import GroupForecaster
     from vrae.estimators.neighbors import VRAENeighbors
     from vrae.estimators.opposites import find_opposites
-    from vrae.estimators.forecaster import GroupForecaster
     from vrae.estimators.vrae import VRAE
     from vrae.persistence import load_model
 

@@ -12,9 +12,9 @@ from vrae.cli.applying import assign, embed, info
 from vrae.cli.clustering import cluster, demo
 from vrae.cli.comparing import compare
 from vrae.cli.explaining import explain
+from vrae.cli.forecasting import forecast
 from vrae.cli.pairs import opposites, similar
 from vrae.cli.reducing import reduce, restore
-from vrae.cli.forecasting import forecast
 from vrae.cli.terminal import err
 
 __all__ = ["app", "main"]
