@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vrae.data.panel import Panel
     from vrae.estimators.anomaly import VRAEAnomalyDetector
     from vrae.estimators.clusterer import VRAEClusterer
+    from vrae.estimators.forecaster import GroupForecaster
     from vrae.estimators.neighbors import VRAENeighbors
     from vrae.estimators.opposites import find_opposites
     from vrae.estimators.vrae import VRAE
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "GroupForecaster": "vrae.estimators.forecaster",
     "Panel": "vrae.data.panel",
     "VRAE": "vrae.estimators.vrae",
     "VRAEAnomalyDetector": "vrae.estimators.anomaly",
@@ -36,6 +38,7 @@ _HOME = {
 
 __all__ = [
     "VRAE",
+    "GroupForecaster",
     "Panel",
     "VRAEAnomalyDetector",
     "VRAEClusterer",

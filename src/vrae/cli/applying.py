@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vrae.cli.options import AsJson, Model, OnInvalid, OutFile, Reading, load_fitted, with_groups
+from vrae.cli.options import AsJson, Model, OnInvalid, OutFile, Reading, load_fitted, model_folder, with_groups
 from vrae.cli.terminal import facts_table, out, print_json, target
 
 __all__ = ["assign", "embed", "info"]
@@ -52,9 +52,10 @@ def info(
 
     Example: vrae info runs/sales/model
     """
+    from vrae.persistence import load_model
     from vrae.runs import describe_model
 
-    facts = describe_model(load_fitted(model))
+    facts = describe_model(load_model(model_folder(model)))
     if as_json:
         print_json(facts)
         return

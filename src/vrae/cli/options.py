@@ -34,6 +34,7 @@ __all__ = [
     "Seed",
     "Training",
     "load_fitted",
+    "model_folder",
     "number_or_auto",
     "with_groups",
 ]
@@ -173,14 +174,21 @@ def _parameters_of(group: Any) -> Iterator[Parameter]:
         yield Parameter(field.name, Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name])
 
 
+def model_folder(model: Path) -> Path:
+    """Return the model folder: the one given, or that in the run folder given."""
+    inside = model / "model"
+    return inside if inside.is_dir() else model
+
+
 def load_fitted(model: Path, on_invalid: str = "raise") -> VRAE:
     """Load the model of a model folder, or of the run folder around it."""
     from vrae.estimators.vrae import VRAE
+    from vrae.exceptions import InvalidParameterError
     from vrae.persistence import load_model
 
-    inside = model / "model"
-    estimator = load_model(inside if inside.is_dir() else model)
-    assert isinstance(estimator, VRAE)
+    estimator = load_model(model_folder(model))
+    if not isinstance(estimator, VRAE):
+        raise InvalidParameterError(f"{model} is a {type(estimator).__name__}; this command cannot use it.")
     return estimator.set_params(on_invalid=on_invalid)
 
 

@@ -38,6 +38,8 @@ class Batch:
         Where the series stand in the panel.
     patterns : Tensor of shape (batch, n_patterns), or None
         Statistics of the series' local patterns, where they are known already.
+    seen : Tensor of float, shape (batch, time, channel), or None
+        1 for what the encoder may see, where that is not all that was observed.
     """
 
     values: Tensor
@@ -47,6 +49,7 @@ class Batch:
     spread: Tensor
     rows: Rows
     patterns: Tensor | None = None
+    seen: Tensor | None = None
 
     @property
     def scale(self) -> Tensor:
@@ -54,8 +57,19 @@ class Batch:
         return torch.stack([self.level, self.spread], dim=1).to(self.values.device)
 
 
-def collate(panel: Panel, rows: Rows, scaler: Scaler, device: torch.device, patterns: Tensor | None = None) -> Batch:
-    """Gather, scale and pad the series at ``rows``; ``patterns``, if any, has a row for each of the panel's series."""
+def collate(
+    panel: Panel,
+    rows: Rows,
+    scaler: Scaler,
+    device: torch.device,
+    patterns: Tensor | None = None,
+    hidden: npt.NDArray[np.bool_] | None = None,
+) -> Batch:
+    """Gather, scale and pad the series at ``rows``.
+
+    ``patterns``, if any, has a row for each of the panel's series; ``hidden`` marks, for each of its steps, those
+    that the encoder may not see.
+    """
     lengths = panel.lengths[rows]  # (batch,)
     time = np.arange(lengths.max())  # (time,)
     inside = time < lengths[:, None]  # (batch, time)
@@ -64,6 +78,7 @@ def collate(panel: Panel, rows: Rows, scaler: Scaler, device: torch.device, patt
     observed = inside[:, :, None] & ~np.isnan(values)
     level, spread = scaler.statistics(values, observed)
     scaled = np.where(observed, (values - level[:, None]) / spread[:, None], 0.0)
+    seen = None if hidden is None else observed & ~hidden[steps][:, :, None]
     return Batch(
         values=torch.from_numpy(scaled.astype(np.float32)).to(device),
         mask=torch.from_numpy(observed.astype(np.float32)).to(device),
@@ -72,6 +87,7 @@ def collate(panel: Panel, rows: Rows, scaler: Scaler, device: torch.device, patt
         spread=torch.from_numpy(spread),
         rows=rows,
         patterns=None if patterns is None else patterns[torch.from_numpy(rows)].to(device),
+        seen=None if seen is None else torch.from_numpy(seen.astype(np.float32)).to(device),
     )
 
 

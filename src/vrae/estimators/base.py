@@ -180,14 +180,16 @@ class BaseVRAE(Options):
                     set_axes(self.network_.linear, panel, rows, self.scaler_)
             else:
                 self.network_ = copy.deepcopy(self.network_)
-            patterns = self._patterns(panel, rows, seed if anew else None)
+            hidden = self._hidden_steps(panel)
+            seen = panel if hidden is None else panel.with_values(np.where(hidden[:, None], np.nan, panel.values))
+            patterns = self._patterns(seen, rows, seed if anew else None)
             trainer = Trainer(self.network_, training_config, error, callbacks, seed)
             with work_threads(device, self.hidden_size):
-                epochs = trainer.fit(TrainingData(panel, rows, self.scaler_, patterns))
+                epochs = trainer.fit(TrainingData(panel, rows, self.scaler_, patterns, hidden))
             past: list[Record] = getattr(self, "history_", [])
             self.history_ = past + [{**record, "epoch": len(past) + record["epoch"]} for record in epochs]
             self.network_.eval()
-            self._describe_training_series(panel, rows, patterns)
+            self._describe_training_series(seen, rows, patterns)
             self._fit_latent(self.embedding_, rows, seed)
         except BaseException:  # also Ctrl-C: half a fit must not look like one
             self._forget()
@@ -214,6 +216,10 @@ class BaseVRAE(Options):
 
     def _fit_latent(self, Z: npt.NDArray[np.float32], rows: Rows, seed: int) -> None:
         """Do what the estimator is for with the latent vectors (n_series, latent); valid ones at ``rows``."""
+
+    def _hidden_steps(self, panel: Panel) -> npt.NDArray[np.bool_] | None:
+        """Mark the steps (total_steps,) that the encoder may not see in training, so that it learns to complete."""
+        return None
 
     def _check_own_options(self, n_series: int) -> None:
         """Raise before training what would otherwise be found after it."""

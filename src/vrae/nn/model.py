@@ -77,6 +77,7 @@ class VRAENetwork(nn.Module):
         lengths: Tensor,
         patterns: Tensor | None = None,
         generator: torch.Generator | None = None,
+        seen: Tensor | None = None,
     ) -> Decoded:
         """Encode series and decode them again.
 
@@ -89,9 +90,12 @@ class VRAENetwork(nn.Module):
             The series' statistics, if they are known already.
         generator : torch.Generator, optional
             Makes this a training pass.
+        seen : Tensor, shape (batch, time, channel), optional
+            1 for what the encoder may see, default: all that was observed. The patterns that are given are then those
+            of the visible part.
         """
         x = x.masked_fill(mask == 0, 0.0)  # whatever stands where nothing was observed has no say
-        seen, seen_mask = self._view(x, mask, lengths, generator)
+        seen, seen_mask = self._view(x, mask if seen is None else seen, lengths, generator)
         if patterns is None and self.config.n_patterns:
             patterns = self.statistics(x, mask, lengths)
         mean, log_variance = self.encode(seen, seen_mask, lengths, patterns, generator)

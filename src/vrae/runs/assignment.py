@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.data.panel import Panel
+from vrae.estimators.base import BaseVRAE
 from vrae.estimators.clusterer import VRAEClusterer
-from vrae.estimators.vrae import VRAE
+from vrae.estimators.forecaster import GroupForecaster
 from vrae.evaluate import DOUBTFUL, agreement, separation
 
 __all__ = ["Assignment", "Tally", "assign", "describe_model"]
@@ -144,7 +145,7 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float, str))
 
 
-def describe_model(model: VRAE) -> dict[str, Any]:
+def describe_model(model: BaseVRAE) -> dict[str, Any]:
     """Tell in JSON-ready facts what a fitted model is."""
     config = model.network_.config
     facts: dict[str, Any] = {
@@ -154,7 +155,7 @@ def describe_model(model: VRAE) -> dict[str, Any]:
         "latent dimensions in use": f"{model.active_units_} of {config.latent_size}",
         "parameters": sum(p.numel() for p in model.network_.parameters()),
     }
-    if isinstance(model, VRAEClusterer):
+    if isinstance(model, (VRAEClusterer, GroupForecaster)):
         facts["clusters"] = model.n_clusters_
         facts["sizes"] = np.bincount(model.labels_[model.labels_ >= 0], minlength=model.n_clusters_).tolist()
     facts["network"] = config.to_dict()

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -43,12 +44,15 @@ class TrainingData:
     scaler : Scaler
     patterns : Tensor of shape (n_series, n_patterns), optional
         Statistics of each series of the panel; worked out once, since they take longer than a training step.
+    hidden : ndarray of bool, shape (total_steps,), optional
+        Steps of the panel that the encoder may not see. The loss counts them: the network learns to complete.
     """
 
     panel: Panel
     rows: Rows
     scaler: Scaler
     patterns: Tensor | None = None
+    hidden: npt.NDArray[np.bool_] | None = None
 
 
 class Trainer:
@@ -197,12 +201,12 @@ class Trainer:
         return shuffled[n:], shuffled[:n]
 
     def _batch(self, data: TrainingData, rows: Rows) -> Batch:
-        return collate(data.panel, rows, data.scaler, self.device, data.patterns)
+        return collate(data.panel, rows, data.scaler, self.device, data.patterns, data.hidden)
 
     def _loss(self, batch: Batch, generator: torch.Generator | None) -> LossTerms:
         with autocast(self.device, self.config.precision):
             return training_loss(
-                self.network(batch.values, batch.mask, batch.lengths, batch.patterns, generator),
+                self.network(batch.values, batch.mask, batch.lengths, batch.patterns, generator, batch.seen),
                 batch.values,
                 batch.mask,
                 self.error,

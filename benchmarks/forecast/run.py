@@ -1,0 +1,145 @@
+"""Errors of forecasts on four panels of real items, from two origins each, beside peers and controls.
+
+    VRAE_DATA=... python benchmarks/forecast/run.py            # all panels; those done already are kept
+    VRAE_DATA=... python benchmarks/forecast/run.py hospital-1   # one panel, from its later origin
+
+Rows go to results/PANEL-ORIGIN.json; the table is RESULTS.md.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from panels import PANELS, load, low_sellers, scores, yardsticks
+from peers import auto_ets, seasonal_naive
+from sklearn.base import BaseEstimator, ClusterMixin
+
+from vrae import GroupForecaster, Panel
+from vrae.estimators.forecasting.backtest import Backtest, combined, origins, tried_numbers
+from vrae.estimators.forecasting.stage import Stage
+from vrae.estimators.partition import fit_partition, labels_of
+
+HERE = Path(__file__).parent
+LEVELS = (80, 95)
+# Of a larger panel so many items, drawn at random: AutoETS and three networks an origin take minutes.
+MOST_ITEMS = 1000
+
+
+class RandomGroups(ClusterMixin, BaseEstimator):
+    """Groups of the sizes of the real ones, with members drawn at random: the control."""
+
+    def __init__(self, n_clusters: int = 2, random_state: int = 0) -> None:
+        self.n_clusters = n_clusters
+        self.random_state = random_state
+
+    def fit(self, X: np.ndarray, y: object = None) -> RandomGroups:
+        labels = labels_of(fit_partition(X, self.n_clusters, "gmm", self.random_state).predict_proba(X))
+        self.labels_ = np.random.default_rng(self.random_state).permutation(labels)
+        return self
+
+
+def run(name: str, back: int, seed: int = 0) -> dict:
+    """Measure all forecasts of a panel from one origin, ``back`` horizons before its end."""
+    horizon, season = PANELS[name]
+    values = load(name)
+    origin = values.shape[1] - horizon * back
+    known, actual = values[:, :origin], values[:, origin : origin + horizon]
+    rows = np.flatnonzero(~np.isnan(known).all(axis=1) & ~np.isnan(actual).all(axis=1))
+    rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST_ITEMS])
+    known, actual = known[rows], actual[rows]
+    squared, absolute = yardsticks(known)
+    low = low_sellers(known, np.arange(len(known)))
+    found: dict[str, dict] = {}
+
+    def enter(method: str, forecast: np.ndarray, started: float, **more: float) -> None:
+        each = scores(actual, forecast, squared, absolute)
+        found[method] = {
+            "rmsse": float(np.nanmean(each[0])),
+            "mase": float(np.nanmean(each[1])),
+            "rmsse_low": float(np.nanmean(each[0][low])),
+            "mase_low": float(np.nanmean(each[1][low])),
+            "seconds": round(time.perf_counter() - started, 1),
+            **more,
+        }
+
+    for method, peer in (("seasonal naive", seasonal_naive), ("ETS", auto_ets)):
+        started = time.perf_counter()
+        enter(method, peer(known, horizon, season), started)
+
+    started = time.perf_counter()
+    forecaster = GroupForecaster(horizon, season_length=season, random_state=seed, level=LEVELS)
+    forecaster._checked_options()
+    panel = Panel.from_arrays(known)
+    course = forecaster._course(panel, horizon)
+    plan = forecaster._plan(course, horizon)
+    options = forecaster._network_options(plan.seed)
+    backtests = [Backtest.run(course, at, plan, options) for at in origins(course, plan, 2)]
+    stage = Stage.fit(course, plan, options)
+    selection = tried_numbers(backtests, len(known))
+    chosen = int(min(selection, key=lambda tried: tried["score"])["n_clusters"])
+    control = max(chosen, 2)  # of one group, random members are the same
+    variants = {
+        "vrae": (chosen, plan),
+        "no groups, else as vrae": (1, plan),
+        "random groups": (control, replace(plan, clusterer=RandomGroups())),
+    }
+    for method, (n_clusters, own) in variants.items():
+        for each in (stage, *(b.stage for b in backtests)):
+            each.plan = own
+        groups = stage.grouped(n_clusters)
+        membership = groups.membership(stage.network.encode(stage.items)[0])
+        forecaster._adopt(stage, groups, combined(backtests, n_clusters, membership))
+        forecaster.nonnegative_, forecaster.next_times_, forecaster.ids_ = True, None, panel.ids
+        _, table, _ = forecaster._forecast(None, LEVELS)
+        inside = ~np.isnan(actual)
+        coverage = {
+            f"coverage_{level}": float(
+                ((actual >= table[f"lo-{level}"]) & (actual <= table[f"hi-{level}"]))[inside].mean()
+            )
+            for level in LEVELS
+        }
+        widths = {"n_clusters": len(groups.shares), **coverage}
+        enter(method, table["mean"], started, **widths)
+        if method == "vrae":
+            members, _ = stage.members(stage.look(stage.items), groups)
+            for member, scaled in zip(plan.members, members, strict=True):
+                label = {"pooled": "one global model"}.get(member, f"member: {member}")
+                enter(label, np.maximum(stage.items.scale.undo(scaled), 0.0), started)
+            found["vrae"]["weights"] = forecaster.weights_.mean(axis=1).round(3).tolist()
+            found["vrae"]["sizes"] = np.bincount(forecaster.labels_, minlength=len(groups.shares)).tolist()
+    return {
+        "panel": name,
+        "origin": origin,
+        "items": len(rows),
+        "low_sellers": int(low.sum()),
+        "selection": selection,
+        "methods": found,
+    }
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    for wanted in sys.argv[1:] or [f"{name}-{back}" for back in (1, 2) for name in PANELS]:
+        path = HERE / "results" / f"{wanted}.json"
+        if not path.exists():
+            name, back = wanted.rsplit("-", 1)
+            row = run(name, int(back))
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps(row, indent=1) + "\n")
+            print(name, row["origin"], flush=True)
+            for method, each in row["methods"].items():
+                numbers = {k: round(v, 4) for k, v in each.items() if isinstance(v, float)}
+                print(f"  {method:26s}", numbers, flush=True)
+    from table import write_table
+
+    write_table(HERE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The parts of `vrae.GroupForecaster`: windows, pooled models, classical models and what combines them."""

@@ -1,0 +1,89 @@
+"""Forecasts tried from origins in the past: what number of groups to take, and which forecasts to trust."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from vrae.estimators.forecasting.combination import Combination
+from vrae.estimators.forecasting.stage import Plan, Seen, Stage
+from vrae.estimators.forecasting.windows import Course, Floats, windows_at
+
+__all__ = ["Backtest", "combined", "origins", "tried_numbers"]
+
+# Numbers of groups that are tried; each group should have about so many items at least.
+_TRIED = (1, 2, 4, 8, 12)
+_ITEMS_A_GROUP = 20
+
+
+def origins(course: Course, plan: Plan, n_backtests: int) -> list[int]:
+    """Return the origins of backtests, a horizon apart; at each, at least a horizon was known."""
+    wanted = [course.n_steps - plan.horizon * back for back in range(1, n_backtests + 1)]
+    return [origin for origin in wanted if origin >= plan.horizon]
+
+
+@dataclass
+class Backtest:
+    """A stage at an earlier origin, and what it is tried on.
+
+    Attributes
+    ----------
+    stage : Stage
+        Fitted to what was known then.
+    whole, cut : Seen
+        The items with a future; with all that was known of them, and with a few steps only, as if they were new.
+    """
+
+    stage: Stage
+    whole: Seen
+    cut: Seen
+
+    @classmethod
+    def run(cls, course: Course, origin: int, plan: Plan, options: dict[str, Any]) -> Self:
+        """Fit a stage at an origin; ``options`` are the network's."""
+        stage = Stage.fit(course.until(origin), plan, options)
+        steps = np.random.default_rng(plan.seed).uniform(0, np.log(plan.new_until + 1), len(course.values))
+        whole, cut = (
+            windows_at(course, origin, plan.n_context, plan.horizon, stage.variation, keep)
+            for keep in (None, np.exp(steps).astype(np.int64))
+        )
+        known = ~np.isnan(whole.context).all(axis=1) & ~np.isnan(whole.future).all(axis=1)
+        rows = np.flatnonzero(known)
+        return cls(stage, stage.look(whole.select(rows)), stage.look(cut.select(rows)))
+
+    def error(self, n_clusters: int) -> float:
+        """Return the mean squared scaled error of the models of so many groups."""
+        forecast, _ = self.stage.by_group(self.whole, self.stage.grouped(n_clusters))
+        return float(np.nanmean((forecast - self.whole.windows.future) ** 2))
+
+
+def tried_numbers(backtests: list[Backtest], n_items: int) -> list[dict[str, float]]:
+    """Return how each number of groups did: ``n_clusters`` and ``score``, the mean squared error of group models."""
+    tried = [k for k in _TRIED if k == 1 or k <= n_items // _ITEMS_A_GROUP]
+    if backtests[0].stage.plan.clusterer == "hdbscan":
+        tried = [1]  # it finds its own number
+    selection = []
+    for k in tried:
+        selection.append({"n_clusters": k, "score": float(np.mean([b.error(k) for b in backtests]))})
+    return selection
+
+
+def combined(backtests: list[Backtest], n_clusters: int, membership: Floats) -> Combination:
+    """Learn weights and errors from all backtests; ``membership`` (n_items, n_groups) is that of today."""
+    members, future, groups, age = [], [], [], []
+    for backtest in backtests:
+        grouped = backtest.stage.grouped(n_clusters)
+        for seen in (backtest.whole, backtest.cut):
+            members.append(backtest.stage.members(seen, grouped)[0])
+            future.append(seen.windows.future)
+            groups.append(membership[seen.windows.item])
+            age.append(seen.windows.age)
+    return Combination.fit(
+        np.concatenate(members, axis=1),
+        np.concatenate(future),
+        np.concatenate(groups),
+        np.concatenate(age),
+        backtests[0].stage.plan.new_until,
+    )
