@@ -158,9 +158,8 @@ class GroupForecaster(BaseVRAE):
     def _adopt(self, stage: Stage, groups: Groups, combination: Combination) -> None:
         self.stage_, self.groups_, self.combination_ = stage, groups, combination
         network = stage.network
-        self.network_, self.scaler_, self.history_ = network.network_, network.scaler_, network.history_
-        self.noise_variance_, self.active_units_ = network.noise_variance_, network.active_units_
-        self.typical_level_, self.typical_spread_ = network.typical_level_, network.typical_spread_
+        learned = {n: v for n, v in vars(network).items() if n.endswith("_") and not n.startswith("_")}
+        self.__dict__.update(learned)  # of the network; what is said of items takes the place of what is of windows
         self.n_steps_ = stage.plan.n_context + stage.plan.horizon
         z = network.encode(stage.items)[0]
         self.embedding_ = z.astype(np.float32)
