@@ -382,10 +382,13 @@ def test_a_traversal_has_a_line_a_position(n_channels, tmp_path):
 
 def test_what_is_expected_lies_around_the_reconstruction():
     model = np.sin(np.arange(30.0))
-    ax = plots.plot_expected(model + 0.1, model, 0.5, place=(3, 5), title="a")
+    x = model + 0.1
+    x[7:9] += 3
+    ax = plots.plot_anomalies(x, model - 1, model, model + 1, title="a")
     assert has_titles(ax)
     edge = ax.collections[0].get_paths()[0].vertices[:, 1]
-    assert edge.max() == pytest.approx(model.max() + 1.96 * 0.5)
-    assert edge.min() == pytest.approx(model.min() - 1.96 * 0.5)
-    with pytest.raises(InvalidDataError, match="one shape"):
-        plots.plot_expected(model, model[:3], 1)
+    assert edge.max() == pytest.approx(model.max() + 1)
+    assert edge.min() == pytest.approx(model.min() - 1)
+    np.testing.assert_array_equal(ax.lines[2].get_xdata(), [7, 8])
+    with pytest.raises(InvalidDataError, match="one length"):
+        plots.plot_anomalies(x, model - 1, model, model[:3])

@@ -11,7 +11,6 @@ Series ``X`` are an array ``(n, n_steps)`` or ``(n, n_channels, n_steps)``, or a
 from __future__ import annotations
 
 from vrae.plots.mpl import (
-    plot_anomalies,
     plot_cluster_sizes,
     plot_courses,
     plot_latent_map,
@@ -19,7 +18,7 @@ from vrae.plots.mpl import (
     plot_selection,
     plot_training,
 )
-from vrae.plots.mpl_model import plot_expected, plot_traversal
+from vrae.plots.mpl_model import plot_anomalies, plot_traversal
 from vrae.plots.web import (
     plotly_cluster_sizes,
     plotly_courses,
@@ -33,7 +32,6 @@ __all__ = [
     "plot_anomalies",
     "plot_cluster_sizes",
     "plot_courses",
-    "plot_expected",
     "plot_latent_map",
     "plot_reconstructions",
     "plot_selection",

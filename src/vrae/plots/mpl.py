@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vrae.exceptions import InvalidDataError
+from vrae.plots.canvas import INK, finish, grid, new_axes
 from vrae.plots.compute import (
     channel_names,
     cluster_courses,
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "plot_anomalies",
     "plot_cluster_sizes",
     "plot_courses",
     "plot_latent_map",
@@ -35,9 +34,6 @@ __all__ = [
     "plot_selection",
     "plot_training",
 ]
-
-_INK = "#2B3138"
-_FAINT = "#D9DDE2"
 
 
 def plot_latent_map(
@@ -76,7 +72,7 @@ def plot_latent_map(
     groups = np.zeros(shown.n_series, int) if labels is None else np.asarray(labels, int)
     found = cluster_labels(groups[shown.rows])
     columns = 0 if labels is None else -(-len(found) // 20)
-    ax = ax or _new_axes((5.4 + 1.2 * columns, 5.2))
+    ax = ax or new_axes((5.4 + 1.2 * columns, 5.2))
     size = float(np.clip(9000 / max(len(shown.rows), 1), 3, 26))
     for label in found:
         style, member = cluster_style(label), groups[shown.rows] == label
@@ -90,7 +86,7 @@ def plot_latent_map(
             alpha=0.75,
             label=(names or {}).get(label, cluster_name(label)),
         )
-    _finish(ax, f"Map of {len(shown.rows):,} series", *shown.titles, note=shown.note)
+    finish(ax, f"Map of {len(shown.rows):,} series", *shown.titles, note=shown.note)
     if columns:
         ax.legend(
             loc="upper left",
@@ -145,7 +141,7 @@ def plot_courses(
     n_channels = len(courses[0].middle)
     units = channel_names(channels, unit, n_channels)
     columns = grid_columns(n_channels, len(courses))
-    figure, axes = _grid(len(courses) * n_channels, columns)
+    figure, axes = grid(len(courses) * n_channels, columns)
     cells = ((course, c) for course in courses for c in range(n_channels))
     for ax, (course, c) in zip(axes, cells, strict=False):
         color = cluster_style(course.label).color
@@ -159,7 +155,7 @@ def plot_courses(
             linewidth=2,
             marker="." if len(course.steps) == 1 else "",
         )
-        _finish(ax, course.title(names), "step", units[c])
+        finish(ax, course.title(names), "step", units[c])
     return figure
 
 
@@ -195,17 +191,17 @@ def plot_reconstructions(
     pairs = list(zip(series_list(X), series_list(reconstruction), strict=True))[:max_series]
     n_channels = len(pairs[0][0])
     names = channel_names(channels, unit, n_channels)
-    figure, axes = _grid(len(pairs) * n_channels, grid_columns(n_channels, len(pairs)))
+    figure, axes = grid(len(pairs) * n_channels, grid_columns(n_channels, len(pairs)))
     cells = ((row, c) for row in range(len(pairs)) for c in range(n_channels))
     for ax, (row, c) in zip(axes, cells, strict=False):
         original, model = (x[c] for x in pairs[row])
         for x, color, width, name in (
-            (original, _INK, 1.0, "original"),
+            (original, INK, 1.0, "original"),
             (model, COLORS[3], 1.6, "reconstruction"),
         ):
             steps = decimate(x, 2000)
             ax.plot(steps, x[steps], color=color, linewidth=width, label=name, marker="." if len(x) == 1 else "")
-        _finish(ax, f"Series {row if ids is None else ids[row]}", "step", names[c])
+        finish(ax, f"Series {row if ids is None else ids[row]}", "step", names[c])
     axes[0].legend(frameon=False, fontsize=8)
     return figure
 
@@ -224,13 +220,13 @@ def plot_training(history: Sequence[Mapping[str, Any]]) -> Figure:
     Figure
     """
     charts = training_charts(history)
-    figure, axes = _grid(max(1, len(charts)), 2)
+    figure, axes = grid(max(1, len(charts)), 2)
     for ax, chart in zip(axes, charts, strict=False):
         for color, (name, epochs, values) in zip((COLORS[0], COLORS[1]), chart.lines, strict=False):
             ax.plot(epochs, values, color=color, linewidth=1.8, label=name, marker="." if len(epochs) == 1 else "")
         if len(chart.lines) > 1:
             ax.legend(frameon=False, fontsize=8)
-        _finish(ax, chart.title, "epoch", chart.unit)
+        finish(ax, chart.title, "epoch", chart.unit)
     return figure
 
 
@@ -259,7 +255,7 @@ def plot_selection(
     """
     from matplotlib.ticker import MaxNLocator
 
-    ax = ax or _new_axes((5.6, 3.6))
+    ax = ax or new_axes((5.6, 3.6))
     numbers, scores = selection_curve(selection)
     ax.plot(numbers, scores, color=COLORS[0], linewidth=1.8, marker="o", markersize=4)
     for number, score in zip(numbers, scores, strict=True):
@@ -268,7 +264,7 @@ def plot_selection(
             ax.annotate(f"chosen: {number}", (number, score), (0, 9), textcoords="offset points", ha="center")
     ax.margins(y=0.2)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _finish(ax, "Choice of the number of clusters", "number of clusters", criterion)
+    finish(ax, "Choice of the number of clusters", "number of clusters", criterion)
     return ax
 
 
@@ -285,119 +281,15 @@ def plot_cluster_sizes(labels: npt.ArrayLike, *, ax: Axes | None = None) -> Axes
     Axes
     """
     sizes = cluster_sizes(labels)
-    ax = ax or _new_axes((5.6, 0.8 + 0.32 * len(sizes)))
+    ax = ax or new_axes((5.6, 0.8 + 0.32 * len(sizes)))
     bars = ax.barh(
         [cluster_name(label) for label, _ in sizes],
         [size for _, size in sizes],
         color=[cluster_style(label).color for label, _ in sizes],
         height=0.7,
     )
-    ax.bar_label(bars, fmt="{:,.0f}", padding=4, fontsize=8, color=_INK)
+    ax.bar_label(bars, fmt="{:,.0f}", padding=4, fontsize=8, color=INK)
     ax.invert_yaxis()
     ax.margins(x=0.12)
-    _finish(ax, "Series in each cluster", "number of series", "")
+    finish(ax, "Series in each cluster", "number of series", "")
     return ax
-
-
-def plot_anomalies(
-    x: npt.ArrayLike,
-    low: npt.ArrayLike,
-    middle: npt.ArrayLike,
-    high: npt.ArrayLike,
-    *,
-    marked: npt.ArrayLike | None = None,
-    title: str = "",
-    unit: str = "value",
-    legend: bool = True,
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw one channel of a series over the band that it is expected in, and mark the steps outside.
-
-    Parameters
-    ----------
-    x : array-like of shape (n_steps,)
-        NaN is a missing value.
-    low, middle, high : array-like of shape (n_steps,)
-        As `VRAEAnomalyDetector.explain` gives them.
-    marked : array-like of bool, shape (n_steps,), optional
-        Steps to mark; default: those outside the band.
-    title : str
-    unit : str
-        What the values are, for the vertical axis.
-    legend : bool
-        Say what is what.
-    ax : Axes, optional
-        Where to draw; default a new figure.
-
-    Returns
-    -------
-    Axes
-
-    Raises
-    ------
-    InvalidDataError
-        The arrays are not of one length.
-    """
-    x, low, middle, high = (np.asarray(line, np.float64) for line in (x, low, middle, high))
-    outside = (x < low) | (x > high) if marked is None else np.asarray(marked, bool)
-    shapes = {line.shape for line in (x, low, middle, high, outside)}
-    if len(shapes) > 1 or x.ndim != 1:
-        raise InvalidDataError(
-            f"Series, band and marks must be arrays (n_steps,) of one length; found the shapes {sorted(shapes)}. "
-            f"Several channels are drawn one at a time."
-        )
-    ax = ax or _new_axes((7.2, 2.8))
-    steps = np.arange(len(x))
-    ax.fill_between(steps, low, high, color=COLORS[0], alpha=0.16, linewidth=0, label="expected")
-    ax.plot(steps, middle, color=COLORS[0], linewidth=1.2, label="reconstruction")
-    ax.plot(steps, x, color=_INK, linewidth=1.0, label="series")
-    for begin, end in _stretches(outside):
-        ax.axvspan(begin - 0.5, end + 0.5, color=COLORS[3], alpha=0.10, linewidth=0)
-    if outside.any():
-        ax.plot(steps[outside], x[outside], ".", color=COLORS[3], markersize=5, label="unusual")
-    _finish(ax, title, "step", unit)
-    ax.margins(x=0.01)
-    if legend:
-        ax.legend(frameon=False, fontsize=8, labelcolor=_INK, ncols=4, loc="upper left", bbox_to_anchor=(0, -0.18))
-    return ax
-
-
-# ---------------------------------------------------------------------------------------- pieces
-
-
-def _new_axes(size: tuple[float, float]) -> Axes:
-    import matplotlib.pyplot as plt
-
-    ax: Axes = plt.subplots(figsize=size, layout="constrained")[1]
-    return ax
-
-
-def _grid(n_cells: int, columns: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure of ``n_cells`` charts, row by row; cells left over are empty."""
-    import matplotlib.pyplot as plt
-
-    rows = -(-n_cells // columns)
-    size = (min(3.6 * columns, 16), min(2.3 * rows, 60))
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-    for ax in axes.flat[n_cells:]:
-        ax.set_axis_off()
-    return figure, list(axes.flat)
-
-
-def _finish(ax: Axes, title: str, x_title: str, y_title: str, note: str = "") -> None:
-    """Give a chart its titles and the calm look that all of them share."""
-    ax.set_title(f"{title}\n{note}" if note else title, fontsize=10, loc="left", color=_INK)
-    ax.set_xlabel(x_title, fontsize=9, color=_INK)
-    ax.set_ylabel(y_title, fontsize=9, color=_INK)
-    ax.tick_params(labelsize=8, color=_FAINT, labelcolor=_INK)
-    ax.grid(color=_FAINT, linewidth=0.5)
-    ax.set_axisbelow(True)
-    for side, spine in ax.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(_FAINT)
-
-
-def _stretches(marked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Return first and last step of every run of marked steps, (n, 2)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], marked.astype(np.int8), [0]])))
-    return edges.reshape(-1, 2) - (0, 1)

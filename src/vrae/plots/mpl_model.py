@@ -9,17 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.exceptions import InvalidDataError
+from vrae.plots.canvas import INK, finish, grid, new_axes
 from vrae.plots.compute import channel_names
-from vrae.plots.mpl import _finish, _grid, _new_axes
 from vrae.plots.palette import COLORS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_expected", "plot_traversal"]
-
-_INK = "#2B3138"
+__all__ = ["plot_anomalies", "plot_traversal"]
 
 
 def plot_traversal(
@@ -54,54 +52,80 @@ def plot_traversal(
     n_directions, n_positions, n_channels, n_steps = shown.shape
     names = channel_names(channels, unit, n_channels)
     colors = mpl.colormaps["cividis"](np.linspace(0, 0.95, n_positions))
-    figure, axes = _grid(n_directions * n_channels, n_channels if n_channels > 1 else min(3, n_directions))
+    figure, axes = grid(n_directions * n_channels, n_channels if n_channels > 1 else min(3, n_directions))
     cells = ((d, c) for d in range(n_directions) for c in range(n_channels))
     for ax, (d, c) in zip(axes, cells, strict=False):
         for position, color in enumerate(colors):
             ax.plot(np.arange(n_steps), shown[d, position, c], color=color, linewidth=1.2)
-        _finish(ax, f"Direction {d + 1}", "step", names[c])
+        finish(ax, f"Direction {d + 1}", "step", names[c])
     return figure
 
 
-def plot_expected(
+def plot_anomalies(
     x: npt.ArrayLike,
-    model: npt.ArrayLike,
-    noise: float,
+    low: npt.ArrayLike,
+    middle: npt.ArrayLike,
+    high: npt.ArrayLike,
     *,
-    place: tuple[int, int] | None = None,
+    marked: npt.ArrayLike | None = None,
     title: str = "",
     unit: str = "value",
+    legend: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw one channel of a series, the model's version of it and the band where 95 % of its values are expected.
+    """Draw one channel of a series over the band that it is expected in, and mark the steps outside.
 
     Parameters
     ----------
-    x, model : array-like of shape (n_steps,)
+    x : array-like of shape (n_steps,)
         NaN is a missing value.
-    noise : float
-        Standard deviation of the model's error, in the unit of the series.
-    place : (int, int), optional
-        First and last step of a place to mark.
-    title, unit : str
-        Of the chart, and of its vertical axis.
+    low, middle, high : array-like of shape (n_steps,)
+        As `VRAEAnomalyDetector.explain` gives them.
+    marked : array-like of bool, shape (n_steps,), optional
+        Steps to mark; default: those outside the band.
+    title : str
+    unit : str
+        What the values are, for the vertical axis.
+    legend : bool
+        Say what is what.
     ax : Axes, optional
+        Where to draw; default a new figure.
 
     Returns
     -------
     Axes
+
+    Raises
+    ------
+    InvalidDataError
+        The arrays are not of one length.
     """
-    x, model = np.asarray(x, np.float64), np.asarray(model, np.float64)
-    if x.ndim != 1 or x.shape != model.shape:
-        raise InvalidDataError(f"x and model must have one shape (n_steps,); found {x.shape} and {model.shape}.")
-    ax = ax or _new_axes((5.6, 3.2))
+    x, low, middle, high = (np.asarray(line, np.float64) for line in (x, low, middle, high))
+    lines = [x, low, middle, high] + ([] if marked is None else [np.asarray(marked, bool)])
+    shapes = {line.shape for line in lines}
+    if len(shapes) > 1 or x.ndim != 1:
+        raise InvalidDataError(
+            f"Series, band and marks must be arrays (n_steps,) of one length; found the shapes {sorted(shapes)}. "
+            f"Several channels are drawn one at a time."
+        )
+    outside = (x < low) | (x > high) if marked is None else lines[-1]
+    ax = ax or new_axes((7.2, 2.8))
     steps = np.arange(len(x))
-    if place is not None:
-        ax.axvspan(place[0] - 0.5, place[1] + 0.5, color=COLORS[1], alpha=0.26, linewidth=0, label="furthest off")
-    band = (model - 1.96 * noise, model + 1.96 * noise)
-    ax.fill_between(steps, *band, color=COLORS[3], alpha=0.16, linewidth=0, label="expected range (95 %)")
-    ax.plot(steps, model, color=COLORS[3], linewidth=1.6, linestyle="--", label="reconstruction")
-    ax.plot(steps, x, color=_INK, linewidth=1.0, label="original", marker="." if len(x) == 1 else "")
-    ax.legend(frameon=False, fontsize=8)
-    _finish(ax, title or "Series and what the model expects", "step", unit)
+    ax.fill_between(steps, low, high, color=COLORS[0], alpha=0.16, linewidth=0, label="expected")
+    ax.plot(steps, middle, color=COLORS[0], linewidth=1.2, label="reconstruction")
+    ax.plot(steps, x, color=INK, linewidth=1.0, label="series")
+    for begin, end in _stretches(outside):
+        ax.axvspan(begin - 0.5, end + 0.5, color=COLORS[3], alpha=0.10, linewidth=0)
+    if outside.any():
+        ax.plot(steps[outside], x[outside], ".", color=COLORS[3], markersize=5, label="unusual")
+    finish(ax, title, "step", unit)
+    ax.margins(x=0.01)
+    if legend:
+        ax.legend(frameon=False, fontsize=8, labelcolor=INK, ncols=4, loc="upper left", bbox_to_anchor=(0, -0.18))
     return ax
+
+
+def _stretches(marked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return first and last step of every run of marked steps, (n, 2)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], marked.astype(np.int8), [0]])))
+    return edges.reshape(-1, 2) - (0, 1)

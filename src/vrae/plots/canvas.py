@@ -1,0 +1,47 @@
+"""Axes of matplotlib's figures, and the calm look that all of them share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["FAINT", "INK", "finish", "grid", "new_axes"]
+
+INK = "#2B3138"
+FAINT = "#D9DDE2"
+
+
+def new_axes(size: tuple[float, float]) -> Axes:
+    """Return the axes of a new figure of width and height ``size``, in inches."""
+    import matplotlib.pyplot as plt
+
+    ax: Axes = plt.subplots(figsize=size, layout="constrained")[1]
+    return ax
+
+
+def grid(n_cells: int, columns: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure of ``n_cells`` charts, row by row; cells left over are empty."""
+    import matplotlib.pyplot as plt
+
+    rows = -(-n_cells // columns)
+    size = (min(3.6 * columns, 16), min(2.3 * rows, 60))
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for ax in axes.flat[n_cells:]:
+        ax.set_axis_off()
+    return figure, list(axes.flat)
+
+
+def finish(ax: Axes, title: str, x_title: str, y_title: str, note: str = "") -> None:
+    """Give a chart its titles and the calm look that all of them share."""
+    ax.set_title(f"{title}\n{note}" if note else title, fontsize=10, loc="left", color=INK)
+    ax.set_xlabel(x_title, fontsize=9, color=INK)
+    ax.set_ylabel(y_title, fontsize=9, color=INK)
+    ax.tick_params(labelsize=8, color=FAINT, labelcolor=INK)
+    ax.grid(color=FAINT, linewidth=0.5)
+    ax.set_axisbelow(True)
+    for side, spine in ax.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(FAINT)
