@@ -32,6 +32,7 @@ FLAGS = [
     "--disable-sync",
 ]
 TSNE = "input[name=method][value=tsne]"
+ARTEFACTS = Path(__file__).parents[1] / "test-artefacts"
 CHECKS = Path(__file__).with_name("report_checks.js").read_text("utf-8")
 
 
@@ -44,8 +45,11 @@ def browser():
 
 
 @pytest.fixture
-def open_report(browser, tmp_path):
-    """Return a function that opens a report; at the end nothing may have gone wrong in any of them."""
+def open_report(browser, tmp_path, request):
+    """Return a function that opens a report; at the end nothing may have gone wrong in any of them.
+
+    What the last one looked like is kept in ``test-artefacts/``.
+    """
     troubles: list[str] = []
     contexts = []
 
@@ -73,6 +77,9 @@ def open_report(browser, tmp_path):
             troubles.append(f"request: {url}")
 
     yield open_
+    if contexts and contexts[-1].pages:
+        name = re.sub(r"\W+", "-", request.node.name).strip("-")
+        contexts[-1].pages[-1].screenshot(path=ARTEFACTS / f"{name}.png")
     for context in contexts:
         context.close()
     assert troubles == []
