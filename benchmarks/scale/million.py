@@ -182,9 +182,10 @@ LINE = (
     "| {cpu_seconds:.1f} | {peak_mib:.0f} |\n"
 )
 FOOT = """
-Where the time of `vrae assign` goes (cProfile, one thread, 30,000 series): with the default network nearly nine tenths
-into the pattern statistics; without them 70 % into the recurrent encoder, 10 % into reading and building panels, 8 %
-into the mixture, 4 % into scaling and padding, 2 % into writing. What is remembered of a series that has passed is 8
+Lines of one thread are from before the pattern statistics were compiled (decision 7); they are a third as fast as those of two. Of
+the time of `vrae assign` with the default network, two thirds still go into the statistics; without them 70 % go into the
+recurrent encoder, 10 % into reading and building panels, 8 % into the mixture, 4 % into scaling and padding, 2 % into writing.
+What is remembered of a series that has passed is 8
 bytes, by which an id that comes back is found.
 """
 
