@@ -43,11 +43,11 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 # The only classes that a model directory can bring to life.
 _CLASSES = {
-    "GroupForecaster": "vrae.estimators.forecaster",
     "VRAE": "vrae.estimators.vrae",
     "VRAEAnomalyDetector": "vrae.estimators.anomaly",
     "VRAEClusterer": "vrae.estimators.clusterer",
     "VRAENeighbors": "vrae.estimators.neighbors",
+    "GroupForecaster": "vrae.estimators.forecaster",
 }
 
 
