@@ -247,9 +247,10 @@ class VRAEAnomalyDetector(OutlierMixin, VRAE):  # type: ignore[misc]
         """Return what there is to be surprised by in every series; NaN but for those at ``rows``."""
         compute = self._judgement()
         least = 0.5 * np.log(2 * np.pi * self.noise_variance_)  # nats a value, of a perfect reconstruction
-        Z = self._embed(panel, rows).astype(np.float64)
+        Z = np.full((len(panel), self.network_.config.latent_size), np.nan)
         course, stretch, patterns = np.full((3, len(panel)), np.nan)
         for batch, judged in self._visit(panel, rows, compute):
+            Z[batch.rows] = judged.latent.double().cpu().numpy()
             observed = batch.mask.sum(dim=(1, 2)).double().cpu().numpy()
             bound = judged.bound.double().cpu().numpy()
             course[batch.rows] = np.maximum(-bound / observed - least, _LEAST_SURPRISE)

@@ -26,12 +26,15 @@ class Judged:
         Of the decoded series over the draws, in scaled units; the noise of single values is not in the variance.
     pattern_error : Tensor, shape (batch,)
         Mean squared error of what the pattern head says; 0 without such a head.
+    latent : Tensor, shape (batch, latent)
+        Mean of the latent vector.
     """
 
     bound: Tensor
     mean: Tensor
     variance: Tensor
     pattern_error: Tensor
+    latent: Tensor
 
 
 def judge(
@@ -82,7 +85,7 @@ def judge(
     if patterns is not None and decoded.patterns is not None:
         pattern_error = ((decoded.patterns - patterns) ** 2).mean(dim=1)
     variance = (squares / len(noise) - mean**2).clamp(min=0)
-    return Judged(bound, decoded.x + mean, variance, pattern_error)
+    return Judged(bound, decoded.x + mean, variance, pattern_error, decoded.mean)
 
 
 def worst_stretch(squares: Tensor, width: int) -> Tensor:
