@@ -382,3 +382,28 @@ def test_so_many_pairs_of_channels_as_are_looked_at():
         pairs = channel_pairs(n_channels, n_channel_pairs(n_channels), torch.Generator().manual_seed(0))
         assert len(pairs) == n_channel_pairs(n_channels) == len({tuple(p) for p in pairs.tolist()})
         assert (pairs[:, 0] < pairs[:, 1]).all()
+
+
+def test_the_beginning_is_the_best_that_linear_paths_can_do_for_the_patterns():
+    """At the closed form, the expected loss of the patterns has no slope in any of the weights that it sets."""
+    config = NetworkConfig(n_channels=1, n_steps=4, hidden_size=3, latent_size=6, n_patterns=5, pattern_dilations=(1,))
+    network = build_network(config, 0).double()
+    patterns = torch.randn(400, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    patterns = torch.linalg.qr(patterns - patterns.mean(0)).Q * 20 * torch.tensor([3.0, 0.1, 1.0, 2.0, 0.5])
+    patterns = patterns + torch.arange(5.0)
+    weight, beta = 0.7, 1.3
+    network.begin_with_patterns(patterns, weight, beta)
+
+    kept = [0, 3, 2]  # the three that vary most
+    latent, back = network.encoder_to_latent, network.latent_to_patterns
+    mean, log_variance = latent(torch.cat([torch.zeros(400, 3, dtype=torch.float64), patterns], dim=1))
+    told = mean[:, :3] @ back.weight[kept, :3].T + back.bias[kept]
+    blur = (log_variance[:, :3].exp() @ (back.weight[kept, :3] ** 2).T).sum(dim=1)
+    squared_error = ((told - patterns[:, kept]) ** 2).sum(dim=1) + blur  # expected over the noise
+    loss = (weight * squared_error + beta * kl_divergence(mean[:, :3], log_variance[:, :3])).mean()
+    loss.backward()
+    rows, columns = torch.arange(3), 3 + torch.tensor(kept)
+    slopes = [latent.mean.weight.grad[rows, columns], latent.mean.bias.grad[:3], latent.log_variance.bias.grad[:3]]
+    slopes += [back.weight.grad[kept, rows], back.bias.grad[kept]]
+    assert torch.cat(slopes).abs().max() < 1e-9
+    assert squared_error.mean() < 0.4 * patterns[:, kept].var(dim=0).sum()

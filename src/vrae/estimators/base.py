@@ -183,6 +183,10 @@ class BaseVRAE(Options):
             hidden = self._hidden_steps(panel)
             seen = panel if hidden is None else panel.with_values(np.where(hidden[:, None], np.nan, panel.values))
             patterns = self._patterns(seen, rows, seed if anew else None)
+            if anew and patterns is not None and not network_config.linear_path:
+                observed = (~np.isnan(panel.values)).sum() / len(panel)  # a series, as the loss weighs them
+                weight = training_config.pattern_weight * observed / network_config.n_patterns
+                self.network_.begin_with_patterns(patterns[rows].to(device), weight, training_config.beta)
             trainer = Trainer(self.network_, training_config, error, callbacks, seed)
             with work_threads(device, self.hidden_size):
                 epochs = trainer.fit(TrainingData(panel, rows, self.scaler_, patterns, hidden))

@@ -114,17 +114,25 @@ def _quiet_and_alone() -> Iterator[None]:
 
 
 def _maximise(X: Floats, responsibility: Floats) -> tuple[float, Mixture]:
-    """Run EM from responsibilities (n, k); return mean log-likelihood and mixture."""
+    """Run EM from responsibilities (n, k); return mean log-likelihood and mixture.
+
+    With one covariance for all, what is quadratic in a vector is the same under every component. It is left out of the
+    responsibilities, and its mean is known from the second moments: a round takes two products with the vectors.
+    """
+    d = X.shape[1]
     total = X.T @ X / len(X)  # (d, d)
     before = -np.inf
     for _ in range(_MAX_ITERATIONS):
         mixture = _from_responsibilities(X, responsibility, total)
-        joint = mixture.log_joint(X)
-        largest = joint.max(axis=1, keepdims=True)
-        responsibility = np.exp(joint - largest)
-        total_joint = responsibility.sum(axis=1, keepdims=True)
-        likelihood = float((largest + np.log(total_joint)).mean())
-        responsibility /= total_joint
+        precision = np.linalg.inv(mixture.covariance)  # (d, d)
+        directions = precision @ mixture.means.T  # (d, k)
+        responsibility = X @ directions + (np.log(mixture.weights) - 0.5 * (mixture.means.T * directions).sum(axis=0))
+        largest = responsibility.max(axis=1, keepdims=True)
+        responsibility = np.exp(responsibility - largest)
+        joint = responsibility.sum(axis=1, keepdims=True)
+        quadratic = (precision * total).sum() - np.linalg.slogdet(precision)[1] + d * np.log(2 * np.pi)
+        likelihood = float((largest + np.log(joint)).mean() - 0.5 * quadratic)
+        responsibility /= joint
         if likelihood - before < _TOLERANCE:
             break
         before = likelihood

@@ -21,11 +21,11 @@ from vrae.train.callbacks import Callback
 __all__ = ["Options"]
 
 # "auto": patches such that the RNN takes about this many steps over a series of median length ...
-_RNN_STEPS = 20
+_RNN_STEPS = 10
 # ... and never more than this over the longest one.
 _MAX_RNN_STEPS = 2048
 # "auto": training takes about this many steps, but shows every series at least once.
-_TRAINING_STEPS = 300
+_TRAINING_STEPS = 100
 # Components of the pattern statistics that are kept.
 _PATTERN_COMPONENTS = 32
 
@@ -79,11 +79,11 @@ class Options(BaseEstimator):  # type: ignore[misc]
     scaling : {"series", "channel", "robust"} or None, default="series"
         See `vrae.data.scaling.Scaler`.
     max_epochs : int or "auto", default="auto"
-        Times that every series is shown. "auto": as many as make about 300 steps.
+        Times that every series is shown. "auto": as many as make about 100 steps.
     batch_size : int, default=64
         Series a step.
     optimizer : {"adam", "sgd"}, default="adam"
-    learning_rate : float, default=5e-3
+    learning_rate : float, default=2e-2
     lr_schedule : {"cosine", "constant"}, default="cosine"
         "cosine": a short rise, then a fall to nearly zero.
     max_grad_norm : float or None, default=5.0
@@ -126,7 +126,7 @@ class Options(BaseEstimator):  # type: ignore[misc]
     max_epochs: int | Literal["auto"] = "auto"
     batch_size: int = 64
     optimizer: str = "adam"
-    learning_rate: float = 5e-3
+    learning_rate: float = 2e-2
     lr_schedule: str = "cosine"
     max_grad_norm: float | None = 5.0
     early_stopping: bool | int = False

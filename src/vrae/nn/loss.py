@@ -7,10 +7,10 @@ reconstruction term is the plain sum of squared errors, and ``beta`` alone sets 
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,11 +55,10 @@ class _Unreduced:
     """Call a loss module value by value: the sum over observed values is ours to take."""
 
     def __init__(self, module: nn.Module) -> None:
-        self.module = module
+        self.module = copy.copy(module)  # the user's own keeps its reduction
+        self.module.reduction = "none"  # type: ignore[assignment]
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
-        before: Any = getattr(self.module, "reduction", "none")
-        self.module.reduction = "none"  # type: ignore[assignment]
         try:
             values = self.module(prediction, target)
         except TypeError as error:
@@ -67,8 +66,6 @@ class _Unreduced:
                 f"reconstruction_loss: {type(self.module).__name__} cannot be called with (prediction, target) alone "
                 f"({error})."
             ) from None
-        finally:
-            self.module.reduction = before
         if values.shape != target.shape:
             raise InvalidParameterError(
                 f"reconstruction_loss: {type(self.module).__name__} must give one error a value with "

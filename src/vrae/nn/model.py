@@ -21,6 +21,9 @@ __all__ = ["Decoded", "VRAENetwork", "build_network", "reparameterise"]
 _CORRECTION = 0.3
 _SURE = -6.0  # first log-variance there
 
+# Share of their usual size at which weights begin that stand beside known ones.
+_FAINT = 0.1
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -136,6 +139,36 @@ class VRAENetwork(nn.Module):
         if self.config.linear_path:
             series = self.linear.decode(z, n_steps) + self.linear.left * series
         return series
+
+    @torch.no_grad()
+    def begin_with_patterns(self, patterns: Tensor, weight: float, beta: float) -> None:
+        """Let half of the latent vector begin as what is best for the patterns alone.
+
+        Patterns (n, n_patterns) do not correlate, and both of their paths are linear. So the weights are known that
+        minimise ``weight * squared error + beta * KL``, one pattern a latent dimension: those of probabilistic
+        principal components with noise of variance ``beta / (2 * weight)`` (Tipping & Bishop 1999; Lucas et al. 2019,
+        section 4). The other half is left to the course of the series, and training may change all of it.
+        """
+        variance, mean = torch.var_mean(patterns, dim=0, correction=0)  # (n_patterns,)
+        noise = beta / (2 * max(weight, 1e-12))
+        variance = variance.clamp(min=noise + 1e-6)  # what varies less than the noise is not worth telling
+        gain = (variance - noise).sqrt()
+        latent, back = self.encoder_to_latent, self.latent_to_patterns
+        first = latent.mean.in_features - len(variance)  # the patterns' place beside h_end
+        kept = variance.argsort(descending=True, stable=True)[: self.config.latent_size // 2]
+        rows = torch.arange(len(kept), device=kept.device)
+        latent.mean.weight[rows] = 0
+        latent.mean.weight[rows, first + kept] = (gain / variance)[kept]
+        latent.mean.bias[rows] = -(gain / variance * mean)[kept]
+        latent.log_variance.weight[rows] = 0
+        latent.log_variance.bias[rows] = (noise / variance[kept]).clamp(min=1e-5).log()
+        # What is not in these dimensions begins small, so that it does not blur them.
+        latent.mean.weight[len(kept) :, first:] *= _FAINT
+        back.weight.mul_(_FAINT)
+        back.weight[:, rows] = 0
+        back.weight[kept] = 0
+        back.weight[kept, rows] = gain[kept]
+        back.bias.copy_(mean)
 
     def _view(
         self, x: Tensor, mask: Tensor, lengths: Tensor, generator: torch.Generator | None
