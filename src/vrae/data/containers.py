@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.data.panel import Panel
-from vrae.exceptions import InvalidDataError
+from vrae.exceptions import DataTypeError, InvalidDataError
 
-__all__ = ["as_panel", "is_table", "like"]
+__all__ = ["as_panel", "index_like", "is_table", "like"]
 
 
 def as_panel(X: Any) -> Panel:
@@ -34,7 +34,7 @@ def as_panel(X: Any) -> Panel:
     if isinstance(X, (np.ndarray, list, tuple)):
         return Panel.from_arrays(X)
     if hasattr(X, "tocsr"):
-        raise InvalidDataError(
+        raise DataTypeError(
             "Found a sparse matrix; sparse data is not supported. Pass X.toarray() if it fits into memory."
         )
     if is_table(X):
@@ -42,7 +42,7 @@ def as_panel(X: Any) -> Panel:
 
         return read_panel(X)
     if isinstance(X, Mapping):
-        raise InvalidDataError("Found a dict of series; pass list(X.values()), or Panel.from_arrays with ids=list(X).")
+        raise DataTypeError("Found a dict of series; pass list(X.values()), or Panel.from_arrays with ids=list(X).")
     return Panel.from_arrays(np.asarray(X) if hasattr(X, "__array__") else X)
 
 
@@ -74,6 +74,33 @@ def like(X: Any, panel: Panel) -> Any:
     if isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.dtype == object):
         return _list_like(X, panel)
     return _array_like(np.asarray(X), panel)
+
+
+def index_like(X: Any, ids: npt.NDArray[Any]) -> Any:
+    """Return what a pandas table with a row for each series of ``X`` has as its index.
+
+    Parameters
+    ----------
+    X : Panel, ndarray, list of arrays or table
+    ids : ndarray, shape (n_series,)
+        Of ``as_panel(X)``.
+
+    Returns
+    -------
+    pandas.Index
+        That of ``X``, if it is a pandas table with a row for each series; else the ids, named as the column that they
+        come from.
+    """
+    import pandas as pd
+
+    if not is_table(X):
+        return pd.Index(ids)
+    if isinstance(X, pd.DataFrame) and len(X) == len(ids):
+        return X.index
+    from vrae.data.columns import from_frame
+    from vrae.data.roles import TableOptions, find_roles
+
+    return pd.Index(ids, name=find_roles(from_frame(X), TableOptions(static=())).id)
 
 
 def is_table(X: Any) -> bool:

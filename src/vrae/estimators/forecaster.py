@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vrae.config import check_flag, check_int, check_real
 from vrae.data.panel import Panel
-from vrae.estimators.base import BaseVRAE
+from vrae.estimators.base import BaseVRAE, check_enough
 from vrae.estimators.forecasting.backtest import Backtest, combined, origins, tried_numbers
 from vrae.estimators.forecasting.classical import check_statsforecast
 from vrae.estimators.forecasting.combination import Combination
@@ -123,7 +123,7 @@ class GroupForecaster(BaseVRAE):
         Raises
         ------
         InvalidDataError
-            The longest item has less than twice ``horizon`` steps; several channels; or see `BaseVRAE.fit`.
+            The longest item has less than twice ``horizon`` steps, or than 3; several channels; or see `BaseVRAE.fit`.
         InvalidParameterError
         MissingDependencyError
             statsforecast is not installed, and ``classical`` is set.
@@ -145,15 +145,12 @@ class GroupForecaster(BaseVRAE):
         combination = combined(backtests, int(best), membership)
         self._forget()
         self._adopt(stage, groups, combination)
+        self._count_features(panel, rows)
         self.ids_, self.selection_ = panel.ids, selection
         self.nonnegative_ = bool(np.nanmin(course.values) >= 0)
         self.next_times_, self._levels_ = course.next_times(horizon), levels
         self._empty_ = np.isin(np.arange(len(panel)), rows, invert=True)
         return self
-
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Not for forecasts: what was learned at an earlier origin is not true at a later one. Use `fit`."""
-        raise InvalidParameterError("GroupForecaster has no partial_fit: fit it anew to all that is known now.")
 
     def _adopt(self, stage: Stage, groups: Groups, combination: Combination) -> None:
         self.stage_, self.groups_, self.combination_ = stage, groups, combination
@@ -192,8 +189,12 @@ class GroupForecaster(BaseVRAE):
         return Course.of(panel, longest + _MEMORY * horizon)
 
     def _check_items(self, course: Course, panel: Panel, rows: npt.NDArray[np.int64], horizon: int) -> None:
-        if len(rows) < 2:
-            raise InvalidDataError(f"Found {len(rows)} usable series; learning what items have in common takes 2.")
+        check_enough(panel, rows)
+        if course.n_steps < 3:
+            raise InvalidDataError(
+                f"The series cover {course.n_steps} steps; a forecast takes 3 at least, two to learn from and one to "
+                f"try it on. Pass a longer past."
+            )
         if course.n_steps < 2 * horizon:
             raise InvalidDataError(
                 f"horizon={horizon} is too long: the series cover {course.n_steps} steps, and trying forecasts in the "
