@@ -274,9 +274,10 @@ def _flatten_array(X: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], npt.ND
             f"of shape {X.shape}. Reshape your data: one series alone is X.reshape(1, -1)."
         )
     if 0 in X.shape:
-        what = "0 feature(s)" if len(X) else "0 sample(s)"  # scikit-learn's words for steps and series
+        # In scikit-learn's words too: steps are features, and series samples.
+        what = "series of 0 steps, 0 feature(s)" if len(X) else "no series, 0 sample(s)"
         raise InvalidDataError(
-            f"Found an empty array, with {what} (shape={X.shape}) while a minimum of 1 is required. Pass at least two "
+            f"Found an empty array: {what} (shape={X.shape}) while a minimum of 1 is required. Pass at least two "
             f"series, each of two steps and more."
         )
     cube = X[:, None, :] if X.ndim == 2 else X  # (series, channel, time)
