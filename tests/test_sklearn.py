@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -292,6 +295,25 @@ def test_worker_processes_find_what_one_process_finds():
         GridSearchCV(VRAE(**LEVEL), {"latent_size": [1, 2]}, cv=2, n_jobs=n, error_score="raise").fit(X) for n in (1, 2)
     )
     np.testing.assert_allclose(one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"], rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_forked_workers_do_not_wait_for_threads_that_they_do_not_have():
+    code = (
+        "import numpy as np, torch\n"
+        "from joblib import Parallel, delayed\n"
+        "from vrae import VRAE\n"
+        "torch.set_num_threads(2)\n"
+        "X = np.random.default_rng(0).standard_normal((8, 20))\n"
+        "def fit():\n"
+        "    return VRAE(hidden_size=160, max_epochs=1, patch_size=10, random_state=0).fit(X).embedding_\n"
+        "here = fit()\n"
+        "there = Parallel(2, backend='multiprocessing')(delayed(fit)() for _ in range(2))\n"
+        "print(all(np.allclose(here, other, atol=1e-4) for other in there), torch.get_num_threads())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180, check=True)
+    assert done.stdout.split() == ["True", "2"]
 
 
 def test_wrong_names_of_features_are_refused():
