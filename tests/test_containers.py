@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vrae import VRAE, GroupForecaster, VRAEAnomalyDetector, VRAEClusterer, VRAENeighbors, load_model
-from vrae.data.containers import as_panel, like
+from vrae.data.containers import TableKind, as_panel, like
 from vrae.data.panel import Panel
 from vrae.exceptions import InvalidDataError
 
@@ -129,7 +129,7 @@ def test_what_is_none_of_these_is_refused():
 
 def test_arrays_need_no_table_library():
     code = (
-        "import sys, numpy as np; from vrae.data.containers import as_panel, like;"
+        "import sys, numpy as np; from vrae.data.containers import TableKind, as_panel, like;"
         "X = np.ones((2, 3)); like(X, as_panel(X)); like([X], as_panel([X]));"
         # scikit-learn imports pandas and pyarrow by itself where they are installed
         "print([m for m in ('polars', 'pyarrow.dataset', 'vrae.data.columns') if m in sys.modules])"
@@ -301,6 +301,13 @@ def test_forecasts_are_tables_of_the_kind_and_names_of_the_input(name, tiny, tmp
         assert [str(time)[:10] for time in columns["ds"][:2]] == ["2024-09-30", "2024-10-31"]
         np.testing.assert_allclose(columns["mean"], forecaster.predict().ravel())
     assert isinstance(forecaster.predict_table(as_panel(X)), dict)
+
+
+def test_a_name_that_stands_for_something_else_is_not_taken():
+    kind = TableKind.of(multiindex(cube()[:, :1], names=("mean", "step")))
+    assert (kind.id, kind.time) == ("mean", "step")
+    columns = {"id": ["a"], "step": [1], "time": [7], "mean": [0.5]}
+    assert _columns(kind.table(columns)) == columns
 
 
 @pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")

@@ -49,8 +49,6 @@ ESTIMATORS = [
     VRAENeighbors(1, **LEVEL),
     GroupForecaster(1, 1, n_backtests=1, classical=False, **NETWORK),
 ]
-TRANSFORMERS = ESTIMATORS[:4]
-
 ANY_LENGTH = "series may have any length, so there is no number of features to refuse"
 NO_FORECAST = "its rows have 2 steps; a forecast takes 3"
 
@@ -96,30 +94,18 @@ class OneLength:
         return panel, rows
 
 
-class OneLengthVRAE(OneLength, VRAE):
-    pass
-
-
-class OneLengthClusterer(OneLength, VRAEClusterer):
-    pass
-
-
-class OneLengthDetector(OneLength, VRAEAnomalyDetector):
-    pass
+def one_length(estimator: BaseEstimator) -> BaseEstimator:
+    kind = type(estimator)
+    return type(f"OneLength{kind.__name__}", (OneLength, kind), {})(**estimator.get_params(deep=False))
 
 
 @pytest.mark.parametrize(
     ("estimator", "check"),
-    [
-        (OneLengthVRAE(**LEVEL), "check_n_features_in_after_fitting"),
-        (OneLengthVRAE(**LEVEL), "check_transformer_general"),
-        (OneLengthClusterer(2, **LEVEL), "check_estimators_partial_fit_n_features"),
-        (OneLengthDetector(**LEVEL), "check_outliers_train"),
-    ],
+    [(e, check) for e in ESTIMATORS[:4] for check, reason in known_failures(e).items() if reason is ANY_LENGTH],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_nothing_but_free_lengths_fails_these_checks(estimator, check):
-    getattr(estimator_checks, check)(type(estimator).__name__, estimator)
+    getattr(estimator_checks, check)(type(estimator).__name__, one_length(estimator))
 
 
 def rows_of(n: int = 30, n_steps: int = 8, seed: int = 0) -> np.ndarray:
@@ -128,7 +114,7 @@ def rows_of(n: int = 30, n_steps: int = 8, seed: int = 0) -> np.ndarray:
 
 
 def test_the_company_of_a_series_does_not_count():
-    X = rows_of()
+    X = rows_of(12)
     detector = clone(ESTIMATORS[2]).fit(X)
     alone = np.concatenate([detector.decision_function(x[None]) for x in X])
     np.testing.assert_allclose(alone, detector.decision_function(X), atol=1e-4)
@@ -207,7 +193,6 @@ def test_neighbours_survive_a_pickle_after_their_index_was_built():
 # ---------------------------------------------------------------- tables out
 
 
-@pytest.mark.parametrize("estimator", TRANSFORMERS, ids=lambda e: type(e).__name__)
 @pytest.mark.parametrize(
     "check",
     [
@@ -219,8 +204,8 @@ def test_neighbours_survive_a_pickle_after_their_index_was_built():
         "check_transformer_get_feature_names_out",
     ],
 )
-def test_set_output(estimator, check):
-    getattr(estimator_checks, check)(type(estimator).__name__, estimator)
+def test_set_output(check):
+    getattr(estimator_checks, check)("VRAE", ESTIMATORS[0])  # the others inherit it
 
 
 def test_a_pandas_index_is_kept():
@@ -245,8 +230,8 @@ def test_a_pandas_index_is_kept():
 
 def test_a_search_compares_networks_by_their_score():
     X = rows_of()
-    search = GridSearchCV(VRAE(**LEVEL), {"max_epochs": [1, 40]}, cv=2).fit(X)
-    assert search.best_params_ == {"max_epochs": 40}  # what was trained explains series held out better
+    search = GridSearchCV(VRAE(**LEVEL), {"max_epochs": [1, 20]}, cv=2).fit(X)
+    assert search.best_params_ == {"max_epochs": 20}  # what was trained explains series held out better
     model = search.best_estimator_
     assert model.score(X) == pytest.approx(model.score_samples(X).sum() / X.size)
     holes = X.copy()
@@ -261,7 +246,7 @@ def test_a_search_for_clusters_takes_a_scorer_with_labels():
     y = np.arange(40) % 2
     X = rows_of(40) + 5 * y[:, None]
     assert clone(ESTIMATORS[1]).fit(X).score(X) == pytest.approx(clone(ESTIMATORS[0]).fit(X).score(X))
-    estimator = VRAEClusterer(**{**LEVEL, "max_epochs": 30})
+    estimator = VRAEClusterer(**{**LEVEL, "max_epochs": 15})
     search = GridSearchCV(estimator, {"n_clusters": [1, 2]}, scoring="adjusted_rand_score", cv=2).fit(X, y)
     assert search.best_params_ == {"n_clusters": 2}
 

@@ -14,7 +14,6 @@ from vrae.exceptions import DataTypeError, InvalidDataError
 
 __all__ = ["TableKind", "as_panel", "index_like", "is_table", "like"]
 
-
 # Libraries of tables in memory, as narwhals calls them.
 _LIBRARIES = ("cudf", "modin", "pandas", "polars", "pyarrow")
 
@@ -124,12 +123,13 @@ class TableKind:
         return cls(library, roles.id, roles.time)
 
     def table(self, columns: Mapping[str, Any]) -> Any:
-        """Return columns as a table of this kind; ``id`` and ``time`` among them get its names for them."""
+        """Return columns as a table of this kind; ``id`` and ``time`` get its names, unless other columns have them."""
         import narwhals as nw
 
-        names = {"id": self.id or "id", "time": self.time or "time"}
+        names = {"id": self.id, "time": self.time}
+        named = {own if (own := names.get(n)) and own not in columns else n: c for n, c in columns.items()}
         backend: Any = self.library
-        return nw.from_dict({names.get(n, n): c for n, c in columns.items()}, backend=backend).to_native()
+        return nw.from_dict(named, backend=backend).to_native()
 
 
 def index_like(X: Any, ids: npt.NDArray[Any]) -> Any:
