@@ -18,7 +18,7 @@ from hypothesis.extra.numpy import arrays
 from vrae import VRAE, GroupForecaster, VRAEAnomalyDetector, VRAEClusterer, VRAENeighbors, load_model
 from vrae.data.containers import TableKind, as_panel, like
 from vrae.data.panel import Panel
-from vrae.exceptions import InvalidDataError
+from vrae.exceptions import InvalidDataError, InvalidParameterError
 
 
 def doubled(X):
@@ -129,7 +129,7 @@ def test_what_is_none_of_these_is_refused():
 
 def test_arrays_need_no_table_library():
     code = (
-        "import sys, numpy as np; from vrae.data.containers import TableKind, as_panel, like;"
+        "import sys, numpy as np; from vrae.data.containers import as_panel, like;"
         "X = np.ones((2, 3)); like(X, as_panel(X)); like([X], as_panel([X]));"
         # scikit-learn imports pandas and pyarrow by itself where they are installed
         "print([m for m in ('polars', 'pyarrow.dataset', 'vrae.data.columns') if m in sys.modules])"
@@ -308,6 +308,11 @@ def test_a_name_that_stands_for_something_else_is_not_taken():
     assert (kind.id, kind.time) == ("mean", "step")
     columns = {"id": ["a"], "step": [1], "time": [7], "mean": [0.5]}
     assert _columns(kind.table(columns)) == columns
+
+
+def test_a_model_file_cannot_name_a_module_to_load():
+    with pytest.raises(InvalidParameterError, match="library"):
+        TableKind("antigravity", "unique_id", "ds")
 
 
 @pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")

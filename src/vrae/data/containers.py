@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from vrae.config import check_choice
 from vrae.data.panel import Panel
 from vrae.exceptions import DataTypeError, InvalidDataError
 
@@ -104,6 +105,9 @@ class TableKind:
     library: str
     id: str | None
     time: str | None
+
+    def __post_init__(self) -> None:
+        check_choice("library", self.library, _LIBRARIES)  # narwhals would load any module that a model file names
 
     @classmethod
     def of(cls, X: Any) -> Self | None:

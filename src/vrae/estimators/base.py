@@ -400,7 +400,7 @@ class BaseVRAE(Options):
         self.active_units_ = config["active_units"]
         self.size_curve_ = config.get("size_curve", [])
         if config.get("n_features_in") is not None:
-            self.n_features_in_ = config["n_features_in"]
+            self.n_features_in_ = int(config["n_features_in"])
         self.ids_ = np.asarray(config["ids"]).astype(config["ids_type"])
         self.embedding_ = arrays["embedding"]
         self.typical_level_ = arrays["typical_level"]

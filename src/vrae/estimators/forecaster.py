@@ -358,7 +358,7 @@ class GroupForecaster(BaseVRAE):
         self.selection_, self._levels_ = config["selection"], config["levels"]
         self.nonnegative_, self._empty_ = config["nonnegative"], arrays["empty"] == 1
         table, times = config.get("table"), config["next_times"]
-        self._kind_ = TableKind(**table) if table else None
+        self._kind_ = TableKind(**{name: value and str(value) for name, value in table.items()}) if table else None
         self.next_times_ = None if times is None else np.array(times).astype(config["next_times_type"])
 
 
