@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vrae.data.containers import as_panel, like
+from vrae import VRAE, GroupForecaster, VRAEAnomalyDetector, VRAEClusterer, VRAENeighbors, load_model
+from vrae.data.containers import TableKind, as_panel, like
 from vrae.data.panel import Panel
-from vrae.exceptions import InvalidDataError
+from vrae.exceptions import InvalidDataError, InvalidParameterError
 
 
 def doubled(X):
@@ -134,3 +136,197 @@ def test_arrays_need_no_table_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# ---------------------------------------------------------------- what sktime calls mtypes
+
+
+def cube() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((6, 2, 9)).astype(np.float32)
+
+
+def multiindex(X: np.ndarray, steps: Any = None, names: tuple[str | None, str | None] = ("instances", "timepoints")):
+    steps = range(X.shape[2]) if steps is None else steps
+    index = pd.MultiIndex.from_product([range(len(X)), steps], names=names)
+    return pd.DataFrame(X.transpose(0, 2, 1).reshape(-1, X.shape[1]), columns=["a", "b"][: X.shape[1]], index=index)
+
+
+def df_list(X: np.ndarray, make: Any = pd.DataFrame) -> list[Any]:
+    return [make(dict(zip("ab", x, strict=False))) for x in X]
+
+
+def nested(X: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({name: [pd.Series(x[c]) for x in X] for c, name in enumerate("ab"[: X.shape[1]])})
+
+
+MTYPES = {
+    "numpy3D": lambda X: X,
+    "df-list": df_list,
+    "df-list, polars": lambda X: df_list(X, pl.DataFrame),
+    "df-list, pyarrow": lambda X: df_list(X, pa.table),
+    "pd-multiindex": multiindex,
+    "pd-multiindex without names": lambda X: multiindex(X, names=(None, None)),
+    "pd-multiindex, days": lambda X: multiindex(X, pd.date_range("2024-01-30", periods=X.shape[2])),
+    "pd-multiindex, months": lambda X: multiindex(X, pd.period_range("2024-01", periods=X.shape[2], freq="M")),
+    "nested_univ": nested,
+}
+
+
+@pytest.mark.parametrize("mtype", MTYPES)
+def test_mtypes_of_sktime_are_the_same_panel(mtype):
+    panel = as_panel(MTYPES[mtype](cube()))
+    np.testing.assert_array_equal(panel.to_padded(), cube())
+    assert panel.ids.tolist() == list(range(6))
+    if mtype != "numpy3D":
+        assert panel.channels == ("a", "b")
+    if "days" in mtype:
+        assert panel.times[:3].astype("datetime64[D]").astype(str).tolist() == [
+            "2024-01-30",
+            "2024-01-31",
+            "2024-02-01",
+        ]
+    if "months" in mtype:  # a period is where it begins
+        assert panel.times[:3].astype("datetime64[D]").astype(str).tolist() == [
+            "2024-01-01",
+            "2024-02-01",
+            "2024-03-01",
+        ]
+
+
+@pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
+@pytest.mark.parametrize("mtype", MTYPES)
+def test_every_estimator_takes_them(mtype, tiny):
+    X, options = cube(), {**tiny, "max_epochs": 1, "local_patterns": 0.0}
+    for estimator in (VRAE(**options), VRAEClusterer(2, **options), VRAEAnomalyDetector(**options)):
+        fitted = estimator.fit(MTYPES[mtype](X))
+        np.testing.assert_array_equal(fitted.score_samples(X), fitted.score_samples(MTYPES[mtype](X)))
+        assert len(fitted.embedding_) == 6
+    neighbors = VRAENeighbors(2, **options).fit(MTYPES[mtype](X))
+    np.testing.assert_array_equal(neighbors.kneighbors(X)[1], neighbors.kneighbors(MTYPES[mtype](X))[1])
+    forecaster = GroupForecaster(2, 1, season_length=1, n_backtests=1, classical=False, **options)
+    one = forecaster.fit(MTYPES[mtype](X[:, :1])).predict()
+    np.testing.assert_allclose(one, forecaster.fit(X[:, :1]).predict(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("mtype", [name for name in MTYPES if name != "nested_univ"])
+def test_mtypes_come_back_as_they_were(mtype):
+    X = MTYPES[mtype](cube())
+    back = doubled(X)
+    assert type(back) is type(X)
+    for one, other in [(X, back)] if not isinstance(X, list) else zip(X, back, strict=True):
+        assert type(one) is type(other)
+        if isinstance(one, pd.DataFrame):
+            pd.testing.assert_frame_equal(other, one * 2)
+        elif not isinstance(one, np.ndarray):
+            assert _columns(other) == {name: [2 * v for v in values] for name, values in _columns(one).items()}
+
+
+def test_tables_of_a_list_are_put_in_order_of_time_and_back():
+    days = [pd.DatetimeIndex(["2024-01-02", "2024-01-01"], name="day"), pd.DatetimeIndex(["2024-01-03"], name="day")]
+    frames = [
+        pd.DataFrame({"note": ["late", "early"], "sold": [1.0, 2.0]}, index=days[0]),
+        pd.DataFrame({"sold": [3], "note": ["last"]}, index=days[1]),
+    ]
+    panel = as_panel(frames)
+    assert panel.values.ravel().tolist() == [2, 1, 3]
+    assert panel.channels == ("sold",)
+    back = like(frames, panel.with_values(panel.values + 10))
+    assert [frame["sold"].tolist() for frame in back] == [[11, 12], [13]]
+    assert [frame["note"].tolist() for frame in back] == [["late", "early"], ["last"]]
+    assert all(one.index.equals(other.index) for one, other in zip(frames, back, strict=True))
+    by_ds = [pl.DataFrame({"ds": [2, 1], "y": [1.0, 2.0], "price": [9.0, 9.0]})] * 2
+    assert as_panel(by_ds).values.ravel().tolist() == [2, 1, 2, 1]
+    split = [rows for _, rows in pd.DataFrame({"id": list("abab"), "y": [1.0, 2, 3, 4]}).groupby("id")]
+    assert as_panel(split).times is None  # their index counts the rows of the larger table
+
+
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [
+        (
+            [pd.DataFrame({"a": [1.0]}), pd.DataFrame({"b": [1.0]})],
+            "columns of the first one, 'a'; not so those at 1: 'b'",
+        ),
+        ([pd.DataFrame({"a": [1.0]}), np.ones(3)], "ndarray at 1"),
+        ([pl.DataFrame({"a": [1.0]}), pl.DataFrame({"a": [1.0]}).lazy()], "LazyFrame at 1"),
+        ([pl.DataFrame({"a": [1.0]}), pl.DataFrame({"a": []})], "0 steps, the tables at 1"),
+        ([pd.DataFrame({"a": ["x", "y"]})], "no number column"),
+        ([pd.DataFrame({"a": [1.0, 2.0]}), pd.DataFrame({"a": [1.0, "much"]})], "'much' in row 3 .series 1"),
+    ],
+)
+def test_lists_of_tables_that_cannot_be_read(frames, words):
+    with pytest.raises(InvalidDataError, match=words):
+        as_panel(frames)
+
+
+def test_an_index_of_two_names_is_no_time():
+    names = pd.MultiIndex.from_product([["north", "south"], ["tea", "milk"]], names=["region", "product"])
+    with pytest.raises(InvalidDataError, match="long or wide"):
+        as_panel(pd.DataFrame(np.ones((4, 5)), index=names))
+    codes = pd.MultiIndex.from_product([["north", "south"], [17, 18]], names=["region", "product_id"])
+    with pytest.raises(InvalidDataError, match="long or wide"):
+        as_panel(pd.DataFrame(np.ones((4, 5)), index=codes))
+
+
+# ---------------------------------------------------------------- results in the table of the input
+
+
+NIXTLA = {
+    "unique_id": np.repeat(["b", "a", "c", "d"], 8),
+    "ds": np.tile(pd.date_range("2024-01-31", periods=8, freq="ME"), 4),
+    "y": np.random.default_rng(0).standard_normal(32),
+}
+TABLES = {
+    "pandas": lambda: pd.DataFrame(NIXTLA),
+    "pandas, indexed": lambda: pd.DataFrame(NIXTLA).set_index(["unique_id", "ds"]),
+    "polars": lambda: pl.DataFrame(NIXTLA),
+    "pyarrow": lambda: pa.Table.from_pandas(pd.DataFrame(NIXTLA)),
+}
+
+
+@pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
+@pytest.mark.parametrize("name", TABLES)
+def test_forecasts_are_tables_of_the_kind_and_names_of_the_input(name, tiny, tmp_path):
+    X = TABLES[name]()
+    forecaster = GroupForecaster(2, 1, n_backtests=1, classical=False, **{**tiny, "max_epochs": 1}).fit(X)
+    for table in (
+        forecaster.predict_table(),
+        forecaster.predict_table(X),
+        load_model(forecaster.save(tmp_path / "model")).predict_table(),
+    ):
+        assert type(table) is type(X)
+        columns = _columns(table)
+        assert list(columns) == ["unique_id", "step", "ds", "mean", "lo-80", "hi-80"]
+        assert columns["unique_id"] == list("bbaaccdd")
+        assert [str(time)[:10] for time in columns["ds"][:2]] == ["2024-09-30", "2024-10-31"]
+        np.testing.assert_allclose(columns["mean"], forecaster.predict().ravel())
+    assert isinstance(forecaster.predict_table(as_panel(X)), dict)
+
+
+def test_a_name_that_stands_for_something_else_is_not_taken():
+    kind = TableKind.of(multiindex(cube()[:, :1], names=("mean", "step")))
+    assert (kind.id, kind.time) == ("mean", "step")
+    columns = {"id": ["a"], "step": [1], "time": [7], "mean": [0.5]}
+    assert _columns(kind.table(columns)) == columns
+
+
+def test_a_model_file_cannot_name_a_module_to_load():
+    with pytest.raises(InvalidParameterError, match="library"):
+        TableKind("antigravity", "unique_id", "ds")
+
+
+@pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
+@pytest.mark.parametrize("name", TABLES)
+def test_courses_are_tables_with_all_columns_and_rows(name, tiny):
+    X = TABLES[name]()
+    detector = VRAEAnomalyDetector(**{**tiny, "max_epochs": 1}).fit(X)
+    for table in (detector.reconstruct(X), detector.step_scores(X), *detector.explain(X)):
+        assert type(table) is type(X)
+        assert list(_columns(table)) == list(_columns(X))
+        if isinstance(X, pd.DataFrame):
+            pd.testing.assert_index_equal(table.index, X.index)
+        else:
+            assert _columns(table)["ds"] == _columns(X)["ds"]
+        assert np.isfinite(np.array(_columns(table)["y"])).all()
+    assert detector.ids_.tolist() == list("bacd")
+    assert detector.predict(X).shape == detector.score_samples(X).shape == (4,)

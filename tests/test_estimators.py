@@ -448,7 +448,7 @@ def test_a_series_that_comes_again_takes_the_place_of_the_first(tiny):
 
 
 def test_memory_of_earlier_series_is_bounded(tiny, monkeypatch):
-    monkeypatch.setattr("vrae.estimators.base._REMEMBERED", 10)
+    monkeypatch.setattr("vrae.estimators.memory._REMEMBERED", 10)
     X = np.random.default_rng(0).standard_normal((40, 12))
     model = VRAE(**tiny)
     for part in np.split(X, 4):

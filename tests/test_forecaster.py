@@ -286,6 +286,9 @@ def test_times_without_a_rhythm_are_left_out():
     panel = Panel.from_arrays([[1.0, 2, 3]], times=np.array([0, 1, 5]))
     assert Course.of(panel, 10).next_times(2) is None
     months = np.array(["2024-01-31", "2024-02-29", "2024-03-31"], "datetime64[us]")
+    ahead = Course.of(Panel.from_arrays([[1.0, 2, 3]], times=months), 10).next_times(2)
+    assert ahead.astype("datetime64[D]").astype(str).tolist() == ["2024-04-30", "2024-05-31"]  # ends of months
+    months = np.array(["2024-01-30", "2024-02-29", "2024-03-31"], "datetime64[us]")
     assert Course.of(Panel.from_arrays([[1.0, 2, 3]], times=months), 10).next_times(1) is None
     months = np.array(["2023-11-01", "2023-12-01", "2024-01-01"], "datetime64[us]")
     ahead = Course.of(Panel.from_arrays([[1.0, 2, 3]], times=months), 10).next_times(2)

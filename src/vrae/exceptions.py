@@ -2,6 +2,7 @@
 
 VRAEError
 ├── InvalidDataError (ValueError)         the series themselves, or the table or file they came in
+│   └── DataTypeError (TypeError)         of a type that holds no numbers: a sparse matrix, a dict
 ├── InvalidParameterError (ValueError)    an option: out of range, unknown, of the wrong type
 ├── NotFittedError (scikit-learn's)       a method that needs ``fit`` first
 ├── TrainingError (RuntimeError)          training cannot go on, for example a non-finite loss
@@ -24,6 +25,7 @@ from typing import Any
 from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 
 __all__ = [
+    "DataTypeError",
     "DataWarning",
     "DatasetUnavailableError",
     "InvalidDataError",
@@ -45,6 +47,10 @@ class VRAEError(Exception):
 
 class InvalidDataError(VRAEError, ValueError):
     """The series, or the table or file that they came in, cannot be used."""
+
+
+class DataTypeError(InvalidDataError, TypeError):
+    """The data, or a value in it, is of a type that holds no numbers; scikit-learn expects a TypeError here."""
 
 
 class InvalidParameterError(VRAEError, ValueError):

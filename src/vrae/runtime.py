@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +22,10 @@ Result = TypeVar("Result")
 
 # Up to this width of the recurrent layers one thread does all the work.
 _SMALL_HIDDEN = 128
+
+# A forked process has none of its parent's threads, and torch would wait for them forever (joblib's "multiprocessing").
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def resolve_device(device: str | torch.device, precision: str = "float32") -> torch.device:

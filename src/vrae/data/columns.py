@@ -160,8 +160,8 @@ def _index_columns(frame: Any) -> dict[str, Any]:
     if index is None or (index.name is None and type(index).__name__ == "RangeIndex"):
         return {}
     rows = index.to_frame(index=False)
-    if index.nlevels == 1:
-        rows.columns = [ROW_LABELS[0] if index.name is None else str(index.name)]
+    without_name = [ROW_LABELS[0]] if index.nlevels == 1 else [f"level_{i}" for i in range(index.nlevels)]
+    rows.columns = [n if name is None else str(name) for n, name in zip(without_name, index.names, strict=True)]
     levels = nw.from_native(rows, eager_only=True)
     return {str(level): _arrow(levels.get_column(level)) for level in levels.columns}
 
@@ -170,7 +170,11 @@ def _arrow(series: nw.Series[Any]) -> pa.Array | pa.ChunkedArray:
     """Return the values as Arrow; a column of mixed types as text, so that messages can show the odd one."""
     try:
         if series.dtype == nw.Object:  # polars would hand out pointers
-            return pa.array(series.to_list(), from_pandas=True)
+            # A cell may be a whole series, as in sktime's nested tables.
+            cells = [cell.to_numpy() if hasattr(cell, "to_numpy") else cell for cell in series.to_list()]
+            return pa.array(cells, from_pandas=True)
+        if str(getattr(series.to_native(), "dtype", "")).startswith("period["):  # a pandas period is where it begins
+            return nw.from_native(series.to_native().dt.to_timestamp(), series_only=True).to_arrow()
         return series.to_arrow()
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         missing = series.is_null().to_list()

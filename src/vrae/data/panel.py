@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vrae.exceptions import InvalidDataError, name_some
+from vrae.exceptions import DataTypeError, InvalidDataError, name_some
 
 __all__ = ["Panel", "invalid_series"]
 
@@ -274,9 +274,11 @@ def _flatten_array(X: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], npt.ND
             f"of shape {X.shape}. Reshape your data: one series alone is X.reshape(1, -1)."
         )
     if 0 in X.shape:
+        # In scikit-learn's words too: steps are features, and series samples.
+        what = "series of 0 steps, 0 feature(s)" if len(X) else "no series, 0 sample(s)"
         raise InvalidDataError(
-            f"Found an empty array of shape {X.shape}: 0 sample(s), or series of 0 steps (a minimum of 1 is "
-            f"required). Pass at least two series."
+            f"Found an empty array: {what} (shape={X.shape}) while a minimum of 1 is required. Pass at least two "
+            f"series, each of two steps and more."
         )
     cube = X[:, None, :] if X.ndim == 2 else X  # (series, channel, time)
     n_series, n_channels, n_steps = cube.shape
@@ -317,7 +319,9 @@ def _series_matrix(x: Any, row: int, ids: Sequence[Any] | None) -> npt.NDArray[n
     name = ids[row] if ids is not None and row < len(ids) else row
     try:
         x = _to_float32(np.asarray(x))
-    except (InvalidDataError, ValueError, TypeError) as error:
+    except InvalidDataError as error:
+        raise type(error)(f"Series {name!r}: {error}") from None
+    except (ValueError, TypeError) as error:
         raise InvalidDataError(f"Series {name!r}: {error}") from None
     if x.ndim not in (1, 2):
         raise InvalidDataError(f"Series {name!r} has shape {x.shape}; expected (n_steps,) or (n_channels, n_steps).")
@@ -336,7 +340,9 @@ def _to_float32(X: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     try:
         with np.errstate(over="ignore"):  # beyond float32 becomes inf, which is then reported with its id
             return X.astype(np.float32)
-    except (ValueError, TypeError):
+    except TypeError as error:
+        raise DataTypeError(f"Expected numbers; found {_first_text(X)}: {error}. Missing values are NaN.") from None
+    except ValueError:
         raise InvalidDataError(f"Expected numbers; found {_first_text(X)}. Missing values are NaN.") from None
 
 

@@ -98,6 +98,13 @@ def find_roles(table: Table, options: TableOptions) -> Roles:
         id_ = "unique_id"
     if time is None and "ds" in table.columns and id_ is not None and options.layout != "wide":
         time = "ds"
+    if (
+        time is None
+        and id_ in (None, *table.index[:1])
+        and options.layout != "wide"
+        and _index_has_steps(table, options)
+    ):
+        id_, time = table.index
     taken = {name for name in (*named, id_, time, *table.index, *ROW_LABELS) if name is not None}
     values = _named_values(table, options.value, taken)
     long = options.layout == "long" or (options.layout == "auto" and _looks_long(table, id_, time, named))
@@ -112,6 +119,19 @@ def find_roles(table: Table, options: TableOptions) -> Roles:
         static = [n for n, kind in table.kinds.items() if kind == "text" and n not in {*taken, *values, id_}]
         static = _constant(table, id_, static) if long and static else static
     return Roles(long, id_, time if long else None, values, list(static), options.label)
+
+
+def _index_has_steps(table: Table, options: TableOptions) -> bool:
+    """Tell a pandas index of two levels, series and time, as sktime has them, from one of two names."""
+    if len(table.index) != 2:
+        return False
+    series, step = table.index
+    if table.kinds[step] == "time" or options.layout == "long":
+        return True
+    if table.kinds[step] != "number" or _ID_NAME.search(step):
+        return False
+    codes, ids = encode_ids(table.read([series])[series], series, table)
+    return _looks_like_steps(table, len(ids), len(codes))
 
 
 def _looks_long(table: Table, id_: str | None, time: str | None, named: Sequence[str | None]) -> bool:

@@ -45,8 +45,15 @@ def panel_by_roles(table: Table, roles: Roles, options: TableOptions) -> Panel:
     return _wide_panel(table, roles, columns)
 
 
-def values_by_row(table: Table, panel: Panel) -> dict[str, Any]:
+def values_by_row(table: Table, panel: Panel, options: TableOptions) -> dict[str, Any]:
     """Return what the value columns of ``table`` become if its series are those of ``panel``.
+
+    Parameters
+    ----------
+    table : Table
+    panel : Panel
+    options : TableOptions
+        How the table is read.
 
     Returns
     -------
@@ -58,7 +65,6 @@ def values_by_row(table: Table, panel: Panel) -> dict[str, Any]:
     InvalidDataError
         The panel has not the shape of the table.
     """
-    options = TableOptions(static=())
     shape = table_to_panel(table, options)
     if panel.values.shape != shape.values.shape or not np.array_equal(panel.offsets, shape.offsets):
         raise InvalidDataError(f"Cannot put {panel} back into {table.name}, which holds {shape}.")

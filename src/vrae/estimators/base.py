@@ -17,14 +17,15 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.utils import Tags
 from torch import Tensor
 
 from vrae.config import NetworkConfig, check_choice
 from vrae.data.batching import Batch, Rows, collate, inference_rows
-from vrae.data.containers import as_panel, is_table
+from vrae.data.containers import as_panel
 from vrae.data.panel import Panel, invalid_series
 from vrae.data.scaling import Scaler
-from vrae.data.selection import drop_invalid, hide_level_ends, join_panels
+from vrae.data.selection import drop_invalid, hide_level_ends
 from vrae.estimators.options import Options
 from vrae.estimators.sizing import choose_latent_size, set_axes
 from vrae.exceptions import (
@@ -42,7 +43,7 @@ from vrae.train.callbacks import Record, check_callbacks
 from vrae.train.loop import Trainer, TrainingData
 from vrae.train.notebook import progress
 
-__all__ = ["BaseVRAE"]
+__all__ = ["BaseVRAE", "check_enough"]
 
 Result = TypeVar("Result")
 
@@ -51,8 +52,6 @@ _INFERENCE_BATCH = 128
 # Steps, and series, from which statistics of the training series are worked out.
 _SAMPLE_STEPS = 1 << 22
 _SAMPLE_SERIES = 4096
-# Series that `partial_fit` keeps, to train on them again.
-_REMEMBERED = 4096
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -79,6 +78,9 @@ class BaseVRAE(Options):
         Mean squared error of the reconstruction, in scaled units, an observed value.
     n_steps_ : int
         Median length of the training series.
+    n_features_in_ : int
+        scikit-learn's word for the values of a training series, steps times channels; only where all have the same
+        length. Other series may still be of any length.
     """
 
     # ---------------------------------------------------------------- fit
@@ -108,50 +110,8 @@ class BaseVRAE(Options):
             The loss became infinite or NaN.
         """
         panel, rows = self._usable(X)
-        _check_enough(panel, rows)
+        check_enough(panel, rows)
         return self._learn(panel, rows, anew=True)
-
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Go on learning, from series that arrive later.
-
-        The first call is a `fit`. Each later one trains the network on, at a lower learning rate, with the new series
-        and with those that it remembers, 4,096 at most, a random share of all that it was given; ``ids_``,
-        ``embedding_`` and all that is said about training series are about these and the new ones together. A series
-        of a table or `Panel` takes the place of a remembered one with its id; those of arrays are numbered on. A model
-        that was loaded remembers none.
-
-        Parameters
-        ----------
-        X, y
-            See `fit`.
-
-        Returns
-        -------
-        self
-            As it was before, if anything is raised.
-
-        Raises
-        ------
-        InvalidDataError, InvalidParameterError, TrainingError
-            See `fit`; or the series have other channels than earlier ones.
-        """
-        anew = not self.__sklearn_is_fitted__()
-        panel, rows = self._usable(X) if anew else self._open(X)
-        panel = replace(panel.select(rows), static={}, times=None)
-        earlier: Panel | None = getattr(self, "remembered_", None)
-        seen: int = getattr(self, "n_seen_", 0)
-        if not isinstance(X, Panel) and not is_table(X):
-            panel = replace(panel, ids=panel.ids + seen)  # series without ids are others than those before
-        n_new = len(panel)
-        if earlier is not None:
-            kept = earlier.select(np.flatnonzero(~np.isin(earlier.ids, panel.ids)))
-            panel = join_panels([kept, replace(panel, channels=earlier.channels)])
-        everything = np.arange(len(panel))
-        _check_enough(panel, everything)
-        self._learn(panel, everything, anew)
-        self.remembered_ = panel.select(_reservoir(len(panel) - n_new, n_new, seen, seed_of(self.random_state)))
-        self.n_seen_ = seen + n_new
-        return self
 
     def _learn(self, panel: Panel, rows: Rows, anew: bool) -> Self:
         """Train the network, from the start or on, and do what the estimator is for."""
@@ -276,6 +236,7 @@ class BaseVRAE(Options):
         """Embed the training series; learn how far reconstructions are off, and the usual level and spread."""
         self.ids_ = panel.ids
         self.n_steps_ = int(np.median(panel.lengths[rows]))
+        self._count_features(panel, rows)
         self.embedding_ = self._embed(panel, rows, patterns)
         self.active_units_ = active_units(torch.from_numpy(self.embedding_[rows]))
         squares = observed = 0.0
@@ -288,6 +249,13 @@ class BaseVRAE(Options):
         self.noise_variance_ = max(squares / observed, 1e-8)
         self.typical_level_ = torch.cat(levels).median(dim=0).values.numpy()  # (channel,)
         self.typical_spread_ = torch.cat(spreads).median(dim=0).values.numpy()  # (channel,)
+
+    def _count_features(self, panel: Panel, rows: Rows) -> None:
+        """Note how many values a series has, where that is one number."""
+        self.__dict__.pop("n_features_in_", None)
+        lengths = panel.lengths[rows]
+        if (lengths == lengths[0]).all():
+            self.n_features_in_ = int(lengths[0]) * panel.n_channels
 
     def _warn_of_collapse(self) -> None:
         if self.active_units_ == 0:
@@ -310,6 +278,12 @@ class BaseVRAE(Options):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True  # a missing value; infinities are refused
+        return tags
 
     def _open(self, X: Any) -> tuple[Panel, Rows]:
         """Check X against the fitted model; return its panel and the rows that can be used."""
@@ -396,6 +370,7 @@ class BaseVRAE(Options):
             "n_steps": self.n_steps_,
             "active_units": self.active_units_,
             "size_curve": self.size_curve_,
+            "n_features_in": getattr(self, "n_features_in_", None),
             **_plain_ids(self.ids_),
             **own_state,
         }
@@ -424,6 +399,8 @@ class BaseVRAE(Options):
         self.n_steps_ = config["n_steps"]
         self.active_units_ = config["active_units"]
         self.size_curve_ = config.get("size_curve", [])
+        if config.get("n_features_in") is not None:
+            self.n_features_in_ = int(config["n_features_in"])
         self.ids_ = np.asarray(config["ids"]).astype(config["ids_type"])
         self.embedding_ = arrays["embedding"]
         self.typical_level_ = arrays["typical_level"]
@@ -439,7 +416,8 @@ class BaseVRAE(Options):
         """Take back what `_state` gave."""
 
 
-def _check_enough(panel: Panel, rows: Rows) -> None:
+def check_enough(panel: Panel, rows: Rows) -> None:
+    """Raise if the usable series, at ``rows``, are too few or too short to learn from."""
     if len(rows) < 2:
         raise InvalidDataError(
             f"Found {len(rows)} usable series (n_samples = 1 is not enough): learning what series have in "
@@ -456,16 +434,6 @@ def _sample(panel: Panel, rows: Rows) -> Rows:
     """Return evenly spaced rows: so many that the sample's size is bounded."""
     share = max(len(rows) / _SAMPLE_SERIES, panel.lengths[rows].sum() / _SAMPLE_STEPS, 1.0)
     return rows[:: math.ceil(share)]
-
-
-def _reservoir(n_earlier: int, n_new: int, n_seen: int, seed: int) -> Rows:
-    """Return which of earlier series, a random share of ``n_seen``, and of new ones after them to remember."""
-    if n_earlier + n_new <= _REMEMBERED:
-        return np.arange(n_earlier + n_new)
-    rng = np.random.default_rng([seed, n_seen])
-    of_new = min(n_new, max(_REMEMBERED - n_earlier, round(_REMEMBERED * n_new / (n_seen + n_new))))
-    kept = rng.permutation(n_earlier)[: _REMEMBERED - of_new], n_earlier + rng.permutation(n_new)[:of_new]
-    return np.sort(np.concatenate(kept))
 
 
 def _device_here(device: str) -> torch.device:

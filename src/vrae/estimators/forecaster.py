@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, asdict, dataclass, fields
 from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from vrae.config import check_flag, check_int, check_real
+from vrae.data.containers import TableKind
 from vrae.data.panel import Panel
-from vrae.estimators.base import BaseVRAE
+from vrae.estimators.base import BaseVRAE, check_enough
 from vrae.estimators.forecasting.backtest import Backtest, combined, origins, tried_numbers
 from vrae.estimators.forecasting.classical import check_statsforecast
 from vrae.estimators.forecasting.combination import Combination
@@ -123,7 +124,7 @@ class GroupForecaster(BaseVRAE):
         Raises
         ------
         InvalidDataError
-            The longest item has less than twice ``horizon`` steps; several channels; or see `BaseVRAE.fit`.
+            The longest item has less than twice ``horizon`` steps, or than 3; several channels; or see `BaseVRAE.fit`.
         InvalidParameterError
         MissingDependencyError
             statsforecast is not installed, and ``classical`` is set.
@@ -145,15 +146,13 @@ class GroupForecaster(BaseVRAE):
         combination = combined(backtests, int(best), membership)
         self._forget()
         self._adopt(stage, groups, combination)
+        self._count_features(panel, rows)
         self.ids_, self.selection_ = panel.ids, selection
         self.nonnegative_ = bool(np.nanmin(course.values) >= 0)
         self.next_times_, self._levels_ = course.next_times(horizon), levels
         self._empty_ = np.isin(np.arange(len(panel)), rows, invert=True)
+        self._kind_ = TableKind.of(X)
         return self
-
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Not for forecasts: what was learned at an earlier origin is not true at a later one. Use `fit`."""
-        raise InvalidParameterError("GroupForecaster has no partial_fit: fit it anew to all that is known now.")
 
     def _adopt(self, stage: Stage, groups: Groups, combination: Combination) -> None:
         self.stage_, self.groups_, self.combination_ = stage, groups, combination
@@ -192,8 +191,12 @@ class GroupForecaster(BaseVRAE):
         return Course.of(panel, longest + _MEMORY * horizon)
 
     def _check_items(self, course: Course, panel: Panel, rows: npt.NDArray[np.int64], horizon: int) -> None:
-        if len(rows) < 2:
-            raise InvalidDataError(f"Found {len(rows)} usable series; learning what items have in common takes 2.")
+        check_enough(panel, rows)
+        if course.n_steps < 3:
+            raise InvalidDataError(
+                f"The series cover {course.n_steps} steps; a forecast takes 3 at least, two to learn from and one to "
+                f"try it on. Pass a longer past."
+            )
         if course.n_steps < 2 * horizon:
             raise InvalidDataError(
                 f"horizon={horizon} is too long: the series cover {course.n_steps} steps, and trying forecasts in the "
@@ -245,8 +248,8 @@ class GroupForecaster(BaseVRAE):
         membership[empty] = 0.0
         return membership
 
-    def predict_table(self, X: Any = None, level: float | Sequence[float] | None = None) -> dict[str, npt.NDArray[Any]]:
-        """Return forecasts with intervals as the columns of a long table.
+    def predict_table(self, X: Any = None, level: float | Sequence[float] | None = None) -> Any:
+        """Return forecasts with intervals as a long table.
 
         Parameters
         ----------
@@ -257,9 +260,11 @@ class GroupForecaster(BaseVRAE):
 
         Returns
         -------
-        dict of str to ndarray, each of shape (n_items * horizon,)
-            ``id``, ``step`` (1, 2, ...), ``time`` where the stamps keep a rhythm, ``mean``, and ``lo-80`` and ``hi-80``
-            for level 80; item after item. ``pandas.DataFrame`` and ``polars.DataFrame`` take it as it is.
+        table of the kind of X (default: of what was fitted), or dict of str to ndarray
+            A dict if X is no table; ``pandas.DataFrame`` and ``polars.DataFrame`` take it as it is. Columns, of
+            ``n_items * horizon`` rows, item after item: ``id`` and ``time``, or what a table calls them (``unique_id``,
+            ``ds``), the latter where the stamps keep a rhythm; ``step`` (1, 2, ...); ``mean``, and ``lo-80`` and
+            ``hi-80`` for level 80.
 
         Raises
         ------
@@ -276,7 +281,9 @@ class GroupForecaster(BaseVRAE):
         }
         if times is not None:
             columns["time"] = np.tile(times, len(ids))
-        return {**columns, **{name: values.ravel() for name, values in found.items()}}
+        columns |= {name: values.ravel() for name, values in found.items()}
+        kind = self._kind_ if X is None else TableKind.of(X)
+        return columns if kind is None else kind.table(columns)
 
     def _forecast(
         self, X: Any, levels: Sequence[float]
@@ -330,6 +337,7 @@ class GroupForecaster(BaseVRAE):
         times = self.next_times_
         config = {
             "selection": self.selection_,
+            "table": self._kind_ and asdict(self._kind_),
             "levels": self._levels_,
             "nonnegative": self.nonnegative_,
             "season": plan.season,
@@ -349,7 +357,8 @@ class GroupForecaster(BaseVRAE):
         self._adopt(stage, groups, combination)
         self.selection_, self._levels_ = config["selection"], config["levels"]
         self.nonnegative_, self._empty_ = config["nonnegative"], arrays["empty"] == 1
-        times = config["next_times"]
+        table, times = config.get("table"), config["next_times"]
+        self._kind_ = TableKind(**{name: value and str(value) for name, value in table.items()}) if table else None
         self.next_times_ = None if times is None else np.array(times).astype(config["next_times_type"])
 
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn import get_config
 from sklearn.base import TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.metadata_routing import UNUSED
 
 from vrae.config import check_choice, check_int
-from vrae.data.batching import Batch
-from vrae.data.containers import like
+from vrae.data.batching import Batch, Rows
+from vrae.data.containers import index_like, like
 from vrae.data.panel import Panel
-from vrae.estimators.base import BaseVRAE
 from vrae.estimators.explain import traverse
 from vrae.estimators.explanations import Traversal
+from vrae.estimators.memory import LearnsOn
 from vrae.estimators.reduction import Codes, ReductionReport, reduce_panel, report_reduction, restore_panel
 from vrae.estimators.summary import summary_html
-from vrae.exceptions import InvalidDataError
+from vrae.exceptions import InvalidDataError, InvalidParameterError
 from vrae.nn.loss import evidence_lower_bound
 from vrae.runtime import seed_of
 
@@ -66,7 +69,7 @@ _REDUCTION: dict[str, Any] = {
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
+class VRAE(TransformerMixin, LearnsOn, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
     """Variational recurrent auto-encoder: sums up every series in a small latent vector, and back.
 
     Series may be of unequal length, have missing values (NaN) and many channels. The options are those of
@@ -131,16 +134,32 @@ class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ign
             Or a table, see `set_output`.
         """
         panel, rows = self._open(X)
-        return self._output(self._embed(panel, rows), panel.ids)
+        return self._output(self._embed(panel, rows), panel.ids, X)
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Fit to series and return their latent vectors; see `fit` and `transform`."""
         self.fit(X, y)
-        return self._output(self.embedding_, self.ids_)
+        return self._output(self.embedding_, self.ids_, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
-        """Return names of the latent dimensions: vrae0, vrae1, ..."""
+        """Return names of the latent dimensions: vrae0, vrae1, ...
+
+        Parameters
+        ----------
+        input_features : array of str, optional
+            There for scikit-learn's sake: the names do not depend on it.
+
+        Raises
+        ------
+        InvalidParameterError
+            They are not as many as the steps that were learned from.
+        """
         self._check_fitted()
+        known = getattr(self, "n_features_in_", None)
+        if input_features is not None and known is not None and len(input_features) != known:
+            raise InvalidParameterError(
+                f"input_features should have length equal to number of features ({known}), got {len(input_features)}."
+            )
         return np.array([f"vrae{d}" for d in range(self.network_.config.latent_size)], dtype=object)
 
     def set_output(self, *, transform: str | None = None) -> Self:
@@ -149,26 +168,35 @@ class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ign
         Parameters
         ----------
         transform : {"default", "pandas", "polars"} or None
-            "pandas": a DataFrame with the ids as its index. None leaves the choice as it is.
+            "pandas": a DataFrame with the index of a pandas table that has a row for each series, else with the ids as
+            its index. "polars": a DataFrame, whose rows are in order of the series. None leaves the choice as it is.
         """
         if transform is not None:
             check_choice("transform", transform, ("default", "pandas", "polars"))
             self._sklearn_output_config = {"transform": transform}  # the attribute that clone() copies
         return self
 
-    def _output(self, Z: npt.NDArray[np.float32], ids: npt.NDArray[Any]) -> Any:
+    def _output(self, Z: npt.NDArray[np.float32], ids: npt.NDArray[Any], X: Any) -> Any:
         chosen = getattr(self, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
         if chosen == "pandas":
             import pandas as pd
 
-            return pd.DataFrame(Z, columns=self.get_feature_names_out(), index=ids)
+            return pd.DataFrame(Z, columns=self.get_feature_names_out(), index=index_like(X, ids))
         if chosen == "polars":
             import polars as pl
 
             return pl.DataFrame(Z, schema=list(self.get_feature_names_out()), orient="row")
         return Z
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
     # ---------------------------------------------------------------- and back
+
+    # Z is what the method is about, and no metadata; scikit-learn expects an X.
+    __metadata_request__inverse_transform: ClassVar[dict[str, Any]] = {"Z": UNUSED}
 
     def inverse_transform(self, Z: npt.ArrayLike, n_steps: int | None = None) -> npt.NDArray[np.float32]:
         """Turn latent vectors into series.
@@ -306,12 +334,33 @@ class VRAE(TransformerMixin, BaseVRAE, auto_wrap_output_keys=None):  # type: ign
             Nats, in scaled units. Longer series have larger magnitudes: divide by the number of observed
             values to compare unequal lengths.
         """
-        panel, rows = self._open(X)
+        return self._bounds(*self._open(X))
 
+    def _bounds(self, panel: Panel, rows: Rows) -> npt.NDArray[np.float64]:
         def bound(batch: Batch) -> torch.Tensor:
             return evidence_lower_bound(self._decode(batch), batch.values, batch.mask, self.noise_variance_)
 
         return self._per_series(panel, rows, bound, np.full(len(panel), np.nan))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return how well the network explains series, those of a test set for example; higher is better.
+
+        It is about the network, not about clusters, outliers or neighbours, in every class: it tells nothing of
+        ``n_clusters``. scikit-learn's searches compare options by it, but for ``scaling``, which changes its units.
+
+        Parameters
+        ----------
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
+        y : ignored
+
+        Returns
+        -------
+        float
+            Evidence lower bound in nats, in scaled units, the mean over all observed values.
+        """
+        panel, rows = self._open(X)
+        observed = sum(int((~np.isnan(part)).sum()) for part in panel.slices())
+        return float(np.nansum(self._bounds(panel, rows)) / observed) if observed else math.nan
 
     def lags(self, X: Any) -> npt.NDArray[np.int64]:
         """Return how many steps every series runs behind the model's own course of it.

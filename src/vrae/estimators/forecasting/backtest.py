@@ -19,9 +19,9 @@ _ITEMS_A_GROUP = 20
 
 
 def origins(course: Course, plan: Plan, n_backtests: int) -> list[int]:
-    """Return the origins of backtests, a horizon apart; at each, at least a horizon was known."""
+    """Return the origins of backtests, a horizon apart; at each, a horizon was known, and two steps at least."""
     wanted = [course.n_steps - plan.horizon * back for back in range(1, n_backtests + 1)]
-    return [origin for origin in wanted if origin >= plan.horizon]
+    return [origin for origin in wanted if origin >= max(plan.horizon, 2)]
 
 
 @dataclass

@@ -96,11 +96,13 @@ class Course:
             return None
         ahead = np.arange(1, horizon + 1)
         if self.times.dtype.kind == "M":
-            months = self.times.astype("datetime64[M]")
-            within = self.times - months.astype(self.times.dtype)
-            gaps = np.unique(np.diff(months.astype(np.int64)))
-            if len(gaps) == 1 and gaps[0] > 0 and len(np.unique(within)) == 1:
-                return (months[-1] + ahead * gaps[0]).astype(self.times.dtype) + within[0]
+            for early in (np.timedelta64(0, "D"), np.timedelta64(1, "D")):  # the last day is one before a first day
+                times = self.times + early
+                months = times.astype("datetime64[M]")
+                within = times - months.astype(times.dtype)
+                gaps = np.unique(np.diff(months.astype(np.int64)))
+                if len(gaps) == 1 and gaps[0] > 0 and len(np.unique(within)) == 1:
+                    return (months[-1] + ahead * gaps[0]).astype(times.dtype) + within[0] - early
         gaps = np.unique(np.diff(self.times))
         if len(gaps) > 1 and not (gaps.dtype.kind == "f" and np.ptp(gaps) < 1e-6 * gaps.max()):
             return None
