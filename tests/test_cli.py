@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 
 VERBS = (
     *("demo", "cluster", "report", "assign", "embed", "explain", "compare"),
-    *("anomalies", "similar", "opposites", "forecast", "reduce", "restore", "info"),
+    *("anomalies", "similar", "opposites", "forecast", "reduce", "restore", "info", "export"),
 )
 
 

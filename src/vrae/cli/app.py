@@ -12,6 +12,7 @@ from vrae.cli.applying import assign, embed, info
 from vrae.cli.clustering import cluster, demo
 from vrae.cli.comparing import compare
 from vrae.cli.explaining import explain
+from vrae.cli.exporting import export
 from vrae.cli.forecasting import forecast
 from vrae.cli.pairs import opposites, similar
 from vrae.cli.reducing import reduce, restore
@@ -29,7 +30,7 @@ app = typer.Typer(
 )
 for _command in (
     *(demo, cluster, report, assign, embed, explain, compare),
-    *(anomalies, similar, opposites, forecast, reduce, restore, info),
+    *(anomalies, similar, opposites, forecast, reduce, restore, info, export),
 ):
     app.command()(_command)
 
