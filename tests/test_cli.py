@@ -143,6 +143,7 @@ def test_a_run_folder_holds_model_tables_and_report(run_folder):
     assert sorted(p.name for p in run_folder.iterdir()) == [
         "clusters.csv",
         "embedding.parquet",
+        "history.csv",
         "metrics.json",
         "model",
         "report.html",

@@ -32,6 +32,7 @@ __all__ = [
     "Quiet",
     "Reading",
     "Seed",
+    "Track",
     "Training",
     "load_fitted",
     "model_folder",
@@ -63,6 +64,10 @@ OnInvalid = Annotated[
 Seed = Annotated[int, typer.Option("--seed", help="Same data and seed: same result.")]
 Epochs = Annotated[str, typer.Option("--epochs", metavar="N", help="Passes over the data, or 'auto'.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Track = Annotated[
+    str | None,
+    typer.Option("--track", metavar="WHERE", help="Follow training in 'tensorboard=FOLDER', 'mlflow' or 'mlflow=URI'."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -130,10 +135,12 @@ class Training:
     device: Device = "auto"
     on_invalid: OnInvalid = "raise"
     quiet: Quiet = False
+    track: Track = None
 
     def options(self) -> dict[str, Any]:
         """Return the options of the estimators by name."""
         from vrae.cli.terminal import err
+        from vrae.train.tracking import tracker
 
         return {
             "max_epochs": number_or_auto("--epochs", self.epochs),
@@ -141,6 +148,7 @@ class Training:
             "on_invalid": self.on_invalid,
             "random_state": self.seed,
             "verbose": int(not self.quiet and err.is_terminal),
+            "callbacks": None if self.track is None else [tracker(self.track)],
         }
 
 

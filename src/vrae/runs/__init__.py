@@ -1,7 +1,7 @@
 """A run folder: the model, the tables and the report that one clustering leaves behind.
 
-``model/``, ``clusters.csv`` (id, cluster, probability, lag), ``embedding.parquet``, ``metrics.json`` and
-``report.html``. A run is written under another name and moved into place when it is complete.
+``model/``, ``clusters.csv`` (id, cluster, probability, lag), ``embedding.parquet``, ``history.csv`` (a row an epoch),
+``metrics.json`` and ``report.html``. A run is written under another name and moved into place when it is complete.
 """
 
 from vrae.runs.anomalies import stretches, window_steps, write_anomalies, write_columns
