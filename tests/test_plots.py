@@ -148,7 +148,7 @@ def test_umap_is_offered_only_where_it_is_installed(monkeypatch):
     monkeypatch.setattr(maps, "find_spec", lambda name: None)
     assert maps.available_methods() == ["pca", "tsne"]
     monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(MissingDependencyError, match="pip install umap-learn"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'vrae\[umap\]'"):
         maps.project(np.eye(9), "umap")
 
 

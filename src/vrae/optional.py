@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from types import ModuleType
+import sys
+from importlib.util import find_spec
 
 from vrae.exceptions import MissingDependencyError
 
-__all__ = ["require"]
+__all__ = ["check_installed"]
 
 
-def require(module: str, extra: str, purpose: str, otherwise: str = "") -> ModuleType:
-    """Import a module of an optional package.
+def check_installed(package: str, extra: str, purpose: str, otherwise: str = "") -> None:
+    """Raise if an optional package is not installed; nothing is imported, so it can be asked before any work.
 
     Parameters
     ----------
-    module : str
-        As in ``import module``.
+    package : str
+        As in ``import package``.
     extra : str
         The extra of vrae that installs it.
     purpose : str
@@ -27,12 +27,8 @@ def require(module: str, extra: str, purpose: str, otherwise: str = "") -> Modul
     Raises
     ------
     MissingDependencyError
-        It is not installed.
     """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        package = (error.name or module).partition(".")[0]
-        raise MissingDependencyError(
-            f"{purpose} needs the package {package}: pip install 'vrae[{extra}]'. {otherwise}".rstrip()
-        ) from error
+    found = sys.modules[package] if package in sys.modules else find_spec(package)
+    if found is None:
+        message = f"{purpose} needs the package {package}: pip install 'vrae[{extra}]'. {otherwise}"
+        raise MissingDependencyError(message.rstrip())

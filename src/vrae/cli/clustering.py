@@ -65,6 +65,7 @@ def demo(
     from vrae.data.examples import load_example
     from vrae.estimators.clusterer import VRAEClusterer
 
+    runs.check_report()
     if folder != Path("runs/demo"):
         runs.check_run_folder(folder, overwrite=False)
     panel, labels = load_example(name, data_dir=data_dir)
@@ -99,6 +100,7 @@ def cluster(
     from vrae.data.stream import stream_panels, without_pipe
     from vrae.estimators.clusterer import VRAEClusterer
 
+    runs.check_report()
     runs.check_run_folder(folder, overwrite)
     clusterer = VRAEClusterer(number_or_auto("--clusters", clusters), **training.options())
     options = {**reading.options(), "label": label}

@@ -43,6 +43,7 @@ def report(
     """
     from vrae import runs
 
+    runs.check_report()
     source = runs.read_metrics(run).get("source") or {}
     panels, why_not = _series(source, data, data_dir)
     if panels is None:

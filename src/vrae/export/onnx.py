@@ -19,7 +19,7 @@ import torch
 from vrae.data.scaling import Scaler
 from vrae.export.embedding import Embedding
 from vrae.nn.model import VRAENetwork
-from vrae.optional import require
+from vrae.optional import check_installed
 from vrae.persistence import atomic_file
 
 __all__ = ["INPUTS", "OUTPUT", "export_onnx"]
@@ -51,7 +51,9 @@ def export_onnx(network: VRAENetwork, scaler: Scaler, path: str | Path, facts: d
     ------
     MissingDependencyError, OutputError
     """
-    onnx = require("onnx", "onnx", "An ONNX file")
+    check_installed("onnx", "onnx", "An ONNX file")
+    import onnx
+
     model = onnx.load_from_string(_trace(Embedding(copy.deepcopy(network).cpu(), scaler).eval()))
     for key, value in facts.items():
         model.metadata_props.add(key=key, value=value)

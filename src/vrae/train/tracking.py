@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vrae.exceptions import InvalidParameterError, did_you_mean
-from vrae.optional import require
+from vrae.optional import check_installed
 from vrae.train.callbacks import Callback, Record
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class TensorBoardTracker(Callback):
     """
 
     def __init__(self, log_dir: str | Path) -> None:
-        require("tensorboard", "tracking", "TensorBoardTracker")
+        check_installed("tensorboard", "tracking", "TensorBoardTracker")
         self.log_dir = Path(log_dir)
         self._writer: Any = None
 
@@ -90,7 +90,7 @@ class MLflowTracker(Callback):
     """
 
     def __init__(self, experiment: str = "vrae", run_name: str | None = None, tracking_uri: str | None = None) -> None:
-        require("mlflow", "tracking", "MLflowTracker")
+        check_installed("mlflow", "tracking", "MLflowTracker")
         self.experiment = experiment
         self.run_name = run_name
         self.tracking_uri = tracking_uri
