@@ -142,6 +142,7 @@ def test_import_and_help_load_nothing_heavy():
 def test_a_run_folder_holds_model_tables_and_report(run_folder):
     assert sorted(p.name for p in run_folder.iterdir()) == [
         "clusters.csv",
+        "config.toml",
         "embedding.parquet",
         "history.csv",
         "metrics.json",

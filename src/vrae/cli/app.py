@@ -26,6 +26,7 @@ app = typer.Typer(
     help="Cluster unlabelled time series, and see why.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done, 2 bad usage or data, 130 Ctrl-C, 1 a fault of vrae. Results: stdout; all else: stderr.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from vrae.cli.configuring import save_config
 from vrae.cli.options import (
     AsJson,
     OutFolder,
@@ -79,6 +80,7 @@ def demo(
 
 @with_groups
 def cluster(
+    context: typer.Context,
     reading: Reading,
     training: Training,
     label: Label = None,
@@ -117,6 +119,7 @@ def cluster(
             metrics = runs.cluster_stream(
                 clusterer, lambda: stream_panels(source, **options), n_train, training.seed, folder, title, tell, origin
             )
+    save_config(context, folder)
     _tell(metrics, folder, as_json)
 
 
