@@ -23,18 +23,13 @@ ort = pytest.importorskip("onnxruntime", reason="the extra vrae[onnx] is not ins
 # Options that put something else into the graph, with series that make use of it.
 VARIANTS = {
     "default": ("panel", {}),
-    "missing": ("missing", {}),
-    "channels": ("3d", {"latent_size": 4}),
-    "channels of unequal length": ("list of channels", {"num_layers": 2}),
-    "gru, last state": ("list", {"cell": "gru", "pooling": "last", "bidirectional": False}),
-    "single steps": ("list", {"patch_size": 1, "local_patterns": 0.0}),
+    "gaps, robust": ("missing", {"scaling": "robust"}),
+    "channels, two layers, level": ("list of channels", {"num_layers": 2, "level_weight": 0.5}),
+    "channels at their usual level": ("3d", {"scaling": "channel", "latent_size": 4}),
+    "unscaled gru, last state": ("2d", {"cell": "gru", "pooling": "last", "bidirectional": False, "scaling": None}),
+    "single steps, no patterns": ("list", {"patch_size": 1, "local_patterns": 0.0}),
     "lags": ("list", {"max_lag": 3}),
-    "robust": ("missing", {"scaling": "robust"}),
-    "robust channels": ("3d", {"scaling": "robust"}),
-    "usual level of channels": ("3d", {"scaling": "channel"}),
-    "unscaled": ("2d", {"scaling": None}),
-    "level": ("3d", {"level_weight": 0.5}),
-    "linear path": ("missing", {"linear_path": True}),
+    "linear path": ("missing", {"linear_path": True, "local_patterns": 0.0}),
 }
 
 

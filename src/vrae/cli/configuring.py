@@ -61,7 +61,7 @@ def save_config(context: typer.Context, folder: Path) -> None:
     from vrae.persistence import atomic_file
 
     values = {key: context.params.get(parameter.name) for key, parameter in _options(context).items()}
-    given = {key: value for key, value in values.items() if key not in _OF_THE_CALL and value not in (None, [])}
+    given = {key: value for key, value in values.items() if key not in _OF_THE_CALL and value not in (None, [], ())}
     lines = [f"{key} = {_toml(value)}" for key, value in given.items()]
     head = f"# vrae {context.info_name}, version {__version__}. Again: vrae {context.info_name} --config {CONFIG_FILE}"
     with atomic_file(folder / CONFIG_FILE) as file:
