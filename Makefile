@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-fast lint format docs bench clean
+.PHONY: demo test test-fast lint format docs bench dist clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml constraints.txt
@@ -37,6 +37,9 @@ docs: $(STAMP)  ## the documentation site, in site/
 bench: $(STAMP)  ## seconds an epoch beside a plain textbook loop; start-up time
 	$(BIN)/python benchmarks/speed/classic.py
 	$(BIN)/python benchmarks/speed/startup.py
+
+dist: $(STAMP)  ## wheel and sdist, in dist/
+	$(BIN)/python -m build --no-isolation
 
 clean:
 	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis

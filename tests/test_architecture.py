@@ -16,10 +16,11 @@ FILES = sorted(ROOT.rglob("*.py"))
 # Lowest first; a module imports from its own layer and from those below.
 LAYERS = [
     ("vrae.exceptions",),
+    ("vrae.optional",),
     ("vrae.config", "vrae.runtime", "vrae.persistence", "vrae.evaluate"),
     # Arrays in, words out: estimators explain themselves in the words of the report.
     ("vrae.data", "vrae.nn", "vrae.plots", "vrae.report.describe"),
-    ("vrae.train",),
+    ("vrae.train", "vrae.export"),
     ("vrae.estimators",),
     ("vrae.report", "vrae.distributed", "vrae.integrations"),
     ("vrae.runs",),

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 
 VERBS = (
     *("demo", "cluster", "report", "assign", "embed", "explain", "compare"),
-    *("anomalies", "similar", "opposites", "forecast", "reduce", "restore", "info"),
+    *("anomalies", "similar", "opposites", "forecast", "reduce", "restore", "info", "export"),
 )
 
 
@@ -142,7 +142,9 @@ def test_import_and_help_load_nothing_heavy():
 def test_a_run_folder_holds_model_tables_and_report(run_folder):
     assert sorted(p.name for p in run_folder.iterdir()) == [
         "clusters.csv",
+        "config.toml",
         "embedding.parquet",
+        "history.csv",
         "metrics.json",
         "model",
         "report.html",

@@ -148,7 +148,7 @@ def test_umap_is_offered_only_where_it_is_installed(monkeypatch):
     monkeypatch.setattr(maps, "find_spec", lambda name: None)
     assert maps.available_methods() == ["pca", "tsne"]
     monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(MissingDependencyError, match="pip install umap-learn"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'vrae\[umap\]'"):
         maps.project(np.eye(9), "umap")
 
 
@@ -392,3 +392,11 @@ def test_what_is_expected_lies_around_the_reconstruction():
     np.testing.assert_array_equal(ax.lines[2].get_xdata(), [7, 8])
     with pytest.raises(InvalidDataError, match="one length"):
         plots.plot_anomalies(x, model - 1, model, model[:3])
+
+
+def test_a_panel_is_drawn_as_its_series_are(small_series):
+    panel = small_series("panel", 4)
+    from_panel = compute.series_list(panel)
+    from_list = compute.series_list(small_series("list", 4))
+    assert [x.shape for x in from_panel] == [x.shape for x in from_list] == [(1, n) for n in panel.lengths]
+    np.testing.assert_allclose(np.hstack(from_panel), np.hstack(from_list), rtol=1e-6)

@@ -239,7 +239,7 @@ def test_reduce_and_restore_from_the_command_line(cli, sales, tmp_path):
     code, out, _ = cli("reduce", sales, *columns, "--latent-size", 3, "--epochs", 2, "--quiet", "--out", folder)
     assert code == 0
     assert "3 and 3 for level, spread, length or lag" in out
-    assert {p.name for p in folder.iterdir()} == {"codes.parquet", "model", "reduction.json"}
+    assert {p.name for p in folder.iterdir()} == {"codes.parquet", "history.csv", "model", "reduction.json"}
     code, out, _ = cli("restore", folder)
     assert code == 0
     lines = list(csv.DictReader(out.splitlines()))

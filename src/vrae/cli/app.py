@@ -12,6 +12,7 @@ from vrae.cli.applying import assign, embed, info
 from vrae.cli.clustering import cluster, demo
 from vrae.cli.comparing import compare
 from vrae.cli.explaining import explain
+from vrae.cli.exporting import export
 from vrae.cli.forecasting import forecast
 from vrae.cli.pairs import opposites, similar
 from vrae.cli.reducing import reduce, restore
@@ -25,11 +26,12 @@ app = typer.Typer(
     help="Cluster unlabelled time series, and see why.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done, 2 bad usage or data, 130 Ctrl-C, 1 a fault of vrae. Results: stdout; all else: stderr.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command in (
     *(demo, cluster, report, assign, embed, explain, compare),
-    *(anomalies, similar, opposites, forecast, reduce, restore, info),
+    *(anomalies, similar, opposites, forecast, reduce, restore, info, export),
 ):
     app.command()(_command)
 

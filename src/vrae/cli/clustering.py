@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from vrae.cli.configuring import save_config
 from vrae.cli.options import (
     AsJson,
     OutFolder,
@@ -65,6 +66,7 @@ def demo(
     from vrae.data.examples import load_example
     from vrae.estimators.clusterer import VRAEClusterer
 
+    runs.check_report()
     if folder != Path("runs/demo"):
         runs.check_run_folder(folder, overwrite=False)
     panel, labels = load_example(name, data_dir=data_dir)
@@ -78,6 +80,7 @@ def demo(
 
 @with_groups
 def cluster(
+    context: typer.Context,
     reading: Reading,
     training: Training,
     label: Label = None,
@@ -99,6 +102,7 @@ def cluster(
     from vrae.data.stream import stream_panels, without_pipe
     from vrae.estimators.clusterer import VRAEClusterer
 
+    runs.check_report()
     runs.check_run_folder(folder, overwrite)
     clusterer = VRAEClusterer(number_or_auto("--clusters", clusters), **training.options())
     options = {**reading.options(), "label": label}
@@ -115,6 +119,7 @@ def cluster(
             metrics = runs.cluster_stream(
                 clusterer, lambda: stream_panels(source, **options), n_train, training.seed, folder, title, tell, origin
             )
+    save_config(context, folder)
     _tell(metrics, folder, as_json)
 
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from vrae.cli.configuring import Config
+
 if TYPE_CHECKING:
     from vrae.data.panel import Panel
     from vrae.estimators.vrae import VRAE
@@ -32,6 +34,7 @@ __all__ = [
     "Quiet",
     "Reading",
     "Seed",
+    "Track",
     "Training",
     "load_fitted",
     "model_folder",
@@ -50,7 +53,14 @@ Data = Annotated[
 ]
 Model = Annotated[
     Path,
-    typer.Option("--model", "-m", metavar="FOLDER", help="Model folder that a run wrote.", show_default=False),
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="FOLDER",
+        envvar="VRAE_MODEL",
+        help="Model folder that a run wrote.",
+        show_default=False,
+    ),
 ]
 OutFile = Annotated[
     Path, typer.Option("--out", "-o", metavar="FILE", help="CSV or .parquet file; - is standard output.")
@@ -60,11 +70,20 @@ OnInvalid = Annotated[
     Literal["raise", "keep"],
     typer.Option(help="Series without any value: stop, or keep their rows without a result."),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Same data and seed: same result.")]
+Seed = Annotated[int, typer.Option("--seed", envvar="VRAE_SEED", help="Same data and seed: same result.")]
 Epochs = Annotated[str, typer.Option("--epochs", metavar="N", help="Passes over the data, or 'auto'.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[str, typer.Option(envvar="VRAE_DEVICE", help="auto, cpu, cuda or mps.")]
+Track = Annotated[
+    str | None,
+    typer.Option(
+        "--track",
+        metavar="WHERE",
+        envvar="VRAE_TRACK",
+        help="Follow training in 'tensorboard=FOLDER', 'mlflow' or 'mlflow=URI'.",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", envvar="VRAE_QUIET", help="No progress, only the result.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -130,10 +149,13 @@ class Training:
     device: Device = "auto"
     on_invalid: OnInvalid = "raise"
     quiet: Quiet = False
+    track: Track = None
+    config: Config = None
 
     def options(self) -> dict[str, Any]:
         """Return the options of the estimators by name."""
         from vrae.cli.terminal import err
+        from vrae.train.tracking import tracker
 
         return {
             "max_epochs": number_or_auto("--epochs", self.epochs),
@@ -141,6 +163,7 @@ class Training:
             "on_invalid": self.on_invalid,
             "random_state": self.seed,
             "verbose": int(not self.quiet and err.is_terminal),
+            "callbacks": None if self.track is None else [tracker(self.track)],
         }
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vrae.cli.configuring import save_config
 from vrae.cli.options import (
     AsJson,
     OutFile,
@@ -25,6 +26,7 @@ __all__ = ["reduce", "restore"]
 
 @with_groups
 def reduce(
+    context: typer.Context,
     reading: Reading,
     training: Training,
     latent_size: Annotated[
@@ -54,6 +56,7 @@ def reduce(
     teller(training.quiet)(f"Reducing {panel!r}")
     reducer = fitted or VRAE.for_reduction(latent_size=size, **training.options())
     facts = runs.reduce_to_folder(reducer, panel, folder, fit=fitted is None)
+    save_config(context, folder)
     if as_json:
         print_json({"folder": str(folder), **facts})
         return

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vrae.cli.options import Quiet
-from vrae.cli.terminal import out, teller
+from vrae.cli.options import AsJson, Quiet
+from vrae.cli.terminal import out, print_json, teller
 
 if TYPE_CHECKING:
     from vrae.data.panel import Panel
@@ -32,6 +32,7 @@ def report(
         Path | None, typer.Option(envvar="VRAE_DATA", help="Folder with an example data set that is not bundled.")
     ] = None,
     quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make the report of a run again: with another title, or after an update.
 
@@ -43,13 +44,18 @@ def report(
     """
     from vrae import runs
 
+    runs.check_report()
     source = runs.read_metrics(run).get("source") or {}
     panels, why_not = _series(source, data, data_dir)
     if panels is None:
         teller(quiet)(
             f"{why_not} The report shows the model's version of them instead; point to them with --data for all of it."
         )
-    out.print(str(runs.rebuild_report(run, panels, file, title)), highlight=False, soft_wrap=True)
+    written = str(runs.rebuild_report(run, panels, file, title))
+    if as_json:
+        print_json({"report": written})
+        return
+    out.print(written, highlight=False, soft_wrap=True)
 
 
 def _series(source: dict[str, Any], data: str | None, data_dir: Path | None) -> tuple[Iterable[Panel] | None, str]:

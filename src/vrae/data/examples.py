@@ -19,6 +19,7 @@ import numpy.typing as npt
 from vrae.data.archives import read_arff, read_ts, read_ucr_tsv
 from vrae.data.panel import Panel
 from vrae.exceptions import DatasetUnavailableError, InvalidDataError, InvalidParameterError, did_you_mean
+from vrae.optional import check_installed
 
 __all__ = ["Example", "list_examples", "load_example"]
 
@@ -56,8 +57,8 @@ class Example(NamedTuple):
 
 
 def list_examples() -> list[str]:
-    """Return the names of the examples that are installed with aeon and need no network."""
-    return list(_BUNDLED)
+    """Return the names of the examples that are installed with aeon (``vrae[aeon]``) and need no network."""
+    return list(_BUNDLED) if find_spec("aeon") is not None else []
 
 
 def load_example(name: str = "OSULeaf", data_dir: str | Path | None = None, split: Split | None = None) -> Example:
@@ -85,6 +86,8 @@ def load_example(name: str = "OSULeaf", data_dir: str | Path | None = None, spli
     ------
     DatasetUnavailableError
         Neither on disk nor to be downloaded.
+    MissingDependencyError
+        Neither on disk, nor is aeon installed, which has it or downloads it.
     InvalidDataError
         A file of it is damaged.
     InvalidParameterError
@@ -102,6 +105,7 @@ def load_example(name: str = "OSULeaf", data_dir: str | Path | None = None, spli
         return _load_prescriptions(split)
     folder = next((found for found in _folders(name, data_dir) if _file(found, name, "train")), None)
     if folder is None:
+        _check_aeon()
         folder = _download(name)
     splits: list[Split] = ["train", "test"] if split is None else [split]
     return _join({part: _read(folder, name, part) for part in splits})
@@ -115,10 +119,14 @@ def _folders(name: str, data_dir: str | Path | None) -> Iterator[Path]:
     given, environment = ([Path(root).expanduser()] if root else [] for root in roots)
     below = ("", "ucr", "uea")
     yield from (root / part / name for root in given for part in below)
-    if name in _BUNDLED:
+    if name in list_examples():
         yield _bundled_folder() / name
     yield from (root / part / name for root in environment for part in below)
     yield _cache() / name
+
+
+def _check_aeon() -> None:
+    check_installed("aeon", "aeon", "Example data that is not on this machine", "Or set VRAE_DATA to a folder with it.")
 
 
 def _bundled_folder() -> Path:
@@ -169,6 +177,7 @@ def _join(parts: dict[Split, Panel]) -> Example:
 def _load_prescriptions(split: Split | None) -> Example:
     if split is not None:
         raise InvalidParameterError("PBS_dataset has no training and test part; leave split= out.")
+    _check_aeon()
     months = np.loadtxt(_bundled_folder() / "PBS_dataset" / "PBS_dataset.csv", delimiter=",", skiprows=1, usecols=1)
     years = months.reshape(-1, 12)  # July to June, from 1991 on
     names = [f"{year}-{year + 1}" for year in range(1991, 1991 + len(years))]
@@ -218,7 +227,7 @@ def _ways_out(name: str, reason: str) -> str:
         f"The data set {name} is not on this machine and could not be downloaded ({reason:.200}). "
         f"Two ways out: set the environment variable VRAE_DATA, or pass --data-dir (data_dir=), to a folder "
         f"that holds {name}/{name}_TRAIN.tsv and {name}/{name}_TEST.tsv (or .ts, .arff); or run once with a "
-        f"network, and it is kept in {_cache()}. Installed already: {', '.join(_BUNDLED)}."
+        f"network, and it is kept in {_cache()}. Installed already: {', '.join(list_examples())}."
     )
 
 

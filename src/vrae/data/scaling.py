@@ -14,15 +14,15 @@ import numpy.typing as npt
 from vrae.config import check_choice
 from vrae.data.panel import Panel
 
-__all__ = ["SCALINGS", "Scaler"]
+__all__ = ["CONSTANT", "IQR_OF_NORMAL", "SCALINGS", "Scaler"]
 
 SCALINGS = ("series", "channel", "robust")
 
 # Half of the values of a normal distribution lie within its interquartile range of 1.349 standard deviations.
-_IQR_OF_NORMAL = 1.349
+IQR_OF_NORMAL = 1.349
 
 # A spread below this share of the level is rounding noise of float32: the series is constant.
-_CONSTANT = 1e-6
+CONSTANT = 1e-6
 
 
 class Scaler:
@@ -149,12 +149,12 @@ def _median_and_iqr(
     empty = ~observed.any(axis=1, keepdims=True)
     known = np.where(empty, 0.0, known)  # nanquantile warns about channels without a value
     low, level, high = np.nanquantile(known, (0.25, 0.5, 0.75), axis=1)
-    spread = (high - low) / _IQR_OF_NORMAL
+    spread = (high - low) / IQR_OF_NORMAL
     # Mostly constant series (intermittent sales) have no interquartile range, yet are not constant.
     mean_departure = np.nanmean(np.abs(known - level[:, None]), axis=1)
-    spread = np.where(spread > _CONSTANT * np.abs(level), spread, mean_departure)
+    spread = np.where(spread > CONSTANT * np.abs(level), spread, mean_departure)
     return level, _safe_spread(spread, level)
 
 
 def _safe_spread(spread: npt.NDArray[np.float64], level: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.where(spread > _CONSTANT * np.maximum(np.abs(level), 1e-30), spread, 1.0)
+    return np.where(spread > CONSTANT * np.maximum(np.abs(level), 1e-30), spread, 1.0)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.exceptions import DataWarning, MissingDependencyError
+from vrae.optional import check_installed
 
 __all__ = ["Approximate", "Exact", "choose_search", "pynndescent"]
 
@@ -87,10 +88,7 @@ def choose_search(algorithm: str, n_series: int) -> str:
 
 def pynndescent() -> Any:
     """Return the optional package, or raise."""
-    try:
-        import pynndescent as package
-    except ImportError:
-        raise MissingDependencyError(
-            "algorithm='approximate' needs the package pynndescent: pip install 'vrae[neighbors]'."
-        ) from None
+    check_installed("pynndescent", "neighbors", "algorithm='approximate'")
+    import pynndescent as package
+
     return package

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -373,6 +374,37 @@ class VRAE(TransformerMixin, LearnsOn, auto_wrap_output_keys=None):  # type: ign
         panel, rows = self._open(X)
         found = self._per_series(panel, rows, lambda b: self._decode(b).lags, np.zeros(len(panel)))
         return found.astype(np.int64)
+
+    # ---------------------------------------------------------------- for programs without vrae
+
+    def export_onnx(self, path: str | Path) -> Path:
+        """Write what ``transform`` does as an ONNX file, for programs without vrae or Python.
+
+        The graph has two inputs, of any batch and length: ``values``, float32 (batch, time, channel), raw, NaN where
+        missing; and ``lengths``, int64 (batch,). Its output is ``latent``, float32 (batch, latent_size), a row of NaN
+        for a series without any observed value. Scaling and pattern statistics are inside.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file of that name is replaced when the new one is complete.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        MissingDependencyError
+            The extra ``vrae[onnx]`` is not installed.
+        NotFittedError, OutputError
+        """
+        from vrae import __version__
+        from vrae.export import export_onnx
+
+        self._check_fitted()
+        facts = {"vrae_version": __version__, "class": type(self).__name__, "scaling": str(self.scaler_.scaling)}
+        return export_onnx(self.network_, self.scaler_, path, facts)
 
     # ---------------------------------------------------------------- for those that work on latent vectors
 

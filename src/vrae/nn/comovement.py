@@ -54,7 +54,8 @@ def cross_correlations(values: Tensor, lengths: Tensor, pairs: Tensor, lags: tup
     Tensor, shape (batch, lag * pair)
         In [-1, 1]; 0 for a channel that is constant.
     """
-    time = torch.arange(values.shape[2], device=values.device)
+    batch, _, n_steps = values.shape
+    time = torch.arange(n_steps, device=values.device)
     inside = (time < lengths[:, None])[:, None]  # (batch, 1, time)
     steps = lengths[:, None, None]  # (batch, 1, 1)
     centred = torch.where(inside, values - torch.where(inside, values, 0.0).sum(2, keepdim=True) / steps, 0.0)
@@ -66,7 +67,7 @@ def cross_correlations(values: Tensor, lengths: Tensor, pairs: Tensor, lags: tup
     for lag in lags:
         source = time + lag
         there = torch.ones_like(inside) if circular else ((source >= 0) & (source < lengths[:, None]))[:, None]
-        source = source % lengths[:, None] if circular else source.clamp(0, len(time) - 1).expand(len(values), -1)
+        source = source % lengths[:, None] if circular else source.clamp(0, n_steps - 1).expand(batch, -1)
         later = unit.gather(2, source[:, None].expand_as(unit))[:, pairs[:, 1]]  # (batch, pair, time)
         found.append((first * later * there).sum(dim=2))
     return torch.cat(found, dim=1)

@@ -44,17 +44,18 @@ class LinearPath(nn.Module):
 
     def encode(self, x: Tensor, mask: Tensor) -> Tensor:
         """Return latent vectors (batch, latent) of series (batch, time, channel)."""
-        t = min(x.shape[1], len(self.center))
+        t = len(self.center)
         with torch.autocast(x.device.type, enabled=False):
-            seen = mask[:, :t].float()
-            axes = self.axes[:t].flatten(0, 1)  # (t * channel, latent)
-            departures = ((x[:, :t].float() - self.center[:t]) * seen).flatten(1)  # (batch, t * channel)
+            x, seen = x[:, :t].float(), mask[:, :t].float()
+            center, axes = self.center[: x.shape[1]], self.axes[: x.shape[1]].flatten(0, 1)  # (t * channel, latent)
+            departures = ((x - center) * seen).flatten(1)  # (batch, t * channel)
             missing = 1 - seen.sum(dim=(1, 2)) / self.center.numel()  # (batch,)
             products = (axes[:, :, None] * axes[:, None, :]).flatten(1)  # (t * channel, latent * latent)
-            gram = (seen.flatten(1) @ products).reshape(len(x), axes.shape[1], axes.shape[1])
+            gram = (seen.flatten(1) @ products).reshape(-1, axes.shape[1], axes.shape[1])
             prior = missing[:, None] * (self.left / self.scale) ** 2 + 1e-6  # (batch, latent)
-            found = torch.linalg.solve(gram + torch.diag_embed(prior), departures @ axes)
-            return found / self.scale
+            solve = _eliminate if torch.onnx.is_in_onnx_export() else torch.linalg.solve
+            gram = gram + prior[:, :, None] * torch.eye(axes.shape[1], device=x.device)
+            return solve(gram, departures @ axes) / self.scale
 
     def decode(self, z: Tensor, n_steps: int) -> Tensor:
         """Return series (batch, n_steps, channel); zero beyond the longest training series."""
@@ -63,3 +64,16 @@ class LinearPath(nn.Module):
             flat = (z.float() * self.scale) @ self.axes[:t].flatten(0, 1).T  # (batch, t * channel)
             series = flat.reshape(len(z), t, -1) + self.center[:t]
         return functional.pad(series, (0, 0, 0, n_steps - t))
+
+
+def _eliminate(A: Tensor, b: Tensor) -> Tensor:
+    """Solve A x = b for positive definite A (batch, n, n) and b (batch, n) by elimination: ONNX has no solver.
+
+    Positive definite matrices need no pivots (Golub & Van Loan, "Matrix Computations", section 4.2).
+    """
+    rows = torch.cat([A, b[:, :, None]], dim=2)  # (batch, n, n + 1)
+    for k in range(b.shape[1]):
+        pivot = rows[:, k : k + 1] / rows[:, k : k + 1, k : k + 1]  # (batch, 1, n + 1)
+        others = rows - rows[:, :, k : k + 1] * pivot
+        rows = torch.cat([others[:, :k], pivot, others[:, k + 1 :]], dim=1)
+    return rows[:, :, -1]

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from vrae.config import NetworkConfig
 from vrae.nn.comovement import channel_pairs, correlation_lags, cross_correlations
+from vrae.nn.gaps import observed_around, shortcut
 from vrae.nn.shares import shares
 
 __all__ = ["PatternStatistics", "dilations_for", "fill_gaps"]
@@ -226,10 +227,9 @@ def fill_gaps(x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
     time = torch.arange(n_steps, device=x.device)[None, :, None]  # (1, time, 1)
     inside = time < lengths[:, None, None]  # (batch, time, 1)
     observed = mask.bool()
-    if bool((observed | ~inside).all()):
+    if shortcut((observed | ~inside).all()):
         return x
-    before = torch.where(observed, time, -1).cummax(dim=1).values  # last observed step up to now
-    after = torch.where(observed, time, n_steps).flip(1).cummin(dim=1).values.flip(1)  # next one from now
+    before, after = observed_around(observed)
     only_after, only_before = before < 0, after >= n_steps
     left = torch.where(only_after, after, before).clamp(0, n_steps - 1)
     right = torch.where(only_before, before, after).clamp(0, n_steps - 1)
@@ -255,7 +255,7 @@ def _trim(x: Tensor, mask: Tensor, lengths: Tensor) -> Series:
     observed = (mask > 0).any(dim=2)  # (batch, time)
     first = torch.where(observed, time, n_steps).amin(dim=1)  # (batch,)
     last = torch.where(observed, time, -1).amax(dim=1)
-    if bool(((first == 0) & (last == lengths - 1)).all()):
+    if shortcut(((first == 0) & (last == lengths - 1)).all()):
         return x, mask, lengths
     first = first.clamp(max=n_steps - 1)
     source = (time + first[:, None]).clamp(max=n_steps - 1)[:, :, None].expand_as(x)
@@ -276,7 +276,7 @@ def _pad(values: Tensor, steps: Tensor, dilation: int, circular: bool) -> Tensor
 def _end(responses: Tensor, steps: Tensor, value: float) -> Tensor:
     """Set responses (batch, kernel, time) to ``value`` past the end of each series."""
     past = torch.arange(responses.shape[2], device=responses.device) >= steps[:, None]  # (batch, time)
-    return responses.masked_fill(past[:, None], value) if past.any() else responses
+    return responses if shortcut(~past.any()) else responses.masked_fill(past[:, None], value)
 
 
 def _convolve_each(padded: Tensor, kernels: Tensor, dilation: int) -> Tensor:

@@ -48,6 +48,8 @@ def shares(padded: Tensor, steps: Tensor, kernels: Tensor, dilation: int, thresh
     Tensor, shape (batch, threshold * kernel)
         In [0, 1].
     """
+    if torch.onnx.is_in_onnx_export():  # one graph for batches of any size
+        return _in_torch(padded, steps, kernels, dilation, thresholds)
     if padded.device.type == "cpu":
         arrays = (padded.contiguous(), steps, kernels.contiguous(), thresholds.contiguous())
         found = np.empty((len(padded), thresholds.shape[1], len(kernels)), np.float32)
@@ -62,10 +64,9 @@ def _in_torch(padded: Tensor, steps: Tensor, kernels: Tensor, dilation: int, thr
     responses = functional.conv1d(padded, kernels * STEEPNESS, dilation=dilation)  # (batch, kernel, time)
     past = torch.arange(responses.shape[2], device=responses.device) >= steps[:, None]  # (batch, time)
     responses = responses.masked_fill(past[:, None], -torch.inf)
-    exceeds = torch.empty_like(responses)
     found = []
     for each in thresholds.unbind(dim=1):  # (kernel,)
-        torch.sub(responses, STEEPNESS * each[:, None], out=exceeds)
+        exceeds = responses - STEEPNESS * each[:, None]
         # 0 below -3, 1 above 3 and straight in between.
         found.append(functional.hardsigmoid(exceeds, inplace=True).sum(dim=2) / steps[:, None])
     return torch.cat(found, dim=1)

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from vrae.optional import check_installed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FAINT", "INK", "finish", "grid", "new_axes"]
+__all__ = ["FAINT", "INK", "finish", "grid", "new_axes", "pyplot"]
 
 INK = "#2B3138"
 FAINT = "#D9DDE2"
 
 
-def new_axes(size: tuple[float, float]) -> Axes:
-    """Return the axes of a new figure of width and height ``size``, in inches."""
+def pyplot() -> Any:
+    """Return matplotlib, or raise if it is not installed."""
+    check_installed("matplotlib", "report", "A figure for papers")
     import matplotlib.pyplot as plt
 
-    ax: Axes = plt.subplots(figsize=size, layout="constrained")[1]
+    return plt
+
+
+def new_axes(size: tuple[float, float]) -> Axes:
+    """Return the axes of a new figure of width and height ``size``, in inches."""
+    ax: Axes = pyplot().subplots(figsize=size, layout="constrained")[1]
     return ax
 
 
 def grid(n_cells: int, columns: int) -> tuple[Figure, list[Axes]]:
     """Return a figure of ``n_cells`` charts, row by row; cells left over are empty."""
-    import matplotlib.pyplot as plt
-
     rows = -(-n_cells // columns)
     size = (min(3.6 * columns, 16), min(2.3 * rows, 60))
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    figure, axes = pyplot().subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     for ax in axes.flat[n_cells:]:
         ax.set_axis_off()
     return figure, list(axes.flat)

@@ -42,8 +42,9 @@ MAX_MEMBERS = 2000
 
 
 def series_list(X: Any) -> list[Floats]:
-    """Return series as a list of arrays (n_channels, n_steps)."""
-    series: list[Floats] = [np.atleast_2d(np.asarray(x, np.float64)) for x in X]
+    """Return series as a list of arrays (n_channels, n_steps); a panel, which holds steps first, knows how."""
+    listed = X.to_list() if hasattr(X, "to_list") else X
+    series: list[Floats] = [np.atleast_2d(np.asarray(x, np.float64)) for x in listed]
     if any(x.ndim != 2 for x in series):
         raise InvalidDataError("Each series must have shape (n_steps,) or (n_channels, n_steps).")
     return series

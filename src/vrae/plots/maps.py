@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from vrae.exceptions import InvalidDataError, InvalidParameterError, MissingDependencyError, did_you_mean
+from vrae.exceptions import InvalidDataError, InvalidParameterError, did_you_mean
+from vrae.optional import check_installed
 
 __all__ = ["MAX_ARRANGED", "METHODS", "Method", "Projection", "available_methods", "finite_rows", "project"]
 
@@ -175,12 +176,9 @@ def _tsne(Z: Floats, random_state: int) -> Floats:
 
 
 def _umap(Z: Floats, random_state: int) -> Floats:
-    try:
-        from umap import UMAP
-    except ImportError:
-        raise MissingDependencyError(
-            "A UMAP map needs umap-learn, which is not installed: pip install umap-learn"
-        ) from None
+    check_installed("umap", "umap", "A UMAP map")
+    from umap import UMAP
+
     model = UMAP(n_neighbors=min(15, len(Z) - 1), init=_pca(Z)[0], random_state=random_state, n_jobs=1)
     points: Floats = model.fit_transform(Z).astype(np.float64)
     return points

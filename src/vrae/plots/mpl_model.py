@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.exceptions import InvalidDataError
-from vrae.plots.canvas import INK, finish, grid, new_axes
+from vrae.plots.canvas import INK, finish, grid, new_axes, pyplot
 from vrae.plots.compute import channel_names
 from vrae.plots.palette import COLORS
 
@@ -42,8 +42,6 @@ def plot_traversal(
     Figure
         A cell a direction; with several channels, a row a direction and a column a channel.
     """
-    import matplotlib as mpl
-
     shown = np.asarray(curves, np.float64)[:max_directions]
     if shown.ndim != 4:
         raise InvalidDataError(
@@ -51,7 +49,7 @@ def plot_traversal(
         )
     n_directions, n_positions, n_channels, n_steps = shown.shape
     names = channel_names(channels, unit, n_channels)
-    colors = mpl.colormaps["cividis"](np.linspace(0, 0.95, n_positions))
+    colors = pyplot().get_cmap("cividis")(np.linspace(0, 0.95, n_positions))
     figure, axes = grid(n_directions * n_channels, n_channels if n_channels > 1 else min(3, n_directions))
     cells = ((d, c) for d in range(n_directions) for c in range(n_channels))
     for ax, (d, c) in zip(axes, cells, strict=False):

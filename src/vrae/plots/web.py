@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from vrae.optional import check_installed
 from vrae.plots.compute import (
     Floats,
     channel_names,
@@ -71,8 +72,7 @@ def plotly_latent_map(
     -------
     plotly.graph_objects.Figure
     """
-    import plotly.graph_objects as go
-
+    go = _graph_objects()
     shown = project(Z, method, random_state=random_state, max_points=max_points)
     groups = np.zeros(shown.n_series, int) if labels is None else np.asarray(labels, int)
     names = {label: html.escape(name) for label, name in (names or {}).items()}
@@ -226,8 +226,7 @@ def plotly_selection(
     -------
     plotly.graph_objects.Figure
     """
-    import plotly.graph_objects as go
-
+    go = _graph_objects()
     numbers, scores = selection_curve(selection)
     is_chosen = numbers == chosen
     figure = _figure("")
@@ -264,8 +263,7 @@ def plotly_cluster_sizes(labels: npt.ArrayLike) -> Figure:
     -------
     plotly.graph_objects.Figure
     """
-    import plotly.graph_objects as go
-
+    go = _graph_objects()
     sizes = cluster_sizes(labels)
     figure = _figure("Series in each cluster")
     figure.add_trace(
@@ -288,15 +286,22 @@ def plotly_cluster_sizes(labels: npt.ArrayLike) -> Figure:
 # ---------------------------------------------------------------------------------------- pieces
 
 
-def _figure(title: str, note: str = "") -> Figure:
-    """Return an empty figure with the calm look that all of them share."""
+def _graph_objects() -> Any:
+    """Return plotly's figures, or raise if it is not installed."""
+    check_installed("plotly", "report", "A figure for the screen")
     import plotly.graph_objects as go
 
-    return _styled(go.Figure(), f"{title}<br><sup>{note}</sup>" if note else title)
+    return go
+
+
+def _figure(title: str, note: str = "") -> Figure:
+    """Return an empty figure with the calm look that all of them share."""
+    return _styled(_graph_objects().Figure(), f"{title}<br><sup>{note}</sup>" if note else title)
 
 
 def _grid(title: str, titles: Sequence[str], columns: int) -> Figure:
     """Return a figure of small charts, row by row, each with its title."""
+    check_installed("plotly", "report", "A figure for the screen")
     from plotly.subplots import make_subplots
 
     rows = max(1, -(-len(titles) // columns))
@@ -341,8 +346,7 @@ def _add_line(
     **extra: Any,
 ) -> None:
     """Add a line to chart number ``cell`` of a grid; a single point is drawn as a dot."""
-    import plotly.graph_objects as go
-
+    go = _graph_objects()
     look = {"line": {"color": color, "width": width}} if color else {}
     mode = "markers" if len(x) == 1 else "lines"
     options = {

@@ -44,6 +44,7 @@ def render_report(data: ReportData) -> str:
     str
         Self-contained: no request to anywhere, and no data that runs.
     """
+    page.check_report()
     measured, traits = traits_of_sample(data)
     cards = make_cards(data, measured, traits)
     by_label = {card.label: card for card in cards}

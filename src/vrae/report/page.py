@@ -9,7 +9,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["plotly_script", "policy", "script", "style", "template"]
+from vrae.optional import check_installed
+
+__all__ = ["check_report", "plotly_script", "policy", "script", "style", "template"]
 
 # One idea a file; together they are one closure, in this order.
 _SCRIPTS = ("data", "look", "lines", "map", "selection", "cards", "unusual", "directions", "start")
@@ -40,6 +42,12 @@ def policy(scripts: Sequence[str], *, uses_webgl: bool) -> str:
 def _hash(text: str) -> str:
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
+
+
+def check_report() -> None:
+    """Raise if a package that the report needs is not installed; ask it before the work that the report is about."""
+    for package in ("jinja2", "plotly"):
+        check_installed(package, "report", "The report")
 
 
 @cache

@@ -1,9 +1,10 @@
 """A run folder: the model, the tables and the report that one clustering leaves behind.
 
-``model/``, ``clusters.csv`` (id, cluster, probability, lag), ``embedding.parquet``, ``metrics.json`` and
-``report.html``. A run is written under another name and moved into place when it is complete.
+``model/``, ``clusters.csv`` (id, cluster, probability, lag), ``embedding.parquet``, ``history.csv`` (a row an epoch),
+``metrics.json`` and ``report.html``. A run is written under another name and moved into place when it is complete.
 """
 
+from vrae.report import check_report
 from vrae.runs.anomalies import stretches, window_steps, write_anomalies, write_columns
 from vrae.runs.assignment import Assignment, Tally, assign, describe_model
 from vrae.runs.comparison import Comparison, compare
@@ -19,6 +20,7 @@ __all__ = [
     "Tally",
     "assign",
     "check_reduction_folder",
+    "check_report",
     "check_run_folder",
     "cluster_panel",
     "cluster_stream",

@@ -16,6 +16,7 @@ from vrae.data.panel import Panel, invalid_series
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.evaluate import agreement, resample, separation
 from vrae.exceptions import InvalidDataError, InvalidParameterError, did_you_mean
+from vrae.optional import check_installed
 from vrae.runs.peers import PEERS, Peer
 
 __all__ = ["METHODS", "Comparison", "compare"]
@@ -99,6 +100,8 @@ def compare(
     if len(set(methods)) < len(methods) or not methods:
         raise InvalidParameterError(f"methods must be one or more different ones of {', '.join(METHODS)}.")
     check_int("rounds", rounds, low=0)
+    if any(name in PEERS and PEERS[name].of_aeon for name in methods):
+        check_installed("aeon", "aeon", "A comparison with k-Shape, KASBA or R-Clustering", "Or leave them out.")
     if invalid_series(panel).any():
         bad = panel.ids[invalid_series(panel)].tolist()
         raise InvalidDataError(f"{len(bad)} series have no observed value, such as {bad[0]!r}. Leave them out.")
@@ -179,7 +182,7 @@ def _peer(peer: Peer, X: Floats, k: int) -> _Method:
         return run(X[rows], k, seed)
 
     def warm() -> None:
-        if peer.compiles:  # for half a minute, the first time: that is no part of the method
+        if peer.of_aeon:  # for half a minute, the first time: that is no part of the method
             run(np.random.default_rng(0).standard_normal((12, X.shape[1], 32)), 2, 0)
 
     return _Method(peer.name, cluster, warm)

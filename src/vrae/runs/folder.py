@@ -20,13 +20,16 @@ from vrae.runs.assignment import Tally, assign
 from vrae.runs.reporting import write_run_report
 from vrae.runs.sample import sample_series
 from vrae.runs.stability import stability
-from vrae.runs.tables import embedding_columns, table_writer
+from vrae.runs.tables import embedding_columns, table_writer, write_history
 
 __all__ = ["check_run_folder", "cluster_panel", "cluster_stream"]
 
 # Series that a report of more shows.
 _REPORT_SERIES = 20_000
-_RUN_FILES = {"clusters.csv", "clusters.parquet", "embedding.parquet", "metrics.json", "model", "report.html"}
+_RUN_FILES = {
+    *("clusters.csv", "clusters.parquet", "config.toml", "embedding.parquet"),
+    *("history.csv", "metrics.json", "model", "report.html"),
+}
 # More rows than a spreadsheet opens are written as Parquet.
 _CSV_ROWS = 1_000_000
 
@@ -93,6 +96,7 @@ def cluster_panel(
     _add_baseline(metrics, clusterer, panel, truth)
     with atomic_directory(out) as folder:
         clusterer.save(folder / "model")
+        write_history(clusterer, folder / "history.csv")
         with table_writer(folder / "clusters.csv") as write:
             write(assignment.columns())
         with table_writer(folder / "embedding.parquet") as write:
@@ -147,6 +151,7 @@ def cluster_stream(
     clusterer.fit(sample)
     with atomic_directory(out) as folder:
         clusterer.save(folder / "model")
+        write_history(clusterer, folder / "history.csv")
         tally = _place_all(clusterer, panels(), folder, "csv" if total <= _CSV_ROWS else "parquet")
         truth = sample.static.get("label")
         metrics = tally.metrics(clusterer, time.perf_counter() - started)

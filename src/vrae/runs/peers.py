@@ -25,13 +25,13 @@ class Peer:
         In tables.
     cluster : callable
         (X of shape (n, channel, time), number of clusters, seed) to labels (n,).
-    compiles : bool
-        Its library compiles on the first call; that is no part of the method.
+    of_aeon : bool
+        It comes from aeon, an optional package that compiles on the first call; that is no part of the method.
     """
 
     name: str
     cluster: Callable[[Floats, int, int], Any]
-    compiles: bool = False
+    of_aeon: bool = False
 
 
 def _kmeans(X: Floats, k: int, seed: int) -> Any:
@@ -74,7 +74,7 @@ def _r_clustering(X: Floats, k: int, seed: int) -> Any:
 
 PEERS = {
     "kmeans": Peer("k-means", _kmeans),
-    "kshape": Peer("k-Shape", _kshape, compiles=True),
-    "kasba": Peer("KASBA", _kasba, compiles=True),
-    "rclustering": Peer("R-Clustering", _r_clustering, compiles=True),
+    "kshape": Peer("k-Shape", _kshape, of_aeon=True),
+    "kasba": Peer("KASBA", _kasba, of_aeon=True),
+    "rclustering": Peer("R-Clustering", _r_clustering, of_aeon=True),
 }

@@ -15,11 +15,11 @@ from vrae.estimators.reduction import Codes, report_reduction
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidDataError, OutputError
 from vrae.persistence import atomic_directory
-from vrae.runs.tables import table_writer
+from vrae.runs.tables import table_writer, write_history
 
 __all__ = ["check_reduction_folder", "read_codes", "reduce_to_folder", "write_series"]
 
-_FILES = {"codes.parquet", "model", "reduction.json"}
+_FILES = {"codes.parquet", "config.toml", "history.csv", "model", "reduction.json"}
 # Steps that are written at once.
 _STEPS = 1 << 20
 
@@ -54,7 +54,7 @@ def reduce_to_folder(model: VRAE, panel: Panel, out: Path, *, fit: bool) -> dict
     model : VRAE
     panel : Panel
     out : Path
-        Gets ``codes.parquet``, ``reduction.json`` and, with ``fit``, ``model/``.
+        Gets ``codes.parquet``, ``reduction.json`` and, with ``fit``, ``model/`` and ``history.csv``.
     fit : bool
         Fit the model to the panel first.
 
@@ -70,6 +70,7 @@ def reduce_to_folder(model: VRAE, panel: Panel, out: Path, *, fit: bool) -> dict
     with atomic_directory(out) as folder:
         if fit:
             model.save(folder / "model")
+            write_history(model, folder / "history.csv")
         with table_writer(folder / "codes.parquet") as write:
             write(codes.to_columns())
         (folder / "reduction.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

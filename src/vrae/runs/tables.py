@@ -21,7 +21,14 @@ from vrae.exceptions import InvalidDataError
 from vrae.persistence import atomic_file
 from vrae.runs.assignment import assign
 
-__all__ = ["embedding_columns", "table_writer", "write_assignments", "write_descriptions", "write_embeddings"]
+__all__ = [
+    "embedding_columns",
+    "table_writer",
+    "write_assignments",
+    "write_descriptions",
+    "write_embeddings",
+    "write_history",
+]
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -58,6 +65,13 @@ def write_descriptions(described: Sequence[ClusterDescription], target: Path | N
     rows = [entry.to_dict() for entry in described]
     with table_writer(target) as write:
         write({name: np.array([row[name] for row in rows]) for name in rows[0]})
+
+
+def write_history(model: VRAE, target: Path) -> None:
+    """Write how training went, a row an epoch; NaN is what a record does not have."""
+    names = list(dict.fromkeys(name for record in model.history_ for name in record))
+    with table_writer(target) as write:
+        write({name: np.array([record.get(name, np.nan) for record in model.history_]) for name in names})
 
 
 def embedding_columns(model: VRAE, ids: npt.NDArray[Any], Z: npt.NDArray[np.float32]) -> Columns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vrae.estimators.forecasting.windows import Floats, Windows
-from vrae.exceptions import MissingDependencyError
+from vrae.optional import check_installed
 
 __all__ = ["check_statsforecast", "intermittent_or_smoothed", "seasonal_naive"]
 
@@ -17,13 +17,8 @@ _INTERMITTENT = 0.5
 
 def check_statsforecast() -> None:
     """Raise if statsforecast is not installed."""
-    try:
-        import statsforecast  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            "Classical forecasts need statsforecast: pip install 'vrae[forecast]'. Or leave them out with "
-            "classical=False."
-        ) from error
+    otherwise = "Or leave it out: classical=False, --no-classical."
+    check_installed("statsforecast", "forecast", "A classical forecast of each item", otherwise)
 
 
 def seasonal_naive(windows: Windows, season: int) -> Floats:

@@ -1,0 +1,108 @@
+"""`--config`: options of a command read from a TOML file, and written to one beside the results.
+
+The file's values become the command's defaults before its other options are read, so that the command line wins.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["CONFIG_FILE", "Config", "save_config"]
+
+CONFIG_FILE = "config.toml"
+
+# Of one call, not of the result: a file that says "overwrite" would be a trap.
+_OF_THE_CALL = ("config", "overwrite", "resume", "json", "help")
+
+
+def _read(context: typer.Context, file: Path | None) -> Path | None:
+    if file is None:
+        return None
+    from vrae.exceptions import InvalidParameterError, did_you_mean
+
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InvalidParameterError(f"--config {file} cannot be read as TOML: {reason}.") from None
+    known = {key: parameter for key, parameter in _options(context).items() if key not in _OF_THE_CALL}
+    values = {}
+    for key, value in found.items():
+        if key.replace("_", "-") not in known:
+            raise InvalidParameterError(f"{file}: unknown option {key!r}.{did_you_mean(key, sorted(known))}")
+        parameter = known[key.replace("_", "-")]
+        values[parameter.name] = _checked(value, parameter, f"{file}: {key}")
+    context.default_map = values
+    return file
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        envvar="VRAE_CONFIG",
+        help="TOML file with options by their names; those on the command line win.",
+        is_eager=True,
+        callback=_read,
+        show_default=False,
+    ),
+]
+
+
+def save_config(context: typer.Context, folder: Path) -> None:
+    """Write the options that a command ran with, defaults included, into the folder of its results."""
+    from vrae import __version__
+    from vrae.persistence import atomic_file
+
+    values = {key: context.params.get(parameter.name) for key, parameter in _options(context).items()}
+    given = {key: value for key, value in values.items() if key not in _OF_THE_CALL and value not in (None, [], ())}
+    lines = [f"{key} = {_toml(value)}" for key, value in given.items()]
+    head = f"# vrae {context.info_name}, version {__version__}. Again: vrae {context.info_name} --config {CONFIG_FILE}"
+    with atomic_file(folder / CONFIG_FILE) as file:
+        file.write_text("\n".join([head, *lines, ""]), encoding="utf-8")
+
+
+def _options(context: typer.Context) -> dict[str, Any]:
+    """Return the command's parameters by the names that users know: train-sample of --train-sample, data of DATA."""
+    return {
+        max((o for o in parameter.opts if o.startswith("--")), default=str(parameter.name)).lstrip("-"): parameter
+        for parameter in context.command.params
+    }
+
+
+def _checked(value: Any, parameter: Any, name: str) -> Any:
+    """Return a value of the file as one that the option's parser takes, which is text but for flags and lists."""
+    from vrae.exceptions import InvalidParameterError
+
+    is_flag = getattr(parameter, "is_flag", False)
+    is_list = getattr(parameter, "multiple", False)
+    if is_flag:
+        wanted, fits = "true or false", isinstance(value, bool)
+    elif is_list:
+        value = value if isinstance(value, list) else [value]
+        wanted, fits = "text, or a list of texts", all(_is_plain(part) for part in value)
+    else:
+        wanted, fits = "text or a number", _is_plain(value)
+    if not fits:
+        raise InvalidParameterError(f"{name} must be {wanted}; found {value!r}.")
+    if is_flag:
+        return value
+    return [str(part) for part in value] if is_list else str(value)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, (bool, int, float)):
+        return json.dumps(value)
+    return json.dumps(str(value), ensure_ascii=False)  # a basic string of TOML, too

@@ -1,0 +1,5 @@
+"""Fitted models for programs without vrae: an ONNX file from raw series to latent vectors."""
+
+from vrae.export.onnx import export_onnx
+
+__all__ = ["export_onnx"]

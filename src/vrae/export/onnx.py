@@ -1,0 +1,106 @@
+"""An ONNX file of a fitted model: raw series in, latent vectors out, on any machine with an ONNX runtime.
+
+The graph is made by tracing. torch's newer exporter, which starts from ``torch.export``, gives recurrent layers a fixed
+batch or length (torch 2.13); see docs/decisions/0009.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vrae.data.scaling import Scaler
+from vrae.export.embedding import Embedding
+from vrae.nn.model import VRAENetwork
+from vrae.optional import check_installed
+from vrae.persistence import atomic_file
+
+__all__ = ["INPUTS", "OUTPUT", "export_onnx"]
+
+INPUTS = ("values", "lengths")
+OUTPUT = "latent"
+
+_OPSET = 17
+# Operators of ONNX that torch's tracing exporter has no translation for.
+_UNTRANSLATED = {"aten::asinh": "Asinh", "aten::atanh": "Atanh"}
+
+
+def export_onnx(network: VRAENetwork, scaler: Scaler, path: str | Path, facts: dict[str, str]) -> Path:
+    """Write the way from raw series to latent vectors as an ONNX file, all or nothing.
+
+    Parameters
+    ----------
+    network : VRAENetwork
+    scaler : Scaler
+    path : str or Path
+    facts : dict of str
+        Kept in the file beside the graph.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    MissingDependencyError, OutputError
+    """
+    check_installed("onnx", "onnx", "An ONNX file")
+    import onnx
+
+    model = onnx.load_from_string(_trace(Embedding(copy.deepcopy(network).cpu(), scaler).eval()))
+    for key, value in facts.items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.checker.check_model(model, full_check=True)
+    with atomic_file(Path(path)) as file:
+        onnx.save(model, file)
+    return Path(path)
+
+
+def _trace(embedding: Embedding) -> bytes:
+    """Run an example through the module and return the graph of what was done to it."""
+    config = embedding.network.config
+    # Several patches, unequal lengths and a gap; no number in it may end up in the graph.
+    n_steps = 5 * config.patch_size + 1
+    values = torch.linspace(0, 1, 3 * n_steps * config.n_channels).reshape(3, n_steps, config.n_channels).sin()
+    values[0, 2] = torch.nan
+    lengths = torch.tensor([n_steps, n_steps - 1, n_steps - 2])
+    batch_and_time = {0: "batch", 1: "time"}
+    file = io.BytesIO()
+    with _translations(), warnings.catch_warnings(), torch.no_grad():
+        # That this exporter is the older one, and that sizes could have become constants: tests show they have not.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            embedding,
+            (values, lengths),
+            file,  # type: ignore[arg-type]
+            input_names=list(INPUTS),
+            output_names=[OUTPUT],
+            dynamic_axes={"values": batch_and_time, "lengths": {0: "batch"}, OUTPUT: {0: "batch"}},
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+    return file.getvalue()
+
+
+@contextmanager
+def _translations() -> Iterator[None]:
+    """Teach the exporter the operators that it lacks, for as long as it takes."""
+
+    def translation(name: str) -> Any:
+        return lambda graph, x: graph.op(name, x)
+
+    exporter: Any = torch.onnx
+    for operator, name in _UNTRANSLATED.items():
+        exporter.register_custom_op_symbolic(operator, translation(name), _OPSET)
+    try:
+        yield
+    finally:
+        for operator in _UNTRANSLATED:
+            exporter.unregister_custom_op_symbolic(operator, _OPSET)

@@ -1,0 +1,196 @@
+"""Options from files, the environment and the command line; what a terminal, a pipe and a shell get."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from vrae.cli import app
+from vrae.cli.configuring import save_config
+from vrae.cli.options import OutFolder, Reading, Training, with_groups
+from vrae.exceptions import InvalidParameterError
+
+COLOUR = re.compile(r"\x1b\[[\d;]*(3|4|9|10)\d[\d;]*m")
+CONFIGURABLE = ("anomalies", "cluster", "compare", "forecast", "reduce", "similar")
+
+
+@pytest.fixture
+def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Return ``probe(config_text, *arguments)``: what a command with all kinds of options got, and wrote."""
+    for name in ("VRAE_SEED", "VRAE_DEVICE", "VRAE_QUIET", "VRAE_TRACK", "VRAE_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(text: str, *arguments: str) -> dict[str, Any]:
+        got: dict[str, Any] = {}
+        small = typer.Typer()
+
+        @small.command()
+        @with_groups
+        def command(
+            context: typer.Context,
+            reading: Reading,
+            training: Training,
+            folder: OutFolder = Path("runs/latest"),
+            overwrite: Annotated[bool, typer.Option("--overwrite")] = False,
+        ) -> None:
+            got.update(vars(reading), **vars(training), folder=folder, overwrite=overwrite)
+            save_config(context, tmp_path)
+
+        file = tmp_path / "given.toml"
+        file.write_text(text, encoding="utf-8")
+        done = CliRunner().invoke(small, ["--config", str(file), *arguments])
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == 0, done.output
+        return got
+
+    return run
+
+
+EVERYTHING = """
+data = 'sales "2024".csv'
+id = "item"
+value = ["qty", "price"]
+static = "shop"
+seed = 7
+epochs = 3
+on_invalid = "keep"
+quiet = true
+out = "runs/Größe"
+"""
+
+
+def test_a_file_sets_options_of_every_kind(probe):
+    got = probe(EVERYTHING)
+    assert (got["data"], got["id_"], got["value"]) == ('sales "2024".csv', "item", ["qty", "price"])
+    assert (got["static"], got["seed"], got["epochs"]) == (["shop"], 7, "3")
+    assert (got["on_invalid"], got["quiet"], got["folder"]) == ("keep", True, Path("runs/Größe"))
+    assert got["layout"] == "auto"
+
+
+def test_what_is_saved_says_the_same_again(probe, tmp_path):
+    first = probe(EVERYTHING, "--overwrite")
+    saved = (tmp_path / "config.toml").read_text(encoding="utf-8")
+    keys = set(tomllib.loads(saved))
+    assert keys >= {"data", "id", "value", "seed", "epochs", "on-invalid", "layout", "out"}
+    assert not keys & {"overwrite", "config", "time"}
+    again = probe(saved)
+    assert {**again, "overwrite": True, "config": None} == {**first, "config": None}
+
+
+def test_the_command_line_beats_the_environment_which_beats_the_file(probe, monkeypatch):
+    text = 'data = "a.csv"\nseed = 1\ndevice = "cuda"\nepochs = "2"\n'
+    monkeypatch.setenv("VRAE_SEED", "2")
+    monkeypatch.setenv("VRAE_DEVICE", "cpu")
+    got = probe(text, "b.csv", "--seed", "3")
+    assert (got["data"], got["seed"], got["device"], got["epochs"]) == ("b.csv", 3, "cpu", "2")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch = 3", r"given.toml: unknown option 'epoch'. Did you mean 'epochs'\? Known: data, "),
+        ("overwrite = true", "unknown option 'overwrite'"),
+        ("epochs = [1, 2]", r"given.toml: epochs must be text or a number; found \[1, 2\]."),
+        ("quiet = 1", "given.toml: quiet must be true or false; found 1."),
+        ("value = [true]", "value must be text, or a list of texts"),
+        ("[training]\nepochs = 1", "unknown option 'training'"),
+        ("epochs = ", "cannot be read as TOML: Invalid value"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused_by_name(text, message, probe):
+    with pytest.raises(InvalidParameterError, match=message):
+        probe(text, "a.csv")
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    done = CliRunner().invoke(app, ["cluster", "--config", str(tmp_path / "none.toml")])
+    assert isinstance(done.exception, InvalidParameterError)
+    assert (
+        str(done.exception) == f"--config {tmp_path / 'none.toml'} cannot be read as TOML: No such file or directory."
+    )
+
+
+@pytest.mark.parametrize("verb", CONFIGURABLE)
+def test_every_command_that_learns_takes_a_file(verb):
+    assert "--config" in CliRunner().invoke(app, [verb, "-h"], env={"COLUMNS": "200"}).output
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
+@pytest.mark.parametrize("verb", ["cluster", "reduce"])
+def test_a_run_can_be_made_again_from_its_own_config(verb, small_series, tmp_path):
+    np.savez(tmp_path / "X.npz", X=small_series("2d", 16))
+    (tmp_path / "run.toml").write_text(f'data = "{tmp_path}/X.npz"\nepochs = 1\nquiet = true\nseed = 3\n')
+    own = {"cluster": ["--clusters", "2"], "reduce": ["--latent-size", "2"]}[verb]
+    first, second = tmp_path / "first", tmp_path / "second"
+    done = CliRunner().invoke(app, [verb, "--config", f"{tmp_path}/run.toml", *own, "--out", str(first)])
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(app, [verb, "--config", f"{first}/config.toml", "--out", str(second), "--json"])
+    assert done.exit_code == 0, done.output
+    assert isinstance(json.loads(done.stdout), dict)
+    table = {"cluster": "clusters.csv", "reduce": "codes.parquet"}[verb]
+    assert (second / table).read_bytes() == (first / table).read_bytes()
+    saved, again = (tomllib.loads((folder / "config.toml").read_text()) for folder in (first, second))
+    assert {**saved, "out": 0} == {**again, "out": 0}
+
+
+# ---------------------------------------------------------------- terminal, pipe, shell
+
+VRAE = [sys.executable, "-m", "vrae"]
+
+
+def coloured_environment(**more: str) -> dict[str, str]:
+    plain = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "TERM")}
+    return {**plain, "TERM": "xterm-256color", **more}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-h"], ["cluster", "-h"], ["cluster", "--config", "/nowhere"], ["cluster", "--nonsense"]]
+)
+def test_a_pipe_gets_no_colour(arguments):
+    done = subprocess.run([*VRAE, *arguments], env=coloured_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == (2 if "-h" not in arguments else 0)
+    assert done.stdout + done.stderr != ""
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("setting", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_a_terminal_gets_colour_unless_it_does_not_want_any(setting, coloured):
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        process = subprocess.Popen(
+            [*VRAE, "cluster", "--config", "/nowhere"], env=coloured_environment(**setting), stderr=theirs
+        )
+        os.close(theirs)
+        said = b""
+        try:
+            while part := terminal.read(4096):
+                said += part
+        except OSError:  # how Linux says that the other end is closed
+            pass
+        assert process.wait() == 2
+    assert "cannot be read as TOML" in said.decode()
+    assert bool(COLOUR.search(said.decode())) is coloured
+
+
+def test_a_shell_completes_commands():
+    words = {"_VRAE_COMPLETE": "complete_bash", "COMP_WORDS": "vrae cl", "COMP_CWORD": "1"}
+    code = "import sys; sys.argv = ['vrae']; from vrae.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **words}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["cluster"]

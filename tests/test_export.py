@@ -1,0 +1,145 @@
+"""The ONNX file of a model gives what ``transform`` gives, without vrae."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from vrae import VRAE, Panel
+from vrae.cli import app
+from vrae.data.containers import as_panel
+from vrae.exceptions import MissingDependencyError, NotFittedError, OutputError
+
+pytest.importorskip("onnx", reason="the extra vrae[onnx] is not installed")
+ort = pytest.importorskip("onnxruntime", reason="the extra vrae[onnx] is not installed")
+
+# Options that put something else into the graph, with series that make use of it.
+VARIANTS = {
+    "default": ("panel", {}),
+    "gaps, robust": ("missing", {"scaling": "robust"}),
+    "channels, two layers, level": ("list of channels", {"num_layers": 2, "level_weight": 0.5}),
+    "channels at their usual level": ("3d", {"scaling": "channel", "latent_size": 4}),
+    "unscaled gru, last state": ("2d", {"cell": "gru", "pooling": "last", "bidirectional": False, "scaling": None}),
+    "single steps, no patterns": ("list", {"patch_size": 1, "local_patterns": 0.0}),
+    "lags": ("list", {"max_lag": 3}),
+    "linear path": ("missing", {"linear_path": True, "local_patterns": 0.0}),
+}
+
+
+def padded(X: Any) -> dict[str, np.ndarray]:
+    """Return the graph's inputs; what stands after an end is not NaN, since it may be anything."""
+    panel = as_panel(X)
+    values = np.full((len(panel), panel.lengths.max(), panel.n_channels), 1e9, np.float32)
+    for row, (first, end) in enumerate(zip(panel.offsets[:-1], panel.offsets[1:], strict=True)):
+        values[row, : end - first] = panel.values[first:end]
+    return {"values": values, "lengths": panel.lengths.astype(np.int64)}
+
+
+def damaged(X: Any, seed: int) -> Panel:
+    """Return series with gaps, level ends, one constant, one very short; with their channels."""
+    rng = np.random.default_rng(seed)
+    panel = as_panel(X)
+    values = panel.values.copy()
+    values[rng.random(len(values)) < 0.15, 0] = np.nan
+    first = panel.offsets[:-1]
+    values[first[0] : first[0] + 3] = 7.0  # level before it sets in
+    values[first[1] - 4 : first[1]] = 2.0  # and after it ended
+    values[first[1] : first[2]] = 4.0  # constant
+    values[first[2], :] = 100.0
+    return panel.with_values(values)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory, fitted: Any) -> Callable[[str], tuple[VRAE, Any]]:
+    """Return ``exported(variant)``: the model, and its file opened by onnxruntime."""
+
+    @cache
+    def open_file(variant: str) -> tuple[VRAE, Any]:
+        kind, options = VARIANTS[variant]
+        model = fitted("VRAE", kind, **options)
+        path = model.export_onnx(tmp_path_factory.mktemp("onnx") / "encoder.onnx")
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = 1
+        return model, ort.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+
+    return open_file
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_graph_gives_what_transform_gives(variant, exported, small_series):
+    model, session = exported(variant)
+    kind = VARIANTS[variant][0]
+    for n, seed in ((12, 0), (1, 1), (7, 2)):
+        X = small_series(kind, n, seed)
+        found = session.run(["latent"], padded(X))[0]
+        np.testing.assert_allclose(found, model.transform(X), atol=1e-4)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_lengths_and_damage_that_training_never_saw(variant, exported, small_series):
+    model, session = exported(variant)
+    X = damaged(small_series(VARIANTS[variant][0], 9, 3), 4)
+    longer = damaged(np.tile(small_series("3d" if X.n_channels == 2 else "2d", 5, 5), 7), 6)
+    for panel in (X, longer):
+        found = session.run(["latent"], padded(panel))[0]
+        np.testing.assert_allclose(found, model.transform(panel), atol=1e-4)
+    assert longer.lengths.max() == 112
+
+
+def test_a_series_without_any_value_is_a_row_of_nan(exported):
+    _, session = exported("default")
+    values = np.full((2, 8, 1), np.nan, np.float32)
+    values[1, 2] = 1.0
+    found = session.run(None, {"values": values, "lengths": np.array([8, 8])})[0]
+    assert np.isnan(found[0]).all()
+    assert np.isfinite(found[1]).all()
+
+
+def test_the_file_says_what_it_is_and_leaves_no_other(exported, fitted, tmp_path):
+    model = fitted("VRAEClusterer", "panel")
+    path = model.export_onnx(tmp_path / "deep" / "encoder.onnx")
+    assert [p.name for p in path.parent.iterdir()] == ["encoder.onnx"]
+    session = ort.InferenceSession(path)
+    assert session.get_modelmeta().custom_metadata_map["class"] == "VRAEClusterer"
+    assert [(i.name, i.type, i.shape) for i in session.get_inputs()] == [
+        ("values", "tensor(float)", ["batch", "time", 1]),
+        ("lengths", "tensor(int64)", ["batch"]),
+    ]
+    assert [(o.name, o.type, o.shape) for o in session.get_outputs()] == [("latent", "tensor(float)", ["batch", 3])]
+
+
+def test_what_cannot_be_exported_is_said_and_nothing_written(fitted, tmp_path, monkeypatch):
+    with pytest.raises(NotFittedError):
+        VRAE().export_onnx(tmp_path / "a.onnx")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="Could not write"):
+        fitted().export_onnx(tmp_path / "file" / "a.onnx")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(
+        MissingDependencyError, match=r"An ONNX file needs the package onnx: pip install 'vrae\[onnx\]'"
+    ):
+        fitted().export_onnx(tmp_path / "a.onnx")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_command_writes_the_file(fitted, small_series, tmp_path):
+    model = fitted("VRAEClusterer", "3d")
+    model.save(tmp_path / "run" / "model")
+    file = tmp_path / "encoder.onnx"
+    done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), "--out", str(file), "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.output) == {
+        "file": str(file),
+        "values": "float32 (batch, time, 2)",
+        "lengths": "int64 (batch,)",
+        "latent": "float32 (batch, 3)",
+    }
+    found = ort.InferenceSession(file).run(["latent"], padded(small_series("3d", 5, 9)))[0]
+    np.testing.assert_allclose(found, model.transform(small_series("3d", 5, 9)), atol=1e-4)
