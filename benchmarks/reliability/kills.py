@@ -1,7 +1,7 @@
 """Kill `vrae cluster` with SIGKILL at random moments, go on with --resume, and compare with a run left in peace.
 
-The moment is drawn over the whole life of the process: start-up, training, the writing of results. A line a kill says
-what stood in the run folder; at the end, whether every result is the same, byte by byte.
+The moment is drawn over the whole life of the process: start-up, training, the writing of results. A line a kill
+says what stood in the run folder; a line a complete run, whether every result is the same, byte by byte.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,27 +45,27 @@ def main() -> None:
         while True:
             run = subprocess.Popen(command(folder / "X.npy", folder / "run", "--resume"), stdout=subprocess.DEVNULL)
             try:
-                run.wait(moments.uniform(0, life) if kills < arguments.kills else None)
+                run.wait(moments.uniform(0.2, 1) * life if kills < arguments.kills else None)
             except subprocess.TimeoutExpired:
                 run.send_signal(signal.SIGKILL)
                 run.wait()
                 kills += 1
-                print(f"kill {kills}: {_state(folder / 'run')}", flush=True)
+                left = _state(folder / "run")
+                print(f"kill {kills}: {left}", flush=True)
+                if left == "complete":
+                    _check(folder)
                 continue
             if run.returncode != 0:
                 sys.exit(f"exit code {run.returncode}")
             completed += 1
-            same = {
-                name: (folder / "run" / name).read_bytes() == (folder / "whole" / name).read_bytes() for name in RESULTS
-            }
-            print(json.dumps({"kills": kills, "completed": completed, "same": same}), flush=True)
-            left = [path.name for path in folder.iterdir() if path.name not in ("X.npy", "run", "whole")]
-            if not all(same.values()) or left:
-                sys.exit(f"not the same, or left behind: {left}")
+            _check(folder)
+            left = [path.name for path in folder.iterdir() if path.name not in ("X.npy", "whole")]
+            if left:
+                sys.exit(f"left behind: {left}")
             if kills >= arguments.kills:
                 break
-            _again(folder / "run")
-        print(f"{kills} kills in {time.perf_counter() - begun:.0f} s; a run left in peace takes {life:.1f} s")
+        seconds = time.perf_counter() - begun
+        print(f"{kills} kills, {completed} runs to the end, in {seconds:.0f} s; left in peace, one takes {life:.1f} s")
 
 
 def _state(run: Path) -> str:
@@ -78,11 +79,15 @@ def _state(run: Path) -> str:
     return f"saved at step {pairs['step']}"
 
 
-def _again(run: Path) -> None:
-    """Begin once more: a run that is complete cannot be killed."""
-    import shutil
-
-    shutil.rmtree(run)
+def _check(folder: Path) -> None:
+    """Compare a complete run with the one left in peace; then remove it, to begin once more."""
+    differ = [
+        name for name in RESULTS if (folder / "run" / name).read_bytes() != (folder / "whole" / name).read_bytes()
+    ]
+    print(f"complete; not the same: {', '.join(differ) or 'nothing'}", flush=True)
+    if differ:
+        sys.exit(1)
+    shutil.rmtree(folder / "run")
 
 
 if __name__ == "__main__":

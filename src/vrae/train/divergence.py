@@ -1,4 +1,4 @@
-"""Training that runs away: noticed after an epoch, taken back to the epoch before, and slowed down."""
+"""Training that runs away: noticed after an epoch, taken back to an epoch that was good, and slowed down."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ __all__ = ["Diverged", "Guard", "broken_batch"]
 
 # So many times worse than the untrained network is no learning any more.
 _WORSE = 10.0
+# KL, which counts for little at first, may be large for a while, but not as large as this.
+_MUCH_WORSE = 1000.0
 # Each step back divides the learning rate; after so many there is another reason.
 _SLOWER = 0.1
 _STEPS_BACK = 4
@@ -76,12 +78,13 @@ class Guard:
             raise Diverged(float(losses[broken[0]]), batches[broken[0]])
         if self._usual is None:
             self._usual = max(float(errors[0]), n_values)
-        error = float(np.average(errors, weights=[len(rows) for rows in batches]))
-        if error > _WORSE * self._usual:
-            raise Diverged(error, None)
+        sizes = [len(rows) for rows in batches]
+        loss, error = (float(np.average(values, weights=sizes)) for values in (losses, errors))
+        if error > _WORSE * self._usual or loss > _MUCH_WORSE * self._usual:
+            raise Diverged(loss, None)
 
-    def step_back(self, found: Diverged, epoch: int, learning_rate: float) -> None:
-        """Slow down, and tell the user.
+    def step_back(self, found: Diverged, epoch: int, good_epoch: int, learning_rate: float) -> None:
+        """Slow down after the last good epoch, and tell the user.
 
         Raises
         ------
@@ -98,9 +101,9 @@ class Guard:
         self.steps_back += 1
         warnings.warn(
             f"Training ran away in epoch {epoch} (loss {found.loss:.3g}): learning_rate={rate:g} is too high. Went "
-            f"back to the end of epoch {epoch - 1}, and on with {learning_rate * self.rate:g}.",
+            f"back to the end of epoch {good_epoch}, and on with {learning_rate * self.rate:g}.",
             DivergenceWarning,
-            stacklevel=5,
+            stacklevel=6,  # past the loop and the estimator, to the user's line
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -108,7 +108,8 @@ class Trainer:
         self._guard = Guard()
         self._terms: list[LossTerms] = []  # of the epoch that is running, a batch each
         self._order = self.rng.bit_generator.state  # with which its batches were drawn
-        self._good: dict[str, Any] = {}  # the state in which it began
+        self._begun: dict[str, Any] = {}  # the state in which it began
+        self._good: dict[str, Any] = {}  # that in which the epoch before began: what it led to is known
 
     def fit(self, data: TrainingData) -> list[Record]:
         """Run epochs until the last one, or until a callback stops.
@@ -132,7 +133,9 @@ class Trainer:
             for callback in self.callbacks:
                 callback.on_train_begin(self)
             while len(self.history) < self.config.max_epochs and not self.stopping:
-                self._good = self._good if self._terms else self.state_dict()
+                if not self._terms:
+                    now = self._state()
+                    self._good, self._begun = self._begun or now, now
                 epoch = len(self.history) + 1
                 try:
                     record = self.run_epoch(data, train, held_out, epoch)
@@ -211,34 +214,43 @@ class Trainer:
 
         A nested dictionary of tensors and of what JSON can hold.
         """
+        return {
+            **self._state(),
+            "terms": _copy([vars(terms) for terms in self._terms]),
+            "guard": self._guard.state_dict(),
+            "begun": self._begun,
+            "good": self._good if self._terms else {},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back, or on, to where `state_dict` was called, on a trainer that was made and given data alike."""
+        self._return_to(state)
+        self._terms = [LossTerms(**terms) for terms in state["terms"]]
+        self._guard.load_state_dict(state["guard"])
+        self._begun, self._good = state["begun"], state["good"]
+
+    def _state(self) -> dict[str, Any]:
         state = {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "order": self._order if self._terms else self.rng.bit_generator.state,
-            "terms": [vars(terms) for terms in self._terms],
             "step": self.step,
-            "history": list(self.history),
+            "history": self.history,
             "stopping": self.stopping,
-            "guard": self._guard.state_dict(),
             "callbacks": [own for callback in self.callbacks if (own := callback.state_dict())],
         }
-        return _copy({**state, "good": self._good if self._terms else None})
+        return {name: _copy(value) for name, value in state.items()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go back, or on, to where `state_dict` was called, on a trainer that was made and given data alike."""
-        state = _copy(state)
+    def _return_to(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(_copy(state["optimizer"]))  # it would keep the tensors, and change them
         self.generator.set_state(state["generator"])
         self.rng.bit_generator.state = self._order = state["order"]
-        self._terms = [LossTerms(**terms) for terms in state["terms"]]
-        self.step, self.history, self.stopping = state["step"], state["history"], state["stopping"]
-        self._guard.load_state_dict(state["guard"])
+        self.step, self.history, self.stopping = state["step"], list(state["history"]), state["stopping"]
         knowing = [callback for callback in self.callbacks if callback.state_dict()]
         for callback, own in zip(knowing, state["callbacks"], strict=True):
             callback.load_state_dict(own)
-        self._good = state["good"] or {}
 
     # ---------------------------------------------------------------- parts
 
@@ -272,13 +284,14 @@ class Trainer:
 
     def _step_back(self, found: Diverged, epoch: int) -> None:
         """Return to the last good epoch, to go on more slowly, if that can help."""
-        self.load_state_dict(self._good)
-        if found.rows is not None:  # would these weights, which were good up to here, do any better?
+        self._return_to(self._good)
+        self._terms, self._begun = [], self._good
+        if found.rows is not None:  # would these weights, which were good, do any better?
             with torch.no_grad():
                 loss = float(self._loss(self._batch(self.data, found.rows), None).loss)
             if not math.isfinite(loss):
                 raise broken_batch(loss, epoch, self.data.panel.ids[found.rows])
-        self._guard.step_back(found, epoch, self.config.learning_rate)
+        self._guard.step_back(found, epoch, len(self.history), self.config.learning_rate)
 
     def _means(self, batches: list[Rows]) -> Record:
         """Average an epoch's terms over its series: one transfer from the device an epoch."""
