@@ -30,6 +30,7 @@ __all__ = [
     "load_model",
     "read_folder",
     "read_model",
+    "shaped",
     "write_folder",
     "write_model",
 ]
@@ -84,7 +85,7 @@ def load_model(path: str | Path) -> BaseVRAE:
         for version in range(config["format_version"], FORMAT_VERSION):
             _MIGRATIONS[version](config, arrays)
         estimator = estimator_class._from_state(config, arrays)
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError, OverflowError) as error:
         raise ModelFileError(
             f"{path}: {CONFIG_FILE} and {WEIGHTS_FILE} do not fit together ({error}). Was a file swapped or "
             f"edited? Save the model again."
@@ -207,6 +208,13 @@ def check_pair(folder: Path, config: dict[str, Any]) -> None:
             f"{folder / WEIGHTS_FILE} is damaged, or another model's: it is not the file that {CONFIG_FILE} was "
             f"written with. Copy or save the model again."
         )
+
+
+def shaped(name: str, arrays: Arrays, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return an array, or raise a ValueError if it has another shape."""
+    if arrays[name].shape != shape:
+        raise ValueError(f"{name} should have the shape {shape}, and has {arrays[name].shape}")
+    return arrays[name]
 
 
 def _checksum(file: Path) -> str:
