@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.exceptions import ModelFileError, OutputError, did_you_mean
-from vrae.storage import atomic_directory, atomic_file
+from vrae.storage import atomic_directory, atomic_file, is_there
 
 if TYPE_CHECKING:
     from vrae.estimators.base import BaseVRAE
@@ -103,7 +105,7 @@ def write_model(path: str | Path, config: dict[str, Any], arrays: Arrays) -> Pat
         The place cannot be written, or holds something that is not a model.
     """
     target = Path(path)
-    if target.exists() and not _is_replaceable(target):
+    if is_there(target) and not _is_replaceable(target):
         raise OutputError(f"{target} exists and is not a model directory, or not only that. Choose another name.")
     write_folder(target, {"format_version": FORMAT_VERSION, **config}, arrays)
     return target
@@ -111,10 +113,15 @@ def write_model(path: str | Path, config: dict[str, Any], arrays: Arrays) -> Pat
 
 def write_folder(target: Path, config: dict[str, Any], arrays: Arrays) -> None:
     """Write ``config.json`` and ``weights.safetensors``, all or nothing; the one knows the other's checksum."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     with atomic_directory(target) as folder:
-        save_file({name: np.asarray(a, order="C") for name, a in arrays.items()}, folder / WEIGHTS_FILE)
+        try:
+            save_file({name: np.asarray(a, order="C") for name, a in arrays.items()}, folder / WEIGHTS_FILE)
+        except SafetensorError as error:  # it hides the operating system's, a full disk for example, in its words
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            raise (OSError(int(number[1]), os.strerror(int(number[1]))) if number else error) from error
         text = json.dumps({**config, _CHECKSUM: _checksum(folder / WEIGHTS_FILE)}, indent=2, allow_nan=False)
         (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
@@ -185,7 +192,8 @@ def read_folder(folder: Path, kind: str, hint: str) -> tuple[dict[str, Any], Arr
         config = json.loads(config_file.read_text(encoding="utf-8"))
         if not isinstance(config, dict) or "format_version" not in config:
             raise ModelFileError(f"{config_file} is damaged or not vrae's: it holds no format_version.")
-        arrays = load_file(weights_file)
+        with weights_file.open("rb"):  # safetensors takes any obstacle for a file that is not there
+            arrays = load_file(weights_file)
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{config_file} is damaged or not vrae's ({error}). Copy or save it again.") from None
     except (SafetensorError, KeyError) as error:  # safetensors answers a type that numpy lacks with a KeyError

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from vrae.exceptions import OutputError
 
-__all__ = ["HIDDEN", "atomic_directory", "atomic_file", "only_writer"]
+__all__ = ["HIDDEN", "atomic_directory", "atomic_file", "is_there", "only_writer"]
 
 # How the names of workshops and locks begin; their owner may find them in a folder at any time.
 HIDDEN = ".vrae-"
@@ -98,6 +98,20 @@ def only_writer(target: Path) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         os.close(lock)
+
+
+def is_there(target: Path) -> bool:
+    """Tell whether there is anything at a place that is to be written to.
+
+    Raises
+    ------
+    OutputError
+        The place cannot be looked at; its name is too long, for example.
+    """
+    try:
+        return target.exists()
+    except OSError as error:
+        raise _not_written(target, error) from error
 
 
 # ---------------------------------------------------------------- parts

@@ -61,6 +61,10 @@ def main() -> None:
     except Exception as error:
         from vrae.exceptions import VRAEError
 
+        if isinstance(error, OSError) and error.filename is not None:  # the place is at fault, not the program
+            err.print("[bold red]Error:[/]", end=" ")
+            err.print(f"{error.filename}: {error.strerror}.", markup=False, highlight=False, soft_wrap=True)
+            sys.exit(2)
         if not isinstance(error, VRAEError):
             err.print("[bold red]Internal error.[/] This is a fault in vrae, please report it:", highlight=False)
             err.print_exception()

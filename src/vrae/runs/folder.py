@@ -21,7 +21,7 @@ from vrae.runs.reporting import write_run_report
 from vrae.runs.sample import sample_series
 from vrae.runs.stability import stability
 from vrae.runs.tables import embedding_columns, table_writer
-from vrae.storage import HIDDEN, atomic_directory, only_writer
+from vrae.storage import HIDDEN, atomic_directory, is_there, only_writer
 
 __all__ = ["CHECKPOINT", "check_run_folder", "claim_run_folder", "cluster_panel", "cluster_stream"]
 
@@ -57,7 +57,7 @@ def check_run_folder(out: Path, overwrite: bool, resume: bool = False) -> None:
         A file, a folder of something else, an earlier run without ``overwrite``, or one that was stopped without
         ``resume``.
     """
-    if not out.exists():
+    if not is_there(out):
         return
     if not out.is_dir():
         raise OutputError(f"{out} exists and is not a run folder. Choose another --out; nothing was changed.")
