@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-fast lint format docs bench dist clean
+.PHONY: demo test test-fast fuzz audit lint format docs bench dist clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml constraints.txt
@@ -20,6 +20,12 @@ test: $(STAMP) lint  ## everything: lint, types and all tests
 
 test-fast: $(STAMP)  ## leave out what trains for seconds
 	$(BIN)/python -m pytest -m "not slow"
+
+fuzz: $(STAMP)  ## more than ten thousand random panels, options and damaged files; for the night
+	VRAE_FUZZ=nightly $(BIN)/python -m pytest tests/test_fuzz.py
+
+audit: $(STAMP)  ## known weaknesses of what is installed; asks the Python Package Index
+	$(BIN)/pip-audit --skip-editable --desc off
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

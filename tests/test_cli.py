@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -358,6 +360,56 @@ def test_ctrl_c_while_training_leaves_nothing(cli, data, tmp_path, monkeypatch):
     assert "Nothing was written" in done.err
     assert "Traceback" not in done.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_saves_and_resume_comes_to_the_same(cli, data, run_folder, tmp_path, monkeypatch):
+    from vrae.train.loop import Trainer
+
+    options = ["--clusters", 2, "--epochs", 3, "--seed", 1]
+    assert cli("cluster", data / "X.npz", *options, "--quiet", "--out", tmp_path / "whole").code == 0
+    step = Trainer.train_step
+
+    def interrupted(trainer: Trainer, batch: Any) -> Any:
+        if trainer.step == 2:
+            signal.raise_signal(signal.SIGINT)
+        return step(trainer, batch)
+
+    arguments = ["cluster", data / "X.npz", *options, "--out", tmp_path / "run"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_step", interrupted)
+        done = cli(*arguments)
+    assert (done.code, done.out) == (130, "")
+    assert [word for word in ("stopped in epoch", "To go on: vrae cluster", "--resume") if word not in done.err] == []
+    assert "Nothing was written" not in done.err
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["checkpoint"]
+    one_message(cli(*arguments, "-q"), "stopped", "--resume", "--overwrite")
+    one_message(cli(*arguments, "-q", "--resume", "--seed", 2), "random_state was", "other model")
+    done = cli(*arguments, "--resume")
+    assert done.code == 0
+    assert "Going on in epoch" in done.err
+    for name in ("clusters.csv", "model/weights.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == sorted(p.name for p in run_folder.iterdir())
+    one_message(cli(*arguments, "-q", "--resume"), "complete run", "--overwrite")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run", "whole"]
+
+
+def test_resume_of_nothing_begins(cli, data, tmp_path):
+    done = cli("cluster", data / "X.npz", "-k", 2, "--epochs", 1, "-q", "--resume", "--out", tmp_path / "run")
+    assert done.code == 0
+    assert (tmp_path / "run" / "metrics.json").is_file()
+
+
+def test_two_runs_into_one_folder(cli, data, tmp_path):
+    from vrae.storage import only_writer
+
+    arguments = ["cluster", data / "X.npz", "-k", 2, "--epochs", 1, "-q", "--out", tmp_path / "run"]
+    with only_writer(tmp_path / "run"):
+        one_message(cli(*arguments), "written by another process", f"process {os.getpid()}")
+        one_message(cli(*arguments, "--overwrite"), "written by another process")
+    assert list(tmp_path.iterdir()) == []
+    assert cli(*arguments).code == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
 def test_a_fault_of_ours_is_told_apart(cli, data, monkeypatch, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -36,6 +37,29 @@ def files(folder: Path) -> dict[str, bytes]:
 def edit(folder: Path, **changes: Any) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, **changes}))
+
+
+def change_array(folder: Path, name: str, change: Any) -> None:
+    """Change one array, and whatever could tell of it."""
+    arrays = safetensors.numpy.load_file(folder / "weights.safetensors")
+    arrays[name] = change(arrays[name])
+    safetensors.numpy.save_file(arrays, folder / "weights.safetensors")
+    sign(folder)
+
+
+def sign(folder: Path) -> None:
+    edit(folder, weights_sha256=hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest())
+
+
+def flip_a_bit(folder: Path) -> None:
+    content = bytearray((folder / "weights.safetensors").read_bytes())
+    content[-5] ^= 1
+    (folder / "weights.safetensors").write_bytes(content)
+
+
+def edit_network(folder: Path, **changes: Any) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    edit(folder, network={**config["network"], **changes})
 
 
 # ---------------------------------------------------------------- there and back
@@ -185,6 +209,17 @@ DAMAGE = {
     "impossible network": (lambda f: edit(f, network={"cell": "gru"}), ["do not fit together"]),
     "no scaler": (lambda f: edit(f, scaler={}), ["do not fit together"]),
     "options of text": (lambda f: edit(f, options="many"), ["do not fit together"]),
+    "a bit": (flip_a_bit, ["weights.safetensors", "damaged, or another model's"]),
+    "deep json": (lambda f: (f / "config.json").write_text("[" * 100_000), ["config.json", "damaged"]),
+    "a network of terabytes": (lambda f: edit_network(f, hidden_size=10**6), ["do not fit together", "shape"]),
+    "a network of more than there is": (lambda f: edit_network(f, hidden_size=10**12), ["do not fit together"]),
+    "endless layers": (lambda f: edit_network(f, num_layers=10**9), ["do not fit together", "num_layers"]),
+    "ids of gigabytes": (lambda f: edit(f, ids_type="S1000000000"), ["do not fit together", "ids_type"]),
+    "ids of too few": (lambda f: edit(f, ids=[1]), ["do not fit together", "embedding"]),
+    "a folder for weights": (
+        lambda f: ((f / "weights.safetensors").unlink(), (f / "weights.safetensors").mkdir()),
+        ["weights.safetensors is not there"],
+    ),
 }
 
 
@@ -195,6 +230,68 @@ def test_damage_is_named(damage, folder):
     with pytest.raises(ModelFileError) as caught:
         load_model(folder)
     assert [word for word in [str(folder), *words] if word not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize("change", [lambda a: a[..., None][:0], lambda a: np.stack([a, a])], ids=["none", "twice"])
+def test_every_array_of_another_shape_is_refused(change, folder):
+    names = sorted(safetensors.numpy.load_file(folder / "weights.safetensors"))
+    before = files(folder)
+    accepted = []
+    for name in names:
+        change_array(folder, name, change)
+        try:
+            load_model(folder)
+            accepted.append(name)
+        except ModelFileError as error:
+            assert "do not fit together" in str(error)  # noqa: PT017
+        for file, content in before.items():
+            (folder / file).write_bytes(content)
+    assert accepted == []
+    load_model(folder)
+
+
+def test_weights_of_another_model_are_refused(folder, small_series, tiny, tmp_path):
+    other = VRAEClusterer(2, **{**tiny, "random_state": 1}).fit(small_series("2d")).save(tmp_path / "other")
+    shutil.copy(other / "weights.safetensors", folder / "weights.safetensors")
+    with pytest.raises(ModelFileError, match="another model's"):
+        load_model(folder)
+
+
+def test_a_config_larger_than_any_is_not_read(folder, monkeypatch):
+    monkeypatch.setattr("vrae.persistence._LARGEST_CONFIG", 100)
+    with pytest.raises(ModelFileError, match=r"config.json.*bytes are more than any model needs"):
+        load_model(folder)
+
+
+def test_names_cannot_lead_out_of_the_folder(folder, tmp_path):
+    """Names in the files are names of arrays: none of them becomes a path, a module or an attribute."""
+    for evil in ("../../escaped", "/tmp/escaped", "os.system", "__reduce__"):
+        arrays = safetensors.numpy.load_file(folder / "weights.safetensors")
+        safetensors.numpy.save_file({**arrays, evil: np.zeros(3)}, folder / "weights.safetensors")
+        sign(folder)
+        edit(folder, options={"n_clusters": 2, evil: "x", "clusterer": evil, "device": evil, "callbacks": evil})
+        assert load_model(folder).clusterer == evil  # a text, and nothing else
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_loading_runs_nothing(folder, tmp_path):
+    """Python tells of whatever is opened for writing, compiled, started or unpickled while a model is loaded."""
+    code = """if True:
+        import sys, vrae, vrae.estimators.clusterer, safetensors.numpy
+        import vrae.persistence
+        seen = []
+        forbidden = ("exec", "compile", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork",
+                     "pickle.find_class", "marshal.loads", "socket.connect", "ctypes.dlopen", "os.remove", "os.rename")
+        def look(event, arguments):
+            if event in forbidden or (event == "open" and arguments[1] not in (None, "r", "rb")):
+                seen.append((event, str(arguments)[:80]))
+        vrae.load_model(sys.argv[1])  # whatever is imported on the way is now
+        sys.addaudithook(look)
+        vrae.load_model(sys.argv[1])
+        print(seen)
+    """
+    done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_what_is_not_a_model_is_refused(tmp_path, folder):

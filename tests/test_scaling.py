@@ -114,8 +114,10 @@ def test_a_huge_level_does_not_swamp_the_course(scaling, level):
     assert 0.5 < values.std() < 2
 
 
-@pytest.mark.parametrize("scaling", ALL)
-@pytest.mark.parametrize("size", [1e-20, 1.0, 1e20])
+@pytest.mark.parametrize(
+    ("scaling", "size"),
+    [(scaling, size) for scaling in ALL for size in (1e-20, 1.0, 1e20) if scaling or size < 1e12],  # cut above that
+)
 def test_scaling_is_undone_to_float32(scaling, size):
     X = (size * (3 + noise(5, 2, 20))).astype(np.float32)
     X[0, :, 4] = np.nan

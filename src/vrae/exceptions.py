@@ -13,7 +13,10 @@ VRAEError
 
 VRAEWarning (UserWarning)
 ├── PosteriorCollapseWarning              the latent vector carries next to nothing
+├── DivergenceWarning                     training ran away, and went on from its last good epoch, more slowly
 └── DataWarning                           data that works, but that the user should know of
+
+TrainingInterrupted (KeyboardInterrupt)   Ctrl-C, after training was saved
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ __all__ = [
     "DataTypeError",
     "DataWarning",
     "DatasetUnavailableError",
+    "DivergenceWarning",
     "InvalidDataError",
     "InvalidParameterError",
     "MissingDependencyError",
@@ -36,6 +40,7 @@ __all__ = [
     "OutputError",
     "PosteriorCollapseWarning",
     "TrainingError",
+    "TrainingInterrupted",
     "VRAEError",
     "VRAEWarning",
 ]
@@ -81,12 +86,20 @@ class MissingDependencyError(VRAEError, ImportError):
     """An optional package is not installed."""
 
 
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C stopped training after it was saved; the message says how to go on."""
+
+
 class VRAEWarning(UserWarning):
     """Base of every warning of vrae."""
 
 
 class PosteriorCollapseWarning(VRAEWarning):
     """The latent vector carries next to nothing about the series."""
+
+
+class DivergenceWarning(VRAEWarning):
+    """Training ran away; it went back to its last good epoch, and on at a lower learning rate."""
 
 
 class DataWarning(VRAEWarning):

@@ -7,13 +7,11 @@ moved into place when it is complete, so a reader finds the old model or the new
 
 from __future__ import annotations
 
-import errno
+import hashlib
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.exceptions import ModelFileError, OutputError, did_you_mean
+from vrae.storage import atomic_directory, atomic_file, is_there
 
 if TYPE_CHECKING:
     from vrae.estimators.base import BaseVRAE
@@ -29,8 +28,12 @@ __all__ = [
     "FORMAT_VERSION",
     "atomic_directory",
     "atomic_file",
+    "check_pair",
     "load_model",
+    "read_folder",
     "read_model",
+    "shaped",
+    "write_folder",
     "write_model",
 ]
 
@@ -38,6 +41,9 @@ FORMAT_VERSION = 2
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
+
+_CHECKSUM = "weights_sha256"
+_LARGEST_CONFIG = 1 << 30  # bytes; the ids of some ten million training series
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -80,12 +86,14 @@ def load_model(path: str | Path) -> BaseVRAE:
     try:
         for version in range(config["format_version"], FORMAT_VERSION):
             _MIGRATIONS[version](config, arrays)
-        return estimator_class._from_state(config, arrays)
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        estimator = estimator_class._from_state(config, arrays)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError, OverflowError) as error:
         raise ModelFileError(
             f"{path}: {CONFIG_FILE} and {WEIGHTS_FILE} do not fit together ({error}). Was a file swapped or "
             f"edited? Save the model again."
         ) from error
+    check_pair(Path(path), config)  # last: whatever else is wrong says more
+    return estimator
 
 
 def write_model(path: str | Path, config: dict[str, Any], arrays: Arrays) -> Path:
@@ -96,16 +104,26 @@ def write_model(path: str | Path, config: dict[str, Any], arrays: Arrays) -> Pat
     OutputError
         The place cannot be written, or holds something that is not a model.
     """
+    target = Path(path)
+    if is_there(target) and not _is_replaceable(target):
+        raise OutputError(f"{target} exists and is not a model directory, or not only that. Choose another name.")
+    write_folder(target, {"format_version": FORMAT_VERSION, **config}, arrays)
+    return target
+
+
+def write_folder(target: Path, config: dict[str, Any], arrays: Arrays) -> None:
+    """Write ``config.json`` and ``weights.safetensors``, all or nothing; the one knows the other's checksum."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    target = Path(path)
-    if target.exists() and not _is_replaceable(target):
-        raise OutputError(f"{target} exists and is not a model directory, or not only that. Choose another name.")
-    text = json.dumps({"format_version": FORMAT_VERSION, **config}, indent=2, allow_nan=False)
     with atomic_directory(target) as folder:
-        save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, folder / WEIGHTS_FILE)
+        try:
+            save_file({name: np.asarray(a, order="C") for name, a in arrays.items()}, folder / WEIGHTS_FILE)
+        except SafetensorError as error:  # it hides the operating system's, a full disk for example, in its words
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            raise (OSError(int(number[1]), os.strerror(int(number[1]))) if number else error) from error
+        text = json.dumps({**config, _CHECKSUM: _checksum(folder / WEIGHTS_FILE)}, indent=2, allow_nan=False)
         (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
-    return target
 
 
 def _is_replaceable(target: Path) -> bool:
@@ -131,33 +149,85 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], Arrays]:
     ModelFileError
         See `load_model`.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     folder = Path(path)
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        if not (folder / name).is_file():
-            found = "there is no such folder" if not folder.exists() else f"{name} is not there"
-            raise ModelFileError(f"{folder} is not a vrae model: {found}. A model is the folder that save() wrote.")
-    try:
-        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        version = config["format_version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelFileError(f"{folder / CONFIG_FILE} is damaged or not vrae's ({error}).") from None
+    config, arrays = read_folder(folder, "model", "A model is the folder that save() wrote.")
+    version = config.get("format_version")
     if version not in (*_MIGRATIONS, FORMAT_VERSION):
         raise ModelFileError(
             f"{folder} has format_version {version!r}; this version of vrae reads up to {FORMAT_VERSION}. "
             f"Install the version of vrae that wrote it (vrae {config.get('vrae_version', 'unknown')}) or a newer one."
         )
-    try:
-        arrays = load_file(folder / WEIGHTS_FILE)
-    except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"{folder / WEIGHTS_FILE} is damaged ({error}). Copy or save the model again.") from None
     # Rows of NaN in the embedding are series without any observed value.
     broken = [n for n, a in arrays.items() if n != "embedding" and a.dtype.kind == "f" and not np.isfinite(a).all()]
     if broken:
         raise ModelFileError(f"{folder / WEIGHTS_FILE} holds values that are not finite: {', '.join(broken[:5])}.")
     return config, arrays
+
+
+def read_folder(folder: Path, kind: str, hint: str) -> tuple[dict[str, Any], Arrays]:
+    """Read the two files that `write_folder` wrote; see also `check_pair`.
+
+    Parameters
+    ----------
+    folder : Path
+    kind, hint : str
+        What the folder should be, and how one comes by it, for the messages.
+
+    Raises
+    ------
+    ModelFileError
+        A file is missing, damaged, or not the other's; the message says which and how.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    config_file, weights_file = folder / CONFIG_FILE, folder / WEIGHTS_FILE
+    try:
+        for file in (config_file, weights_file):
+            if not file.is_file():
+                found = f"{file.name} is not there" if folder.exists() else "there is no such folder"
+                raise ModelFileError(f"{folder} is not a vrae {kind}: {found}. {hint}")
+        if (size := config_file.stat().st_size) > _LARGEST_CONFIG:
+            raise ModelFileError(f"{config_file} is not vrae's: {size:,} bytes are more than any {kind} needs.")
+        config = json.loads(config_file.read_text(encoding="utf-8"))
+        if not isinstance(config, dict) or "format_version" not in config:
+            raise ModelFileError(f"{config_file} is damaged or not vrae's: it holds no format_version.")
+        with weights_file.open("rb"):  # safetensors takes any obstacle for a file that is not there
+            arrays = load_file(weights_file)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{config_file} is damaged or not vrae's ({error}). Copy or save it again.") from None
+    except (SafetensorError, KeyError) as error:  # safetensors answers a type that numpy lacks with a KeyError
+        raise ModelFileError(f"{weights_file} is damaged ({error}). Copy or save the {kind} again.") from None
+    except OSError as error:
+        raise ModelFileError(f"{folder} cannot be read: {error.strerror or error}.") from None
+    return config, arrays
+
+
+def check_pair(folder: Path, config: dict[str, Any]) -> None:
+    """Refuse a weights file that is not the one that ``config.json`` was written with.
+
+    Raises
+    ------
+    ModelFileError
+    """
+    expected = config.get(_CHECKSUM)  # models of before 0.1.0 have none
+    if expected is not None and expected != _checksum(folder / WEIGHTS_FILE):
+        raise ModelFileError(
+            f"{folder / WEIGHTS_FILE} is damaged, or another model's: it is not the file that {CONFIG_FILE} was "
+            f"written with. Copy or save the model again."
+        )
+
+
+def shaped(name: str, arrays: Arrays, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return an array, or raise a ValueError if it has another shape."""
+    if arrays[name].shape != shape:
+        raise ValueError(f"{name} should have the shape {shape}, and has {arrays[name].shape}")
+    return arrays[name]
+
+
+def _checksum(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _from_1(config: dict[str, Any], arrays: Arrays) -> None:
@@ -171,58 +241,3 @@ def _from_1(config: dict[str, Any], arrays: Arrays) -> None:
 
 # From each older format to the next one, in place.
 _MIGRATIONS: dict[int, Callable[[dict[str, Any], Arrays], None]] = {1: _from_1}
-
-
-@contextmanager
-def atomic_directory(target: Path) -> Iterator[Path]:
-    """Give a new folder to write into; it takes the place of ``target`` when all went well, or vanishes.
-
-    Raises
-    ------
-    OutputError
-        The disk is full, or the place cannot be written.
-    """
-    with _workshop(target) as workshop:
-        folder = workshop / "new"
-        folder.mkdir()
-        yield folder
-        if not target.exists():
-            os.replace(folder, target)
-            return
-        os.replace(target, workshop / "old")
-        try:
-            os.replace(folder, target)
-        except OSError:
-            os.replace(workshop / "old", target)
-            raise
-
-
-@contextmanager
-def atomic_file(target: Path) -> Iterator[Path]:
-    """Give a new file's path to write to; it takes the place of ``target`` when all went well, or vanishes.
-
-    Raises
-    ------
-    OutputError
-        The disk is full, or the place cannot be written.
-    """
-    with _workshop(target) as workshop:
-        yield workshop / target.name
-        os.replace(workshop / target.name, target)
-
-
-@contextmanager
-def _workshop(target: Path) -> Iterator[Path]:
-    """Give a hidden folder beside ``target``, on the same disk; it is gone afterwards."""
-    workshop: Path | None = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        workshop = Path(tempfile.mkdtemp(prefix=".vrae-", dir=target.parent))
-        yield workshop
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = " Free some space or choose another place." if full else ""
-        raise OutputError(f"Could not write {target}: {error.strerror or error}.{advice}") from error
-    finally:
-        if workshop is not None:
-            shutil.rmtree(workshop, ignore_errors=True)

@@ -17,7 +17,7 @@ from vrae.cli.forecasting import forecast
 from vrae.cli.pairs import opposites, similar
 from vrae.cli.reducing import reduce, restore
 from vrae.cli.reporting import report
-from vrae.cli.terminal import err
+from vrae.cli.terminal import INTERRUPTED, Stopped, err
 
 __all__ = ["app", "main"]
 
@@ -35,8 +35,6 @@ for _command in (
 ):
     app.command()(_command)
 
-_INTERRUPTED = 130  # exit code after Ctrl-C
-
 
 @app.callback(invoke_without_command=True)
 def _version(
@@ -53,16 +51,22 @@ def main() -> None:
     """Run the command line; exit with 0 (done), 2 (bad usage or data), 130 (Ctrl-C) or 1 (our fault)."""
     try:
         app()
+    except Stopped:
+        raise
     except SystemExit as stop:
-        if stop.code == _INTERRUPTED:  # so newer versions of typer tell of Ctrl-C
+        if stop.code == INTERRUPTED:  # so newer versions of typer tell of Ctrl-C
             err.print("Stopped. Nothing was written.")
         raise
     except KeyboardInterrupt:
         err.print("Stopped. Nothing was written.")
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     except Exception as error:
         from vrae.exceptions import VRAEError
 
+        if isinstance(error, OSError) and error.filename is not None:  # the place is at fault, not the program
+            err.print("[bold red]Error:[/]", end=" ")
+            err.print(f"{error.filename}: {error.strerror}.", markup=False, highlight=False, soft_wrap=True)
+            sys.exit(2)
         if not isinstance(error, VRAEError):
             err.print("[bold red]Internal error.[/] This is a fault in vrae, please report it:", highlight=False)
             err.print_exception()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +23,7 @@ from vrae.cli.options import (
     number_or_auto,
     with_groups,
 )
-from vrae.cli.terminal import out, print_json, teller
+from vrae.cli.terminal import Stopped, out, print_json, teller
 
 __all__ = ["cluster", "demo"]
 
@@ -41,6 +44,16 @@ TrainSample = Annotated[
 Label = Annotated[
     str | None,
     typer.Option("--label", metavar="COLUMN", help="Known classes: to compare with, never to learn from."),
+]
+
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with a run that was stopped; from the start, if there is none.")
+]
+SaveEvery = Annotated[
+    float,
+    typer.Option(
+        "--save-every", metavar="MINUTES", help="Time from one save of the training to the next; 0: after every step."
+    ),
 ]
 
 
@@ -67,15 +80,15 @@ def demo(
     from vrae.estimators.clusterer import VRAEClusterer
 
     runs.check_report()
-    if folder != Path("runs/demo"):
-        runs.check_run_folder(folder, overwrite=False)
-    panel, labels = load_example(name, data_dir=data_dir)
-    known = "auto" if labels is None else str(len(set(labels.tolist())))
-    n_clusters = number_or_auto("--clusters", clusters or known)
-    clusterer = VRAEClusterer(n_clusters, **Training(seed=seed, quiet=quiet).options())
-    title = f"{name}: what {len(panel)} real series do"
-    teller(quiet)(f"Clustering {panel!r}")
-    _tell(runs.cluster_panel(clusterer, panel, labels, folder, title, {"example": name}), folder, as_json)
+    with runs.claim_run_folder(folder, overwrite=folder == Path("runs/demo")):
+        panel, labels = load_example(name, data_dir=data_dir)
+        known = "auto" if labels is None else str(len(set(labels.tolist())))
+        n_clusters = number_or_auto("--clusters", clusters or known)
+        clusterer = VRAEClusterer(n_clusters, **Training(seed=seed, quiet=quiet).options())
+        title = f"{name}: what {len(panel)} real series do"
+        teller(quiet)(f"Clustering {panel!r}")
+        metrics = runs.cluster_panel(clusterer, panel, labels, folder, title, {"example": name})
+    _tell(metrics, folder, as_json)
 
 
 @with_groups
@@ -88,6 +101,8 @@ def cluster(
     clusters: Clusters = "auto",
     train_sample: TrainSample = "auto",
     overwrite: Overwrite = False,
+    resume: Resume = False,
+    save_every: SaveEvery = 1.0,
     as_json: AsJson = False,
 ) -> None:
     """Cluster the series of a table or file; write model, tables and report.
@@ -95,32 +110,46 @@ def cluster(
     A file of more than 200,000 series, or larger than memory, is read in parts: a random sample of its series is
     learned from, and all of them are placed.
 
+    Training is saved as it goes, in --out. After Ctrl-C, or whatever else ended it, the same command with --resume
+    goes on from there, and comes to the same result.
+
     Example: vrae cluster sales.parquet --id item --time week --value qty --clusters 8 --out runs/sales
     """
     from vrae import runs
     from vrae.data.io import read_panel
     from vrae.data.stream import stream_panels, without_pipe
     from vrae.estimators.clusterer import VRAEClusterer
+    from vrae.exceptions import TrainingInterrupted
+    from vrae.train.checkpoint import Checkpoint
 
     runs.check_report()
-    runs.check_run_folder(folder, overwrite)
-    clusterer = VRAEClusterer(number_or_auto("--clusters", clusters), **training.options())
-    options = {**reading.options(), "label": label}
-    origin = runs.source_of(reading.data, options)
-    title = f"Clusters of {'standard input' if reading.data == '-' else Path(reading.data).name}"
     tell = teller(training.quiet)
-    with without_pipe(reading.data) as source:
-        n_train = _sample_size(train_sample, source, options)
-        if n_train is None:
-            panel = read_panel(source, **options)
-            tell(f"Clustering {panel!r}")
-            metrics = runs.cluster_panel(clusterer, panel, panel.static.get("label"), folder, title, origin)
-        else:
-            metrics = runs.cluster_stream(
-                clusterer, lambda: stream_panels(source, **options), n_train, training.seed, folder, title, tell, origin
-            )
-    save_config(context, folder)
+    with runs.claim_run_folder(folder, overwrite, resume):
+        checkpoint = Checkpoint(folder / runs.CHECKPOINT, save_every, resume=resume, tell=tell)
+        clusterer = VRAEClusterer(number_or_auto("--clusters", clusters), **training.options(), callbacks=[checkpoint])
+        options = {**reading.options(), "label": label}
+        origin = runs.source_of(reading.data, options)
+        title = f"Clusters of {'standard input' if reading.data == '-' else Path(reading.data).name}"
+        try:
+            with without_pipe(reading.data) as source:
+                n_train = _sample_size(train_sample, source, options)
+                if n_train is None:
+                    panel = read_panel(source, **options)
+                    tell(f"Clustering {panel!r}")
+                    metrics = runs.cluster_panel(clusterer, panel, panel.static.get("label"), folder, title, origin)
+                else:
+                    parts = functools.partial(stream_panels, source, **options)
+                    metrics = runs.cluster_stream(clusterer, parts, n_train, training.seed, folder, title, tell, origin)
+            save_config(context, folder)
+        except TrainingInterrupted as stop:
+            raise Stopped(f"{stop}\n{_resuming()}") from None
     _tell(metrics, folder, as_json)
+
+
+def _resuming() -> str:
+    """Return the command line with which the user goes on."""
+    given = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
+    return f"To go on: {shlex.join(['vrae', *given, '--resume'])}"
 
 
 def _sample_size(text: str, source: Any, options: dict[str, Any]) -> int | None:

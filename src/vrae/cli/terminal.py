@@ -11,10 +11,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["err", "facts_table", "out", "print_json", "target", "teller"]
+__all__ = ["INTERRUPTED", "Stopped", "err", "facts_table", "out", "print_json", "target", "teller"]
+
+INTERRUPTED = 130  # exit code after Ctrl-C
 
 out = Console()
 err = Console(stderr=True)
+
+
+class Stopped(SystemExit):
+    """The end after Ctrl-C, of which the user has been told already."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(INTERRUPTED)
+        err.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def teller(quiet: bool) -> Callable[[str], None]:

@@ -20,6 +20,9 @@ Rows = npt.NDArray[np.int64]
 # Padded steps of one batch, so that memory stays bounded whatever the lengths.
 _MAX_STEPS = 1 << 18
 
+# Scaled values beyond this are cut: their squares, summed over a series, are still far from the end of float32.
+_LARGEST = 1e12
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -28,7 +31,7 @@ class Batch:
     Attributes
     ----------
     values : Tensor, shape (batch, time, channel)
-        Scaled; 0, the mean, where not observed.
+        Scaled, and at most 1e12 from 0; 0, the mean, where not observed.
     mask : Tensor of float, same shape
         1 where observed, 0 where missing or beyond the end.
     lengths : Tensor of int64, shape (batch,)
@@ -77,7 +80,7 @@ def collate(
     values = panel.values[steps]  # (batch, time, channel)
     observed = inside[:, :, None] & ~np.isnan(values)
     level, spread = scaler.statistics(values, observed)
-    scaled = np.where(observed, (values - level[:, None]) / spread[:, None], 0.0)
+    scaled = np.where(observed, (values - level[:, None]) / spread[:, None], 0.0).clip(-_LARGEST, _LARGEST)
     seen = None if hidden is None else observed & ~hidden[steps][:, :, None]
     return Batch(
         values=torch.from_numpy(scaled.astype(np.float32)).to(device),

@@ -151,7 +151,10 @@ def _arrow_table(files: list[Path], name: str, path: Path) -> Table:
             data = ds.dataset(
                 pa.concat_tables([pa.ipc.open_stream(pa.memory_map(str(file))).read_all() for file in files])
             )
-    pandas = data.schema.pandas_metadata or {}
+    try:
+        pandas = data.schema.pandas_metadata or {}
+    except ValueError as error:
+        raise InvalidDataError(f"{name} is damaged: what pandas wrote into it is no JSON ({error}).") from None
     labels = [label for label in pandas.get("index_columns", ()) if isinstance(label, str)]
     index = tuple(label for label in labels if not label.startswith("__index_level_"))
     return Table(name, data, index)
@@ -216,7 +219,9 @@ def _sniff(file: Path) -> _Dialect:
 
 
 def _parse_csv(file: Path, dialect: _Dialect, text_columns: Sequence[str]) -> pa.Table:
-    return arrow_csv.read_csv(file, *_csv_options(dialect, dict.fromkeys(text_columns, pa.string()), ()))
+    table = arrow_csv.read_csv(file, *_csv_options(dialect, dict.fromkeys(text_columns, pa.string()), ()))
+    _ = table.column_names  # raises now, if they are not UTF-8, and not where nobody expects it
+    return table
 
 
 def _csv_options(dialect: _Dialect, types: Mapping[str, pa.DataType], columns: Sequence[str]) -> tuple[Any, ...]:
@@ -255,7 +260,9 @@ def csv_batches(file: Path, types: Mapping[str, pa.DataType], columns: Sequence[
     options = _csv_options(_sniff(file), types, columns)
     with reading(str(file)):
         try:
-            yield from arrow_csv.open_csv(file, *options)
+            stream = arrow_csv.open_csv(file, *options)
+            _ = stream.schema.names  # see above
+            yield from stream
         except pa.ArrowInvalid as error:
             if "conversion error" not in str(error) or "UTF8" in str(error):
                 raise

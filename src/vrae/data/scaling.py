@@ -118,7 +118,8 @@ def _mean_and_deviation(
     values: npt.NDArray[Any], weights: npt.NDArray[np.float32], over: tuple[int, ...]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     total = np.maximum(weights.sum(axis=over, keepdims=True), 1)
-    level = (np.where(weights > 0, values, 0.0) * weights).sum(axis=over, keepdims=True, dtype=np.float64) / total
+    spoken = np.multiply(np.where(weights > 0, values, 0.0), weights, dtype=np.float64)  # near the end of float32 too
+    level = spoken.sum(axis=over, keepdims=True) / total
     centred = np.where(weights > 0, values - level, 0.0)
     spread = np.sqrt((np.square(centred) * weights).sum(axis=over, keepdims=True) / total)
     return level[:, 0], _safe_spread(spread[:, 0], level[:, 0])

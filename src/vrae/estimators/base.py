@@ -27,17 +27,17 @@ from vrae.data.panel import Panel, invalid_series
 from vrae.data.scaling import Scaler
 from vrae.data.selection import drop_invalid, hide_level_ends
 from vrae.estimators.options import Options
+from vrae.estimators.saving import device_here, ids_of, plain, plain_ids
 from vrae.estimators.sizing import choose_latent_size, set_axes
 from vrae.exceptions import (
     InvalidDataError,
-    InvalidParameterError,
     NotFittedError,
     PosteriorCollapseWarning,
     name_some,
 )
 from vrae.nn.loss import active_units, pointwise_loss
-from vrae.nn.model import Decoded, VRAENetwork, build_network
-from vrae.persistence import write_model
+from vrae.nn.model import Decoded, VRAENetwork, build_network, network_of
+from vrae.persistence import shaped, write_model
 from vrae.runtime import autocast, resolve_device, seed_of, side_by_side, torch_generator, work_threads
 from vrae.train.callbacks import Record, check_callbacks
 from vrae.train.loop import Trainer, TrainingData
@@ -362,7 +362,7 @@ class BaseVRAE(Options):
         config = {
             "class": type(self).__name__,
             "vrae_version": __version__,
-            "options": {name: _plain(value) for name, value in self.get_params(deep=False).items()},
+            "options": {name: plain(value) for name, value in self.get_params(deep=False).items()},
             "network": self.network_.config.to_dict(),
             "scaler": self.scaler_.to_dict(),
             "history": self.history_,
@@ -371,7 +371,7 @@ class BaseVRAE(Options):
             "active_units": self.active_units_,
             "size_curve": self.size_curve_,
             "n_features_in": getattr(self, "n_features_in_", None),
-            **_plain_ids(self.ids_),
+            **plain_ids(self.ids_),
             **own_state,
         }
         arrays = {
@@ -389,11 +389,10 @@ class BaseVRAE(Options):
         known = {f.name for f in fields(cls)}
         self = cls(**{name: value for name, value in config["options"].items() if name in known})
         self.scaler_ = Scaler.from_dict(config["scaler"])
-        self.network_ = build_network(NetworkConfig.from_dict(config["network"]), seed=0)
         prefix = "network."
         weights = {n.removeprefix(prefix): torch.from_numpy(a) for n, a in arrays.items() if n.startswith(prefix)}
-        self.network_.load_state_dict(weights)
-        self.network_.to(_device_here(self.device)).eval()
+        self.network_ = network_of(NetworkConfig.from_dict(config["network"]), weights)
+        self.network_.to(device_here(self.device)).eval()
         self.history_ = config["history"]
         self.noise_variance_ = config["noise_variance"]
         self.n_steps_ = config["n_steps"]
@@ -401,10 +400,11 @@ class BaseVRAE(Options):
         self.size_curve_ = config.get("size_curve", [])
         if config.get("n_features_in") is not None:
             self.n_features_in_ = int(config["n_features_in"])
-        self.ids_ = np.asarray(config["ids"]).astype(config["ids_type"])
-        self.embedding_ = arrays["embedding"]
-        self.typical_level_ = arrays["typical_level"]
-        self.typical_spread_ = arrays["typical_spread"]
+        self.ids_ = ids_of(config["ids"], config["ids_type"])
+        size, channels = self.network_.config.latent_size, self.network_.config.n_channels
+        self.embedding_ = shaped("embedding", arrays, (len(self.ids_), size))
+        self.typical_level_ = shaped("typical_level", arrays, (channels,))
+        self.typical_spread_ = shaped("typical_spread", arrays, (channels,))
         self._restore(config, arrays)
         return self
 
@@ -434,32 +434,3 @@ def _sample(panel: Panel, rows: Rows) -> Rows:
     """Return evenly spaced rows: so many that the sample's size is bounded."""
     share = max(len(rows) / _SAMPLE_SERIES, panel.lengths[rows].sum() / _SAMPLE_STEPS, 1.0)
     return rows[:: math.ceil(share)]
-
-
-def _device_here(device: str) -> torch.device:
-    """Return the device that a saved model asks for, or the CPU where there is no such device."""
-    try:
-        return resolve_device(device)
-    except InvalidParameterError:
-        return torch.device("cpu")
-
-
-def _plain_ids(ids: npt.NDArray[Any]) -> dict[str, Any]:
-    """Turn ids into JSON: numbers and texts as they are, dates in ISO form, all else as text."""
-    if ids.dtype.kind == "M":
-        return {"ids": np.datetime_as_string(ids).tolist(), "ids_type": ids.dtype.str}
-    if ids.dtype.kind in "biuf":
-        return {"ids": ids.tolist(), "ids_type": ids.dtype.str}
-    names = [i if isinstance(i, (bool, int, float, str)) else str(i) for i in ids.tolist()]
-    return {"ids": names, "ids_type": "O" if ids.dtype == object else "U"}
-
-
-def _plain(value: Any) -> Any:
-    """Turn an option into JSON; an object that is not plain data is saved by its name alone."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, (list, np.random.RandomState)):
-        return None  # callbacks and generators belong to the run, not to the model
-    return f"{type(value).__module__}.{type(value).__qualname__}"

@@ -24,6 +24,7 @@ from vrae.estimators.partition import (
 )
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidParameterError
+from vrae.persistence import shaped
 
 __all__ = ["VRAEClusterer"]
 
@@ -174,4 +175,6 @@ class VRAEClusterer(ClusterMixin, VRAE):  # type: ignore[misc]
         self.partition_ = partition_from_arrays(part("partition."))
         self.n_clusters_ = self.partition_.n_clusters
         self.selection_ = config["selection"]
-        self.labels_ = arrays["labels"]
+        self.labels_ = shaped("labels", arrays, self.ids_.shape)
+        if self.place(self.embedding_[:1]).shape[1] != self.n_clusters_:  # also raises where parts do not fit
+            raise ValueError("the partition's arrays are of different sizes")

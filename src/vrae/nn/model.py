@@ -15,7 +15,7 @@ from vrae.nn.lag import best_lags, random_lags, shift
 from vrae.nn.linear import LinearPath
 from vrae.nn.patterns import PatternStatistics
 
-__all__ = ["Decoded", "VRAENetwork", "build_network", "reparameterise"]
+__all__ = ["Decoded", "VRAENetwork", "build_network", "network_of", "reparameterise"]
 
 # Beside a linear path the network corrects: its say on the latent mean is damped, and starts at nothing.
 _CORRECTION = 0.3
@@ -211,4 +211,27 @@ def build_network(config: NetworkConfig, seed: int) -> VRAENetwork:
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         nn.init.constant_(network.encoder_to_latent.log_variance.bias, _SURE)
+    return network
+
+
+def network_of(config: NetworkConfig, weights: dict[str, Tensor]) -> VRAENetwork:
+    """Build a network with given weights and buffers; no memory is taken before they are known to fit.
+
+    Raises
+    ------
+    ValueError
+        Some are missing, not known, or of another shape.
+    """
+    if config.num_layers > len(weights):
+        raise ValueError(f"num_layers is {config.num_layers}, and there are {len(weights)} tensors")
+    with torch.device("meta"):
+        network = VRAENetwork(config)
+    expected = network.state_dict()
+    for name in sorted(expected.keys() | weights.keys()):
+        found = tuple(weights[name].shape) if name in weights else None
+        wanted = tuple(expected[name].shape) if name in expected else None
+        if found != wanted and not (wanted == () and found == (1,)):  # numbers were saved as arrays of one once
+            raise ValueError(f"{name} should have the shape {wanted}, and has {found}")
+    network.to_empty(device="cpu")
+    network.load_state_dict(weights)
     return network

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,20 @@ from vrae.data.panel import Panel
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.evaluate import agreement, raw_kmeans
 from vrae.exceptions import OutputError, name_some
-from vrae.persistence import atomic_directory
 from vrae.runs.assignment import Tally, assign
 from vrae.runs.reporting import write_run_report
 from vrae.runs.sample import sample_series
 from vrae.runs.stability import stability
 from vrae.runs.tables import embedding_columns, table_writer, write_history
+from vrae.storage import HIDDEN, atomic_directory, is_there, only_writer
 
-__all__ = ["check_run_folder", "cluster_panel", "cluster_stream"]
+__all__ = ["CHECKPOINT", "check_run_folder", "claim_run_folder", "cluster_panel", "cluster_stream"]
 
 # Series that a report of more shows.
 _REPORT_SERIES = 20_000
-_RUN_FILES = {
+# Where training is saved until the run is complete.
+CHECKPOINT = "checkpoint"
+_RESULTS = {
     *("clusters.csv", "clusters.parquet", "config.toml", "embedding.parquet"),
     *("history.csv", "metrics.json", "model", "report.html"),
 }
@@ -34,28 +37,58 @@ _RUN_FILES = {
 _CSV_ROWS = 1_000_000
 
 
-def check_run_folder(out: Path, overwrite: bool) -> None:
+@contextmanager
+def claim_run_folder(out: Path, overwrite: bool, resume: bool = False) -> Iterator[None]:
+    """Keep other processes away from a run folder while it is made; see `check_run_folder`.
+
+    Raises
+    ------
+    OutputError
+        Also if another process is at it.
+    """
+    with only_writer(out):
+        check_run_folder(out, overwrite, resume)
+        yield
+
+
+def check_run_folder(out: Path, overwrite: bool, resume: bool = False) -> None:
     """Refuse a place that holds something else, before any work is done.
 
     Raises
     ------
     OutputError
-        A file, a folder of something else, or an earlier run without ``overwrite``.
+        A file, a folder of something else, an earlier run without ``overwrite``, or one that was stopped without
+        ``resume``.
     """
-    if not out.exists():
+    if not is_there(out):
         return
-    if not out.is_dir() or (any(out.iterdir()) and not (out / "metrics.json").is_file()):
+    if not out.is_dir():
         raise OutputError(f"{out} exists and is not a run folder. Choose another --out; nothing was changed.")
-    foreign = {path.name for path in out.iterdir()} - _RUN_FILES if out.is_dir() else set()
+    names = {path.name for path in out.iterdir() if not path.name.startswith(HIDDEN)}
+    complete, stopped = "metrics.json" in names, CHECKPOINT in names
+    foreign = names - _RESULTS - {CHECKPOINT}
+    if names and not complete and (foreign or not stopped):
+        raise OutputError(f"{out} exists and is not a run folder. Choose another --out; nothing was changed.")
     if overwrite and foreign:
         raise OutputError(
             f"{out} holds files that no run wrote: {name_some(sorted(foreign))}. Move them away, or choose another "
             f"--out; nothing was changed."
         )
-    if any(out.iterdir()) and not overwrite:
+    if overwrite or (resume and stopped) or not names:
+        return
+    if stopped:
         raise OutputError(
-            f"{out} holds an earlier run. Choose another --out, or add --overwrite to replace it; nothing was changed."
+            f"{out} holds a run that was stopped. Add --resume to go on with it, or --overwrite to begin anew; nothing "
+            f"was changed."
         )
+    if resume:
+        raise OutputError(
+            f"{out} holds a complete run: there is nothing to go on with. --overwrite, in place of --resume, makes it "
+            f"again; nothing was changed."
+        )
+    raise OutputError(
+        f"{out} holds an earlier run. Choose another --out, or add --overwrite to replace it; nothing was changed."
+    )
 
 
 def cluster_panel(

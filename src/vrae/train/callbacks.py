@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import TYPE_CHECKING, Any
 
 from vrae.exceptions import InvalidParameterError
@@ -23,10 +24,20 @@ class Callback:
     A record of an epoch holds ``epoch`` (from 1), ``loss``, ``reconstruction``, ``kl`` (nats a series),
     ``patterns``, ``kl_weight``, ``learning_rate``, ``seconds`` and, with early stopping,
     ``validation_loss``. Set ``trainer.stopping = True`` to end training after the epoch.
+
+    Attributes
+    ----------
+    comes_last : bool
+        Is called after all others, for example because it saves what they know.
     """
+
+    comes_last = False
 
     def on_train_begin(self, trainer: Trainer) -> None:
         """Before the first step."""
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        """After every step."""
 
     def on_epoch_end(self, trainer: Trainer, record: Record) -> None:
         """After every epoch."""
@@ -34,13 +45,20 @@ class Callback:
     def on_train_end(self, trainer: Trainer) -> None:
         """After the last epoch, also when training failed."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what has to be known to go on later: tensors, and what JSON can hold; {} is nothing, ever."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+
 
 class EarlyStopping(Callback):
     """Stop when the held-out loss has not improved for ``patience`` epochs; go back to the best weights."""
 
     def __init__(self, patience: int = 10) -> None:
         self.patience = patience
-        self.best = float("inf")
+        self.best = math.inf
         self.best_epoch = 0
         self._weights: dict[str, Any] = {}
 
@@ -64,6 +82,16 @@ class EarlyStopping(Callback):
         """Go back to the best weights."""
         if self._weights:
             trainer.network.load_state_dict(self._weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best weights, and how good they are."""
+        best = self.best if math.isfinite(self.best) else None
+        return {"best": best, "best_epoch": self.best_epoch, "weights": self._weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take them back."""
+        self.best = math.inf if state["best"] is None else state["best"]
+        self.best_epoch, self._weights = state["best_epoch"], state["weights"]
 
 
 class ProgressBar(Callback):

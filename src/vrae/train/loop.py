@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,11 @@ from vrae.config import TrainingConfig
 from vrae.data.batching import Batch, Rows, collate, inference_rows, training_rows
 from vrae.data.panel import Panel
 from vrae.data.scaling import Scaler
-from vrae.exceptions import TrainingError, name_some
 from vrae.nn.loss import LossTerms, Pointwise, training_loss
 from vrae.nn.model import VRAENetwork
 from vrae.runtime import autocast, torch_generator
 from vrae.train.callbacks import Callback, EarlyStopping, Record
+from vrae.train.divergence import Diverged, Guard, broken_batch
 
 __all__ = ["HELD_OUT", "Trainer", "TrainingData"]
 
@@ -77,6 +78,8 @@ class Trainer:
         Loss of the held-out series, if there are any, before the first step.
     stopping : bool
         Set by a callback to end training.
+    data : TrainingData
+        What `fit` was called with.
     """
 
     def __init__(
@@ -90,7 +93,9 @@ class Trainer:
         self.network = network
         self.config = config
         self.error = error
-        self.callbacks = list(callbacks)
+        own = [] if config.patience is None else [EarlyStopping(config.patience)]
+        self.callbacks = sorted([*callbacks, *own], key=lambda callback: callback.comes_last)
+        self.seed = seed
         self.device = next(network.parameters()).device
         self.rng = np.random.default_rng(seed)
         self.generator = torch_generator(seed, self.device)
@@ -100,6 +105,11 @@ class Trainer:
         self.step = 0
         self.n_steps = 1
         self.optimizer = self._optimizer()
+        self._guard = Guard()
+        self._terms: list[LossTerms] = []  # of the epoch that is running, a batch each
+        self._order = self.rng.bit_generator.state  # with which its batches were drawn
+        self._begun: dict[str, Any] = {}  # the state in which it began
+        self._good: dict[str, Any] = {}  # that in which the epoch before began: what it led to is known
 
     def fit(self, data: TrainingData) -> list[Record]:
         """Run epochs until the last one, or until a callback stops.
@@ -107,12 +117,10 @@ class Trainer:
         Raises
         ------
         TrainingError
-            The loss is not finite; the message names the series of that batch.
+            The loss is not finite, or runs away at every learning rate; the message says which series began it.
         """
+        self.data = data
         train, held_out = self._split(data.rows)
-        callbacks = [*self.callbacks]
-        if self.config.patience is not None:
-            callbacks.append(EarlyStopping(self.config.patience))
         # The number of batches of an epoch hardly changes with the shuffling; one draw counts them.
         lengths = data.panel.lengths
         batches = len(training_rows(lengths, train, self.config.batch_size, np.random.default_rng(0)))
@@ -120,25 +128,38 @@ class Trainer:
         if len(held_out):
             self.first_loss = self.validate(data, held_out)
         with ExitStack() as endings:  # runs every ending, in whatever way training ends
-            for callback in reversed(callbacks):
+            for callback in reversed(self.callbacks):
                 endings.callback(callback.on_train_end, self)
-            for callback in callbacks:
+            for callback in self.callbacks:
                 callback.on_train_begin(self)
-            for epoch in range(1, self.config.max_epochs + 1):
-                record = self.run_epoch(data, train, held_out, epoch)
+            while len(self.history) < self.config.max_epochs and not self.stopping:
+                if not self._terms:
+                    now = self._state()
+                    self._good, self._begun = self._begun or now, now
+                epoch = len(self.history) + 1
+                try:
+                    record = self.run_epoch(data, train, held_out, epoch)
+                except Diverged as found:
+                    self._step_back(found, epoch)
+                    continue
                 self.history.append(record)
-                for callback in callbacks:
+                for callback in self.callbacks:
                     callback.on_epoch_end(self, record)
-                if self.stopping:
-                    break
         return self.history
 
     def run_epoch(self, data: TrainingData, train: Rows, held_out: Rows, epoch: int) -> Record:
-        """Show every series once; return the epoch's record."""
+        """Show every series once, or what is left of an epoch that was begun; return the epoch's record."""
         started = time.perf_counter()
+        if self._terms:
+            self.rng.bit_generator.state = self._order
+        self._order = self.rng.bit_generator.state
         batches = training_rows(data.panel.lengths, train, self.config.batch_size, self.rng)
-        terms = [self.train_step(self._batch(data, rows)) for rows in batches]
-        means = self._means(terms, batches, data.panel)
+        for rows in batches[len(self._terms) :]:
+            self._terms.append(self.train_step(self._batch(data, rows)))
+            for callback in self.callbacks:
+                callback.on_step_end(self)
+        means = self._means(batches)
+        self._terms = []
         record = {
             "epoch": epoch,
             **means,
@@ -178,12 +199,58 @@ class Trainer:
 
     def learning_rate(self) -> float:
         """Return the learning rate of this step; "cosine" rises, then falls to nearly zero."""
+        highest = self.config.learning_rate * self._guard.rate
         if self.config.lr_schedule == "constant":
-            return self.config.learning_rate
+            return highest
         progress = min(1.0, self.step / self.n_steps)
         rise = min(1.0, 0.04 + progress / _WARMUP)
         fall = 0.5 * (1 + math.cos(math.pi * max(0.0, progress - _WARMUP) / (1 - _WARMUP)))
-        return self.config.learning_rate * rise * max(fall, 1e-3)
+        return highest * rise * max(fall, 1e-3)
+
+    # ---------------------------------------------------------------- going on later
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of all that it takes to go on from here as if nothing had happened, also within an epoch.
+
+        A nested dictionary of tensors and of what JSON can hold.
+        """
+        return {
+            **self._state(),
+            "terms": _copy([vars(terms) for terms in self._terms]),
+            "guard": self._guard.state_dict(),
+            "begun": self._begun,
+            "good": self._good if self._terms else {},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back, or on, to where `state_dict` was called, on a trainer that was made and given data alike."""
+        self._return_to(state)
+        self._terms = [LossTerms(**terms) for terms in state["terms"]]
+        self._guard.load_state_dict(state["guard"])
+        self._begun, self._good = state["begun"], state["good"]
+
+    def _state(self) -> dict[str, Any]:
+        state = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "order": self._order if self._terms else self.rng.bit_generator.state,
+            "step": self.step,
+            "history": self.history,
+            "stopping": self.stopping,
+            "callbacks": [own for callback in self.callbacks if (own := callback.state_dict())],
+        }
+        return {name: _copy(value) for name, value in state.items()}
+
+    def _return_to(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(_copy(state["optimizer"]))  # it would keep the tensors, and change them
+        self.generator.set_state(state["generator"])
+        self.rng.bit_generator.state = self._order = state["order"]
+        self.step, self.history, self.stopping = state["step"], list(state["history"]), state["stopping"]
+        knowing = [callback for callback in self.callbacks if callback.state_dict()]
+        for callback, own in zip(knowing, state["callbacks"], strict=True):
+            callback.load_state_dict(own)
 
     # ---------------------------------------------------------------- parts
 
@@ -215,17 +282,32 @@ class Trainer:
                 self.config.pattern_weight,
             )
 
-    def _means(self, terms: list[LossTerms], batches: list[Rows], panel: Panel) -> Record:
+    def _step_back(self, found: Diverged, epoch: int) -> None:
+        """Return to the last good epoch, to go on more slowly, if that can help."""
+        self._return_to(self._good)
+        self._terms, self._begun = [], self._good
+        if found.rows is not None:  # would these weights, which were good, do any better?
+            with torch.no_grad():
+                loss = float(self._loss(self._batch(self.data, found.rows), None).loss)
+            if not math.isfinite(loss):
+                raise broken_batch(loss, epoch, self.data.panel.ids[found.rows])
+        self._guard.step_back(found, epoch, len(self.history), self.config.learning_rate)
+
+    def _means(self, batches: list[Rows]) -> Record:
         """Average an epoch's terms over its series: one transfer from the device an epoch."""
-        names = list(vars(terms[0]))
-        table = torch.stack([torch.stack(list(vars(t).values())) for t in terms]).double().cpu().numpy()
-        broken = np.flatnonzero(~np.isfinite(table[:, 0]))
-        if len(broken):
-            raise TrainingError(
-                f"The loss is not finite ({table[broken[0], 0]}) in epoch {len(self.history) + 1}. It began in "
-                f"the batch of the series with ids {name_some(panel.ids[batches[broken[0]]])}. Look at these "
-                f"series for extreme values (scaling='robust' helps), or lower learning_rate "
-                f"(now {self.config.learning_rate:g}) or max_grad_norm."
-            )
+        names = list(vars(self._terms[0]))
+        table = torch.stack([torch.stack(list(vars(t).values())) for t in self._terms]).double().cpu().numpy()
+        panel = self.data.panel
+        n_values = panel.n_channels * float(panel.lengths[self.data.rows].mean())
+        self._guard.check(table[:, names.index("loss")], table[:, names.index("reconstruction")], batches, n_values)
         sizes = np.array([len(rows) for rows in batches])
         return dict(zip(names, (sizes @ table / sizes.sum()).tolist(), strict=True))
+
+
+def _copy(state: Any) -> Any:
+    """Copy a nested state, tensors and all."""
+    if isinstance(state, dict):
+        return {name: _copy(value) for name, value in state.items()}
+    if isinstance(state, list):
+        return [_copy(value) for value in state]
+    return state.detach().clone() if isinstance(state, Tensor) else state

@@ -1,0 +1,94 @@
+"""Kill `vrae cluster` with SIGKILL at random moments, go on with --resume, and compare with a run left in peace.
+
+The moment is drawn over the whole life of the process: start-up, training, the writing of results. A line a kill
+says what stood in the run folder; a line a complete run, whether every result is the same, byte by byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+RESULTS = ("clusters.csv", "embedding.parquet", "model/weights.safetensors")
+
+
+def command(data: Path, out: Path, *more: str) -> list[str]:
+    options = ["--clusters", "3", "--epochs", "40", "--seed", "0", "--save-every", "0", "--quiet"]
+    return [sys.executable, "-m", "vrae", "cluster", str(data), *options, "--out", str(out), *more]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    moments = random.Random(arguments.seed)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        rng = np.random.default_rng(0)
+        np.save(folder / "X.npy", np.sin(np.arange(60) * rng.choice([0.3, 0.7, 1.3], (150, 1))) + rng.normal(0, 0.3))
+        started = time.perf_counter()
+        subprocess.run(command(folder / "X.npy", folder / "whole"), check=True, stdout=subprocess.DEVNULL)
+        life = time.perf_counter() - started
+        kills = completed = 0
+        begun = time.perf_counter()
+        while True:
+            run = subprocess.Popen(command(folder / "X.npy", folder / "run", "--resume"), stdout=subprocess.DEVNULL)
+            try:
+                run.wait(moments.uniform(0.2, 1) * life if kills < arguments.kills else None)
+            except subprocess.TimeoutExpired:
+                run.send_signal(signal.SIGKILL)
+                run.wait()
+                kills += 1
+                left = _state(folder / "run")
+                print(f"kill {kills}: {left}", flush=True)
+                if left == "complete":
+                    _check(folder)
+                continue
+            if run.returncode != 0:
+                sys.exit(f"exit code {run.returncode}")
+            completed += 1
+            _check(folder)
+            left = [path.name for path in folder.iterdir() if path.name not in ("X.npy", "whole")]
+            if left:
+                sys.exit(f"left behind: {left}")
+            if kills >= arguments.kills:
+                break
+        seconds = time.perf_counter() - begun
+        print(f"{kills} kills, {completed} runs to the end, in {seconds:.0f} s; left in peace, one takes {life:.1f} s")
+
+
+def _state(run: Path) -> str:
+    """Say what a killed process left."""
+    if (run / "metrics.json").exists():
+        return "complete"
+    config = run / "checkpoint" / "config.json"
+    if not config.exists():
+        return "nothing"
+    pairs = dict(json.loads(config.read_text())["state"]["pairs"])
+    return f"saved at step {pairs['step']}"
+
+
+def _check(folder: Path) -> None:
+    """Compare a complete run with the one left in peace; then remove it, to begin once more."""
+    differ = [
+        name for name in RESULTS if (folder / "run" / name).read_bytes() != (folder / "whole" / name).read_bytes()
+    ]
+    print(f"complete; not the same: {', '.join(differ) or 'nothing'}", flush=True)
+    if differ:
+        sys.exit(1)
+    shutil.rmtree(folder / "run")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,319 @@
+"""Any panel, any option, any bytes: the right answer or one clear error, whatever hypothesis thinks of.
+
+A few examples run with the other tests; ``make fuzz`` runs over ten thousand (VRAE_FUZZ=nightly).
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vrae import VRAE, GroupForecaster, Panel, VRAEAnomalyDetector, VRAEClusterer, VRAENeighbors, read_panel
+from vrae.exceptions import VRAEError, VRAEWarning
+
+pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning", "ignore::RuntimeWarning")
+
+NIGHTLY = os.environ.get("VRAE_FUZZ") == "nightly"
+_COMMON: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    "print_blob": True,
+}
+
+
+def cases(quick: int, nightly: int) -> settings:
+    """Return how many cases a test sees; few ones are the same every time."""
+    if NIGHTLY:
+        return settings(max_examples=nightly, **_COMMON)
+    return settings(max_examples=quick, derandomize=True, database=None, **_COMMON)
+
+
+# ---------------------------------------------------------------- panels
+
+TINY: dict[str, Any] = {"latent_size": 2, "hidden_size": 6, "max_epochs": 1, "random_state": 0, "device": "cpu"}
+VARIANTS: tuple[dict[str, Any], ...] = (
+    {"local_patterns": 0.0},
+    {"patch_size": 3, "scaling": "robust", "local_patterns": 0.0},
+    {"max_lag": 2, "cell": "gru", "local_patterns": 0.0},
+    {"scaling": "channel", "bidirectional": False, "pooling": "last", "local_patterns": 0.0},
+    {"local_patterns": 1.0, "level_weight": 1.0},
+    {"linear_path": True, "local_patterns": 0.0},
+    {"scaling": None, "num_layers": 2, "feed_latent": False, "local_patterns": 0.0},
+)
+CLASSES: dict[str, Any] = {
+    "VRAE": VRAE,
+    "VRAEClusterer": lambda **o: VRAEClusterer(2, **o),
+    "VRAEAnomalyDetector": VRAEAnomalyDetector,
+    "VRAENeighbors": lambda **o: VRAENeighbors(2, **o),
+}
+# What gives a row a series; each is a function of the series alone.
+METHODS = {
+    "VRAE": ("transform", "score_samples", "lags", "reconstruct"),
+    "VRAEClusterer": ("predict_proba", "predict"),
+    "VRAEAnomalyDetector": ("decision_function", "predict", "step_scores"),
+    "VRAENeighbors": ("kneighbors",),
+}
+PAIRS = [(name, method) for name, methods in METHODS.items() for method in methods]
+
+
+@st.composite
+def panels(draw: st.DrawFn, channels: int = 1, spoilt: bool = True) -> Panel:
+    """Draw one to six series of 1 to 30 steps: noise, and what may be wrong with it."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    lengths = draw(st.lists(st.integers(1, 30), min_size=1, max_size=6))
+    series = []
+    for length in lengths:
+        x = rng.standard_normal((channels, length)).cumsum(axis=1)
+        if spoilt:
+            x *= draw(st.sampled_from([1.0, 1.0, 0.0, 1e-30, 1e6, 1e30]))
+            x += draw(st.sampled_from([0.0, 0.0, 1.0, -1e6, 1e20]))
+            spot = int(rng.integers(length))
+            x[0, spot] = draw(st.sampled_from([x[0, spot], 0.0, 1e30, -3e38, np.nan]))
+            x[:, rng.random(length) < draw(st.sampled_from([0.0, 0.0, 0.3, 0.9]))] = np.nan
+            x[0, int(rng.integers(length))] = 1.0  # a value at least
+        series.append(x)
+    return Panel.from_arrays(series, ids=[f"s{i}" for i in range(len(series))])
+
+
+@cache
+def model_of(name: str, variant: int, channels: int) -> Any:
+    rng = np.random.default_rng(0)
+    X = [rng.standard_normal((channels, n)).cumsum(axis=1) for n in rng.integers(8, 20, 8)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return CLASSES[name](**{**TINY, **VARIANTS[variant]}).fit(X)
+
+
+def rows_of(result: Any) -> list[np.ndarray]:
+    """Return a result series by series."""
+    if isinstance(result, tuple):
+        return [np.concatenate([np.ravel(part[row]) for part in result]) for row in range(len(result[0]))]
+    if isinstance(result, Panel):
+        return [np.ravel(series) for series in result]
+    return [np.ravel(row) for row in result]
+
+
+def assert_rows(found: list[np.ndarray], wanted: list[np.ndarray]) -> None:
+    assert len(found) == len(wanted)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-4 * max(1.0, float(np.abs(other).max(initial=0))))
+
+
+@pytest.mark.parametrize(("name", "method"), PAIRS)
+@cases(quick=4, nightly=500)
+@given(data=st.data())
+def test_every_row_in_is_a_finite_row_out(name, method, data):
+    channels = data.draw(st.integers(1, 2))
+    model = model_of(name, data.draw(st.integers(0, len(VARIANTS) - 1)), channels)
+    panel = data.draw(panels(channels))
+    before = panel.values.copy()
+    result = getattr(model, method)(panel)
+    rows = rows_of(result)
+    assert len(rows) == len(panel)
+    if isinstance(result, Panel):
+        assert result.ids.tolist() == panel.ids.tolist()
+        assert result.lengths.tolist() == panel.lengths.tolist()
+    beyond = np.nanmax(np.abs(panel.values)) > 1e38  # the answer itself may lie beyond float32
+    unseen = method == "step_scores"  # nothing is said of a step that was not observed
+    assert all(np.isfinite(row).all() for row in rows) or beyond or unseen
+    np.testing.assert_array_equal(panel.values, before)
+
+
+@pytest.mark.parametrize(("name", "method"), PAIRS)
+@cases(quick=3, nightly=400)
+@given(data=st.data())
+def test_company_and_order_do_not_matter(name, method, data):
+    """Permuted and repeated rows give permuted and repeated results."""
+    channels = data.draw(st.integers(1, 2))
+    model = model_of(name, data.draw(st.integers(0, len(VARIANTS) - 1)), channels)
+    panel = data.draw(panels(channels, spoilt=False))
+    rows = data.draw(st.lists(st.integers(0, len(panel) - 1), min_size=1, max_size=8))
+    chosen = Panel.from_arrays([panel.to_list()[row] for row in rows])
+    expected = rows_of(getattr(model, method)(panel))
+    if method in ("predict", "kneighbors", "lags"):  # a choice may fall either way where two are as good
+        found = rows_of(getattr(model, method)(chosen))
+        same = {row: found[place].tolist() for place, row in enumerate(rows)}
+        assert all(len(found[place]) == len(expected[row]) for place, row in enumerate(rows))
+        assert len(same) == len(set(rows))
+        return
+    assert_rows(rows_of(getattr(model, method)(chosen)), [expected[row] for row in rows])
+
+
+@pytest.mark.parametrize("variant", [0, 1, 2, 5])
+@cases(quick=5, nightly=500)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    length=st.integers(3, 30),
+    scale=st.floats(0.01, 100),
+    level=st.floats(-100, 100),
+)
+def test_level_and_spread_leave_shape_codes_alone(variant, seed, length, scale, level):
+    model = model_of("VRAE", variant, 1)
+    X = np.random.default_rng(seed).standard_normal((2, length))
+    np.testing.assert_allclose(model.transform(scale * X + level), model.transform(X), atol=2e-2 if scale < 1 else 2e-3)
+
+
+@cases(quick=4, nightly=300)
+@given(data=st.data())
+def test_any_options_fit_or_are_refused_in_words(data):
+    options = {
+        "latent_size": data.draw(st.sampled_from([1, 3, "auto", 0])),
+        "hidden_size": data.draw(st.integers(1, 9)),
+        "num_layers": data.draw(st.integers(1, 2)),
+        "cell": data.draw(st.sampled_from(["lstm", "gru", "rnn"])),
+        "bidirectional": data.draw(st.booleans()),
+        "pooling": data.draw(st.sampled_from(["mean", "last"])),
+        "patch_size": data.draw(st.sampled_from([1, 2, 50, "auto"])),
+        "dropout": data.draw(st.sampled_from([0.0, 0.5, 1.0])),
+        "beta": data.draw(st.sampled_from([0.0, 1.0, 1e6])),
+        "kl_warmup": data.draw(st.floats(0, 1)),
+        "max_lag": data.draw(st.sampled_from([0, 1, 40, 0.3])),
+        "linear_path": data.draw(st.booleans()),
+        "scaling": data.draw(st.sampled_from(["series", "channel", "robust", None])),
+        "max_epochs": data.draw(st.integers(1, 2)),
+        "batch_size": data.draw(st.integers(1, 7)),
+        "optimizer": data.draw(st.sampled_from(["adam", "sgd"])),
+        "learning_rate": data.draw(st.sampled_from([1e-3, 0.1, 1e3])),
+        "early_stopping": data.draw(st.sampled_from([False, 1])),
+    }
+    panel = data.draw(panels(data.draw(st.integers(1, 2))))
+    model = VRAEClusterer(
+        data.draw(st.sampled_from([1, 2, "auto"])), local_patterns=0.0, random_state=0, device="cpu", **options
+    )
+    try:
+        model.fit(panel)
+    except VRAEError as error:
+        assert 20 < len(str(error)) < 700  # noqa: PT017
+        assert not hasattr(model, "network_")
+        return
+    assert model.embedding_.shape == (len(panel), model.network_.config.latent_size)
+    assert np.isfinite(model.embedding_).all()
+    assert model.labels_.shape == (len(panel),)
+    assert model.ids_.tolist() == panel.ids.tolist()
+
+
+@cache
+def _forecaster() -> Any:
+    rng = np.random.default_rng(0)
+    X = [rng.poisson(5, 30).astype(float) for _ in range(12)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return GroupForecaster(horizon=3, n_clusters=2, **{k: v for k, v in TINY.items() if k != "latent_size"}).fit(X)
+
+
+@cases(quick=3, nightly=300)
+@given(panel=panels())
+def test_every_item_gets_a_forecast(panel):
+    try:
+        forecast = _forecaster().predict(panel)
+    except VRAEError as error:
+        assert 20 < len(str(error)) < 700  # noqa: PT017
+        return
+    assert forecast.shape == (len(panel), 3)
+    assert np.isfinite(forecast).all() or np.nanmax(np.abs(panel.values)) > 1e19
+
+
+# ---------------------------------------------------------------- files
+
+
+def _csv() -> bytes:
+    return b"unique_id,ds,y\na,2024-01-01,1\na,2024-01-02,2.5\nb,2024-01-01,\nb,2024-01-02,-3e4\n"
+
+
+def _binary(kind: str) -> bytes:
+    import pandas as pd
+
+    table = pd.read_csv(io.BytesIO(_csv()))
+    buffer = io.BytesIO()
+    if kind == "parquet":
+        table.to_parquet(buffer)
+    elif kind == "feather":
+        table.to_feather(buffer)
+    elif kind == "npz":
+        np.savez(buffer, X=np.eye(4), ids=list("abcd"))
+    else:
+        np.save(buffer, np.eye(4))
+    return buffer.getvalue()
+
+
+FILES: dict[str, bytes] = {
+    "x.csv": _csv(),
+    "wide.csv": b"id,1,2,3\na,1,2,3\nb,4,5,6\n",
+    "x.csv.gz": gzip.compress(_csv(), mtime=0),
+    "x.tsv": b"1\t0.5\t2\tNaN\n2\t1\t3\t4\n",
+    "x.ts": b"@problemName x\n@timeStamps false\n@classLabel true a b\n@data\n1,2,3:a\n4,?,6:b\n",
+    "stamped.ts": b"@timestamps true\n@classLabel false\n@data\n(0,1.5),(1,2)\n(0,3),(1,4)\n",
+    "x.arff": b"@relation r\n@attribute a numeric\n@attribute c {x,y}\n@data\n1,2,x\n3,4,y\n",
+    "x.parquet": _binary("parquet"),
+    "x.feather": _binary("feather"),
+    "x.npz": _binary("npz"),
+    "x.npy": _binary("npy"),
+}
+MARKS = (
+    b"",
+    b"\n",
+    b",",
+    b"\t",
+    b'"',
+    b"'",
+    b":",
+    b"(",
+    b")",
+    b"@data",
+    b"NaN",
+    b"?",
+    b"\x00",
+    b"\xff\xfe",
+    b"\xef\xbb\xbf",
+)
+MARKS += (b"1e999", b"-inf", b"=cmd()", b"9" * 40, b"PK\x03\x04", b"PAR1", b"\r", b"\n\n\n", "\N{SNOWMAN}".encode())
+
+
+@st.composite
+def damaged(draw: st.DrawFn, content: bytes) -> bytes:
+    """Cut, replace and insert a few bytes."""
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.integers(0, len(content)))
+        gone = draw(st.sampled_from([0, 0, 1, 1, 4, 1000]))
+        new = draw(st.one_of(st.sampled_from(MARKS), st.binary(max_size=6)))
+        content = content[:place] + new + content[place + gone :]
+    return content
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_files_that_are_damaged_below_are_sound(name, tmp_path):
+    (tmp_path / name).write_bytes(FILES[name])
+    assert len(read_panel(tmp_path / name)) >= 2
+
+
+@pytest.mark.parametrize("name", FILES)
+@cases(quick=25, nightly=600)
+@given(data=st.data())
+def test_a_damaged_file_is_read_or_refused_in_words(name, data, tmp_path):
+    path = Path(tmp_path) / name
+    path.write_bytes(data.draw(damaged(FILES[name])))
+    try:
+        panel = read_panel(path)
+    except VRAEError as error:
+        assert len(str(error)) > 20  # noqa: PT017
+        return
+    assert panel.values.shape == (panel.offsets[-1], panel.n_channels)
+    assert panel.values.dtype == np.float32
+    assert len(panel.ids) == len(panel) == len(panel.offsets) - 1
+    assert (np.diff(panel.offsets) >= 0).all()
+
+
+def test_nightly_is_ten_thousand_cases():
+    """The sum of what ``make fuzz`` runs."""
+    assert len(PAIRS) * (500 + 400) + 4 * 500 + 300 + 300 + len(FILES) * 600 >= 10_000
+    assert issubclass(VRAEWarning, UserWarning)
