@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import os
+import re
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
 import pytest
 
-from vrae.data import examples
+from vrae.data import download
 from vrae.data.examples import Example, list_examples, load_example
 from vrae.exceptions import DatasetUnavailableError, InvalidDataError, InvalidParameterError
 
@@ -29,7 +34,7 @@ def no_network(*args, **kwargs):
 
 @pytest.fixture
 def offline(monkeypatch):
-    monkeypatch.setattr(examples, "urlopen", no_network)
+    monkeypatch.setattr(download, "urlopen", no_network)
 
 
 def write(folder: Path, name: str = "Toy", parts: tuple[str, ...] = ("TRAIN", "TEST")) -> None:
@@ -103,38 +108,80 @@ def test_without_a_network_both_ways_out_are_named(tmp_path, offline):
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_broken_download_leaves_nothing_behind(tmp_path, monkeypatch):
-    import aeon.datasets
-
-    def breaks_off(name, extract_path, split):
-        write(Path(extract_path) / name, name, parts=("TRAIN",))
-        raise ValueError("connection lost")
-
-    monkeypatch.setattr(examples, "_require_network", lambda *_: None)
-    monkeypatch.setattr(aeon.datasets, "load_classification", breaks_off)
-    with pytest.raises(DatasetUnavailableError, match="connection lost"):
-        load_example("ECG5000")
-    assert list((tmp_path / "cache" / "vrae").iterdir()) == []
+GOOD = b"@problemName Toy\n@classLabel true 1 2\n@data\n1,2,3:1\n4,5,6:2\n"
 
 
-def test_a_download_is_kept(tmp_path, monkeypatch):
-    import aeon.datasets
+class Answer(io.BytesIO):
+    def __init__(self, content: bytes, address: str) -> None:
+        super().__init__(content)
+        self.address = address
 
-    monkeypatch.setattr(examples, "_require_network", lambda *_: None)
-    monkeypatch.setattr(
-        aeon.datasets,
-        "load_classification",
-        lambda name, extract_path, split: write(Path(extract_path) / name, name),
-    )
+    def geturl(self) -> str:
+        return self.address
+
+
+class Site:
+    """What stands in for Zenodo: a record of two files, and whatever is wrong with it."""
+
+    def __init__(self, **wrong: Any) -> None:
+        self.wrong = wrong
+        self.asked: list[str] = []
+
+    def __call__(self, request: Any, timeout: float) -> Answer:
+        address = request.full_url
+        self.asked.append(address)
+        if not address.endswith("/content"):
+            checksum = self.wrong.get("checksum", f"md5:{hashlib.md5(GOOD).hexdigest()}")
+            entry = {"size": self.wrong.get("size", len(GOOD)), "checksum": checksum}
+            names = ["ECG5000_TRAIN.ts", "ECG5000_TEST.ts", "../../escaped", "/etc/escaped", "ECG5000_eq.ts"]
+            record = json.dumps({"files": [{"key": name, **entry} for name in names]}).encode()
+            return Answer(self.wrong.get("record", record), self.wrong.get("leads_to", address))
+        if "ECG5000_TEST" in address and "error" in self.wrong:
+            raise self.wrong["error"]
+        return Answer(self.wrong.get("content", GOOD), self.wrong.get("content_from", address))
+
+
+def test_a_download_is_checked_and_kept(tmp_path, monkeypatch):
+    site = Site()
+    monkeypatch.setattr(download, "urlopen", site)
     assert len(load_example("ECG5000").panel) == 4
-    monkeypatch.setattr(examples, "_require_network", no_network)
-    assert len(load_example("ECG5000").panel) == 4
+    assert all(address.startswith("https://zenodo.org/api/records/") for address in site.asked)
+    assert len(site.asked) == 3, "two files were asked for, and no other"
     assert [path.name for path in (tmp_path / "cache" / "vrae").iterdir()] == ["ECG5000"]
+    names = sorted(path.name for path in (tmp_path / "cache" / "vrae" / "ECG5000").iterdir())
+    assert names == ["ECG5000_TEST.ts", "ECG5000_TRAIN.ts"]
+    monkeypatch.setattr(download, "urlopen", no_network)
+    assert len(load_example("ECG5000").panel) == 4
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "connection lost": ({"error": URLError("connection lost")}, "connection lost"),
+    "cut off": ({"content": GOOD[:-3]}, "came damaged"),
+    "a byte changed": ({"content": GOOD.replace(b"5", b"6")}, "came damaged"),
+    "too much": ({"content": GOOD + b"more"}, "came damaged"),
+    "endless": ({"size": 1 << 50}, "bytes; at most"),
+    "no size": ({"size": None}, "cannot be read"),
+    "another checksum": ({"checksum": "crc:1"}, "unknown kind 'crc'"),
+    "no record": ({"record": b"<html>"}, "cannot be read"),
+    "no files": ({"record": b'{"files": []}'}, "none of the files"),
+    "an endless record": ({"record": b" " * (2 << 20)}, "cannot be read"),
+    "led astray": ({"leads_to": "http://zenodo.org/"}, "is not https://zenodo.org/"),
+    "content led astray": ({"content_from": "https://evil.org/x"}, "is not https://zenodo.org/"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_download_that_is_not_what_it_should_be_leaves_nothing(name, tmp_path, monkeypatch):
+    wrong, words = WRONG[name]
+    monkeypatch.setattr(download, "urlopen", Site(**wrong))
+    with pytest.raises(DatasetUnavailableError, match=re.escape(words)):
+        load_example("ECG5000")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize(("name", "near"), [("OSULeav", "OSULeaf"), ("ECG500", "ECG5000"), ("../etc", None)])
 def test_unknown_names(name, near, monkeypatch):
-    monkeypatch.setattr(examples, "_require_network", lambda *_: pytest.fail("asked the network"))
+    monkeypatch.setattr(download, "urlopen", lambda *_, **__: pytest.fail("asked the network"))
     with pytest.raises(DatasetUnavailableError, match=f"Did you mean '{near}'" if near else "No example"):
         load_example(name)
 

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.error import URLError
 
 import numpy as np
 import numpy.typing as npt
 
 from vrae.data.archives import read_arff, read_ts, read_ucr_tsv
+from vrae.data.download import fetch_files
 from vrae.data.panel import Panel
-from vrae.exceptions import DatasetUnavailableError, InvalidDataError, InvalidParameterError, did_you_mean
+from vrae.exceptions import (
+    DatasetUnavailableError,
+    InvalidDataError,
+    InvalidParameterError,
+    OutputError,
+    did_you_mean,
+)
 from vrae.optional import check_installed
+from vrae.storage import atomic_directory
 
 __all__ = ["Example", "list_examples", "load_example"]
 
@@ -37,8 +45,6 @@ _BUNDLED = (
     "PBS_dataset",
 )
 _READERS = {".ts": read_ts, ".tsv": read_ucr_tsv, ".arff": read_arff}
-_ARCHIVE = "https://zenodo.org/records/"  # where aeon downloads from
-_TIMEOUT = 4.0  # seconds until a machine without a network is told so
 
 
 class Example(NamedTuple):
@@ -188,38 +194,28 @@ def _load_prescriptions(split: Split | None) -> Example:
 
 
 def _download(name: str) -> Path:
-    """Download a data set through aeon into the cache, whole or not at all, and return its folder."""
-    from aeon.datasets import load_classification  # takes seconds to import
-    from aeon.datasets.tsc_datasets import tsc_zenodo
+    """Download a data set into the cache, whole or not at all, and return its folder."""
+    from aeon.datasets.tsc_datasets import tsc_zenodo  # takes seconds to import
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     if name not in tsc_zenodo:
         raise DatasetUnavailableError(_unknown(name, list(tsc_zenodo)))
-    _require_network(name, f"{_ARCHIVE}{tsc_zenodo[name]}")
-    cache = _cache()
+    target = _cache() / name
+    wanted = [f"{name}_{part}{suffix}" for suffix in _READERS for part in ("TRAIN", "TEST")]
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as scratch, Progress(*columns, transient=True) as bar:
-            bar.add_task(f"Downloading {name} into {cache}")
-            load_classification(name, extract_path=scratch, split="train")
-            if not (cache / name).exists():  # another process may have been faster
-                (Path(scratch) / name).replace(cache / name)
-    except (OSError, ValueError) as error:
-        raise DatasetUnavailableError(_ways_out(name, str(error))) from None
-    return cache / name
-
-
-def _require_network(name: str, address: str) -> None:
-    """Answer within seconds where there is no network; aeon would wait minutes."""
-    try:
-        with urlopen(Request(address, method="HEAD"), timeout=_TIMEOUT):
-            pass
-    except HTTPError:
-        pass  # an answer, if not a welcome one: there is a network
-    except OSError as error:
-        reason = getattr(error, "reason", error)
-        raise DatasetUnavailableError(_ways_out(name, f"no network: {reason}")) from None
+        with tempfile.TemporaryDirectory() as scratch, Progress(*columns, transient=True) as bar:
+            bar.add_task(f"Downloading {name} into {_cache()}")
+            found = fetch_files(tsc_zenodo[name], wanted, Path(scratch))
+            if not any("_TRAIN" in file for file in found):
+                raise ValueError(f"its record has none of the files {', '.join(wanted)}")
+            with atomic_directory(target) as folder:
+                for file in found:
+                    shutil.copyfile(Path(scratch) / file, folder / file)
+    except (OSError, ValueError, OutputError) as error:
+        reason = f"no network: {error.reason}" if isinstance(error, URLError) else str(error)
+        raise DatasetUnavailableError(_ways_out(name, reason)) from None
+    return target
 
 
 def _ways_out(name: str, reason: str) -> str:
