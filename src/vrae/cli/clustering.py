@@ -10,6 +10,7 @@ from rich.table import Table
 
 from vrae.cli.options import (
     AsJson,
+    Far,
     OutFolder,
     Overwrite,
     Quiet,
@@ -36,6 +37,9 @@ TrainSample = Annotated[
         metavar="N",
         help="Train on so many series, drawn at random, and place all. 'auto': all series, or 20,000 of a large file.",
     ),
+]
+TrainWorkers = Annotated[
+    int, typer.Option("--train-workers", metavar="N", help="Ray: processes that train together; 1 trains in this one.")
 ]
 Label = Annotated[
     str | None,
@@ -80,10 +84,12 @@ def demo(
 def cluster(
     reading: Reading,
     training: Training,
+    far: Far,
     label: Label = None,
     folder: OutFolder = Path("runs/latest"),
     clusters: Clusters = "auto",
     train_sample: TrainSample = "auto",
+    train_workers: TrainWorkers = 1,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -93,11 +99,14 @@ def cluster(
     learned from, and all of them are placed.
 
     Example: vrae cluster sales.parquet --id item --time week --value qty --clusters 8 --out runs/sales
+
+    Example: vrae cluster 's3://sales/*.parquet' --id item --time week --value qty --engine ray --address auto
     """
     from vrae import runs
     from vrae.data.io import read_panel
     from vrae.data.stream import stream_panels, without_pipe
     from vrae.estimators.clusterer import VRAEClusterer
+    from vrae.exceptions import InvalidParameterError
 
     runs.check_run_folder(folder, overwrite)
     clusterer = VRAEClusterer(number_or_auto("--clusters", clusters), **training.options())
@@ -105,6 +114,27 @@ def cluster(
     origin = runs.source_of(reading.data, options)
     title = f"Clusters of {'standard input' if reading.data == '-' else Path(reading.data).name}"
     tell = teller(training.quiet)
+    if train_workers > 1 and not far.is_ray:
+        raise InvalidParameterError("--train-workers belongs to --engine ray.")
+    if far.is_ray:
+        from vrae import distributed
+
+        data = distributed.open_parquet(reading.data, **options)
+        metrics = distributed.cluster(
+            clusterer,
+            data,
+            folder,
+            _sample_size(train_sample, data, options),
+            engine=far.ray(train_workers),
+            title=title,
+            tell=tell,
+            seed=training.seed,
+            overwrite=overwrite,
+            origin=origin,
+            **options,
+        )
+        _tell(metrics, folder, as_json)
+        return
     with without_pipe(reading.data) as source:
         n_train = _sample_size(train_sample, source, options)
         if n_train is None:
