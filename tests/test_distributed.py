@@ -23,11 +23,11 @@ from pyarrow import fs
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from conftest import TINY, make_series
-from vrae import Panel, VRAEAnomalyDetector, VRAEClusterer, read_panel
+from vrae import VRAE, Panel, VRAEAnomalyDetector, VRAEClusterer, load_model, read_panel
 from vrae.data.io import table_options
 from vrae.data.selection import join_panels
 from vrae.data.stream import settled_roles, stream_panels
-from vrae.distributed import Engine, assign, cluster, embed, find_anomalies, series, work
+from vrae.distributed import Engine, assign, cluster, embed, find_anomalies, fit, series, work
 from vrae.distributed.applying import do, job_of
 from vrae.distributed.parts import Layout, are_in_order, cut, readable_files, row_groups
 from vrae.distributed.source import open_parquet
@@ -36,6 +36,7 @@ from vrae.distributed.work import Folder, Job, work_on
 from vrae.evaluate import agreement_of_counts
 from vrae.exceptions import InvalidDataError, InvalidParameterError, MissingDependencyError, OutputError
 from vrae.runs import Tally, write_anomalies, write_assignments, write_embeddings
+from vrae.train.callbacks import Callback
 
 ray = pytest.importorskip("ray", reason="needs vrae[ray]")
 
@@ -253,6 +254,7 @@ def test_the_command_line_says_what_does_not_go_together(options, clusterer, tmp
 def local_ray() -> Iterator[str]:
     """Start Ray on this machine, and stop it; give its address."""
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     source = str(Path(work.__file__).parents[2])
     ray.init(
         num_cpus=2,
@@ -448,3 +450,33 @@ def test_a_clustering_is_that_of_one_machine(local_ray, tmp_path):
     for name in ("sizes", "ari", "nmi", "n_series", "n_trained", "missing_share", "shortest", "longest", "epochs"):
         assert numbers[0][name] == numbers[1][name]
     assert not (tmp_path / "far.partial").exists()
+
+
+class Mortal(Callback):
+    """Ends its own process after the second epoch, once."""
+
+    def __init__(self, grave: Path) -> None:
+        self.grave = grave
+
+    def on_epoch_end(self, trainer: Any, record: Any) -> None:
+        if record["epoch"] == 2 and not self.grave.exists():
+            self.grave.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_several_processes_learn_what_one_does_though_one_is_killed(local_ray, tmp_path):
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    options = {**TINY, "max_epochs": 4, "early_stopping": 2, "local_patterns": 1.0, "max_lag": 2, "batch_size": 7}
+    X = make_series("panel", n=40)
+    alone = VRAE(**options).fit(X)
+    mortal = VRAE(**options, callbacks=[Mortal(tmp_path / "grave")])
+    together = fit(mortal, X, engine=Engine(train_workers=2), checkpoint_seconds=0)
+    assert (tmp_path / "grave").exists()
+    assert [record.keys() for record in together.history_] == [record.keys() for record in alone.history_]
+    for a, b in zip(together.history_, alone.history_, strict=True):
+        assert {**a, "seconds": 0} == pytest.approx({**b, "seconds": 0}, rel=1e-5)
+    np.testing.assert_allclose(together.embedding_, alone.embedding_, atol=1e-5)
+    np.testing.assert_allclose(together.score_samples(X), alone.score_samples(X), rtol=1e-4)
+    together.save(tmp_path / "model")
+    np.testing.assert_array_equal(load_model(tmp_path / "model").transform(X), together.transform(X))

@@ -130,7 +130,7 @@ class _OnRay:
             files = {name: _read(kept, name) for name in kept.names()}
             fitted: VRAEClusterer = load_bytes(files).set_params(**clusterer.get_params(deep=False))
             return fitted
-        fit(clusterer, sample, engine=self.engine)
+        fit(clusterer, sample, engine=self.engine, storage=self.workshop.path)
         kept.create()
         for name, content in model_bytes(clusterer).items():
             with kept.system.open_output_stream(kept.at(name)) as file:

@@ -42,13 +42,13 @@ class EarlyStopping(Callback):
         self.patience = patience
         self.best = float("inf")
         self.best_epoch = 0
-        self._weights: dict[str, Any] = {}
+        self.weights: dict[str, Any] = {}
 
     def on_train_begin(self, trainer: Trainer) -> None:
         """Remember the weights there are: training may make things worse."""
         if trainer.kl_weight() >= trainer.config.beta:
             self.best = trainer.first_loss
-            self._weights = copy.deepcopy(trainer.network.state_dict())
+            self.weights = copy.deepcopy(trainer.network.state_dict())
 
     def on_epoch_end(self, trainer: Trainer, record: Record) -> None:
         """Remember the best weights; give up when they are too old."""
@@ -56,14 +56,14 @@ class EarlyStopping(Callback):
             return  # the loss is still changing its meaning
         if record["validation_loss"] < self.best:
             self.best, self.best_epoch = record["validation_loss"], int(record["epoch"])
-            self._weights = copy.deepcopy(trainer.network.state_dict())
+            self.weights = copy.deepcopy(trainer.network.state_dict())
         elif record["epoch"] - self.best_epoch >= self.patience:
             trainer.stopping = True
 
     def on_train_end(self, trainer: Trainer) -> None:
         """Go back to the best weights."""
-        if self._weights:
-            trainer.network.load_state_dict(self._weights)
+        if self.weights:
+            trainer.network.load_state_dict(self.weights)
 
 
 class ProgressBar(Callback):

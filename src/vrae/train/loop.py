@@ -18,10 +18,12 @@ from vrae.data.batching import Batch, Rows, collate, inference_rows, training_ro
 from vrae.data.panel import Panel
 from vrae.data.scaling import Scaler
 from vrae.exceptions import TrainingError, name_some
+from vrae.nn.draws import Draws
 from vrae.nn.loss import LossTerms, Pointwise, training_loss
 from vrae.nn.model import VRAENetwork
 from vrae.runtime import autocast, torch_generator
 from vrae.train.callbacks import Callback, EarlyStopping, Record
+from vrae.train.crew import Alone, Together
 
 __all__ = ["HELD_OUT", "Trainer", "TrainingData"]
 
@@ -68,6 +70,8 @@ class Trainer:
     callbacks : sequence of Callback
     seed : int
         Everything random comes from it: order of series, held-out part, noise, dropout and shifts.
+    crew : Alone or Together
+        Of several processes, each has a trainer of its own, the same in all but the crew and the callbacks.
 
     Attributes
     ----------
@@ -86,12 +90,16 @@ class Trainer:
         error: Pointwise,
         callbacks: Sequence[Callback] = (),
         seed: int = 0,
+        crew: Alone | Together | None = None,
     ) -> None:
         self.network = network
+        self.crew = crew or Alone()
+        self.model = self.crew.wrap(network)
         self.config = config
         self.error = error
         self.callbacks = list(callbacks)
         self.device = next(network.parameters()).device
+        self.seed = seed
         self.rng = np.random.default_rng(seed)
         self.generator = torch_generator(seed, self.device)
         self.history: list[Record] = []
@@ -100,6 +108,7 @@ class Trainer:
         self.step = 0
         self.n_steps = 1
         self.optimizer = self._optimizer()
+        self.early_stopping = None if config.patience is None else EarlyStopping(config.patience)
 
     def fit(self, data: TrainingData) -> list[Record]:
         """Run epochs until the last one, or until a callback stops.
@@ -110,9 +119,8 @@ class Trainer:
             The loss is not finite; the message names the series of that batch.
         """
         train, held_out = self._split(data.rows)
-        callbacks = [*self.callbacks]
-        if self.config.patience is not None:
-            callbacks.append(EarlyStopping(self.config.patience))
+        # Early stopping comes first: what the others see of an epoch is settled, and so is what they keep of it.
+        callbacks = [*([self.early_stopping] if self.early_stopping else []), *self.callbacks]
         # The number of batches of an epoch hardly changes with the shuffling; one draw counts them.
         lengths = data.panel.lengths
         batches = len(training_rows(lengths, train, self.config.batch_size, np.random.default_rng(0)))
@@ -124,12 +132,13 @@ class Trainer:
                 endings.callback(callback.on_train_end, self)
             for callback in callbacks:
                 callback.on_train_begin(self)
-            for epoch in range(1, self.config.max_epochs + 1):
+            first = len(self.history) + 1  # a callback may have brought a past
+            for epoch in range(first, first if self.stopping else self.config.max_epochs + 1):
                 record = self.run_epoch(data, train, held_out, epoch)
                 self.history.append(record)
                 for callback in callbacks:
                     callback.on_epoch_end(self, record)
-                if self.stopping:
+                if self._all_stop():
                     break
         return self.history
 
@@ -137,8 +146,9 @@ class Trainer:
         """Show every series once; return the epoch's record."""
         started = time.perf_counter()
         batches = training_rows(data.panel.lengths, train, self.config.batch_size, self.rng)
-        terms = [self.train_step(self._batch(data, rows)) for rows in batches]
-        means = self._means(terms, batches, data.panel)
+        parts = [self.crew.part(rows, self.generator) for rows in batches]
+        terms = [self.train_step(self._batch(data, part.rows), part.draws, part.weight) for part in parts]
+        means = self._means(terms, [part.weight for part in parts], batches, data.panel)
         record = {
             "epoch": epoch,
             **means,
@@ -150,13 +160,14 @@ class Trainer:
         record["seconds"] = time.perf_counter() - started
         return record
 
-    def train_step(self, batch: Batch) -> LossTerms:
-        """Move the weights once."""
+    def train_step(self, batch: Batch, draws: Draws | None = None, weight: float = 1.0) -> LossTerms:
+        """Move the weights once; ``weight`` is the share that this batch is of one that several processes see."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
         self.optimizer.zero_grad(set_to_none=True)
-        terms = self._loss(batch, self.generator)
-        terms.loss.backward()  # type: ignore[no-untyped-call]
+        terms = self._loss(batch, self.generator if draws is None else draws)
+        # The mean of everybody's gradients is then that of the whole batch.
+        (terms.loss * (weight * self.crew.size)).backward()  # type: ignore[no-untyped-call]
         if self.config.max_grad_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_grad_norm)
         self.optimizer.step()
@@ -168,8 +179,9 @@ class Trainer:
         """Return the mean loss a series over held-out series, without noise."""
         total = torch.zeros((), device=self.device)
         for part in inference_rows(data.panel.lengths, rows, self.config.batch_size):
-            total += len(part) * self._loss(self._batch(data, part), None).loss
-        return float(total) / len(rows)
+            share, weight, _ = self.crew.part(part, self.generator)
+            total += weight * len(part) * self._loss(self._batch(data, share), None).loss
+        return float(self.crew.total(total)) / len(rows)
 
     def kl_weight(self) -> float:
         """Return ``beta * w(step)``: from 0 to beta over the first ``kl_warmup`` of all steps."""
@@ -203,10 +215,15 @@ class Trainer:
     def _batch(self, data: TrainingData, rows: Rows) -> Batch:
         return collate(data.panel, rows, data.scaler, self.device, data.patterns, data.hidden)
 
-    def _loss(self, batch: Batch, generator: torch.Generator | None) -> LossTerms:
+    def _all_stop(self) -> bool:
+        """Tell whether to stop: all do where one wants to."""
+        self.stopping = bool(self.crew.total(torch.tensor(float(self.stopping), device=self.device)) > 0)
+        return self.stopping
+
+    def _loss(self, batch: Batch, draws: Draws | None) -> LossTerms:
         with autocast(self.device, self.config.precision):
             return training_loss(
-                self.network(batch.values, batch.mask, batch.lengths, batch.patterns, generator, batch.seen),
+                self.model(batch.values, batch.mask, batch.lengths, batch.patterns, draws, batch.seen),
                 batch.values,
                 batch.mask,
                 self.error,
@@ -215,10 +232,13 @@ class Trainer:
                 self.config.pattern_weight,
             )
 
-    def _means(self, terms: list[LossTerms], batches: list[Rows], panel: Panel) -> Record:
+    def _means(self, terms: list[LossTerms], weights: list[float], batches: list[Rows], panel: Panel) -> Record:
         """Average an epoch's terms over its series: one transfer from the device an epoch."""
         names = list(vars(terms[0]))
-        table = torch.stack([torch.stack(list(vars(t).values())) for t in terms]).double().cpu().numpy()
+        own = torch.stack(
+            [weight * torch.stack(list(vars(t).values())) for t, weight in zip(terms, weights, strict=True)]
+        )
+        table = self.crew.total(own.double()).cpu().numpy()  # (batch, term)
         broken = np.flatnonzero(~np.isfinite(table[:, 0]))
         if len(broken):
             raise TrainingError(
