@@ -27,7 +27,7 @@ from vrae import VRAE, Panel, VRAEAnomalyDetector, VRAEClusterer, load_model, re
 from vrae.data.io import table_options
 from vrae.data.selection import join_panels
 from vrae.data.stream import settled_roles, stream_panels
-from vrae.distributed import Engine, assign, cluster, embed, find_anomalies, fit, series, work
+from vrae.distributed import Engine, assign, cluster, embed, find_anomalies, fit, series
 from vrae.distributed.applying import do, job_of
 from vrae.distributed.parts import Layout, are_in_order, cut, readable_files, row_groups
 from vrae.distributed.source import open_parquet
@@ -255,14 +255,12 @@ def local_ray() -> Iterator[str]:
     """Start Ray on this machine, and stop it; give its address."""
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
-    source = str(Path(work.__file__).parents[2])
     ray.init(
         num_cpus=2,
         object_store_memory=80 * 2**20,
         include_dashboard=False,
         log_to_driver=False,
         logging_level="error",
-        runtime_env={"env_vars": {"PYTHONPATH": source}},
     )
     yield ray.get_runtime_context().gcs_address
     ray.shutdown()
@@ -336,7 +334,7 @@ def test_a_killed_driver_is_gone_on_from(local_ray, clusterer, tmp_path):
         "from vrae.distributed import Engine, assign\n"
         "model, source, out, address = sys.argv[1:]\n"
         "tell = lambda line: time.sleep(60)\n"
-        "assign(load_model(model), source, out, engine=Engine(address=address), tell=tell, part_values=60)\n"
+        "assign(load_model(model), source, out, engine=Engine(address=address, workers=1), tell=tell, part_values=60)\n"
     )
     out = tmp_path / "out"
     driver = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "model"), source, str(out), local_ray])
@@ -352,7 +350,7 @@ def test_a_killed_driver_is_gone_on_from(local_ray, clusterer, tmp_path):
     def tell(line: str) -> None:
         kept.update({file.name: file.read_text() for file in partial.glob("part-*.json")})
 
-    assert assign(clusterer, source, str(out), tell=tell, part_values=60) == 40
+    assert assign(clusterer, source, str(out), tell=tell, part_values=60, engine=Engine(workers=1)) == 40
     assert done
     assert {name: kept[name] for name in entries} == entries  # not done again
     write_assignments(clusterer, stream_panels(source), tmp_path / "local.parquet")
@@ -361,21 +359,22 @@ def test_a_killed_driver_is_gone_on_from(local_ray, clusterer, tmp_path):
 
 @pytest.mark.slow
 def test_a_damaged_part_is_named_and_the_others_are_kept(local_ray, clusterer, tmp_path, monkeypatch):
+    one = Engine(workers=1)
     source = write(long_rows(30), tmp_path / "data", [150, 300], 1000)
     bad = tmp_path / "data" / "001.parquet"
     whole = bad.read_bytes()
     bad.write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :])  # its end is as it was
     with pytest.raises(InvalidDataError, match=r"Cannot read \S*001\.parquet"):
-        assign(clusterer, source, str(tmp_path / "out"), part_values=60)
+        assign(clusterer, source, str(tmp_path / "out"), part_values=60, engine=one)
     assert list(tmp_path.iterdir()) == [tmp_path / "data"]
     monkeypatch.setattr("vrae.data.sources._HEAD_ROWS", 100)  # a table whose first rows tell nothing of the rest
     monkeypatch.setattr("vrae.data.columns._SAMPLE", 100)
     with pytest.raises(InvalidDataError, match=r"parts could not be done(.|\n)*001\.parquet"):
-        assign(clusterer, source, str(tmp_path / "out"), part_values=60)
+        assign(clusterer, source, str(tmp_path / "out"), part_values=60, engine=one)
     assert not (tmp_path / "out").exists()
     assert list((tmp_path / "out.partial").glob("part-*.json"))
     bad.write_bytes(whole)
-    assert assign(clusterer, source, str(tmp_path / "out"), part_values=60) == 30
+    assert assign(clusterer, source, str(tmp_path / "out"), part_values=60, engine=one) == 30
     write_assignments(clusterer, stream_panels(source), tmp_path / "local.parquet")
     assert_same_rows(tmp_path / "out", tmp_path / "local.parquet")
 
