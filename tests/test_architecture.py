@@ -22,8 +22,9 @@ LAYERS = [
     ("vrae.data", "vrae.nn", "vrae.plots", "vrae.report.describe"),
     ("vrae.train", "vrae.export"),
     ("vrae.estimators",),
-    ("vrae.report", "vrae.distributed", "vrae.integrations"),
+    ("vrae.report", "vrae.integrations"),
     ("vrae.runs",),
+    ("vrae.distributed",),
     ("vrae.cli",),
     ("vrae.__main__",),
 ]
@@ -38,7 +39,7 @@ STRANGERS = {
 # Done inside a function only, so that the class to load can be looked up.
 LAZY = {("vrae.persistence", "vrae.estimators")}
 # Packages that would make `vrae --help` wait.
-HEAVY = {"torch", "numpy", "sklearn", "scipy", "pandas", "polars", "pyarrow", "aeon", "matplotlib", "plotly"}
+HEAVY = {"torch", "numpy", "sklearn", "scipy", "pandas", "polars", "pyarrow", "aeon", "matplotlib", "plotly", "ray"}
 
 
 def module_of(path: Path) -> str:

@@ -13,9 +13,13 @@ from vrae import VRAE, Panel
 from vrae.config import NetworkConfig, TrainingConfig
 from vrae.data.scaling import Scaler
 from vrae.exceptions import InvalidParameterError, NotFittedError, PosteriorCollapseWarning, TrainingError
+from vrae.nn.draws import normal, uniform
 from vrae.nn.loss import pointwise_loss
 from vrae.nn.model import build_network
+from vrae.runtime import torch_generator
 from vrae.train.callbacks import Callback, EarlyStopping
+from vrae.train.checkpoint import load_checkpoint, save_checkpoint
+from vrae.train.crew import Together
 from vrae.train.loop import Trainer, TrainingData
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
@@ -299,3 +303,65 @@ def test_posterior_collapse_is_told_in_words(small_series, tiny):
     with pytest.warns(PosteriorCollapseWarning, match=r"(?i)posterior collapse.*beta.*kl_warmup"):
         model.fit(small_series("2d"))
     assert model.active_units_ == 0
+
+
+# ---------------------------------------------------------------- put down and taken up, shared
+
+
+class Keeper(Callback):
+    """Save training after an epoch, or take it up where another put it down."""
+
+    def __init__(self, folder: Any, after: int = 0) -> None:
+        self.folder, self.after = folder, after
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        if not self.after:
+            load_checkpoint(trainer, self.folder)
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
+        if record["epoch"] == self.after:
+            save_checkpoint(trainer, self.folder)
+
+
+@pytest.mark.parametrize("options", [{}, {"optimizer": "sgd"}, {"patience": 2, "learning_rate": 0.3}])
+def test_training_that_is_taken_up_again_ends_where_it_would_have_ended(tmp_path, options):
+    whole = trainer_of([Keeper(tmp_path, after=3)], dropout=0.2, max_epochs=6, **options)
+    whole.fit(data_of())
+    rest = trainer_of([Keeper(tmp_path)], dropout=0.2, max_epochs=6, **options)
+    rest.fit(data_of())
+    assert equal(weights(rest), weights(whole))
+    assert [{**r, "seconds": 0} for r in rest.history] == [{**r, "seconds": 0} for r in whole.history]
+    assert len(rest.history) > 3
+
+
+def test_training_that_was_over_stays_over(tmp_path):
+    whole = trainer_of([Stopper(2), Keeper(tmp_path, after=2)], max_epochs=6)
+    whole.fit(data_of())
+    rest = trainer_of([Keeper(tmp_path)], max_epochs=6)
+    rest.fit(data_of())
+    assert len(rest.history) == 2
+    assert equal(weights(rest), weights(whole))
+
+
+class Stopper(Callback):
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
+        trainer.stopping = record["epoch"] == self.epoch
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_a_batch_is_shared_without_loss_and_with_the_same_random_numbers(size):
+    rows = np.array([5, 1, 9, 0, 4])
+    device = torch.device("cpu")
+    whole = normal((5, 3), torch_generator(0), device), uniform((5,), torch_generator(1), device)
+    parts = [Together(rank, size, lambda network: network) for rank in range(size)]
+    normals = [crew.part(rows, torch_generator(0)) for crew in parts]
+    counted = [part for part in normals if part.weight]
+    assert np.concatenate([part.rows for part in counted]).tolist() == rows.tolist()
+    assert sum(part.weight for part in normals) == pytest.approx(1)
+    assert all(len(part.rows) for part in normals)
+    assert torch.equal(torch.cat([normal((len(p.rows), 3), p.draws, device) for p in counted]), whole[0])
+    uniforms = [part for crew in parts if (part := crew.part(rows, torch_generator(1))).weight]
+    assert torch.equal(torch.cat([uniform((len(p.rows),), p.draws, device) for p in uniforms]), whole[1])

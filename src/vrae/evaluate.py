@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["DOUBTFUL", "agreement", "raw_kmeans", "resample", "separation"]
+__all__ = ["DOUBTFUL", "agreement", "agreement_of_counts", "raw_kmeans", "resample", "separation"]
 
 # A series whose own cluster is less likely than this is called doubtful.
 DOUBTFUL = 0.6
@@ -35,6 +35,32 @@ def agreement(truth: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, float]:
         "ari": float(adjusted_rand_score(truth, labels)),
         "nmi": float(normalized_mutual_info_score(truth, labels)),
     }
+
+
+def agreement_of_counts(counts: npt.NDArray[np.int64]) -> dict[str, float]:
+    """Compare groups with known classes by how many series are in both.
+
+    Parameters
+    ----------
+    counts : ndarray of int64, shape (n_classes, n_groups)
+
+    Returns
+    -------
+    dict
+        As `agreement`, whose numbers these are, without an entry a series.
+    """
+    from scipy.stats import entropy
+    from sklearn.metrics import mutual_info_score
+
+    n, in_class, in_group = int(counts.sum()), counts.sum(axis=1), counts.sum(axis=0)
+    both, same_class, same_group = (
+        int((c.astype(object) ** 2).sum()) - n for c in (counts, in_class, in_group)
+    )  # pairs
+    expected, usual = same_class * same_group / max(n * (n - 1), 1), (same_class + same_group) / 2
+    ari = 1.0 if usual == expected else (both - expected) / (usual - expected)
+    spread = (entropy(in_class) + entropy(in_group)) / 2
+    nmi = 1.0 if spread == 0 else max(0.0, mutual_info_score(None, None, contingency=counts)) / spread
+    return {"ari": float(ari), "nmi": float(nmi)}
 
 
 def separation(Z: npt.NDArray[Any], labels: npt.NDArray[np.integer[Any]], seed: int = 0) -> float | None:

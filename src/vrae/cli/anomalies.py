@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from vrae.cli.options import OutFile, Reading, Training, load_fitted, number_or_auto, with_groups
+from vrae.cli.options import Far, OutFile, Reading, Training, folder_of_parts, load_fitted, number_or_auto, with_groups
 from vrae.cli.terminal import target, teller
 
 __all__ = ["anomalies"]
@@ -60,6 +60,7 @@ Scaling = Annotated[
 def anomalies(
     reading: Reading,
     training: Training,
+    far: Far,
     model: Fitted = None,
     file: OutFile = Path("-"),
     steps: Steps = None,
@@ -100,12 +101,20 @@ def anomalies(
     cut = None
     fitted = None if model is None else load_fitted(model, training.on_invalid)
     settled = isinstance(fitted, VRAEAnomalyDetector)
+    if far.is_ray and (not settled or window is not None):
+        raise InvalidParameterError(
+            "--engine ray judges whole series by a detector that is fitted already. Fit one to some series on one "
+            "machine (vrae anomalies SOME --save detector), and pass --model detector, without --window."
+        )
     if isinstance(fitted, VRAEAnomalyDetector):
         fitting = {"--contamination": contamination, "--false-alarm-rate": false_alarm_rate, "--save": save}
         given = [name for name, value in fitting.items() if value is not None]
         if given:
             raise InvalidParameterError(f"{given[0]} belongs to fitting; the threshold of {model} is settled.")
         detector = fitted
+        if far.is_ray:
+            _judge_on_ray(detector, reading, far, file, steps, tell)
+            return
         if size is not None:
             cut = windows(reading.panel(), detector.n_steps_ if size == "auto" else size, step)
     else:
@@ -131,6 +140,18 @@ def anomalies(
         return
     panels = reading.panels() if settled else iter([panel])
     found, total = runs.write_anomalies(detector, panels, target(file), steps)
+    tell(f"{found:,} of {total:,} series are anomalies.")
+
+
+def _judge_on_ray(
+    detector: Any, reading: Reading, far: Far, file: Path, steps: Path | None, tell: Callable[[str], None]
+) -> None:
+    from vrae import distributed
+
+    place, of_steps = folder_of_parts(file), None if steps is None else folder_of_parts(steps)
+    found, total = distributed.find_anomalies(
+        detector, reading.data, place, of_steps, engine=far.ray(), tell=tell, **reading.options()
+    )
     tell(f"{found:,} of {total:,} series are anomalies.")
 
 

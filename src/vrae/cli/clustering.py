@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -14,6 +15,7 @@ from rich.table import Table
 from vrae.cli.configuring import save_config
 from vrae.cli.options import (
     AsJson,
+    Far,
     OutFolder,
     Overwrite,
     Quiet,
@@ -24,6 +26,9 @@ from vrae.cli.options import (
     with_groups,
 )
 from vrae.cli.terminal import Stopped, out, print_json, teller
+
+if TYPE_CHECKING:
+    from vrae.estimators.clusterer import VRAEClusterer
 
 __all__ = ["cluster", "demo"]
 
@@ -40,6 +45,9 @@ TrainSample = Annotated[
         metavar="N",
         help="Train on so many series, drawn at random, and place all. 'auto': all series, or 20,000 of a large file.",
     ),
+]
+TrainWorkers = Annotated[
+    int, typer.Option("--train-workers", metavar="N", help="Ray: processes that train together; 1 trains in this one.")
 ]
 Label = Annotated[
     str | None,
@@ -96,10 +104,12 @@ def cluster(
     context: typer.Context,
     reading: Reading,
     training: Training,
+    far: Far,
     label: Label = None,
     folder: OutFolder = Path("runs/latest"),
     clusters: Clusters = "auto",
     train_sample: TrainSample = "auto",
+    train_workers: TrainWorkers = 1,
     overwrite: Overwrite = False,
     resume: Resume = False,
     save_every: SaveEvery = 1.0,
@@ -114,36 +124,78 @@ def cluster(
     goes on from there, and comes to the same result.
 
     Example: vrae cluster sales.parquet --id item --time week --value qty --clusters 8 --out runs/sales
+
+    Example: vrae cluster 's3://sales/*.parquet' --id item --time week --value qty --engine ray --address auto
     """
     from vrae import runs
-    from vrae.data.io import read_panel
-    from vrae.data.stream import stream_panels, without_pipe
     from vrae.estimators.clusterer import VRAEClusterer
-    from vrae.exceptions import TrainingInterrupted
+    from vrae.exceptions import InvalidParameterError, TrainingInterrupted
     from vrae.train.checkpoint import Checkpoint
 
     runs.check_report()
+    if train_workers > 1 and not far.is_ray:
+        raise InvalidParameterError("--train-workers belongs to --engine ray.")
     tell = teller(training.quiet)
     with runs.claim_run_folder(folder, overwrite, resume):
         checkpoint = Checkpoint(folder / runs.CHECKPOINT, save_every, resume=resume, tell=tell)
-        clusterer = VRAEClusterer(number_or_auto("--clusters", clusters), **training.options(), callbacks=[checkpoint])
+        # Processes that train together save what they need themselves, and go on by themselves.
+        callbacks = [checkpoint] if train_workers == 1 else []
+        clusterer = VRAEClusterer(number_or_auto("--clusters", clusters), **training.options(), callbacks=callbacks)
         options = {**reading.options(), "label": label}
-        origin = runs.source_of(reading.data, options)
-        title = f"Clusters of {'standard input' if reading.data == '-' else Path(reading.data).name}"
+        told: dict[str, Any] = {
+            "title": f"Clusters of {'standard input' if reading.data == '-' else Path(reading.data).name}",
+            "tell": tell,
+            "origin": runs.source_of(reading.data, options),
+        }
         try:
-            with without_pipe(reading.data) as source:
-                n_train = _sample_size(train_sample, source, options)
-                if n_train is None:
-                    panel = read_panel(source, **options)
-                    tell(f"Clustering {panel!r}")
-                    metrics = runs.cluster_panel(clusterer, panel, panel.static.get("label"), folder, title, origin)
-                else:
-                    parts = functools.partial(stream_panels, source, **options)
-                    metrics = runs.cluster_stream(clusterer, parts, n_train, training.seed, folder, title, tell, origin)
+            if far.is_ray:
+                from vrae import distributed
+
+                data = distributed.open_parquet(reading.data, **options)
+                n_train = _sample_size(train_sample, data, options)
+                metrics = distributed.cluster(
+                    clusterer,
+                    data,
+                    folder,
+                    n_train,
+                    engine=far.ray(train_workers),
+                    seed=training.seed,
+                    overwrite=overwrite,
+                    resume=resume,
+                    **told,
+                    **options,
+                )
+            else:
+                metrics = _cluster_here(clusterer, reading.data, options, train_sample, training.seed, folder, **told)
             save_config(context, folder)
         except TrainingInterrupted as stop:
             raise Stopped(f"{stop}\n{_resuming()}") from None
     _tell(metrics, folder, as_json)
+
+
+def _cluster_here(
+    clusterer: VRAEClusterer,
+    data: str,
+    options: dict[str, Any],
+    train_sample: str,
+    seed: int,
+    folder: Path,
+    title: str,
+    tell: Callable[[str], None],
+    origin: dict[str, Any],
+) -> dict[str, Any]:
+    from vrae import runs
+    from vrae.data.io import read_panel
+    from vrae.data.stream import stream_panels, without_pipe
+
+    with without_pipe(data) as source:
+        n_train = _sample_size(train_sample, source, options)
+        if n_train is None:
+            panel = read_panel(source, **options)
+            tell(f"Clustering {panel!r}")
+            return runs.cluster_panel(clusterer, panel, panel.static.get("label"), folder, title, origin)
+        parts = functools.partial(stream_panels, source, **options)
+        return runs.cluster_stream(clusterer, parts, n_train, seed, folder, title, tell, origin)
 
 
 def _resuming() -> str:

@@ -19,6 +19,7 @@ from vrae.cli.configuring import Config
 
 if TYPE_CHECKING:
     from vrae.data.panel import Panel
+    from vrae.distributed import Engine
     from vrae.estimators.vrae import VRAE
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Data",
     "Device",
     "Epochs",
+    "Far",
     "Model",
     "OnInvalid",
     "OutFile",
@@ -36,6 +38,7 @@ __all__ = [
     "Seed",
     "Track",
     "Training",
+    "folder_of_parts",
     "load_fitted",
     "model_folder",
     "number_or_auto",
@@ -167,6 +170,39 @@ class Training:
         }
 
 
+@dataclass(frozen=True)
+class Far:
+    """Where the work is done: in this process, or by Ray."""
+
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="'ray': on many processors or machines; DATA is Parquet.")
+    ] = "local"
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Ray cluster to join; none: Ray on this machine.")
+    ] = None
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Ray: processes that hold the model (default: one a processor).")
+    ] = None
+    gpus: Annotated[float, typer.Option(metavar="G", help="Ray: GPUs of each of these, or a share of one.")] = 0.0
+
+    @property
+    def is_ray(self) -> bool:
+        """Whether Ray does the work; options that are for Ray alone are refused where it does not."""
+        from vrae.exceptions import InvalidParameterError
+
+        given = {"--address": self.address, "--workers": self.workers, "--gpus": self.gpus}
+        named = [name for name, value in given.items() if value]
+        if named and self.engine != "ray":
+            raise InvalidParameterError(f"{named[0]} belongs to --engine ray.")
+        return self.engine == "ray"
+
+    def ray(self, train_workers: int = 1) -> Engine:
+        """Return the engine."""
+        from vrae.distributed import Engine
+
+        return Engine(address=self.address, workers=self.workers, gpus=self.gpus, train_workers=train_workers)
+
+
 def with_groups(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command, in place of each parameter that is an option group, the fields of the group as options."""
     hints = get_type_hints(command, include_extras=True)
@@ -213,6 +249,20 @@ def load_fitted(model: Path, on_invalid: str = "raise") -> VRAE:
     if not isinstance(estimator, VRAE):
         raise InvalidParameterError(f"{model} is a {type(estimator).__name__}; this command cannot use it.")
     return estimator.set_params(on_invalid=on_invalid)
+
+
+def folder_of_parts(file: Path) -> str:
+    """Return the place of a table that many write; it is a folder, or a URL."""
+    from vrae.exceptions import InvalidParameterError
+
+    place = str(file)
+    if place == "-" or place.endswith((".csv", ".gz")):
+        raise InvalidParameterError(
+            f"--engine ray writes a folder of Parquet files, which all machines must reach; found --out {place}. "
+            f"Name one, such as --out result.parquet."
+        )
+    # A path has one slash where a URL has two.
+    return place.replace(":/", "://", 1) if ":/" in place and "://" not in place else place
 
 
 def number_or_auto(option: str, text: str) -> int | Literal["auto"]:

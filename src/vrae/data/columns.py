@@ -89,10 +89,26 @@ class Table:
         kinds = {field.name: _kind(field.type) for field in self.data.schema}
         texts = [name for name, kind in kinds.items() if kind == "text"]
         if texts:
-            with reading(self.name):
-                sample = self.data.head(_SAMPLE, columns=texts)
+            sample = self.head(_SAMPLE, texts)
             kinds.update({name: _text_kind(_plain(sample[name])) for name in texts})
         return kinds
+
+    def head(self, n_rows: int, columns: Sequence[str]) -> pa.Table:
+        """Return the first rows of these columns.
+
+        Raises
+        ------
+        InvalidDataError
+            The message names the file that cannot be read.
+        """
+        held: list[pa.Table] = []
+        for fragment in self.data.get_fragments():
+            with reading(str(getattr(fragment, "path", self.name))):
+                held.append(fragment.scanner(schema=self.data.schema, columns=list(columns)).head(n_rows))
+            n_rows -= held[-1].num_rows
+            if n_rows <= 0:
+                break
+        return pa.concat_tables(held) if held else self.data.schema.empty_table().select(columns)
 
     def is_whole(self, name: str) -> bool:
         """Tell whether a column holds whole numbers."""

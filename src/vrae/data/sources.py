@@ -14,7 +14,7 @@ from vrae.data.columns import Table, from_frame, reading
 from vrae.data.files import csv_batches, csv_files, open_path
 from vrae.data.roles import Roles, TableOptions
 
-__all__ = ["Extent", "Source", "open_source"]
+__all__ = ["Extent", "Source", "estimated_series", "open_source", "row_group_values", "scan_options"]
 
 _HEAD_ROWS = 1 << 20  # rows by which the roles of columns are settled
 _BATCH_VALUES = 1 << 21  # values of a batch that is read at once
@@ -56,8 +56,8 @@ def open_source(source: Any, options: TableOptions) -> Source | None:
     InvalidDataError
         See `vrae.data.files.open_path`.
     """
-    if isinstance(source, ds.Dataset):
-        return _Dataset(from_frame(source))
+    if isinstance(source, (ds.Dataset, Table)):
+        return _Dataset(source if isinstance(source, Table) else from_frame(source))
     if not isinstance(source, (str, PathLike)):
         return None
     text_columns = [options.id or "unique_id"]
@@ -81,9 +81,7 @@ class _Head(Table):
     def read(self, columns: Sequence[str]) -> dict[str, pa.ChunkedArray]:
         """Return the first rows of these columns."""
         wanted = list(dict.fromkeys(columns))
-        with reading(self.name):
-            rows = self.data.head(_HEAD_ROWS, columns=wanted)
-        return Table(self.name, ds.dataset(rows)).read(wanted)
+        return Table(self.name, ds.dataset(self.head(_HEAD_ROWS, wanted))).read(wanted)
 
 
 class _Dataset:
@@ -100,7 +98,7 @@ class _Dataset:
         with reading(self.head.name):
             n_rows = self._data.count_rows()
             n_values = sum(_values_of(fragment, roles) for fragment in self._data.get_fragments())
-        return Extent(_n_series(self.head, roles, n_rows), n_values)
+        return Extent(estimated_series(self.head, roles, n_rows), n_values)
 
     def batches(self, roles: Roles, rows: int) -> Iterator[pa.RecordBatch]:
         """Yield batches such that one of long lists takes no more memory than one of single values."""
@@ -110,25 +108,24 @@ class _Dataset:
                 batch_size=max(1, min(rows, _BATCH_VALUES // self._row_values(roles))),
                 batch_readahead=1,
                 fragment_readahead=1,
-                **self._scan_options(),
+                **scan_options(self._data),
             )
 
     def _row_values(self, roles: Roles) -> int:
         """Return the values of a row, in the row group in which they are most."""
         return max((_row_group_values(f, roles) for f in self._data.get_fragments()), default=1)
 
-    def _scan_options(self) -> dict[str, Any]:
-        if not isinstance(getattr(self._data, "format", None), ds.ParquetFileFormat):
-            return {}
-        # Without these, whole row groups wait in memory.
-        return {
-            "fragment_scan_options": ds.ParquetFragmentScanOptions(
-                use_buffered_stream=True, buffer_size=_BLOCK, pre_buffer=False
-            )
-        }
+
+def scan_options(data: ds.Dataset | ds.Fragment) -> dict[str, Any]:
+    """Return how to read Parquet without whole row groups waiting in memory; nothing for other files."""
+    if not isinstance(getattr(data, "format", None), ds.ParquetFileFormat):
+        return {}
+    options = ds.ParquetFragmentScanOptions(use_buffered_stream=True, buffer_size=_BLOCK, pre_buffer=False)
+    return {"fragment_scan_options": options}
 
 
-def _n_series(head: Table, roles: Roles, n_rows: int) -> int:
+def estimated_series(head: Table, roles: Roles, n_rows: int) -> int:
+    """Return how many series so many rows hold, if they are like the first ones."""
     if not roles.long:
         return n_rows
     if roles.id is None or n_rows == 0:
@@ -139,7 +136,7 @@ def _n_series(head: Table, roles: Roles, n_rows: int) -> int:
 
 def _values_of(fragment: ds.Fragment, roles: Roles) -> int:
     if isinstance(fragment, ds.ParquetFileFragment):
-        return sum(sum(counts) for _, counts in _row_groups(fragment, roles))
+        return sum(sum(counts) for _, counts in row_group_values(fragment, roles))
     if hasattr(fragment, "path"):
         return int(Path(fragment.path).stat().st_size // 4)  # float32, not packed
     return int(sum(batch.nbytes for batch in fragment.to_batches(columns=roles.values)) // 4)
@@ -148,10 +145,10 @@ def _values_of(fragment: ds.Fragment, roles: Roles) -> int:
 def _row_group_values(fragment: ds.Fragment, roles: Roles) -> int:
     if not isinstance(fragment, ds.ParquetFileFragment):
         return 1
-    return max((-(-sum(counts) // rows) for rows, counts in _row_groups(fragment, roles) if rows), default=1) or 1
+    return max((-(-sum(counts) // rows) for rows, counts in row_group_values(fragment, roles) if rows), default=1) or 1
 
 
-def _row_groups(fragment: ds.ParquetFileFragment, roles: Roles) -> Iterator[tuple[int, list[int]]]:
+def row_group_values(fragment: ds.ParquetFileFragment, roles: Roles) -> Iterator[tuple[int, list[int]]]:
     """Yield rows, and values of each value column, of every row group; a list counts by its elements."""
     metadata, wanted = fragment.metadata, set(roles.values)
     for g in range(metadata.num_row_groups):
@@ -177,7 +174,7 @@ class _Csv:
         size = sum(f.stat().st_size * (_PACKED if f.suffix in (".gz", ".bz2", ".zst") else 1) for f in self._files)
         n_head = self.head.data.count_rows()
         n_rows = round(n_head * max(1.0, size / _BLOCK))
-        return Extent(_n_series(self.head, roles, n_rows), size // _CSV_VALUE)
+        return Extent(estimated_series(self.head, roles, n_rows), size // _CSV_VALUE)
 
     def batches(self, roles: Roles, rows: int) -> Iterator[pa.RecordBatch]:
         """Yield numbers as numbers, and names as text: the first rows do not tell what comes later."""

@@ -30,7 +30,7 @@ from vrae.data.sources import Source, open_source
 from vrae.data.tables import panel_by_roles
 from vrae.exceptions import InvalidDataError, OutputError, name_some
 
-__all__ = ["STANDARD_INPUT", "is_large", "stream_panels", "without_pipe"]
+__all__ = ["STANDARD_INPUT", "earliest", "is_large", "settled_roles", "source_panels", "stream_panels", "without_pipe"]
 
 STANDARD_INPUT = "-"
 
@@ -140,18 +140,53 @@ def _spool(folder: Path) -> Path:
 def _panels(source: Any, options: TableOptions, given: dict[str, Any], size: int) -> Iterator[Panel]:
     with without_pipe(source) as place:
         opened = open_source(place, options)
-        roles = None if opened is None else find_roles(opened.head, options)
-        # One series alone, a long table without ids, cannot be cut.
-        if opened is None or roles is None or (roles.long and roles.id is None) or _is_small(opened, roles):
+        roles = None if opened is None else settled_roles(opened.head, options)
+        if opened is None or roles is None or _is_small(opened, roles):
             yield from _slices(read_panel(place, **given), size)
-        elif roles.long:
-            yield from _long_panels(opened, roles, options, size)
         else:
-            yield from _wide_panels(opened, roles, options, size)
+            yield from source_panels(opened, roles, options, size)
+
+
+def settled_roles(head: Table, options: TableOptions) -> Roles:
+    """Return which column is what, by the first rows, for all parts of a table alike."""
+    roles = find_roles(head, options)
+    return roles if roles.long or roles.id else replace(roles, id=_row_label(head))
+
+
+def source_panels(
+    opened: Source, roles: Roles, options: TableOptions, size: int = 4096, first: int = 0
+) -> Iterator[Panel]:
+    """Read the rows of a source, or of a part of one, panel by panel.
+
+    Parameters
+    ----------
+    opened : Source
+    roles : Roles
+        See `settled_roles`.
+    options : TableOptions
+    size : int, default 4096
+        Series of a panel at most.
+    first : int, default 0
+        Rows of the whole before those of ``opened``, by which series without ids are numbered.
+
+    Raises
+    ------
+    InvalidDataError
+        See `stream_panels`.
+    """
+    if not roles.long:
+        yield from _wide_panels(opened, roles, options, size, first)
+    elif roles.id is not None and not _is_small(opened, roles):
+        yield from _long_panels(opened, roles, options, size)
+    else:  # small enough for rows in any order; or one series alone, which cannot be cut
+        batches = [batch for batch in opened.batches(roles, _PANEL_VALUES) if batch.num_rows]
+        _check_any(len(batches), opened)
+        whole = Table(opened.head.name, ds.dataset(pa.Table.from_batches(batches)))
+        yield from _slices(panel_by_roles(whole, roles, options), size)
 
 
 def _is_small(opened: Source, roles: Roles) -> bool:
-    return opened.extent(roles).values <= _WHOLE_VALUES
+    return opened.extent(roles).values <= _WHOLE_VALUES or (roles.long and roles.id is None)
 
 
 def _slices(panel: Panel, size: int) -> Iterator[Panel]:
@@ -163,11 +198,10 @@ def _slices(panel: Panel, size: int) -> Iterator[Panel]:
         start = end
 
 
-def _wide_panels(opened: Source, roles: Roles, options: TableOptions, size: int) -> Iterator[Panel]:
-    roles = replace(roles, id=roles.id or _row_label(opened.head))
+def _wide_panels(opened: Source, roles: Roles, options: TableOptions, size: int, first: int) -> Iterator[Panel]:
     lists = opened.head.kinds[roles.values[0]] == "list"
     rows = size if lists else max(1, min(size, _PANEL_VALUES // len(roles.values)))
-    seen, first = _Seen(), 0
+    seen, begin = _Seen(), first
     batches = opened.batches(roles, rows)
     for part in _cut(batches, rows, _list_lengths(roles) if lists else None):
         panel = panel_by_roles(_part(opened, part, first), roles, options)
@@ -181,12 +215,12 @@ def _wide_panels(opened: Source, roles: Roles, options: TableOptions, size: int)
             )
         first += part.num_rows
         yield panel
-    _check_any(first, opened)
+    _check_any(first - begin, opened)
 
 
 def _long_panels(opened: Source, roles: Roles, options: TableOptions, size: int) -> Iterator[Panel]:
-    if options.freq is not None and roles.time is not None:
-        options = replace(options, origin=_earliest(opened, roles))
+    if options.freq is not None and roles.time is not None and options.origin is None:
+        options = replace(options, origin=earliest(opened, roles))
     assert roles.id is not None
     seen, first = _Seen(), 0
     max_rows = max(1, _PANEL_VALUES // len(roles.values))
@@ -224,7 +258,7 @@ def _row_label(head: Table) -> str | None:
     return None
 
 
-def _earliest(opened: Source, roles: Roles) -> Any:
+def earliest(opened: Source, roles: Roles) -> Any:
     """Return the earliest time of all: where every series' grid begins."""
     assert roles.time is not None
     only = replace(roles, id=None, values=[], static=[], label=None)

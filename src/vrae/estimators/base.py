@@ -148,8 +148,7 @@ class BaseVRAE(Options):
                 weight = training_config.pattern_weight * observed / network_config.n_patterns
                 self.network_.begin_with_patterns(patterns[rows].to(device), weight, training_config.beta)
             trainer = Trainer(self.network_, training_config, error, callbacks, seed)
-            with work_threads(device, self.hidden_size):
-                epochs = trainer.fit(TrainingData(panel, rows, self.scaler_, patterns, hidden))
+            epochs = self._train(trainer, TrainingData(panel, rows, self.scaler_, patterns, hidden))
             past: list[Record] = getattr(self, "history_", [])
             self.history_ = past + [{**record, "epoch": len(past) + record["epoch"]} for record in epochs]
             self.network_.eval()
@@ -161,6 +160,11 @@ class BaseVRAE(Options):
             raise
         self._warn_of_collapse()
         return self
+
+    def _train(self, trainer: Trainer, data: TrainingData) -> list[Record]:
+        """Train the network; `vrae.distributed.fit` has several processes do so."""
+        with work_threads(trainer.device, self.hidden_size):
+            return trainer.fit(data)
 
     @classmethod
     def _sharing(cls, model: BaseVRAE, *own: Any) -> Self:

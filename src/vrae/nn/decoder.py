@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vrae.config import NetworkConfig
+from vrae.nn.draws import Draws
 from vrae.nn.encoder import unfold
 from vrae.nn.recurrent import RNN
 
@@ -46,7 +47,7 @@ class Decoder(nn.Module):
         z: Tensor,
         state: list[tuple[Tensor, ...]],
         n_steps: int,
-        generator: torch.Generator | None = None,
+        generator: Draws | None = None,
     ) -> Tensor:
         """Unroll ``n_steps`` steps: z (batch, latent) -> (batch, n_steps, hidden)."""
         inputs = functional.pad(self.inputs[:n_steps], (0, 0, 0, max(0, n_steps - len(self.inputs))))

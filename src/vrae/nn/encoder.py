@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vrae.config import NetworkConfig
+from vrae.nn.draws import Draws
 from vrae.nn.recurrent import RNN
 
 __all__ = ["Encoder", "EncoderToLatent", "fold", "unfold"]
@@ -39,7 +40,7 @@ class Encoder(nn.Module):
         width = config.patch_size * config.n_channels
         self.rnn = RNN(config, width * (2 if config.mask_input else 1), config.bidirectional)
 
-    def forward(self, x: Tensor, mask: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, lengths: Tensor, generator: Draws | None = None) -> Tensor:
         """Sum up series.
 
         Parameters

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vrae.nn.draws import Draws, uniform
+
 __all__ = ["best_lags", "largest_lags", "pair_lags", "random_lags", "shift"]
 
 
@@ -25,11 +27,11 @@ def largest_lags(lengths: Tensor, max_lag: int) -> Tensor:
     return torch.clamp(lengths // 2, max=max_lag)
 
 
-def random_lags(lengths: Tensor, max_lag: int, generator: torch.Generator) -> Tensor:
+def random_lags(lengths: Tensor, max_lag: int, generator: Draws) -> Tensor:
     """Draw a lag for every series (batch,), uniform over all that are allowed."""
     largest = largest_lags(lengths, max_lag)
-    uniform = torch.rand(len(lengths), generator=generator, device=lengths.device)
-    return (uniform * (2 * largest + 1)).long() - largest
+    place = uniform(lengths.shape, generator, lengths.device)  # (batch,)
+    return (place * (2 * largest + 1)).long() - largest
 
 
 def best_lags(x: Tensor, mask: Tensor, reference: Tensor, lengths: Tensor, max_lag: int) -> Tensor:

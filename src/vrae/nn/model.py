@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vrae.config import NetworkConfig
 from vrae.nn.decoder import Decoder, LatentToDecoder, Output
+from vrae.nn.draws import Draws, normal
 from vrae.nn.encoder import Encoder, EncoderToLatent
 from vrae.nn.lag import best_lags, random_lags, shift
 from vrae.nn.linear import LinearPath
@@ -79,7 +80,7 @@ class VRAENetwork(nn.Module):
         mask: Tensor,
         lengths: Tensor,
         patterns: Tensor | None = None,
-        generator: torch.Generator | None = None,
+        generator: Draws | None = None,
         seen: Tensor | None = None,
     ) -> Decoded:
         """Encode series and decode them again.
@@ -91,7 +92,7 @@ class VRAENetwork(nn.Module):
         lengths : Tensor of int64, shape (batch,)
         patterns : Tensor of shape (batch, n_patterns), optional
             The series' statistics, if they are known already.
-        generator : torch.Generator, optional
+        generator : torch.Generator or Share, optional
             Makes this a training pass.
         seen : Tensor, shape (batch, time, channel), optional
             1 for what the encoder may see, default: all that was observed. The patterns that are given are then those
@@ -117,7 +118,7 @@ class VRAENetwork(nn.Module):
         mask: Tensor,
         lengths: Tensor,
         patterns: Tensor | None = None,
-        generator: torch.Generator | None = None,
+        generator: Draws | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance, each (batch, latent), of the latent vector given the series."""
         x = x.masked_fill(mask == 0, 0.0)
@@ -131,7 +132,7 @@ class VRAENetwork(nn.Module):
             mean = self.linear.encode(x, mask) + _CORRECTION * mean
         return mean, log_variance
 
-    def decode(self, z: Tensor, n_steps: int, generator: torch.Generator | None = None) -> Tensor:
+    def decode(self, z: Tensor, n_steps: int, generator: Draws | None = None) -> Tensor:
         """Turn latent vectors (batch, latent) into series (batch, n_steps, channel)."""
         patches = math.ceil(n_steps / self.config.patch_size)
         hidden = self.decoder(z, self.latent_to_decoder(z), patches, generator)  # (batch, patch, hidden)
@@ -170,9 +171,7 @@ class VRAENetwork(nn.Module):
         back.weight[kept, rows] = gain[kept]
         back.bias.copy_(mean)
 
-    def _view(
-        self, x: Tensor, mask: Tensor, lengths: Tensor, generator: torch.Generator | None
-    ) -> tuple[Tensor, Tensor]:
+    def _view(self, x: Tensor, mask: Tensor, lengths: Tensor, generator: Draws | None) -> tuple[Tensor, Tensor]:
         """Shift what the encoder sees at random in training: the latent vector has to forget the lag."""
         if not self.config.max_lag or generator is None:
             return x, mask
@@ -180,11 +179,11 @@ class VRAENetwork(nn.Module):
         return shift(x, lags, lengths), shift(mask, lags, lengths)
 
 
-def reparameterise(mean: Tensor, log_variance: Tensor, generator: torch.Generator | None) -> Tensor:
+def reparameterise(mean: Tensor, log_variance: Tensor, generator: Draws | None) -> Tensor:
     """Sample z = mean + std * noise in training (Kingma & Welling 2014, section 2.4); the mean otherwise."""
     if generator is None:
         return mean
-    noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+    noise = normal(mean.shape, generator, mean.device)
     return mean + torch.exp(0.5 * log_variance) * noise
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vrae.config import NetworkConfig
+from vrae.nn.draws import Draws, uniform
 
 __all__ = ["RNN", "dropout", "turn_round"]
 
@@ -35,7 +36,7 @@ class RNN(nn.Module):
         x: Tensor,
         lengths: Tensor,
         state: State | None = None,
-        generator: torch.Generator | None = None,
+        generator: Draws | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Run all layers.
 
@@ -83,9 +84,9 @@ def turn_round(x: Tensor, lengths: Tensor) -> Tensor:
     return x.gather(1, source[:, :, None].expand_as(x))
 
 
-def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
+def dropout(x: Tensor, rate: float, generator: Draws | None) -> Tensor:
     """Set a share ``rate`` of values to zero and scale up the rest; torch's own draws from global state."""
     if rate == 0 or generator is None:
         return x
-    kept = torch.rand(x.shape, generator=generator, device=x.device) >= rate
+    kept = uniform(x.shape, generator, x.device) >= rate
     return x * kept / (1 - rate)

@@ -15,7 +15,7 @@ from vrae.data.windows import Windows
 from vrae.estimators.anomaly import VRAEAnomalyDetector
 from vrae.runs.tables import table_writer
 
-__all__ = ["stretches", "window_steps", "write_anomalies", "write_columns"]
+__all__ = ["judge_panel", "stretches", "window_steps", "write_anomalies", "write_columns"]
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -44,17 +44,23 @@ def write_anomalies(
         write = files.enter_context(table_writer(target))
         write_steps = files.enter_context(table_writer(steps)) if steps is not None else None
         for panel in panels:
-            score = -detector.decision_function(panel)  # (n_series,)
-            away = detector.step_scores(panel).values  # (steps, channel)
-            step, deviation = _furthest(panel, away)
-            anomaly = (score > 0).astype(np.int64)
-            static = {name: np.asarray(column) for name, column in panel.static.items()}
-            columns = {"id": panel.ids, "anomaly": anomaly, "score": score, "step": step, "deviation": deviation}
-            write({**columns, **static})
+            series, of_steps = judge_panel(detector, panel)
+            write(series)
             if write_steps is not None:
-                write_steps({**_step_columns(panel), **_by_channel(panel, away)})
-            found, total = found + int(anomaly.sum()), total + len(panel)
+                write_steps(of_steps)
+            found, total = found + int(series["anomaly"].sum()), total + len(panel)
     return found, total
+
+
+def judge_panel(detector: VRAEAnomalyDetector, panel: Panel) -> tuple[Columns, Columns]:
+    """Return both tables of `write_anomalies` for one panel: a row a series, and a row a step."""
+    score = -detector.decision_function(panel)  # (n_series,)
+    away = detector.step_scores(panel).values  # (steps, channel)
+    step, deviation = _furthest(panel, away)
+    anomaly = (score > 0).astype(np.int64)
+    static = {name: np.asarray(column) for name, column in panel.static.items()}
+    columns = {"id": panel.ids, "anomaly": anomaly, "score": score, "step": step, "deviation": deviation}
+    return {**columns, **static}, {**_step_columns(panel), **_by_channel(panel, away)}
 
 
 def write_columns(columns: Columns, target: Path | None) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections import Counter
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from vrae.data.panel import Panel
 from vrae.estimators.base import BaseVRAE
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.forecaster import GroupForecaster
-from vrae.evaluate import DOUBTFUL, agreement, separation
+from vrae.evaluate import DOUBTFUL, agreement_of_counts, separation
 
 __all__ = ["Assignment", "Tally", "assign", "describe_model"]
 
@@ -73,7 +74,7 @@ def assign(clusterer: VRAEClusterer, panel: Panel, Z: npt.NDArray[np.float32] | 
 
 @dataclass
 class Tally:
-    """Counts over assignments, panel after panel."""
+    """Counts over assignments, panel after panel; of parts of the series, they add up to those of all."""
 
     n_series: int = 0
     n_values: int = 0
@@ -83,10 +84,8 @@ class Tally:
     n_channels: int = 0
     probability: float = 0.0
     n_doubtful: int = 0
-    sizes: dict[int, int] = field(default_factory=dict)
-    _labels: list[npt.NDArray[np.int64]] = field(default_factory=list)
-    _truth: list[npt.NDArray[np.int64]] = field(default_factory=list)
-    _classes: dict[Any, int] = field(default_factory=dict)
+    sizes: Counter[int] = field(default_factory=Counter)
+    known: Counter[tuple[str, int]] = field(default_factory=Counter)  # series by class and cluster
 
     def add(self, panel: Panel, assignment: Assignment, truth: npt.NDArray[Any] | None = None) -> None:
         """Count the series of one panel; ``truth``, shape (n_series,), are known classes."""
@@ -98,12 +97,28 @@ class Tally:
         self.n_missing += sum(int(np.isnan(part).sum()) for part in panel.slices())
         self.probability += float(assignment.probabilities.sum())
         self.n_doubtful += int((assignment.probabilities < DOUBTFUL).sum())
-        for label, count in zip(*np.unique(assignment.labels, return_counts=True), strict=True):
-            self.sizes[int(label)] = self.sizes.get(int(label), 0) + int(count)
-        if truth is not None:  # as numbers: names would take far more memory
-            self._labels.append(assignment.labels)
-            codes = [self._classes.setdefault(name, len(self._classes)) for name in truth.tolist()]
-            self._truth.append(np.array(codes, np.int64))
+        self.sizes.update(assignment.labels.tolist())
+        if truth is not None:
+            self.known.update(zip(map(str, truth.tolist()), assignment.labels.tolist(), strict=True))
+
+    def __add__(self, other: Tally) -> Tally:
+        """Return the counts of both."""
+        if not self.n_series or not other.n_series:
+            return self if self.n_series else other
+        total = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        total |= {"shortest": min(self.shortest, other.shortest), "longest": max(self.longest, other.longest)}
+        return Tally(**{**total, "n_channels": self.n_channels})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts as JSON-ready values."""
+        known = [[*pair, count] for pair, count in self.known.items()]
+        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "sizes": [*self.sizes.items()], "known": known}
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Self:
+        """Return the counts that `to_dict` told."""
+        known = Counter({(name, label): count for name, label, count in state["known"]})
+        return cls(**{**state, "sizes": Counter(dict(state["sizes"])), "known": known})
 
     def metrics(
         self, clusterer: VRAEClusterer, seconds: float, labels: npt.NDArray[np.int64] | None = None
@@ -136,9 +151,14 @@ class Tally:
             "selection": clusterer.selection_,
             "options": {k: v for k, v in clusterer.get_params(deep=False).items() if _is_plain(v)},
         }
-        if self._truth:
-            metrics.update(agreement(np.concatenate(self._truth), np.concatenate(self._labels)))
+        if self.known:
+            metrics.update(agreement_of_counts(self._in_both()))
         return metrics
+
+    def _in_both(self) -> npt.NDArray[np.int64]:
+        """Return how many series are in each class (row) and cluster (column)."""
+        classes, labels = (sorted(set(names)) for names in zip(*self.known, strict=True))
+        return np.array([[self.known[name, label] for label in labels] for name in classes], np.int64)
 
 
 def _is_plain(value: Any) -> bool:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,15 @@ from vrae.runs.stability import stability
 from vrae.runs.tables import embedding_columns, table_writer, write_history
 from vrae.storage import HIDDEN, atomic_directory, is_there, only_writer
 
-__all__ = ["CHECKPOINT", "check_run_folder", "claim_run_folder", "cluster_panel", "cluster_stream"]
+__all__ = [
+    "CHECKPOINT",
+    "Passes",
+    "check_run_folder",
+    "claim_run_folder",
+    "cluster_in_passes",
+    "cluster_panel",
+    "cluster_stream",
+]
 
 # Series that a report of more shows.
 _REPORT_SERIES = 20_000
@@ -178,14 +186,39 @@ def cluster_stream(
         What ``metrics.json`` holds: counts are over all series; ``n_trained`` is the size of the sample, on which
         the silhouette and the k-means baseline are worked out.
     """
+    return cluster_in_passes(clusterer, _Streamed(panels, n_train, seed), out, title, tell, source)
+
+
+class Passes(Protocol):
+    """Series that pass by twice, wherever they are and whoever looks at them."""
+
+    def sample(self) -> tuple[Panel, int]:
+        """Return the series to train on, and how many there are in all."""
+
+    def fit(self, clusterer: VRAEClusterer, sample: Panel) -> VRAEClusterer:
+        """Return the clusterer, fitted to the sample."""
+
+    def place(self, clusterer: VRAEClusterer, folder: Path, suffix: str) -> Tally:
+        """Write ``clusters`` (csv or parquet, by the suffix) and ``embedding.parquet`` into a folder."""
+
+
+def cluster_in_passes(
+    clusterer: VRAEClusterer,
+    passes: Passes,
+    out: Path,
+    title: str,
+    tell: Callable[[str], None] = lambda message: None,
+    source: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Draw a sample of the series, fit a clusterer to it, and place all of them; see `cluster_stream`."""
     started = time.perf_counter()
-    sample, total = sample_series(panels(), n_train, seed)
+    sample, total = passes.sample()
     tell(f"Training on {len(sample):,} of {total:,} series: {sample!r}")
-    clusterer.fit(sample)
+    clusterer = passes.fit(clusterer, sample)
     with atomic_directory(out) as folder:
         clusterer.save(folder / "model")
         write_history(clusterer, folder / "history.csv")
-        tally = _place_all(clusterer, panels(), folder, "csv" if total <= _CSV_ROWS else "parquet")
+        tally = passes.place(clusterer, folder, "csv" if total <= _CSV_ROWS else "parquet")
         truth = sample.static.get("label")
         metrics = tally.metrics(clusterer, time.perf_counter() - started)
         metrics["n_trained"] = len(sample)
@@ -200,19 +233,31 @@ def cluster_stream(
     return metrics
 
 
-def _place_all(clusterer: VRAEClusterer, panels: Iterable[Panel], folder: Path, suffix: str) -> Tally:
-    """Write a row for every series as they pass by, and count them."""
-    tally = Tally()
-    with (
-        table_writer(folder / f"clusters.{suffix}") as write_cluster,
-        table_writer(folder / "embedding.parquet") as write_embedding,
-    ):
-        for panel in panels:
-            assignment = assign(clusterer, panel)
-            write_cluster(assignment.columns())
-            write_embedding(embedding_columns(clusterer, panel.ids, assignment.embedding))
-            tally.add(panel, assignment, panel.static.get("label"))
-    return tally
+class _Streamed:
+    """Passes over a stream of panels, in this process."""
+
+    def __init__(self, panels: Callable[[], Iterable[Panel]], n_train: int, seed: int) -> None:
+        self._panels, self._n_train, self._seed = panels, n_train, seed
+
+    def sample(self) -> tuple[Panel, int]:
+        return sample_series(self._panels(), self._n_train, self._seed)
+
+    def fit(self, clusterer: VRAEClusterer, sample: Panel) -> VRAEClusterer:
+        return clusterer.fit(sample)
+
+    def place(self, clusterer: VRAEClusterer, folder: Path, suffix: str) -> Tally:
+        """Write a row for every series as they pass by, and count them."""
+        tally = Tally()
+        with (
+            table_writer(folder / f"clusters.{suffix}") as write_cluster,
+            table_writer(folder / "embedding.parquet") as write_embedding,
+        ):
+            for panel in self._panels():
+                assignment = assign(clusterer, panel)
+                write_cluster(assignment.columns())
+                write_embedding(embedding_columns(clusterer, panel.ids, assignment.embedding))
+                tally.add(panel, assignment, panel.static.get("label"))
+        return tally
 
 
 def _add_baseline(

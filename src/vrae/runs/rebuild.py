@@ -136,7 +136,7 @@ def _read(run: Path, name: str) -> dict[str, npt.NDArray[Any]]:
     import pyarrow.parquet
 
     parquet = run / f"{name}.parquet"
-    table = pyarrow.parquet.read_table(parquet) if parquet.is_file() else pyarrow.csv.read_csv(run / f"{name}.csv")
+    table = pyarrow.parquet.read_table(parquet) if parquet.exists() else pyarrow.csv.read_csv(run / f"{name}.csv")
     return {column: table[column].to_numpy() for column in table.column_names}
 
 

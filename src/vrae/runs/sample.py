@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +12,7 @@ import numpy.typing as npt
 from vrae.data.panel import Panel
 from vrae.data.selection import join_panels
 
-__all__ = ["sample_series"]
+__all__ = ["lots", "sample_series", "smallest"]
 
 # Values of a sample; of very long series it holds fewer than asked for.
 _MAX_VALUES = 1 << 26
@@ -19,8 +21,8 @@ _MAX_VALUES = 1 << 26
 def sample_series(panels: Iterable[Panel], n_series: int, seed: int) -> tuple[Panel, int]:
     """Draw series at random, each as likely as any other, and keep their order.
 
-    Every series gets a random number, and those with the smallest stay: so the sample depends on the seed and the
-    order of the series, not on how they are cut into panels.
+    Every series draws a lot by its id, and those with the lowest stay: so the sample depends on the seed and the ids
+    alone, not on how the series are cut into panels, nor on who reads which of them.
 
     Parameters
     ----------
@@ -36,12 +38,11 @@ def sample_series(panels: Iterable[Panel], n_series: int, seed: int) -> tuple[Pa
     total : int
         Number of series that passed by.
     """
-    rng = np.random.default_rng(seed)
     kept: list[Panel] = []
     keys = np.zeros(0)
     limit, total = np.inf, 0
     for panel in panels:
-        drawn = rng.random(len(panel))
+        drawn = lots(panel.ids, seed)
         total += len(panel)
         chosen = drawn < limit
         if not chosen.any():
@@ -49,13 +50,23 @@ def sample_series(panels: Iterable[Panel], n_series: int, seed: int) -> tuple[Pa
         kept.append(panel if chosen.all() else panel.select(chosen))
         keys = np.append(keys, drawn[chosen])
         if len(keys) > 2 * n_series or sum(part.values.size for part in kept) > 2 * _MAX_VALUES:
-            smaller, keys = _smallest(join_panels(kept), keys, n_series)
+            smaller, keys = smallest(join_panels(kept), keys, n_series)
             limit = keys.max() if len(keys) < total else np.inf
             kept = [smaller]
-    return _smallest(join_panels(kept), keys, n_series)[0], total
+    return smallest(join_panels(kept), keys, n_series)[0], total
 
 
-def _smallest(panel: Panel, keys: npt.NDArray[np.float64], n_series: int) -> tuple[Panel, npt.NDArray[np.float64]]:
+def lots(ids: npt.NDArray[Any], seed: int) -> npt.NDArray[np.float64]:
+    """Draw a number from 0 to 1 for every id (n,), the same wherever the id comes up with this seed."""
+    key = str(seed).encode()
+    digests = b"".join(
+        blake2b(str(name).encode("utf-8", "replace"), digest_size=8, key=key).digest() for name in ids.tolist()
+    )
+    return np.frombuffer(digests, "<u8") / 2.0**64
+
+
+def smallest(panel: Panel, keys: npt.NDArray[np.float64], n_series: int) -> tuple[Panel, npt.NDArray[np.float64]]:
+    """Return the series of a panel with the lowest lots, in order, and their lots; fewer where they are long."""
     order = np.argsort(keys)
     room = int(np.searchsorted(np.cumsum(panel.lengths[order]) * panel.n_channels, _MAX_VALUES, side="right"))
     rows = np.sort(order[: min(n_series, max(room, 2))])

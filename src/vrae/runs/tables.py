@@ -22,7 +22,9 @@ from vrae.persistence import atomic_file
 from vrae.runs.assignment import assign
 
 __all__ = [
+    "ParquetTable",
     "embedding_columns",
+    "embedding_table",
     "table_writer",
     "write_assignments",
     "write_descriptions",
@@ -55,9 +57,13 @@ def write_embeddings(model: VRAE, panels: Iterable[Panel], target: Path | None) 
     """Embed the series of all panels; one row a series: id, vrae0, vrae1, ... and static columns."""
     with table_writer(target) as write:
         for panel in panels:
-            Z = np.asarray(model.transform(panel))
-            static = {name: np.asarray(column) for name, column in panel.static.items()}
-            write({**embedding_columns(model, panel.ids, Z), **static})
+            write(embedding_table(model, panel))
+
+
+def embedding_table(model: VRAE, panel: Panel) -> Columns:
+    """Return the table of `write_embeddings` for one panel."""
+    static = {name: np.asarray(column) for name, column in panel.static.items()}
+    return {**embedding_columns(model, panel.ids, np.asarray(model.transform(panel))), **static}
 
 
 def write_descriptions(described: Sequence[ClusterDescription], target: Path | None) -> None:
@@ -101,7 +107,7 @@ def table_writer(target: Path | None) -> Iterator[Callable[[Columns], None]]:
         return
     with atomic_file(target) as partial:
         if target.suffix == ".parquet":
-            with _ParquetTable(partial) as table:
+            with ParquetTable(partial) as table:
                 yield table.write
         else:
             with partial.open("w", newline="", encoding="utf-8") as file:
@@ -122,14 +128,16 @@ class _CsvTable:
         self._file.flush()
 
 
-class _ParquetTable:
-    def __init__(self, path: Path) -> None:
-        self._path = path
+class ParquetTable:
+    """A Parquet file, written part by part; of a path, or of what an Arrow file system has opened."""
+
+    def __init__(self, place: Any) -> None:
+        self._place = place
         self._types = _Types()
         self._writer: Any = None
         self._held: list[pa.Table] = []
 
-    def __enter__(self) -> _ParquetTable:
+    def __enter__(self) -> ParquetTable:
         return self
 
     def __exit__(self, kind: Any, *rest: Any) -> None:
@@ -139,6 +147,7 @@ class _ParquetTable:
             self._writer.close()
 
     def write(self, columns: Columns) -> None:
+        """Write the next rows."""
         self._held.append(pa.table({name: _array(column) for name, column in self._types.fit(columns).items()}))
         if sum(table.num_rows for table in self._held) >= _ROW_GROUP:
             self._flush()
@@ -150,7 +159,7 @@ class _ParquetTable:
             return
         table = pa.concat_tables(self._held, promote_options="permissive")
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, table.schema)
+            self._writer = pq.ParquetWriter(self._place, table.schema)
         self._writer.write_table(table.cast(self._writer.schema))
         self._held = []
 

@@ -23,7 +23,7 @@ from vrae.train.callbacks import Callback, Record
 if TYPE_CHECKING:
     from vrae.train.loop import Trainer
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "read_state", "write_state"]
 
 _FORMAT_VERSION = 1
 
@@ -125,22 +125,13 @@ class Checkpoint(Callback):
         signal.signal(signal.SIGINT, self._handler)  # whoever presses it twice means it
 
     def _save(self, trainer: Trainer) -> None:
-        plain, arrays = _apart(trainer.state_dict())
-        write_folder(self.folder, {"format_version": _FORMAT_VERSION, "origin": self._origin, "state": plain}, arrays)
+        write_state(trainer, self.folder, self._origin)
         self._saved_at, self._has_saved = time.monotonic(), True
 
     def _restore(self, trainer: Trainer) -> bool:
         if not (self.folder / CONFIG_FILE).exists():
             return False
-        config, arrays = read_folder(self.folder, "checkpoint", "Remove it to begin anew.")
-        check_pair(self.folder, config)
-        if config["format_version"] != _FORMAT_VERSION:
-            raise ModelFileError(f"{self.folder} was saved by another version of vrae. Remove it to begin anew.")
-        self._check_origin(config.get("origin"))
-        try:
-            trainer.load_state_dict(_together(config["state"], arrays))
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ModelFileError(f"{self.folder} is damaged ({error}). Remove it to begin anew.") from error
+        read_state(trainer, self.folder, self._check_origin)
         if self._tell is not None:
             self._tell(f"Going on in epoch {len(trainer.history) + 1} of {trainer.config.max_epochs}")
         return True
@@ -157,6 +148,44 @@ class Checkpoint(Callback):
                 f"{self.folder} holds the training of another model: {changes}. Use the same series and options to "
                 f"go on, or begin anew with resume=False (--overwrite)."
             )
+
+
+def write_state(trainer: Trainer, folder: Path, origin: dict[str, Any] | None = None) -> None:
+    """Write all that it takes to go on from here into a folder, JSON and safetensors, in one step.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    folder : Path
+    origin : dict, optional
+        What makes the training this one and no other, JSON-ready.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written.
+    """
+    plain, arrays = _apart(trainer.state_dict())
+    write_folder(folder, {"format_version": _FORMAT_VERSION, "origin": origin, "state": plain}, arrays)
+
+
+def read_state(trainer: Trainer, folder: Path, check: Callable[[Any], None] = lambda origin: None) -> None:
+    """Take training to where `write_state` left it; ``check`` is given the origin before anything is changed.
+
+    Raises
+    ------
+    ModelFileError
+        The folder is damaged, or another version's.
+    """
+    config, arrays = read_folder(folder, "checkpoint", "Remove it to begin anew.")
+    check_pair(folder, config)
+    if config["format_version"] != _FORMAT_VERSION:
+        raise ModelFileError(f"{folder} was saved by another version of vrae. Remove it to begin anew.")
+    check(config.get("origin"))
+    try:
+        trainer.load_state_dict(_together(config["state"], arrays))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelFileError(f"{folder} is damaged ({error}). Remove it to begin anew.") from error
 
 
 def _origin(trainer: Trainer) -> dict[str, Any]:

@@ -18,10 +18,12 @@ from vrae.config import TrainingConfig
 from vrae.data.batching import Batch, Rows, collate, inference_rows, training_rows
 from vrae.data.panel import Panel
 from vrae.data.scaling import Scaler
+from vrae.nn.draws import Draws
 from vrae.nn.loss import LossTerms, Pointwise, training_loss
 from vrae.nn.model import VRAENetwork
 from vrae.runtime import autocast, torch_generator
 from vrae.train.callbacks import Callback, EarlyStopping, Record
+from vrae.train.crew import Alone, Together
 from vrae.train.divergence import Diverged, Guard, broken_batch
 
 __all__ = ["HELD_OUT", "Trainer", "TrainingData"]
@@ -69,9 +71,13 @@ class Trainer:
     callbacks : sequence of Callback
     seed : int
         Everything random comes from it: order of series, held-out part, noise, dropout and shifts.
+    crew : Alone or Together
+        Of several processes, each has a trainer of its own, the same in all but the crew and the callbacks.
 
     Attributes
     ----------
+    given : list of Callback
+        The callbacks that it was given; ``callbacks`` has those that the configuration asks for besides.
     history : list of dict
         A record an epoch; see `Callback`.
     first_loss : float
@@ -89,11 +95,15 @@ class Trainer:
         error: Pointwise,
         callbacks: Sequence[Callback] = (),
         seed: int = 0,
+        crew: Alone | Together | None = None,
     ) -> None:
         self.network = network
+        self.crew = crew or Alone()
+        self.model = self.crew.wrap(network)
         self.config = config
         self.error = error
         own = [] if config.patience is None else [EarlyStopping(config.patience)]
+        self.given = list(callbacks)
         self.callbacks = sorted([*callbacks, *own], key=lambda callback: callback.comes_last)
         self.seed = seed
         self.device = next(network.parameters()).device
@@ -145,6 +155,8 @@ class Trainer:
                 self.history.append(record)
                 for callback in self.callbacks:
                     callback.on_epoch_end(self, record)
+                wanted = torch.tensor(float(self.stopping), device=self.device)
+                self.stopping = bool(self.crew.total(wanted) > 0)  # all stop where one wants to
         return self.history
 
     def run_epoch(self, data: TrainingData, train: Rows, held_out: Rows, epoch: int) -> Record:
@@ -155,7 +167,8 @@ class Trainer:
         self._order = self.rng.bit_generator.state
         batches = training_rows(data.panel.lengths, train, self.config.batch_size, self.rng)
         for rows in batches[len(self._terms) :]:
-            self._terms.append(self.train_step(self._batch(data, rows)))
+            part = self.crew.part(rows, self.generator)
+            self._terms.append(self.train_step(self._batch(data, part.rows), part.draws, part.weight))
             for callback in self.callbacks:
                 callback.on_step_end(self)
         means = self._means(batches)
@@ -171,26 +184,34 @@ class Trainer:
         record["seconds"] = time.perf_counter() - started
         return record
 
-    def train_step(self, batch: Batch) -> LossTerms:
-        """Move the weights once."""
+    def train_step(self, batch: Batch, draws: Draws | None = None, weight: float = 1.0) -> LossTerms:
+        """Move the weights once; ``weight`` is the share that this batch is of one that several processes see.
+
+        Returns
+        -------
+        LossTerms
+            What this share adds to the means over the whole batch.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
         self.optimizer.zero_grad(set_to_none=True)
-        terms = self._loss(batch, self.generator)
-        terms.loss.backward()  # type: ignore[no-untyped-call]
+        terms = self._loss(batch, self.generator if draws is None else draws)
+        # The mean of everybody's gradients is then that of the whole batch.
+        (terms.loss * (weight * self.crew.size)).backward()  # type: ignore[no-untyped-call]
         if self.config.max_grad_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_grad_norm)
         self.optimizer.step()
         self.step += 1
-        return LossTerms(*(term.detach() for term in vars(terms).values()))
+        return LossTerms(*(weight * term.detach() for term in vars(terms).values()))
 
     @torch.no_grad()
     def validate(self, data: TrainingData, rows: Rows) -> float:
         """Return the mean loss a series over held-out series, without noise."""
         total = torch.zeros((), device=self.device)
         for part in inference_rows(data.panel.lengths, rows, self.config.batch_size):
-            total += len(part) * self._loss(self._batch(data, part), None).loss
-        return float(total) / len(rows)
+            share, weight, _ = self.crew.part(part, self.generator)
+            total += weight * len(part) * self._loss(self._batch(data, share), None).loss
+        return float(self.crew.total(total)) / len(rows)
 
     def kl_weight(self) -> float:
         """Return ``beta * w(step)``: from 0 to beta over the first ``kl_warmup`` of all steps."""
@@ -238,7 +259,7 @@ class Trainer:
             "step": self.step,
             "history": self.history,
             "stopping": self.stopping,
-            "callbacks": [own for callback in self.callbacks if (own := callback.state_dict())],
+            "callbacks": {name: callback.state_dict() for name, callback in self._knowing().items()},
         }
         return {name: _copy(value) for name, value in state.items()}
 
@@ -248,9 +269,17 @@ class Trainer:
         self.generator.set_state(state["generator"])
         self.rng.bit_generator.state = self._order = state["order"]
         self.step, self.history, self.stopping = state["step"], list(state["history"]), state["stopping"]
+        for name, callback in self._knowing().items():
+            callback.load_state_dict(state["callbacks"][name])
+
+    def _knowing(self) -> dict[str, Callback]:
+        """Return the callbacks that have to know something to go on, each under a name of its own.
+
+        Of several processes the first has more of them than the others.
+        """
         knowing = [callback for callback in self.callbacks if callback.state_dict()]
-        for callback, own in zip(knowing, state["callbacks"], strict=True):
-            callback.load_state_dict(own)
+        kinds = [type(callback).__name__ for callback in knowing]
+        return {f"{kind}{kinds[:n].count(kind)}": knowing[n] for n, kind in enumerate(kinds)}
 
     # ---------------------------------------------------------------- parts
 
@@ -270,10 +299,10 @@ class Trainer:
     def _batch(self, data: TrainingData, rows: Rows) -> Batch:
         return collate(data.panel, rows, data.scaler, self.device, data.patterns, data.hidden)
 
-    def _loss(self, batch: Batch, generator: torch.Generator | None) -> LossTerms:
+    def _loss(self, batch: Batch, draws: Draws | None) -> LossTerms:
         with autocast(self.device, self.config.precision):
             return training_loss(
-                self.network(batch.values, batch.mask, batch.lengths, batch.patterns, generator, batch.seen),
+                self.model(batch.values, batch.mask, batch.lengths, batch.patterns, draws, batch.seen),
                 batch.values,
                 batch.mask,
                 self.error,
@@ -296,7 +325,8 @@ class Trainer:
     def _means(self, batches: list[Rows]) -> Record:
         """Average an epoch's terms over its series: one transfer from the device an epoch."""
         names = list(vars(self._terms[0]))
-        table = torch.stack([torch.stack(list(vars(t).values())) for t in self._terms]).double().cpu().numpy()
+        own = torch.stack([torch.stack(list(vars(t).values())) for t in self._terms]).double()
+        table = self.crew.total(own).cpu().numpy()  # (batch, term)
         panel = self.data.panel
         n_values = panel.n_channels * float(panel.lengths[self.data.rows].mean())
         self._guard.check(table[:, names.index("loss")], table[:, names.index("reconstruction")], batches, n_values)

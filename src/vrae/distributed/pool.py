@@ -1,0 +1,143 @@
+"""The parts of a job on Ray Data: an actor a worker, which loads the model once and takes one part after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from vrae.data.roles import Roles
+from vrae.data.sources import scan_options
+from vrae.distributed.engine import Engine, ray_module
+from vrae.distributed.work import Folder, Job, Trouble, load_bytes, work_on
+from vrae.exceptions import InvalidDataError, name_some
+
+__all__ = ["check_ids", "each", "finish_parts", "sort_by_id"]
+
+Batch = dict[str, npt.NDArray[Any]]
+
+
+class _Worker:
+    """Holds the model; a batch is the number of one part."""
+
+    def __init__(self, job: Any) -> None:
+        self._job: Job = ray_module().get(job)
+        self._model = load_bytes(self._job.model)
+
+    def __call__(self, batch: Batch) -> Batch:
+        found = [work_on(self._job, self._model, int(number)) for number in batch["part"]]
+        troubles = [trouble or Trouble(-1, "", place=False) for trouble in found]
+        return {
+            "part": batch["part"],
+            "message": np.array([trouble.message for trouble in troubles], dtype=np.str_),
+            "place": np.array([trouble.place for trouble in troubles]),
+        }
+
+
+def finish_parts(job: Job, engine: Engine, tell: Callable[[str], None]) -> list[Trouble]:
+    """Do the parts that are not done yet; what went wrong for want of a place is tried once more, maybe elsewhere.
+
+    Returns
+    -------
+    list of Trouble
+        Parts that could not be done.
+    """
+    job.forget_attempts()
+    troubles: list[Trouble] = []
+    for _ in range(2):
+        waiting = [n for n in job.to_do() if n not in {t.part for t in troubles if not t.place}]
+        if not waiting:
+            break
+        lasting = [t for t in troubles if not t.place]
+        troubles = lasting + list(_round(job, waiting, engine, tell))
+        if not any(t.place for t in troubles):
+            break
+    return sorted(troubles, key=lambda t: t.part)
+
+
+def _round(job: Job, waiting: Sequence[int], engine: Engine, tell: Callable[[str], None]) -> Iterator[Trouble]:
+    ray = ray_module()
+    size = (engine.workers, engine.workers) if engine.workers else (1, _room(engine, len(waiting)))
+    results = _of_numbers(waiting).map_batches(
+        _Worker,
+        fn_constructor_args=(ray.put(job),),
+        batch_size=1,
+        compute=ray_module("ray.data").ActorPoolStrategy(
+            min_size=min(size[0], len(waiting)), max_size=min(size[1], len(waiting)), max_tasks_in_flight_per_actor=2
+        ),
+        num_cpus=1,
+        num_gpus=engine.gpus or None,
+    )
+    for n, row in enumerate(results.iter_rows(), 1):
+        tell(f"{n:,} of {len(waiting):,} parts")
+        if row["message"]:
+            yield Trouble(int(row["part"]), str(row["message"]), bool(row["place"]))
+
+
+def each(work: Callable[[int], Any], numbers: Sequence[int]) -> Iterator[Any]:
+    """Yield ``work(number)`` for every number, in order, done by Ray tasks; few results wait at a time."""
+    ray_data = ray_module("ray.data")
+    context = ray_data.DataContext.get_current()
+    before, context.execution_options.preserve_order = context.execution_options.preserve_order, True
+    try:
+        for row in _of_numbers(numbers).map(lambda row: {"found": [work(int(row["part"]))]}).iter_rows():
+            yield row["found"][0]
+    finally:
+        context.execution_options.preserve_order = before
+
+
+def _of_numbers(numbers: Sequence[int]) -> Any:
+    ray_data = ray_module("ray.data")
+    context = ray_data.DataContext.get_current()
+    context.enable_progress_bars = False
+    return ray_data.from_items([{"part": n} for n in numbers], override_num_blocks=len(numbers))
+
+
+def _room(engine: Engine, n_parts: int) -> int:
+    """Return how many workers there may be: one a processor, or a share of a GPU."""
+    there = ray_module().cluster_resources()
+    room = there.get("GPU", 0) / engine.gpus if engine.gpus else there.get("CPU", 1)
+    return max(1, min(int(room), n_parts))
+
+
+# -------------------------------------------------------------------- rows that are not in order
+
+
+def _rows(data: ds.FileSystemDataset, columns: Sequence[str]) -> Any:
+    """Return the rows of all files as a Ray Dataset, read where they are needed."""
+    files, schema, names = list(data.get_fragments()), data.schema, list(dict.fromkeys(columns))
+
+    def read(batch: Batch) -> Iterator[pa.Table]:
+        for number in batch["part"]:
+            file = files[int(number)]
+            for rows in file.to_batches(schema=schema, columns=names, **scan_options(file)):
+                yield pa.Table.from_batches([rows])
+
+    return _of_numbers(range(len(files))).map_batches(read, batch_size=1)
+
+
+def sort_by_id(data: ds.FileSystemDataset, roles: Roles, folder: Folder) -> None:
+    """Write the rows of a long table anew into files in order, those of a series together and in order of time."""
+    ordered = _rows(data, roles.all).sort([roles.id, roles.time])
+    ordered.write_parquet(folder.path, filesystem=folder.system)
+
+
+def check_ids(data: ds.FileSystemDataset, id_column: str) -> None:
+    """Raise if an id is in several rows.
+
+    Raises
+    ------
+    InvalidDataError
+        The message has some of these ids.
+    """
+    counted = _rows(data, [id_column]).groupby(id_column).count()
+    again = [row[id_column] for row in counted.filter(lambda row: row["count()"] > 1).take(6)]
+    if again:
+        raise InvalidDataError(
+            f"Ids {name_some(again)} stand more than once in column {id_column!r}, which is read as wide (a row a "
+            f"series). Name a column without repeats with id=. If a row is a step in time, name its time with time=."
+        )

@@ -1,0 +1,481 @@
+"""The engine 'ray': the same rows as on one machine, however they are cut and whoever dies on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyarrow import fs
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+from conftest import TINY, make_series
+from vrae import VRAE, Panel, VRAEAnomalyDetector, VRAEClusterer, load_model, read_panel
+from vrae.data.io import table_options
+from vrae.data.selection import join_panels
+from vrae.data.stream import settled_roles, stream_panels
+from vrae.distributed import Engine, assign, cluster, embed, find_anomalies, fit, series
+from vrae.distributed.applying import do, job_of
+from vrae.distributed.parts import Layout, are_in_order, cut, readable_files, row_groups
+from vrae.distributed.source import open_parquet
+from vrae.distributed.verbs import Embed, Place
+from vrae.distributed.work import Folder, Job, work_on
+from vrae.evaluate import agreement_of_counts
+from vrae.exceptions import InvalidDataError, InvalidParameterError, MissingDependencyError, OutputError
+from vrae.runs import Tally, write_anomalies, write_assignments, write_embeddings
+from vrae.train.callbacks import Callback
+
+ray = pytest.importorskip("ray", reason="needs vrae[ray]")
+
+LIST = pa.list_(pa.float32())
+
+
+# ---------------------------------------------------------------- series in files
+
+
+def long_rows(n: int) -> pa.Table:
+    """Return ``n`` series of unequal lengths, a row a step, in order of ids."""
+    series = make_series("list", n=n)
+    return pa.table(
+        {
+            "unique_id": [f"s{i:03}" for i, x in enumerate(series) for _ in x],
+            "ds": [step for x in series for step in range(len(x))],
+            "y": np.concatenate(series),
+            "kind": ["ab"[i % 2] for i, x in enumerate(series) for _ in x],
+        }
+    )
+
+
+def wide_rows(n: int) -> pa.Table:
+    """Return the same series, a row each."""
+    series = make_series("list", n=n)
+    return pa.table({"unique_id": [f"s{i:03}" for i in range(n)], "y": pa.array([x.tolist() for x in series], LIST)})
+
+
+def write(table: pa.Table, folder: Path, cuts: list[int], group_rows: int) -> str:
+    """Write rows into files between the cuts, and return their pattern."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ends = sorted({min(c, len(table)) for c in cuts} | {len(table)} - {0})
+    for number, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+        pq.write_table(table.slice(start, end - start), folder / f"{number:03}.parquet", row_group_size=group_rows)
+    return f"{folder}/*.parquet"
+
+
+def layout_and_parts(source: str, part_values: int) -> tuple[Layout, list[Any]]:
+    head = open_parquet(source)
+    files = readable_files(head.data)
+    roles = settled_roles(head, table_options())
+    groups = row_groups(files, roles)
+    assert not roles.long or are_in_order(groups)
+    return Layout(head.data.schema, roles, table_options()), cut(groups, roles.long, part_values)
+
+
+def assert_same_panel(a: Panel, b: Panel) -> None:
+    assert a.ids.tolist() == b.ids.tolist()
+    np.testing.assert_array_equal(a.offsets, b.offsets)
+    np.testing.assert_array_equal(a.values, b.values)
+    assert {k: v.tolist() for k, v in a.static.items()} == {k: v.tolist() for k, v in b.static.items()}
+
+
+def assert_same_rows(folder: Path | str, local: Path) -> None:
+    """Compare a table in parts with one file: the same rows in the same order, numbers to within 1e-5."""
+    found, wanted = pq.read_table(folder), pq.read_table(local)
+    assert found.column_names == wanted.column_names
+    for name in found.column_names:
+        a, b = found[name].to_numpy(), wanted[name].to_numpy()
+        if a.dtype.kind == "f":
+            np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5)
+        else:
+            assert a.tolist() == b.tolist()
+
+
+@pytest.fixture(scope="module")
+def clusterer(tmp_path_factory: pytest.TempPathFactory) -> VRAEClusterer:
+    source = write(long_rows(24), tmp_path_factory.mktemp("learn"), [], 1000)
+    return VRAEClusterer(2, **TINY).fit(read_panel(source))
+
+
+# ---------------------------------------------------------------- parts, without Ray
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    n=st.integers(2, 12),
+    cuts=st.lists(st.integers(1, 200), max_size=5),
+    group_rows=st.integers(1, 60),
+    part_values=st.integers(1, 200),
+    long=st.booleans(),
+)
+def test_however_rows_are_cut_every_series_is_in_one_part_whole_and_in_order(
+    tmp_path_factory, n, cuts, group_rows, part_values, long
+):
+    rows = long_rows(n) if long else wide_rows(n)
+    source = write(rows, tmp_path_factory.mktemp("cut"), cuts, group_rows)
+    layout, parts = layout_and_parts(source, part_values)
+    panels = [panel for part in parts for panel in layout.panels(part)]
+    assert_same_panel(join_panels(panels), read_panel(source))
+
+
+def test_series_without_ids_are_numbered_over_all_parts(tmp_path):
+    source = write(wide_rows(9).select(["y"]), tmp_path / "data", [4, 6], 2)
+    layout, parts = layout_and_parts(source, 1)
+    assert [layout_panel.ids.tolist() for part in parts for layout_panel in layout.panels(part)] == [
+        [0, 1], [2, 3], [4, 5], [6, 7], [8],
+    ]  # fmt: skip
+
+
+def job_for(clusterer: VRAEClusterer, verb: Any, source: str, folder: Path, part_values: int = 100) -> Job:
+    layout, parts = layout_and_parts(source, part_values)
+    place = Folder(fs.LocalFileSystem(), str(folder))
+    place.create()
+    return job_of(verb, clusterer, series.Series(layout, parts, 0), place)
+
+
+def test_the_tallies_of_parts_add_up_to_that_of_all(clusterer, tmp_path):
+    source = write(long_rows(30), tmp_path / "data", [100, 200], 64)
+    job = job_for(clusterer, Place, source, tmp_path / "work")
+    assert [work_on(job, clusterer, n) for n in range(len(job.parts))] == [None] * len(job.parts)
+    total = sum((Tally.from_dict(job.done(n).summary) for n in range(len(job.parts))), Tally())
+    whole = Place(clusterer)
+    whole(read_panel(source))
+    expected = Tally.from_dict(whole.summary())
+    assert total.probability == pytest.approx(expected.probability, abs=1e-5)
+    assert {**total.to_dict(), "probability": 0} == {**expected.to_dict(), "probability": 0}
+    assert len(job.parts) > 3
+
+
+def test_agreement_needs_no_more_than_counts():
+    rng = np.random.default_rng(0)
+    for n, classes, groups in ((200, 4, 3), (30, 1, 1), (30, 5, 1), (20, 20, 20)):
+        truth, labels = rng.integers(classes, size=n), rng.integers(groups, size=n)
+        counts = np.zeros((classes, groups), np.int64)
+        np.add.at(counts, (truth, labels), 1)
+        counts = counts[counts.any(axis=1)][:, counts.any(axis=0)]
+        found = agreement_of_counts(counts)
+        assert found["ari"] == pytest.approx(adjusted_rand_score(truth, labels))
+        assert found["nmi"] == pytest.approx(normalized_mutual_info_score(truth, labels))
+
+
+def test_a_part_whose_file_has_changed_is_not_taken_for_done(clusterer, tmp_path):
+    source = write(long_rows(12), tmp_path / "data", [80], 1000)
+    job = job_for(clusterer, Embed, source, tmp_path / "work", 50)
+    for n in range(len(job.parts)):
+        assert work_on(job, clusterer, n) is None
+    assert job.to_do() == []
+    write(long_rows(12).slice(0, 80), tmp_path / "data", [], 1000)  # the first file, written anew
+    again = job_for(clusterer, Embed, source, tmp_path / "work", 50)
+    assert again.to_do() == [0]
+    other = job_for(clusterer, Place, source, tmp_path / "work", 50)
+    assert other.to_do() == [0, 1]
+
+
+def test_a_part_that_ends_its_worker_each_time_is_given_up(clusterer, tmp_path):
+    job = job_for(clusterer, Embed, write(long_rows(6), tmp_path / "data", [], 1000), tmp_path / "work")
+    assert [job.attempt(0) for _ in range(4)] == [True, True, True, False]
+    assert "3 workers ended" in work_on(job, clusterer, 0).message
+    job.forget_attempts()
+    assert work_on(job, clusterer, 0) is None
+
+
+# ---------------------------------------------------------------- refused, by name
+
+
+def test_files_without_a_readable_end_are_all_named(tmp_path, clusterer):
+    source = write(long_rows(20), tmp_path / "data", [60, 120, 180], 1000)
+    for name in ("001", "002"):
+        file = tmp_path / "data" / f"{name}.parquet"
+        file.write_bytes(file.read_bytes()[:-30])
+    with pytest.raises(InvalidDataError, match=r"2 of 4 files.*001\.parquet.*002\.parquet"):
+        layout_and_parts(source, 100)
+
+
+@pytest.mark.parametrize("name", ["ward", "hdbscan"])
+def test_what_compares_all_series_with_each_other_is_refused(name, tmp_path):
+    with pytest.raises(InvalidParameterError, match=f"{name}.*Use 'gmm' or 'kmeans'"):
+        cluster(VRAEClusterer(2, name), "nothing/*.parquet", tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_with_something_else_in_it_is_left_alone(tmp_path, clusterer):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "precious.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"precious\.txt"):
+        embed(clusterer, "nothing/*.parquet", str(tmp_path / "out"))
+    assert (tmp_path / "out" / "precious.txt").read_text() == "mine"
+
+
+def test_without_ray_the_message_says_what_to_install(monkeypatch, tmp_path, clusterer):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingDependencyError, match=r"vrae\[ray\]"):
+        embed(clusterer, "nothing/*.parquet", str(tmp_path / "out"))
+
+
+def test_a_csv_is_refused(tmp_path):
+    (tmp_path / "x.csv").write_text("a,1,2\nb,3,4\n")
+    with pytest.raises(InvalidParameterError, match="reads Parquet"):
+        open_parquet(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--engine", "ray", "--out", "-"],
+        ["--workers", "2"],
+        ["--address", "auto"],
+        ["--engine", "ray", "--out", "x.csv"],
+    ],
+)
+def test_the_command_line_says_what_does_not_go_together(options, clusterer, tmp_path, monkeypatch):
+    from vrae.cli import app
+
+    monkeypatch.chdir(tmp_path)
+    clusterer.save("model")
+    with pytest.raises(InvalidParameterError, match="--engine ray"):
+        app(["embed", "x.parquet", "--model", "model", *options], standalone_mode=False)
+
+
+# ---------------------------------------------------------------- with Ray
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[str]:
+    """Start Ray on this machine, and stop it; give its address."""
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    ray.init(
+        num_cpus=2,
+        object_store_memory=80 * 2**20,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="error",
+    )
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
+
+
+def slow(verb: Any, seconds: float) -> Any:
+    """Return a verb that takes its time; it travels to the workers by value."""
+
+    class Slow(verb):  # type: ignore[misc, valid-type]
+        def __call__(self, panel: Panel) -> Any:
+            time.sleep(seconds)
+            return super().__call__(panel)
+
+    return Slow
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 60) -> Any:
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        if found := what():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not come to pass")
+
+
+def processes_of(title: str) -> list[int]:
+    """Return the processes whose title begins so: Ray names them by what they do."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if entry.read_text().startswith(title):
+                found.append(int(entry.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="finds processes in /proc")
+
+
+@needs_proc
+@pytest.mark.slow
+def test_a_killed_worker_loses_and_doubles_no_row(local_ray, clusterer, tmp_path):
+    source = write(long_rows(40), tmp_path / "data", [200, 400], 64)
+    killed: list[int] = []
+
+    def kill() -> None:
+        wait_for(lambda: list((tmp_path / "out.partial").glob("part-*.json")))
+        killed.append(wait_for(lambda: processes_of("ray::MapWorker"))[0])
+        os.kill(killed[0], signal.SIGKILL)
+
+    murderer = threading.Thread(target=kill)
+    murderer.start()
+    options = {"part_values": 60}
+    done = do(slow(Embed, 0.4), clusterer, source, {"embedding": str(tmp_path / "out")}, Engine(), print, options)
+    murderer.join()
+    assert killed
+    assert sum(part.n_series for part in done) == 40
+    write_embeddings(clusterer, stream_panels(source), tmp_path / "local.parquet")
+    assert_same_rows(tmp_path / "out", tmp_path / "local.parquet")
+    assert not (tmp_path / "out.partial").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_driver_is_gone_on_from(local_ray, clusterer, tmp_path):
+    source = write(wide_rows(40), tmp_path / "data", [20], 2)
+    clusterer.save(tmp_path / "model")
+    script = (
+        "import sys, time\n"
+        "from vrae import load_model\n"
+        "from vrae.distributed import Engine, assign\n"
+        "model, source, out, address = sys.argv[1:]\n"
+        "tell = lambda line: time.sleep(60)\n"
+        "assign(load_model(model), source, out, engine=Engine(address=address, workers=1), tell=tell, part_values=60)\n"
+    )
+    out = tmp_path / "out"
+    driver = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "model"), source, str(out), local_ray])
+    partial = tmp_path / "out.partial"
+    wait_for(lambda: len(list(partial.glob("part-*.json"))) >= 2)
+    driver.kill()
+    driver.wait()
+    assert not out.exists()
+    done = {file.name: file.stat().st_mtime_ns for file in partial.glob("clusters-*.parquet")}
+    entries = {file.name: file.read_text() for file in partial.glob("part-*.json")}
+    kept: dict[str, str] = {}
+
+    def tell(line: str) -> None:
+        kept.update({file.name: file.read_text() for file in partial.glob("part-*.json")})
+
+    assert assign(clusterer, source, str(out), tell=tell, part_values=60, engine=Engine(workers=1)) == 40
+    assert done
+    assert {name: kept[name] for name in entries} == entries  # not done again
+    write_assignments(clusterer, stream_panels(source), tmp_path / "local.parquet")
+    assert_same_rows(out, tmp_path / "local.parquet")
+
+
+@pytest.mark.slow
+def test_a_damaged_part_is_named_and_the_others_are_kept(local_ray, clusterer, tmp_path, monkeypatch):
+    one = Engine(workers=1)
+    source = write(long_rows(30), tmp_path / "data", [150, 300], 1000)
+    bad = tmp_path / "data" / "001.parquet"
+    whole = bad.read_bytes()
+    bad.write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :])  # its end is as it was
+    with pytest.raises(InvalidDataError, match=r"Cannot read \S*001\.parquet"):
+        assign(clusterer, source, str(tmp_path / "out"), part_values=60, engine=one)
+    assert list(tmp_path.iterdir()) == [tmp_path / "data"]
+    monkeypatch.setattr("vrae.data.sources._HEAD_ROWS", 100)  # a table whose first rows tell nothing of the rest
+    monkeypatch.setattr("vrae.data.columns._SAMPLE", 100)
+    with pytest.raises(InvalidDataError, match=r"parts could not be done(.|\n)*001\.parquet"):
+        assign(clusterer, source, str(tmp_path / "out"), part_values=60, engine=one)
+    assert not (tmp_path / "out").exists()
+    assert list((tmp_path / "out.partial").glob("part-*.json"))
+    bad.write_bytes(whole)
+    assert assign(clusterer, source, str(tmp_path / "out"), part_values=60, engine=one) == 30
+    write_assignments(clusterer, stream_panels(source), tmp_path / "local.parquet")
+    assert_same_rows(tmp_path / "out", tmp_path / "local.parquet")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of 40 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "none", place], capture_output=True).returncode:
+        pytest.skip("may not mount a small disk here")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_named_and_what_fitted_is_kept(local_ray, small_disk, clusterer, tmp_path):
+    source = write(long_rows(30), tmp_path / "data", [150, 300], 1000)
+    (small_disk / "filler").write_bytes(bytes(28_000))
+    with pytest.raises(OutputError, match=r"No space left"):
+        assign(clusterer, source, str(small_disk / "out"), part_values=60, engine=Engine(workers=1))
+    assert not (small_disk / "out").exists()
+    (small_disk / "filler").unlink()
+    assert assign(clusterer, source, str(small_disk / "out"), part_values=60, engine=Engine(workers=1)) == 30
+    write_assignments(clusterer, stream_panels(source), tmp_path / "local.parquet")
+    assert_same_rows(small_disk / "out", tmp_path / "local.parquet")
+
+
+@pytest.mark.slow
+def test_rows_in_no_order_are_sorted_first(local_ray, clusterer, tmp_path, monkeypatch):
+    monkeypatch.setattr(series, "_SMALL_VALUES", 0)
+    rows = long_rows(20)
+    shuffled = rows.take(np.random.default_rng(0).permutation(len(rows)))
+    source = write(shuffled, tmp_path / "data", [100, 200], 50)
+    detector = VRAEAnomalyDetector(0.1, **TINY).fit(read_panel(source))
+    out, steps = str(tmp_path / "out"), str(tmp_path / "steps")
+    found, total = find_anomalies(detector, source, out, steps, part_values=100, engine=Engine(workers=1))
+    write(rows, tmp_path / "ordered", [], 1000)
+    panels = stream_panels(tmp_path / "ordered")
+    local = write_anomalies(detector, panels, tmp_path / "local.parquet", tmp_path / "local-steps.parquet")
+    assert (found, total) == local
+    assert_same_rows(out, tmp_path / "local.parquet")
+    assert_same_rows(steps, tmp_path / "local-steps.parquet")
+    with pytest.raises(InvalidParameterError, match="lose their order"):
+        embed(clusterer, source, str(tmp_path / "no"), time=None, duplicates="first")
+    assert not (tmp_path / "no.partial").exists()
+
+
+@pytest.mark.slow
+def test_an_id_in_two_files_is_named(local_ray, clusterer, tmp_path):
+    rows = wide_rows(12)
+    source = write(pa.concat_tables([rows, rows.slice(7, 1)]), tmp_path / "data", [5], 3)
+    with pytest.raises(InvalidDataError, match="'s007' stand more than once"):
+        embed(clusterer, source, str(tmp_path / "out"))
+    assert list(tmp_path.iterdir()) == [tmp_path / "data"]
+
+
+@pytest.mark.slow
+def test_a_clustering_is_that_of_one_machine(local_ray, tmp_path):
+    from vrae.cli import app
+
+    source = write(long_rows(40), tmp_path / "data", [200, 400], 64)
+    options = ["cluster", source, "-k", "2", "--epochs", "2", "--train-sample", "25", "--label", "kind", "--quiet"]
+    app([*options, "--out", str(tmp_path / "local")], standalone_mode=False)
+    far = ["--engine", "ray", "--workers", "1", "--out", str(tmp_path / "far")]
+    app([*options, *far], standalone_mode=False)
+    local, run = (tmp_path / name for name in ("local", "far"))
+    assert (run / "clusters.csv").read_text() == (local / "clusters.csv").read_text()
+    assert_same_rows(run / "embedding.parquet", local / "embedding.parquet")
+    assert {f.name for f in run.iterdir()} == {f.name for f in local.iterdir()}
+    numbers = [json.loads((folder / "metrics.json").read_text()) for folder in (run, local)]
+    for name in ("sizes", "ari", "nmi", "n_series", "n_trained", "missing_share", "shortest", "longest", "epochs"):
+        assert numbers[0][name] == numbers[1][name]
+    assert not (tmp_path / "far.partial").exists()
+
+
+class Mortal(Callback):
+    """Ends its own process after the second epoch, once."""
+
+    def __init__(self, grave: Path) -> None:
+        self.grave = grave
+
+    def on_epoch_end(self, trainer: Any, record: Any) -> None:
+        if record["epoch"] == 2 and not self.grave.exists():
+            self.grave.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_several_processes_learn_what_one_does_though_one_is_killed(local_ray, tmp_path):
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    options = {**TINY, "max_epochs": 4, "early_stopping": 2, "local_patterns": 1.0, "max_lag": 2, "batch_size": 7}
+    X = make_series("panel", n=40)
+    alone = VRAE(**options).fit(X)
+    mortal = VRAE(**options, callbacks=[Mortal(tmp_path / "grave")])
+    together = fit(mortal, X, engine=Engine(train_workers=2), checkpoint_seconds=0)
+    assert (tmp_path / "grave").exists()
+    assert [record.keys() for record in together.history_] == [record.keys() for record in alone.history_]
+    for a, b in zip(together.history_, alone.history_, strict=True):
+        assert {**a, "seconds": 0} == pytest.approx({**b, "seconds": 0}, rel=1e-5)
+    np.testing.assert_allclose(together.embedding_, alone.embedding_, atol=1e-5)
+    np.testing.assert_allclose(together.score_samples(X), alone.score_samples(X), rtol=1e-4)
+    together.save(tmp_path / "model")
+    np.testing.assert_array_equal(load_model(tmp_path / "model").transform(X), together.transform(X))
