@@ -18,7 +18,6 @@ from vrae.nn.loss import pointwise_loss
 from vrae.nn.model import build_network
 from vrae.runtime import torch_generator
 from vrae.train.callbacks import Callback, EarlyStopping
-from vrae.train.checkpoint import load_checkpoint, save_checkpoint
 from vrae.train.crew import Together
 from vrae.train.loop import Trainer, TrainingData
 
@@ -305,50 +304,7 @@ def test_posterior_collapse_is_told_in_words(small_series, tiny):
     assert model.active_units_ == 0
 
 
-# ---------------------------------------------------------------- put down and taken up, shared
-
-
-class Keeper(Callback):
-    """Save training after an epoch, or take it up where another put it down."""
-
-    def __init__(self, folder: Any, after: int = 0) -> None:
-        self.folder, self.after = folder, after
-
-    def on_train_begin(self, trainer: Trainer) -> None:
-        if not self.after:
-            load_checkpoint(trainer, self.folder)
-
-    def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
-        if record["epoch"] == self.after:
-            save_checkpoint(trainer, self.folder)
-
-
-@pytest.mark.parametrize("options", [{}, {"optimizer": "sgd"}, {"patience": 2, "learning_rate": 0.3}])
-def test_training_that_is_taken_up_again_ends_where_it_would_have_ended(tmp_path, options):
-    whole = trainer_of([Keeper(tmp_path, after=3)], dropout=0.2, max_epochs=6, **options)
-    whole.fit(data_of())
-    rest = trainer_of([Keeper(tmp_path)], dropout=0.2, max_epochs=6, **options)
-    rest.fit(data_of())
-    assert equal(weights(rest), weights(whole))
-    assert [{**r, "seconds": 0} for r in rest.history] == [{**r, "seconds": 0} for r in whole.history]
-    assert len(rest.history) > 3
-
-
-def test_training_that_was_over_stays_over(tmp_path):
-    whole = trainer_of([Stopper(2), Keeper(tmp_path, after=2)], max_epochs=6)
-    whole.fit(data_of())
-    rest = trainer_of([Keeper(tmp_path)], max_epochs=6)
-    rest.fit(data_of())
-    assert len(rest.history) == 2
-    assert equal(weights(rest), weights(whole))
-
-
-class Stopper(Callback):
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
-        trainer.stopping = record["epoch"] == self.epoch
+# ---------------------------------------------------------------- shared
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])

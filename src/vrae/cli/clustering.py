@@ -139,8 +139,10 @@ def cluster(
     with runs.claim_run_folder(folder, overwrite, resume):
         checkpoint = Checkpoint(folder / runs.CHECKPOINT, save_every, resume=resume, tell=tell)
         # Processes that train together save what they need themselves, and go on by themselves.
-        callbacks = [checkpoint] if train_workers == 1 else []
-        clusterer = VRAEClusterer(number_or_auto("--clusters", clusters), **training.options(), callbacks=callbacks)
+        kept = [checkpoint] if train_workers == 1 else []
+        chosen = training.options()
+        chosen["callbacks"] = [*(chosen["callbacks"] or []), *kept]
+        clusterer = VRAEClusterer(number_or_auto("--clusters", clusters), **chosen)
         options = {**reading.options(), "label": label}
         told: dict[str, Any] = {
             "title": f"Clusters of {'standard input' if reading.data == '-' else Path(reading.data).name}",

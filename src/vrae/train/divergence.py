@@ -103,7 +103,7 @@ class Guard:
             f"Training ran away in epoch {epoch} (loss {found.loss:.3g}): learning_rate={rate:g} is too high. Went "
             f"back to the end of epoch {good_epoch}, and on with {learning_rate * self.rate:g}.",
             DivergenceWarning,
-            stacklevel=6,  # past the loop and the estimator, to the user's line
+            stacklevel=7,  # past the loop and the estimator, to the user's line
         )
 
     def state_dict(self) -> dict[str, Any]:
