@@ -369,10 +369,10 @@ def test_ctrl_c_saves_and_resume_comes_to_the_same(cli, data, run_folder, tmp_pa
     assert cli("cluster", data / "X.npz", *options, "--quiet", "--out", tmp_path / "whole").code == 0
     step = Trainer.train_step
 
-    def interrupted(trainer: Trainer, batch: Any) -> Any:
+    def interrupted(trainer: Trainer, *batch: Any) -> Any:
         if trainer.step == 2:
             signal.raise_signal(signal.SIGINT)
-        return step(trainer, batch)
+        return step(trainer, *batch)
 
     arguments = ["cluster", data / "X.npz", *options, "--out", tmp_path / "run"]
     with monkeypatch.context() as patch:
