@@ -96,6 +96,7 @@ def run(name: str, back: int, seed: int = 0) -> dict:
         membership = groups.membership(stage.network.encode(stage.items)[0])
         forecaster._adopt(stage, groups, combined(backtests, n_clusters, membership))
         forecaster.nonnegative_, forecaster.next_times_, forecaster.ids_ = True, None, panel.ids
+        forecaster._empty_ = np.zeros(len(panel), bool)
         _, table, _ = forecaster._forecast(None, LEVELS)
         inside = ~np.isnan(actual)
         coverage = {

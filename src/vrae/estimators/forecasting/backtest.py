@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from vrae.estimators.forecasting.combination import Combination
 from vrae.estimators.forecasting.stage import Plan, Seen, Stage
@@ -16,6 +17,8 @@ __all__ = ["Backtest", "combined", "origins", "tried_numbers"]
 # Numbers of groups that are tried; each group should have about so many items at least.
 _TRIED = (1, 2, 4, 8, 12)
 _ITEMS_A_GROUP = 20
+# Times at which new items are looked at in a backtest.
+_LOOKS = 4
 
 
 def origins(course: Course, plan: Plan, n_backtests: int) -> list[int]:
@@ -32,26 +35,35 @@ class Backtest:
     ----------
     stage : Stage
         Fitted to what was known then.
-    whole, cut : Seen
-        The items with a future; with all that was known of them, and with a few steps only, as if they were new.
+    whole : Seen
+        The items with a future, with all that was known of them.
+    new : list of (int, Seen)
+        New items, so many steps after the origin: those introduced around it, where items begin while the calendar
+        runs; else old ones of which only a few steps are looked at.
     """
 
     stage: Stage
     whole: Seen
-    cut: Seen
+    new: list[tuple[int, Seen]]
 
     @classmethod
     def run(cls, course: Course, origin: int, plan: Plan, options: dict[str, Any]) -> Self:
         """Fit a stage at an origin; ``options`` are the network's."""
-        stage = Stage.fit(course.until(origin), plan, options)
-        steps = np.random.default_rng(plan.seed).uniform(0, np.log(plan.new_until + 1), len(course.values))
-        whole, cut = (
-            windows_at(course, origin, plan.n_context, plan.horizon, stage.variation, keep)
-            for keep in (None, np.exp(steps).astype(np.int64))
-        )
-        known = ~np.isnan(whole.context).all(axis=1) & ~np.isnan(whole.future).all(axis=1)
-        rows = np.flatnonzero(known)
-        return cls(stage, stage.look(whole.select(rows)), stage.look(cut.select(rows)))
+        past = course.until(origin)
+        stage = Stage.fit(past, plan, options)
+
+        def look(shift: int, keep: npt.NDArray[np.int64] | None = None, among: Any = True) -> Seen:
+            windows = windows_at(course, origin + shift, plan.n_context, plan.horizon, stage.variation, keep)
+            known = ~np.isnan(windows.context).all(axis=1) & ~np.isnan(windows.future).all(axis=1)
+            return stage.look(windows.select(np.flatnonzero(known & among)))
+
+        if not past.shows_beginnings():
+            steps = np.random.default_rng(plan.seed).uniform(0, np.log(plan.new_until + 1), len(course.values))
+            return cls(stage, look(0), [(0, look(0, np.exp(steps).astype(np.int64)))])
+        shifts = range(0, min(plan.horizon, course.n_steps - origin), max(1, plan.horizon // _LOOKS))
+        begun = {shift: course.first > max(0, origin + shift - plan.new_until - 1) for shift in shifts}
+        new = [(shift, look(shift, among=begun[shift])) for shift in shifts]
+        return cls(stage, look(0), [(shift, seen) for shift, seen in new if len(seen.windows)])
 
     def error(self, n_clusters: int) -> float:
         """Return the mean squared scaled error of the models of so many groups."""
@@ -75,8 +87,8 @@ def combined(backtests: list[Backtest], n_clusters: int, membership: Floats) -> 
     members, future, groups, age = [], [], [], []
     for backtest in backtests:
         grouped = backtest.stage.grouped(n_clusters)
-        for seen in (backtest.whole, backtest.cut):
-            members.append(backtest.stage.members(seen, grouped)[0])
+        for shift, seen in [(0, backtest.whole), *backtest.new]:
+            members.append(backtest.stage.members(seen, grouped, shift)[0])
             future.append(seen.windows.future)
             groups.append(membership[seen.windows.item])
             age.append(seen.windows.age)

@@ -8,15 +8,13 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from vrae.estimators.forecasting.windows import Floats
+from vrae.estimators.forecasting.windows import AGES, Floats, age_class, observed_mean
 
 __all__ = ["Combination"]
 
 # Weights of all are drawn towards equal ones as if by so many forecast steps, a group's towards those of all.
-_EQUAL = 100.0
+_EQUAL = 10.0
 _EVERYONE = 1000.0
-# Ages (observed steps) from which on errors are of another size.
-_AGES = (1, 2, 3, 5, 9, 17, 33)
 # Probabilities at which the distribution of errors is kept.
 _GRID = np.linspace(0.005, 0.995, 199)
 
@@ -61,19 +59,23 @@ class Combination:
         """
         n_members, n_groups = len(members), membership.shape[1]
         equal = np.full(n_members, 1 / n_members)
+        # What counts is how far off an item usually is, not how far off the worst ones are squared.
+        off = np.sqrt(np.nan_to_num(observed_mean((members.mean(axis=0) - future) ** 2)))
+        even = 1 / (off + max(float(np.median(off)), 1e-6))
         weights = np.empty((2, n_groups, n_members))
         for grown in (0, 1):
             rows = (age > new_until) == bool(grown)
-            everyone = _weights(members[:, rows], future[rows], np.ones(rows.sum()), equal, _EQUAL)
+            prior = equal if grown else np.eye(n_members)[0]
+            everyone = _weights(members[:, rows], future[rows], even[rows], prior, _EQUAL)
             for group in range(n_groups):
                 weights[grown, group] = _weights(
-                    members[:, rows], future[rows], membership[rows, group], everyone, _EVERYONE
+                    members[:, rows], future[rows], even[rows] * membership[rows, group], everyone, _EVERYONE
                 )
-        unfinished = cls(new_until, weights, np.ones(len(_AGES)), np.zeros((n_groups, future.shape[1], len(_GRID))))
+        unfinished = cls(new_until, weights, np.ones(len(AGES)), np.zeros((n_groups, future.shape[1], len(_GRID))))
         errors = future - unfinished.predict(members, membership, age)
         factor = _age_factor(errors, age, new_until)
         old = age > new_until  # new ones are the same items again, cut short
-        errors = (errors / factor[_age_class(age)][:, None])[old if old.any() else slice(None)]
+        errors = (errors / factor[age_class(age)][:, None])[old if old.any() else slice(None)]
         membership = membership[old if old.any() else slice(None)]
         return cls(new_until, weights, factor, _error_quantiles(errors, membership))
 
@@ -87,7 +89,7 @@ class Combination:
         at = float(np.clip(np.interp(probability, _GRID, np.arange(len(_GRID))), 0, len(_GRID) - 1))
         low, high = int(np.floor(at)), int(np.ceil(at))
         quantile = self.quantiles[..., low] + (at - low) * (self.quantiles[..., high] - self.quantiles[..., low])
-        return np.asarray(membership @ quantile) * self.age_factor[_age_class(age)][:, None]
+        return np.asarray(membership @ quantile) * self.age_factor[age_class(age)][:, None]
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything there is to save."""
@@ -113,7 +115,7 @@ def _weights(members: Floats, future: Floats, row_weight: Floats, prior: Floats,
     x = members[:, known] * root  # (n_members, m)
     y = future[known] * root
     typical = max(float((row_weight[:, None] * np.nan_to_num(future) ** 2).sum()) / max(row_weight.sum(), 1e-9), 1e-9)
-    pull = np.sqrt(strength * typical)
+    pull = np.sqrt(strength * typical * float(row_weight.mean()) if len(row_weight) else 1.0)
     certain = 1e3 * np.sqrt(float((x**2).sum()) + pull**2 + 1.0)
     # The sum of squares needs x only by its products: a small problem, whatever the number of items.
     gram = x @ x.T + pull**2 * np.eye(len(prior)) + certain**2
@@ -123,20 +125,16 @@ def _weights(members: Floats, future: Floats, row_weight: Floats, prior: Floats,
     return weights / weights.sum() if weights.sum() > 0 else prior
 
 
-def _age_class(age: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return np.asarray(np.clip(np.searchsorted(_AGES, age, side="right") - 1, 0, len(_AGES) - 1))
-
-
 def _age_factor(errors: Floats, age: npt.NDArray[np.int64], new_until: int) -> Floats:
     """Return the mean size of errors of each age beside that of grown items; never less for a younger one."""
     sizes, known = np.abs(np.nan_to_num(errors)), ~np.isnan(errors)
-    own = _age_class(age)
-    total = np.array([sizes[own == c].sum() for c in range(len(_AGES))])
-    count = np.array([known[own == c].sum() for c in range(len(_AGES))])
+    own = age_class(age)
+    total = np.array([sizes[own == c].sum() for c in range(len(AGES))])
+    count = np.array([known[own == c].sum() for c in range(len(AGES))])
     old = age > new_until if (age > new_until).any() else np.ones(len(age), bool)
     usual = sizes[old].sum() / max(known[old].sum(), 1)
     if usual <= 0:
-        return np.ones(len(_AGES))
+        return np.ones(len(AGES))
     return np.asarray(np.clip((total / usual + 200) / (count + 200), 0.5, 4.0))
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from vrae.estimators.forecasting.combination import Combination
 from vrae.estimators.forecasting.pooled import PooledModel
 from vrae.estimators.forecasting.stage import Completion, Groups, Plan, Stage
-from vrae.estimators.forecasting.windows import Scale, Windows
+from vrae.estimators.forecasting.windows import AGES, Scale, Windows
 from vrae.estimators.partition import LatentSpace, partition_from_arrays
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def stage_arrays(stage: Stage, groups: Groups, combination: Combination) -> Arra
             "level": items.scale.level,
             "spread": items.scale.spread,
             "origin": items.origin,
+            "fading": stage.fading,
             **_with_gaps("context", items.context),
         },
     }
@@ -76,7 +77,8 @@ def stage_from_arrays(
         _gaps_back("courses", own),
         PooledModel.from_arrays(part("group_model")),
     )
-    stage = Stage(plan, variation, completion, PooledModel.from_arrays(part("pooled")), windows)
+    fading = items.get("fading", np.zeros(len(AGES)))  # models of before did not know it
+    stage = Stage(plan, variation, completion, PooledModel.from_arrays(part("pooled")), windows, fading)
     return stage, groups, Combination.from_arrays(part("combination"))
 
 

@@ -19,6 +19,7 @@ from vrae.estimators.forecasting.windows import (
     Course,
     Floats,
     Windows,
+    age_class,
     training_windows,
     usual_variation,
     windows_at,
@@ -184,6 +185,8 @@ class Stage:
         Without groups.
     items : Windows
         All items at the origin.
+    fading : ndarray, shape (n_classes,)
+        See `Windows.fading`.
     """
 
     plan: Plan
@@ -191,6 +194,7 @@ class Stage:
     network: Completion
     pooled: PooledModel
     items: Windows
+    fading: Floats
     _training: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -203,7 +207,9 @@ class Stage:
         panel = windows.panel(with_future=True)
         network._learn(panel, np.arange(len(panel)), anew=True)
         items = windows_at(course, course.n_steps, n_context, horizon, variation)
-        stage = cls(plan, variation, network, PooledModel.fit(windows, plan.season), items)
+        stage = cls(
+            plan, variation, network, PooledModel.fit(windows, plan.season), items, windows.fading(plan.new_until)
+        )
         stage._training = {
             "windows": windows,
             "z": network.encode(windows)[0],
@@ -236,9 +242,12 @@ class Stage:
     def look(self, windows: Windows) -> Seen:
         """Return what the network, the pooled model and classical models say of windows."""
         plan = self.plan
-        forecasts = [np.zeros_like(windows.future)]  # an item's own level
+        new = windows.age <= plan.new_until
+        settled = self.fading[age_class(windows.age)] * new * windows.scale.zero
+        level = np.broadcast_to(settled[:, None], windows.future.shape)  # an item's own, once it has settled
+        forecasts = [level]
         if plan.season > 1:
-            forecasts.append(seasonal_naive(windows, plan.season))
+            forecasts.append(np.where(new[:, None], level, seasonal_naive(windows, plan.season)))
         if plan.classical:
             forecasts.append(intermittent_or_smoothed(windows))
         forecasts.append(self.pooled.predict(windows))

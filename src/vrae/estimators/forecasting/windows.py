@@ -15,10 +15,25 @@ import numpy.typing as npt
 from vrae.data.panel import Panel
 from vrae.exceptions import InvalidDataError
 
-__all__ = ["CLIP", "Course", "Scale", "Windows", "observed_mean", "training_windows", "windows_at"]
+__all__ = [
+    "AGES",
+    "CLIP",
+    "Course",
+    "Scale",
+    "Windows",
+    "age_class",
+    "observed_mean",
+    "training_windows",
+    "windows_at",
+]
 
 Floats = npt.NDArray[np.float64]
 
+# Ages (observed steps) from which on items are of another kind.
+AGES = (1, 2, 3, 5, 9, 17, 33)
+# A level of less than so many spreads is not one that can be lost; so many windows are few.
+_LEVEL = 0.05
+_FEW = 30
 # A scaled value beyond this counts as this: one outlier must not rule a model.
 CLIP = 10.0
 # A step further from the median than this many times the upper quartile of all departures is an outlier.
@@ -29,6 +44,8 @@ _PRIOR_STEPS = 4.0
 _ORIGINS = 12
 _MOST_WINDOWS = 20_000
 _SHORTENED = 0.35
+# With so many items that began on the calendar, these show what new ones do, and no history is cut short.
+_BEGINNINGS = 100
 
 
 @dataclass(frozen=True)
@@ -85,6 +102,19 @@ class Course:
     def n_steps(self) -> int:
         """Steps of the calendar."""
         return self.values.shape[1]
+
+    @property
+    def first(self) -> npt.NDArray[np.int64]:
+        """First observed step of each item, (n_items,); ``n_steps`` where there is none."""
+        observed = ~np.isnan(self.values)
+        return np.asarray(np.where(observed.any(axis=1), observed.argmax(axis=1), self.n_steps))
+
+    def shows_beginnings(self) -> bool:
+        """Tell whether enough items were introduced while the calendar ran.
+
+        They start high and settle, or start from nothing; an old item of which only a few steps are looked at does not.
+        """
+        return int(((self.first > 0) & (self.first < self.n_steps)).sum()) >= _BEGINNINGS
 
     def until(self, n_steps: int) -> Course:
         """Return what was known after the first ``n_steps``."""
@@ -221,6 +251,26 @@ class Windows:
         """Observed steps of each context, (n,)."""
         return np.asarray((~np.isnan(self.context)).sum(axis=1))
 
+    def fading(self, new_until: int) -> Floats:
+        """Return the share of its level that a new item of each age class loses by its future, (n_classes,).
+
+        Many are introduced high, and settle: the median over the windows of an age, and 0 for older ones.
+        """
+        lost = observed_mean(self.future) / np.where(self.scale.zero < -_LEVEL, self.scale.zero, np.nan)
+        fading = np.zeros(len(AGES))
+        own = age_class(self.age)
+        for at in range(len(AGES)):
+            known = lost[(own == at) & (self.age <= new_until) & ~np.isnan(lost)]
+            if len(known):
+                # A few say little: the median is drawn towards nothing lost.
+                fading[at] = np.clip(np.median(known), 0, 1) * len(known) / (len(known) + _FEW)
+        return fading
+
+
+def age_class(age: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the class of each age (n,): the last of `AGES` that it has reached."""
+    return np.asarray(np.clip(np.searchsorted(AGES, age, side="right") - 1, 0, len(AGES) - 1))
+
 
 def windows_at(
     course: Course,
@@ -253,10 +303,11 @@ def training_windows(
     n = course.n_steps
     last = n - horizon if n >= 2 * horizon else n - max(1, n // 3)  # short courses have part of a future only
     first = max(1, min(horizon // 2, last))
+    shortened = 0.0 if course.shows_beginnings() else _SHORTENED
     parts = []
     for origin in np.unique(np.linspace(first, last, _ORIGINS).astype(np.int64)):
         keep = np.exp(rng.uniform(0, np.log(n_context + 1), len(course.values))).astype(np.int64)
-        keep = np.where(rng.random(len(keep)) < _SHORTENED, keep, n_context)
+        keep = np.where(rng.random(len(keep)) < shortened, keep, n_context)
         windows = windows_at(course, int(origin), n_context, horizon, variation, keep)
         known = ~np.isnan(windows.context).all(axis=1) & ~np.isnan(windows.future).all(axis=1)
         parts.append(windows.select(np.flatnonzero(known)))
