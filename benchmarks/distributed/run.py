@@ -59,9 +59,9 @@ def locally(model: Path, data: Path, out: Path) -> dict[str, float]:
     from vrae.data.stream import stream_panels
     from vrae.runs import write_assignments
 
-    started = time.perf_counter()
+    started, used = time.perf_counter(), time.process_time()
     write_assignments(load_model(model), stream_panels(data, id="item"), out / "assigned.parquet")
-    return {"seconds": time.perf_counter() - started}
+    return {"seconds": time.perf_counter() - started, "processor_seconds": time.process_time() - used}
 
 
 def by_ray(model: Path, data: Path, out: Path, workers: int) -> dict[str, float]:
@@ -73,7 +73,7 @@ def by_ray(model: Path, data: Path, out: Path, workers: int) -> dict[str, float]
 
     before = time.perf_counter()
     ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="error")
-    started, first = time.perf_counter(), []
+    started, used, first = time.perf_counter(), time.process_time(), []
     peak = Watch()
     assign(
         load_model(model),
@@ -85,7 +85,8 @@ def by_ray(model: Path, data: Path, out: Path, workers: int) -> dict[str, float]
         id="item",
     )
     ended = time.perf_counter()
-    found = {"seconds": ended - started, "ray_start": started - before, "worker_mib": peak.stop()}
+    found = {"seconds": ended - started, "ray_start": started - before, **peak.stop()}
+    found["processor_seconds"] = time.process_time() - used + found.pop("worker_processor_seconds")
     ray.shutdown()
     # From the first part on, all workers are at work: their rate, without what it takes to start them.
     steady = (len(first) - workers) / len(first) if len(first) > workers else 0.0
@@ -93,10 +94,10 @@ def by_ray(model: Path, data: Path, out: Path, workers: int) -> dict[str, float]
 
 
 class Watch:
-    """Look at the memory of Ray's workers twice a second, and keep the most that one of them had."""
+    """Look at Ray's workers twice a second: the most memory that one of them had, and the processor's time of all."""
 
     def __init__(self) -> None:
-        self._peak, self._stop = 0.0, threading.Event()
+        self._peak, self._ticks, self._stop = 0.0, dict[str, int](), threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
 
@@ -107,13 +108,16 @@ class Watch:
                     if (process / "cmdline").read_text().startswith("ray::MapWorker"):
                         pages = int((process / "statm").read_text().split()[1])
                         self._peak = max(self._peak, pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
+                        times = (process / "stat").read_text().rpartition(")")[2].split()
+                        self._ticks[process.name] = int(times[11]) + int(times[12])
                 except (OSError, IndexError):
                     continue
 
-    def stop(self) -> float:
+    def stop(self) -> dict[str, float]:
         self._stop.set()
         self._thread.join()
-        return self._peak
+        seconds = sum(self._ticks.values()) / os.sysconf("SC_CLK_TCK")
+        return {"worker_mib": self._peak, "worker_processor_seconds": seconds}
 
 
 def child(work: Any, pipe: Any) -> None:
@@ -140,28 +144,31 @@ HEAD = """# Ray on one machine
 `python benchmarks/distributed/run.py`: `assign` with the default network, from {files} Parquet files, {steps} steps a
 series; {machine}. "local" is `vrae assign` in one thread. Every line is a process of its own; memory is the peak of the
 driver's resident set, and the most that a worker was seen to have. Seconds are without starting Ray, but with starting
-its workers; "steady" is the rate from when each worker has done its first part on, without what it takes to start them,
-which is the same for ten series as for a hundred million. The machine was shared with other work: load is that of the
-minute in which a line began.
+its workers; "steady" is the rate from when each worker has done its first part on, without what it takes to start them.
+CPU seconds are those of driver and workers, with their start. The machine was shared with other work: load is
+that of the minute in which a line began, and where it is more than the workers, CPU seconds tell more than seconds
+of the clock.
 
-| series | engine | workers | seconds | series/s | steady series/s | driver, MiB | a worker, MiB | load |
-|---:|---|---:|---:|---:|---:|---:|---:|---:|
+| series | engine | workers | seconds | series/s | steady series/s | CPU seconds | driver, MiB | a worker, MiB | load |
+|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|
 """
 LINE = (
-    "| {n_series:,} | {engine} | {workers} | {seconds:.1f} | {rate:,.0f} | {steady} | {driver_mib:.0f} | {worker} "
-    "| {load:.1f} |\n"
+    "| {n_series:,} | {engine} | {workers} | {seconds:.1f} | {rate:,.0f} | {steady} | {processor_seconds:.1f} "
+    "| {driver_mib:.0f} | {worker} | {load:.1f} |\n"
 )
 
 
 def tell(rows: list[dict[str, Any]]) -> None:
+    """Write all that is known so far; what is said below the table is kept."""
+    results = HERE / "RESULTS.md"
+    notes = results.read_text().rpartition("|\n")[2] if results.exists() else ""
     (HERE / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    machine = f"{os.cpu_count()} cores"
-    text = HEAD.format(files=FILES, steps=rows[0]["steps"], machine=machine)
+    text = HEAD.format(files=FILES, steps=rows[0]["steps"], machine=f"{os.cpu_count()} cores")
     for row in rows:
         steady = f"{row['n_series'] / row['steady_seconds']:,.0f}" if row.get("steady_seconds") else ""
         worker = f"{row['worker_mib']:.0f}" if row.get("worker_mib") else ""
         text += LINE.format(**row, rate=row["n_series"] / row["seconds"], steady=steady, worker=worker)
-    (HERE / "RESULTS.md").write_text(text + (HERE / "NOTES.md").read_text())
+    results.write_text(text + notes)
 
 
 def main() -> None:
