@@ -39,7 +39,7 @@ def rows(file: Path) -> list[dict[str, str]]:
 
 @pytest.fixture
 def series(tmp_path: Path, small_series: Any) -> tuple[Path, np.ndarray]:
-    X = small_series("2d", 24).astype(np.float64)
+    X = small_series("2d", 48).astype(np.float64)
     X[5, 9] += 30
     file = tmp_path / "series.csv"
     lines = ["id," + ",".join(f"t{t}" for t in range(X.shape[1]))]
@@ -66,12 +66,12 @@ def test_fit_save_and_judge_again(cli, series, tmp_path):
         "--save",
         tmp_path / "m",
     )
-    assert (code, "of 24 series are anomalies" in err) == (0, True)
+    assert (code, "of 48 series are anomalies" in err) == (0, True)
     found = rows(out)
-    assert [row["id"] for row in found] == [f"s{i}" for i in range(24)]
+    assert [row["id"] for row in found] == [f"s{i}" for i in range(48)]
     assert found[5]["anomaly"] == "1"
     assert found[5]["step"] == "9"
-    assert sum(int(row["anomaly"]) for row in found) == 2
+    assert sum(int(row["anomaly"]) for row in found) == 3
     assert all((float(row["score"]) > 0) == (row["anomaly"] == "1") for row in found)
     walked = rows(steps)
     assert len(walked) == X.size
@@ -134,4 +134,4 @@ def test_the_model_of_a_cluster_run_judges_series_by_each_other(cli, series, fit
     model, out = fitted("VRAEClusterer").save(tmp_path / "clusters"), tmp_path / "out.csv"
     code, _, _ = cli(series[0], "--id", "id", "--model", model, "--contamination", "0.25", "--out", out)
     assert code == 0
-    assert sum(int(row["anomaly"]) for row in rows(out)) == 6  # a quarter of 24
+    assert sum(int(row["anomaly"]) for row in rows(out)) == 12  # a quarter of 48
