@@ -16,7 +16,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # Lowest first; a module imports from its own layer and from those below.
 LAYERS = [
     ("vrae.exceptions",),
-    ("vrae.optional", "vrae.storage"),
+    ("vrae.formulas", "vrae.optional", "vrae.storage"),
     ("vrae.config", "vrae.runtime", "vrae.persistence", "vrae.evaluate"),
     # Arrays in, words out: estimators explain themselves in the words of the report.
     ("vrae.data", "vrae.nn", "vrae.plots", "vrae.report.describe"),

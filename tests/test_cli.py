@@ -429,3 +429,19 @@ def test_exit_code_of_a_real_process(data, tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("escaped", [False, True])
+def test_cells_that_a_spreadsheet_would_run_are_escaped_on_request(escaped, cli, fitted, small_series, tmp_path):
+    ids = ["=cmd|'/c calc'!A1", "+1+1", "-5", "-x", "@sum", "\tx", "plain", "7"]
+    series = dict(zip(ids, small_series("2d", len(ids)), strict=True))
+    lines = ["id,step,value", *(f'"{name}",{step},{v}' for name, x in series.items() for step, v in enumerate(x))]
+    (tmp_path / "x.csv").write_text("\n".join(lines) + "\n")
+    model, out = fitted("VRAEClusterer").save(tmp_path / "m"), tmp_path / "out.csv"
+    before = ["--escape-formulas"] if escaped else []
+    words = ["assign", tmp_path / "x.csv", "--id", "id", "--time", "step", "--value", "value", "--model", model]
+    assert cli(*before, *words, "--out", out).code == 0
+    with out.open(newline="") as lines:
+        found = [row["id"] for row in csv.DictReader(lines)]
+    expected = [f"'{name}" if escaped and name not in ("-5", "plain", "7") else name for name in ids]
+    assert found == expected

@@ -18,6 +18,7 @@ from vrae.cli.pairs import opposites, similar
 from vrae.cli.reducing import reduce, restore
 from vrae.cli.reporting import report
 from vrae.cli.terminal import INTERRUPTED, Stopped, err
+from vrae.formulas import escape_formulas
 
 __all__ = ["app", "main"]
 
@@ -37,9 +38,20 @@ for _command in (
 
 
 @app.callback(invoke_without_command=True)
-def _version(
+def _before(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+    escaped: Annotated[
+        bool,
+        typer.Option(
+            "--escape-formulas",
+            envvar="VRAE_ESCAPE_FORMULAS",
+            help="In csv tables, put an apostrophe before text that a spreadsheet would run: '=cmd()'.",
+        ),
+    ] = False,
 ) -> None:
+    if escaped:
+        context.with_resource(escape_formulas())
     if version:
         from vrae import __version__
 

@@ -18,6 +18,7 @@ from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.explanations import ClusterDescription
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidDataError
+from vrae.formulas import safe_cells
 from vrae.persistence import atomic_file
 from vrae.runs.assignment import assign
 
@@ -122,8 +123,8 @@ class _CsvTable:
 
     def write(self, columns: Columns) -> None:
         if not self._types.known:
-            self._writer.writerow(columns)
-        cells = [column.tolist() for column in self._types.fit(columns).values()]
+            self._writer.writerow(safe_cells(list(columns)))
+        cells = [safe_cells(column.tolist()) for column in self._types.fit(columns).values()]
         self._writer.writerows(zip(*cells, strict=True))
         self._file.flush()
 
