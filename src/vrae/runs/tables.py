@@ -108,7 +108,7 @@ def table_writer(target: Path | None) -> Iterator[Callable[[Columns], None]]:
         return
     with atomic_file(target) as partial:
         if target.suffix == ".parquet":
-            with ParquetTable(partial) as table:
+            with partial.open("wb") as place, ParquetTable(place) as table:
                 yield table.write
         else:
             with partial.open("w", newline="", encoding="utf-8") as file:
@@ -130,7 +130,7 @@ class _CsvTable:
 
 
 class ParquetTable:
-    """A Parquet file, written part by part; of a path, or of what an Arrow file system has opened."""
+    """A Parquet file, written part by part into an open file, of Python's or of an Arrow file system."""
 
     def __init__(self, place: Any) -> None:
         self._place = place
