@@ -343,7 +343,7 @@ def test_data_whose_name_is_no_text_is_read_or_refused_by_name(suffix, place, tm
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npz", ".ts"])
-def test_data_that_vanishes_or_may_not_be_read_is_named(suffix, tmp_path, monkeypatch):
+def test_data_that_vanishes_is_named(suffix, tmp_path, monkeypatch):
     """Between the look at a folder and the opening of its file somebody else may be faster."""
     path = tmp_path / f"x{suffix}"
     path.write_bytes(SOUND[path.name])

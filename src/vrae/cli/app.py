@@ -92,10 +92,17 @@ def main() -> None:
         sys.exit(2)
 
 
-def _show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
     """Tell of what the user should know in one line; warnings of other libraries stay as they are."""
     if category.__module__ != "vrae.exceptions":
-        err.print(warnings.formatwarning(message, category, *place[:2]), markup=False, highlight=False, end="")
+        err.print(warnings.formatwarning(message, category, filename, lineno), markup=False, highlight=False, end="")
         return
     err.print("[bold yellow]Warning:[/]", end=" ")
     err.print(str(message), markup=False, highlight=False, soft_wrap=True)
