@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -33,6 +34,8 @@ TINY: dict[str, Any] = {
 
 def pytest_configure() -> None:
     torch.set_num_threads(1)  # on tensors this small, threads only wait for each other
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def make_series(kind: str, n: int = 12, seed: int = 0) -> Any:

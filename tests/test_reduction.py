@@ -239,7 +239,8 @@ def test_reduce_and_restore_from_the_command_line(cli, sales, tmp_path):
     code, out, _ = cli("reduce", sales, *columns, "--latent-size", 3, "--epochs", 2, "--quiet", "--out", folder)
     assert code == 0
     assert "3 and 3 for level, spread, length or lag" in out
-    assert {p.name for p in folder.iterdir()} == {"codes.parquet", "history.csv", "model", "reduction.json"}
+    left = {"codes.parquet", "config.toml", "history.csv", "model", "reduction.json"}
+    assert {p.name for p in folder.iterdir()} == left
     code, out, _ = cli("restore", folder)
     assert code == 0
     lines = list(csv.DictReader(out.splitlines()))
@@ -255,7 +256,7 @@ def test_reduce_and_restore_from_the_command_line(cli, sales, tmp_path):
         "reduce", sales, *columns, "--model", folder / "model", "--out", tmp_path / "new", "--json", "-q"
     )
     assert code == 0
-    assert {p.name for p in (tmp_path / "new").iterdir()} == {"codes.parquet", "reduction.json"}
+    assert {p.name for p in (tmp_path / "new").iterdir()} == left - {"history.csv", "model"}
 
 
 def test_restoring_what_is_no_code_says_so(cli, tmp_path):
