@@ -377,6 +377,15 @@ def test_names_that_windows_keeps_are_refused_there(name, tmp_path, monkeypatch)
         new.write_text("x")
 
 
+@pytest.mark.parametrize("dtype", [str, object])
+@pytest.mark.parametrize("name", ["table.csv", "table.parquet"])
+def test_half_a_character_in_an_id_is_spelt_out(name, dtype, tmp_path):
+    with table_writer(tmp_path / name) as rows:
+        rows({"id": np.array(["\ud800a", "b"], dtype=dtype), "x": np.arange(2)})
+    panel = read_panel(tmp_path / name, layout="wide", id="id")
+    assert panel.ids.tolist() == [r"\ud800a", "b"]
+
+
 def test_results_have_the_permissions_that_the_user_wants(tmp_path):
     before = os.umask(0o027)
     try:

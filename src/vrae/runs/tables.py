@@ -111,7 +111,8 @@ def table_writer(target: Path | None) -> Iterator[Callable[[Columns], None]]:
             with partial.open("wb") as place, ParquetTable(place) as table:
                 yield table.write
         else:
-            with partial.open("w", newline="", encoding="utf-8") as file:
+            # Half a character, which an id of Python's may hold, is no text anywhere else: it is spelt out, \ud800.
+            with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
                 yield _CsvTable(file).write
 
 
@@ -196,4 +197,8 @@ def _fit(column: npt.NDArray[Any], wanted: np.dtype[Any], name: str) -> npt.NDAr
 
 
 def _array(column: npt.NDArray[Any]) -> pa.Array:
-    return pa.array(column.tolist()) if column.dtype == object else pa.array(column)
+    try:
+        return pa.array(column.tolist()) if column.dtype == object else pa.array(column)
+    except UnicodeError:  # as in csv
+        cells = column.tolist()
+        return pa.array([c.encode(errors="backslashreplace").decode() if isinstance(c, str) else c for c in cells])
