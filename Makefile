@@ -16,7 +16,7 @@ demo: $(STAMP)  ## cluster bundled real data; ends in runs/demo/report.html
 	$(BIN)/vrae demo
 
 test: $(STAMP) lint  ## everything: lint, types and all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-fast: $(STAMP)  ## leave out what trains for seconds
 	$(BIN)/python -m pytest -m "not slow"

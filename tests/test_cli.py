@@ -11,9 +11,8 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,35 +27,6 @@ VERBS = (
     *("demo", "cluster", "report", "assign", "embed", "explain", "compare"),
     *("anomalies", "similar", "opposites", "forecast", "reduce", "restore", "info", "export"),
 )
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture(autouse=True)
-def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "300")
-    monkeypatch.setenv("NO_COLOR", "1")
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Return ``cli("cluster", path, ...)``, which runs `vrae.cli.main` in this process."""
-    from vrae.cli import main
-
-    def run(*arguments: Any) -> Done:
-        monkeypatch.setattr(sys, "argv", ["vrae", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return Done(code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +64,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def one_message(done: Done, *words: str) -> None:
+def one_message(done: Any, *words: str) -> None:
     """Exit code 2, one message on stderr with these words, no traceback and nothing on stdout."""
     assert done.code == 2, done
     assert done.out == ""
@@ -403,6 +373,9 @@ def test_resume_of_nothing_begins(cli, data, tmp_path):
 
 def test_names_that_are_no_text_and_names_that_look_like_markup(data, tmp_path, monkeypatch, capfdbinary):
     from vrae.cli import main
+
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("NO_COLOR", "1")
 
     def run(*arguments: Any) -> tuple[int, bytes, bytes]:
         monkeypatch.setattr(sys, "argv", ["vrae", *map(str, arguments)])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +10,6 @@ import numpy as np
 import pytest
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    from vrae.cli import main
-
-    monkeypatch.setenv("COLUMNS", "300")
-
-    def run(*arguments: Any) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["vrae", "anomalies", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def rows(file: Path) -> list[dict[str, str]]:
@@ -52,6 +32,7 @@ def test_fit_save_and_judge_again(cli, series, tmp_path):
     file, X = series
     out, steps, again = tmp_path / "out.csv", tmp_path / "steps.csv", tmp_path / "again.csv"
     code, _, err = cli(
+        "anomalies",
         file,
         "--id",
         "id",
@@ -76,9 +57,9 @@ def test_fit_save_and_judge_again(cli, series, tmp_path):
     walked = rows(steps)
     assert len(walked) == X.size
     assert [row["step"] for row in walked[:3]] == ["0", "1", "2"]
-    assert cli(file, "--id", "id", "--model", tmp_path / "m", "--out", again)[0] == 0
+    assert cli("anomalies", file, "--id", "id", "--model", tmp_path / "m", "--out", again)[0] == 0
     assert rows(again) == found
-    code, _, err = cli(file, "--id", "id", "--model", tmp_path / "m", "--contamination", "0.1")
+    code, _, err = cli("anomalies", file, "--id", "id", "--model", tmp_path / "m", "--contamination", "0.1")
     assert (code, "belongs to fitting" in err) == (2, True)
 
 
@@ -89,6 +70,7 @@ def test_long_series_by_windows(cli, tmp_path):
     file, out = tmp_path / "long.csv", tmp_path / "steps.csv"
     file.write_text("id,at,load\n" + "".join(f"m,{t},{v}\n" for t, v in enumerate(x)))
     code, _, err = cli(
+        "anomalies",
         file,
         "--id",
         "id",
@@ -126,12 +108,12 @@ def test_long_series_by_windows(cli, tmp_path):
 )
 def test_bad_usage_says_so_and_writes_nothing(cli, series, tmp_path, options, words):
     out = tmp_path / "out.csv"
-    code, _, err = cli(series[0], "--id", "id", "--out", out, *options)
+    code, _, err = cli("anomalies", series[0], "--id", "id", "--out", out, *options)
     assert (code, words in err, out.exists()) == (2, True, False)
 
 
 def test_the_model_of_a_cluster_run_judges_series_by_each_other(cli, series, fitted, tmp_path):
     model, out = fitted("VRAEClusterer").save(tmp_path / "clusters"), tmp_path / "out.csv"
-    code, _, _ = cli(series[0], "--id", "id", "--model", model, "--contamination", "0.25", "--out", out)
+    code, _, _ = cli("anomalies", series[0], "--id", "id", "--model", model, "--contamination", "0.25", "--out", out)
     assert code == 0
     assert sum(int(row["anomaly"]) for row in rows(out)) == 12  # a quarter of 48

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,21 +9,6 @@ import pytest
 from vrae import load_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
-
-
-@pytest.fixture
-def cli(monkeypatch, capsys):
-    from vrae.cli import main
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["vrae", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as stop:
-            return int(stop.code or 0), *capsys.readouterr()
-        return 0, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -90,21 +89,12 @@ def test_every_peer_runs_as_it_is_built(name):
     assert set(labels.tolist()) <= {0, 1}
 
 
-def test_from_the_command_line(tmp_path, monkeypatch, capsys):
-    from vrae.cli import main
-
+def test_from_the_command_line(cli, tmp_path):
     panel, kinds = slow_and_fast()
     np.savez(tmp_path / "X.npz", X=panel.to_padded()[:, 0], y=kinds)
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["vrae", "compare", str(tmp_path / "X.npz"), *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return code, *capsys.readouterr()
+        return cli("compare", tmp_path / "X.npz", *arguments)
 
     table = tmp_path / "compare.csv"
     code, out, err = run("--methods", "kmeans", "--rounds", 0, "--out", table, "--series", 20)

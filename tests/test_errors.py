@@ -138,6 +138,8 @@ def test_the_exit_code_is_that_of_the_page(name, monkeypatch, capsys):
 @pytest.mark.parametrize("name", [name for name, kind in CLASSES.items() if issubclass(kind, Warning)])
 @pytest.mark.filterwarnings("default::vrae.exceptions.VRAEWarning")
 def test_a_warning_is_a_line_and_the_work_goes_on(name, monkeypatch, capsys):
+    monkeypatch.setenv("NO_COLOR", "1")
+
     def warns() -> None:
         warnings.warn("what was found [1], where, and what to do", CLASSES[name], stacklevel=2)
         print("the result")

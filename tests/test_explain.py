@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -175,23 +174,13 @@ def test_a_series_without_values_cannot_be_explained(fitted, small_series):
         clusterer.explain(X, 3)
 
 
-def test_from_the_command_line(fitted, small_series, tmp_path, monkeypatch, capsys):
-    from vrae.cli import main
-
+def test_from_the_command_line(cli, fitted, small_series, tmp_path):
     X = small_series("2d")
     np.savez(tmp_path / "X.npz", X=X.astype(np.float32), ids=np.array([f"item{i}" for i in range(len(X))]))
     fitted("VRAEClusterer", "2d").save(tmp_path / "model")
 
     def run(*arguments):
-        monkeypatch.setattr(
-            sys, "argv", ["vrae", "explain", str(tmp_path / "X.npz"), "-m", str(tmp_path / "model"), *arguments]
-        )
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return code, *capsys.readouterr()
+        return cli("explain", tmp_path / "X.npz", "-m", tmp_path / "model", *arguments)
 
     code, out, _ = run()
     assert code == 0

@@ -298,25 +298,6 @@ def test_times_without_a_rhythm_are_left_out():
 # -------------------------------------------------------------------- the command
 
 
-@pytest.fixture
-def cli(monkeypatch, capsys):
-    """Return ``cli("forecast", path, ...)``: exit code and all output of `vrae.cli.main` in this process."""
-    from vrae.cli import main
-
-    monkeypatch.setenv("COLUMNS", "300")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["vrae", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return code, "".join(capsys.readouterr())
-
-    return run
-
-
 def test_the_command_writes_a_table_and_forecasts_new_items_by_its_model(cli, tmp_path):
     X = planted(n=24)[0][:, :40]
     frame = pd.DataFrame(X, columns=[f"w{i}" for i in range(40)])
@@ -325,13 +306,13 @@ def test_the_command_writes_a_table_and_forecasts_new_items_by_its_model(cli, tm
     frame[["item", "w0", "w1", "w2"]].head(5).to_csv(tmp_path / "new.csv", index=False)
     options = ["--season", "12", "--epochs", "1", "--no-classical", "--level", "80,95", "--quiet"]
     kept = ["--save-model", tmp_path / "m", "--out", tmp_path / "f.csv"]
-    code, output = cli("forecast", tmp_path / "sales.csv", "-n", "4", *options, *kept)
+    code, *output = cli("forecast", tmp_path / "sales.csv", "-n", "4", *options, *kept)
     assert code == 0, output
     table = pd.read_csv(tmp_path / "f.csv")
     assert table.columns.tolist() == ["id", "step", "mean", "lo-80", "hi-80", "lo-95", "hi-95"]
     assert table["id"].tolist() == np.repeat(frame["item"], 4).tolist()
     by_model = ["--model", tmp_path / "m", "-n", "2", "--out", tmp_path / "n.parquet"]
-    code, output = cli("forecast", tmp_path / "new.csv", *by_model)
+    code, *output = cli("forecast", tmp_path / "new.csv", *by_model)
     assert code == 0, output
     assert len(pd.read_parquet(tmp_path / "n.parquet")) == 10
     assert "GroupForecaster" in cli("info", tmp_path / "m")[1]
@@ -342,7 +323,7 @@ def test_the_command_writes_a_table_and_forecasts_new_items_by_its_model(cli, tm
         (["sales.csv", "--level", "all"], "--level must be numbers"),
         (["sales.csv", "--model", tmp_path], "not a vrae model"),
     ):
-        code, output = cli("forecast", tmp_path / arguments[0], *arguments[1:], "--out", tmp_path / "no.csv")
+        code, *output = cli("forecast", tmp_path / arguments[0], *arguments[1:], "--out", tmp_path / "no.csv")
         assert code == 2
-        assert words in output
+        assert words in "".join(output)
         assert not (tmp_path / "no.csv").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -203,23 +202,6 @@ def test_sixteen_numbers_rebuild_unseen_series_better_than_pca(name):
 
 
 # ---------------------------------------------------------------- command line
-
-
-@pytest.fixture
-def cli(monkeypatch, capsys):
-    from vrae.cli import main
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["vrae", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "300")
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -134,38 +134,24 @@ def test_other_series_are_refused(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command(
-    panel: Panel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from vrae.cli import main
-
-    def vrae(*arguments: Any) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["vrae", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return code, *capsys.readouterr()
-
-    monkeypatch.setenv("COLUMNS", "300")
+def test_the_command(cli: Any, panel: Panel, tmp_path: Path) -> None:
     np.savez(tmp_path / "X.npz", X=panel.to_padded(), ids=panel.ids.astype(str))
     folder = tmp_path / "run"
-    assert vrae("cluster", tmp_path / "X.npz", "-k", 2, "--epochs", 1, "--quiet", "--out", folder)[0] == 0
+    assert cli("cluster", tmp_path / "X.npz", "-k", 2, "--epochs", 1, "--quiet", "--out", folder)[0] == 0
     before = contents(folder / "report.html")
-    code, told, _ = vrae("report", folder)
+    code, told, _ = cli("report", folder)
     assert (code, told.strip()) == (0, str(folder / "report.html"))
     assert contents(folder / "report.html")["lines"] == before["lines"]
 
     moved = (tmp_path / "X.npz").rename(tmp_path / "Y.npz")
-    code, _, said = vrae("report", folder, "--out", tmp_path / "alone.html")
+    code, _, said = cli("report", folder, "--out", tmp_path / "alone.html")
     assert code == 0
     assert f"no longer at {tmp_path / 'X.npz'}" in said
     assert contents(tmp_path / "alone.html")["from_model"]
-    assert vrae("report", folder, "--data", moved)[0] == 0
+    assert cli("report", folder, "--data", moved)[0] == 0
     assert not contents(folder / "report.html")["from_model"]
 
-    code, out, said = vrae("report", folder, "--data", tmp_path / "gone.npz")
+    code, out, said = cli("report", folder, "--data", tmp_path / "gone.npz")
     assert (code, out) == (2, "")
     assert "gone.npz" in said
     assert "Traceback" not in said

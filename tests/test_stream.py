@@ -11,7 +11,7 @@ import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -308,34 +308,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory, small_series: Any, tiny: di
     return folder
 
 
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Done]
-
-
 @pytest.fixture
-def vrae(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], in_parts: None) -> Command:
-    """Return ``vrae("assign", path, ..., feed=file)``, which runs a command here, reading in parts of a few series."""
-    from vrae.cli import main
-
+def vrae(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, in_parts: None) -> Callable[..., Any]:
+    """Return the command line, reading in parts of a few series."""
     monkeypatch.setattr(stream, "_PANEL_VALUES", 200)
-    monkeypatch.setenv("COLUMNS", "300")
-
-    def run(*arguments: Any, feed: bytes = b"") -> Done:
-        monkeypatch.setattr(sys, "argv", ["vrae", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(feed)))
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return Done(code, *capsys.readouterr())
-
-    return run
+    return cli
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
@@ -424,7 +401,7 @@ def test_clustering_by_a_sample_of_all_is_clustering(folder, tmp_path, tiny, mon
 
 
 def test_cluster_trains_on_a_sample_and_places_all(folder, tmp_path, vrae):
-    def cluster(out: str) -> Done:
+    def cluster(out: str) -> Any:
         return vrae("cluster", folder / "X.parquet", "--layout", "long", "-k", 2, "--epochs", 1, "--train-sample", 20,
                     "--out", tmp_path / out)  # fmt: skip
 

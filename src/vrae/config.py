@@ -64,11 +64,12 @@ class NetworkConfig(_JSONConfig):
     n_channel_pairs: int = 0  # pairs of channels whose correlations are among the pattern statistics
     level_weight: float = 0.0  # of level and spread beside all other statistics
     linear_path: bool = field(default=False, metadata={"later": True})  # principal axes beside the recurrent network
+    pattern_thresholds: int = field(default=0, metadata={"later": True})  # of a kernel; 0: as many as models once had
 
     def __post_init__(self) -> None:
         for name in ("n_channels", "n_steps", "patch_size", "latent_size", "hidden_size", "num_layers"):
             object.__setattr__(self, name, check_int(name, getattr(self, name), low=1))
-        for name in ("max_lag", "n_patterns", "n_channel_pairs"):
+        for name in ("max_lag", "n_patterns", "n_channel_pairs", "pattern_thresholds"):
             object.__setattr__(self, name, check_int(name, getattr(self, name), low=0))
         for name in ("mask_input", "bidirectional", "feed_latent", "linear_path"):
             check_flag(name, getattr(self, name))

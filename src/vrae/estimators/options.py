@@ -15,7 +15,7 @@ from vrae.data.batching import Rows
 from vrae.data.panel import Panel
 from vrae.exceptions import InvalidParameterError
 from vrae.nn.comovement import n_channel_pairs
-from vrae.nn.patterns import dilations_for
+from vrae.nn.patterns import dilations_for, thresholds_for
 from vrae.train.callbacks import Callback
 
 __all__ = ["Options"]
@@ -140,6 +140,7 @@ class Options(BaseEstimator):  # type: ignore[misc]
     def _network_config(self, panel: Panel, rows: Rows, latent_size: Any) -> NetworkConfig:
         lengths = panel.lengths[rows]
         median, longest = int(np.median(lengths)), int(lengths.max())
+        dilations = dilations_for(median) if self.local_patterns else ()
         patch_size: Any = self.patch_size
         if patch_size == "auto":
             patch_size = max(math.ceil(median / _RNN_STEPS), math.ceil(longest / _MAX_RNN_STEPS))
@@ -160,7 +161,8 @@ class Options(BaseEstimator):  # type: ignore[misc]
             feed_latent=self.feed_latent,
             max_lag=self._max_lag_steps(median),
             n_patterns=_PATTERN_COMPONENTS if check_real("local_patterns", self.local_patterns, low=0) else 0,
-            pattern_dilations=dilations_for(median) if self.local_patterns else (),
+            pattern_dilations=dilations,
+            pattern_thresholds=thresholds_for(len(dilations)) if dilations else 0,
             n_channel_pairs=n_channel_pairs(panel.n_channels) if self.local_patterns else 0,
             level_weight=self._checked_level_weight(),
             linear_path=self._checked_linear_path(),

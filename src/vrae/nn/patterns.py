@@ -23,13 +23,14 @@ from vrae.nn.comovement import channel_pairs, correlation_lags, cross_correlatio
 from vrae.nn.gaps import observed_around, shortcut
 from vrae.nn.shares import shares
 
-__all__ = ["PatternStatistics", "dilations_for", "fill_gaps"]
+__all__ = ["PatternStatistics", "dilations_for", "fill_gaps", "thresholds_for"]
 
 _TAPS = 9
 _REACH = _TAPS // 2
 _KERNELS = math.comb(_TAPS, 3)
 
-# Statistics worked out from the series, and again from its differences; a few components of them are kept.
+# Statistics worked out from the series, and again from its differences, or nearly so many; a few components of them are
+# kept.
 _PER_VIEW = 1000
 
 # Differences are noisier than values, so they count for less.
@@ -63,7 +64,7 @@ class PatternStatistics(nn.Module):
         # Series that may be shifted in a circle have no ends: kernels run on from the last step to the first.
         self.circular = config.max_lag > 0
         shape = (2, len(self.dilations), _KERNELS)  # 2: the series and its differences
-        thresholds = math.ceil(_PER_VIEW / (_KERNELS * max(1, len(self.dilations))))
+        thresholds = config.pattern_thresholds or math.ceil(_PER_VIEW / (_KERNELS * max(1, len(self.dilations))))
         self.lags = correlation_lags(max(self.dilations, default=0))
         pairs = config.n_channel_pairs
         self.level_weight = config.level_weight
@@ -209,6 +210,11 @@ def dilations_for(n_steps: int) -> tuple[int, ...]:
     most = math.log2(max(1.0, (n_steps - 1) / (_TAPS - 1)))
     count = min(_PER_VIEW // _KERNELS, _MAX_DILATIONS)
     return tuple(sorted({int(2 ** (most * i / (count - 1))) for i in range(count)}))
+
+
+def thresholds_for(n_dilations: int) -> int:
+    """Choose the number of thresholds of a kernel: one, but for short series, which have few dilations."""
+    return max(1, round(_PER_VIEW / (_KERNELS * n_dilations)))
 
 
 def fill_gaps(x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:

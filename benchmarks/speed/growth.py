@@ -1,0 +1,157 @@
+"""Seconds, memory and agreement with the classes as the number of series grows: ours beside other clusterers.
+
+    python benchmarks/speed/growth.py [--n 500 2000 10000 50000] [--limit 600] [--data-dir FOLDER]
+
+Series are drawn from ECG5000 (140 steps, five classes), each scaled and noised a little so that none is there twice.
+Every line is a process of its own, on one thread; what a library compiles on its first call is not counted. A method
+that passes the limit is not tried at larger numbers. Rows are kept in growth.jsonl, and what is there is not run
+again; the table goes to GROWTH.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ROWS, TABLE = HERE / "growth.jsonl", HERE / "GROWTH.md"
+METHODS = ("k-means", "R-Clustering", "k-Shape", "KASBA", "k-means-DTW", "VRAE")
+CLUSTERS = 5
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+def drawn(n: int, folder: str | None) -> tuple[Any, Any]:
+    """Return values (n, 140) and classes (n)."""
+    import numpy as np
+
+    sys.path.insert(0, str(HERE.parent / "quality"))
+    from sets import load
+
+    data, rng = load("ECG5000", "whole", folder), np.random.default_rng(0)
+    rows = rng.permutation(len(data.X))[:n] if n <= len(data.X) else rng.integers(0, len(data.X), n)
+    X = data.X[rows] * rng.uniform(0.9, 1.1, (n, 1)) + rng.normal(0, 0.05, (n, data.X.shape[1]))
+    return X, data.truth[rows]
+
+
+def labels_of(method: str, X: Any, k: int) -> Any:
+    sys.path.insert(0, str(HERE.parent / "quality"))
+    if method == "k-means-DTW":
+        from aeon.clustering import TimeSeriesKMeans
+
+        return TimeSeriesKMeans(k, distance="dtw", random_state=0).fit_predict(X[:, None])
+    import methods
+
+    return methods.METHODS[method](X, k, 0)
+
+
+def peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MiB
+
+
+def one(method: str, n: int, folder: str | None) -> dict[str, Any]:
+    """Run one line in this process."""
+    import torch
+    from sklearn.metrics import adjusted_rand_score
+
+    torch.set_num_threads(1)
+    X, truth = drawn(n, folder)
+    labels_of(method, X[:40], 2)  # compiles
+    before, wall, cpu = peak(), time.perf_counter(), time.process_time()
+    labels = labels_of(method, X, CLUSTERS)
+    return {
+        "method": method,
+        "n": n,
+        "seconds": round(time.perf_counter() - wall, 2),
+        "cpu": round(time.process_time() - cpu, 2),
+        "peak_mib": round(peak()),
+        "grew_mib": round(peak() - before),
+        "ari": round(float(adjusted_rand_score(truth, labels)), 3),
+    }
+
+
+def line(method: str, n: int, limit: float, folder: str | None) -> dict[str, Any]:
+    """Run one line in a process of its own, and stop it at the limit."""
+    words = [sys.executable, __file__, "--one", method, "--n", str(n), *(["--data-dir", folder] if folder else [])]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=limit, env=os.environ | ONE_THREAD)
+    except subprocess.TimeoutExpired:
+        return {"method": method, "n": n, "limit": limit}
+    if done.returncode:
+        raise SystemExit(f"{method}, {n} series: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    numbers = sorted({row["n"] for row in rows})
+    found = {(row["method"], row["n"]): row for row in rows}
+    lines = [
+        "# Growth",
+        "",
+        "Written by `python benchmarks/speed/growth.py`, which says how: beats of ECG5000, 140 steps, five clusters,",
+        "one thread. CPU seconds (with nothing else running a clock shows as many), peak memory of the whole process",
+        'in MiB, adjusted Rand index. ">": stopped at the limit; "-": not tried after that. exponent: slope of log',
+        "time over log n.",
+        "",
+        "| | " + " | ".join(f"{n:,}" for n in numbers) + " | exponent |",
+        "|---|" + "---|" * (len(numbers) + 1),
+    ]
+    for method in METHODS:
+        cells = [_cell(found.get((method, n))) for n in numbers]
+        lines.append(f"| {method} | " + " | ".join(cells) + f" | {_exponent(method, rows)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "-"
+    if "limit" in row:
+        return f"> {row['limit']:.0f} s"
+    return f"{row['cpu']:,.1f} s, {row['peak_mib']:,} MiB, {row['ari']:.2f}"
+
+
+def _exponent(method: str, rows: list[dict[str, Any]]) -> str:
+    import numpy as np
+
+    own = [(row["n"], row["cpu"]) for row in rows if row["method"] == method and "cpu" in row]
+    if len(own) < 2:
+        return "-"
+    n, seconds = np.log(np.array(own).T)
+    return f"{np.polyfit(n, seconds, 1)[0]:.2f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--n", type=int, nargs="+", default=[500, 2000, 10_000, 50_000])
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
+    parser.add_argument("--limit", type=float, default=600, help="seconds of the clock for a line")
+    parser.add_argument("--data-dir", help="where the UCR archive is; else it is downloaded")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(one(options.one, options.n[0], options.data_dir)))
+        return
+    rows = [json.loads(text) for text in ROWS.read_text().splitlines()] if ROWS.exists() else []
+    for method in options.methods:
+        for n in sorted(options.n):
+            row = next((row for row in rows if (row["method"], row["n"]) == (method, n)), None)
+            if row is None:
+                row = line(method, n, options.limit, options.data_dir)
+                print(json.dumps(row), flush=True)
+                rows.append(row)
+                with ROWS.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+            if "limit" in row:
+                break
+    TABLE.write_text(table(rows), encoding="utf-8")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
