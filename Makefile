@@ -21,7 +21,7 @@ test: $(STAMP) lint  ## everything: lint, types and all tests
 test-fast: $(STAMP)  ## leave out what trains for seconds
 	$(BIN)/python -m pytest -m "not slow"
 
-fuzz: $(STAMP)  ## more than ten thousand random panels, options and damaged files; for the night
+fuzz: $(STAMP)  ## more than ten thousand random panels, options and damaged files, other ones each time; ten minutes
 	VRAE_FUZZ=nightly $(BIN)/python -m pytest tests/test_fuzz.py
 
 audit: $(STAMP)  ## known weaknesses of what is installed; asks the Python Package Index

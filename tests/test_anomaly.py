@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone, is_outlier_detector
 
 from vrae import VRAE, Panel, VRAEAnomalyDetector, load_model
 from vrae.estimators.threshold import share_threshold, tail_threshold
 from vrae.estimators.unusual import Majority
 from vrae.exceptions import InvalidDataError, InvalidParameterError
+from vrae.nn.bound import worst_stretch
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
 
@@ -115,6 +117,22 @@ def test_company_does_not_change_a_score(quick, kind, small_series):
     whole = detector.score_samples(X)
     alone = np.concatenate([detector.score_samples(X[row : row + 1]) for row in range(len(X))])
     np.testing.assert_allclose(alone, whole, atol=1e-3)
+
+
+def test_company_does_not_change_the_score_of_a_series_of_few_steps(quick, small_series):
+    detector = quick(small_series("2d"))
+    x = small_series("2d", 1)[0]
+    short = [x[:n] for n in (1, 2, 3, 4)]
+    together = detector.score_samples([*short, x])
+    for series, score in zip(short, together, strict=False):
+        np.testing.assert_allclose(detector.score_samples([series]), [score], rtol=1e-4)
+
+
+def test_the_worst_stretch_of_a_short_series_is_all_of_it():
+    squares = torch.tensor([[4.0, 0, 0, 0, 0], [1, 2, 0, 0, 0], [0, 3, 3, 9, 0]])
+    found = worst_stretch(squares, torch.tensor([1, 2, 5]), 3)
+    np.testing.assert_allclose(found, [4, 1.5, 5])
+    np.testing.assert_allclose(worst_stretch(squares[:1, :1], torch.tensor([1]), 3), [4])
 
 
 @pytest.mark.parametrize("contamination", [0.1, "auto"])

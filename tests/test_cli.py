@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -368,6 +369,35 @@ def test_resume_of_nothing_begins(cli, data, tmp_path):
     done = cli("cluster", data / "X.npz", "-k", 2, "--epochs", 1, "-q", "--resume", "--out", tmp_path / "run")
     assert done.code == 0
     assert (tmp_path / "run" / "metrics.json").is_file()
+
+
+def test_names_that_are_no_text_and_names_that_look_like_markup(data, tmp_path, monkeypatch, capfdbinary):
+    from vrae.cli import main
+
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*arguments: Any) -> tuple[int, bytes, bytes]:
+        monkeypatch.setattr(sys, "argv", ["vrae", *map(str, arguments)])
+        sys.stdout.reconfigure(errors="strict")  # as outside of tests
+        try:
+            main()
+        except SystemExit as stop:
+            return int(stop.code or 0), *capfdbinary.readouterr()
+        return 0, *capfdbinary.readouterr()
+
+    source, out = (tmp_path / os.fsdecode(name) for name in (b"X\xff[bold].npz", b"run\xff[/b]"))
+    shutil.copy(data / "X.npz", source)
+    code, told, err = run("cluster", source, "-k", 2, "--epochs", 1, "-q", "--out", out)
+    assert code == 0, err
+    assert os.fsencode(out / "report.html") in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, out.parent.name])
+    code, _, told = run("cluster", "--config", out / "config.toml", "--out", tmp_path / "again")
+    assert (code, told.count(b"Error: No such file")) == (2, 1)
+    code, told, _ = run("report", out)
+    assert (code, told) == (0, os.fsencode(out / "report.html") + b"\n")
+    assert run("assign", tmp_path / os.fsdecode(b"no\xff[bold].csv"), "--model", out)[0] == 2
+    assert run("assign", source, "--model", out, "--out", tmp_path / os.fsdecode(b"\xff[bold].csv"))[0] == 0
 
 
 def test_two_runs_into_one_folder(cli, data, tmp_path):

@@ -67,6 +67,15 @@ def test_every_extra_that_is_asked_for_exists_and_all_holds_all_but_tools():
     assert set(re.findall(r"\w+", everything)) - {"vrae"} == set(EXTRAS) - {"all", "dev", "docs"}
 
 
+def test_what_make_calls_is_installed_by_the_extras():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    called = set(re.findall(r"\$\(BIN\)/([\w-]+)|-m (\w+)", makefile))
+    tools = {first or second for first, second in called} - {"python", "pip", "venv", "vrae"}
+    named = {re.match(r"[\w-]+", package)[0] for extra in ("dev", "docs") for package in EXTRAS[extra]}
+    assert {"pip-audit", "ruff", "pytest"} <= tools
+    assert {name.removesuffix("-material") for name in named} >= tools
+
+
 def test_python_versions_are_the_supported_ones():
     named = [c.split(" :: ")[-1] for c in PROJECT["classifiers"] if re.search(r"Python :: 3\.\d+$", c)]
     assert named == ["3.11", "3.12", "3.13"]

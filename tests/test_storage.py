@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from test_fuzz import FILES as SOUND
 from vrae import load_model, read_panel
 from vrae.exceptions import InvalidDataError, ModelFileError, OutputError
 from vrae.runs import table_writer
@@ -325,6 +326,40 @@ def test_names_that_the_system_can_hold_work(name, fitted, tmp_path):
     assert [os.fsencode(p.name) for p in tmp_path.iterdir()] == [NAMES[name]]
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".ts", ".csv", ".csv.gz", ".parquet", ".feather"])
+@pytest.mark.parametrize("place", [b"\xff/x", b"\xff", b"run\xff[/x]"], ids=["folder", "name", "both"])
+def test_data_whose_name_is_no_text_is_read_or_refused_by_name(suffix, place, tmp_path):
+    path = tmp_path / os.fsdecode(place + suffix.encode())
+    path.parent.mkdir(exist_ok=True)
+    with atomic_file(path) as new:
+        new.write_bytes(SOUND[f"x{suffix}"])
+    for asked in (path, path.parent):
+        if suffix in (".npy", ".npz", ".ts"):
+            assert len(read_panel(asked)) >= 2
+        else:
+            with pytest.raises(InvalidDataError, match="not UTF-8 text") as caught:
+                read_panel(asked)
+            assert path.name in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".npz", ".ts"])
+def test_data_that_vanishes_is_named(suffix, tmp_path, monkeypatch):
+    """Between the look at a folder and the opening of its file somebody else may be faster."""
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(SOUND[path.name])
+    look = Path.stat
+
+    def vanishing(file: Path, **options: Any) -> os.stat_result:
+        found = look(file, **options)
+        if file.name == path.name and stat.S_ISREG(found.st_mode):
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "stat", vanishing)
+    with pytest.raises(InvalidDataError, match=rf"x\{suffix}"):
+        read_panel(path)
+
+
 @pytest.mark.parametrize("name", ["n" * 256, "a/" * 3000 + "model"], ids=["a name", "a path"])
 def test_names_that_are_too_long_are_refused(name, fitted, tmp_path):
     with pytest.raises(OutputError, match="File name too long"):
@@ -335,10 +370,20 @@ def test_names_that_are_too_long_are_refused(name, fitted, tmp_path):
 @pytest.mark.parametrize("name", ["CON", "nul.csv", "Com1.parquet", "lpt9"])
 def test_names_that_windows_keeps_are_refused_there(name, tmp_path, monkeypatch):
     monkeypatch.setattr("vrae.storage._WINDOWS", True)
-    with pytest.raises(OutputError, match=f"Windows keeps the name '{name}'"):
-        atomic_file(tmp_path / name).__enter__()
+    for place in (atomic_file, atomic_directory, only_writer):  # the last before any work is done
+        with pytest.raises(OutputError, match=f"Windows keeps the name '{name}'"):
+            place(tmp_path / name).__enter__()
     with atomic_file(tmp_path / f"a{name}") as new:
         new.write_text("x")
+
+
+@pytest.mark.parametrize("dtype", [str, object])
+@pytest.mark.parametrize("name", ["table.csv", "table.parquet"])
+def test_half_a_character_in_an_id_is_spelt_out(name, dtype, tmp_path):
+    with table_writer(tmp_path / name) as rows:
+        rows({"id": np.array(["\ud800a", "b"], dtype=dtype), "x": np.arange(2)})
+    panel = read_panel(tmp_path / name, layout="wide", id="id")
+    assert panel.ids.tolist() == [r"\ud800a", "b"]
 
 
 def test_results_have_the_permissions_that_the_user_wants(tmp_path):

@@ -78,8 +78,9 @@ def only_writer(target: Path) -> Iterator[None]:
     Raises
     ------
     OutputError
-        Another process is writing there; or the place cannot be written.
+        Another process is writing there; or the place cannot be written, its name is kept for a device for example.
     """
+    _refuse_device(target)
     path = target.absolute().parent / f"{_hidden_name(target)}.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,8 +128,7 @@ def _hidden_name(target: Path) -> str:
 def _workshop(target: Path) -> Iterator[Path]:
     """Give a hidden folder beside ``target``, on the same disk; it is gone afterwards."""
     workshop: Path | None = None
-    if _WINDOWS and _DEVICES.fullmatch(target.name):
-        raise OutputError(f"{target} cannot be written: Windows keeps the name {target.name!r} for a device.")
+    _refuse_device(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _clear_away_after_the_dead(target)
@@ -140,6 +140,11 @@ def _workshop(target: Path) -> Iterator[Path]:
     finally:
         if workshop is not None:
             shutil.rmtree(workshop, ignore_errors=True)
+
+
+def _refuse_device(target: Path) -> None:
+    if _WINDOWS and _DEVICES.fullmatch(target.name):
+        raise OutputError(f"{target} cannot be written: Windows keeps the name {target.name!r} for a device.")
 
 
 def _not_written(target: Path, error: OSError) -> OutputError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +18,7 @@ from vrae.cli.forecasting import forecast
 from vrae.cli.pairs import opposites, similar
 from vrae.cli.reducing import reduce, restore
 from vrae.cli.reporting import report
-from vrae.cli.terminal import INTERRUPTED, Stopped, err
+from vrae.cli.terminal import INTERRUPTED, Stopped, err, names_as_they_are
 from vrae.formulas import escape_formulas
 
 __all__ = ["app", "main"]
@@ -61,8 +62,11 @@ def _before(
 
 def main() -> None:
     """Run the command line; exit with 0 (done), 2 (bad usage or data), 130 (Ctrl-C) or 1 (our fault)."""
+    names_as_they_are()
     try:
-        app()
+        with warnings.catch_warnings():
+            warnings.showwarning = _show
+            app()
     except Stopped:
         raise
     except SystemExit as stop:
@@ -86,3 +90,19 @@ def main() -> None:
         err.print("[bold red]Error:[/]", end=" ")
         err.print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    """Tell of what the user should know in one line; warnings of other libraries stay as they are."""
+    if category.__module__ != "vrae.exceptions":
+        err.print(warnings.formatwarning(message, category, filename, lineno), markup=False, highlight=False, end="")
+        return
+    err.print("[bold yellow]Warning:[/]", end=" ")
+    err.print(str(message), markup=False, highlight=False, soft_wrap=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from vrae.cli.configuring import save_config
 from vrae.cli.options import (
@@ -237,5 +238,5 @@ def _tell(metrics: dict[str, Any], folder: Path, as_json: bool) -> None:
             f"   (k-means on the raw series: ARI {peer['ari']:.3f}, NMI {peer['nmi']:.3f})",
         )
     table.add_row("[bold]Time[/]", f"{metrics['seconds']:.0f} s")
-    table.add_row("[bold]Report[/]", str(report))
+    table.add_row("[bold]Report[/]", Text(str(report)))
     out.print(table, highlight=False, soft_wrap=True)

@@ -65,7 +65,8 @@ def save_config(context: typer.Context, folder: Path) -> None:
     lines = [f"{key} = {_toml(value)}" for key, value in given.items()]
     head = f"# vrae {context.info_name}, version {__version__}. Again: vrae {context.info_name} --config {CONFIG_FILE}"
     with atomic_file(folder / CONFIG_FILE) as file:
-        file.write_text("\n".join([head, *lines, ""]), encoding="utf-8")
+        # TOML is text: a name that is none cannot be said in it.
+        file.write_text("\n".join([head, *lines, ""]), encoding="utf-8", errors="replace")
 
 
 def _options(context: typer.Context) -> dict[str, Any]:

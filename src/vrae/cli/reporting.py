@@ -55,7 +55,7 @@ def report(
     if as_json:
         print_json({"report": written})
         return
-    out.print(written, highlight=False, soft_wrap=True)
+    out.print(written, markup=False, highlight=False, soft_wrap=True)
 
 
 def _series(source: dict[str, Any], data: str | None, data_dir: Path | None) -> tuple[Iterable[Panel] | None, str]:

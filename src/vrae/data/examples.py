@@ -202,7 +202,7 @@ def _download(name: str) -> Path:
         raise DatasetUnavailableError(_unknown(name, list(tsc_zenodo)))
     target = _cache() / name
     wanted = [f"{name}_{part}{suffix}" for suffix in _READERS for part in ("TRAIN", "TEST")]
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     try:
         with tempfile.TemporaryDirectory() as scratch, Progress(*columns, transient=True) as bar:
             bar.add_task(f"Downloading {name} into {_cache()}")

@@ -255,7 +255,8 @@ class VRAEAnomalyDetector(OutlierMixin, VRAE):  # type: ignore[misc]
             bound = judged.bound.double().cpu().numpy()
             course[batch.rows] = np.maximum(-bound / observed - least, _LEAST_SURPRISE)
             squares = ((judged.mean - batch.values) ** 2 * batch.mask).sum(dim=2)  # (batch, time)
-            stretch[batch.rows] = worst_stretch(squares, max(3, round(_STRETCH * self.n_steps_))).double().cpu().numpy()
+            width = max(3, round(_STRETCH * self.n_steps_))
+            stretch[batch.rows] = worst_stretch(squares, batch.lengths, width).cpu().numpy()
             patterns[batch.rows] = judged.pattern_error.double().cpu().numpy()
         return Surprise(Z, course, stretch, patterns)
 

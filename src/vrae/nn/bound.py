@@ -88,8 +88,20 @@ def judge(
     return Judged(bound, decoded.x + mean, variance, pattern_error, decoded.mean)
 
 
-def worst_stretch(squares: Tensor, width: int) -> Tensor:
-    """Return the largest mean over ``width`` consecutive steps: (batch, time) -> (batch,)."""
-    width = min(width, squares.shape[1])
+def worst_stretch(squares: Tensor, lengths: Tensor, width: int) -> Tensor:
+    """Return the largest mean over ``width`` consecutive steps, or over all of a shorter series.
+
+    Parameters
+    ----------
+    squares : Tensor, shape (batch, time)
+        0 beyond the end of a series.
+    lengths : Tensor of int64, shape (batch,)
+    width : int
+
+    Returns
+    -------
+    Tensor of float64, shape (batch,)
+    """
+    window = min(width, squares.shape[1])
     total = torch.nn.functional.pad(squares.double().cumsum(dim=1), (1, 0))  # (batch, time + 1)
-    return (total[:, width:] - total[:, :-width]).amax(dim=1) / width
+    return (total[:, window:] - total[:, :-window]).amax(dim=1) / lengths.clamp(max=width)

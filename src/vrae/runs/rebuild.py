@@ -136,7 +136,9 @@ def _read(run: Path, name: str) -> dict[str, npt.NDArray[Any]]:
     import pyarrow.parquet
 
     parquet = run / f"{name}.parquet"
-    table = pyarrow.parquet.read_table(parquet) if parquet.exists() else pyarrow.csv.read_csv(run / f"{name}.csv")
+    read = pyarrow.parquet.read_table if parquet.exists() else pyarrow.csv.read_csv
+    with (parquet if parquet.exists() else run / f"{name}.csv").open("rb") as file:  # Arrow takes names in UTF-8 only
+        table = read(file)
     return {column: table[column].to_numpy() for column in table.column_names}
 
 

@@ -92,7 +92,8 @@ def read_codes(path: Path) -> Codes:
     if not file.is_file():
         raise InvalidDataError(f"{file} is not there. Name the folder that `vrae reduce` wrote, or its codes.parquet.")
     try:
-        table = pq.read_table(file)
+        with file.open("rb") as opened:  # Arrow takes names in UTF-8 only
+            table = pq.read_table(opened)
     except (pa.ArrowException, OSError) as error:
         raise InvalidDataError(f"{file} is not a Parquet file, or it is damaged ({error}).") from None
     return Codes.from_columns({name: table[name].to_numpy() for name in table.column_names})

@@ -108,10 +108,11 @@ def table_writer(target: Path | None) -> Iterator[Callable[[Columns], None]]:
         return
     with atomic_file(target) as partial:
         if target.suffix == ".parquet":
-            with ParquetTable(partial) as table:
+            with partial.open("wb") as place, ParquetTable(place) as table:
                 yield table.write
         else:
-            with partial.open("w", newline="", encoding="utf-8") as file:
+            # Half a character, which an id of Python's may hold, is no text anywhere else: it is spelt out, \ud800.
+            with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
                 yield _CsvTable(file).write
 
 
@@ -130,7 +131,7 @@ class _CsvTable:
 
 
 class ParquetTable:
-    """A Parquet file, written part by part; of a path, or of what an Arrow file system has opened."""
+    """A Parquet file, written part by part into an open file, of Python's or of an Arrow file system."""
 
     def __init__(self, place: Any) -> None:
         self._place = place
@@ -196,4 +197,8 @@ def _fit(column: npt.NDArray[Any], wanted: np.dtype[Any], name: str) -> npt.NDAr
 
 
 def _array(column: npt.NDArray[Any]) -> pa.Array:
-    return pa.array(column.tolist()) if column.dtype == object else pa.array(column)
+    try:
+        return pa.array(column.tolist()) if column.dtype == object else pa.array(column)
+    except UnicodeError:  # as in csv
+        cells = column.tolist()
+        return pa.array([c.encode(errors="backslashreplace").decode() if isinstance(c, str) else c for c in cells])
