@@ -1,10 +1,11 @@
-"""What Ray costs on one machine: embed series from Parquet in this process, and by one and two workers of Ray.
+"""What Ray costs on one machine: place series from Parquet in this process, and by one and two workers of Ray.
 
-    python benchmarks/distributed/run.py [--series 10000 100000] [--steps 64] [--workers 1 2]
+    python benchmarks/distributed/run.py [--series 10000 100000] [--steps 64] [--workers 1 2] [--again]
 
 Every line is a process of its own. Its peak of resident memory is that of the driver, which must not grow with the
-number of series; the workers' memory is read from /proc while they work. Writes ``results.jsonl`` and ``RESULTS.md``
-beside this file.
+number of series; the workers' memory is read from /proc while they work. What Ray wrote is compared with what this
+process wrote, row by row. Lines that ``results.jsonl`` has already are not measured again, unless by ``--again``.
+Writes ``results.jsonl`` and ``RESULTS.md`` beside this file.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tempfile
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -45,6 +47,22 @@ def generate(folder: Path, n_series: int, steps: int) -> None:
         pq.write_table(pa.table({"item": names, "values": lists}), folder / f"{number:03}.parquet")
 
 
+def difference(local: Path, far: Path) -> dict[str, float]:
+    """Return the largest difference between two tables of clusters, whose rows must be the same but for rounding."""
+    import pyarrow.parquet as pq
+
+    a, b = pq.read_table(local), pq.read_table(far)
+    assert a.num_rows == b.num_rows
+    assert a.column_names == b.column_names
+    largest = 0.0
+    for name in a.column_names:
+        if a[name].type in ("float", "double"):
+            largest = max(largest, float(np.abs(a[name].to_numpy() - b[name].to_numpy()).max()))
+        else:
+            assert a[name].equals(b[name].cast(a[name].type)), name
+    return {"difference": largest, "compared": a.num_rows}
+
+
 def train(model: Path, data: Path) -> None:
     from vrae import VRAEClusterer, read_panel
 
@@ -68,6 +86,8 @@ def by_ray(model: Path, data: Path, out: Path, workers: int) -> dict[str, float]
     import ray
 
     os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"
+    # As a rule Ray's workers stand back behind whatever else runs.
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
     from vrae import load_model
     from vrae.distributed import Engine, assign
 
@@ -141,20 +161,26 @@ def in_child(work: Any) -> dict[str, float]:
 
 HEAD = """# Ray on one machine
 
-`python benchmarks/distributed/run.py`: `assign` with the default network, from {files} Parquet files, {steps} steps a
-series; {machine}. "local" is `vrae assign` in one thread. Every line is a process of its own; memory is the peak of the
-driver's resident set, and the most that a worker was seen to have. Seconds are without starting Ray, but with starting
-its workers; "steady" is the rate from when each worker has done its first part on, without what it takes to start them.
-CPU seconds are those of driver and workers, with their start. The machine was shared with other work: load is
-that of the minute in which a line began, and where it is more than the workers, CPU seconds tell more than seconds
-of the clock.
+`python benchmarks/distributed/run.py`, and the same with `--series 50000 --steps 156`: `assign` with the default
+network, from {files} Parquet files; {machine}. "local" is `vrae assign` in one thread. Every line is a process of its
+own; memory is the peak of the driver's resident set, and the most that a worker was seen to have. Seconds are without
+starting Ray, but with starting its workers; "steady" is the rate from when each worker has done its first part on,
+without what it takes to start them. CPU seconds are those of driver and workers, with their start. The machine was
+shared with other work: load is that of the minute in which a line began; where load and workers are more than the
+cores, CPU seconds tell more than seconds of the clock. "Difference" is the largest between a number that Ray's workers
+wrote and the one of the local line, over all rows; ids and clusters are the same in all rows, in the same order, or
+this command fails.
 
-| series | engine | workers | seconds | series/s | steady series/s | CPU seconds | driver, MiB | a worker, MiB | load |
-|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|
+| {columns} |
+|{rule}
 """
+COLUMNS = (
+    *("series", "steps", "engine", "workers", "seconds", "series/s", "steady series/s", "CPU seconds"),
+    *("CPU ms a series", "driver, MiB", "a worker, MiB", "load", "difference"),
+)
 LINE = (
-    "| {n_series:,} | {engine} | {workers} | {seconds:.1f} | {rate:,.0f} | {steady} | {processor_seconds:.1f} "
-    "| {driver_mib:.0f} | {worker} | {load:.1f} |\n"
+    "| {n_series:,} | {steps} | {engine} | {workers} | {seconds:.1f} | {rate:,.0f} | {steady} "
+    "| {processor_seconds:.1f} | {each:.2f} | {driver_mib:.0f} | {worker} | {load:.1f} | {far} |\n"
 )
 
 
@@ -162,13 +188,24 @@ def tell(rows: list[dict[str, Any]]) -> None:
     """Write all that is known so far; what is said below the table is kept."""
     results = HERE / "RESULTS.md"
     notes = results.read_text().rpartition("|\n")[2] if results.exists() else ""
+    rows.sort(key=lambda row: (row["steps"], row["n_series"], row["engine"], row["workers"]))
     (HERE / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    text = HEAD.format(files=FILES, steps=rows[0]["steps"], machine=f"{os.cpu_count()} cores")
+    rule = "".join("---|" if name == "engine" else "---:|" for name in COLUMNS)
+    text = HEAD.format(files=FILES, machine=f"{os.cpu_count()} cores", columns=" | ".join(COLUMNS), rule=rule)
     for row in rows:
         steady = f"{row['n_series'] / row['steady_seconds']:,.0f}" if row.get("steady_seconds") else ""
         worker = f"{row['worker_mib']:.0f}" if row.get("worker_mib") else ""
-        text += LINE.format(**row, rate=row["n_series"] / row["seconds"], steady=steady, worker=worker)
+        far = f"{row['difference']:.1g}" if "difference" in row else ""
+        each = 1000 * row["processor_seconds"] / row["n_series"]
+        rate = row["n_series"] / row["seconds"]
+        text += LINE.format(**row, rate=rate, steady=steady, worker=worker, far=far, each=each)
     results.write_text(text + notes)
+
+
+def known(again: bool) -> list[dict[str, Any]]:
+    """Return the lines that are measured already."""
+    file = HERE / "results.jsonl"
+    return [] if again or not file.exists() else [json.loads(line) for line in file.read_text().splitlines()]
 
 
 def main() -> None:
@@ -176,27 +213,45 @@ def main() -> None:
     parser.add_argument("--series", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--steps", type=int, default=64)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--again", action="store_true")
     options = parser.parse_args()
-    rows: list[dict[str, Any]] = []
+    rows = known(options.again)
+    have = {(row["n_series"], row["steps"], row["engine"], row["workers"]) for row in rows}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
         for n_series in options.series:
-            data = folder / f"data{n_series}"
-            # This process stays small: a child's peak begins with its parent's memory.
-            in_child(partial(generate, data, n_series, options.steps))
-            if not (folder / "model").exists():
-                in_child(partial(train, folder / "model", data))
-            for workers in (0, *options.workers):
-                out = folder / f"out{n_series}-{workers}"
-                out.mkdir()
-                load = os.getloadavg()[0]
-                work = partial(by_ray, workers=workers) if workers else locally
-                found = in_child(partial(work, folder / "model", data, out))
-                engine = "ray" if workers else "local"
-                facts = {"n_series": n_series, "steps": options.steps, "engine": engine, "workers": workers or 1}
-                rows.append({**facts, **{k: round(v, 3) for k, v in found.items()}, "load": load})
-                print(json.dumps(rows[-1]), flush=True)
-                tell(rows)
+            lines = [("local", 1), *(("ray", workers) for workers in options.workers)]
+            missing = [line for line in lines if (n_series, options.steps, *line) not in have]
+            if missing:  # those of Ray are compared with the local one, which is done again for that
+                for row in measure(Path(name), n_series, options.steps, lines, missing):
+                    rows.append(row)
+                    print(json.dumps(row), flush=True)
+                    tell(rows)
+    tell(rows)
+
+
+def measure(
+    folder: Path, n_series: int, steps: int, lines: list[tuple[str, int]], missing: list[tuple[str, int]]
+) -> Iterator[dict[str, Any]]:
+    data, model = folder / f"data{n_series}", folder / "model"
+    # This process stays small: a child's peak begins with its parent's memory.
+    in_child(partial(generate, data, n_series, steps))
+    if not model.exists():
+        in_child(partial(train, model, data))
+    for engine, workers in lines:
+        out = folder / f"out{n_series}-{engine}-{workers}"
+        if (engine, workers) not in missing and engine != "local":
+            continue
+        out.mkdir()
+        load = os.getloadavg()[0]
+        found = in_child(partial(partial(by_ray, workers=workers) if engine == "ray" else locally, model, data, out))
+        if engine == "ray":
+            local = folder / f"out{n_series}-local-1" / "assigned.parquet"
+            compared = in_child(partial(difference, local, out / "assigned"))
+            found |= {name: compared[name] for name in ("difference", "compared")}
+        if (engine, workers) in missing:
+            size = sum(file.stat().st_size for file in data.iterdir()) / 2**20
+            facts = {"n_series": n_series, "steps": steps, "file_mib": size, "engine": engine, "workers": workers}
+            yield {**facts, **{k: round(v, 9) for k, v in found.items()}, "load": round(load, 2)}
 
 
 if __name__ == "__main__":
