@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).parent
+_STEADY = 5  # seconds below which a rate says nothing
 FILES = 16  # that the series are written to, each with one row group
 
 
@@ -165,7 +166,7 @@ HEAD = """# Ray on one machine
 network, from {files} Parquet files; {machine}. "local" is `vrae assign` in one thread. Every line is a process of its
 own; memory is the peak of the driver's resident set, and the most that a worker was seen to have. Seconds are without
 starting Ray, but with starting its workers; "steady" is the rate from when each worker has done its first part on,
-without what it takes to start them. CPU seconds are those of driver and workers, with their start. The machine was
+without what it takes to start them, where that took five seconds at least. CPU seconds are those of driver and workers, with their start. The machine was
 shared with other work: load is that of the minute in which a line began; where load and workers are more than the
 cores, CPU seconds tell more than seconds of the clock. "Difference" is the largest between a number that Ray's workers
 wrote and the one of the local line, over all rows; ids and clusters are the same in all rows, in the same order, or
@@ -193,7 +194,7 @@ def tell(rows: list[dict[str, Any]]) -> None:
     rule = "".join("---|" if name == "engine" else "---:|" for name in COLUMNS)
     text = HEAD.format(files=FILES, machine=f"{os.cpu_count()} cores", columns=" | ".join(COLUMNS), rule=rule)
     for row in rows:
-        steady = f"{row['n_series'] / row['steady_seconds']:,.0f}" if row.get("steady_seconds") else ""
+        steady = f"{row['n_series'] / row['steady_seconds']:,.0f}" if row.get("steady_seconds", 0) > _STEADY else ""
         worker = f"{row['worker_mib']:.0f}" if row.get("worker_mib") else ""
         far = f"{row['difference']:.1g}" if "difference" in row else ""
         each = 1000 * row["processor_seconds"] / row["n_series"]
