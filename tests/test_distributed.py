@@ -390,9 +390,11 @@ def test_a_killed_driver_is_gone_on_from(local_ray, tmp_path):
     out, steps, partial = (tmp_path / name for name in ("out", "steps", "out.partial"))
     places = [str(tmp_path / "model"), source, str(out), str(steps)]
     driver = subprocess.Popen([sys.executable, "-c", script, *places, local_ray])
-    wait_for(lambda: len(entries(partial)) >= 2)
-    driver.kill()
-    driver.wait()
+    try:
+        wait_for(lambda: len(entries(partial)) >= 2)
+    finally:
+        driver.kill()
+        driver.wait()
     assert not out.exists()
     done = entries(partial)
     later: dict[str, str] = {}
