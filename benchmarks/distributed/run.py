@@ -1,6 +1,6 @@
 """What Ray costs on one machine: place series from Parquet in this process, and by one and two workers of Ray.
 
-    python benchmarks/distributed/run.py [--most 100000] [--again]
+    python benchmarks/distributed/run.py [--most 1000000] [--again]
 
 Every line is a process of its own. Its peak of resident memory is that of the driver, which must not grow with the
 number of series; the workers' memory is read from /proc while they work. What Ray wrote is compared with what this
@@ -219,7 +219,7 @@ def tell(rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--most", type=int, default=1_000_000, help="series: what has more is left out")
+    parser.add_argument("--most", type=int, default=100_000, help="series: what has more is left out")
     parser.add_argument("--again", action="store_true", help="measure also what is measured already")
     options = parser.parse_args()
     rows = known()
