@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -31,16 +32,17 @@ from vrae.distributed import Engine, assign, cluster, embed, find_anomalies, fit
 from vrae.distributed.applying import do, job_of
 from vrae.distributed.parts import Layout, are_in_order, cut, readable_files, row_groups
 from vrae.distributed.source import open_parquet
-from vrae.distributed.verbs import Embed, Place
+from vrae.distributed.verbs import Assign, Embed, Place
 from vrae.distributed.work import Folder, Job, work_on
 from vrae.evaluate import agreement_of_counts
 from vrae.exceptions import InvalidDataError, InvalidParameterError, MissingDependencyError, OutputError
-from vrae.runs import Tally, write_anomalies, write_assignments, write_embeddings
+from vrae.runs import Tally, write_anomalies, write_assignments
 from vrae.train.callbacks import Callback
 
 ray = pytest.importorskip("ray", reason="needs vrae[ray]")
 
 LIST = pa.list_(pa.float32())
+PARTS = {"part_values": 60}  # values of a part, so that there are many
 
 
 # ---------------------------------------------------------------- series in files
@@ -218,9 +220,14 @@ def test_a_place_with_something_else_in_it_is_left_alone(tmp_path, clusterer):
 
 
 def test_without_ray_the_message_says_what_to_install(monkeypatch, tmp_path, clusterer):
+    from vrae.cli import app
+
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingDependencyError, match=r"vrae\[ray\]"):
         embed(clusterer, "nothing/*.parquet", str(tmp_path / "out"))
+    with pytest.raises(MissingDependencyError, match=r"vrae\[ray\]"):
+        app(["cluster", "x.parquet", "--engine", "ray", "--out", str(tmp_path / "run")], standalone_mode=False)
+    assert list(tmp_path.iterdir()) == []  # no folder was claimed
 
 
 def test_a_csv_is_refused(tmp_path):
@@ -250,34 +257,61 @@ def test_the_command_line_says_what_does_not_go_together(options, clusterer, tmp
 # ---------------------------------------------------------------- with Ray
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Return ``cli("embed", path, ...)``: exit code, and what was said to the user."""
+    from vrae.cli import main
+
+    def run(*arguments: Any) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["vrae", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return code, capsys.readouterr().err
+
+    return run
+
+
+@pytest.fixture(scope="module")
 def local_ray() -> Iterator[str]:
-    """Start Ray on this machine, and stop it; give its address."""
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
-    ray.init(
-        num_cpus=2,
-        object_store_memory=80 * 2**20,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="error",
-    )
-    yield ray.get_runtime_context().gcs_address
-    ray.shutdown()
+    """Start Ray on this machine, once, and stop it; give its address.
+
+    It has ports and a folder of its own, and waits for long, so that other tests may run beside these.
+    """
+    settings = {
+        "RAY_BACKEND_LOG_LEVEL": "fatal",
+        "RAY_worker_niceness": "0",  # as a rule Ray's processes stand back behind all others
+        "RAY_worker_register_timeout_seconds": "300",
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+        "RAY_TRAIN_METRICS_ENABLED": "0",
+        "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    }
+    # The path of a socket is limited to about a hundred characters, so the folder is none of pytest's.
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        ray.init(
+            "local",
+            num_cpus=2,
+            object_store_memory=80 * 2**20,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="error",
+            _temp_dir=folder,
+        )
+        yield ray.get_runtime_context().gcs_address
+        ray.shutdown()
 
 
-def slow(verb: Any, seconds: float) -> Any:
-    """Return a verb that takes its time; it travels to the workers by value."""
-
-    class Slow(verb):  # type: ignore[misc, valid-type]
-        def __call__(self, panel: Panel) -> Any:
-            time.sleep(seconds)
-            return super().__call__(panel)
-
-    return Slow
+def entries(partial: Path) -> dict[str, str]:
+    """Return what is written of the parts that are done."""
+    return {file.name: file.read_text() for file in partial.glob("part-*.json")}
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 60) -> Any:
+def wait_for(what: Callable[[], Any], seconds: float = 300) -> Any:
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         if found := what():
@@ -286,97 +320,95 @@ def wait_for(what: Callable[[], Any], seconds: float = 60) -> Any:
     raise AssertionError("it did not come to pass")
 
 
-def processes_of(title: str) -> list[int]:
-    """Return the processes whose title begins so: Ray names them by what they do."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if entry.read_text().startswith(title):
-                found.append(int(entry.parent.name))
-        except OSError:
-            continue
-    return found
+def mortal(verb: Any, grave: Path, last: str) -> Any:
+    """Return a verb that ends its own process with the series ``last``, once; it travels to the workers by value."""
+
+    class MortalVerb(verb):  # type: ignore[misc, valid-type]
+        def __call__(self, panel: Panel) -> Any:
+            if last in panel.ids and not grave.exists():
+                grave.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().__call__(panel)
+
+    return MortalVerb
 
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="finds processes in /proc")
-
-
-@needs_proc
 @pytest.mark.slow
-def test_a_killed_worker_loses_and_doubles_no_row(local_ray, clusterer, tmp_path):
+def test_a_killed_worker_and_a_damaged_part_cost_no_other_row(local_ray, clusterer, tmp_path, monkeypatch, cli):
     source = write(long_rows(40), tmp_path / "data", [200, 400], 64)
-    killed: list[int] = []
+    bad, out, partial = tmp_path / "data" / "001.parquet", tmp_path / "out", tmp_path / "out.partial"
+    whole = bad.read_bytes()
+    bad.write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :])  # its end is as it was
+    clusterer.save(tmp_path / "model")
+    code, message = cli("embed", source, "--model", tmp_path / "model", "--engine", "ray", "--out", out)
+    assert code == 2
+    assert "Cannot read" in message
+    assert "001.parquet" in message
+    assert not partial.exists()
 
-    def kill() -> None:
-        wait_for(lambda: list((tmp_path / "out.partial").glob("part-*.json")))
-        killed.append(wait_for(lambda: processes_of("ray::MapWorker"))[0])
-        os.kill(killed[0], signal.SIGKILL)
+    monkeypatch.setattr("vrae.data.sources._HEAD_ROWS", 100)  # a table whose first rows tell nothing of the rest
+    monkeypatch.setattr("vrae.data.columns._SAMPLE", 100)
+    verb, told = mortal(Assign, tmp_path / "grave", last="s008"), list[str]()
+    todo = (verb, clusterer, source, {"clusters": str(out)})
+    with pytest.raises(InvalidDataError, match=r"parts could not be done(.|\n)*Cannot read \S*001\.parquet") as found:
+        do(*todo, Engine(workers=2), told.append, PARTS)
+    assert (tmp_path / "grave").exists()
+    assert not out.exists()
+    kept = entries(partial)
+    assert kept
+    assert str(found.value).startswith(f"{len(told) - len(kept)} of {len(told)} parts")
 
-    murderer = threading.Thread(target=kill)
-    murderer.start()
-    options = {"part_values": 60}
-    done = do(slow(Embed, 0.4), clusterer, source, {"embedding": str(tmp_path / "out")}, Engine(), print, options)
-    murderer.join()
-    assert killed
+    stamp = bad.stat().st_mtime_ns
+    bad.write_bytes(whole)
+    os.utime(bad, ns=(stamp, stamp))
+    job = job_for(clusterer, verb, source, partial, **PARTS)
+    waiting = job.to_do()
+    assert len(waiting) == len(told) - len(kept)  # what is done is not done again
+    assert [work_on(job, clusterer, n) for n in waiting] == [None] * len(waiting)
+    done = do(*todo, Engine(), told.append, PARTS)
+    assert {part.files["clusters"] for part in done} > {json.loads(e)["files"]["clusters"] for e in kept.values()}
     assert sum(part.n_series for part in done) == 40
-    write_embeddings(clusterer, stream_panels(source), tmp_path / "local.parquet")
-    assert_same_rows(tmp_path / "out", tmp_path / "local.parquet")
-    assert not (tmp_path / "out.partial").exists()
+    write_assignments(clusterer, stream_panels(source), tmp_path / "local.parquet")
+    assert_same_rows(out, tmp_path / "local.parquet")
+    assert not partial.exists()
 
 
 @pytest.mark.slow
-def test_a_killed_driver_is_gone_on_from(local_ray, clusterer, tmp_path):
+def test_a_killed_driver_is_gone_on_from(local_ray, tmp_path):
     source = write(wide_rows(40), tmp_path / "data", [20], 2)
-    clusterer.save(tmp_path / "model")
+    detector = VRAEAnomalyDetector(0.1, **TINY).fit(read_panel(source))
+    detector.save(tmp_path / "model")
     script = (
         "import sys, time\n"
         "from vrae import load_model\n"
-        "from vrae.distributed import Engine, assign\n"
-        "model, source, out, address = sys.argv[1:]\n"
-        "tell = lambda line: time.sleep(60)\n"
-        "assign(load_model(model), source, out, engine=Engine(address=address, workers=1), tell=tell, part_values=60)\n"
+        "from vrae.distributed import Engine, find_anomalies\n"
+        "model, source, out, steps, address = sys.argv[1:]\n"
+        "engine = Engine(address=address, workers=1)\n"
+        "wait = lambda line: time.sleep(600)\n"
+        "find_anomalies(load_model(model), source, out, steps, engine=engine, tell=wait, part_values=60)\n"
     )
-    out = tmp_path / "out"
-    driver = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "model"), source, str(out), local_ray])
-    partial = tmp_path / "out.partial"
-    wait_for(lambda: len(list(partial.glob("part-*.json"))) >= 2)
-    driver.kill()
-    driver.wait()
+    out, steps, partial = (tmp_path / name for name in ("out", "steps", "out.partial"))
+    places = [str(tmp_path / "model"), source, str(out), str(steps)]
+    driver = subprocess.Popen([sys.executable, "-c", script, *places, local_ray])
+    try:
+        wait_for(lambda: len(entries(partial)) >= 2)
+    finally:
+        driver.kill()
+        driver.wait()
     assert not out.exists()
-    done = {file.name: file.stat().st_mtime_ns for file in partial.glob("clusters-*.parquet")}
-    entries = {file.name: file.read_text() for file in partial.glob("part-*.json")}
-    kept: dict[str, str] = {}
+    done = entries(partial)
+    later: dict[str, str] = {}
 
     def tell(line: str) -> None:
-        kept.update({file.name: file.read_text() for file in partial.glob("part-*.json")})
+        later.update(entries(partial))
 
-    assert assign(clusterer, source, str(out), tell=tell, part_values=60, engine=Engine(workers=1)) == 40
-    assert done
-    assert {name: kept[name] for name in entries} == entries  # not done again
-    write_assignments(clusterer, stream_panels(source), tmp_path / "local.parquet")
-    assert_same_rows(out, tmp_path / "local.parquet")
-
-
-@pytest.mark.slow
-def test_a_damaged_part_is_named_and_the_others_are_kept(local_ray, clusterer, tmp_path, monkeypatch):
-    one = Engine(workers=1)
-    source = write(long_rows(30), tmp_path / "data", [150, 300], 1000)
-    bad = tmp_path / "data" / "001.parquet"
-    whole = bad.read_bytes()
-    bad.write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :])  # its end is as it was
-    with pytest.raises(InvalidDataError, match=r"Cannot read \S*001\.parquet"):
-        assign(clusterer, source, str(tmp_path / "out"), part_values=60, engine=one)
-    assert list(tmp_path.iterdir()) == [tmp_path / "data"]
-    monkeypatch.setattr("vrae.data.sources._HEAD_ROWS", 100)  # a table whose first rows tell nothing of the rest
-    monkeypatch.setattr("vrae.data.columns._SAMPLE", 100)
-    with pytest.raises(InvalidDataError, match=r"parts could not be done(.|\n)*001\.parquet"):
-        assign(clusterer, source, str(tmp_path / "out"), part_values=60, engine=one)
-    assert not (tmp_path / "out").exists()
-    assert list((tmp_path / "out.partial").glob("part-*.json"))
-    bad.write_bytes(whole)
-    assert assign(clusterer, source, str(tmp_path / "out"), part_values=60, engine=one) == 30
-    write_assignments(clusterer, stream_panels(source), tmp_path / "local.parquet")
-    assert_same_rows(tmp_path / "out", tmp_path / "local.parquet")
+    found = find_anomalies(detector, source, str(out), str(steps), engine=Engine(workers=1), tell=tell, **PARTS)
+    assert {name: later[name] for name in done} == done  # not done again
+    local, local_steps = tmp_path / "local.parquet", tmp_path / "local-steps.parquet"
+    assert found == write_anomalies(detector, stream_panels(source), local, local_steps)
+    assert found[1] == 40
+    assert_same_rows(out, local)
+    assert_same_rows(steps, local_steps)
 
 
 @pytest.fixture
@@ -395,12 +427,16 @@ def test_a_full_disk_is_named_and_what_fitted_is_kept(local_ray, small_disk, clu
     source = write(long_rows(30), tmp_path / "data", [150, 300], 1000)
     (small_disk / "filler").write_bytes(bytes(28_000))
     with pytest.raises(OutputError, match=r"No space left"):
-        assign(clusterer, source, str(small_disk / "out"), part_values=60, engine=Engine(workers=1))
+        assign(clusterer, source, str(small_disk / "out"), engine=Engine(workers=1), **PARTS)
     assert not (small_disk / "out").exists()
+    partial = small_disk / "out.partial"
+    kept = entries(partial)
+    assert kept
+    tables = {json.loads(entry)["files"]["clusters"] for entry in kept.values()}
+    assert {file.name for file in partial.glob("clusters-*")} == tables  # nothing half-written
     (small_disk / "filler").unlink()
-    assert assign(clusterer, source, str(small_disk / "out"), part_values=60, engine=Engine(workers=1)) == 30
-    write_assignments(clusterer, stream_panels(source), tmp_path / "local.parquet")
-    assert_same_rows(small_disk / "out", tmp_path / "local.parquet")
+    job = job_for(clusterer, Assign, source, partial, **PARTS)
+    assert len(job.to_do()) == len(job.parts) - len(kept)
 
 
 @pytest.mark.slow
@@ -409,15 +445,13 @@ def test_rows_in_no_order_are_sorted_first(local_ray, clusterer, tmp_path, monke
     rows = long_rows(20)
     shuffled = rows.take(np.random.default_rng(0).permutation(len(rows)))
     source = write(shuffled, tmp_path / "data", [100, 200], 50)
-    detector = VRAEAnomalyDetector(0.1, **TINY).fit(read_panel(source))
-    out, steps = str(tmp_path / "out"), str(tmp_path / "steps")
-    found, total = find_anomalies(detector, source, out, steps, part_values=100, engine=Engine(workers=1))
-    write(rows, tmp_path / "ordered", [], 1000)
-    panels = stream_panels(tmp_path / "ordered")
-    local = write_anomalies(detector, panels, tmp_path / "local.parquet", tmp_path / "local-steps.parquet")
-    assert (found, total) == local
-    assert_same_rows(out, tmp_path / "local.parquet")
-    assert_same_rows(steps, tmp_path / "local-steps.parquet")
+    workshop, told = Folder(fs.LocalFileSystem(), str(tmp_path / "work")), list[str]()
+    for _ in range(2):  # the second time they are there
+        found = series.find_series(source, workshop, told.append, part_values=100)
+        panels = [panel for part in found.parts for panel in found.layout.panels(part)]
+        assert_same_panel(join_panels(panels), read_panel(write(rows, tmp_path / "ordered", [], 1000)))
+    assert len(found.parts) > 1
+    assert all("not in order" in line for line in told)
     with pytest.raises(InvalidParameterError, match="lose their order"):
         embed(clusterer, source, str(tmp_path / "no"), time=None, duplicates="first")
     assert not (tmp_path / "no.partial").exists()
@@ -433,14 +467,14 @@ def test_an_id_in_two_files_is_named(local_ray, clusterer, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_clustering_is_that_of_one_machine(local_ray, tmp_path):
-    from vrae.cli import app
-
+def test_a_clustering_is_that_of_one_machine(local_ray, tmp_path, cli):
     source = write(long_rows(40), tmp_path / "data", [200, 400], 64)
-    options = ["cluster", source, "-k", "2", "--epochs", "2", "--train-sample", "25", "--label", "kind", "--quiet"]
-    app([*options, "--out", str(tmp_path / "local")], standalone_mode=False)
-    far = ["--engine", "ray", "--workers", "1", "--out", str(tmp_path / "far")]
-    app([*options, *far], standalone_mode=False)
+    options = [source, "-k", "2", "--epochs", "2", "--train-sample", "25", "--label", "kind", "--quiet"]
+    assert cli("cluster", *options, "--out", tmp_path / "local") == (0, "")
+    (tmp_path / "far.toml").write_text('engine = "ray"\nworkers = 1\n')
+    assert cli("cluster", "--config", tmp_path / "far.toml", *options, "--out", tmp_path / "far") == (0, "")
+    config = tomllib.loads((tmp_path / "far" / "config.toml").read_text())
+    assert (config["engine"], config["workers"]) == ("ray", 1)
     local, run = (tmp_path / name for name in ("local", "far"))
     assert (run / "clusters.csv").read_text() == (local / "clusters.csv").read_text()
     assert_same_rows(run / "embedding.parquet", local / "embedding.parquet")

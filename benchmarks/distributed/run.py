@@ -1,10 +1,11 @@
-"""What Ray costs on one machine: embed series from Parquet in this process, and by one and two workers of Ray.
+"""What Ray costs on one machine: place series from Parquet in this process, and by one and two workers of Ray.
 
-    python benchmarks/distributed/run.py [--series 10000 100000] [--steps 64] [--workers 1 2]
+    python benchmarks/distributed/run.py [--most 1000000] [--again]
 
 Every line is a process of its own. Its peak of resident memory is that of the driver, which must not grow with the
-number of series; the workers' memory is read from /proc while they work. Writes ``results.jsonl`` and ``RESULTS.md``
-beside this file.
+number of series; the workers' memory is read from /proc while they work. What Ray wrote is compared with what this
+process wrote, row by row. Lines that ``results.jsonl`` has already are not measured again, unless by ``--again``.
+Writes ``results.jsonl`` and ``RESULTS.md`` beside this file.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tempfile
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,6 +28,15 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).parent
+RUNS = (  # series, steps, task, numbers of Ray's workers
+    (10_000, 64, "assign", (1, 2)),
+    (100_000, 64, "assign", (1, 2)),
+    (100_000, 64, "embed", (2,)),
+    (100_000, 64, "anomalies", (2,)),
+    (50_000, 156, "assign", (1, 2)),
+    (1_000_000, 64, "assign", (2,)),
+)
+_STEADY = 5  # seconds below which a rate says nothing
 FILES = 16  # that the series are written to, each with one row group
 
 
@@ -45,41 +56,65 @@ def generate(folder: Path, n_series: int, steps: int) -> None:
         pq.write_table(pa.table({"item": names, "values": lists}), folder / f"{number:03}.parquet")
 
 
-def train(model: Path, data: Path) -> None:
-    from vrae import VRAEClusterer, read_panel
+def difference(local: Path, far: Path) -> dict[str, float]:
+    """Return the largest difference between two tables, whose rows must be the same but for rounding."""
+    import pyarrow.parquet as pq
 
-    VRAEClusterer(2, random_state=0, max_epochs=3).fit(read_panel(data / "000.parquet", id="item")).save(model)
+    a, b = pq.read_table(local), pq.read_table(far)
+    assert a.num_rows == b.num_rows
+    assert a.column_names == b.column_names
+    largest = 0.0
+    for name in a.column_names:
+        if a[name].type in ("float", "double"):
+            x, y = a[name].to_numpy(), b[name].to_numpy()
+            assert (np.isnan(x) == np.isnan(y)).all(), name
+            largest = max(largest, float(np.nanmax(np.abs(x - y))))
+        else:
+            assert a[name].equals(b[name].cast(a[name].type)), name
+    return {"difference": largest, "compared": a.num_rows}
+
+
+def train(models: Path, data: Path) -> None:
+    from vrae import VRAEAnomalyDetector, VRAEClusterer, read_panel
+
+    panel = read_panel(data / "000.parquet", id="item")
+    clusterer = VRAEClusterer(2, random_state=0, max_epochs=3).fit(panel)
+    clusterer.save(models / "assign")
+    clusterer.save(models / "embed")
+    VRAEAnomalyDetector(0.05, random_state=0, max_epochs=3).fit(panel).save(models / "anomalies")
 
 
 # -------------------------------------------------------------------- what is measured
 
 
-def locally(model: Path, data: Path, out: Path) -> dict[str, float]:
-    from vrae import load_model
+def locally(task: str, models: Path, data: Path, out: Path) -> dict[str, float]:
+    from vrae import load_model, runs
     from vrae.data.stream import stream_panels
-    from vrae.runs import write_assignments
 
+    write = {"assign": runs.write_assignments, "embed": runs.write_embeddings, "anomalies": runs.write_anomalies}[task]
     started, used = time.perf_counter(), time.process_time()
-    write_assignments(load_model(model), stream_panels(data, id="item"), out / "assigned.parquet")
+    write(load_model(models / task), stream_panels(data, id="item"), out / "table.parquet")
     return {"seconds": time.perf_counter() - started, "processor_seconds": time.process_time() - used}
 
 
-def by_ray(model: Path, data: Path, out: Path, workers: int) -> dict[str, float]:
+def by_ray(task: str, models: Path, data: Path, out: Path, workers: int) -> dict[str, float]:
     import ray
 
     os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"
-    from vrae import load_model
-    from vrae.distributed import Engine, assign
+    # As a rule Ray's workers stand back behind whatever else runs.
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
+    from vrae import distributed, load_model
 
+    do = {"assign": distributed.assign, "embed": distributed.embed, "anomalies": distributed.find_anomalies}[task]
     before = time.perf_counter()
     ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="error")
     started, used, first = time.perf_counter(), time.process_time(), []
     peak = Watch()
-    assign(
-        load_model(model),
+    do(
+        load_model(models / task),
         str(data),
-        str(out / "assigned"),
-        engine=Engine(workers=workers),
+        str(out / "table.parquet"),
+        engine=distributed.Engine(workers=workers),
         tell=lambda line: first.append(time.perf_counter()),
         part_values=1 << 18,
         id="item",
@@ -141,20 +176,26 @@ def in_child(work: Any) -> dict[str, float]:
 
 HEAD = """# Ray on one machine
 
-`python benchmarks/distributed/run.py`: `assign` with the default network, from {files} Parquet files, {steps} steps a
-series; {machine}. "local" is `vrae assign` in one thread. Every line is a process of its own; memory is the peak of the
-driver's resident set, and the most that a worker was seen to have. Seconds are without starting Ray, but with starting
-its workers; "steady" is the rate from when each worker has done its first part on, without what it takes to start them.
-CPU seconds are those of driver and workers, with their start. The machine was shared with other work: load is
-that of the minute in which a line began, and where it is more than the workers, CPU seconds tell more than seconds
-of the clock.
+`python benchmarks/distributed/run.py`: the default network, from {files} Parquet files; {machine}. "local" is what
+`vrae assign`, `vrae embed` or `vrae anomalies` does in one thread. Every line is a process of its
+own; memory is the peak of the driver's resident set, and the most that a worker was seen to have. Seconds are without
+starting Ray, but with starting its workers; "steady" is the rate from when each worker has done its first part on,
+without what it takes to start them, where that took five seconds at least. CPU seconds are those of driver and workers,
+with their start. The machine was shared with other work: load is that of the minute in which a line began; where load
+and workers are more than the cores, CPU seconds tell more than seconds of the clock. "Difference" is the largest
+between a number that Ray's workers wrote and the one of the local line, over all rows; ids and clusters are the same in
+all rows, in the same order, or this command fails.
 
-| series | engine | workers | seconds | series/s | steady series/s | CPU seconds | driver, MiB | a worker, MiB | load |
-|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|
+| {columns} |
+|{rule}
 """
+COLUMNS = (
+    *("task", "series", "steps", "engine", "workers", "seconds", "series/s", "steady series/s", "CPU seconds"),
+    *("CPU ms a series", "driver, MiB", "a worker, MiB", "load", "difference"),
+)
 LINE = (
-    "| {n_series:,} | {engine} | {workers} | {seconds:.1f} | {rate:,.0f} | {steady} | {processor_seconds:.1f} "
-    "| {driver_mib:.0f} | {worker} | {load:.1f} |\n"
+    "| {task} | {n_series:,} | {steps} | {engine} | {workers} | {seconds:.1f} | {rate:,.0f} | {steady} "
+    "| {processor_seconds:.1f} | {each:.2f} | {driver_mib:.0f} | {worker} | {load:.1f} | {far} |\n"
 )
 
 
@@ -162,41 +203,76 @@ def tell(rows: list[dict[str, Any]]) -> None:
     """Write all that is known so far; what is said below the table is kept."""
     results = HERE / "RESULTS.md"
     notes = results.read_text().rpartition("|\n")[2] if results.exists() else ""
+    rows.sort(key=lambda row: [row[name] for name in ("steps", "n_series", "task", "engine", "workers")])
     (HERE / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    text = HEAD.format(files=FILES, steps=rows[0]["steps"], machine=f"{os.cpu_count()} cores")
+    rule = "".join("---|" if name in ("task", "engine") else "---:|" for name in COLUMNS)
+    text = HEAD.format(files=FILES, machine=f"{os.cpu_count()} cores", columns=" | ".join(COLUMNS), rule=rule)
     for row in rows:
-        steady = f"{row['n_series'] / row['steady_seconds']:,.0f}" if row.get("steady_seconds") else ""
+        steady = f"{row['n_series'] / row['steady_seconds']:,.0f}" if row.get("steady_seconds", 0) > _STEADY else ""
         worker = f"{row['worker_mib']:.0f}" if row.get("worker_mib") else ""
-        text += LINE.format(**row, rate=row["n_series"] / row["seconds"], steady=steady, worker=worker)
+        far = f"{row['difference']:.1g}" if "difference" in row else ""
+        each = 1000 * row["processor_seconds"] / row["n_series"]
+        rate = row["n_series"] / row["seconds"]
+        text += LINE.format(**row, rate=rate, steady=steady, worker=worker, far=far, each=each)
     results.write_text(text + notes)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--series", type=int, nargs="+", default=[10_000, 100_000])
-    parser.add_argument("--steps", type=int, default=64)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--most", type=int, default=100_000, help="series: what has more is left out")
+    parser.add_argument("--again", action="store_true", help="measure also what is measured already")
     options = parser.parse_args()
-    rows: list[dict[str, Any]] = []
+    rows = known()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for n_series in options.series:
-            data = folder / f"data{n_series}"
-            # This process stays small: a child's peak begins with its parent's memory.
-            in_child(partial(generate, data, n_series, options.steps))
-            if not (folder / "model").exists():
-                in_child(partial(train, folder / "model", data))
-            for workers in (0, *options.workers):
-                out = folder / f"out{n_series}-{workers}"
-                out.mkdir()
-                load = os.getloadavg()[0]
-                work = partial(by_ray, workers=workers) if workers else locally
-                found = in_child(partial(work, folder / "model", data, out))
-                engine = "ray" if workers else "local"
-                facts = {"n_series": n_series, "steps": options.steps, "engine": engine, "workers": workers or 1}
-                rows.append({**facts, **{k: round(v, 3) for k, v in found.items()}, "load": load})
-                print(json.dumps(rows[-1]), flush=True)
+        for n_series, steps, task, workers in RUNS:
+            facts = {"task": task, "n_series": n_series, "steps": steps}
+            lines = [("local", 1), *(("ray", n) for n in workers)]
+            have = [(row["engine"], row["workers"]) for row in rows if facts.items() <= row.items()]
+            missing = lines if options.again else [line for line in lines if line not in have]
+            for row in measure(Path(name), facts, lines, missing) if missing and n_series <= options.most else ():
+                rows = [old for old in rows if not same(old, row)] + [row]
+                print(json.dumps(row), flush=True)
                 tell(rows)
+    tell(rows)
+
+
+def known() -> list[dict[str, Any]]:
+    """Return the lines that are measured already."""
+    file = HERE / "results.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    return all(a[name] == b[name] for name in ("task", "n_series", "steps", "engine", "workers"))
+
+
+def measure(
+    folder: Path, facts: dict[str, Any], lines: list[tuple[str, int]], missing: list[tuple[str, int]]
+) -> Iterator[dict[str, Any]]:
+    """Yield what is missing; the local line is done again where it is not, for Ray's to be compared with."""
+    task, n_series, steps = facts.values()
+    data, models = folder / f"data{n_series}-{steps}", folder / f"models-{steps}"
+    # This process stays small: a child's peak begins with its parent's memory.
+    if not data.exists():
+        in_child(partial(generate, data, n_series, steps))
+    if not models.exists():
+        in_child(partial(train, models, data))
+    size = sum(file.stat().st_size for file in data.iterdir()) / 2**20
+    for engine, workers in lines:
+        out = folder / f"{task}{n_series}-{steps}-{engine}-{workers}"
+        if (engine, workers) not in missing and engine != "local":
+            continue
+        out.mkdir()
+        load = os.getloadavg()[0]
+        work = partial(by_ray, workers=workers) if engine == "ray" else locally
+        found = in_child(partial(work, task, models, data, out))
+        if engine == "ray":
+            local = folder / f"{task}{n_series}-{steps}-local-1"
+            compared = in_child(partial(difference, local / "table.parquet", out / "table.parquet"))
+            found |= {name: compared[name] for name in ("difference", "compared")}
+        if (engine, workers) in missing:
+            numbers = {name: round(value, 9) for name, value in found.items()}
+            yield {**facts, "file_mib": size, "engine": engine, "workers": workers, **numbers, "load": round(load, 2)}
 
 
 if __name__ == "__main__":

@@ -136,6 +136,7 @@ def cluster(
     runs.check_report()
     if train_workers > 1 and not far.is_ray:
         raise InvalidParameterError("--train-workers belongs to --engine ray.")
+    engine = far.ray(train_workers) if far.is_ray else None
     tell = teller(training.quiet)
     with runs.claim_run_folder(folder, overwrite, resume):
         checkpoint = Checkpoint(folder / runs.CHECKPOINT, save_every, resume=resume, tell=tell)
@@ -151,7 +152,7 @@ def cluster(
             "origin": runs.source_of(reading.data, options),
         }
         try:
-            if far.is_ray:
+            if engine is not None:
                 from vrae import distributed
 
                 data = distributed.open_parquet(reading.data, **options)
@@ -161,7 +162,7 @@ def cluster(
                     data,
                     folder,
                     n_train,
-                    engine=far.ray(train_workers),
+                    engine=engine,
                     seed=training.seed,
                     overwrite=overwrite,
                     resume=resume,

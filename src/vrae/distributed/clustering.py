@@ -102,8 +102,8 @@ def cluster(
             f"divided: on a sample its groups would be those of the sample. Use 'gmm' or 'kmeans' with engine 'ray', "
             f"or cluster a sample on one machine."
         )
-    check_run_folder(Path(out), overwrite, resume)
     engine = engine or Engine()
+    check_run_folder(Path(out), overwrite, resume)
     with connected(engine), workshop_of(str(out)) as workshop:
         series = find_series(source, workshop, tell, **options)
         passes = _OnRay(series, workshop, engine, tell, n_train, seed)

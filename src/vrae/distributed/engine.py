@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 from vrae.config import check_int, check_real
 from vrae.exceptions import InvalidParameterError, MissingDependencyError
+from vrae.optional import check_installed
 
 __all__ = ["Engine", "connected", "ray_module"]
 
@@ -36,6 +38,8 @@ class Engine:
     ------
     InvalidParameterError
         Out of range.
+    MissingDependencyError
+        Ray is not installed; nothing is imported to find out.
     """
 
     address: str | None = None
@@ -44,6 +48,7 @@ class Engine:
     train_workers: int = 1
 
     def __post_init__(self) -> None:
+        check_installed("ray", "ray", "The engine 'ray'")
         if self.workers is not None:
             check_int("workers", self.workers, low=1)
         check_int("train_workers", self.train_workers, low=1)
@@ -56,13 +61,13 @@ def ray_module(name: str = "ray") -> Any:
     Raises
     ------
     MissingDependencyError
-        It is not installed.
+        It cannot be imported.
     """
     try:
         return importlib.import_module(name)
     except ImportError as error:
         raise MissingDependencyError(
-            f"The engine 'ray' needs Ray, which cannot be imported ({error}). Install it: pip install 'vrae[ray]'."
+            f"The engine 'ray' needs Ray, which cannot be imported ({error}). Install it anew: pip install 'vrae[ray]'."
         ) from None
 
 
@@ -75,7 +80,7 @@ def connected(engine: Engine) -> Iterator[None]:
     InvalidParameterError
         No cluster answers at the address.
     MissingDependencyError
-        Ray is not installed.
+        Ray cannot be imported.
     """
     ray = ray_module()
     if ray.is_initialized():
@@ -104,7 +109,11 @@ def connected(engine: Engine) -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Leave it to the commands to tell how the work goes on; what Ray says is in its own log files."""
-    ray_module("ray.data")  # it sets the level of its logger as it is imported
+    data = ray_module("ray.data")  # it sets the level of its logger as it is imported
+    with warnings.catch_warnings():
+        # As the context is made, it warns of options of its own that nobody has set.
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"ray\.data\.context")
+        data.DataContext.get_current()
     loggers = [logging.getLogger(name) for name in ("ray.data", "ray.train")]
     before = [logger.level for logger in loggers]
     for logger in loggers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from vrae.exceptions import InvalidDataError, name_some
 
 __all__ = ["check_ids", "each", "finish_parts", "sort_by_id"]
 
+_PAUSE = 1.0  # seconds before a part that could not be written is tried once more
+
 Batch = dict[str, npt.NDArray[Any]]
 
 
@@ -29,53 +32,51 @@ class _Worker:
         self._model = load_bytes(self._job.model)
 
     def __call__(self, batch: Batch) -> Batch:
-        found = [work_on(self._job, self._model, int(number)) for number in batch["part"]]
-        troubles = [trouble or Trouble(-1, "", place=False) for trouble in found]
+        troubles = [self._do(int(number)) or Trouble(-1, "", place=False) for number in batch["part"]]
         return {
             "part": batch["part"],
             "message": np.array([trouble.message for trouble in troubles], dtype=np.str_),
             "place": np.array([trouble.place for trouble in troubles]),
         }
 
+    def _do(self, number: int) -> Trouble | None:
+        trouble = work_on(self._job, self._model, number)
+        if trouble is None or not trouble.place:
+            return trouble
+        time.sleep(_PAUSE)
+        return work_on(self._job, self._model, number)
+
 
 def finish_parts(job: Job, engine: Engine, tell: Callable[[str], None]) -> list[Trouble]:
-    """Do the parts that are not done yet; what went wrong for want of a place is tried once more, maybe elsewhere.
+    """Do the parts that are not done yet; what went wrong for want of a place is tried once more.
 
     Returns
     -------
     list of Trouble
-        Parts that could not be done.
+        Parts that could not be done, in order.
     """
-    job.forget_attempts()
-    troubles: list[Trouble] = []
-    for _ in range(2):
-        waiting = [n for n in job.to_do() if n not in {t.part for t in troubles if not t.place}]
-        if not waiting:
-            break
-        lasting = [t for t in troubles if not t.place]
-        troubles = lasting + list(_round(job, waiting, engine, tell))
-        if not any(t.place for t in troubles):
-            break
-    return sorted(troubles, key=lambda t: t.part)
-
-
-def _round(job: Job, waiting: Sequence[int], engine: Engine, tell: Callable[[str], None]) -> Iterator[Trouble]:
     ray = ray_module()
-    size = (engine.workers, engine.workers) if engine.workers else (1, _room(engine, len(waiting)))
+    job.forget_attempts()
+    waiting = job.to_do()
+    if not waiting:
+        return []
+    least, most = (engine.workers, engine.workers) if engine.workers else (1, _room(engine))
     results = _of_numbers(waiting).map_batches(
         _Worker,
         fn_constructor_args=(ray.put(job),),
         batch_size=1,
         compute=ray_module("ray.data").ActorPoolStrategy(
-            min_size=min(size[0], len(waiting)), max_size=min(size[1], len(waiting)), max_tasks_in_flight_per_actor=2
+            min_size=min(least, len(waiting)), max_size=min(most, len(waiting)), max_tasks_in_flight_per_actor=2
         ),
         num_cpus=1,
         num_gpus=engine.gpus or None,
     )
+    troubles = []
     for n, row in enumerate(results.iter_rows(), 1):
         tell(f"{n:,} of {len(waiting):,} parts")
         if row["message"]:
-            yield Trouble(int(row["part"]), str(row["message"]), bool(row["place"]))
+            troubles.append(Trouble(int(row["part"]), str(row["message"]), bool(row["place"])))
+    return sorted(troubles, key=lambda trouble: trouble.part)
 
 
 def each(work: Callable[[int], Any], numbers: Sequence[int]) -> Iterator[Any]:
@@ -97,11 +98,10 @@ def _of_numbers(numbers: Sequence[int]) -> Any:
     return ray_data.from_items([{"part": n} for n in numbers], override_num_blocks=len(numbers))
 
 
-def _room(engine: Engine, n_parts: int) -> int:
+def _room(engine: Engine) -> int:
     """Return how many workers there may be: one a processor, or a share of a GPU."""
     there = ray_module().cluster_resources()
-    room = there.get("GPU", 0) / engine.gpus if engine.gpus else there.get("CPU", 1)
-    return max(1, min(int(room), n_parts))
+    return max(1, int(there.get("GPU", 0) / engine.gpus if engine.gpus else there.get("CPU", 1)))
 
 
 # -------------------------------------------------------------------- rows that are not in order
@@ -135,7 +135,8 @@ def check_ids(data: ds.FileSystemDataset, id_column: str) -> None:
         The message has some of these ids.
     """
     counted = _rows(data, [id_column]).groupby(id_column).count()
-    again = [row[id_column] for row in counted.filter(lambda row: row["count()"] > 1).take(6)]
+    several = ray_module("ray.data.expressions").col("count()") > 1
+    again = [row[id_column] for row in counted.filter(expr=several).take(6)]
     if again:
         raise InvalidDataError(
             f"Ids {name_some(again)} stand more than once in column {id_column!r}, which is read as wide (a row a "

@@ -18,8 +18,8 @@ import torch
 
 from vrae.config import TrainingConfig
 from vrae.distributed.engine import Engine, connected, ray_module
-from vrae.estimators.base import BaseVRAE
-from vrae.exceptions import TrainingError, VRAEError
+from vrae.estimators.vrae import VRAE
+from vrae.exceptions import InvalidParameterError, TrainingError, VRAEError
 from vrae.nn.loss import Pointwise
 from vrae.nn.model import VRAENetwork
 from vrae.runtime import work_threads
@@ -33,7 +33,7 @@ __all__ = ["fit"]
 _STATE = "training"  # folder in a checkpoint of Ray's
 _LOSSES = 3  # workers that may be lost, one after the other
 
-Estimator = TypeVar("Estimator", bound=BaseVRAE)
+Estimator = TypeVar("Estimator", bound=VRAE)
 
 
 def fit(
@@ -53,7 +53,7 @@ def fit(
 
     Parameters
     ----------
-    estimator : BaseVRAE
+    estimator : VRAE
         Of its callbacks, copies are called in one of the processes.
     X
         As in the estimator's ``fit``.
@@ -66,7 +66,7 @@ def fit(
 
     Returns
     -------
-    BaseVRAE
+    VRAE
         The estimator.
 
     Raises
@@ -78,12 +78,15 @@ def fit(
     """
     if engine.train_workers == 1:
         return estimator.fit(X)
+    if not isinstance(estimator, VRAE):
+        raise InvalidParameterError(
+            f"Several processes train one network together; a {type(estimator).__name__} has several small ones, which "
+            f"they would not speed up. Call its fit, which runs in this process."
+        )
     with connected(engine), _folder(storage) as folder:
-        estimator.__dict__["_train"] = _Crew(engine, folder, estimator.hidden_size, checkpoint_seconds).train
-        try:
+        crew = _Crew(engine, folder, estimator.hidden_size, checkpoint_seconds)
+        with estimator._trained_by(crew.train):
             return estimator.fit(X)
-        finally:
-            estimator.__dict__.pop("_train", None)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -162,9 +163,21 @@ class BaseVRAE(Options):
         return self
 
     def _train(self, trainer: Trainer, data: TrainingData) -> list[Record]:
-        """Train the network; `vrae.distributed.fit` has several processes do so."""
+        """Train the network: here, unless `_trained_by` says otherwise."""
+        elsewhere: Callable[[Trainer, TrainingData], list[Record]] | None = getattr(self, "_elsewhere", None)
+        if elsewhere is not None:
+            return elsewhere(trainer, data)
         with work_threads(trainer.device, self.hidden_size):
             return trainer.fit(data)
+
+    @contextmanager
+    def _trained_by(self, train: Callable[[Trainer, TrainingData], list[Record]]) -> Iterator[None]:
+        """Have somebody else do what ``trainer.fit(data)`` does, for a while; see `vrae.distributed.fit`."""
+        self._elsewhere = train
+        try:
+            yield
+        finally:
+            del self._elsewhere
 
     @classmethod
     def _sharing(cls, model: BaseVRAE, *own: Any) -> Self:
