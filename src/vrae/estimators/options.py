@@ -26,6 +26,8 @@ _RNN_STEPS = 10
 _MAX_RNN_STEPS = 2048
 # "auto": training takes about this many steps, but shows every series at least once.
 _TRAINING_STEPS = 100
+# ... or up to so many times as many, where series held out say when to stop.
+_STOPPED_LATER = 3
 # Components of the pattern statistics that are kept.
 _PATTERN_COMPONENTS = 32
 
@@ -79,7 +81,7 @@ class Options(BaseEstimator):  # type: ignore[misc]
     scaling : {"series", "channel", "robust"} or None, default="series"
         See `vrae.data.scaling.Scaler`.
     max_epochs : int or "auto", default="auto"
-        Times that every series is shown. "auto": as many as make about 100 steps.
+        Times that every series is shown. "auto": as many as make about 100 steps; with ``early_stopping`` up to 300.
     batch_size : int, default=64
         Series a step.
     optimizer : {"adam", "sgd"}, default="adam"
@@ -200,7 +202,8 @@ class Options(BaseEstimator):  # type: ignore[misc]
         if max_epochs != "auto":
             check_int("max_epochs", max_epochs, low=1, auto=True)
         if max_epochs == "auto":
-            max_epochs = math.ceil(_TRAINING_STEPS / math.ceil(n_series / self.batch_size))
+            steps = _TRAINING_STEPS * (_STOPPED_LATER if self.early_stopping else 1)
+            max_epochs = math.ceil(steps / math.ceil(n_series / self.batch_size))
         patience = 10 if self.early_stopping is True else self.early_stopping
         if not isinstance(self.reconstruction_loss, nn.Module):
             check_choice("reconstruction_loss", self.reconstruction_loss, ("mse", "smooth_l1"))
