@@ -374,7 +374,6 @@ def test_resume_of_nothing_begins(cli, data, tmp_path):
 def test_names_that_are_no_text_and_names_that_look_like_markup(data, tmp_path, monkeypatch, capfdbinary):
     from vrae.cli import main
 
-    monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setenv("NO_COLOR", "1")
 
     def run(*arguments: Any) -> tuple[int, bytes, bytes]:

@@ -239,5 +239,5 @@ def _tell(metrics: dict[str, Any], folder: Path, as_json: bool) -> None:
             f"   (k-means on the raw series: ARI {peer['ari']:.3f}, NMI {peer['nmi']:.3f})",
         )
     table.add_row("[bold]Time[/]", f"{metrics['seconds']:.0f} s")
-    table.add_row("[bold]Report[/]", Text(str(report)))
     out.print(table, highlight=False, soft_wrap=True)
+    out.print(Text.assemble((" Report ", "bold"), str(report)), soft_wrap=True)  # whole, to be copied, however long
