@@ -39,7 +39,7 @@ def precision() -> list[str]:
     lines.append("| **mean** | | " + " | ".join(f"{np.mean(values):.3f}" for values in means.values()) + " |")
     won = np.argmax(np.array([means[method] for method in METHODS]), axis=0)
     lines.append("| best on | | " + " | ".join(str(int((won == m).sum())) for m in range(len(METHODS))) + " |")
-    return [f"VRAE: mean of {min(seeds)} to {max(seeds)} seeds, default setting for all sets.", "", *lines]
+    return [f"VRAE: mean of {min(seeds)} seeds or more, default setting for all sets.", "", *lines]
 
 
 def scale() -> list[str]:

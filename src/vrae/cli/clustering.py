@@ -240,4 +240,4 @@ def _tell(metrics: dict[str, Any], folder: Path, as_json: bool) -> None:
         )
     table.add_row("[bold]Time[/]", f"{metrics['seconds']:.0f} s")
     out.print(table, highlight=False, soft_wrap=True)
-    out.print(Text.assemble((" Report ", "bold"), str(report)), soft_wrap=True)  # whole, to be copied, however long
+    out.print(Text.assemble((" Report  ", "bold"), str(report)), soft_wrap=True)  # whole, to be copied, however long
