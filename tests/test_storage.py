@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from test_fuzz import FILES as SOUND
+from sound_files import FILES
 from vrae import load_model, read_panel
 from vrae.exceptions import InvalidDataError, ModelFileError, OutputError
 from vrae.runs import table_writer
@@ -332,7 +332,7 @@ def test_data_whose_name_is_no_text_is_read_or_refused_by_name(suffix, place, tm
     path = tmp_path / os.fsdecode(place + suffix.encode())
     path.parent.mkdir(exist_ok=True)
     with atomic_file(path) as new:
-        new.write_bytes(SOUND[f"x{suffix}"])
+        new.write_bytes(FILES[f"x{suffix}"])
     for asked in (path, path.parent):
         if suffix in (".npy", ".npz", ".ts"):
             assert len(read_panel(asked)) >= 2
@@ -346,7 +346,7 @@ def test_data_whose_name_is_no_text_is_read_or_refused_by_name(suffix, place, tm
 def test_data_that_vanishes_is_named(suffix, tmp_path, monkeypatch):
     """Between the look at a folder and the opening of its file somebody else may be faster."""
     path = tmp_path / f"x{suffix}"
-    path.write_bytes(SOUND[path.name])
+    path.write_bytes(FILES[path.name])
     look = Path.stat
 
     def vanishing(file: Path, **options: Any) -> os.stat_result:

@@ -80,15 +80,13 @@ def main() -> None:
         from vrae.exceptions import VRAEError
 
         if isinstance(error, OSError) and error.filename is not None:  # the place is at fault, not the program
-            err.print("[bold red]Error:[/]", end=" ")
-            err.print(f"{error.filename}: {error.strerror}.", markup=False, highlight=False, soft_wrap=True)
+            _say("[bold red]Error:[/]", f"{error.filename}: {error.strerror}.")
             sys.exit(2)
         if not isinstance(error, VRAEError):
             err.print("[bold red]Internal error.[/] This is a fault in vrae, please report it:", highlight=False)
             err.print_exception()
             sys.exit(1)
-        err.print("[bold red]Error:[/]", end=" ")
-        err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        _say("[bold red]Error:[/]", str(error))
         sys.exit(2)
 
 
@@ -104,5 +102,10 @@ def _show(
     if category.__module__ != "vrae.exceptions":
         err.print(warnings.formatwarning(message, category, filename, lineno), markup=False, highlight=False, end="")
         return
-    err.print("[bold yellow]Warning:[/]", end=" ")
-    err.print(str(message), markup=False, highlight=False, soft_wrap=True)
+    _say("[bold yellow]Warning:[/]", str(message))
+
+
+def _say(head: str, message: str) -> None:
+    """Print a message behind its head, in one line; what it quotes is no markup."""
+    err.print(head, end=" ")
+    err.print(message, markup=False, highlight=False, soft_wrap=True)

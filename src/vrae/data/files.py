@@ -104,32 +104,33 @@ def _family(suffix: str) -> tuple[str, ...]:
 
 
 def _find(path: Path) -> list[Path]:
+    files = _named_by(path)
+    for file in files:  # Arrow takes names in UTF-8 only
+        is_text = str(file).encode(errors="replace").decode() == str(file)
+        if not is_text and _suffix(file) in _CSV + _PARQUET + _ARROW:
+            raise InvalidDataError(f"Cannot read {file}: its name, or its folder's, is not UTF-8 text. Rename it.")
+    return files
+
+
+def _named_by(path: Path) -> list[Path]:
+    """Return the files of a folder or of a pattern, or the one file; there is at least one."""
     if path.is_dir():
         shown = [f for f in sorted(path.rglob("*")) if not f.relative_to(path).parts[-1].startswith(("_", "."))]
         files = [file for file in shown if file.is_file() and _suffix(file)]
         if not files:
             raise InvalidDataError(f"No data files in the folder {path}. Known: {', '.join(_KNOWN)}.")
-        return _with_names(files)
+        return files
     if path.is_file():
         if not _suffix(path):
             raise InvalidDataError(
                 f"Cannot tell the format of {path} by its extension {path.suffix!r}. Known: {', '.join(_KNOWN)}."
             )
-        return _with_names([path])
+        return [path]
     files = [Path(found) for found in sorted(glob.glob(str(path), recursive=True)) if _suffix(Path(found))]
     if not files:
         beside = _neighbours(path) if path.parent.is_dir() else []
         near = f" Its folder holds {name_some(beside)}." if beside else ""
         raise InvalidDataError(f"No such file or folder: {path}.{near}")
-    return _with_names(files)
-
-
-def _with_names(files: list[Path]) -> list[Path]:
-    """Refuse what Arrow could not open: it takes names in UTF-8 only."""
-    for file in files:
-        is_text = str(file).encode(errors="replace").decode() == str(file)
-        if not is_text and _suffix(file) in _CSV + _PARQUET + _ARROW:
-            raise InvalidDataError(f"Cannot read {file}: its name, or its folder's, is not UTF-8 text. Rename it.")
     return files
 
 

@@ -199,11 +199,11 @@ class Options(BaseEstimator):  # type: ignore[misc]
     def _training_config(self, n_series: int) -> TrainingConfig:
         check_int("batch_size", self.batch_size, low=1)
         max_epochs: Any = self.max_epochs
-        if max_epochs != "auto":
-            check_int("max_epochs", max_epochs, low=1, auto=True)
         if max_epochs == "auto":
             steps = _TRAINING_STEPS * (_STOPPED_LATER if self.early_stopping else 1)
             max_epochs = math.ceil(steps / math.ceil(n_series / self.batch_size))
+        else:
+            check_int("max_epochs", max_epochs, low=1, auto=True)
         patience = 10 if self.early_stopping is True else self.early_stopping
         if not isinstance(self.reconstruction_loss, nn.Module):
             check_choice("reconstruction_loss", self.reconstruction_loss, ("mse", "smooth_l1"))

@@ -29,8 +29,7 @@ _TAPS = 9
 _REACH = _TAPS // 2
 _KERNELS = math.comb(_TAPS, 3)
 
-# Statistics worked out from the series, and again from its differences, or nearly so many; a few components of them are
-# kept.
+# About so many statistics are worked out from the series, and as many from its differences; a few components are kept.
 _PER_VIEW = 1000
 
 # Differences are noisier than values, so they count for less.

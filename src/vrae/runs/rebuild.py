@@ -136,9 +136,9 @@ def _read(run: Path, name: str) -> dict[str, npt.NDArray[Any]]:
     import pyarrow.parquet
 
     parquet = run / f"{name}.parquet"
-    read = pyarrow.parquet.read_table if parquet.exists() else pyarrow.csv.read_csv
-    with (parquet if parquet.exists() else run / f"{name}.csv").open("rb") as file:  # Arrow takes names in UTF-8 only
-        table = read(file)
+    is_parquet = parquet.exists()
+    with (parquet if is_parquet else run / f"{name}.csv").open("rb") as file:  # Arrow takes names in UTF-8 only
+        table = pyarrow.parquet.read_table(file) if is_parquet else pyarrow.csv.read_csv(file)
     return {column: table[column].to_numpy() for column in table.column_names}
 
 
