@@ -229,7 +229,9 @@ def main() -> None:
             lines = [("local", 1), *(("ray", n) for n in workers)]
             have = [(row["engine"], row["workers"]) for row in rows if facts.items() <= row.items()]
             missing = lines if options.again else [line for line in lines if line not in have]
-            for row in measure(Path(name), facts, lines, missing) if missing and n_series <= options.most else ():
+            if not missing or n_series > options.most:
+                continue
+            for row in measure(Path(name), facts, lines, missing):
                 rows = [old for old in rows if not same(old, row)] + [row]
                 print(json.dumps(row), flush=True)
                 tell(rows)
@@ -259,9 +261,9 @@ def measure(
         in_child(partial(train, models, data))
     size = sum(file.stat().st_size for file in data.iterdir()) / 2**20
     for engine, workers in lines:
-        out = folder / f"{task}{n_series}-{steps}-{engine}-{workers}"
         if (engine, workers) not in missing and engine != "local":
             continue
+        out = folder / f"{task}{n_series}-{steps}-{engine}-{workers}"
         out.mkdir()
         load = os.getloadavg()[0]
         work = partial(by_ray, workers=workers) if engine == "ray" else locally

@@ -53,6 +53,14 @@ def kmedoids_msm(X: np.ndarray, k: int, seed: int) -> np.ndarray:
     return TimeSeriesKMedoids(k, distance="msm", random_state=seed).fit_predict(X[:, None].astype(np.float64))
 
 
+def kmeans_dtw(X: np.ndarray, k: int, seed: int) -> np.ndarray:
+    """k-means with dynamic time warping and barycentres, aeon's; one start, at most 10 rounds."""
+    from aeon.clustering import TimeSeriesKMeans
+
+    model = TimeSeriesKMeans(k, distance="dtw", n_init=1, max_iter=10, random_state=seed)
+    return model.fit_predict(X.astype(np.float64))
+
+
 def r_clustering(X: np.ndarray, k: int, seed: int, new: np.ndarray | None = None) -> np.ndarray:
     """R-Clustering's recipe (Marco-Blanco & Cuevas 2024): MiniRocket, scaled, PCA up to 1 % of variance, k-means."""
     from aeon.transformations.collection.convolution_based import MiniRocket

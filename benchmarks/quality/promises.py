@@ -133,20 +133,12 @@ def motions(seed: int, folder: str | None) -> Iterator[Job]:
             "VRAE": lambda panel=panel, k=k: methods.vrae(panel, k, seed),
             "k-means": lambda padded=padded, k=k: raw_kmeans(padded, k, seed),
             "R-Clustering": lambda even=even, k=k: methods.r_clustering(even, k, seed),
-            "k-means-DTW": lambda even=even, k=k: kmeans_dtw(even, k, seed),
+            "k-means-DTW": lambda even=even, k=k: methods.kmeans_dtw(even, k, seed),
         }.items():
             yield (
                 {"promise": "motions", "set": name, "method": method, "seed": seed},
                 lambda run=run, truth=truth: agreement(truth, run()),
             )
-
-
-def kmeans_dtw(X: np.ndarray, k: int, seed: int) -> np.ndarray:
-    """k-means with dynamic time warping and barycentres, aeon's; one start, at most 10 rounds."""
-    from aeon.clustering import TimeSeriesKMeans
-
-    model = TimeSeriesKMeans(k, distance="dtw", n_init=1, max_iter=10, random_state=seed)
-    return model.fit_predict(X.astype(np.float64))
 
 
 def number(seed: int, folder: str | None) -> Iterator[Job]:

@@ -9,7 +9,7 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
 
-_ONE_THREAD = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+ONE_THREAD = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -23,7 +23,7 @@ class Worker:
     def run(self, job: tuple[str, str, str, int], limit: float) -> dict[str, Any]:
         """Return the results of (set, protocol, method, seed), with ``reason`` in place of figures if it failed."""
         if self.process is None:
-            os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))  # read when the new process imports its libraries
+            os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # read when the new process imports its libraries
             context = multiprocessing.get_context("spawn")
             self.connection, theirs = context.Pipe()
             self.process = context.Process(target=_serve, args=(theirs, self.folder), daemon=True)

@@ -89,7 +89,8 @@ def main() -> None:
             continue
         found = measure(name, wanted, seed, options.data)
         for row in found:
-            rows.append(options.out, row)
+            if tuple(row[name] for name in KEY) not in done:
+                rows.append(options.out, row)
         errors = {row["method"]: row["error"] for row in found}
         print(f"{name:28} {size:>4} seed {seed}  " + "  ".join(f"{m} {e:.5f}" for m, e in errors.items()), flush=True)
     summary.write(rows.read(options.out), HERE / "RESULTS.md")

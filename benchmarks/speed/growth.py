@@ -18,53 +18,47 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import adjusted_rand_score
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "quality"))
+
+import methods  # noqa: E402
+import rows  # noqa: E402
+from sets import load  # noqa: E402
+from worker import ONE_THREAD  # noqa: E402
+
 ROWS, TABLE = HERE / "growth.jsonl", HERE / "GROWTH.md"
-METHODS = ("k-means", "R-Clustering", "k-Shape", "KASBA", "k-means-DTW", "VRAE")
+METHODS = {
+    **{name: methods.METHODS[name] for name in ("k-means", "R-Clustering", "k-Shape", "KASBA")},
+    "k-means-DTW": lambda X, k, seed: methods.kmeans_dtw(X[:, None], k, seed),
+    "VRAE": methods.METHODS["VRAE"],
+}
 CLUSTERS = 5
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
-def drawn(n: int, folder: str | None) -> tuple[Any, Any]:
+def drawn(n: int, folder: str | None) -> tuple[np.ndarray, np.ndarray]:
     """Return values (n, 140) and classes (n)."""
-    import numpy as np
-
-    sys.path.insert(0, str(HERE.parent / "quality"))
-    from sets import load
-
     data, rng = load("ECG5000", "whole", folder), np.random.default_rng(0)
-    rows = rng.permutation(len(data.X))[:n] if n <= len(data.X) else rng.integers(0, len(data.X), n)
-    X = data.X[rows] * rng.uniform(0.9, 1.1, (n, 1)) + rng.normal(0, 0.05, (n, data.X.shape[1]))
-    return X, data.truth[rows]
-
-
-def labels_of(method: str, X: Any, k: int) -> Any:
-    sys.path.insert(0, str(HERE.parent / "quality"))
-    if method == "k-means-DTW":
-        from aeon.clustering import TimeSeriesKMeans
-
-        return TimeSeriesKMeans(k, distance="dtw", random_state=0).fit_predict(X[:, None])
-    import methods
-
-    return methods.METHODS[method](X, k, 0)
+    picked = rng.permutation(len(data.X))[:n] if n <= len(data.X) else rng.integers(0, len(data.X), n)
+    X = data.X[picked] * rng.uniform(0.9, 1.1, (n, 1)) + rng.normal(0, 0.05, (n, data.X.shape[1]))
+    return X, data.truth[picked]
 
 
 def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MiB
 
 
-def one(method: str, n: int, folder: str | None) -> dict[str, Any]:
+def one(method: str, n: int, folder: str | None) -> rows.Row:
     """Run one line in this process."""
-    import torch
-    from sklearn.metrics import adjusted_rand_score
-
     torch.set_num_threads(1)
     X, truth = drawn(n, folder)
-    labels_of(method, X[:40], 2)  # compiles
+    METHODS[method](X[:40], 2, 0)  # compiles
     before, wall, cpu = peak(), time.perf_counter(), time.process_time()
-    labels = labels_of(method, X, CLUSTERS)
+    labels = METHODS[method](X, CLUSTERS, 0)
     return {
         "method": method,
         "n": n,
@@ -76,11 +70,12 @@ def one(method: str, n: int, folder: str | None) -> dict[str, Any]:
     }
 
 
-def line(method: str, n: int, limit: float, folder: str | None) -> dict[str, Any]:
+def line(method: str, n: int, limit: float, folder: str | None) -> rows.Row:
     """Run one line in a process of its own, and stop it at the limit."""
     words = [sys.executable, __file__, "--one", method, "--n", str(n), *(["--data-dir", folder] if folder else [])]
+    alone = os.environ | dict.fromkeys(ONE_THREAD, "1")
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=limit, env=os.environ | ONE_THREAD)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=limit, env=alone)
     except subprocess.TimeoutExpired:
         return {"method": method, "n": n, "limit": limit}
     if done.returncode:
@@ -88,9 +83,9 @@ def line(method: str, n: int, limit: float, folder: str | None) -> dict[str, Any
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    numbers = sorted({row["n"] for row in rows})
-    found = {(row["method"], row["n"]): row for row in rows}
+def table(known: list[rows.Row]) -> str:
+    numbers = sorted({row["n"] for row in known})
+    found = {(row["method"], row["n"]): row for row in known}
     lines = [
         "# Growth",
         "",
@@ -104,11 +99,11 @@ def table(rows: list[dict[str, Any]]) -> str:
     ]
     for method in METHODS:
         cells = [_cell(found.get((method, n))) for n in numbers]
-        lines.append(f"| {method} | " + " | ".join(cells) + f" | {_exponent(method, rows)} |")
+        lines.append(f"| {method} | " + " | ".join(cells) + f" | {_exponent(method, known)} |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(row: dict[str, Any] | None) -> str:
+def _cell(row: rows.Row | None) -> str:
     if row is None:
         return "-"
     if "limit" in row:
@@ -116,10 +111,8 @@ def _cell(row: dict[str, Any] | None) -> str:
     return f"{row['cpu']:,.1f} s, {row['peak_mib']:,} MiB, {row['ari']:.2f}"
 
 
-def _exponent(method: str, rows: list[dict[str, Any]]) -> str:
-    import numpy as np
-
-    own = [(row["n"], row["cpu"]) for row in rows if row["method"] == method and "cpu" in row]
+def _exponent(method: str, known: list[rows.Row]) -> str:
+    own = [(row["n"], row["cpu"]) for row in known if row["method"] == method and "cpu" in row]
     if len(own) < 2:
         return "-"
     n, seconds = np.log(np.array(own).T)
@@ -137,20 +130,17 @@ def main() -> None:
     if options.one:
         print(json.dumps(one(options.one, options.n[0], options.data_dir)))
         return
-    rows = [json.loads(text) for text in ROWS.read_text().splitlines()] if ROWS.exists() else []
+    found = {(row["method"], row["n"]): row for row in rows.read(ROWS)}
     for method in options.methods:
         for n in sorted(options.n):
-            row = next((row for row in rows if (row["method"], row["n"]) == (method, n)), None)
-            if row is None:
-                row = line(method, n, options.limit, options.data_dir)
-                print(json.dumps(row), flush=True)
-                rows.append(row)
-                with ROWS.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
-            if "limit" in row:
+            if (method, n) not in found:
+                found[method, n] = line(method, n, options.limit, options.data_dir)
+                rows.append(ROWS, found[method, n])
+                print(json.dumps(found[method, n]), flush=True)
+            if "limit" in found[method, n]:
                 break
-    TABLE.write_text(table(rows), encoding="utf-8")
-    print(table(rows))
+    TABLE.write_text(table([*found.values()]), encoding="utf-8")
+    print(TABLE.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
