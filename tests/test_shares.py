@@ -26,32 +26,34 @@ def kernels_of(n_channels: int, rng: np.random.Generator) -> np.ndarray:
 
 
 @pytest.mark.parametrize("n_channels", [1, 3])
-@pytest.mark.parametrize("dilation", [1, 4])
-def test_three_ways_to_count_agree(n_channels, dilation):
+@pytest.mark.parametrize("circular", [False, True])
+def test_three_ways_to_count_agree(n_channels, circular):
     rng = np.random.default_rng(0)
-    room = REACH * dilation
-    padded = rng.standard_normal((5, n_channels, room + 30 + room)).astype(np.float32)
-    steps, kernels = np.array([30, 1, 17, 29, 2]), kernels_of(n_channels, rng)
-    thresholds = rng.standard_normal((len(kernels), 2)).astype(np.float32)
-    tensors = (torch.from_numpy(a) for a in (padded, steps, kernels))
-    x, n, w = tensors
-    found = shares(x, n, w, dilation, torch.from_numpy(thresholds))
-    by_torch = _in_torch(x, n, w, dilation, torch.from_numpy(thresholds))
-    by_hand = np.zeros((5, 2, len(kernels)))
-    for row, threshold, kernel in np.ndindex(by_hand.shape):
-        for step in range(steps[row]):
-            window = padded[row, :, step : step + 2 * room + 1 : dilation]  # (channel, tap)
-            above = (window * kernels[kernel]).sum() - thresholds[kernel, threshold]
-            by_hand[row, threshold, kernel] += np.clip(STEEPNESS * above / 6 + 0.5, 0, 1) / steps[row]
+    steps, dilations = np.array([30, 1, 17, 29, 2]), (1, 4)
+    values = rng.standard_normal((5, n_channels, 30)).astype(np.float32)
+    values[np.broadcast_to((np.arange(30) >= steps[:, None])[:, None], values.shape)] = 0
+    kernels = np.stack([kernels_of(n_channels, rng) for _ in dilations])
+    thresholds = rng.standard_normal((*kernels.shape[:2], 2)).astype(np.float32)
+    x, n, w, least = (torch.from_numpy(a) for a in (values, steps, kernels, thresholds))
+    found = shares(x, n, w, dilations, least, circular)
+    by_torch = _in_torch(x, n, w, dilations, least, circular)
+    by_hand = np.zeros((5, 2, 2, kernels.shape[1]))
+    for row, place, threshold, kernel in np.ndindex(by_hand.shape):
+        length = steps[row]
+        for step in range(length):
+            seen = step + dilations[place] * np.arange(-REACH, REACH + 1)  # where the taps stand
+            window = values[row][:, seen % length] * (circular | ((seen >= 0) & (seen < length)))  # (channel, tap)
+            above = (window * kernels[place, kernel]).sum() - thresholds[place, kernel, threshold]
+            by_hand[row, place, threshold, kernel] += np.clip(STEEPNESS * above / 6 + 0.5, 0, 1) / length
     np.testing.assert_allclose(found, by_hand.reshape(5, -1), atol=2e-5)
     np.testing.assert_allclose(by_torch, by_hand.reshape(5, -1), atol=2e-5)
 
 
 def test_a_series_has_its_own_shares_whoever_stands_beside_it():
     rng = np.random.default_rng(1)
-    x = torch.from_numpy(rng.standard_normal((6, 1, 48)).astype(np.float32))
-    n, w = torch.full((6,), 40), torch.from_numpy(kernels_of(1, rng))
-    thresholds = torch.zeros(len(w), 1)
-    together = shares(x, n, w, 1, thresholds)
-    alone = torch.cat([shares(x[i : i + 1], n[:1], w, 1, thresholds) for i in range(6)])
+    x = torch.from_numpy(rng.standard_normal((6, 1, 40)).astype(np.float32))
+    n, w = torch.tensor([40, 3, 40, 17, 33, 40]), torch.from_numpy(kernels_of(1, rng)[None])
+    thresholds = torch.zeros(1, w.shape[1], 1)
+    together = shares(x, n, w, (1,), thresholds, False)
+    alone = torch.cat([shares(x[i : i + 1], n[i : i + 1], w, (1,), thresholds, False) for i in range(6)])
     assert torch.equal(together, alone)

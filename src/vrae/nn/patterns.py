@@ -21,7 +21,7 @@ from torch.nn import functional
 from vrae.config import NetworkConfig
 from vrae.nn.comovement import channel_pairs, correlation_lags, cross_correlations
 from vrae.nn.gaps import observed_around, shortcut
-from vrae.nn.shares import shares
+from vrae.nn.shares import pad, shares
 
 __all__ = ["PatternStatistics", "dilations_for", "fill_gaps", "thresholds_for"]
 
@@ -152,9 +152,9 @@ class PatternStatistics(nn.Module):
         """Return every statistic of every series, (batch, statistic), in [0, 1]."""
         found = []
         for view, (values, steps) in enumerate(_views(x, mask, lengths, self.circular)):
-            for place, dilation in enumerate(self.dilations):
-                padded = _pad(values, steps, dilation, self.circular)
-                found.append(shares(padded, steps, self.kernels[view, place], dilation, self.thresholds[view, place]))
+            found.append(
+                shares(values, steps, self.kernels[view], self.dilations, self.thresholds[view], self.circular)
+            )
             if len(self.pairs):
                 correlations = cross_correlations(values, steps, self.pairs, self.lags, self.circular)
                 found.append(torch.atanh(_LARGEST_CORRELATION * correlations))
@@ -196,7 +196,7 @@ class PatternStatistics(nn.Module):
                     picked = rows[here] - first[batch]  # one series a kernel
                     views = _views(x[picked], mask[picked], lengths[picked], self.circular)
                     for view, (values, steps) in enumerate(views):
-                        padded = _pad(values, steps, dilation, self.circular)
+                        padded = pad(values, steps, _REACH * dilation, self.circular)
                         own = _convolve_each(padded, self.kernels[view, place][here], dilation)  # (picked, time)
                         own = _end(own[:, None], steps, torch.inf)[:, 0].sort(dim=1).values
                         at = (quantile[here] * steps).long()
@@ -248,7 +248,7 @@ def _views(x: Tensor, mask: Tensor, lengths: Tensor, circular: bool) -> list[tup
     """Return the series and its first differences, each (batch, channel, time), with their lengths."""
     x, mask, lengths = _trim(x, mask, lengths)
     values = fill_gaps(x, mask, lengths).transpose(1, 2)  # (batch, channel, time)
-    following = _pad(values, lengths, 1, circular)[:, :, _REACH + 1 :][:, :, : values.shape[2]]
+    following = pad(values, lengths, 1, circular)[:, :, 2:]  # one step later
     steps = lengths if circular else (lengths - 1).clamp(min=1)
     return [(values, lengths), (_end(following - values, steps, 0.0), steps)]
 
@@ -267,15 +267,6 @@ def _trim(x: Tensor, mask: Tensor, lengths: Tensor) -> Series:
     span = (last - first + 1).clamp(min=1)
     inside = (time < span[:, None])[:, :, None]  # (batch, time, 1)
     return torch.where(inside, x.gather(1, source), 0.0), torch.where(inside, mask.gather(1, source), 0.0), span
-
-
-def _pad(values: Tensor, steps: Tensor, dilation: int, circular: bool) -> Tensor:
-    """Make room for a kernel before and after series (batch, channel, time): zeros, or the other end."""
-    room = _REACH * dilation
-    if not circular:
-        return functional.pad(values, (room, room))
-    time = torch.arange(-room, values.shape[2] + room, device=values.device)
-    return values.gather(2, (time % steps[:, None])[:, None].expand(-1, values.shape[1], -1))
 
 
 def _end(responses: Tensor, steps: Tensor, value: float) -> Tensor:
