@@ -38,8 +38,8 @@ class VRAEClusterer(ClusterMixin, VRAE):  # type: ignore[misc]
     Parameters
     ----------
     n_clusters : int or "auto", default="auto"
-        "auto" tries 2, 3, ... and takes the number with the largest variance between clusters beside that
-        within them (Caliński & Harabasz); the curve is in ``selection_``.
+        "auto" tries 2, 3, ... and compares the variance between clusters with that within them (Caliński & Harabasz);
+        of numbers within a tenth of the best it takes the smallest. The curve is in ``selection_``.
     clusterer : {"gmm", "kmeans", "ward", "hdbscan"} or scikit-learn clusterer, default="gmm"
         What groups the latent vectors. "gmm": a Gaussian mixture with one covariance for all components.
         "hdbscan" finds its own number of clusters, and noise (-1).

@@ -47,6 +47,7 @@ _FIT_SAMPLE = 20_000
 _MOST_CLUSTERS = 15
 _CHOICE_SAMPLE = 2_000
 _CHOICE_STARTS = 3
+_NEARLY = 0.9
 _VOTERS = 5
 
 Floats = npt.NDArray[np.float64]
@@ -226,7 +227,10 @@ def fit_partition(X: Floats, n_clusters: int, clusterer: Any, seed: int) -> Part
 
 
 def choose_partition(X: Floats, clusterer: Any, seed: int) -> tuple[Partition, list[dict[str, float]]]:
-    """Find groups and their number: the one with the largest variance between groups beside that within them.
+    """Find groups and their number: the smallest whose groups are about as far apart as those of any other number.
+
+    Splitting a group that stands well apart from all others changes the variance ratio little, in either direction; so
+    of numbers whose ratio is within a tenth of the largest, the fewest groups are taken.
 
     Returns
     -------
@@ -251,7 +255,8 @@ def choose_partition(X: Floats, clusterer: Any, seed: int) -> tuple[Partition, l
         score = float(calinski_harabasz_score(sample, labels)) if several else 0.0
         selection.append({"n_clusters": k, "score": score})
     # Of two series, or three, there is nothing to choose from.
-    best = max(selection, key=lambda tried: tried["score"])["n_clusters"] if selection else 1
+    enough = _NEARLY * max((tried["score"] for tried in selection), default=0.0)
+    best = min((tried["n_clusters"] for tried in selection if tried["score"] >= enough), default=1)
     return fit_partition(X, int(best), clusterer, seed), selection
 
 
