@@ -48,8 +48,7 @@ def fit(
 
     They share every batch, draw the same random numbers as one process would, and move the weights by the mean of their
     gradients: history and model are those of ``estimator.fit(X)`` but for the order in which numbers are added up.
-    (With dropout and series of unequal length, what is dropped differs.) When one of them is lost, all go on from the
-    last checkpoint.
+    When one of them is lost, all go on from the last checkpoint.
 
     Parameters
     ----------

@@ -55,7 +55,8 @@ class Options(BaseEstimator):  # type: ignore[misc]
         Consecutive steps that enter the recurrent network together. "auto" chooses it by the lengths; 1 is the
         textbook network, and the slowest.
     dropout : float, default=0.0
-        Share of the recurrent outputs that are dropped in training, in [0, 1).
+        Share of the recurrent layers' outputs that are dropped in training, in [0, 1); of a series the same at every
+        step.
     feed_latent : bool, default=True
         The decoder sees the latent vector at every step, not only in its initial state.
     reconstruction_loss : {"mse", "smooth_l1"} or torch.nn.Module, default="mse"

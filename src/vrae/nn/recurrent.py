@@ -85,8 +85,13 @@ def turn_round(x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def dropout(x: Tensor, rate: float, generator: Draws | None) -> Tensor:
-    """Set a share ``rate`` of values to zero and scale up the rest; torch's own draws from global state."""
+    """Drop units of series (batch, time, unit), each with probability ``rate``, and scale up the rest.
+
+    A series loses the same units at every step (Gal & Ghahramani, NIPS 2016, section 4). That is the better regulariser
+    of the two for recurrent layers, and takes one draw a unit, not one a unit and step. torch's own draws from global
+    state.
+    """
     if rate == 0 or generator is None:
         return x
-    kept = uniform(x.shape, generator, x.device) >= rate
-    return x * kept / (1 - rate)
+    kept = uniform((len(x), 1, x.shape[2]), generator, x.device) >= rate  # (batch, 1, unit)
+    return x * (kept / (1 - rate))
