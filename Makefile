@@ -40,7 +40,8 @@ docs: $(STAMP)  ## the documentation site, in site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	$(BIN)/mkdocs build --strict
 
-bench: $(STAMP)  ## seconds an epoch beside a plain textbook loop; start-up time
+bench: $(STAMP)  ## fails if anything is slower than it was; seconds an epoch beside a plain loop; start-up time
+	$(BIN)/python benchmarks/speed/gate.py
 	$(BIN)/python benchmarks/speed/classic.py
 	$(BIN)/python benchmarks/speed/startup.py
 

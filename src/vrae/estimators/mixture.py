@@ -25,6 +25,9 @@ __all__ = ["Mixture", "fit_kmeans", "fit_mixture"]
 # Restarts: the best of them is far less a matter of the seed than one alone.
 _N_INIT = 10
 
+# Vectors that they are tried on.
+_STARTED_ON = 5_000
+
 _MAX_ITERATIONS = 200
 _TOLERANCE = 1e-6  # nats a vector
 
@@ -73,6 +76,8 @@ class Mixture:
 def fit_mixture(X: Floats, n_clusters: int, seed: int, n_init: int = _N_INIT) -> Mixture:
     """Fit a mixture by expectation-maximisation from k-means starts; the likeliest one wins.
 
+    Of many vectors the starts see a sample, and only the winner goes on with all of them.
+
     Parameters
     ----------
     X : ndarray of shape (n, d)
@@ -84,15 +89,12 @@ def fit_mixture(X: Floats, n_clusters: int, seed: int, n_init: int = _N_INIT) ->
     from sklearn.cluster import KMeans
 
     rng = np.random.default_rng(seed)
-    best: tuple[float, Mixture] | None = None
+    few = X if len(X) <= _STARTED_ON else X[rng.permutation(len(X))[:_STARTED_ON]]
     with _quiet_and_alone():
-        for _ in range(n_init):
-            start = KMeans(n_clusters, n_init=1, random_state=int(rng.integers(2**31))).fit_predict(X)
-            likelihood, mixture = _maximise(X, np.eye(n_clusters)[start])
-            if best is None or likelihood > best[0]:
-                best = likelihood, mixture
-    assert best is not None
-    return best[1]
+        seeds = rng.integers(2**31, size=n_init)
+        starts = [KMeans(n_clusters, n_init=1, random_state=int(s)).fit_predict(few) for s in seeds]
+        best = _likeliest(few, np.eye(n_clusters)[np.array(starts)])
+        return best if few is X else _likeliest(X, best.predict_proba(X)[None])
 
 
 def fit_kmeans(X: Floats, n_clusters: int, seed: int) -> Mixture:
@@ -113,39 +115,60 @@ def _quiet_and_alone() -> Iterator[None]:
         yield
 
 
-def _maximise(X: Floats, responsibility: Floats) -> tuple[float, Mixture]:
-    """Run EM from responsibilities (n, k); return mean log-likelihood and mixture.
+def _likeliest(X: Floats, responsibility: Floats) -> Mixture:
+    """Return the best of the mixtures that responsibilities (start, n, k) lead to."""
+    likelihood, weights, means, covariance = _maximise(X, responsibility)
+    best = int(likelihood.argmax())
+    return Mixture(weights[best], means[best], covariance[best])
+
+
+def _maximise(X: Floats, responsibility: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Run EM from responsibilities (start, n, k), all starts at once.
 
     With one covariance for all, what is quadratic in a vector is the same under every component. It is left out of the
     responsibilities, and its mean is known from the second moments: a round takes two products with the vectors.
+
+    Returns
+    -------
+    likelihood : ndarray, shape (start,)
+        Mean log-likelihood.
+    weights, means, covariance : ndarray, shapes (start, k), (start, k, d) and (start, d, d)
     """
     d = X.shape[1]
     total = X.T @ X / len(X)  # (d, d)
-    before = -np.inf
+    found: list[Floats] = []
+    likelihood = np.full(len(responsibility), -np.inf)
+    running = np.arange(len(responsibility))
     for _ in range(_MAX_ITERATIONS):
-        mixture = _from_responsibilities(X, responsibility, total)
-        precision = np.linalg.inv(mixture.covariance)  # (d, d)
-        directions = precision @ mixture.means.T  # (d, k)
-        responsibility = X @ directions + (np.log(mixture.weights) - 0.5 * (mixture.means.T * directions).sum(axis=0))
-        largest = responsibility.max(axis=1, keepdims=True)
+        weights, means, covariance = now = _from_responsibilities(X, responsibility, total)
+        found = found or [np.empty_like(part) for part in now]
+        for kept, part in zip(found, now, strict=True):
+            kept[running] = part
+        precision = np.linalg.inv(covariance)  # (start, d, d)
+        directions = precision @ means.swapaxes(1, 2)  # (start, d, k)
+        offset = np.log(weights) - 0.5 * (means.swapaxes(1, 2) * directions).sum(axis=1)  # (start, k)
+        responsibility = X @ directions + offset[:, None]  # (start, n, k)
+        largest = responsibility.max(axis=2, keepdims=True)
         responsibility = np.exp(responsibility - largest)
-        joint = responsibility.sum(axis=1, keepdims=True)
-        quadratic = (precision * total).sum() - np.linalg.slogdet(precision)[1] + d * np.log(2 * np.pi)
-        likelihood = float((largest + np.log(joint)).mean() - 0.5 * quadratic)
-        responsibility /= joint
-        if likelihood - before < _TOLERANCE:
+        joint = responsibility.sum(axis=2, keepdims=True)
+        quadratic = (precision * total).sum(axis=(1, 2)) - np.linalg.slogdet(precision)[1] + d * np.log(2 * np.pi)
+        before = likelihood[running]
+        likelihood[running] = (largest + np.log(joint)).mean(axis=(1, 2)) - 0.5 * quadratic
+        rising = likelihood[running] - before >= _TOLERANCE
+        if not rising.any():
             break
-        before = likelihood
-    return likelihood, mixture
+        running, responsibility = running[rising], (responsibility / joint)[rising]
+    weights, means, covariance = found
+    return likelihood, weights, means, covariance
 
 
-def _from_responsibilities(X: Floats, responsibility: Floats, total: Floats) -> Mixture:
-    size = responsibility.sum(axis=0) + 1e-10  # (k,)
-    weights = size / size.sum()
-    means = responsibility.T @ X / size[:, None]  # (k, d)
-    covariance = total - (means.T * weights) @ means
+def _from_responsibilities(X: Floats, responsibility: Floats, total: Floats) -> tuple[Floats, Floats, Floats]:
+    size = responsibility.sum(axis=1) + 1e-10  # (start, k)
+    weights = size / size.sum(axis=1, keepdims=True)
+    means = responsibility.swapaxes(1, 2) @ X / size[:, :, None]  # (start, k, d)
+    covariance = total - (means * weights[:, :, None]).swapaxes(1, 2) @ means  # (start, d, d)
     d = X.shape[1]
-    sphere = np.trace(covariance) / d * np.eye(d)
+    sphere = np.trace(covariance, axis1=1, axis2=2)[:, None, None] / d * np.eye(d)
     covariance = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * sphere
     floor = max(1e-6 * np.trace(total) / d, 1e-10)  # vectors that are all alike have no spread at all
-    return Mixture(weights, means, covariance + floor * np.eye(d))
+    return weights, means, covariance + floor * np.eye(d)
