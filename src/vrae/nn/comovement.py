@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vrae.nn.shares import pad
+
 __all__ = ["channel_pairs", "correlation_lags", "cross_correlations", "n_channel_pairs"]
 
 # Of many channels only so many pairs are looked at, drawn at random.
@@ -54,7 +56,7 @@ def cross_correlations(values: Tensor, lengths: Tensor, pairs: Tensor, lags: tup
     Tensor, shape (batch, lag * pair)
         In [-1, 1]; 0 for a channel that is constant.
     """
-    batch, _, n_steps = values.shape
+    n_steps = values.shape[2]
     time = torch.arange(n_steps, device=values.device)
     inside = (time < lengths[:, None])[:, None]  # (batch, 1, time)
     steps = lengths[:, None, None]  # (batch, 1, 1)
@@ -62,12 +64,8 @@ def cross_correlations(values: Tensor, lengths: Tensor, pairs: Tensor, lags: tup
     norm = centred.norm(dim=2, keepdim=True)  # (batch, channel, 1)
     # What is left of a constant after rounding is no movement.
     unit = torch.where(norm > 1e-5 * values.abs().amax(2, keepdim=True) * steps.sqrt(), centred / norm, 0.0)
-    first = unit[:, pairs[:, 0]]  # (batch, pair, time)
-    found = []
-    for lag in lags:
-        source = time + lag
-        there = torch.ones_like(inside) if circular else ((source >= 0) & (source < lengths[:, None]))[:, None]
-        source = source % lengths[:, None] if circular else source.clamp(0, n_steps - 1).expand(batch, -1)
-        later = unit.gather(2, source[:, None].expand_as(unit))[:, pairs[:, 1]]  # (batch, pair, time)
-        found.append((first * later * there).sum(dim=2))
-    return torch.cat(found, dim=1)
+    first, second = unit[:, pairs[:, 0]], unit[:, pairs[:, 1]]  # (batch, pair, time)
+    room = max(abs(lag) for lag in lags)
+    around = pad(second, lengths, room, circular)  # (batch, pair, room + time + room)
+    later = (around[:, :, room + lag :][:, :, :n_steps] for lag in lags)
+    return torch.cat([(first * moved).sum(dim=2) for moved in later], dim=1)
