@@ -150,7 +150,7 @@ def test_the_tallies_of_parts_add_up_to_that_of_all(clusterer, tmp_path):
     source = write(long_rows(30), tmp_path / "data", [100, 200], 64)
     job = job_for(clusterer, Place, source, tmp_path / "work")
     assert [work_on(job, clusterer, n) for n in range(len(job.parts))] == [None] * len(job.parts)
-    total = sum((Tally.from_dict(job.done(n).summary) for n in range(len(job.parts))), Tally())
+    total = sum((Tally.from_dict(part.summary) for part in job.done()), Tally())
     whole = Place(clusterer)
     whole(read_panel(source))
     expected = Tally.from_dict(whole.summary())

@@ -261,8 +261,11 @@ def folder_of_parts(file: Path) -> str:
             f"--engine ray writes a folder of Parquet files, which all machines must reach; found --out {place}. "
             f"Name one, such as --out result.parquet."
         )
-    # A path has one slash where a URL has two.
-    return place.replace(":/", "://", 1) if ":/" in place and "://" not in place else place
+    # A path has one slash where a URL has two, or three where it names no machine.
+    kind, mark, rest = place.partition(":/")
+    if not mark or len(kind) < 2 or "/" in kind or rest.startswith("/"):  # a drive's name has one letter
+        return place
+    return f"{kind}:///{rest}" if kind == "file" else f"{kind}://{rest}"
 
 
 def number_or_auto(option: str, text: str) -> int | Literal["auto"]:
