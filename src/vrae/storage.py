@@ -232,7 +232,7 @@ def _locked(path: Path) -> int | None:
         try:
             _lock(file)
             if os.fstat(file).st_ino == os.stat(path).st_ino:
-                _sign(file)
+                _sign_or_remove(file, path)
                 return file
         except FileNotFoundError:
             pass
@@ -242,6 +242,15 @@ def _locked(path: Path) -> int | None:
                 return None
             raise
         os.close(file)  # the last owner removed it while we waited for it: it locks nothing
+
+
+def _sign_or_remove(file: int, path: Path) -> None:
+    try:
+        _sign(file)
+    except OSError:  # the disk is full
+        with suppress(OSError):
+            path.unlink()
+        raise
 
 
 def _lock(file: int) -> None:
