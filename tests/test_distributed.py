@@ -436,7 +436,7 @@ def test_a_killed_worker_and_a_damaged_part_cost_no_other_row(
     verb = mortal(Assign, tmp_path / "grave", last="s008")
     monkeypatch.setattr("vrae.distributed.applying.Assign", verb)
     job = job_for(load_model(tmp_path / "model"), verb, source, partial, **PARTS)
-    command = ["assign", source, "--model", tmp_path / "model", "--engine", "ray", "--out", out]
+    command = ["assign", source, "--model", tmp_path / "model", "--engine", "ray", "--out", f"file://{out}"]
 
     code, _, message = cli(*command, "--workers", "2")
     assert code == 2
