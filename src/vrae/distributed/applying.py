@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -209,14 +209,29 @@ def publish(workshop: Folder, files: list[str], place: str) -> None:
     if isinstance(system, fs.LocalFileSystem):
         with atomic_directory(Path(path)) as folder:
             for file, name in zip(files, names, strict=True):
-                os.replace(workshop.at(file), folder / name)
+                _bring(workshop, file, Folder(system, str(folder)), name)
         return
     target = Folder(system, path.rstrip("/"))
     target.create()
     for name in target.names():  # of an earlier one
         system.delete_file(target.at(name))
     for file, name in zip(files, names, strict=True):
-        system.move(workshop.at(file), target.at(name))
+        _bring(workshop, file, target, name)
+
+
+def _bring(workshop: Folder, file: str, target: Folder, name: str) -> None:
+    """Move a file; a second table may be wanted on another disk, or in another store, than the work is done on."""
+    here = isinstance(target.system, fs.LocalFileSystem) and isinstance(workshop.system, fs.LocalFileSystem)
+    if here:
+        shutil.move(workshop.at(file), target.at(name))
+    elif target.system.equals(workshop.system):
+        target.system.move(workshop.at(file), target.at(name))
+    else:
+        with (
+            workshop.system.open_input_stream(workshop.at(file)) as source,
+            target.system.open_output_stream(target.at(name)) as copy,
+        ):
+            shutil.copyfileobj(source, copy)
 
 
 def _check_place(place: str) -> None:
