@@ -47,6 +47,7 @@ def sample(series: Series, n_series: int | None, seed: int) -> tuple[Panel, int]
             break
         more *= 2  # the estimate was far off, or the series with low lots are short
     panel = join_panels(panels)
+    del found, panels  # as large as it is
     return (panel if n_series is None else smallest(panel, lots(panel.ids, seed), n_series)[0]), total
 
 
