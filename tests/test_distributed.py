@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,19 +27,23 @@ from pyarrow import fs
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from conftest import TINY, make_series
+from object_store import BUCKET, MOMENT, Shelf, object_store
 from vrae import VRAE, Panel, VRAEAnomalyDetector, VRAEClusterer, load_model, read_panel
 from vrae.data.io import table_options
 from vrae.data.selection import join_panels
 from vrae.data.stream import settled_roles, stream_panels
-from vrae.distributed import Engine, assign, cluster, embed, find_anomalies, fit, series
-from vrae.distributed.applying import do, job_of
+from vrae.distributed import Engine, cluster, embed, find_anomalies, fit, series
+from vrae.distributed.applying import job_of, publish, workshop_of
 from vrae.distributed.parts import Layout, are_in_order, cut, readable_files, row_groups
+from vrae.distributed.pool import _Worker, check_ids
+from vrae.distributed.sampling import sample
 from vrae.distributed.source import open_parquet
 from vrae.distributed.verbs import Assign, Embed, Place
 from vrae.distributed.work import Folder, Job, work_on
 from vrae.evaluate import agreement_of_counts
 from vrae.exceptions import InvalidDataError, InvalidParameterError, MissingDependencyError, OutputError
-from vrae.runs import Tally, write_anomalies, write_assignments
+from vrae.runs import Tally, write_anomalies, write_assignments, write_embeddings
+from vrae.runs.sample import sample_series
 from vrae.train.callbacks import Callback
 
 ray = pytest.importorskip("ray", reason="needs vrae[ray]")
@@ -92,9 +99,9 @@ def assert_same_panel(a: Panel, b: Panel) -> None:
     assert {k: v.tolist() for k, v in a.static.items()} == {k: v.tolist() for k, v in b.static.items()}
 
 
-def assert_same_rows(folder: Path | str, local: Path) -> None:
+def assert_same_rows(folder: Path | str, local: Path, store: fs.FileSystem | None = None) -> None:
     """Compare a table in parts with one file: the same rows in the same order, numbers to within 1e-5."""
-    found, wanted = pq.read_table(folder), pq.read_table(local)
+    found, wanted = pq.read_table(folder, filesystem=store), pq.read_table(local)
     assert found.column_names == wanted.column_names
     for name in found.column_names:
         a, b = found[name].to_numpy(), wanted[name].to_numpy()
@@ -150,7 +157,7 @@ def test_the_tallies_of_parts_add_up_to_that_of_all(clusterer, tmp_path):
     source = write(long_rows(30), tmp_path / "data", [100, 200], 64)
     job = job_for(clusterer, Place, source, tmp_path / "work")
     assert [work_on(job, clusterer, n) for n in range(len(job.parts))] == [None] * len(job.parts)
-    total = sum((Tally.from_dict(job.done(n).summary) for n in range(len(job.parts))), Tally())
+    total = sum((Tally.from_dict(part.summary) for part in job.done()), Tally())
     whole = Place(clusterer)
     whole(read_panel(source))
     expected = Tally.from_dict(whole.summary())
@@ -182,6 +189,36 @@ def test_a_part_whose_file_has_changed_is_not_taken_for_done(clusterer, tmp_path
     assert again.to_do() == [0]
     other = job_for(clusterer, Place, source, tmp_path / "work", 50)
     assert other.to_do() == [0, 1]
+
+
+def test_a_part_whose_table_was_moved_away_by_a_driver_that_ended_is_done_again(clusterer, tmp_path):
+    job = job_for(clusterer, Embed, write(long_rows(12), tmp_path / "data", [80], 1000), tmp_path / "work", 50)
+    for n in range(2):
+        assert work_on(job, clusterer, n) is None
+    next((tmp_path / "work").glob("embedding-00001-*")).unlink()
+    assert job.to_do() == [1]
+
+
+@pytest.mark.parametrize("most", [60, 200, 10_000])
+def test_the_sample_is_that_of_one_process_and_bounded_as_it_is(most, tmp_path, monkeypatch):
+    for module in ("vrae.runs.sample", "vrae.distributed.sampling"):
+        monkeypatch.setattr(f"{module}.MAX_VALUES", most)
+    drawn: list[int] = []
+
+    def each(work: Callable[[int], Any], numbers: Any) -> Iterator[Any]:
+        for found in map(work, numbers):
+            drawn.append(0 if found[0] is None else found[0].values.size)
+            yield found
+
+    monkeypatch.setattr("vrae.distributed.sampling.each", each)
+    source = write(long_rows(200), tmp_path / "data", [], 100)
+    layout, parts = layout_and_parts(source, 100)
+    found, total = sample(series.Series(layout, parts, 200), 100, seed=3)
+    assert_same_panel(found, sample_series(stream_panels(source), 100, seed=3)[0])
+    assert total == 200
+    assert (len(found) == 100) == (most == 10_000)
+    if most == 60:  # those that did not fit did not come, but for a margin
+        assert sum(drawn[-len(parts) :]) < read_panel(source).values.size / 2
 
 
 def test_a_part_that_ends_its_worker_each_time_is_given_up(clusterer, tmp_path):
@@ -254,6 +291,36 @@ def test_the_command_line_says_what_does_not_go_together(options, clusterer, tmp
         app(["embed", "x.parquet", "--model", "model", *options], standalone_mode=False)
 
 
+@pytest.mark.parametrize(
+    ("verb", "place", "words"),
+    [
+        ("assign", "memory://out", "memory of one process"),
+        ("assign", "nope://out", "Protocol not known: nope"),
+        ("cluster", "s3://bucket/run", "s3:/bucket/run is the URL of a store"),
+        ("cluster", "file:///run", "file:/run is the URL of a store"),
+    ],
+)
+def test_a_place_that_cannot_hold_it_is_refused(verb, place, words, clusterer, tmp_path, monkeypatch, cli):
+    monkeypatch.chdir(tmp_path)
+    clusterer.save("model")
+    source = write(wide_rows(4), tmp_path / "data", [], 4)
+    model = ["--model", "model"] if verb == "assign" else []
+    code, _, message = cli(verb, source, *model, "--engine", "ray", "--out", place)
+    assert code == 2
+    assert words in message
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "data"}
+
+
+@pytest.mark.parametrize("verb", ["assign", "embed"])
+def test_without_ray_a_url_is_no_folder_of_this_machine(verb, clusterer, tmp_path, monkeypatch, cli):
+    monkeypatch.chdir(tmp_path)
+    clusterer.save("model")
+    code, _, message = cli(verb, write(wide_rows(4), tmp_path / "data", [], 4), "-m", "model", "-o", "s3://bucket/x")
+    assert code == 2
+    assert "--engine ray" in message
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "data"}
+
+
 # ---------------------------------------------------------------- with Ray
 
 
@@ -276,6 +343,7 @@ def local_ray() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         for name, value in settings.items():
             patch.setenv(name, value)
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)  # for `Shelf`
         ray.init(
             "local",
             num_cpus=2,
@@ -287,6 +355,26 @@ def local_ray() -> Iterator[str]:
         )
         yield ray.get_runtime_context().gcs_address
         ray.shutdown()
+
+
+@pytest.fixture
+def many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the commands cut a small table into many parts, whose first rows tell nothing of the rest."""
+    monkeypatch.setattr(series.find_series, "__defaults__", tuple(PARTS.values()))
+    monkeypatch.setattr("vrae.data.sources._HEAD_ROWS", 100)
+    monkeypatch.setattr("vrae.data.columns._SAMPLE", 100)
+
+
+def damage(file: Path) -> Callable[[], None]:
+    """Overwrite the first half of a file, whose end is as it was; return what puts it right."""
+    whole, stamp = file.read_bytes(), file.stat().st_mtime_ns
+
+    def mend() -> None:
+        file.write_bytes(whole)
+        os.utime(file, ns=(stamp, stamp))
+
+    file.write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :])
+    return mend
 
 
 def entries(partial: Path) -> dict[str, str]:
@@ -317,40 +405,58 @@ def mortal(verb: Any, grave: Path, last: str) -> Any:
 
 
 @pytest.mark.slow
-def test_a_killed_worker_and_a_damaged_part_cost_no_other_row(local_ray, clusterer, tmp_path, monkeypatch, cli):
+def test_a_damaged_file_is_named_by_the_command_itself(local_ray, clusterer, tmp_path):
     source = write(long_rows(40), tmp_path / "data", [200, 400], 64)
-    bad, out, partial = tmp_path / "data" / "001.parquet", tmp_path / "out", tmp_path / "out.partial"
-    whole = bad.read_bytes()
-    bad.write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :])  # its end is as it was
+    damage(tmp_path / "data" / "001.parquet")
     clusterer.save(tmp_path / "model")
-    code, _, message = cli("embed", source, "--model", tmp_path / "model", "--engine", "ray", "--out", out)
+    command = ["embed", source, "--model", tmp_path / "model", "--engine", "ray", "--address", local_ray]
+    done = subprocess.run(
+        [sys.executable, "-m", "vrae", *map(str, command), "--out", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "Error: Cannot read" in done.stderr
+    assert "001.parquet" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "data"}
+
+
+@pytest.mark.slow
+def test_a_killed_worker_and_a_damaged_part_cost_no_other_row(
+    local_ray, clusterer, tmp_path, monkeypatch, cli, many_parts
+):
+    source = write(long_rows(40), tmp_path / "data", [200, 400], 64)
+    out, partial, earlier = tmp_path / "out", tmp_path / "out.partial", tmp_path / "out" / "part-00000.parquet"
+    mend = damage(tmp_path / "data" / "001.parquet")
+    clusterer.save(tmp_path / "model")
+    out.mkdir()
+    earlier.write_bytes(b"yesterday's")
+    verb = mortal(Assign, tmp_path / "grave", last="s008")
+    monkeypatch.setattr("vrae.distributed.applying.Assign", verb)
+    job = job_for(load_model(tmp_path / "model"), verb, source, partial, **PARTS)
+    command = ["assign", source, "--model", tmp_path / "model", "--engine", "ray", "--out", f"file://{out}"]
+
+    code, _, message = cli(*command, "--workers", "2")
     assert code == 2
-    assert "Cannot read" in message
-    assert "001.parquet" in message
-    assert not partial.exists()
-
-    monkeypatch.setattr("vrae.data.sources._HEAD_ROWS", 100)  # a table whose first rows tell nothing of the rest
-    monkeypatch.setattr("vrae.data.columns._SAMPLE", 100)
-    verb, told = mortal(Assign, tmp_path / "grave", last="s008"), list[str]()
-    todo = (verb, clusterer, source, {"clusters": str(out)})
-    with pytest.raises(InvalidDataError, match=r"parts could not be done(.|\n)*Cannot read \S*001\.parquet") as found:
-        do(*todo, Engine(workers=2), told.append, PARTS)
     assert (tmp_path / "grave").exists()
-    assert not out.exists()
-    kept = entries(partial)
-    assert kept
-    assert str(found.value).startswith(f"{len(told) - len(kept)} of {len(told)} parts")
+    kept, n_parts = entries(partial), len(job.parts)
+    assert 0 < len(kept) < n_parts - 1
+    assert f"Error: {n_parts - len(kept)} of {n_parts} parts could not be done." in message
+    assert re.search(r"Cannot read \S*001\.parquet", message)
+    assert f"kept in {partial}" in message
+    assert "Traceback" not in message
+    assert [file.read_bytes() for file in out.iterdir()] == [b"yesterday's"]
+    tables = {json.loads(entry)["files"]["clusters"] for entry in kept.values()}
+    assert tables <= {file.name for file in partial.iterdir()}  # and what the killed worker had begun
 
-    stamp = bad.stat().st_mtime_ns
-    bad.write_bytes(whole)
-    os.utime(bad, ns=(stamp, stamp))
-    job = job_for(clusterer, verb, source, partial, **PARTS)
+    mend()
     waiting = job.to_do()
-    assert len(waiting) == len(told) - len(kept)  # what is done is not done again
+    assert len(waiting) == n_parts - len(kept)  # what is done is not done again
     assert [work_on(job, clusterer, n) for n in waiting] == [None] * len(waiting)
-    done = do(*todo, Engine(), told.append, PARTS)
-    assert {part.files["clusters"] for part in done} > {json.loads(e)["files"]["clusters"] for e in kept.values()}
-    assert sum(part.n_series for part in done) == 40
+    assert entries(partial).items() > kept.items()
+    assert cli(*command, "--quiet")[::2] == (0, "")
     write_assignments(clusterer, stream_panels(source), tmp_path / "local.parquet")
     assert_same_rows(out, tmp_path / "local.parquet")
     assert not partial.exists()
@@ -406,20 +512,100 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_named_and_what_fitted_is_kept(local_ray, small_disk, clusterer, tmp_path):
+def test_a_full_disk_is_named_and_what_fitted_is_kept(
+    local_ray, small_disk, clusterer, tmp_path, monkeypatch, cli, many_parts
+):
     source = write(long_rows(30), tmp_path / "data", [150, 300], 1000)
-    (small_disk / "filler").write_bytes(bytes(28_000))
-    with pytest.raises(OutputError, match=r"No space left"):
-        assign(clusterer, source, str(small_disk / "out"), engine=Engine(workers=1), **PARTS)
-    assert not (small_disk / "out").exists()
-    partial = small_disk / "out.partial"
+    clusterer.save(tmp_path / "model")
+    out, partial, filler = small_disk / "out", small_disk / "out.partial", small_disk / "filler"
+    out.mkdir()
+    (out / "part-00000.parquet").write_bytes(b"yesterday's")
+    filler.write_bytes(bytes(24_000))
+    command = ["assign", source, "--model", tmp_path / "model", "--engine", "ray", "--workers", "1", "--out", out]
+    code, _, message = cli(*command, "--quiet")
+    assert code == 2
+    assert f"could not write to {partial}" in message
+    assert "No space left" in message
+    assert "Traceback" not in message
+    assert [file.read_bytes() for file in out.iterdir()] == [b"yesterday's"]
     kept = entries(partial)
     assert kept
+    assert re.search(r"(\d+) of (\d+) parts could not be done", message)
     tables = {json.loads(entry)["files"]["clusters"] for entry in kept.values()}
-    assert {file.name for file in partial.glob("clusters-*")} == tables  # nothing half-written
-    (small_disk / "filler").unlink()
-    job = job_for(clusterer, Assign, source, partial, **PARTS)
+    written = {file.name for file in partial.iterdir() if ".attempt-" not in file.name}
+    assert written == tables | set(kept)  # nothing half-written
+
+    job = job_for(load_model(tmp_path / "model"), Assign, source, partial, **PARTS)
     assert len(job.to_do()) == len(job.parts) - len(kept)
+    monkeypatch.setattr("vrae.distributed.pool._PAUSE", 0)
+    with monkeypatch.context() as patch:  # a worker that has no room to unpack the model
+        patch.setattr("tempfile.tempdir", str(small_disk))
+        filler.unlink()
+        filler.write_bytes(bytes(shutil.disk_usage(small_disk).free))
+        told = _Worker(ray.put(job))({"part": np.array([job.to_do()[0]])})
+    assert "No space left" in told["message"][0]
+    assert str(small_disk) in told["message"][0]
+    code, _, message = cli(
+        "cluster", source, "--engine", "ray", "-k", "2", "--epochs", "1", "--out", small_disk / "run"
+    )
+    assert code == 2
+    assert "No space left" in message
+    assert "Traceback" not in message
+    assert {file.name for file in small_disk.iterdir()} == {"out", "out.partial", "filler"}
+
+    subprocess.run(["mount", "-o", "remount,size=400k", small_disk], check=True)
+    assert [work_on(job, clusterer, n) for n in job.to_do()] == [None] * (len(job.parts) - len(kept))
+    assert cli(*command, "--quiet")[::2] == (0, "")
+    write_assignments(clusterer, stream_panels(source), tmp_path / "local.parquet")
+    assert_same_rows(out, tmp_path / "local.parquet")
+    assert not partial.exists()
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> str:
+    """Return the URL of a folder as fsspec knows it, and Arrow does not."""
+    fsspec.register_implementation("shelf", Shelf, clobber=True)
+    return f"shelf://{tmp_path}"
+
+
+def test_fsspec_holds_rows_and_work(clusterer, tmp_path, shelf):
+    local = write(long_rows(20), tmp_path / "data", [100, 200], 64)
+    layout, parts = layout_and_parts(f"{shelf}/data/00?.parquet", 100)
+    with workshop_of(f"{shelf}/out") as workshop:
+        job = job_of(Embed, clusterer, series.Series(layout, parts, 20), workshop)
+        assert [work_on(job, clusterer, n) for n in job.to_do()] == [None] * len(parts)
+        assert job.to_do() == []
+        publish(workshop, [part.files["embedding"] for part in job.done()], f"{shelf}/out")
+    write_embeddings(clusterer, stream_panels(local), tmp_path / "local.parquet")
+    assert_same_rows(tmp_path / "out", tmp_path / "local.parquet")
+    assert not (tmp_path / "out.partial").exists()
+    os.utime(tmp_path / "data" / "001.parquet", ns=(1, 1))  # as if written anew
+    _, again = layout_and_parts(f"{shelf}/data/00?.parquet", 100)
+    assert [a.digest("") == b.digest("") for a, b in zip(parts, again, strict=True)] == [
+        not any("001" in piece.group.fragment.path for piece in part.pieces) for part in parts
+    ]
+
+
+@pytest.mark.slow
+def test_rows_from_a_store_to_two_stores(local_ray, tmp_path, shelf, cli, many_parts):
+    local = write(long_rows(20), tmp_path / "data", [100, 200], 64)
+    detector = VRAEAnomalyDetector(0.1, **TINY).fit(read_panel(local))
+    detector.save(tmp_path / "model")
+    with object_store() as (host, objects):
+        url = f"s3://me:secret@{BUCKET}/{{}}?scheme=http&endpoint_override={host}&region=us-east-1"
+        objects |= {f"{BUCKET}/in/{file.name}": (file.read_bytes(), MOMENT) for file in (tmp_path / "data").iterdir()}
+        objects |= {f"{BUCKET}/out/part-00099.parquet": (b"yesterday's", MOMENT)}
+        given = set(objects) - {f"{BUCKET}/out/part-00099.parquet"}
+        command = ["anomalies", url.format("in/*.parquet"), "--model", tmp_path / "model", "--engine", "ray"]
+        command += ["--workers", "1", "--quiet", "--out", url.format("out"), "--steps", f"{shelf}/steps"]
+        assert cli(*command)[::2] == (0, "")
+        write_anomalies(detector, stream_panels(local), tmp_path / "local.parquet", tmp_path / "local-steps.parquet")
+        store, out = fs.FileSystem.from_uri(url.format("out"))
+        assert_same_rows(out, tmp_path / "local.parquet", store)
+        assert_same_rows(tmp_path / "steps", tmp_path / "local-steps.parquet")
+        kept = {key for key in objects if not key.startswith(f"{BUCKET}/out/")}
+        assert kept == given
+        assert f"{BUCKET}/out/part-00099.parquet" not in objects
 
 
 @pytest.mark.slow
@@ -435,27 +621,44 @@ def test_rows_in_no_order_are_sorted_first(local_ray, clusterer, tmp_path, monke
         assert_same_panel(join_panels(panels), read_panel(write(rows, tmp_path / "ordered", [], 1000)))
     assert len(found.parts) > 1
     assert all("not in order" in line for line in told)
+    (tmp_path / "data" / "002.parquet").unlink()
+    monkeypatch.setattr("vrae.distributed.pool.sort_by_id", lambda *given: pytest.fail("sorted anew"))
+    with pytest.raises(pytest.fail.Exception, match="sorted anew"):  # the rows are not those sorted before
+        series.find_series(source, workshop, told.append, part_values=100)
     with pytest.raises(InvalidParameterError, match="lose their order"):
         embed(clusterer, source, str(tmp_path / "no"), time=None, duplicates="first")
     assert not (tmp_path / "no.partial").exists()
 
 
 @pytest.mark.slow
-def test_an_id_in_two_files_is_named(local_ray, clusterer, tmp_path):
+def test_an_id_in_two_files_is_named(local_ray, clusterer, tmp_path, monkeypatch):
     rows = wide_rows(12)
     source = write(pa.concat_tables([rows, rows.slice(7, 1)]), tmp_path / "data", [5], 3)
     with pytest.raises(InvalidDataError, match="'s007' stand more than once"):
         embed(clusterer, source, str(tmp_path / "out"))
+    damage(tmp_path / "data" / "001.parquet")
+    monkeypatch.setattr("vrae.distributed.pool.each", map)  # Ray has failed by then
+    with pytest.raises(InvalidDataError, match=r"Cannot read \S*001\.parquet"):
+        check_ids(open_parquet(source).data, "unique_id")
     assert list(tmp_path.iterdir()) == [tmp_path / "data"]
 
 
 @pytest.mark.slow
-def test_a_clustering_is_that_of_one_machine(local_ray, tmp_path, cli):
+def test_a_clustering_is_that_of_one_machine(local_ray, tmp_path, cli, many_parts):
     source = write(long_rows(40), tmp_path / "data", [200, 400], 64)
-    options = [source, "-k", "2", "--epochs", "2", "--train-sample", "25", "--label", "kind", "--quiet"]
-    assert cli("cluster", *options, "--out", tmp_path / "local")[::2] == (0, "")
+    options = ["-k", "2", "--epochs", "2", "--train-sample", "25", "--label", "kind", "--quiet"]
+    assert cli("cluster", source, *options, "--out", tmp_path / "local")[::2] == (0, "")
     (tmp_path / "far.toml").write_text('engine = "ray"\nworkers = 1\n')
-    assert cli("cluster", "--config", tmp_path / "far.toml", *options, "--out", tmp_path / "far")[::2] == (0, "")
+    options = [f"file://{source}", *options, "--config", tmp_path / "far.toml", "--out", tmp_path / "far"]
+    mend = [damage(tmp_path / "data" / f"{name}.parquet") for name in ("001", "002")]
+    code, _, message = cli("cluster", *options)
+    assert code == 2
+    assert re.search(r"(?s)Cannot read \S*001\.parquet.*Cannot read \S*002\.parquet", message)
+    assert "Traceback" not in message
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "local", "far.toml"}
+    for whole in mend:
+        whole()
+    assert cli("cluster", *options)[::2] == (0, "")
     config = tomllib.loads((tmp_path / "far" / "config.toml").read_text())
     assert (config["engine"], config["workers"]) == ("ray", 1)
     local, run = (tmp_path / name for name in ("local", "far"))
@@ -484,10 +687,12 @@ class Mortal(Callback):
 def test_several_processes_learn_what_one_does_though_one_is_killed(local_ray, tmp_path):
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     options = {**TINY, "max_epochs": 4, "early_stopping": 2, "local_patterns": 1.0, "max_lag": 2, "batch_size": 7}
-    X = make_series("panel", n=40)
+    source = write(long_rows(60), tmp_path / "data", [300, 600], 64)
+    X, _ = sample_series(stream_panels(source), 40, seed=1)
     alone = VRAE(**options).fit(X)
     mortal = VRAE(**options, callbacks=[Mortal(tmp_path / "grave")])
-    together = fit(mortal, X, engine=Engine(train_workers=2), checkpoint_seconds=0)
+    engine = Engine(train_workers=2)
+    together = fit(mortal, source, engine=engine, checkpoint_seconds=0, n_train=40, seed=1, **PARTS)
     assert (tmp_path / "grave").exists()
     assert [record.keys() for record in together.history_] == [record.keys() for record in alone.history_]
     for a, b in zip(together.history_, alone.history_, strict=True):

@@ -262,7 +262,7 @@ def test_a_sample_is_uniform_in_order_and_depends_on_the_seed_alone(monkeypatch)
     assert abs(np.mean(means) - 499.5) < 30  # 4.7 standard errors
     everything, _ = sample_series(cut(7), 5000, seed=0)
     assert_same(everything, panel)
-    monkeypatch.setattr("vrae.runs.sample._MAX_VALUES", 60)
+    monkeypatch.setattr("vrae.runs.sample.MAX_VALUES", 60)
     assert len(sample_series(cut(7), 50, seed=0)[0]) == 30
 
 

@@ -28,6 +28,7 @@ HIDDEN = ".vrae-"
 
 _WINDOWS = os.name == "nt"
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:[/\\]")  # a path has one slash where a URL has two
 _IN_USE = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 _OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -80,7 +81,7 @@ def only_writer(target: Path) -> Iterator[None]:
     OutputError
         Another process is writing there; or the place cannot be written, its name is kept for a device for example.
     """
-    _refuse_device(target)
+    _refuse_name(target)
     path = target.absolute().parent / f"{_hidden_name(target)}.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,8 +108,9 @@ def is_there(target: Path) -> bool:
     Raises
     ------
     OutputError
-        The place cannot be looked at; its name is too long, for example.
+        The place cannot be looked at; its name is too long, for example, or it is a URL.
     """
+    _refuse_name(target)
     try:
         return target.exists()
     except OSError as error:
@@ -128,7 +130,7 @@ def _hidden_name(target: Path) -> str:
 def _workshop(target: Path) -> Iterator[Path]:
     """Give a hidden folder beside ``target``, on the same disk; it is gone afterwards."""
     workshop: Path | None = None
-    _refuse_device(target)
+    _refuse_name(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _clear_away_after_the_dead(target)
@@ -142,7 +144,12 @@ def _workshop(target: Path) -> Iterator[Path]:
             shutil.rmtree(workshop, ignore_errors=True)
 
 
-def _refuse_device(target: Path) -> None:
+def _refuse_name(target: Path) -> None:
+    if _URL.match(str(target)):
+        raise OutputError(
+            f"{target} is the URL of a store, which this cannot write to. Name a file or folder of this machine. "
+            f"(`vrae assign`, `embed` and `anomalies` write to a store with --engine ray.)"
+        )
     if _WINDOWS and _DEVICES.fullmatch(target.name):
         raise OutputError(f"{target} cannot be written: Windows keeps the name {target.name!r} for a device.")
 
@@ -225,7 +232,7 @@ def _locked(path: Path) -> int | None:
         try:
             _lock(file)
             if os.fstat(file).st_ino == os.stat(path).st_ino:
-                _sign(file)
+                _sign_or_remove(file, path)
                 return file
         except FileNotFoundError:
             pass
@@ -235,6 +242,15 @@ def _locked(path: Path) -> int | None:
                 return None
             raise
         os.close(file)  # the last owner removed it while we waited for it: it locks nothing
+
+
+def _sign_or_remove(file: int, path: Path) -> None:
+    try:
+        _sign(file)
+    except OSError:  # the disk is full
+        with suppress(OSError):
+            path.unlink()
+        raise
 
 
 def _lock(file: int) -> None:

@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from vrae.cli.options import Far, OutFile, Reading, Training, folder_of_parts, load_fitted, number_or_auto, with_groups
+from vrae.cli.options import (
+    Far,
+    OutFile,
+    Reading,
+    Training,
+    as_written,
+    folder_of_parts,
+    load_fitted,
+    number_or_auto,
+    with_groups,
+)
 from vrae.cli.terminal import target, teller
 
 __all__ = ["anomalies"]
@@ -28,7 +38,12 @@ Fitted = Annotated[
 Save = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Keep the fitted detector, for --model.")]
 Steps = Annotated[
     Path | None,
-    typer.Option("--steps", metavar="FILE", help="Also write a row a step: how far it is from what was expected."),
+    typer.Option(
+        "--steps",
+        metavar="FILE",
+        parser=as_written,
+        help="Also write a row a step: how far it is from what was expected.",
+    ),
 ]
 Contamination = Annotated[
     str | None,

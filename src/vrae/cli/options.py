@@ -38,6 +38,7 @@ __all__ = [
     "Seed",
     "Track",
     "Training",
+    "as_written",
     "folder_of_parts",
     "load_fitted",
     "model_folder",
@@ -65,8 +66,24 @@ Model = Annotated[
         show_default=False,
     ),
 ]
+
+
+class _AsWritten(type(Path())):  # type: ignore[misc]  # the path of this system
+    """A path that remembers how it was written: it has one slash where a URL has two or three."""
+
+    written: str
+
+
+def as_written(text: Any) -> Path:
+    """Return the path of a file, or what stands for a URL."""
+    path: Path = _AsWritten(text)
+    path.written = str(text)  # type: ignore[attr-defined]
+    return path
+
+
 OutFile = Annotated[
-    Path, typer.Option("--out", "-o", metavar="FILE", help="CSV or .parquet file; - is standard output.")
+    Path,
+    typer.Option("--out", "-o", metavar="FILE", parser=as_written, help="CSV or .parquet file; - is standard output."),
 ]
 OutFolder = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Run folder to write.")]
 OnInvalid = Annotated[
@@ -255,14 +272,13 @@ def folder_of_parts(file: Path) -> str:
     """Return the place of a table that many write; it is a folder, or a URL."""
     from vrae.exceptions import InvalidParameterError
 
-    place = str(file)
+    place: str = getattr(file, "written", str(file))
     if place == "-" or place.endswith((".csv", ".gz")):
         raise InvalidParameterError(
             f"--engine ray writes a folder of Parquet files, which all machines must reach; found --out {place}. "
             f"Name one, such as --out result.parquet."
         )
-    # A path has one slash where a URL has two.
-    return place.replace(":/", "://", 1) if ":/" in place and "://" not in place else place
+    return place
 
 
 def number_or_auto(option: str, text: str) -> int | Literal["auto"]:

@@ -12,9 +12,9 @@ A run, in order:
    its own, and enter the part as done as the last act. Parts that have an entry are never done again.
 6. `applying` moves the finished tables, in the order of the parts, to where they are wanted.
 
-`clustering` begins with a sample, drawn in one pass over the parts, on which a model is fitted: in this process, or by
-several together (`training`, on Ray Train). Then it places all series as above; the numbers of the report are sums over
-parts. No process holds more than a part and the model, but for the sample.
+`clustering` begins with a sample, drawn in one pass over the parts (`sampling`), on which a model is fitted: in this
+process, or by several together (`training`, on Ray Train). Then it places all series as above; the numbers of the
+report are sums over parts. No process holds more than a part and the model, but for the sample.
 """
 
 from vrae.distributed.applying import assign, embed, find_anomalies

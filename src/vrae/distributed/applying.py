@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -146,7 +146,7 @@ def finish(job: Job, engine: Engine, tell: Tell) -> list[Done]:
     troubles = finish_parts(job, engine, tell)
     if troubles:
         raise _error_of(job, troubles)
-    done = [job.done(number) for number in range(len(job.parts))]
+    done = job.done()
     lost = [job.parts[number].name for number, entry in enumerate(done) if entry is None]
     if lost:
         raise OutputError(f"What was written of {name_some(lost)} is no longer in {job.folder.path}. Run it again.")
@@ -160,7 +160,8 @@ def _error_of(job: Job, troubles: list[Trouble]) -> Exception:
         f"{len(troubles)} of {len(job.parts)} parts could not be done.\n  "
         + "\n  ".join(said[:_NAMED])
         + (f"\n  and {len(said) - _NAMED} more" if len(said) > _NAMED else "")
-        + f"\nThe others are done, and kept in {job.folder.path}. Put this right; the same command goes on from there."
+        + (f"\nThe others are done, and kept in {job.folder.path}." if len(said) < len(job.parts) else "")
+        + " Put this right; the same command goes on from there."
     )
 
 
@@ -180,15 +181,25 @@ def workshop_of(place: str) -> Iterator[Folder]:
     folder = Folder(system, path.rstrip("/") + ".partial")
     try:
         folder.create()
-    except OSError as error:
-        raise OutputError(f"Could not write {folder.path}: {error.strerror or error}.") from error
+    except (OSError, NotImplementedError) as error:
+        raise _not_reached(folder.path, error) from error
     try:
         yield folder
-    except BaseException:
-        if not any(name.startswith(("part-", "sorted.json")) for name in folder.names()):
+    except BaseException as error:
+        if not any(name.startswith(("part-", "sorted")) and name.endswith(".json") for name in folder.names()):
             system.delete_dir(folder.path)  # nothing in it that could be gone on from
+        if isinstance(error, OSError):
+            raise OutputError(
+                f"Could not write {error.filename or folder.path}: {error.strerror or error}. Put this "
+                f"right; the same command goes on from what is done."
+            ) from error
         raise
     system.delete_dir(folder.path)
+
+
+def _not_reached(path: str, error: Exception) -> OutputError:
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return OutputError(f"Could not write {path}: {reason}. Choose another --out; nothing was changed.")
 
 
 def publish(workshop: Folder, files: list[str], place: str) -> None:
@@ -198,23 +209,41 @@ def publish(workshop: Folder, files: list[str], place: str) -> None:
     if isinstance(system, fs.LocalFileSystem):
         with atomic_directory(Path(path)) as folder:
             for file, name in zip(files, names, strict=True):
-                os.replace(workshop.at(file), folder / name)
+                _bring(workshop, file, Folder(system, str(folder)), name)
         return
     target = Folder(system, path.rstrip("/"))
     target.create()
     for name in target.names():  # of an earlier one
         system.delete_file(target.at(name))
     for file, name in zip(files, names, strict=True):
-        system.move(workshop.at(file), target.at(name))
+        _bring(workshop, file, target, name)
+
+
+def _bring(workshop: Folder, file: str, target: Folder, name: str) -> None:
+    """Move a file; a second table may be wanted on another disk, or in another store, than the work is done on."""
+    here = isinstance(target.system, fs.LocalFileSystem) and isinstance(workshop.system, fs.LocalFileSystem)
+    if here:
+        shutil.move(workshop.at(file), target.at(name))
+    elif target.system.equals(workshop.system):
+        target.system.move(workshop.at(file), target.at(name))
+    else:
+        with (
+            workshop.system.open_input_stream(workshop.at(file)) as source,
+            target.system.open_output_stream(target.at(name)) as copy,
+        ):
+            shutil.copyfileobj(source, copy)
 
 
 def _check_place(place: str) -> None:
     """Refuse a place that holds something else, before any work is done."""
     system, path = file_system(place)
-    info = system.get_file_info(path)
-    if info.type == fs.FileType.NotFound:
-        return
-    names = Folder(system, path).names() if info.type == fs.FileType.Directory else [path]
+    try:
+        info = system.get_file_info(path)
+        if info.type == fs.FileType.NotFound:
+            return
+        names = Folder(system, path).names() if info.type == fs.FileType.Directory else [path]
+    except OSError as error:
+        raise _not_reached(path, error) from error
     foreign = [name for name in names if not (name.startswith("part-") and name.endswith(".parquet"))]
     if foreign or info.type != fs.FileType.Directory:
         raise OutputError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import reduce
 from hashlib import sha256
 from operator import add
 from pathlib import Path
@@ -14,11 +14,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from vrae.data.panel import Panel
-from vrae.data.selection import join_panels
 from vrae.distributed.applying import finish, job_of, publish, workshop_of
 from vrae.distributed.engine import Engine, connected
-from vrae.distributed.parts import Layout, Part
-from vrae.distributed.pool import each
+from vrae.distributed.sampling import sample
 from vrae.distributed.series import Series, find_series
 from vrae.distributed.training import fit
 from vrae.distributed.verbs import Place
@@ -26,15 +24,11 @@ from vrae.distributed.work import Done, Folder, load_bytes, model_bytes
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.exceptions import InvalidParameterError
 from vrae.runs import Tally, check_run_folder, cluster_in_passes, table_writer
-from vrae.runs.sample import lots, smallest
 
-__all__ = ["cluster", "sample"]
+__all__ = ["cluster"]
 
 # Clusterers that say of a series on its own where it belongs. The others compare all with all.
 _SHARED = ("gmm", "kmeans")
-
-# The lot below which a series is in the sample is not known beforehand: so many standard deviations more are drawn.
-_MARGIN = 6
 
 
 def cluster(
@@ -178,47 +172,3 @@ def _fingerprint(clusterer: VRAEClusterer, sample: Panel) -> str:
     told.update(repr(sample.ids.tolist()).encode("utf-8", "replace"))
     told.update(np.ascontiguousarray(sample.values).tobytes())
     return told.hexdigest()
-
-
-# -------------------------------------------------------------------- the sample
-
-
-def sample(series: Series, n_series: int | None, seed: int) -> tuple[Panel, int]:
-    """Draw the series that `vrae.runs.sample_series` would draw, wherever they are; only they come here.
-
-    Parameters
-    ----------
-    series : Series
-    n_series : int or None
-        None: all of them.
-    seed : int
-
-    Returns
-    -------
-    sample : Panel
-    total : int
-        Number of series there are.
-    """
-    enough = float("inf") if n_series is None else n_series + _MARGIN * n_series**0.5 + _MARGIN**2
-    total = series.n_series  # an estimate; known after the first pass, which is the only one unless it was far off
-    while True:
-        limit = min(1.0, enough / max(total, 1))
-        draw = partial(_below, series.layout, series.parts, limit, seed)
-        found = list(each(draw, range(len(series.parts))))
-        panels = [panel for panel, _ in found if panel is not None]
-        total = sum(n for _, n in found)
-        if limit == 1.0 or sum(map(len, panels)) >= min(n_series or total, total):
-            break
-    panel = join_panels(panels)
-    return (panel if n_series is None else smallest(panel, lots(panel.ids, seed), n_series)[0]), total
-
-
-def _below(layout: Layout, parts: list[Part], limit: float, seed: int, number: int) -> tuple[Panel | None, int]:
-    """Return the series of a part whose lots are below the limit, if any, and how many series it has."""
-    kept, total = [], 0
-    for panel in layout.panels(parts[number]):
-        total += len(panel)
-        chosen = lots(panel.ids, seed) < limit
-        if chosen.any():
-            kept.append(panel if chosen.all() else panel.select(chosen))
-    return (join_panels(kept) if kept else None), total

@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+from pyarrow import fs
 
 from vrae.data.columns import Table, reading
 from vrae.data.panel import Panel
@@ -187,10 +188,16 @@ def row_groups(files: Sequence[ds.ParquetFileFragment], roles: Roles) -> list[Gr
 
 
 def _groups_of(fragment: ds.ParquetFileFragment, roles: Roles) -> Iterator[Group]:
-    info = fragment.filesystem.get_file_info(fragment.path)
-    stamp = f"{info.size} {info.mtime_ns}"
+    stamp = _stamp(fragment.filesystem, fragment.path)
     for number, (n_rows, values) in enumerate(row_group_values(fragment, roles)):
         yield Group(fragment, number, n_rows, sum(values), stamp, *_bounds(fragment, number, roles.id))
+
+
+def _stamp(system: fs.FileSystem, path: str) -> str:
+    if isinstance(system, fs.PyFileSystem):  # of fsspec, whose stores do not all know times in the same words
+        return str(system.handler.fs.ukey(path))
+    info = system.get_file_info(path)
+    return f"{info.size} {info.mtime_ns}"
 
 
 def _bounds(fragment: ds.ParquetFileFragment, number: int, id_column: str | None) -> tuple[Any, Any]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
@@ -11,15 +14,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from vrae.data.columns import reading
 from vrae.data.roles import Roles
 from vrae.data.sources import scan_options
 from vrae.distributed.engine import Engine, ray_module
-from vrae.distributed.work import Folder, Job, Trouble, load_bytes, work_on
-from vrae.exceptions import InvalidDataError, name_some
+from vrae.distributed.work import Folder, Job, Trouble, load_bytes, no_room, work_on
+from vrae.exceptions import InvalidDataError, OutputError, VRAEError, name_some
 
 __all__ = ["check_ids", "each", "finish_parts", "sort_by_id"]
 
 _PAUSE = 1.0  # seconds before a part that could not be written is tried once more
+_NAMED = 5  # troubles that a message tells of
 
 Batch = dict[str, npt.NDArray[Any]]
 
@@ -29,7 +34,10 @@ class _Worker:
 
     def __init__(self, job: Any) -> None:
         self._job: Job = ray_module().get(job)
-        self._model = load_bytes(self._job.model)
+
+    @cached_property
+    def _model(self) -> Any:
+        return load_bytes(self._job.model)
 
     def __call__(self, batch: Batch) -> Batch:
         troubles = [self._do(int(number)) or Trouble(-1, "", place=False) for number in batch["part"]]
@@ -40,11 +48,18 @@ class _Worker:
         }
 
     def _do(self, number: int) -> Trouble | None:
-        trouble = work_on(self._job, self._model, number)
+        trouble = self._try(number)
         if trouble is None or not trouble.place:
             return trouble
         time.sleep(_PAUSE)
-        return work_on(self._job, self._model, number)
+        return self._try(number)
+
+    def _try(self, number: int) -> Trouble | None:
+        try:
+            model = self._model
+        except OSError as error:
+            return no_room(number, gettempdir(), error)
+        return work_on(self._job, model, number)
 
 
 def finish_parts(job: Job, engine: Engine, tell: Callable[[str], None]) -> list[Trouble]:
@@ -80,15 +95,44 @@ def finish_parts(job: Job, engine: Engine, tell: Callable[[str], None]) -> list[
 
 
 def each(work: Callable[[int], Any], numbers: Sequence[int]) -> Iterator[Any]:
-    """Yield ``work(number)`` for every number, in order, done by Ray tasks; few results wait at a time."""
+    """Yield ``work(number)`` for every number, in order, done by Ray tasks; few results wait at a time.
+
+    Raises
+    ------
+    VRAEError
+        Some of the work raised it; all that is wrong is told at once, after the last number.
+    """
+    troubles: list[VRAEError] = []
     ray_data = ray_module("ray.data")
     context = ray_data.DataContext.get_current()
     before, context.execution_options.preserve_order = context.execution_options.preserve_order, True
     try:
-        for row in _of_numbers(numbers).map(lambda row: {"found": [work(int(row["part"]))]}).iter_rows():
-            yield row["found"][0]
+        for row in _of_numbers(numbers).map(lambda row: {"found": [_tried(work, int(row["part"]))]}).iter_rows():
+            found, trouble = row["found"][0]
+            if trouble is not None:
+                troubles.append(trouble)
+            elif not troubles:
+                yield found
     finally:
         context.execution_options.preserve_order = before
+    if troubles:
+        raise _together(troubles)
+
+
+def _tried(work: Callable[[int], Any], number: int) -> tuple[Any, VRAEError | None]:
+    """Do it; an error is returned: one that is raised ends all tasks, and comes to the driver without its kind."""
+    try:
+        return work(number), None
+    except VRAEError as error:
+        return None, error
+
+
+def _together(troubles: list[VRAEError]) -> VRAEError:
+    messages = list(dict.fromkeys(map(str, troubles)))
+    if len(messages) == 1:
+        return troubles[0]
+    more = f"\n  and {len(messages) - _NAMED} more" if len(messages) > _NAMED else ""
+    return InvalidDataError("\n  ".join(["Several parts cannot be used.", *messages[:_NAMED]]) + more)
 
 
 def _of_numbers(numbers: Sequence[int]) -> Any:
@@ -120,10 +164,30 @@ def _rows(data: ds.FileSystemDataset, columns: Sequence[str]) -> Any:
     return _of_numbers(range(len(files))).map_batches(read, batch_size=1)
 
 
+@contextmanager
+def _explained(data: ds.FileSystemDataset, columns: Sequence[str]) -> Iterator[None]:
+    """Where Ray says no more than that something broke, say which files cannot be read, or that there is no room."""
+    try:
+        yield
+    except ray_module("ray.exceptions").RayError as error:
+        files, names = list(data.get_fragments()), list(dict.fromkeys(columns))
+
+        def read_through(number: int) -> None:
+            with reading(str(files[number].path)):
+                for _ in files[number].to_batches(schema=data.schema, columns=names, **scan_options(files[number])):
+                    pass
+
+        list(each(read_through, range(len(files))))
+        if isinstance(cause := getattr(error, "cause", None), OSError):
+            raise OutputError(f"The rows cannot be sorted: {cause.strerror or cause}.") from error
+        raise
+
+
 def sort_by_id(data: ds.FileSystemDataset, roles: Roles, folder: Folder) -> None:
     """Write the rows of a long table anew into files in order, those of a series together and in order of time."""
-    ordered = _rows(data, roles.all).sort([roles.id, roles.time])
-    ordered.write_parquet(folder.path, filesystem=folder.system)
+    with _explained(data, roles.all):
+        ordered = _rows(data, roles.all).sort([roles.id, roles.time])
+        ordered.write_parquet(folder.path, filesystem=folder.system)
 
 
 def check_ids(data: ds.FileSystemDataset, id_column: str) -> None:
@@ -136,7 +200,8 @@ def check_ids(data: ds.FileSystemDataset, id_column: str) -> None:
     """
     counted = _rows(data, [id_column]).groupby(id_column).count()
     several = ray_module("ray.data.expressions").col("count()") > 1
-    again = [row[id_column] for row in counted.filter(expr=several).take(6)]
+    with _explained(data, [id_column]):
+        again = [row[id_column] for row in counted.filter(expr=several).take(6)]
     if again:
         raise InvalidDataError(
             f"Ids {name_some(again)} stand more than once in column {id_column!r}, which is read as wide (a row a "

@@ -102,7 +102,7 @@ def find_series(
         if given.freq is not None and roles.time is not None:
             given = replace(given, origin=_earliest(groups, Layout(data.schema, roles, given)))
         if not are_in_order(groups):
-            data = _sorted(table, roles, given, workshop, tell)
+            data = _sorted(table, groups, roles, given, workshop, tell)
             groups = row_groups(readable_files(data), roles)
     return Series(Layout(data.schema, roles, given), cut(groups, roles.long, part_values), n_series)
 
@@ -120,7 +120,12 @@ def _earliest(groups: list[Group], layout: Layout) -> Any:
 
 
 def _sorted(
-    table: Table, roles: Roles, options: TableOptions, workshop: Folder, tell: Callable[[str], None]
+    table: Table,
+    groups: list[Group],
+    roles: Roles,
+    options: TableOptions,
+    workshop: Folder,
+    tell: Callable[[str], None],
 ) -> ds.FileSystemDataset:
     if roles.time is None or options.duplicates in ("first", "last"):
         what = "there is no time column" if roles.time is None else f"duplicates={options.duplicates!r} goes by it"
@@ -131,10 +136,12 @@ def _sorted(
         )
     tell(f"The rows are not in order of {roles.id!r}: Ray sorts them first.")
     place = workshop.at("sorted")
-    if workshop.read_json("sorted.json") is None:
+    of = {"of": whole(groups).digest(repr(roles))}
+    if workshop.read_json("sorted.json") != of:  # those of other files, or of these as they were
+        workshop.remove(["sorted.json"])
         workshop.system.create_dir(place, recursive=True)
         workshop.system.delete_dir_contents(place)
         pool.sort_by_id(table.data, roles, Folder(workshop.system, place))
-        workshop.write_json("sorted.json", {})
+        workshop.write_json("sorted.json", of)
     files = [f.path for f in workshop.system.get_file_info(fs.FileSelector(place, recursive=True)) if f.is_file]
     return ds.dataset(sorted(files), filesystem=workshop.system, format="parquet")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from fnmatch import fnmatchcase
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow.dataset as ds
 from pyarrow import fs
@@ -65,12 +66,12 @@ def file_system(place: str) -> tuple[fs.FileSystem, str]:
     Raises
     ------
     InvalidParameterError
-        Neither Arrow nor fsspec knows the kind of URL.
+        Neither Arrow nor fsspec knows the kind of URL, or it names what only one process sees.
     """
     if "://" not in place:
         return fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(place))
     try:
-        found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(place)
+        found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(_quoted(place))
         return found
     except (ValueError, OSError) as error:
         first = str(error).strip()
@@ -78,11 +79,25 @@ def file_system(place: str) -> tuple[fs.FileSystem, str]:
         import fsspec
 
         filesystem, path = fsspec.core.url_to_fs(place)
-        return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), path
     except (ImportError, ValueError) as error:
+        reason = str(error) if "Unrecognized filesystem" in first else first
         raise InvalidParameterError(
-            f"Cannot open {place}: {first or error} Install the package of its store."
+            f"Cannot open {place}: {reason.rstrip('.')}. Look at the address, or install the package of its store."
         ) from None
+    if "memory" in filesystem.protocol:
+        raise InvalidParameterError(
+            f"{place} is the memory of one process, which the workers of Ray do not see. Name a place that all "
+            f"machines reach."
+        )
+    return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), path
+
+
+def _quoted(url: str) -> str:
+    """Return a URL as Arrow wants it: spaces and wildcards in its path are none of the URL's own marks."""
+    path, mark, query = url.partition("?")
+    if "=" not in query:  # a wildcard
+        path, mark, query = url, "", ""
+    return quote(path, safe="/:@%*+,;=~&$!'()") + mark + query
 
 
 def _of_url(url: str) -> Table:

@@ -6,6 +6,7 @@ Each has the same trainer, and sees its share of every batch. The series lie in 
 from __future__ import annotations
 
 import copy
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,12 +15,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+import pyarrow.dataset as ds
 import torch
 
 from vrae.config import TrainingConfig
+from vrae.distributed.applying import workshop_of
 from vrae.distributed.engine import Engine, connected, ray_module
+from vrae.distributed.sampling import sample
+from vrae.distributed.series import find_series
 from vrae.estimators.vrae import VRAE
-from vrae.exceptions import InvalidParameterError, TrainingError, VRAEError
+from vrae.exceptions import InvalidParameterError, TrainingError, VRAEError, name_some
 from vrae.nn.loss import Pointwise
 from vrae.nn.model import VRAENetwork
 from vrae.runtime import work_threads
@@ -43,6 +48,9 @@ def fit(
     engine: Engine,
     storage: str | None = None,
     checkpoint_seconds: float = 10.0,
+    n_train: int | None = 20_000,
+    seed: int = 0,
+    **options: Any,
 ) -> Estimator:
     """Fit an estimator, its network being trained by ``engine.train_workers`` processes together.
 
@@ -55,13 +63,20 @@ def fit(
     estimator : VRAE
         Of its callbacks, copies are called in one of the processes.
     X
-        As in the estimator's ``fit``.
+        As in the estimator's ``fit``. Or Parquet files, as a path, pattern, URL or pyarrow Dataset: of their series
+        a sample is drawn where they lie, the same one whoever draws it, and only the sample comes to this process.
     engine : Engine
         With ``train_workers=1`` this is ``estimator.fit(X)``.
     storage : str, optional
         Folder for checkpoints, which all machines must reach; default: a temporary one of this machine.
     checkpoint_seconds : float, default 10.0
         A checkpoint is written after the first epoch that ends so long after the last one.
+    n_train : int or None, default 20_000
+        Series of Parquet files to learn from. None: all, which must fit into this process.
+    seed : int, default 0
+        Of the sample.
+    **options
+        Of Parquet files, as in `vrae.read_panel`.
 
     Returns
     -------
@@ -75,6 +90,11 @@ def fit(
     InvalidDataError, InvalidParameterError
         See the estimator's ``fit``.
     """
+    if isinstance(X, (str, os.PathLike, ds.Dataset)):
+        with connected(engine), _folder(storage) as folder, workshop_of(f"{folder}/sample") as workshop:
+            X = sample(find_series(X, workshop, lambda line: None, **options), n_train, seed)[0]
+    elif options:
+        raise InvalidParameterError(f"{name_some(sorted(options))} belong to Parquet files; X is in memory already.")
     if engine.train_workers == 1:
         return estimator.fit(X)
     if not isinstance(estimator, VRAE):

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import socket
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +29,7 @@ from vrae.runs.tables import ParquetTable
 # A part that ends its worker each time, for want of memory for example, is given up after so many.
 _ATTEMPTS = 3
 
-__all__ = ["Done", "Folder", "Job", "Trouble", "load_bytes", "model_bytes", "work_on"]
+__all__ = ["Done", "Folder", "Job", "Trouble", "load_bytes", "model_bytes", "no_room", "work_on"]
 
 Files = Mapping[str, bytes]
 
@@ -65,9 +65,19 @@ class Folder:
         """Write a file, all or nothing."""
         text = json.dumps(value).encode()
         hidden = self.at(f".{name}.{uuid.uuid4().hex}")
-        with self.system.open_output_stream(hidden) as file:
-            file.write(text)
-        self.system.move(hidden, self.at(name))
+        try:
+            with self.system.open_output_stream(hidden) as file:
+                file.write(text)
+            self.system.move(hidden, self.at(name))
+        except OSError:
+            self.remove([hidden.rpartition("/")[2]])
+            raise
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Delete files, if they are there."""
+        for name in names:
+            with suppress(OSError):
+                self.system.delete_file(self.at(name))
 
 
 @dataclass(frozen=True)
@@ -103,16 +113,22 @@ class Job:
     folder: Folder
     of: str
 
-    def done(self, number: int) -> Done | None:
-        """Return the entry of a part that is done with this very work."""
-        entry = self.folder.read_json(_entry(number))
+    def done(self) -> list[Done | None]:
+        """Return the entry of every part; None where it is not done, or not with this very work."""
+        there = set(self.folder.names())
+        return [self._done(number, there) for number in range(len(self.parts))]
+
+    def _done(self, number: int, there: set[str]) -> Done | None:
+        entry = self.folder.read_json(_entry(number)) if _entry(number) in there else None
         if entry is None or entry.pop("digest", None) != self.parts[number].digest(self.of):
             return None
-        return Done(**entry)
+        done = Done(**entry)
+        # A driver that ended as it moved the tables away has left entries without them.
+        return done if there.issuperset(done.files.values()) else None
 
     def to_do(self) -> list[int]:
         """Return the parts that are not done yet."""
-        return [number for number in range(len(self.parts)) if self.done(number) is None]
+        return [number for number, done in enumerate(self.done()) if done is None]
 
     def attempt(self, number: int) -> bool:
         """Note that a part is begun; False if that was noted too often, and nothing came of it."""
@@ -151,12 +167,11 @@ def work_on(job: Job, model: VRAE, number: int) -> Trouble | None:
         n_series = _write(job, verb, files, job.layout.panels(part))
         entry = {"files": files, "n_series": n_series, "summary": verb.summary()}
         job.folder.write_json(_entry(number), {**entry, "digest": part.digest(job.of)})
-    except OSError as error:
-        where = f"{job.folder.path} on {socket.gethostname()}"
-        _remove(job.folder, files)
-        return Trouble(number, f"could not write to {where}: {error.strerror or error}", place=True)
+    except (OSError, NotImplementedError) as error:  # the latter says that a store can only be read
+        job.folder.remove(files.values())
+        return no_room(number, job.folder.path, error)
     except VRAEError as error:
-        _remove(job.folder, files)
+        job.folder.remove(files.values())
         return Trouble(number, str(error), place=False)
     return None
 
@@ -177,12 +192,10 @@ def _write(job: Job, verb: Verb, files: dict[str, str], panels: Iterator[Any]) -
     return n_series
 
 
-def _remove(folder: Folder, files: dict[str, str]) -> None:
-    for file in files.values():
-        try:
-            folder.system.delete_file(folder.at(file))
-        except OSError:
-            continue  # it was not begun
+def no_room(number: int, path: str, error: Exception) -> Trouble:
+    """Return what is told of a place that a part cannot be written to."""
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return Trouble(number, f"could not write to {path} on {socket.gethostname()}: {reason}", place=True)
 
 
 def _entry(number: int) -> str:

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from vrae.data.panel import Panel
 from vrae.data.selection import join_panels
 
-__all__ = ["lots", "sample_series", "smallest"]
+__all__ = ["MAX_VALUES", "lots", "sample_series", "smallest"]
 
 # Values of a sample; of very long series it holds fewer than asked for.
-_MAX_VALUES = 1 << 26
+MAX_VALUES = 1 << 26
 
 
 def sample_series(panels: Iterable[Panel], n_series: int, seed: int) -> tuple[Panel, int]:
@@ -49,7 +49,7 @@ def sample_series(panels: Iterable[Panel], n_series: int, seed: int) -> tuple[Pa
             continue
         kept.append(panel if chosen.all() else panel.select(chosen))
         keys = np.append(keys, drawn[chosen])
-        if len(keys) > 2 * n_series or sum(part.values.size for part in kept) > 2 * _MAX_VALUES:
+        if len(keys) > 2 * n_series or sum(part.values.size for part in kept) > 2 * MAX_VALUES:
             smaller, keys = smallest(join_panels(kept), keys, n_series)
             limit = keys.max() if len(keys) < total else np.inf
             kept = [smaller]
@@ -68,6 +68,6 @@ def lots(ids: npt.NDArray[Any], seed: int) -> npt.NDArray[np.float64]:
 def smallest(panel: Panel, keys: npt.NDArray[np.float64], n_series: int) -> tuple[Panel, npt.NDArray[np.float64]]:
     """Return the series of a panel with the lowest lots, in order, and their lots; fewer where they are long."""
     order = np.argsort(keys)
-    room = int(np.searchsorted(np.cumsum(panel.lengths[order]) * panel.n_channels, _MAX_VALUES, side="right"))
+    room = int(np.searchsorted(np.cumsum(panel.lengths[order]) * panel.n_channels, MAX_VALUES, side="right"))
     rows = np.sort(order[: min(n_series, max(room, 2))])
     return (panel, keys) if len(rows) == len(panel) else (panel.select(rows), keys[rows])
