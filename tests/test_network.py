@@ -13,6 +13,7 @@ from torch import nn
 from vrae import VRAE
 from vrae.config import NetworkConfig
 from vrae.nn.comovement import channel_pairs, cross_correlations, n_channel_pairs
+from vrae.nn.draws import Share
 from vrae.nn.encoder import fold, unfold
 from vrae.nn.loss import evidence_lower_bound, kl_divergence, pointwise_loss, training_loss
 from vrae.nn.model import VRAENetwork, build_network, reparameterise
@@ -235,6 +236,13 @@ def test_dropout_keeps_the_mean_and_draws_from_its_generator_only():
     assert float(dropped.mean()) == pytest.approx(1, abs=0.05)
     assert torch.equal(dropped, dropout(x, 0.25, seeded(0)))
     assert torch.equal(dropout(x, 0.25, None), x)
+
+
+def test_a_share_of_a_batch_drops_what_the_whole_batch_would():
+    x = torch.ones(7, 5, 20)
+    whole = dropout(x, 0.5, seeded(0))
+    share = dropout(x[4:, :3], 0.5, Share(seeded(0), first=4, total=7))  # its series are shorter
+    assert torch.equal(share, whole[4:, :3])
 
 
 def test_latent_vector_is_sampled_only_with_a_generator():
