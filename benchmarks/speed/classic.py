@@ -1,6 +1,6 @@
 """Seconds an epoch of the classic network: ours beside a plain textbook loop, in turn, in one run.
 
-    python benchmarks/speed/classic.py [--data FOLDER] [--epochs 5] [--rounds 5]
+    python benchmarks/speed/classic.py [--data FOLDER] [--epochs 5] [--rounds 5] [--threads 1]
 
 Both train the same network (LSTM 90, latent 20, Adam 5e-4, batches of 32) on the same series. Without the ECG5000
 data set the series are noise of the same size (500 x 140): speed does not depend on the values.
@@ -74,7 +74,11 @@ def main() -> None:
     parser.add_argument("--data", help="folder with ucr/ECG5000; default: VRAE_DATA")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="of the plain loop; ours takes one"
+    )
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     try:
         panel, _ = load_example("ECG5000", data_dir=options.data, split="train")
         X = panel.to_padded()[:, 0]
@@ -85,6 +89,7 @@ def main() -> None:
     row = {
         "benchmark": "classic network, seconds an epoch",
         "series": X.shape,
+        "textbook_threads": options.threads,
         "ours_s": round(statistics.median(a for a, _ in pairs), 4),
         "textbook_s": round(statistics.median(b for _, b in pairs), 4),
         "ratio_textbook_over_ours": round(statistics.median(b / a for a, b in pairs), 3),
