@@ -209,12 +209,17 @@ class Panel:
         if rows.dtype == bool:
             rows = np.flatnonzero(rows)
         rows = rows.astype(np.int64)
-        steps = self.steps_of(rows)
+        starts, ends = self.offsets[:-1][rows].tolist(), self.offsets[1:][rows].tolist()
+
+        def picked(steps: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            # By stretches: an index of every step would take several times the memory of the values.
+            return np.concatenate([steps[:0], *(steps[a:b] for a, b in zip(starts, ends, strict=True))])
+
         return Panel(
-            values=self.values[steps],
+            values=picked(self.values),
             offsets=np.concatenate([[0], np.cumsum(self.lengths[rows])]).astype(np.int64),
             ids=self.ids[rows],
-            times=None if self.times is None else self.times[steps],
+            times=None if self.times is None else picked(self.times),
             channels=self.channels,
             static={name: np.asarray(column)[rows] for name, column in self.static.items()},
         )
