@@ -691,8 +691,9 @@ def test_several_processes_learn_what_one_does_though_one_is_killed(local_ray, t
     X, _ = sample_series(stream_panels(source), 40, seed=1)
     alone = VRAE(**options).fit(X)
     mortal = VRAE(**options, callbacks=[Mortal(tmp_path / "grave")])
-    engine = Engine(train_workers=2)
+    engine, handler = Engine(train_workers=2), signal.getsignal(signal.SIGINT)
     together = fit(mortal, source, engine=engine, checkpoint_seconds=0, n_train=40, seed=1, **PARTS)
+    assert signal.getsignal(signal.SIGINT) is handler  # Ray Train would keep Ctrl-C to itself
     assert (tmp_path / "grave").exists()
     assert [record.keys() for record in together.history_] == [record.keys() for record in alone.history_]
     for a, b in zip(together.history_, alone.history_, strict=True):

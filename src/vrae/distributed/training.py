@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -117,6 +119,17 @@ def _folder(storage: str | None) -> Iterator[str]:
         yield folder
 
 
+@contextmanager
+def _ctrl_c_given_back() -> Iterator[None]:
+    """Ray Train takes the handler of Ctrl-C and keeps it; give it back to whoever had it."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
+
+
 @dataclass(frozen=True)
 class _Order:
     """What every process is told."""
@@ -153,7 +166,8 @@ class _Crew:
             checkpoint_seconds=self.checkpoint_seconds,
         )
         try:
-            result = self._job(order).fit()
+            with _ctrl_c_given_back():
+                result = self._job(order).fit()
         except ray_module("ray.train").TrainingFailedError as error:
             said = str(error).strip().splitlines()
             raise TrainingError(f"Training on several processes failed: {' '.join(said)[-600:]}") from error
