@@ -22,6 +22,7 @@ import numpy as np
 import rows
 import torch
 from sets import znorm
+from table import figure, markdown
 from threadpoolctl import threadpool_limits
 
 from vrae import load_example
@@ -47,14 +48,14 @@ def measure(name: str, method: str, seed: int, folder: str | None) -> rows.Row:
 def write_table(found: list[rows.Row]) -> None:
     """Write means over seeds, a line a set."""
     lines = [f"# {(__doc__ or '').splitlines()[0]}\n", *(__doc__ or "").splitlines()[4:]]
-    lines += ["", "Mean adjusted Rand index over seeds.", "", "| | " + " | ".join(NAMES) + " |"]
-    lines += ["|---" * (len(NAMES) + 1) + "|"]
     means = np.array(
         [[np.mean([r["ari"] for r in found if r["set"] == s and r["method"] == m]) for m in NAMES] for s in SETS]
     )
-    for name, line in zip((*SETS, "mean"), (*means, means.mean(axis=0)), strict=True):
-        lines.append(f"| {name} | " + " | ".join(f"{value:.3f}" for value in line) + " |")
-    (HERE / "OTHERS.md").write_text("\n".join(lines) + "\n")
+    body = [
+        [name, *map(figure, line)] for name, line in zip((*SETS, "mean"), (*means, means.mean(axis=0)), strict=True)
+    ]
+    lines += ["", "Mean adjusted Rand index over seeds.", "", markdown(["", *NAMES], body)]
+    (HERE / "OTHERS.md").write_text("\n".join(lines))
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from vrae.distributed.pool import finish_parts
 from vrae.distributed.series import Series, find_series
 from vrae.distributed.source import file_system
 from vrae.distributed.verbs import Assign, Embed, Judge, JudgeSteps
-from vrae.distributed.work import Done, Folder, Job, Trouble, model_bytes
+from vrae.distributed.work import Done, Folder, Job, Trouble, listed, model_bytes, reason_of
 from vrae.estimators.anomaly import VRAEAnomalyDetector
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.vrae import VRAE
@@ -24,8 +24,6 @@ from vrae.exceptions import InvalidDataError, OutputError, name_some
 from vrae.persistence import atomic_directory
 
 __all__ = ["assign", "do", "embed", "find_anomalies", "workshop_of"]
-
-_NAMED = 5  # parts that a message names
 
 Tell = Callable[[str], None]
 
@@ -157,9 +155,7 @@ def _error_of(job: Job, troubles: list[Trouble]) -> Exception:
     said = [f"{job.parts[trouble.part].name}: {trouble.message}" for trouble in troubles]
     kind = OutputError if all(trouble.place for trouble in troubles) else InvalidDataError
     return kind(
-        f"{len(troubles)} of {len(job.parts)} parts could not be done.\n  "
-        + "\n  ".join(said[:_NAMED])
-        + (f"\n  and {len(said) - _NAMED} more" if len(said) > _NAMED else "")
+        f"{len(troubles)} of {len(job.parts)} parts could not be done.\n  {listed(said)}"
         + (f"\nThe others are done, and kept in {job.folder.path}." if len(said) < len(job.parts) else "")
         + " Put this right; the same command goes on from there."
     )
@@ -190,16 +186,15 @@ def workshop_of(place: str) -> Iterator[Folder]:
             system.delete_dir(folder.path)  # nothing in it that could be gone on from
         if isinstance(error, OSError):
             raise OutputError(
-                f"Could not write {error.filename or folder.path}: {error.strerror or error}. Put this "
-                f"right; the same command goes on from what is done."
+                f"Could not write {error.filename or folder.path}: {reason_of(error)}. Put this right; "
+                f"the same command goes on from what is done."
             ) from error
         raise
     system.delete_dir(folder.path)
 
 
 def _not_reached(path: str, error: Exception) -> OutputError:
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return OutputError(f"Could not write {path}: {reason}. Choose another --out; nothing was changed.")
+    return OutputError(f"Could not write {path}: {reason_of(error)}. Choose another --out; nothing was changed.")
 
 
 def publish(workshop: Folder, files: list[str], place: str) -> None:

@@ -18,13 +18,12 @@ from vrae.data.columns import reading
 from vrae.data.roles import Roles
 from vrae.data.sources import scan_options
 from vrae.distributed.engine import Engine, ray_module
-from vrae.distributed.work import Folder, Job, Trouble, load_bytes, no_room, work_on
+from vrae.distributed.work import Folder, Job, Trouble, listed, load_bytes, no_room, reason_of, work_on
 from vrae.exceptions import InvalidDataError, OutputError, VRAEError, name_some
 
 __all__ = ["check_ids", "each", "finish_parts", "sort_by_id"]
 
 _PAUSE = 1.0  # seconds before a part that could not be written is tried once more
-_NAMED = 5  # troubles that a message tells of
 
 Batch = dict[str, npt.NDArray[Any]]
 
@@ -131,8 +130,7 @@ def _together(troubles: list[VRAEError]) -> VRAEError:
     messages = list(dict.fromkeys(map(str, troubles)))
     if len(messages) == 1:
         return troubles[0]
-    more = f"\n  and {len(messages) - _NAMED} more" if len(messages) > _NAMED else ""
-    return InvalidDataError("\n  ".join(["Several parts cannot be used.", *messages[:_NAMED]]) + more)
+    return InvalidDataError(f"Several parts cannot be used.\n  {listed(messages)}")
 
 
 def _of_numbers(numbers: Sequence[int]) -> Any:
@@ -179,7 +177,7 @@ def _explained(data: ds.FileSystemDataset, columns: Sequence[str]) -> Iterator[N
 
         list(each(read_through, range(len(files))))
         if isinstance(cause := getattr(error, "cause", None), OSError):
-            raise OutputError(f"The rows cannot be sorted: {cause.strerror or cause}.") from error
+            raise OutputError(f"The rows cannot be sorted: {reason_of(cause)}.") from error
         raise
 
 

@@ -92,19 +92,22 @@ def fit(
     InvalidDataError, InvalidParameterError
         See the estimator's ``fit``.
     """
-    if isinstance(X, (str, os.PathLike, ds.Dataset)):
-        with connected(engine), _folder(storage) as folder, workshop_of(f"{folder}/sample") as workshop:
-            X = sample(find_series(X, workshop, lambda line: None, **options), n_train, seed)[0]
-    elif options:
+    files, several = isinstance(X, (str, os.PathLike, ds.Dataset)), engine.train_workers > 1
+    if options and not files:
         raise InvalidParameterError(f"{name_some(sorted(options))} belong to Parquet files; X is in memory already.")
-    if engine.train_workers == 1:
-        return estimator.fit(X)
-    if not isinstance(estimator, VRAE):
+    if several and not isinstance(estimator, VRAE):
         raise InvalidParameterError(
             f"Several processes train one network together; a {type(estimator).__name__} has several small ones, which "
             f"they would not speed up. Call its fit, which runs in this process."
         )
+    if not files and not several:
+        return estimator.fit(X)
     with connected(engine), _folder(storage) as folder:
+        if files:
+            with workshop_of(f"{folder}/sample") as workshop:
+                X = sample(find_series(X, workshop, lambda line: None, **options), n_train, seed)[0]
+        if not several:
+            return estimator.fit(X)
         crew = _Crew(engine, folder, estimator.hidden_size, checkpoint_seconds)
         with estimator._trained_by(crew.train):
             return estimator.fit(X)

@@ -29,7 +29,10 @@ from vrae.runs.tables import ParquetTable
 # A part that ends its worker each time, for want of memory for example, is given up after so many.
 _ATTEMPTS = 3
 
-__all__ = ["Done", "Folder", "Job", "Trouble", "load_bytes", "model_bytes", "no_room", "work_on"]
+# Lines of a message before the rest is counted.
+_LISTED = 5
+
+__all__ = ["Done", "Folder", "Job", "Trouble", "listed", "load_bytes", "model_bytes", "no_room", "reason_of", "work_on"]
 
 Files = Mapping[str, bytes]
 
@@ -194,8 +197,18 @@ def _write(job: Job, verb: Verb, files: dict[str, str], panels: Iterator[Any]) -
 
 def no_room(number: int, path: str, error: Exception) -> Trouble:
     """Return what is told of a place that a part cannot be written to."""
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return Trouble(number, f"could not write to {path} on {socket.gethostname()}: {reason}", place=True)
+    return Trouble(number, f"could not write to {path} on {socket.gethostname()}: {reason_of(error)}", place=True)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the system's words for an error of a place, without its path and number."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def listed(lines: Sequence[str]) -> str:
+    """Write a few lines of a message below each other, and count the rest."""
+    more = [f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
+    return "\n  ".join([*lines[:_LISTED], *more])
 
 
 def _entry(number: int) -> str:
