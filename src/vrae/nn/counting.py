@@ -8,12 +8,12 @@ share a few instructions more, which the processor does for several steps at onc
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from vrae.nn.compiled import compiled
 
 __all__ = ["count"]
 
@@ -26,13 +26,7 @@ _BLOCK = 32
 # What a step past the end of a series responds with: far below any threshold.
 _NEVER = np.float32(-1e38)
 
-
-def _compiled(function: Callable[..., Any]) -> Any:
-    """Compile, once for all times where the machine lets the result be kept; sums may be taken in any order."""
-    try:
-        return njit(function, cache=True, nogil=True, fastmath=True)
-    except RuntimeError:  # no folder to keep it in
-        return njit(function, nogil=True, fastmath=True)
+_compiled = partial(compiled, fastmath=True)  # sums may be taken in any order
 
 
 @_compiled

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vrae.config import NetworkConfig
 from vrae.nn.draws import Draws, uniform
+from vrae.nn.lstm import Spare, lstm, suits
 
 __all__ = ["RNN", "dropout", "turn_round"]
 
@@ -30,6 +31,7 @@ class RNN(nn.Module):
         sizes = [input_size] + [self.output_size] * (config.num_layers - 1)
         self.forwards = nn.ModuleList(cell(s, config.hidden_size, batch_first=True) for s in sizes)
         self.backwards = nn.ModuleList(cell(s, config.hidden_size, batch_first=True) for s in sizes if bidirectional)
+        self._spare = Spare()
 
     def forward(
         self,
@@ -52,28 +54,30 @@ class RNN(nn.Module):
         Returns
         -------
         outputs : Tensor, shape (batch, time, output)
-            Meaningless after the end of a series.
+            Of the top layer, meaningless after the end of a series. Nothing of them is dropped.
         last : Tensor, shape (batch, output)
             The last hidden state of the top layer, each direction at its own end.
         """
-        at_end = (lengths - 1)[:, None, None]  # (batch, 1, 1)
+        at_end = lengths - 1
         for layer, forwards in enumerate(self.forwards):
-            outputs = _run(forwards, x, state[layer] if state else None)  # (batch, time, hidden)
-            last = outputs.gather(1, at_end.expand(-1, 1, outputs.shape[2])).squeeze(1)  # (batch, hidden)
+            if layer:
+                x = dropout(outputs, self.dropout, generator)
+            outputs, last = self._run(forwards, x, at_end, state[layer] if state else None)
             if self.bidirectional:
-                reversed_outputs = _run(self.backwards[layer], turn_round(x, lengths), None)
-                reversed_last = reversed_outputs.gather(1, at_end.expand(-1, 1, reversed_outputs.shape[2]))
-                last = torch.cat([last, reversed_last.squeeze(1)], dim=1)
-                outputs = torch.cat([outputs, turn_round(reversed_outputs, lengths)], dim=2)
-            x = outputs = dropout(outputs, self.dropout, generator)
+                backwards = self._run(self.backwards[layer], turn_round(x, lengths), at_end, None)
+                outputs = torch.cat([outputs, turn_round(backwards[0], lengths)], dim=2)
+                last = torch.cat([last, backwards[1]], dim=1)
         return outputs, last
 
-
-def _run(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...] | None) -> Tensor:
-    if state is None:
-        return cell(x)[0]
-    first = tuple(s[None] for s in state)  # torch counts layers first: (1, batch, hidden)
-    return cell(x, first if len(first) > 1 else first[0])[0]
+    def _run(self, cell: nn.Module, x: Tensor, at_end: Tensor, first: tuple[Tensor, ...] | None) -> tuple[Tensor, Tensor]:
+        """Run one layer in one direction; return its outputs, and those of the last steps."""
+        if suits(cell, x):
+            return lstm(cell, x, at_end, first, self._spare)
+        if first is not None:
+            first = tuple(s[None] for s in first)  # torch counts layers first: (1, batch, hidden)
+        outputs = cell(x, first if first is None or len(first) > 1 else first[0])[0]  # (batch, time, hidden)
+        ends = at_end[:, None, None].expand(-1, 1, outputs.shape[2])  # (batch, 1, hidden)
+        return outputs, outputs.gather(1, ends).squeeze(1)
 
 
 def turn_round(x: Tensor, lengths: Tensor) -> Tensor:

@@ -1,0 +1,226 @@
+"""A small LSTM layer on the CPU, with loops of our own for its steps (`vrae.nn.steps`).
+
+The numbers are torch's but for rounding (Hochreiter & Schmidhuber 1997, with forget gates), and take half the time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Spare", "lstm", "suits"]
+
+# A wider layer's weights do not fit into the cache, and torch's own kernel shares the work among threads.
+_WIDEST = 128
+
+# Rows that go through all steps together: what they need at a step fits into the cache.
+_TOGETHER = 32
+
+
+def suits(cell: nn.Module, x: Tensor) -> bool:
+    """Say whether a layer is a case for `lstm`."""
+    return (
+        isinstance(cell, nn.LSTM)
+        and cell.hidden_size <= _WIDEST
+        and x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and not torch.onnx.is_in_onnx_export()
+    )
+
+
+class Spare:
+    """Memory that is taken for a training step and given back after it.
+
+    A process that asks the system for memory anew at every step pays for every page of it. A copy begins with none.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[Tensor] = []
+
+    def take(self, like: Tensor, *shapes: tuple[int, ...]) -> tuple[Tensor, list[Tensor]]:
+        """Return a piece of memory, and tensors in it of the given shapes with anything in them."""
+        sizes = [torch.Size(shape).numel() for shape in shapes]
+        memory = self._free.pop() if self._free else like.new_empty(0)
+        if len(memory) < sum(sizes):
+            memory = like.new_empty(sum(sizes))
+        parts = memory[: sum(sizes)].split(sizes)
+        return memory, [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+    def give(self, memory: Tensor) -> None:
+        """Take back a piece."""
+        self._free = [memory]
+
+    def __reduce__(self) -> tuple[type[Spare], tuple[()]]:
+        return Spare, ()
+
+
+def lstm(
+    cell: nn.LSTM, x: Tensor, at_end: Tensor, first: tuple[Tensor, ...] | None, spare: Spare
+) -> tuple[Tensor, Tensor]:
+    """Run a layer of one direction.
+
+    Parameters
+    ----------
+    cell : torch.nn.LSTM
+        Holds the weights.
+    x : Tensor, shape (batch, time, input)
+    at_end : Tensor of int64, shape (batch,)
+        The last step of each series.
+    first : tuple of two Tensor, shape (batch, hidden), optional
+        Hidden state and cell before the first step, default: zeros.
+    spare : Spare
+
+    Returns
+    -------
+    outputs : Tensor, shape (batch, time, hidden)
+    last : Tensor, shape (batch, hidden)
+        The output of the last step of each series.
+    """
+    h, c = first or 2 * (x.new_zeros(len(x), cell.hidden_size),)
+    weights = (cell.weight_ih_l0, cell.weight_hh_l0, cell.bias_ih_l0, cell.bias_hh_l0)
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, h, c, *weights)):
+        return _LSTM.apply(x, h, c, *weights, at_end, spare)  # type: ignore[no-any-return, no-untyped-call]
+    layout = _Layout.of(x, cell.hidden_size)
+    state = layout.state(x, h)
+    _forward(layout.pack(*weights), state, layout.cell(c)[None], x.new_empty(0, 0, 0))
+    return layout.outputs(state), layout.last(state, at_end)
+
+
+class _LSTM(torch.autograd.Function):
+    """The layer and its gradients; the gates' memory goes back to ``spare`` when they are worked out."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, h: Tensor, c: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+        *weights, at_end, spare = rest
+        layout = _Layout.of(x, h.shape[1])
+        state = layout.state(x, h)
+        n, rows, units = layout.n_steps, layout.rows, layout.units
+        memory, parts = spare.take(x, (n + 1, rows, units), (n, rows, 4 * units), tuple(state.shape))
+        parts[0][0] = layout.cell(c)
+        _forward(layout.pack(*weights), state, parts[0], parts[1])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(state, at_end, *weights[:2])
+        ctx.layout, ctx.spare, ctx.memory, ctx.parts = layout, spare, memory, parts
+        return layout.outputs(state), layout.last(state, at_end)
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor | None) -> Any:
+        from vrae.nn.steps import backward
+
+        if ctx.memory is None:
+            raise RuntimeError("the gates of this pass are used up: run the layer again to go back through it again")
+        layout, (cells, gates, of_state) = ctx.layout, ctx.parts
+        state, at_end, *weights = ctx.saved_tensors
+        of_state.zero_()
+        if outputs[0] is not None:
+            layout.outputs(of_state).copy_(outputs[0])
+        if outputs[1] is not None:
+            layout.outputs(of_state)[torch.arange(layout.batch), at_end] += outputs[1]
+        of_cell = torch.zeros_like(cells[0])
+        chunks = _chunks(layout.rows)
+        of_weights = state.new_zeros(len(chunks), *layout.packed)
+        arrays = (layout.pack_back(*weights, ctx.needs_input_grad[0]), state, cells, gates, of_state, of_cell)
+        for number, (begin, end) in enumerate(chunks):
+            backward(*(tensor.numpy() for tensor in arrays), of_weights[number].numpy(), begin, end)
+        of_x, of_h, of_c = layout.unlay(of_state, of_cell)
+        of_ih, of_hh, of_bias = layout.unpack(of_weights.sum(0))
+        ctx.spare.give(ctx.memory)
+        ctx.memory = ctx.parts = None
+        return of_x, of_h, of_c, of_ih, of_hh, of_bias, of_bias, None, None
+
+
+def _forward(weights: Tensor, state: Tensor, cells: Tensor, gates: Tensor) -> None:
+    from vrae.nn.steps import forward
+
+    arrays = [tensor.numpy() for tensor in (weights, state, cells, gates)]
+    for begin, end in _chunks(state.shape[1]):
+        forward(*arrays, begin, end)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a layer's tensors lie in the arrays of `vrae.nn.steps`, which are filled up to whole vectors with zeros."""
+
+    batch: int
+    n_steps: int
+    inputs: int
+    hidden: int
+    rows: int
+    units: int
+    width: int
+    packed: tuple[int, int, int]
+    lanes: int
+    wide: int
+
+    @classmethod
+    def of(cls, x: Tensor, hidden: int) -> _Layout:
+        from vrae.nn.steps import LANES, SHORT, TALL, WIDE
+
+        batch, n_steps, inputs = x.shape
+        units, used = _up(hidden, LANES), hidden + inputs + 1
+        packed = (units // LANES, _up(used, SHORT), 4 * LANES)
+        return cls(
+            batch, n_steps, inputs, hidden, _up(batch, TALL), units, _up(used, WIDE), packed, LANES, WIDE
+        )  # fmt: skip
+
+    def state(self, x: Tensor, h: Tensor) -> Tensor:
+        """Lay out inputs (batch, time, input) and the first hidden state (batch, hidden)."""
+        state = x.new_zeros(self.n_steps + 1, self.rows, self.width)
+        state[0, : self.batch, : self.hidden] = h
+        state[:-1, : self.batch, self.hidden : self.hidden + self.inputs] = x.transpose(0, 1)
+        state[:-1, :, self.hidden + self.inputs] = 1
+        return state
+
+    def outputs(self, state: Tensor) -> Tensor:
+        """Return the hidden states, (batch, time, hidden), where they are."""
+        return state[1:, : self.batch, : self.hidden].transpose(0, 1)
+
+    def last(self, state: Tensor, at_end: Tensor) -> Tensor:
+        """Return the hidden state after the last step of each series, (batch, hidden)."""
+        return self.outputs(state)[torch.arange(self.batch), at_end]
+
+    def cell(self, c: Tensor) -> Tensor:
+        """Lay out the first cell (batch, hidden)."""
+        return nn.functional.pad(c, (0, self.units - self.hidden, 0, self.rows - self.batch))
+
+    def unlay(self, state: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return copies of what `state` and `cell` laid out."""
+        x = state[:-1, : self.batch, self.hidden : self.hidden + self.inputs].transpose(0, 1)
+        return x.clone(), state[0, : self.batch, : self.hidden].clone(), cell[: self.batch, : self.hidden]
+
+    def pack(self, of_input: Tensor, of_hidden: Tensor, *biases: Tensor) -> Tensor:
+        """Lay out the weights for the way there: (block, input, 4 * lanes)."""
+        packed = of_input.new_zeros(4, self.units, self.packed[1])  # (gate, unit, input)
+        parts = [of_hidden, of_input, sum(biases)[:, None]]  # type: ignore[index]
+        packed[:, : self.hidden, : self.hidden + self.inputs + 1] = torch.cat(parts, dim=1).view(4, self.hidden, -1)
+        packed[[0, 1, 3]] *= 0.5  # the sums of sigmoids
+        blocks = packed.view(4, -1, self.lanes, self.packed[1])  # (gate, block, lane, input)
+        return blocks.permute(1, 3, 0, 2).reshape(self.packed).contiguous()
+
+    def unpack(self, packed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the gradients of input weights, hidden weights and biases."""
+        blocks = packed.view(*self.packed[:2], 4, self.lanes)  # (block, input, gate, lane)
+        plain = blocks.permute(2, 0, 3, 1).reshape(4, self.units, -1)[:, : self.hidden]  # (gate, hidden, input)
+        used = plain.reshape(4 * self.hidden, -1)[:, : self.hidden + self.inputs + 1]
+        of_hidden, of_input, bias = used.split([self.hidden, self.inputs, 1], dim=1)
+        return of_input, of_hidden, bias[:, 0]
+
+    def pack_back(self, of_input: Tensor, of_hidden: Tensor, inputs_too: bool) -> Tensor:
+        """Lay out the weights for the way back: (columns / wide, 4 * units, wide)."""
+        plain = torch.cat([of_hidden, of_input], dim=1) if inputs_too else of_hidden  # (4 * hidden, column)
+        packed = plain.new_zeros(4, self.units, _up(plain.shape[1], self.wide))
+        packed[:, : self.hidden, : plain.shape[1]] = plain.view(4, self.hidden, -1)
+        blocks = packed.view(4, -1, self.lanes, packed.shape[2] // self.wide, self.wide)
+        return blocks.permute(3, 1, 0, 2, 4).reshape(-1, 4 * self.units, self.wide).contiguous()
+
+
+def _chunks(rows: int) -> list[tuple[int, int]]:
+    return [(begin, min(begin + _TOGETHER, rows)) for begin in range(0, rows, _TOGETHER)]
+
+
+def _up(number: int, step: int) -> int:
+    """Round up to a whole multiple."""
+    return -(-number // step) * step
