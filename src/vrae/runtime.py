@@ -61,19 +61,19 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
 
 
 @contextmanager
-def work_threads(device: torch.device, hidden_size: int) -> Iterator[None]:
-    """Run a small network in one thread, and leave torch's number of threads as it was.
+def work_threads(device: torch.device, hidden_size: int) -> Iterator[int]:
+    """Run a small network's kernels in one thread, and leave torch's number of threads, which is yielded, as it was.
 
     A step of a small network takes microseconds. Threads gain next to nothing on it, and on a busy machine they
     wait for each other: twenty times slower was measured with four processes on two cores.
     """
     before = torch.get_num_threads()
     if device.type != "cpu" or before == 1 or hidden_size > _SMALL_HIDDEN:
-        yield
+        yield before
         return
     torch.set_num_threads(1)
     try:
-        yield
+        yield before
     finally:
         torch.set_num_threads(before)
 

@@ -167,7 +167,8 @@ class BaseVRAE(Options):
         elsewhere: Callable[[Trainer, TrainingData], list[Record]] | None = getattr(self, "_elsewhere", None)
         if elsewhere is not None:
             return elsewhere(trainer, data)
-        with work_threads(trainer.device, self.hidden_size):
+        with work_threads(trainer.device, self.hidden_size) as threads:
+            trainer.network.use_threads(threads)
             return trainer.fit(data)
 
     @contextmanager

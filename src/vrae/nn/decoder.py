@@ -9,7 +9,7 @@ from torch.nn import functional
 from vrae.config import NetworkConfig
 from vrae.nn.draws import Draws
 from vrae.nn.encoder import unfold
-from vrae.nn.recurrent import RNN, dropout
+from vrae.nn.recurrent import RNN
 
 __all__ = ["Decoder", "LatentToDecoder", "Output"]
 
@@ -39,7 +39,6 @@ class Decoder(nn.Module):
         super().__init__()
         width = config.patch_size * config.n_channels
         self.feed_latent = config.feed_latent
-        self.dropout = config.dropout
         self.inputs = nn.Parameter(torch.zeros(config.n_steps, width))
         self.rnn = RNN(config, width + (config.latent_size if config.feed_latent else 0), bidirectional=False)
 
@@ -56,7 +55,7 @@ class Decoder(nn.Module):
         if self.feed_latent:
             x = torch.cat([x, z[:, None].expand(-1, n_steps, -1)], dim=2)
         lengths = torch.full((len(z),), n_steps, device=z.device)
-        return dropout(self.rnn(x, lengths, state, generator)[0], self.dropout, generator)
+        return self.rnn(x, lengths, state, generator)[0]
 
 
 class Output(nn.Module):

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from vrae.config import NetworkConfig
 from vrae.nn.draws import Draws
-from vrae.nn.recurrent import RNN, dropout
+from vrae.nn.recurrent import RNN
 
 __all__ = ["Encoder", "EncoderToLatent", "fold", "unfold"]
 
@@ -37,7 +37,6 @@ class Encoder(nn.Module):
         self.patch_size = config.patch_size
         self.mask_input = config.mask_input
         self.pooling = config.pooling
-        self.dropout = config.dropout
         width = config.patch_size * config.n_channels
         self.rnn = RNN(config, width * (2 if config.mask_input else 1), config.bidirectional)
 
@@ -60,10 +59,9 @@ class Encoder(nn.Module):
         if self.mask_input:
             folded = torch.cat([folded, fold(mask, self.patch_size)], dim=2)
         patches = (lengths + self.patch_size - 1) // self.patch_size  # (batch,)
-        outputs, last = self.rnn(folded, patches, generator=generator)
-        if self.pooling == "last":
+        outputs, last = self.rnn(folded, patches, generator=generator, whole=self.pooling != "last")
+        if outputs is None:
             return last
-        outputs = dropout(outputs, self.dropout, generator)
         inside = torch.arange(outputs.shape[1], device=x.device) < patches[:, None]  # (batch, patch)
         # Not a product: what stands after the end may be anything, and 0 * inf is not 0.
         total = outputs.masked_fill(~inside[:, :, None], 0.0).sum(dim=1)  # (batch, hidden)

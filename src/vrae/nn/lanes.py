@@ -170,18 +170,28 @@ def store_rows(typing: Any, array: Any, at: Any, stride: Any, rows: Any) -> Any:
 
 
 @_instruction
-def add_products(typing: Any, rows: Any, array: Any, at: Any, stride: Any, v: Any) -> Any:
-    """Add to each row a multiple of ``v``; the factors are read from ``at``, each ``stride`` after the last."""
+def add_products(
+    typing: Any, rows: Any, factors: Any, at: Any, stride: Any, vectors: Any, place: Any, n: Any
+) -> Any:
+    """Add to each row ``n`` products of a factor and a vector.
+
+    The vectors follow each other from ``place``, and are the same for all rows. The factors of the first row follow
+    each other from ``at``, those of each further row begin ``stride`` after those of the row before.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        sums = []
-        for number, at in enumerate(_places(builder, args[2], args[3], rows.count)):
-            factor = builder.load(_place(context, builder, array, args[1], at))
-            row = builder.extract_value(args[0], number)
-            sums.append(_fma(builder, _filled(builder, factor, v.n), args[4], row))
+        sums = [builder.extract_value(args[0], number) for number in range(rows.count)]
+        begins = _places(builder, args[2], args[3], rows.count)
+        for number in range(n.literal_value):
+            place = builder.add(args[5], ir.Constant(args[5].type, number * rows.dtype.n))
+            vector = builder.load(_place(context, builder, vectors, args[4], place, rows.dtype.n), align=4)
+            for row, begin in enumerate(begins):
+                at = builder.add(begin, ir.Constant(begin.type, number))
+                factor = builder.load(_place(context, builder, factors, args[1], at))
+                sums[row] = _fma(builder, _filled(builder, factor, rows.dtype.n), vector, sums[row])
         return context.make_tuple(builder, rows, sums)
 
-    return rows(rows, array, types.intp, types.intp, v), generate
+    return rows(rows, factors, types.intp, types.intp, vectors, types.intp, n), generate
 
 
 # ---------------------------------------------------------------- what they are made of

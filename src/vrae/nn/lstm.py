@@ -5,19 +5,24 @@ The numbers are torch's but for rounding (Hochreiter & Schmidhuber 1997, with fo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Spare", "lstm", "suits"]
+__all__ = ["Workshop", "lstm", "suits"]
 
 # A wider layer's weights do not fit into the cache, and torch's own kernel shares the work among threads.
 _WIDEST = 128
 
-# Rows that go through all steps together: what they need at a step fits into the cache.
-_TOGETHER = 32
+# Rows that go through all steps together, by one thread: what they need at a step fits into the cache.
+_TOGETHER = 16
+
+# Products of a row that take a few tenths of a millisecond for so many rows; a thread takes a tenth to start.
+_LONG = 200_000
 
 
 def suits(cell: nn.Module, x: Tensor) -> bool:
@@ -31,13 +36,19 @@ def suits(cell: nn.Module, x: Tensor) -> bool:
     )
 
 
-class Spare:
-    """Memory that is taken for a training step and given back after it.
+class Workshop:
+    """What a layer trains with: memory that one step leaves for the next, and threads. A copy begins with neither.
 
-    A process that asks the system for memory anew at every step pays for every page of it. A copy begins with none.
+    A process that asks the system for memory anew at every step pays for every page of it.
+
+    Parameters
+    ----------
+    threads : int, default=1
+        How many may work on a step. The results do not depend on it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = threads
         self._free: list[Tensor] = []
 
     def take(self, like: Tensor, *shapes: tuple[int, ...]) -> tuple[Tensor, list[Tensor]]:
@@ -53,13 +64,34 @@ class Spare:
         """Take back a piece."""
         self._free = [memory]
 
-    def __reduce__(self) -> tuple[type[Spare], tuple[()]]:
-        return Spare, ()
+    def each(self, work: Callable[[int], None], count: int, worth: bool) -> None:
+        """Call ``work`` with 0, 1, ... up to ``count``, in several threads where that is worth their start."""
+        threads = min(self.threads, count) if worth else 1
+
+        def some(first: int) -> None:
+            for number in range(first, count, threads):
+                work(number)
+
+        others = [Thread(target=some, args=(first,)) for first in range(1, threads)]
+        for other in others:
+            other.start()
+        some(0)
+        for other in others:
+            other.join()
+
+    def __reduce__(self) -> tuple[type[Workshop], tuple[()]]:
+        return Workshop, ()
 
 
 def lstm(
-    cell: nn.LSTM, x: Tensor, at_end: Tensor, first: tuple[Tensor, ...] | None, spare: Spare
-) -> tuple[Tensor, Tensor]:
+    cell: nn.LSTM,
+    x: Tensor,
+    at_end: Tensor,
+    first: tuple[Tensor, ...] | None,
+    kept: Tensor | None,
+    whole: bool,
+    workshop: Workshop,
+) -> tuple[Tensor | None, Tensor]:
     """Run a layer of one direction.
 
     Parameters
@@ -71,73 +103,76 @@ def lstm(
         The last step of each series.
     first : tuple of two Tensor, shape (batch, hidden), optional
         Hidden state and cell before the first step, default: zeros.
-    spare : Spare
+    kept : Tensor, shape (batch, 1, hidden), optional
+        What the outputs are multiplied with; the last ones are not.
+    whole : bool
+        Return all outputs.
+    workshop : Workshop
 
     Returns
     -------
-    outputs : Tensor, shape (batch, time, hidden)
+    outputs : Tensor, shape (batch, time, hidden), or None
     last : Tensor, shape (batch, hidden)
-        The output of the last step of each series.
+        The hidden state after the last step of each series.
     """
     h, c = first or 2 * (x.new_zeros(len(x), cell.hidden_size),)
     weights = (cell.weight_ih_l0, cell.weight_hh_l0, cell.bias_ih_l0, cell.bias_hh_l0)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, h, c, *weights)):
-        return _LSTM.apply(x, h, c, *weights, at_end, spare)  # type: ignore[no-any-return, no-untyped-call]
+        return _LSTM.apply(x, h, c, *weights, at_end, kept, whole, workshop)  # type: ignore[no-any-return, no-untyped-call]
     layout = _Layout.of(x, cell.hidden_size)
-    state = layout.state(x, h)
-    _forward(layout.pack(*weights), state, layout.cell(c)[None], x.new_empty(0, 0, 0))
-    return layout.outputs(state), layout.last(state, at_end)
+    state = x.new_empty(layout.state_shape)
+    layout.fill(state, x, h)
+    _forward(layout, layout.pack(*weights), state, layout.cell(c)[None], x.new_empty(0, 0, 0), Workshop())
+    return layout.outputs(state, kept) if whole else None, layout.last(state, at_end)
 
 
 class _LSTM(torch.autograd.Function):
-    """The layer and its gradients; the gates' memory goes back to ``spare`` when they are worked out."""
+    """The layer and its gradients. Its memory is ``workshop``'s, and goes back when the gradients are worked out."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, h: Tensor, c: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
-        *weights, at_end, spare = rest
+    def forward(ctx: Any, x: Tensor, h: Tensor, c: Tensor, *rest: Any) -> tuple[Tensor | None, Tensor]:
+        *weights, at_end, kept, whole, workshop = rest
         layout = _Layout.of(x, h.shape[1])
-        state = layout.state(x, h)
         n, rows, units = layout.n_steps, layout.rows, layout.units
-        memory, parts = spare.take(x, (n + 1, rows, units), (n, rows, 4 * units), tuple(state.shape))
-        parts[0][0] = layout.cell(c)
-        _forward(layout.pack(*weights), state, parts[0], parts[1])
+        shapes = (layout.state_shape, layout.state_shape, (n + 1, rows, units), (n, rows, 4 * units))
+        memory, (of_state, state, cells, gates) = workshop.take(x, *shapes)
+        layout.fill(state, x, h)
+        cells[0] = layout.cell(c)
+        _forward(layout, layout.pack(*weights), state, cells, gates, workshop)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(state, at_end, *weights[:2])
-        ctx.layout, ctx.spare, ctx.memory, ctx.parts = layout, spare, memory, parts
-        return layout.outputs(state), layout.last(state, at_end)
+        ctx.save_for_backward(at_end, kept, *weights[:2])
+        ctx.layout, ctx.workshop, ctx.memory, ctx.parts = layout, workshop, memory, (state, cells, gates, of_state)
+        return layout.outputs(state, kept) if whole else None, layout.last(state, at_end)
 
     @staticmethod
-    def backward(ctx: Any, *outputs: Tensor | None) -> Any:
+    def backward(ctx: Any, of_outputs: Tensor | None, of_last: Tensor | None) -> Any:
         from vrae.nn.steps import backward
 
         if ctx.memory is None:
             raise RuntimeError("the gates of this pass are used up: run the layer again to go back through it again")
-        layout, (cells, gates, of_state) = ctx.layout, ctx.parts
-        state, at_end, *weights = ctx.saved_tensors
-        of_state.zero_()
-        if outputs[0] is not None:
-            layout.outputs(of_state).copy_(outputs[0])
-        if outputs[1] is not None:
-            layout.outputs(of_state)[torch.arange(layout.batch), at_end] += outputs[1]
+        layout, (state, cells, gates, of_state) = ctx.layout, ctx.parts
+        at_end, kept, *weights = ctx.saved_tensors
+        layout.fill_gradient(of_state, of_outputs, kept, of_last, at_end)
         of_cell = torch.zeros_like(cells[0])
-        chunks = _chunks(layout.rows)
+        chunks = layout.chunks
         of_weights = state.new_zeros(len(chunks), *layout.packed)
-        arrays = (layout.pack_back(*weights, ctx.needs_input_grad[0]), state, cells, gates, of_state, of_cell)
-        for number, (begin, end) in enumerate(chunks):
-            backward(*(tensor.numpy() for tensor in arrays), of_weights[number].numpy(), begin, end)
+        tensors = (layout.pack_back(*weights, ctx.needs_input_grad[0]), state, cells, gates, of_state, of_cell)
+        arrays, found = [tensor.numpy() for tensor in tensors], of_weights.numpy()
+        ctx.workshop.each(lambda n: backward(*arrays, found[n], *chunks[n]), len(chunks), layout.is_long)
         of_x, of_h, of_c = layout.unlay(of_state, of_cell)
         of_ih, of_hh, of_bias = layout.unpack(of_weights.sum(0))
-        ctx.spare.give(ctx.memory)
+        ctx.workshop.give(ctx.memory)
         ctx.memory = ctx.parts = None
-        return of_x, of_h, of_c, of_ih, of_hh, of_bias, of_bias, None, None
+        return of_x, of_h, of_c, of_ih, of_hh, of_bias, of_bias, None, None, None, None
 
 
-def _forward(weights: Tensor, state: Tensor, cells: Tensor, gates: Tensor) -> None:
+def _forward(
+    layout: _Layout, weights: Tensor, state: Tensor, cells: Tensor, gates: Tensor, workshop: Workshop
+) -> None:
     from vrae.nn.steps import forward
 
-    arrays = [tensor.numpy() for tensor in (weights, state, cells, gates)]
-    for begin, end in _chunks(state.shape[1]):
-        forward(*arrays, begin, end)
+    arrays, chunks = [tensor.numpy() for tensor in (weights, state, cells, gates)], layout.chunks
+    workshop.each(lambda n: forward(*arrays, *chunks[n]), len(chunks), layout.is_long)
 
 
 @dataclass(frozen=True)
@@ -166,21 +201,51 @@ class _Layout:
             batch, n_steps, inputs, hidden, _up(batch, TALL), units, _up(used, WIDE), packed, LANES, WIDE
         )  # fmt: skip
 
-    def state(self, x: Tensor, h: Tensor) -> Tensor:
+    @property
+    def chunks(self) -> list[tuple[int, int]]:
+        """First row, and the row after the last, of those that go through all steps together."""
+        return [(begin, min(begin + _TOGETHER, self.rows)) for begin in range(0, self.rows, _TOGETHER)]
+
+    @property
+    def is_long(self) -> bool:
+        """Whether a chunk takes much longer than the start of a thread."""
+        return self.n_steps * self.packed[1] * self.units > _LONG
+
+    @property
+    def state_shape(self) -> tuple[int, int, int]:
+        return self.n_steps + 1, self.rows, self.width
+
+    def fill(self, state: Tensor, x: Tensor, h: Tensor) -> None:
         """Lay out inputs (batch, time, input) and the first hidden state (batch, hidden)."""
-        state = x.new_zeros(self.n_steps + 1, self.rows, self.width)
+        state.zero_()
         state[0, : self.batch, : self.hidden] = h
         state[:-1, : self.batch, self.hidden : self.hidden + self.inputs] = x.transpose(0, 1)
         state[:-1, :, self.hidden + self.inputs] = 1
-        return state
 
-    def outputs(self, state: Tensor) -> Tensor:
-        """Return the hidden states, (batch, time, hidden), where they are."""
-        return state[1:, : self.batch, : self.hidden].transpose(0, 1)
+    def fill_gradient(
+        self, state: Tensor, outputs: Tensor | None, kept: Tensor | None, last: Tensor | None, at_end: Tensor
+    ) -> None:
+        """Lay out the gradients of what `outputs` and `last` return."""
+        state.zero_()
+        hidden = self._hidden(state)
+        if outputs is not None:
+            hidden.copy_(outputs) if kept is None else torch.mul(outputs, kept, out=hidden)
+        if last is not None:
+            hidden[torch.arange(self.batch), at_end] += last
+
+    def outputs(self, state: Tensor, kept: Tensor | None) -> Tensor:
+        """Return the hidden states, (batch, time, hidden), multiplied with what is kept of them."""
+        hidden = self._hidden(state)
+        if kept is None:
+            return hidden.clone(memory_format=torch.contiguous_format)
+        return torch.mul(hidden, kept, out=hidden.new_empty(hidden.shape))
 
     def last(self, state: Tensor, at_end: Tensor) -> Tensor:
         """Return the hidden state after the last step of each series, (batch, hidden)."""
-        return self.outputs(state)[torch.arange(self.batch), at_end]
+        return self._hidden(state)[torch.arange(self.batch), at_end]
+
+    def _hidden(self, state: Tensor) -> Tensor:
+        return state[1:, : self.batch, : self.hidden].transpose(0, 1)  # (batch, time, hidden)
 
     def cell(self, c: Tensor) -> Tensor:
         """Lay out the first cell (batch, hidden)."""
@@ -215,10 +280,6 @@ class _Layout:
         packed[:, : self.hidden, : plain.shape[1]] = plain.view(4, self.hidden, -1)
         blocks = packed.view(4, -1, self.lanes, packed.shape[2] // self.wide, self.wide)
         return blocks.permute(3, 1, 0, 2, 4).reshape(-1, 4 * self.units, self.wide).contiguous()
-
-
-def _chunks(rows: int) -> list[tuple[int, int]]:
-    return [(begin, min(begin + _TOGETHER, rows)) for begin in range(0, rows, _TOGETHER)]
 
 
 def _up(number: int, step: int) -> int:

@@ -171,6 +171,11 @@ class VRAENetwork(nn.Module):
         back.weight[kept, rows] = gain[kept]
         back.bias.copy_(mean)
 
+    def use_threads(self, threads: int) -> None:
+        """Let so many threads share a training step, where they can; the results do not depend on their number."""
+        for layers in (self.encoder.rnn, self.decoder.rnn):
+            layers.workshop.threads = threads
+
     def _view(self, x: Tensor, mask: Tensor, lengths: Tensor, generator: Draws | None) -> tuple[Tensor, Tensor]:
         """Shift what the encoder sees at random in training: the latent vector has to forget the lag."""
         if not self.config.max_lag or generator is None:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from vrae.config import NetworkConfig
 from vrae.nn.draws import Draws, uniform
-from vrae.nn.lstm import Spare, lstm, suits
+from vrae.nn.lstm import Workshop, lstm, suits
 
-__all__ = ["RNN", "dropout", "turn_round"]
+__all__ = ["RNN", "kept_units", "turn_round"]
 
 State = list[tuple[Tensor, ...]]  # a layer: (h,) for GRU, (h, c) for LSTM; each (batch, hidden)
 
@@ -26,12 +26,11 @@ class RNN(nn.Module):
         super().__init__()
         cell = {"lstm": nn.LSTM, "gru": nn.GRU}[config.cell]
         self.dropout = config.dropout
-        self.bidirectional = bidirectional
         self.output_size = config.hidden_size * (2 if bidirectional else 1)
         sizes = [input_size] + [self.output_size] * (config.num_layers - 1)
         self.forwards = nn.ModuleList(cell(s, config.hidden_size, batch_first=True) for s in sizes)
         self.backwards = nn.ModuleList(cell(s, config.hidden_size, batch_first=True) for s in sizes if bidirectional)
-        self._spare = Spare()
+        self.workshop = Workshop()
 
     def forward(
         self,
@@ -39,7 +38,8 @@ class RNN(nn.Module):
         lengths: Tensor,
         state: State | None = None,
         generator: Draws | None = None,
-    ) -> tuple[Tensor, Tensor]:
+        whole: bool = True,
+    ) -> tuple[Tensor | None, Tensor]:
         """Run all layers.
 
         Parameters
@@ -50,34 +50,48 @@ class RNN(nn.Module):
             Only for a one-directional stack.
         generator : torch.Generator, optional
             Draws the dropout; without it nothing is dropped.
+        whole : bool, default=True
+            Return all outputs, and not the last alone.
 
         Returns
         -------
-        outputs : Tensor, shape (batch, time, output)
-            Of the top layer, meaningless after the end of a series. Nothing of them is dropped.
+        outputs : Tensor, shape (batch, time, output), or None
+            Meaningless after the end of a series.
         last : Tensor, shape (batch, output)
             The last hidden state of the top layer, each direction at its own end.
         """
         at_end = lengths - 1
         for layer, forwards in enumerate(self.forwards):
-            if layer:
-                x = dropout(outputs, self.dropout, generator)
-            outputs, last = self._run(forwards, x, at_end, state[layer] if state else None)
-            if self.bidirectional:
-                backwards = self._run(self.backwards[layer], turn_round(x, lengths), at_end, None)
-                outputs = torch.cat([outputs, turn_round(backwards[0], lengths)], dim=2)
-                last = torch.cat([last, backwards[1]], dim=1)
+            whole = whole or layer + 1 < len(self.forwards)
+            kept = kept_units(len(x), self.output_size, self.dropout, generator, x.device) if whole else None
+            halves = (kept, kept) if kept is None else kept.split(forwards.hidden_size, dim=2)
+            outputs, last = self._run(forwards, x, at_end, state[layer] if state else None, halves[0], whole)
+            for backwards in self.backwards[layer : layer + 1]:
+                turned = turn_round(x, lengths)
+                others, first = self._run(backwards, turned, at_end, None, halves[1], whole)
+                last = torch.cat([last, first], dim=1)
+                if outputs is not None and others is not None:
+                    outputs = torch.cat([outputs, turn_round(others, lengths)], dim=2)
+            x = outputs
         return outputs, last
 
-    def _run(self, cell: nn.Module, x: Tensor, at_end: Tensor, first: tuple[Tensor, ...] | None) -> tuple[Tensor, Tensor]:
-        """Run one layer in one direction; return its outputs, and those of the last steps."""
+    def _run(
+        self,
+        cell: nn.Module,
+        x: Tensor,
+        at_end: Tensor,
+        first: tuple[Tensor, ...] | None,
+        kept: Tensor | None,
+        whole: bool,
+    ) -> tuple[Tensor | None, Tensor]:
+        """Run one layer in one direction; see `vrae.nn.lstm.lstm`."""
         if suits(cell, x):
-            return lstm(cell, x, at_end, first, self._spare)
+            return lstm(cell, x, at_end, first, kept, whole, self.workshop)
         if first is not None:
             first = tuple(s[None] for s in first)  # torch counts layers first: (1, batch, hidden)
         outputs = cell(x, first if first is None or len(first) > 1 else first[0])[0]  # (batch, time, hidden)
-        ends = at_end[:, None, None].expand(-1, 1, outputs.shape[2])  # (batch, 1, hidden)
-        return outputs, outputs.gather(1, ends).squeeze(1)
+        last = outputs.gather(1, at_end[:, None, None].expand(-1, 1, outputs.shape[2])).squeeze(1)  # (batch, hidden)
+        return outputs if kept is None else outputs * kept, last
 
 
 def turn_round(x: Tensor, lengths: Tensor) -> Tensor:
@@ -88,14 +102,15 @@ def turn_round(x: Tensor, lengths: Tensor) -> Tensor:
     return x.gather(1, source[:, :, None].expand_as(x))
 
 
-def dropout(x: Tensor, rate: float, generator: Draws | None) -> Tensor:
-    """Drop units of series (batch, time, unit), each with probability ``rate``, and scale up the rest.
+def kept_units(
+    batch: int, units: int, rate: float, generator: Draws | None, device: torch.device
+) -> Tensor | None:
+    """Draw what the outputs of a layer are multiplied with, (batch, 1, unit), if any are to be dropped.
 
-    A series loses the same units at every step (Gal & Ghahramani, NIPS 2016, section 4). That is the better regulariser
-    of the two for recurrent layers, and takes one draw a unit, not one a unit and step. torch's own draws from global
-    state.
+    Each unit is dropped with probability ``rate``, the others are scaled up. A series loses the same units at every
+    step (Gal & Ghahramani, NIPS 2016, section 4). That is the better regulariser of the two for recurrent layers, and
+    takes one draw a unit, not one a unit and step. torch's own draws from global state.
     """
     if rate == 0 or generator is None:
-        return x
-    kept = uniform((len(x), 1, x.shape[2]), generator, x.device) >= rate  # (batch, 1, unit)
-    return x * (kept / (1 - rate))
+        return None
+    return (uniform((batch, 1, units), generator, device) >= rate) / (1 - rate)

@@ -56,9 +56,9 @@ def forward(weights: Floats, state: Floats, cells: Floats, gates: Floats, begin:
         for block in range(blocks):
             for row in range(begin, end, SHORT):
                 sums = rows_of(_0, _GATES, SHORT)
-                at, of_weights = (step * batch + row) * width, block * n_inputs * _GATES
-                for k in range(n_inputs):
-                    sums = add_products(sums, state, at + k, width, load(weights, of_weights + k * _GATES, _GATES))
+                at, place = (step * batch + row) * width, block * n_inputs * _GATES
+                for k in range(0, n_inputs, SHORT):
+                    sums = add_products(sums, state, at + k, width, weights, place + k * _GATES, SHORT)
                 for number in range(SHORT):
                     gate = fma(tanh(sums[number]), scale, offset)  # input, forget, cell, output
                     at = (row + number) * units + block * LANES
@@ -106,20 +106,20 @@ def backward(
                 _gradients(cells, gates, of_state, of_cell, step, row, block)
         for column in range(len(weights)):
             for row in range(begin, end, TALL):
-                at, of_gates = (step * batch + row) * width + column * WIDE, (step * batch + row) * 4 * units
-                sums = load_rows(of_state, at, width, WIDE, TALL)
-                for k in range(4 * units):
-                    v = load(weights, (column * 4 * units + k) * WIDE, WIDE)
-                    sums = add_products(sums, gates, of_gates + k, 4 * units, v)
-                store_rows(of_state, at, width, sums)
+                to = (step * batch + row) * width + column * WIDE
+                sums = load_rows(of_state, to, width, WIDE, TALL)
+                at, place = (step * batch + row) * 4 * units, column * 4 * units * WIDE
+                for k in range(0, 4 * units, SHORT):
+                    sums = add_products(sums, gates, at + k, 4 * units, weights, place + k * WIDE, SHORT)
+                store_rows(of_state, to, width, sums)
         for block in range(units // LANES):
             for k in range(0, n_inputs, SHORT):
-                at = (block * n_inputs + k) * _GATES
-                sums = load_rows(of_weights, at, _GATES, _GATES, SHORT)
+                to = (block * n_inputs + k) * _GATES
+                sums = load_rows(of_weights, to, _GATES, _GATES, SHORT)
                 for row in range(step * batch + begin, step * batch + end):
-                    v = load(gates, row * 4 * units + block * _GATES, _GATES)
-                    sums = add_products(sums, state, row * width + k, 1, v)
-                store_rows(of_weights, at, _GATES, sums)
+                    place = row * 4 * units + block * _GATES
+                    sums = add_products(sums, state, row * width + k, 1, gates, place, 1)
+                store_rows(of_weights, to, _GATES, sums)
 
 
 @compiled
