@@ -1,8 +1,11 @@
 """Vectors of floats for loops that numba compiles: as many lanes as are wanted, in the processor's registers.
 
 numba leaves it to LLVM to find out what can be done side by side, and in a product of matrices LLVM does not see it.
-With these a loop says so. A vector may be wider than a register: LLVM takes several. Arrays are read and written by
-plain positions in their memory, and nothing is checked. To be called in compiled functions only.
+With these a loop says so. A value is a few rows of lanes, and every function does one thing to all of its rows, so that
+none waits for another. A row may be wider than a register: LLVM takes several.
+
+Arrays are read and written by plain positions in their memory, and nothing is checked. To be called in compiled
+functions only; numbers of lanes and rows have to be constants there.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-__all__ = ["Lanes", "add_products", "fma", "join", "load", "load_rows", "part", "rows_of", "store", "store_rows", "tanh"]
+__all__ = ["Lanes", "add_products", "filled", "fma", "join", "load", "part", "store", "tanh"]
 
 # tanh x = x / (1 + x^2 / (3 + x^2 / (5 + ...))), Lambert's continued fraction, cut off after twelve terms, is right to
 # 7e-7 up to where tanh is 1 to the precision of a float.
@@ -25,73 +28,93 @@ _END = 8.5
 
 
 class Lanes(types.Type):  # type: ignore[misc]
-    """The type of a vector of ``n`` floats."""
+    """The type of ``rows`` vectors of ``n`` floats."""
 
-    def __init__(self, n: int) -> None:
-        self.n = n
-        super().__init__(name=f"Lanes({n})")
+    def __init__(self, rows: int, n: int) -> None:
+        self.rows, self.n = rows, n
+        super().__init__(name=f"Lanes({rows}, {n})")
 
 
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, kind: Lanes) -> None:
-        super().__init__(manager, kind, _vector(kind.n))
+        super().__init__(manager, kind, ir.ArrayType(ir.VectorType(ir.FloatType(), kind.n), kind.rows))
 
 
 def _instruction(define: Callable[..., Any]) -> Any:
-    """Make a function of LLVM's instructions that numba can call; whole numbers in the code are known to it."""
+    """Make a function of LLVM's instructions that numba can call; constants in the code are known to it."""
     return intrinsic(prefer_literal=True)(define)
 
 
-# ---------------------------------------------------------------- one vector
+@_instruction
+def filled(typing: Any, x: Any, rows: Any, n: Any) -> Any:
+    """Return ``rows`` vectors of ``n`` lanes that all hold ``x``."""
+    kind = Lanes(rows.literal_value, n.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _together(builder, [_spread(builder, args[0], kind.n)] * kind.rows)
+
+    return kind(types.float32, rows, n), generate
 
 
 @_instruction
-def load(typing: Any, array: Any, at: Any, n: Any) -> Any:
-    """Read ``n`` floats from position ``at``."""
+def load(typing: Any, array: Any, at: Any, stride: Any, rows: Any, n: Any) -> Any:
+    """Read ``rows`` vectors of ``n`` lanes, the first from position ``at``, each ``stride`` after the last."""
+    kind = Lanes(rows.literal_value, n.literal_value)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(_place(context, builder, array, args[0], args[1], n.literal_value), align=4)
+        memory = _memory(context, builder, array, args[0])
+        places = _places(builder, args[1], args[2], kind.rows)
+        return _together(builder, [_read(builder, memory, place, kind.n) for place in places])
 
-    return Lanes(n.literal_value)(array, types.intp, n), generate
+    return kind(array, types.intp, types.intp, rows, n), generate
 
 
 @_instruction
-def store(typing: Any, array: Any, at: Any, v: Any) -> Any:
-    """Write a vector to position ``at``."""
+def store(typing: Any, array: Any, at: Any, stride: Any, v: Any) -> Any:
+    """Write vectors, the first to position ``at``, each ``stride`` after the last."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[2], _place(context, builder, array, args[0], args[1], v.n), align=4)
+        memory = _memory(context, builder, array, args[0])
+        places = _places(builder, args[1], args[2], v.rows)
+        for place, row in zip(places, _apart(builder, args[3]), strict=True):
+            builder.store(row, _pointer(builder, memory, place, v.n), align=4)
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, v), generate
+    return types.void(array, types.intp, types.intp, v), generate
 
 
 @_instruction
 def part(typing: Any, v: Any, number: Any, n: Any) -> Any:
-    """Return the ``number``-th ``n`` lanes."""
+    """Return the ``number``-th ``n`` lanes of each row."""
     first, size = number.literal_value * n.literal_value, n.literal_value
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.shuffle_vector(args[0], args[0], _lanes(range(first, first + size)))
+        chosen = _numbers(range(first, first + size))
+        return _together(builder, [builder.shuffle_vector(row, row, chosen) for row in _apart(builder, args[0])])
 
-    return Lanes(size)(v, number, n), generate
+    return Lanes(v.rows, size)(v, number, n), generate
 
 
 @_instruction
 def join(typing: Any, a: Any, b: Any) -> Any:
-    """Return the lanes of ``a``, then those of ``b``, which has as many."""
+    """Return rows with the lanes of ``a``, then those of ``b``, which has as many."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.shuffle_vector(args[0], args[1], _lanes(range(2 * a.n)))
+        pairs = zip(*(_apart(builder, rows) for rows in args), strict=True)
+        return _together(builder, [builder.shuffle_vector(*pair, _numbers(range(2 * a.n))) for pair in pairs])
 
-    return Lanes(2 * a.n)(a, b), generate
+    return Lanes(a.rows, 2 * a.n)(a, b), generate
 
 
 @_instruction
 def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
     """Return ``a * b + c``."""
-    return a(a, b, c), lambda context, builder, signature, args: _fma(builder, *args)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _together(builder, _fma(builder, *(_apart(builder, rows) for rows in args)))
+
+    return a(a, b, c), generate
 
 
 @_instruction
@@ -99,22 +122,51 @@ def tanh(typing: Any, v: Any) -> Any:
     """Return the hyperbolic tangent, right to 7e-7; of NaN it is NaN."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        (x,), first, last = args, _constant(-_END, v.n), _constant(_END, v.n)
-        x = builder.select(builder.fcmp_ordered(">", x, last), last, x)
-        x = builder.select(builder.fcmp_ordered("<", x, first), first, x)
-        square = builder.fmul(x, x)
-        above, below = (_polynomial(builder, square, coefficients) for coefficients in _lambert())
-        return builder.fdiv(builder.fmul(x, above), below)
+        rows, (above, below) = _apart(builder, args[0]), _lambert()
+        first, last = _constant(-_END, v.n), _constant(_END, v.n)
+        rows = [builder.select(builder.fcmp_ordered(">", x, last), last, x) for x in rows]
+        rows = [builder.select(builder.fcmp_ordered("<", x, first), first, x) for x in rows]
+        squares = [builder.fmul(x, x) for x in rows]
+        tops, bottoms = _polynomials(builder, squares, above), _polynomials(builder, squares, below)
+        tops = [builder.fmul(x, top) for x, top in zip(rows, tops, strict=True)]
+        # "arcp": by an approximate reciprocal, made better by a step of Newton's, where that is faster.
+        quotients = [builder.fdiv(*pair, flags=("arcp",)) for pair in zip(tops, bottoms, strict=True)]
+        return _together(builder, quotients)
 
     return v(v), generate
 
 
+@_instruction
+def add_products(typing: Any, v: Any, factors: Any, at: Any, stride: Any, vectors: Any, place: Any, n: Any) -> Any:
+    """Add to each row ``n`` products of a factor and a vector.
+
+    The vectors follow each other from ``place``, and are the same for all rows. The factors of the first row follow
+    each other from ``at``, those of each further row begin ``stride`` after those of the row before.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        sums = _apart(builder, args[0])
+        of_factors, of_vectors = _memory(context, builder, factors, args[1]), _memory(context, builder, vectors, args[4])
+        begins = _places(builder, args[2], args[3], v.rows)
+        for number in range(n.literal_value):
+            vector = _read(builder, of_vectors, _moved(builder, args[5], number * v.n), v.n)
+            found = [builder.load(_pointer(builder, of_factors, _moved(builder, at, number))) for at in begins]
+            sums = _fma(builder, [_spread(builder, x, v.n) for x in found], [vector] * v.rows, sums)
+        return _together(builder, sums)
+
+    return v(v, factors, types.intp, types.intp, vectors, types.intp, n), generate
+
+
 def _operator(symbol: Callable[..., Any], name: str) -> None:
-    """Give vectors an operator."""
+    """Give lanes an operator."""
 
     @_instruction
     def apply(typing: Any, a: Any, b: Any) -> Any:
-        return a(a, b), lambda context, builder, signature, args: getattr(builder, name)(*args)
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pairs = zip(*(_apart(builder, rows) for rows in args), strict=True)
+            return _together(builder, [getattr(builder, name)(*pair) for pair in pairs])
+
+        return a(a, b), generate
 
     @overload(symbol)  # type: ignore[untyped-decorator]
     def choose(a: Any, b: Any) -> Any:
@@ -129,96 +181,38 @@ _operator(operator.sub, "fsub")
 _operator(operator.mul, "fmul")
 
 
-# ---------------------------------------------------------------- several vectors, one of each of several rows
+# ---------------------------------------------------------------- what the functions are made of
 
 
-@_instruction
-def rows_of(typing: Any, x: Any, n: Any, rows: Any) -> Any:
-    """Return ``rows`` vectors of ``n`` lanes that all hold ``x``."""
-    kind = types.UniTuple(Lanes(n.literal_value), rows.literal_value)
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return context.make_tuple(builder, kind, [_filled(builder, args[0], kind.dtype.n)] * kind.count)
-
-    return kind(types.float32, n, rows), generate
+def _apart(builder: Any, rows: Any) -> list[Any]:
+    """Return the vectors of a value."""
+    return [builder.extract_value(rows, number) for number in range(rows.type.count)]
 
 
-@_instruction
-def load_rows(typing: Any, array: Any, at: Any, stride: Any, n: Any, rows: Any) -> Any:
-    """Read ``rows`` vectors of ``n`` lanes, the first from position ``at``, each ``stride`` after the last."""
-    kind = types.UniTuple(Lanes(n.literal_value), rows.literal_value)
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        places = _places(builder, args[1], args[2], kind.count)
-        found = [builder.load(_place(context, builder, array, args[0], at, kind.dtype.n), align=4) for at in places]
-        return context.make_tuple(builder, kind, found)
-
-    return kind(array, types.intp, types.intp, n, rows), generate
+def _together(builder: Any, rows: Sequence[Any]) -> Any:
+    """Return vectors as one value."""
+    value = ir.Constant(ir.ArrayType(rows[0].type, len(rows)), ir.Undefined)
+    for number, row in enumerate(rows):
+        value = builder.insert_value(value, row, number)
+    return value
 
 
-@_instruction
-def store_rows(typing: Any, array: Any, at: Any, stride: Any, rows: Any) -> Any:
-    """Write vectors, the first to position ``at``, each ``stride`` after the last."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        for number, at in enumerate(_places(builder, args[1], args[2], rows.count)):
-            place = _place(context, builder, array, args[0], at, rows.dtype.n)
-            builder.store(builder.extract_value(args[3], number), place, align=4)
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, types.intp, rows), generate
+def _memory(context: Any, builder: Any, kind: Any, array: Any) -> Any:
+    return context.make_array(kind)(context, builder, array).data
 
 
-@_instruction
-def add_products(
-    typing: Any, rows: Any, factors: Any, at: Any, stride: Any, vectors: Any, place: Any, n: Any
-) -> Any:
-    """Add to each row ``n`` products of a factor and a vector.
-
-    The vectors follow each other from ``place``, and are the same for all rows. The factors of the first row follow
-    each other from ``at``, those of each further row begin ``stride`` after those of the row before.
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        sums = [builder.extract_value(args[0], number) for number in range(rows.count)]
-        begins = _places(builder, args[2], args[3], rows.count)
-        for number in range(n.literal_value):
-            place = builder.add(args[5], ir.Constant(args[5].type, number * rows.dtype.n))
-            vector = builder.load(_place(context, builder, vectors, args[4], place, rows.dtype.n), align=4)
-            for row, begin in enumerate(begins):
-                at = builder.add(begin, ir.Constant(begin.type, number))
-                factor = builder.load(_place(context, builder, factors, args[1], at))
-                sums[row] = _fma(builder, _filled(builder, factor, rows.dtype.n), vector, sums[row])
-        return context.make_tuple(builder, rows, sums)
-
-    return rows(rows, factors, types.intp, types.intp, vectors, types.intp, n), generate
+def _pointer(builder: Any, memory: Any, place: Any, n: int = 1) -> Any:
+    """Point to a float, or to ``n`` of them."""
+    pointer = builder.gep(memory, [place], inbounds=True)
+    return pointer if n == 1 else builder.bitcast(pointer, ir.VectorType(ir.FloatType(), n).as_pointer())
 
 
-# ---------------------------------------------------------------- what they are made of
+def _read(builder: Any, memory: Any, place: Any, n: int) -> Any:
+    return builder.load(_pointer(builder, memory, place, n), align=4)
 
 
-def _vector(n: int) -> Any:
-    return ir.VectorType(ir.FloatType(), n)
-
-
-def _lanes(numbers: Sequence[int]) -> Any:
-    return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), list(numbers))
-
-
-def _constant(x: float, n: int) -> Any:
-    return ir.Constant(_vector(n), [ir.Constant(ir.FloatType(), x)] * n)
-
-
-def _filled(builder: Any, x: Any, n: int) -> Any:
-    one = builder.insert_element(ir.Constant(_vector(n), ir.Undefined), x, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(one, one, _lanes([0] * n))
-
-
-def _place(context: Any, builder: Any, kind: Any, array: Any, at: Any, n: int = 1) -> Any:
-    """Point to position ``at`` of an array's memory: to a float, or to ``n`` of them."""
-    data = context.make_array(kind)(context, builder, array).data
-    place = builder.gep(data, [at], inbounds=True)
-    return place if n == 1 else builder.bitcast(place, _vector(n).as_pointer())
+def _moved(builder: Any, place: Any, by: int) -> Any:
+    return builder.add(place, ir.Constant(place.type, by))
 
 
 def _places(builder: Any, at: Any, stride: Any, count: int) -> list[Any]:
@@ -228,17 +222,33 @@ def _places(builder: Any, at: Any, stride: Any, count: int) -> list[Any]:
     return places
 
 
-def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
-    kind = ir.FunctionType(a.type, [a.type] * 3)
-    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{a.type.count}f32")
-    return builder.call(function, (a, b, c))
+def _numbers(values: Sequence[int]) -> Any:
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(values)), list(values))
 
 
-def _polynomial(builder: Any, x: Any, coefficients: Sequence[float]) -> Any:
-    *lower, highest = (_constant(c, x.type.count) for c in coefficients)
+def _constant(x: float, n: int) -> Any:
+    return ir.Constant(ir.VectorType(ir.FloatType(), n), [ir.Constant(ir.FloatType(), x)] * n)
+
+
+def _spread(builder: Any, x: Any, n: int) -> Any:
+    """Return a vector that holds a number in every lane."""
+    empty = ir.Constant(ir.VectorType(ir.FloatType(), n), ir.Undefined)
+    one = builder.insert_element(empty, x, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(one, one, _numbers([0] * n))
+
+
+def _fma(builder: Any, a: Sequence[Any], b: Sequence[Any], c: Sequence[Any]) -> list[Any]:
+    kind = a[0].type
+    name = f"llvm.fmuladd.v{kind.count}f32"  # one rounding or two, whatever is faster
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
+    return [builder.call(function, row) for row in zip(a, b, c, strict=True)]
+
+
+def _polynomials(builder: Any, rows: Sequence[Any], coefficients: Sequence[float]) -> list[Any]:
+    *lower, highest = ([_constant(c, rows[0].type.count)] * len(rows) for c in coefficients)
     total = highest
     for c in reversed(lower):
-        total = _fma(builder, total, x, c)
+        total = _fma(builder, total, rows, c)
     return total
 
 

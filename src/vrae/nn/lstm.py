@@ -120,9 +120,8 @@ def lstm(
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, h, c, *weights)):
         return _LSTM.apply(x, h, c, *weights, at_end, kept, whole, workshop)  # type: ignore[no-any-return, no-untyped-call]
     layout = _Layout.of(x, cell.hidden_size)
-    state = x.new_empty(layout.state_shape)
-    layout.fill(state, x, h)
-    _forward(layout, layout.pack(*weights), state, layout.cell(c)[None], x.new_empty(0, 0, 0), Workshop())
+    state, cells, gates = x.new_empty(layout.state_shape), x.new_empty(1, layout.rows, layout.units), x.new_empty(0, 0, 0)
+    _forward(layout, layout.pack(*weights), x, h, c, state, cells, gates, Workshop())
     return layout.outputs(state, kept) if whole else None, layout.last(state, at_end)
 
 
@@ -136,9 +135,7 @@ class _LSTM(torch.autograd.Function):
         n, rows, units = layout.n_steps, layout.rows, layout.units
         shapes = (layout.state_shape, layout.state_shape, (n + 1, rows, units), (n, rows, 4 * units))
         memory, (of_state, state, cells, gates) = workshop.take(x, *shapes)
-        layout.fill(state, x, h)
-        cells[0] = layout.cell(c)
-        _forward(layout, layout.pack(*weights), state, cells, gates, workshop)
+        _forward(layout, layout.pack(*weights), x, h, c, state, cells, gates, workshop)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(at_end, kept, *weights[:2])
         ctx.layout, ctx.workshop, ctx.memory, ctx.parts = layout, workshop, memory, (state, cells, gates, of_state)
@@ -167,12 +164,21 @@ class _LSTM(torch.autograd.Function):
 
 
 def _forward(
-    layout: _Layout, weights: Tensor, state: Tensor, cells: Tensor, gates: Tensor, workshop: Workshop
+    layout: _Layout,
+    weights: Tensor,
+    x: Tensor,
+    h: Tensor,
+    c: Tensor,
+    state: Tensor,
+    cells: Tensor,
+    gates: Tensor,
+    workshop: Workshop,
 ) -> None:
     from vrae.nn.steps import forward
 
-    arrays, chunks = [tensor.numpy() for tensor in (weights, state, cells, gates)], layout.chunks
-    workshop.each(lambda n: forward(*arrays, *chunks[n]), len(chunks), layout.is_long)
+    state[0, :, : layout.units], cells[0] = layout.units_of(h), layout.units_of(c)
+    arrays, chunks = [tensor.numpy() for tensor in (weights, layout.steps(x), state, cells, gates)], layout.chunks
+    workshop.each(lambda n: forward(*arrays, layout.hidden, *chunks[n]), len(chunks), layout.is_long)
 
 
 @dataclass(frozen=True)
@@ -215,12 +221,9 @@ class _Layout:
     def state_shape(self) -> tuple[int, int, int]:
         return self.n_steps + 1, self.rows, self.width
 
-    def fill(self, state: Tensor, x: Tensor, h: Tensor) -> None:
-        """Lay out inputs (batch, time, input) and the first hidden state (batch, hidden)."""
-        state.zero_()
-        state[0, : self.batch, : self.hidden] = h
-        state[:-1, : self.batch, self.hidden : self.hidden + self.inputs] = x.transpose(0, 1)
-        state[:-1, :, self.hidden + self.inputs] = 1
+    def steps(self, x: Tensor) -> Tensor:
+        """Lay out inputs (batch, time, input) by steps: (time, row, input)."""
+        return nn.functional.pad(x, (0, 0, 0, 0, 0, self.rows - self.batch)).transpose(0, 1).contiguous()
 
     def fill_gradient(
         self, state: Tensor, outputs: Tensor | None, kept: Tensor | None, last: Tensor | None, at_end: Tensor
@@ -247,12 +250,12 @@ class _Layout:
     def _hidden(self, state: Tensor) -> Tensor:
         return state[1:, : self.batch, : self.hidden].transpose(0, 1)  # (batch, time, hidden)
 
-    def cell(self, c: Tensor) -> Tensor:
-        """Lay out the first cell (batch, hidden)."""
-        return nn.functional.pad(c, (0, self.units - self.hidden, 0, self.rows - self.batch))
+    def units_of(self, values: Tensor) -> Tensor:
+        """Lay out a hidden state or a cell (batch, hidden): (row, unit)."""
+        return nn.functional.pad(values, (0, self.units - self.hidden, 0, self.rows - self.batch))
 
     def unlay(self, state: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return copies of what `state` and `cell` laid out."""
+        """Return copies of what `steps` and `units_of` laid out."""
         x = state[:-1, : self.batch, self.hidden : self.hidden + self.inputs].transpose(0, 1)
         return x.clone(), state[0, : self.batch, : self.hidden].clone(), cell[: self.batch, : self.hidden]
 

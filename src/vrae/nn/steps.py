@@ -23,7 +23,7 @@ import numpy.typing as npt
 from numba.core import codegen, config
 
 from vrae.nn.compiled import compiled
-from vrae.nn.lanes import add_products, fma, join, load, load_rows, part, rows_of, store, store_rows, tanh
+from vrae.nn.lanes import add_products, filled, fma, join, load, part, store, tanh
 
 __all__ = ["LANES", "SHORT", "TALL", "WIDE", "backward", "forward"]
 
@@ -37,39 +37,54 @@ _GATES = 4 * LANES
 SHORT = 4
 WIDE = 2 * LANES
 TALL = 8
+_FEW = 2
+
+# Rows to go through before sums that stay in memory are worth loading: more, and the rows leave the cache meanwhile.
+_ENOUGH = 32
 
 _0, _1, _HALF = np.float32(0), np.float32(1), np.float32(0.5)
 
 
 @compiled
-def forward(weights: Floats, state: Floats, cells: Floats, gates: Floats, begin: int, end: int) -> None:
+def forward(
+    weights: Floats, inputs: Floats, state: Floats, cells: Floats, gates: Floats, hidden: int, begin: int, end: int
+) -> None:
     """Fill in state, cells and, if there is room for them, gates.
 
-    ``state`` holds inputs, ones and the first hidden state, and zeros for the others. The weights of a sigmoid's sum
-    are halved: sigmoid(x) = (1 + tanh(x / 2)) / 2.
+    Parameters
+    ----------
+    weights : ndarray
+        Those of a sigmoid's sum halved: sigmoid(x) = (1 + tanh(x / 2)) / 2.
+    inputs : ndarray, shape (step, row, n)
+    state, cells, gates : ndarray
+        To be filled in; the first hidden state and the first cell are there.
+    hidden : int
+        Units, without those that only fill up.
     """
     (blocks, n_inputs, _), (_, batch, width), units = weights.shape, state.shape, cells.shape[2]
     ahead = batch * units if len(cells) > 1 else 0
-    scale = join(_pair(_HALF, _HALF), _pair(_1, _HALF))
-    offset = join(_pair(_HALF, _HALF), _pair(_0, _HALF))
-    for step in range(len(state) - 1):
+    half, one, none = filled(_HALF, SHORT, LANES), filled(_1, SHORT, LANES), filled(_0, SHORT, LANES)
+    scale, offset = join(join(half, half), join(one, half)), join(join(half, half), join(none, half))
+    for step in range(len(inputs)):
+        for row in range(begin, end):
+            state[step, row, hidden:] = 0
+            state[step, row, hidden : hidden + inputs.shape[2]] = inputs[step, row]
+            state[step, row, hidden + inputs.shape[2]] = 1
         for block in range(blocks):
             for row in range(begin, end, SHORT):
-                sums = rows_of(_0, _GATES, SHORT)
+                sums = filled(_0, SHORT, _GATES)
                 at, place = (step * batch + row) * width, block * n_inputs * _GATES
                 for k in range(0, n_inputs, SHORT):
                     sums = add_products(sums, state, at + k, width, weights, place + k * _GATES, SHORT)
-                for number in range(SHORT):
-                    gate = fma(tanh(sums[number]), scale, offset)  # input, forget, cell, output
-                    at = (row + number) * units + block * LANES
-                    if len(gates):
-                        store(gates, 4 * (step * batch * units + at), gate)
-                    old = load(cells, step * ahead + at, LANES)
-                    cell = fma(part(gate, 1, LANES), old, part(gate, 0, LANES) * part(gate, 2, LANES))
-                    store(cells, (step + 1) * ahead + at, cell)
-                    at = ((step + 1) * batch + row + number) * width + block * LANES
-                    # A sum, for inputs may stand in the places of units that only fill up, which are zero.
-                    store(state, at, fma(part(gate, 3, LANES), tanh(cell), load(state, at, LANES)))
+                gate = fma(tanh(sums), scale, offset)  # input, forget, cell, output
+                at = row * units + block * LANES
+                if len(gates):
+                    store(gates, 4 * (step * batch * units + at), 4 * units, gate)
+                old = load(cells, step * ahead + at, units, SHORT, LANES)
+                cell = fma(part(gate, 1, LANES), old, part(gate, 0, LANES) * part(gate, 2, LANES))
+                store(cells, (step + 1) * ahead + at, units, cell)
+                at = ((step + 1) * batch + row) * width + block * LANES
+                store(state, at, width, part(gate, 3, LANES) * tanh(cell))
 
 
 @compiled
@@ -100,49 +115,46 @@ def backward(
         At first zeros.
     """
     (_, batch, width), units, n_inputs = state.shape, cells.shape[2], of_weights.shape[1]
+    together = max(1, _ENOUGH // (end - begin))
     for step in range(len(gates) - 1, -1, -1):
-        for row in range(begin, end):
+        for row in range(begin, end, _FEW):
             for block in range(units // LANES):
                 _gradients(cells, gates, of_state, of_cell, step, row, block)
         for column in range(len(weights)):
             for row in range(begin, end, TALL):
                 to = (step * batch + row) * width + column * WIDE
-                sums = load_rows(of_state, to, width, WIDE, TALL)
+                sums = load(of_state, to, width, TALL, WIDE)
                 at, place = (step * batch + row) * 4 * units, column * 4 * units * WIDE
                 for k in range(0, 4 * units, SHORT):
                     sums = add_products(sums, gates, at + k, 4 * units, weights, place + k * WIDE, SHORT)
-                store_rows(of_state, to, width, sums)
-        for block in range(units // LANES):
-            for k in range(0, n_inputs, SHORT):
-                to = (block * n_inputs + k) * _GATES
-                sums = load_rows(of_weights, to, _GATES, _GATES, SHORT)
-                for row in range(step * batch + begin, step * batch + end):
-                    place = row * 4 * units + block * _GATES
-                    sums = add_products(sums, state, row * width + k, 1, gates, place, 1)
-                store_rows(of_weights, to, _GATES, sums)
+                store(of_state, to, width, sums)
+        if step % together == 0:
+            for block in range(units // LANES):
+                for k in range(0, n_inputs, SHORT):
+                    to = (block * n_inputs + k) * _GATES
+                    sums = load(of_weights, to, _GATES, SHORT, _GATES)
+                    for now in range(step, min(step + together, len(gates))):
+                        for row in range(now * batch + begin, now * batch + end):
+                            place = row * 4 * units + block * _GATES
+                            sums = add_products(sums, state, row * width + k, 1, gates, place, 1)
+                    store(of_weights, to, _GATES, sums)
 
 
 @compiled
 def _gradients(
     cells: Floats, gates: Floats, of_state: Floats, of_cell: Floats, step: int, row: int, block: int
 ) -> None:
-    """Go back through the gates of one block of one row."""
+    """Go back through the gates of one block of a few rows."""
     (_, batch, units), width = cells.shape, of_state.shape[2]
-    one = rows_of(_1, LANES, 1)[0]
+    one = filled(_1, _FEW, LANES)
     here = row * units + block * LANES
     at = step * batch * units + here
-    gate = load(gates, 4 * at, _GATES)
+    gate = load(gates, 4 * at, 4 * units, _FEW, _GATES)
     i, f, g, o = part(gate, 0, LANES), part(gate, 1, LANES), part(gate, 2, LANES), part(gate, 3, LANES)
-    squashed = tanh(load(cells, at + batch * units, LANES))
-    of_hidden = load(of_state, ((step + 1) * batch + row) * width + block * LANES, LANES)
-    of_new = fma(of_hidden * o, one - squashed * squashed, load(of_cell, here, LANES))
-    store(of_cell, here, of_new * f)
-    of_i, of_f = of_new * g * i * (one - i), of_new * load(cells, at, LANES) * f * (one - f)
+    old, squashed = load(cells, at, units, _FEW, LANES), tanh(load(cells, at + batch * units, units, _FEW, LANES))
+    of_hidden = load(of_state, ((step + 1) * batch + row) * width + block * LANES, width, _FEW, LANES)
+    of_new = fma(of_hidden * o, one - squashed * squashed, load(of_cell, here, units, _FEW, LANES))
+    store(of_cell, here, units, of_new * f)
+    of_i, of_f = of_new * g * i * (one - i), of_new * old * f * (one - f)
     of_g, of_o = of_new * i * (one - g * g), of_hidden * squashed * o * (one - o)
-    store(gates, 4 * at, join(join(of_i, of_f), join(of_g, of_o)))
-
-
-@compiled
-def _pair(a: np.float32, b: np.float32) -> Floats:
-    """Return a vector of twice `LANES`: ``a``, then ``b``."""
-    return join(rows_of(a, LANES, 1)[0], rows_of(b, LANES, 1)[0])  # type: ignore[no-any-return]
+    store(gates, 4 * at, 4 * units, join(join(of_i, of_f), join(of_g, of_o)))
