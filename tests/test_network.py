@@ -17,7 +17,7 @@ from vrae.nn.draws import Share
 from vrae.nn.encoder import fold, unfold
 from vrae.nn.loss import evidence_lower_bound, kl_divergence, pointwise_loss, training_loss
 from vrae.nn.model import VRAENetwork, build_network, reparameterise
-from vrae.nn.recurrent import RNN, dropout, turn_round
+from vrae.nn.recurrent import RNN, kept_units, turn_round
 
 LENGTHS = [7, 4, 1, 6]
 
@@ -229,20 +229,37 @@ def test_recurrent_stack_equals_torchs_packed_one(cell):
 
 
 def test_dropout_keeps_the_mean_and_draws_from_its_generator_only():
-    x = torch.ones(100, 3, 20)
-    dropped = dropout(x, 0.25, seeded(0))
-    assert torch.equal(dropped, dropped[:, :1].expand_as(x))  # the same units at every step
-    assert dropped.unique().tolist() == pytest.approx([0, 4 / 3])
-    assert float(dropped.mean()) == pytest.approx(1, abs=0.05)
-    assert torch.equal(dropped, dropout(x, 0.25, seeded(0)))
-    assert torch.equal(dropout(x, 0.25, None), x)
+    kept = kept_units(100, 20, 0.25, seeded(0), torch.device("cpu"))
+    assert kept.shape == (100, 1, 20)  # the same units at every step
+    assert kept.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert float(kept.mean()) == pytest.approx(1, abs=0.05)
+    assert torch.equal(kept, kept_units(100, 20, 0.25, seeded(0), torch.device("cpu")))
+    assert kept_units(100, 20, 0.25, None, torch.device("cpu")) is None
 
 
 def test_a_share_of_a_batch_drops_what_the_whole_batch_would():
-    x = torch.ones(7, 5, 20)
-    whole = dropout(x, 0.5, seeded(0))
-    share = dropout(x[4:, :3], 0.5, Share(seeded(0), first=4, total=7))  # its series are shorter
-    assert torch.equal(share, whole[4:, :3])
+    whole = kept_units(7, 20, 0.5, seeded(0), torch.device("cpu"))
+    share = kept_units(3, 20, 0.5, Share(seeded(0), first=4, total=7), torch.device("cpu"))
+    assert torch.equal(share, whole[4:])
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_what_is_dropped_is_missing_from_the_outputs_and_not_from_the_last_ones(cell):
+    rnn = RNN(NetworkConfig(n_channels=2, n_steps=7, hidden_size=5, dropout=0.5, cell=cell), 2, bidirectional=True)
+    x, _, lengths = batch_of()
+    plain, last = rnn(x, lengths)
+    dropped, same = rnn(x, lengths, generator=seeded(0))
+    torch.testing.assert_close(same, last)
+    torch.testing.assert_close(dropped, plain * kept_units(len(x), 10, 0.5, seeded(0), x.device))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_outputs_that_nobody_wants_are_not_returned(cell):
+    rnn = RNN(NetworkConfig(n_channels=2, n_steps=7, hidden_size=5, num_layers=2, cell=cell), 2, bidirectional=True)
+    x, _, lengths = batch_of()
+    outputs, last = rnn(x, lengths, whole=False)
+    assert outputs is None
+    torch.testing.assert_close(last, rnn(x, lengths)[1])
 
 
 def test_latent_vector_is_sampled_only_with_a_generator():

@@ -146,7 +146,10 @@ def add_products(typing: Any, v: Any, factors: Any, at: Any, stride: Any, vector
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         sums = _apart(builder, args[0])
-        of_factors, of_vectors = _memory(context, builder, factors, args[1]), _memory(context, builder, vectors, args[4])
+        of_factors, of_vectors = (
+            _memory(context, builder, factors, args[1]),
+            _memory(context, builder, vectors, args[4]),
+        )
         begins = _places(builder, args[2], args[3], v.rows)
         for number in range(n.literal_value):
             vector = _read(builder, of_vectors, _moved(builder, args[5], number * v.n), v.n)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from vrae.config import NetworkConfig
 from vrae.nn.draws import Draws, uniform
-from vrae.nn.lstm import Workshop, lstm, suits
+from vrae.nn.lstm import lstm, suits
+from vrae.nn.workshop import Workshop
 
 __all__ = ["RNN", "kept_units", "turn_round"]
 
@@ -62,17 +63,17 @@ class RNN(nn.Module):
         """
         at_end = lengths - 1
         for layer, forwards in enumerate(self.forwards):
-            whole = whole or layer + 1 < len(self.forwards)
-            kept = kept_units(len(x), self.output_size, self.dropout, generator, x.device) if whole else None
-            halves = (kept, kept) if kept is None else kept.split(forwards.hidden_size, dim=2)
-            outputs, last = self._run(forwards, x, at_end, state[layer] if state else None, halves[0], whole)
+            wanted = whole or layer + 1 < len(self.forwards)
+            kept = kept_units(len(x), self.output_size, self.dropout, generator, x.device) if wanted else None
+            halves = (None, None) if kept is None else kept.tensor_split(2 if self.backwards else 1, dim=2)
+            outputs, last = self._run(forwards, x, at_end, state[layer] if state else None, halves[0], wanted)
             for backwards in self.backwards[layer : layer + 1]:
                 turned = turn_round(x, lengths)
-                others, first = self._run(backwards, turned, at_end, None, halves[1], whole)
+                others, first = self._run(backwards, turned, at_end, None, halves[1], wanted)
                 last = torch.cat([last, first], dim=1)
                 if outputs is not None and others is not None:
                     outputs = torch.cat([outputs, turn_round(others, lengths)], dim=2)
-            x = outputs
+            x = x if outputs is None else outputs
         return outputs, last
 
     def _run(
@@ -91,6 +92,8 @@ class RNN(nn.Module):
             first = tuple(s[None] for s in first)  # torch counts layers first: (1, batch, hidden)
         outputs = cell(x, first if first is None or len(first) > 1 else first[0])[0]  # (batch, time, hidden)
         last = outputs.gather(1, at_end[:, None, None].expand(-1, 1, outputs.shape[2])).squeeze(1)  # (batch, hidden)
+        if not whole:
+            return None, last
         return outputs if kept is None else outputs * kept, last
 
 
@@ -102,9 +105,7 @@ def turn_round(x: Tensor, lengths: Tensor) -> Tensor:
     return x.gather(1, source[:, :, None].expand_as(x))
 
 
-def kept_units(
-    batch: int, units: int, rate: float, generator: Draws | None, device: torch.device
-) -> Tensor | None:
+def kept_units(batch: int, units: int, rate: float, generator: Draws | None, device: torch.device) -> Tensor | None:
     """Draw what the outputs of a layer are multiplied with, (batch, 1, unit), if any are to be dropped.
 
     Each unit is dropped with probability ``rate``, the others are scaled up. A series loses the same units at every
