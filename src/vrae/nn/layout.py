@@ -1,4 +1,4 @@
-"""How the tensors of an LSTM layer lie in the arrays of `vrae.nn.steps`, filled up to whole vectors with zeros."""
+"""How series and states of an LSTM layer lie in the arrays of `vrae.nn.steps`, filled up to whole vectors."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ class Layout:
         """Whether a chunk takes much longer than the start of a thread."""
         return self.n_steps * self.units * self.packed[1] > _LONG
 
-    # ---------------------------------------------------------------- series
+    def packed_back(self, inputs_too: bool) -> tuple[int, int, int]:
+        """Shape of the weights for the way back, to the hidden state alone or to the inputs as well."""
+        return _up(self.hidden + inputs_too * self.inputs, self.wide) // self.wide, 4 * self.units, self.wide
 
     def by_steps(self, x: Tensor) -> Tensor:
         """Lay out inputs (batch, time, input): (time, row, input)."""
@@ -100,7 +102,7 @@ class Layout:
         state.zero_()
         hidden = self._hidden(state)
         if outputs is not None:
-            hidden.copy_(outputs if kept is None else outputs * kept)
+            torch.mul(outputs, 1.0 if kept is None else kept, out=hidden)
         if last is not None:
             hidden[torch.arange(self.batch), at_end] += last
 
@@ -114,35 +116,6 @@ class Layout:
 
     def _hidden(self, state: Tensor) -> Tensor:
         return state[1:, : self.batch, : self.hidden].transpose(0, 1)  # (batch, time, hidden)
-
-    # ---------------------------------------------------------------- weights
-
-    def pack(self, of_input: Tensor, of_hidden: Tensor, *biases: Tensor) -> Tensor:
-        """Lay out the weights for the way there: (block, input, 4 * lanes)."""
-        plain = torch.cat([of_hidden, of_input, torch.stack(biases, 1).sum(1, keepdim=True)], dim=1)
-        packed = plain.new_zeros(4, self.units, self.packed[1])  # (gate, unit, input)
-        packed[:, : self.hidden, : self.used] = plain.view(4, self.hidden, self.used)
-        for sigmoid in (0, 1, 3):
-            packed[sigmoid] *= 0.5
-        blocks = packed.view(4, -1, self.lanes, self.packed[1])  # (gate, block, lane, input)
-        return blocks.permute(1, 3, 0, 2).reshape(self.packed).contiguous()
-
-    def pack_back(self, of_input: Tensor, of_hidden: Tensor, inputs_too: bool) -> Tensor:
-        """Lay out the weights for the way back: (columns / wide, 4 * units, wide)."""
-        plain = torch.cat([of_hidden, of_input], dim=1) if inputs_too else of_hidden  # (4 * hidden, column)
-        packed = plain.new_zeros(4, self.units, _up(plain.shape[1], self.wide))
-        packed[:, : self.hidden, : plain.shape[1]] = plain.view(4, self.hidden, -1)
-        blocks = packed.view(4, -1, self.lanes, packed.shape[2] // self.wide, self.wide)
-        return blocks.permute(3, 1, 0, 2, 4).reshape(-1, 4 * self.units, self.wide).contiguous()
-
-    def unpack(self, packed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the gradients of input weights, hidden weights and biases from one of what `pack` returned."""
-        blocks = packed.view(*self.packed[:2], 4, self.lanes)  # (block, input, gate, lane)
-        plain = blocks.permute(2, 0, 3, 1).reshape(4, self.units, -1)[:, : self.hidden]  # (gate, hidden, input)
-        of_hidden, of_input, bias, _ = plain.reshape(4 * self.hidden, -1).split_with_sizes(
-            [self.hidden, self.inputs, 1, self.packed[1] - self.used], dim=1
-        )
-        return of_input, of_hidden, bias[:, 0]
 
 
 def _up(number: int, step: int) -> int:

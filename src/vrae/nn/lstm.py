@@ -5,8 +5,10 @@ The numbers are torch's but for rounding (Hochreiter & Schmidhuber 1997, with fo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeGuard
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,12 +23,15 @@ _WIDEST = 128
 
 def suits(cell: nn.Module, x: Tensor) -> TypeGuard[nn.LSTM]:
     """Say whether a layer is a case for `lstm`."""
+    from numba import config
+
     return (
         isinstance(cell, nn.LSTM)
         and cell.hidden_size <= _WIDEST
         and x.device.type == "cpu"
         and x.dtype == torch.float32
         and not torch.onnx.is_in_onnx_export()
+        and not config.DISABLE_JIT
     )
 
 
@@ -95,38 +100,53 @@ class _LSTM(torch.autograd.Function):
     def backward(ctx: Any, of_outputs: Tensor | None, of_last: Tensor | None) -> Any:
         if ctx.memory is None:
             raise RuntimeError("the gates of this pass are used up: run the layer again to go back through it again")
-        layout, (*there, of_state), inputs_too = ctx.layout, ctx.arrays, ctx.needs_input_grad[0]
-        at_end, kept, of_input, of_hidden = ctx.saved_tensors
+        layout, arrays, inputs_too = ctx.layout, ctx.arrays, ctx.needs_input_grad[0]
+        at_end, kept, *weights = ctx.saved_tensors
+        of_state = arrays[-1]
         layout.lay_gradient(of_state, of_outputs, kept, of_last, at_end)
-        weights = layout.pack_back(of_input, of_hidden, inputs_too)
-        of_cell, of_weights = _go_back(layout, (weights, *there, of_state), ctx.workshop)
+        of_cell, of_weights = _go_back(layout, weights, inputs_too, arrays, ctx.workshop)
         of_x = layout.inputs_of(of_state) if inputs_too else None
         of_h, of_c = layout.first_of(of_state[0]), layout.first_of(of_cell)
-        of_input, of_hidden, of_bias = layout.unpack(of_weights)
         ctx.workshop.give(ctx.memory)
         ctx.memory = ctx.arrays = None
-        return of_x, of_h, of_c, of_input, of_hidden, of_bias, of_bias, None, None, None, None
+        return of_x, of_h, of_c, *of_weights, of_weights[-1], None, None, None, None
 
 
 def _go(layout: Layout, tensors: Any, arrays: tuple[Tensor, ...], workshop: Workshop) -> None:
     """Fill state, cells and gates."""
+    from vrae.nn.packing import pack
     from vrae.nn.steps import forward
 
     x, h, c, *weights = tensors
     state, cells, _ = arrays
     state[0, :, : layout.units], cells[0] = layout.by_units(h), layout.by_units(c)
-    given = [tensor.numpy() for tensor in (layout.pack(*weights), layout.by_steps(x), *arrays)]
-    chunks = layout.chunks
-    workshop.each(lambda n: forward(*given, layout.hidden, *chunks[n]), len(chunks), layout.is_long)
+    packed = np.zeros(layout.packed, np.float32)
+    pack(*_arrays(weights), packed)
+    given, chunks = _arrays([layout.by_steps(x), *arrays]), layout.chunks
+    workshop.each(lambda n: forward(packed, *given, layout.hidden, *chunks[n]), len(chunks), layout.is_long)
 
 
-def _go_back(layout: Layout, arrays: tuple[Tensor, ...], workshop: Workshop) -> tuple[Tensor, Tensor]:
-    """Complete the gradient of the state; return those of the first cell and of the weights."""
+def _go_back(
+    layout: Layout, weights: list[Tensor], inputs_too: bool, arrays: tuple[Tensor, ...], workshop: Workshop
+) -> tuple[Tensor, list[Tensor]]:
+    """Complete the gradient of the state; return those of the first cell, of the weights and of a bias."""
+    from vrae.nn.packing import pack_back, unpack
     from vrae.nn.steps import backward
 
+    packed = np.zeros(layout.packed_back(inputs_too), np.float32)
+    of_input, of_hidden = _arrays(weights)
+    pack_back(of_hidden, 0, layout.lanes, packed)
+    if inputs_too:
+        pack_back(of_input, layout.hidden, layout.lanes, packed)
     chunks = layout.chunks
-    of_cell = arrays[0].new_zeros(layout.rows, layout.units)
-    of_weights = arrays[0].new_zeros(len(chunks), *layout.packed)  # a sum each, so that no thread waits for another
-    given, found = [tensor.numpy() for tensor in (*arrays, of_cell)], of_weights.numpy()
-    workshop.each(lambda n: backward(*given, found[n], *chunks[n]), len(chunks), layout.is_long)
-    return of_cell, of_weights.sum(0)
+    found = np.zeros((len(chunks), *layout.packed), np.float32)  # one a chunk, so that no thread waits for another
+    of_cell = weights[0].new_zeros(layout.rows, layout.units)
+    given = _arrays([*arrays, of_cell])
+    workshop.each(lambda n: backward(packed, *given, found[n], *chunks[n]), len(chunks), layout.is_long)
+    gradients = [torch.zeros_like(weight) for weight in weights] + [weights[0].new_zeros(4 * layout.hidden)]
+    unpack(found, *_arrays(gradients))
+    return of_cell, gradients
+
+
+def _arrays(tensors: Iterable[Tensor]) -> list[Any]:
+    return [tensor.detach().numpy() for tensor in tensors]

@@ -257,11 +257,11 @@ class Trainer:
             "generator": self.generator.get_state(),
             "order": self._order if self._terms else self.rng.bit_generator.state,
             "step": self.step,
-            "history": self.history,
             "stopping": self.stopping,
             "callbacks": {name: callback.state_dict() for name, callback in self._knowing().items()},
         }
-        return {name: _copy(value) for name, value in state.items()}
+        copied = {name: _copy(value) for name, value in state.items()}
+        return {**copied, "history": list(self.history)}  # a record never changes
 
     def _return_to(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
