@@ -59,6 +59,26 @@ class Batch:
         """Level and spread, (batch, 2, channel), on the device of the values."""
         return torch.stack([self.level, self.spread], dim=1).to(self.values.device)
 
+    def take(self, places: Rows) -> Batch:
+        """Return the series at some places of the batch, padded to the longest of them."""
+        chosen = torch.from_numpy(places)
+        longest = int(self.lengths[chosen].max())
+        values, mask, seen = (
+            None if tensor is None else tensor[chosen, :longest] for tensor in (self.values, self.mask, self.seen)
+        )
+        assert values is not None
+        assert mask is not None
+        return Batch(
+            values=values,
+            mask=mask,
+            lengths=self.lengths[chosen],
+            level=self.level[chosen],
+            spread=self.spread[chosen],
+            rows=self.rows[places],
+            patterns=None if self.patterns is None else self.patterns[chosen],
+            seen=seen,
+        )
+
 
 def collate(
     panel: Panel,

@@ -99,9 +99,11 @@ class Layout:
         self, state: Tensor, outputs: Tensor | None, kept: Tensor | None, last: Tensor | None, at_end: Tensor
     ) -> None:
         """Turn gradients of what `outputs` and `last` returned into one of the state."""
-        state.zero_()
         hidden = self._hidden(state)
-        if outputs is not None:
+        if outputs is None:
+            state.zero_()
+        else:
+            state[0], state[:, self.batch :], state[:, :, self.hidden :] = 0, 0, 0
             torch.mul(outputs, 1.0 if kept is None else kept, out=hidden)
         if last is not None:
             hidden[torch.arange(self.batch), at_end] += last

@@ -34,6 +34,9 @@ HELD_OUT = 0.1
 # Share of the steps over which the "cosine" schedule rises.
 _WARMUP = 0.15
 
+# Values, padded, up to which the series of all batches are kept as they enter the network: 16 MiB, and a mask as large.
+_KEPT = 1 << 22
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -84,6 +87,8 @@ class Trainer:
         Loss of the held-out series, if there are any, before the first step.
     stopping : bool
         Set by a callback to end training.
+    weights : list of Parameter
+        What training moves.
     data : TrainingData
         What `fit` was called with.
     """
@@ -114,8 +119,10 @@ class Trainer:
         self.stopping = False
         self.step = 0
         self.n_steps = 1
+        self.weights = list(network.parameters())
         self.optimizer = self._optimizer()
         self._guard = Guard()
+        self._all: Batch | None = None  # all series, scaled and padded once, if they are few
         self._terms: list[LossTerms] = []  # of the epoch that is running, a batch each
         self._order = self.rng.bit_generator.state  # with which its batches were drawn
         self._begun: dict[str, Any] = {}  # the state in which it began
@@ -130,6 +137,9 @@ class Trainer:
             The loss is not finite, or runs away at every learning rate; the message says which series began it.
         """
         self.data = data
+        self._all = None
+        if len(data.panel) * int(data.panel.lengths.max()) * data.panel.n_channels <= _KEPT:
+            self._all = self._batch(data, np.arange(len(data.panel)))
         train, held_out = self._split(data.rows)
         # The number of batches of an epoch hardly changes with the shuffling; one draw counts them.
         lengths = data.panel.lengths
@@ -199,7 +209,7 @@ class Trainer:
         # The mean of everybody's gradients is then that of the whole batch.
         (terms.loss * (weight * self.crew.size)).backward()  # type: ignore[no-untyped-call]
         if self.config.max_grad_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_grad_norm)
+            torch.nn.utils.clip_grad_norm_(self.weights, self.config.max_grad_norm)
         self.optimizer.step()
         self.step += 1
         return LossTerms(*(weight * term.detach() for term in vars(terms).values()))
@@ -285,9 +295,9 @@ class Trainer:
 
     def _optimizer(self) -> torch.optim.Optimizer:
         if self.config.optimizer == "sgd":
-            return torch.optim.SGD(self.network.parameters(), lr=self.config.learning_rate)
+            return torch.optim.SGD(self.weights, lr=self.config.learning_rate)
         fused = self.device.type in ("cpu", "cuda")
-        return torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate, fused=fused)
+        return torch.optim.Adam(self.weights, lr=self.config.learning_rate, fused=fused)
 
     def _split(self, rows: Rows) -> tuple[Rows, Rows]:
         if self.config.patience is None:
@@ -297,6 +307,8 @@ class Trainer:
         return shuffled[n:], shuffled[:n]
 
     def _batch(self, data: TrainingData, rows: Rows) -> Batch:
+        if self._all is not None:
+            return self._all.take(rows)
         return collate(data.panel, rows, data.scaler, self.device, data.patterns, data.hidden)
 
     def _loss(self, batch: Batch, draws: Draws | None) -> LossTerms:
