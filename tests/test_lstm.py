@@ -165,12 +165,13 @@ def test_a_copied_workshop_is_empty():
     assert vars(copy.deepcopy(workshop)) == vars(Workshop())
 
 
-def test_wide_layers_other_cells_and_other_numbers_are_left_to_torch():
-    x = torch.zeros(2, 3, 4)
-    assert suits(nn.LSTM(4, 128), x)
-    assert not suits(nn.LSTM(4, 129), x)
-    assert not suits(nn.GRU(4, 8), x)
-    assert not suits(nn.LSTM(4, 8), x.double())
+def test_wide_layers_few_series_other_cells_and_other_numbers_are_left_to_torch():
+    x = torch.zeros(4, 3, 5)
+    assert suits(nn.LSTM(5, 128), x)
+    assert not suits(nn.LSTM(5, 129), x)
+    assert not suits(nn.LSTM(5, 8), x[1:])
+    assert not suits(nn.GRU(5, 8), x)
+    assert not suits(nn.LSTM(5, 8), x.double())
 
 
 @njit

@@ -20,6 +20,9 @@ __all__ = ["lstm", "suits"]
 # A wider layer's weights do not fit into the cache, and torch's own kernel shares the work among threads.
 _WIDEST = 128
 
+# Rows come in groups of eight; fewer series than this are quicker one by one.
+_FEWEST = 4
+
 
 def suits(cell: nn.Module, x: Tensor) -> TypeGuard[nn.LSTM]:
     """Say whether a layer is a case for `lstm`."""
@@ -28,6 +31,7 @@ def suits(cell: nn.Module, x: Tensor) -> TypeGuard[nn.LSTM]:
     return (
         isinstance(cell, nn.LSTM)
         and cell.hidden_size <= _WIDEST
+        and len(x) >= _FEWEST
         and x.device.type == "cpu"
         and x.dtype == torch.float32
         and not torch.onnx.is_in_onnx_export()
@@ -143,7 +147,7 @@ def _go_back(
     of_cell = weights[0].new_zeros(layout.rows, layout.units)
     given = _arrays([*arrays, of_cell])
     workshop.each(lambda n: backward(packed, *given, found[n], *chunks[n]), len(chunks), layout.is_long)
-    gradients = [torch.zeros_like(weight) for weight in weights] + [weights[0].new_zeros(4 * layout.hidden)]
+    gradients = [torch.empty_like(weight) for weight in weights] + [weights[0].new_empty(4 * layout.hidden)]
     unpack(found, *_arrays(gradients))
     return of_cell, gradients
 

@@ -38,20 +38,26 @@ def pack_back(weights: Floats, first: int, lanes: int, packed: Floats) -> None:
     for row in range(rows):
         gate, unit = row // hidden, row % hidden
         place = (unit // lanes * 4 + gate) * lanes + unit % lanes
+        column, lane = first // wide, first % wide
         for k in range(n):
-            packed[(first + k) // wide, place, (first + k) % wide] = weights[row, k]
+            packed[column, place, lane] = weights[row, k]
+            lane += 1
+            if lane == wide:
+                column, lane = column + 1, 0
 
 
 @compiled
 def unpack(packed: Floats, of_input: Floats, of_hidden: Floats, bias: Floats) -> None:
-    """Add up gradients, (part, block, input, 4 * lanes), that lie as `pack` lays the weights."""
+    """Add up gradients, (part, block, input, 4 * lanes), that lie as `pack` lays the weights; the first part is lost."""
     (rows, hidden), inputs, lanes = of_hidden.shape, of_input.shape[1], packed.shape[3] // 4
-    for part in range(len(packed)):
-        for row in range(rows):
-            gate, unit = row // hidden, row % hidden
-            column = packed[part, unit // lanes, :, gate * lanes + unit % lanes]
-            for k in range(hidden):
-                of_hidden[row, k] += column[k]
-            for k in range(inputs):
-                of_input[row, k] += column[hidden + k]
-            bias[row] += column[hidden + inputs]
+    total = packed[0]
+    for part in range(1, len(packed)):
+        total += packed[part]
+    for row in range(rows):
+        gate, unit = row // hidden, row % hidden
+        column = total[unit // lanes, :, gate * lanes + unit % lanes]
+        for k in range(hidden):
+            of_hidden[row, k] = column[k]
+        for k in range(inputs):
+            of_input[row, k] = column[hidden + k]
+        bias[row] = column[hidden + inputs]
