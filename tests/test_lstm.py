@@ -166,7 +166,7 @@ def test_a_copied_workshop_is_empty():
 
 
 def test_wide_layers_few_series_other_cells_and_other_numbers_are_left_to_torch():
-    x = torch.zeros(4, 3, 5)
+    x = torch.zeros(5, 3, 5)
     assert suits(nn.LSTM(5, 128), x)
     assert not suits(nn.LSTM(5, 129), x)
     assert not suits(nn.LSTM(5, 8), x[1:])

@@ -21,7 +21,7 @@ __all__ = ["lstm", "suits"]
 _WIDEST = 128
 
 # Rows come in groups of eight; fewer series than this are quicker one by one.
-_FEWEST = 4
+_FEWEST = 5
 
 
 def suits(cell: nn.Module, x: Tensor) -> TypeGuard[nn.LSTM]:
