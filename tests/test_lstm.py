@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,11 @@ import torch
 from numba import njit
 from torch import nn
 
+from vrae import VRAE
+from vrae.config import NetworkConfig
 from vrae.nn.lanes import load, store, tanh
 from vrae.nn.lstm import lstm, suits
+from vrae.nn.recurrent import RNN
 from vrae.nn.workshop import Workshop
 
 # batch, steps, inputs, hidden: whole groups and vectors, and one more or less than that
@@ -114,7 +118,7 @@ def test_the_number_of_threads_changes_nothing():
 
 
 def test_memory_of_a_step_before_has_no_say():
-    cell, workshop = layer_of(3, 20), Workshop()
+    cell, workshop = layer_of(3, 20), Workshop(keeps=True)
     big, small = data_of(40, 30, 3, 20, seed=5), data_of(9, 4, 3, 20)
     fresh = lstm(cell, *small[:1], small[3], small[1:3], small[4], True, Workshop())
     expected = gradients(cell, small[:3], *fresh)
@@ -126,7 +130,7 @@ def test_memory_of_a_step_before_has_no_say():
 
 
 def test_two_passes_before_the_way_back_do_not_mix():
-    cell, workshop = layer_of(3, 20), Workshop()
+    cell, workshop = layer_of(3, 20), Workshop(keeps=True)
     cases = [data_of(9, 4, 3, 20, seed=seed) for seed in (0, 1)]
 
     def run(case, workshop):
@@ -159,10 +163,22 @@ def test_the_way_back_can_be_taken_once():
         outputs.sum().backward()
 
 
-def test_a_copied_workshop_is_empty():
-    workshop = Workshop(threads=3)
+def test_a_workshop_keeps_memory_only_while_somebody_works():
+    rnn = RNN(NetworkConfig(n_channels=2, n_steps=7, hidden_size=5), 2, bidirectional=False)
+    assert vars(rnn.workshop) == vars(Workshop())
+    workshop = Workshop(threads=3, keeps=True)
     workshop.give(torch.zeros(1000))
-    assert vars(copy.deepcopy(workshop)) == vars(Workshop())
+    assert workshop.take(torch.zeros(1), (10, 100))[0].numel() == 1000
+    workshop.give(torch.zeros(1000))
+    assert vars(copy.deepcopy(workshop)) == vars(pickle.loads(pickle.dumps(workshop))) == vars(Workshop())
+    idle = Workshop()
+    idle.give(torch.zeros(1000))
+    assert vars(idle) == vars(Workshop())
+
+
+def test_a_fitted_network_holds_no_memory_of_its_training():
+    network = VRAE(max_epochs=2, random_state=0).fit(np.random.default_rng(0).standard_normal((20, 30))).network_
+    assert [vars(rnn.workshop) for rnn in (network.encoder.rnn, network.decoder.rnn)] == 2 * [vars(Workshop())]
 
 
 def test_wide_layers_few_series_other_cells_and_other_numbers_are_left_to_torch():

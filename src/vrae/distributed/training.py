@@ -207,7 +207,7 @@ def _train_together(told: dict[str, Any]) -> None:
     callbacks = [*(order.callbacks if crew.rank == 0 else ()), _Reporting(order.checkpoint_seconds)]
     trainer = Trainer(order.network.to(device), order.config, order.error, callbacks, order.seed, crew)
     try:
-        with work_threads(device, order.hidden_size):
+        with work_threads(device, order.hidden_size) as threads, trainer.network.at_work(threads):
             trainer.fit(ray_module().get(order.data))
     except VRAEError as error:  # all have it alike, and would have it again
         train.report({"error": str(error)})

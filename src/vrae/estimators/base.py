@@ -167,8 +167,7 @@ class BaseVRAE(Options):
         elsewhere: Callable[[Trainer, TrainingData], list[Record]] | None = getattr(self, "_elsewhere", None)
         if elsewhere is not None:
             return elsewhere(trainer, data)
-        with work_threads(trainer.device, self.hidden_size) as threads:
-            trainer.network.use_threads(threads)
+        with work_threads(trainer.device, self.hidden_size) as threads, trainer.network.at_work(threads):
             return trainer.fit(data)
 
     @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +17,7 @@ from vrae.nn.encoder import Encoder, EncoderToLatent
 from vrae.nn.lag import best_lags, random_lags, shift
 from vrae.nn.linear import LinearPath
 from vrae.nn.patterns import PatternStatistics
+from vrae.nn.workshop import Workshop
 
 __all__ = ["Decoded", "VRAENetwork", "build_network", "network_of", "reparameterise"]
 
@@ -171,10 +174,20 @@ class VRAENetwork(nn.Module):
         back.weight[kept, rows] = gain[kept]
         back.bias.copy_(mean)
 
-    def use_threads(self, threads: int) -> None:
-        """Let so many threads share a training step, where they can; the results do not depend on their number."""
-        for layers in (self.encoder.rnn, self.decoder.rnn):
-            layers.workshop.threads = threads
+    @contextmanager
+    def at_work(self, threads: int) -> Iterator[None]:
+        """Let so many threads share a training step, where they can, and keep a step's memory for the next one.
+
+        The results do not depend on it.
+        """
+        layers = (self.encoder.rnn, self.decoder.rnn)
+        for rnn in layers:
+            rnn.workshop = Workshop(threads, keeps=True)
+        try:
+            yield
+        finally:
+            for rnn in layers:
+                rnn.workshop = Workshop()
 
     def _view(self, x: Tensor, mask: Tensor, lengths: Tensor, generator: Draws | None) -> tuple[Tensor, Tensor]:
         """Shift what the encoder sees at random in training: the latent vector has to forget the lag."""

@@ -48,7 +48,7 @@ def pack_back(weights: Floats, first: int, lanes: int, packed: Floats) -> None:
 
 @compiled
 def unpack(packed: Floats, of_input: Floats, of_hidden: Floats, bias: Floats) -> None:
-    """Add up gradients, (part, block, input, 4 * lanes), that lie as `pack` lays the weights; the first is written to."""
+    """Add up gradients, (part, block, input, 4 * lanes), that lie as `pack` lays weights; the first part is lost."""
     (rows, hidden), inputs, lanes = of_hidden.shape, of_input.shape[1], packed.shape[3] // 4
     total = packed[0]
     for part in range(1, len(packed)):

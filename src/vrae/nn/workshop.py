@@ -11,18 +11,20 @@ __all__ = ["Workshop"]
 
 
 class Workshop:
-    """Memory and threads of a layer; a copy begins without the memory, and with one thread.
-
-    A process that asks the system for memory anew at every step pays for every page of it.
+    """Memory and threads of a layer. A copy is as one that was given nothing.
 
     Parameters
     ----------
     threads : int, default=1
         How many may share the work.
+    keeps : bool, default=False
+        Keep memory that is given back. A process that asks the system for memory anew at every step pays for every page
+        of it.
     """
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, keeps: bool = False) -> None:
         self.threads = threads
+        self.keeps = keeps
         self._free: list[Tensor] = []
 
     def take(self, like: Tensor, *shapes: tuple[int, ...]) -> tuple[Tensor, list[Tensor]]:
@@ -36,7 +38,7 @@ class Workshop:
 
     def give(self, memory: Tensor) -> None:
         """Take a piece back."""
-        self._free = [memory]
+        self._free = [memory] if self.keeps else []
 
     def each(self, work: Callable[[int], None], count: int, long: bool) -> None:
         """Call ``work`` with each number below ``count``, in several threads if one call takes long enough for it."""
