@@ -1,8 +1,8 @@
 """Recurrent layers over series of unequal length, without packing.
 
 A forward RNN never looks ahead, so padding after the end cannot change what it says before. A backward RNN is
-a forward one over each series turned round within its own length. So both run as plain dense kernels (oneDNN,
-cuDNN), which are several times faster than packed sequences on a CPU, and give the same numbers.
+a forward one over each series turned round within its own length. So both run as plain dense kernels (torch's, or
+`vrae.nn.lstm`), which are several times faster than packed sequences on a CPU, and give the same numbers.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ those vectors.
 - ``weights`` (block, input, 4 * LANES): of those sums; an input is a place in ``state``.
 
 Rows come in whole groups of `TALL`, and in a call only those from ``begin`` to ``end`` are worked on. The weights of
-units that only fill up are zeros.
+units that only fill up are zeros, so that whatever stands in such a unit goes no further.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ _GATES = 4 * LANES
 SHORT = 4
 WIDE = 2 * LANES
 TALL = 8
+
+# Rows whose gates are gone back through at once: with more, they would not fit into the registers.
 _FEW = 2
 
 # Rows to go through before sums that stay in memory are worth loading: more, and the rows leave the cache meanwhile.

@@ -38,7 +38,8 @@ class Workshop:
 
     def give(self, memory: Tensor) -> None:
         """Take a piece back."""
-        self._free = [memory] if self.keeps else []
+        if self.keeps:
+            self._free.append(memory)
 
     def each(self, work: Callable[[int], None], count: int, long: bool) -> None:
         """Call ``work`` with each number below ``count``, in several threads if one call takes long enough for it."""
