@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
 
 from torch import Size, Tensor
 
@@ -49,12 +49,11 @@ class Workshop:
             for number in range(first, count, threads):
                 work(number)
 
-        others = [Thread(target=some, args=(first,)) for first in range(1, threads)]
-        for other in others:
-            other.start()
-        some(0)
-        for other in others:
-            other.join()
+        if threads == 1:
+            some(0)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(some, range(threads)))
 
     def __reduce__(self) -> tuple[type[Workshop], tuple[()]]:
         return Workshop, ()
