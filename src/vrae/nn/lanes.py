@@ -19,12 +19,14 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-__all__ = ["Lanes", "add_products", "filled", "fma", "join", "load", "part", "store", "tanh"]
+__all__ = ["Lanes", "add_products", "filled", "fma", "join", "load", "part", "store", "tanh", "without_traces"]
 
 # tanh x = x / (1 + x^2 / (3 + x^2 / (5 + ...))), Lambert's continued fraction, cut off after twelve terms, is right to
 # 7e-7 up to where tanh is 1 to the precision of a float.
 _TERMS = 12
 _END = 8.5
+
+_TRACE = 1e-30
 
 
 class Lanes(types.Type):  # type: ignore[misc]
@@ -115,6 +117,24 @@ def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
         return _together(builder, _fma(builder, *(_apart(builder, rows) for rows in args)))
 
     return a(a, b, c), generate
+
+
+@_instruction
+def without_traces(typing: Any, v: Any) -> Any:
+    """Return zero for what is less than 1e-30 away from it; of NaN it is NaN.
+
+    Numbers below 1e-38 have no room for an exponent, and a processor takes a hundred times as long for each of them.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        least, zero = _constant(_TRACE, v.n), _constant(0.0, v.n)
+        found = []
+        for row in _apart(builder, args[0]):
+            size = _call(builder, "fabs", row)
+            found.append(builder.select(builder.fcmp_ordered("<", size, least), zero, row))
+        return _together(builder, found)
+
+    return v(v), generate
 
 
 @_instruction
@@ -241,10 +261,17 @@ def _spread(builder: Any, x: Any, n: int) -> Any:
 
 
 def _fma(builder: Any, a: Sequence[Any], b: Sequence[Any], c: Sequence[Any]) -> list[Any]:
-    kind = a[0].type
-    name = f"llvm.fmuladd.v{kind.count}f32"  # one rounding or two, whatever is faster
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
-    return [builder.call(function, row) for row in zip(a, b, c, strict=True)]
+    # One rounding or two, whatever is faster.
+    return [_call(builder, "fmuladd", *row) for row in zip(a, b, c, strict=True)]
+
+
+def _call(builder: Any, name: str, *vectors: Any) -> Any:
+    """Call a function of LLVM's on vectors of one type."""
+    kind = vectors[0].type
+    function = ir.FunctionType(kind, [kind] * len(vectors))
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, function, f"llvm.{name}.v{kind.count}f32"), vectors
+    )
 
 
 def _polynomials(builder: Any, rows: Sequence[Any], coefficients: Sequence[float]) -> list[Any]:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from numba.core import codegen, config
 
 from vrae.nn.compiled import compiled
-from vrae.nn.lanes import add_products, filled, fma, join, load, part, store, tanh
+from vrae.nn.lanes import add_products, filled, fma, join, load, part, store, tanh, without_traces
 
 __all__ = ["LANES", "SHORT", "TALL", "WIDE", "backward", "forward"]
 
@@ -156,7 +156,8 @@ def _gradients(
     old, squashed = load(cells, at, units, _FEW, LANES), tanh(load(cells, at + batch * units, units, _FEW, LANES))
     of_hidden = load(of_state, ((step + 1) * batch + row) * width + block * LANES, width, _FEW, LANES)
     of_new = fma(of_hidden * o, one - squashed * squashed, load(of_cell, here, units, _FEW, LANES))
+    of_new = without_traces(of_new)  # gradients vanish on the way, and what is left of them would hold up the rest
     store(of_cell, here, units, of_new * f)
     of_i, of_f = of_new * g * i * (one - i), of_new * old * f * (one - f)
     of_g, of_o = of_new * i * (one - g * g), of_hidden * squashed * o * (one - o)
-    store(gates, 4 * at, 4 * units, join(join(of_i, of_f), join(of_g, of_o)))
+    store(gates, 4 * at, 4 * units, without_traces(join(join(of_i, of_f), join(of_g, of_o))))

@@ -52,8 +52,11 @@ class Workshop:
         if threads == 1:
             some(0)
             return
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(some, range(threads)))
+        with ThreadPoolExecutor(threads - 1) as pool:
+            others = [pool.submit(some, first) for first in range(1, threads)]
+            some(0)
+            for other in others:
+                other.result()
 
     def __reduce__(self) -> tuple[type[Workshop], tuple[()]]:
         return Workshop, ()
