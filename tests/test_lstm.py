@@ -90,6 +90,18 @@ def test_without_gradients_the_numbers_are_the_same(shape):
     assert nothing is None
 
 
+def test_a_gradient_that_vanishes_on_the_way_back_loses_nothing():
+    cell, (x, h, c, at_end, _) = layer_of(2, 20), data_of(20, 400, 2, 20)
+    with torch.no_grad():
+        for weight in cell.parameters():
+            weight *= 0.3  # an early step is forgotten soon
+    _, last = lstm(cell, x, at_end, (h, c), None, False, Workshop())
+    _, expected = theirs(cell, x, at_end, (h, c), 1.0)
+    ours, others = (torch.autograd.grad(end.sum(), [x, *cell.parameters()]) for end in (last, expected))
+    assert max(map(relative, ours, others)) < 1e-4
+    assert (ours[0] == 0).any(dim=2).sum() > (others[0] == 0).any(dim=2).sum()  # so something was left out
+
+
 def test_the_first_state_is_zero_by_default():
     cell, (x, h, c, at_end, _) = layer_of(3, 5), data_of(5, 7, 3, 5)
     zeros = torch.zeros_like(h), torch.zeros_like(c)

@@ -10,6 +10,7 @@ functions only; numbers of lanes and rows have to be constants there.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,14 +20,26 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-__all__ = ["Lanes", "add_products", "filled", "fma", "join", "load", "part", "store", "tanh", "without_traces"]
+__all__ = [
+    "Lanes",
+    "add_products",
+    "any_left",
+    "filled",
+    "fma",
+    "join",
+    "load",
+    "part",
+    "store",
+    "tanh",
+    "without_traces",
+]
 
 # tanh x = x / (1 + x^2 / (3 + x^2 / (5 + ...))), Lambert's continued fraction, cut off after twelve terms, is right to
 # 7e-7 up to where tanh is 1 to the precision of a float.
 _TERMS = 12
 _END = 8.5
 
-_TRACE = 1e-30
+_TRACE = 1e-20
 
 
 class Lanes(types.Type):  # type: ignore[misc]
@@ -121,7 +134,7 @@ def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
 
 @_instruction
 def without_traces(typing: Any, v: Any) -> Any:
-    """Return zero for what is less than 1e-30 away from it; of NaN it is NaN.
+    """Return zero for what is less than 1e-20 away from it; of NaN it is NaN.
 
     Numbers below 1e-38 have no room for an exponent, and a processor takes a hundred times as long for each of them.
     """
@@ -135,6 +148,22 @@ def without_traces(typing: Any, v: Any) -> Any:
         return _together(builder, found)
 
     return v(v), generate
+
+
+@_instruction
+def any_left(typing: Any, v: Any) -> Any:
+    """Say whether anything is not zero."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        zero, found = _constant(0.0, v.n), []
+        for row in _apart(builder, args[0]):
+            lanes = builder.fcmp_unordered("!=", row, zero)
+            function = ir.FunctionType(ir.IntType(1), [lanes.type])
+            reduce = cgutils.get_or_insert_function(builder.module, function, f"llvm.vector.reduce.or.v{v.n}i1")
+            found.append(builder.call(reduce, [lanes]))
+        return functools.reduce(builder.or_, found)
+
+    return types.boolean(v), generate
 
 
 @_instruction

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from numba.core import codegen, config
 
 from vrae.nn.compiled import compiled
-from vrae.nn.lanes import add_products, filled, fma, join, load, part, store, tanh, without_traces
+from vrae.nn.lanes import add_products, any_left, filled, fma, join, load, part, store, tanh, without_traces
 
 __all__ = ["LANES", "SHORT", "TALL", "WIDE", "backward", "forward"]
 
@@ -118,11 +118,14 @@ def backward(
     """
     (_, batch, width), units, n_inputs = state.shape, cells.shape[2], of_weights.shape[1]
     together = max(1, _ENOUGH // (end - begin))
+    learned = False
     for step in range(len(gates) - 1, -1, -1):
+        alive = False
         for row in range(begin, end, _FEW):
             for block in range(units // LANES):
-                _gradients(cells, gates, of_state, of_cell, step, row, block)
-        for column in range(len(weights)):
+                alive |= _gradients(cells, gates, of_state, of_cell, step, row, block)
+        learned |= alive
+        for column in range(len(weights) if alive else 0):
             for row in range(begin, end, TALL):
                 to = (step * batch + row) * width + column * WIDE
                 sums = load(of_state, to, width, TALL, WIDE)
@@ -131,7 +134,7 @@ def backward(
                     sums = add_products(sums, gates, at + k, 4 * units, weights, place + k * WIDE, SHORT)
                 store(of_state, to, width, sums)
         if step % together == 0:
-            for block in range(units // LANES):
+            for block in range(units // LANES if learned else 0):
                 for k in range(0, n_inputs, SHORT):
                     to = (block * n_inputs + k) * _GATES
                     sums = load(of_weights, to, _GATES, SHORT, _GATES)
@@ -140,13 +143,14 @@ def backward(
                             place = row * 4 * units + block * _GATES
                             sums = add_products(sums, state, row * width + k, 1, gates, place, 1)
                     store(of_weights, to, _GATES, sums)
+            learned = False
 
 
 @compiled
 def _gradients(
     cells: Floats, gates: Floats, of_state: Floats, of_cell: Floats, step: int, row: int, block: int
-) -> None:
-    """Go back through the gates of one block of a few rows."""
+) -> bool:
+    """Go back through the gates of one block of a few rows; say whether there is any gradient left."""
     (_, batch, units), width = cells.shape, of_state.shape[2]
     one = filled(_1, _FEW, LANES)
     here = row * units + block * LANES
@@ -156,8 +160,10 @@ def _gradients(
     old, squashed = load(cells, at, units, _FEW, LANES), tanh(load(cells, at + batch * units, units, _FEW, LANES))
     of_hidden = load(of_state, ((step + 1) * batch + row) * width + block * LANES, width, _FEW, LANES)
     of_new = fma(of_hidden * o, one - squashed * squashed, load(of_cell, here, units, _FEW, LANES))
-    of_new = without_traces(of_new)  # gradients vanish on the way, and what is left of them would hold up the rest
+    of_new = without_traces(of_new)  # far below the precision of the sums, and slow
     store(of_cell, here, units, of_new * f)
     of_i, of_f = of_new * g * i * (one - i), of_new * old * f * (one - f)
     of_g, of_o = of_new * i * (one - g * g), of_hidden * squashed * o * (one - o)
-    store(gates, 4 * at, 4 * units, without_traces(join(join(of_i, of_f), join(of_g, of_o))))
+    found = without_traces(join(join(of_i, of_f), join(of_g, of_o)))
+    store(gates, 4 * at, 4 * units, found)
+    return any_left(found)
