@@ -46,7 +46,7 @@ def embed_seconds(model: VRAE, panel: Panel) -> float:
 def bare_seconds(model: VRAE, panel: Panel) -> float:
     """Return the seconds of torch's recurrent layers, as large as the encoder's, alone."""
     network, rows = model.network_, np.arange(len(panel))
-    width = network.config.patch_size * network.config.n_channels * (2 if network.config.mask_input else 1)
+    width = network.encoder.rnn.forwards[0].input_size
     bare = torch.nn.LSTM(width, network.config.hidden_size, batch_first=True, bidirectional=True)
     total = 0.0
     for part in inference_rows(panel.lengths, rows, 128):

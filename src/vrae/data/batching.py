@@ -63,20 +63,15 @@ class Batch:
         """Return the series at some places of the batch, padded to the longest of them."""
         chosen = torch.from_numpy(places)
         longest = int(self.lengths[chosen].max())
-        values, mask, seen = (
-            None if tensor is None else tensor[chosen, :longest] for tensor in (self.values, self.mask, self.seen)
-        )
-        assert values is not None
-        assert mask is not None
         return Batch(
-            values=values,
-            mask=mask,
+            values=self.values[chosen, :longest],
+            mask=self.mask[chosen, :longest],
             lengths=self.lengths[chosen],
             level=self.level[chosen],
             spread=self.spread[chosen],
             rows=self.rows[places],
             patterns=None if self.patterns is None else self.patterns[chosen],
-            seen=seen,
+            seen=None if self.seen is None else self.seen[chosen, :longest],
         )
 
 

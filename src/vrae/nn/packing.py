@@ -1,6 +1,6 @@
 """The weights of an LSTM layer in the order in which `vrae.nn.steps` reads them, and back.
 
-torch's order is (gate * hidden, input). Arrays have to be zeros where they are written to: what only fills up stays so.
+torch's order is (gate * hidden, input). What is packed has to be zeros before: what only fills up stays so.
 """
 
 from __future__ import annotations
