@@ -17,8 +17,8 @@ import numpy as np
 from sklearn.cluster import KMeans
 
 from vrae import VRAE, Panel, VRAEClusterer, load_example
-from vrae.evaluate import agreement
 from vrae.exceptions import VRAEWarning
+from vrae.metrics import agreement
 from vrae.plots import plot_courses, plot_latent_map, plot_reconstructions, plot_training
 
 CLASSES = {0: "normal", 1: "R-on-T", 2: "PVC", 3: "SP or EB", 4: "unclassified"}
@@ -37,9 +37,9 @@ def classic_kmeans(train: Panel, test: Panel, seed: int) -> tuple[np.ndarray, np
     return kmeans.labels_, kmeans.predict(model.transform(test)), model
 
 
-def default_clusterer(train: Panel, test: Panel, seed: int) -> tuple[np.ndarray, np.ndarray, VRAEClusterer]:
-    model = VRAEClusterer(N_CLUSTERS, random_state=seed).fit(train)
-    return model.labels_, model.predict(test), model
+def default_clusterer(train: Panel, test: Panel, seed: int) -> tuple[np.ndarray, np.ndarray, VRAE]:
+    clusterer = VRAEClusterer(N_CLUSTERS, random_state=seed).fit(train)
+    return clusterer.labels_, clusterer.predict(test), clusterer.model_
 
 
 def add(scores: Scores, method: str, truth: tuple[Any, Any], found: tuple[Any, ...]) -> None:
@@ -99,12 +99,12 @@ from the latent vector; Adam at 0.0005, batches of 32, 40 epochs.
 
 ## The defaults
 
-`VRAEClusterer(n_clusters=5)` reads each beat in both directions, a few steps at a time, beside statistics of
-its local patterns, and finds groups with a Gaussian mixture.
+`VRAEClusterer(n_clusters=5)` reads each beat in both directions, several steps at a time, together with
+statistics of its local patterns. A Gaussian mixture finds the clusters.
 
 ![PCA of the latent vectors of the default network](ecg5000/default-pca.png)
 ![t-SNE of the latent vectors of the default network](ecg5000/default-tsne.png)
-![What the clusters do](ecg5000/clusters.png)
+![Typical curves of the clusters](ecg5000/clusters.png)
 
 ## Scores
 
@@ -148,12 +148,12 @@ def main() -> None:
         add(scores, "k-means on raw beats", truth, raw_kmeans(X, X_test, seed))
         *classic, network = classic_kmeans(train, test, seed)
         add(scores, "`VRAE.classic()`, k-means on z", truth, tuple(classic))
-        *default, clusterer = default_clusterer(train, test, seed)
+        *default, own = default_clusterer(train, test, seed)
         add(scores, "`VRAEClusterer()`", truth, tuple(default))
         if seed == 0:
             draw(network, "classic", train, classes, pictures)
-            draw(clusterer, "default", train, classes, pictures)
-            clusters = plot_courses(X, clusterer.labels_)
+            draw(own, "default", train, classes, pictures)
+            clusters = plot_courses(X, default[0])
             clusters.savefig(pictures / "clusters.png", dpi=110, bbox_inches="tight")
     data = plot_courses(X, classes, names=CLASSES)
     data.savefig(pictures / "data.png", dpi=110, bbox_inches="tight")

@@ -18,14 +18,14 @@ def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/explain")
     folder.mkdir(parents=True, exist_ok=True)
     panel, _ = load_example("GunPoint", split="train")
-    clusterer = VRAEClusterer(3, random_state=0, device="cpu").fit(panel)
+    clusterer = VRAEClusterer(3, random_state=0).fit(panel)
     for entry in clusterer.describe(panel):
         print(entry)
     print(clusterer.explain(panel, panel.ids[3]))
     used = np.argsort(-clusterer.embedding_.var(axis=0))[:3]
     figure, axes = plt.subplots(1, len(used), figsize=(10.8, 3.2), sharey=True, layout="constrained")
     for ax, dimension in zip(axes, used, strict=True):
-        found = clusterer.traversal(int(dimension))
+        found = clusterer.model_.traversal(int(dimension))
         print(found)
         for value, series, shade in zip(
             found.values, found.series[:, 0], np.linspace(0, 1, len(found.values)), strict=True

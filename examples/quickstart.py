@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from vrae import VRAEClusterer, load_example, load_model
-from vrae.evaluate import agreement
+from vrae.metrics import agreement
 
 
 def main() -> None:

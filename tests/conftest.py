@@ -1,8 +1,9 @@
-"""Small inputs and small fitted models that many tests share."""
+"""Small series, and estimators with tiny models, that many tests share."""
 
 from __future__ import annotations
 
 import io
+import os
 import random
 import signal
 import sys
@@ -15,13 +16,14 @@ import numpy as np
 import pytest
 import torch
 
-from vrae import VRAE, Panel, VRAEClusterer
+import vrae
+from vrae import VRAE, Panel
 from vrae.exceptions import PosteriorCollapseWarning
 
 # Every kind of input that an estimator takes as X.
 KINDS = ("2d", "3d", "list", "list of channels", "missing", "panel")
 
-# An option for every knob that costs time or depends on chance; patches of 2 exercise folding.
+# Options of a VRAE that trains in a moment. Patches of 2 exercise folding.
 TINY: dict[str, Any] = {
     "latent_size": 3,
     "hidden_size": 8,
@@ -33,11 +35,25 @@ TINY: dict[str, Any] = {
     "random_state": 0,
 }
 
+# Options of every head, and options of its model in addition to `TINY`.
+HEADS: dict[str, dict[str, Any]] = {
+    "VRAEClusterer": {"n_clusters": 2},
+    "VRAEAnomalyDetector": {},
+    "VRAENeighbors": {},
+    "GroupForecaster": {"horizon": 2, "n_clusters": 1, "n_backtests": 1, "classical": False},
+}
+_OF_MODEL: dict[str, dict[str, Any]] = {"VRAEAnomalyDetector": {"beta": 0.3}}
+
 
 def pytest_configure() -> None:
     torch.set_num_threads(1)  # on tensors this small, threads only wait for each other
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("data") and not os.environ.get("VRAE_DATA"):
+        pytest.skip("VRAE_DATA is not set: it names the folder with the data sets")
 
 
 def make_series(kind: str, n: int = 12, seed: int = 0) -> Any:
@@ -62,6 +78,22 @@ def make_series(kind: str, n: int = 12, seed: int = 0) -> Any:
     return array
 
 
+def make_estimator(name: str, **options: Any) -> Any:
+    """Return an estimator, unfitted, with a tiny model.
+
+    Options that the class does not have itself go to its model: ``n_clusters=3, latent_size=4``
+    make ``VRAEClusterer(n_clusters=3, model=VRAE(latent_size=4, ...))``. The ``random_state`` of a
+    head reaches its model.
+    """
+    if name == "VRAE":
+        return VRAE(**{**TINY, **options})
+    head = getattr(vrae, name)
+    own = {"random_state": TINY["random_state"], **HEADS[name]}
+    own |= {option: options.pop(option) for option in list(options) if option in head._get_param_names()}
+    of_model = {**TINY, **_OF_MODEL.get(name, {}), "random_state": None, **options}
+    return head(**{"model": VRAE(**of_model), **own})
+
+
 @pytest.fixture(scope="session")
 def small_series() -> Callable[..., Any]:
     return make_series
@@ -78,7 +110,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 class Done(NamedTuple):
-    """What a command came to."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -87,7 +119,7 @@ class Done(NamedTuple):
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Return ``cli("cluster", path, ..., feed=bytes)``, which runs `vrae.cli.main` in this process; wide, in black."""
+    """Return ``cli("cluster", path, ..., feed=bytes)``, which runs `vrae.cli.main` here."""
     from vrae.cli import main
 
     monkeypatch.setenv("COLUMNS", "300")
@@ -108,16 +140,17 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 @cache
 def _fitted(name: str, kind: str, options: tuple[tuple[str, Any], ...]) -> Any:
-    own = {"n_clusters": 2} if name == "VRAEClusterer" else {}
-    estimator = {"VRAE": VRAE, "VRAEClusterer": VRAEClusterer}[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PosteriorCollapseWarning)  # two epochs teach little
-        return estimator(**{**TINY, **own, **dict(options)}).fit(make_series(kind))
+        return make_estimator(name, **dict(options)).fit(make_series(kind))
 
 
 @pytest.fixture(scope="session")
 def fitted() -> Callable[..., Any]:
-    """Return ``fitted(class_name, kind, **options)``: trained once a session, so do not change it."""
+    """Return ``fitted(class_name, kind, **options)``, trained once per session: do not change it.
+
+    `make_estimator` explains the options.
+    """
 
     def fit(name: str = "VRAE", kind: str = "2d", **options: Any) -> Any:
         return _fitted(name, kind, tuple(sorted(options.items())))
@@ -127,10 +160,10 @@ def fitted() -> Callable[..., Any]:
 
 @pytest.fixture
 def global_random_state() -> Callable[[], Any]:
-    """Return a function that says in which state python's, numpy's and torch's global generators are."""
+    """Return a function for the state of python's, numpy's and torch's global generators."""
 
     def state() -> Any:
-        numpys = np.random.get_state()  # noqa: NPY002
+        numpys: Any = np.random.get_state()  # noqa: NPY002
         return random.getstate(), numpys[1].tobytes(), numpys[2], torch.get_rng_state().tolist()
 
     return state

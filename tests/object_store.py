@@ -1,4 +1,4 @@
-"""Two stores that are no folders: one speaks as much of S3 as Arrow asks for, the other only fsspec knows."""
+"""Two stores: a server that speaks as much S3 as Arrow needs, and one that only fsspec knows."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from xml.sax.saxutils import escape
 
 from fsspec.implementations.local import LocalFileSystem
 
-BUCKET = "bucket"  # the only one
-MOMENT = formatdate(0, usegmt=True)
+BUCKET = "bucket"  # the only bucket
+MODIFIED = formatdate(0, usegmt=True)
 _XML = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
 class _Request(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    objects: dict[str, tuple[bytes, str]]  # by bucket/key: content, time
+    objects: dict[str, tuple[bytes, str]]  # content and time, by bucket/key
     uploads: dict[str, dict[int, bytes]]
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _asked(self) -> tuple[str, dict[str, list[str]]]:
         url = urlsplit(self.path)
@@ -43,7 +43,7 @@ class _Request(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _body(self) -> bytes:
-        """Return what was sent; both HTTP and S3 may have cut it into chunks, each behind its length."""
+        """Return the content, without the chunk lengths that HTTP and S3 may have added."""
         if self.headers.get("Transfer-Encoding") == "chunked":
             body = b""
             while size := int(self.rfile.readline(), 16):
@@ -148,10 +148,10 @@ class _Request(BaseHTTPRequestHandler):
         self._answer(204)
 
 
-class Shelf(LocalFileSystem):
-    """A file system that fsspec knows and Arrow does not, and that tells no times as Arrow knows them."""
+class FsspecStore(LocalFileSystem):  # type: ignore[misc]
+    """A file system that fsspec knows and Arrow does not, with times that Arrow cannot read."""
 
-    protocol = "shelf"
+    protocol = "teststore"
 
     def info(self, path: str, **options: Any) -> dict[str, Any]:
         found: dict[str, Any] = super().info(path, **options)
@@ -160,8 +160,8 @@ class Shelf(LocalFileSystem):
 
 @contextmanager
 def object_store() -> Iterator[tuple[str, dict[str, tuple[bytes, str]]]]:
-    """Serve an empty store on this machine; give its host and port, and its content by ``bucket/key``."""
-    handler = type("Request", (_Request,), {"objects": {}, "uploads": {}})
+    """Serve an empty store here. Yield its host and port, and its content by ``bucket/key``."""
+    handler: Any = type("Request", (_Request,), {"objects": {}, "uploads": {}})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""Small `ReportData` of every awkward kind, for the tests of the report."""
+"""Small `ReportData`, including edge cases, for the tests of the report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vrae import Panel
-from vrae.report import ReportData, Traversal
+from vrae.report import DirectionCurves, ReportData
 
 HOSTILE_IDS = (
     "</script><script>window.hacked = 1</script>",
@@ -24,7 +24,7 @@ HOSTILE_IDS = (
 
 
 def make_report_data(n: int = 24, n_clusters: int = 3, n_channels: int = 1, seed: int = 0, **parts: Any) -> ReportData:
-    """Return noisy waves, in clusters by their period; ``parts`` replace what is made up."""
+    """Return noisy waves, clustered by their period. ``parts`` replace the defaults."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % n_clusters
     lengths = parts.pop("lengths", np.full(n, 40))
@@ -51,23 +51,23 @@ def make_report_data(n: int = 24, n_clusters: int = 3, n_channels: int = 1, seed
         "truth": None,
         "scores": rng.normal(size=n),
         "noise": np.full((n, panel.n_channels), 0.2),
-        "traversal": make_traversal(panel.n_channels),
+        "traversal": make_directions(panel.n_channels),
     }
     return ReportData(**{**data, **parts})
 
 
-def make_traversal(n_channels: int = 1) -> Traversal:
-    """Return waves that become higher along the first direction and later along the second."""
+def make_directions(n_channels: int = 1) -> DirectionCurves:
+    """Return waves that grow along the first direction and shift along the second."""
     place = np.linspace(-1, 1, 5)
     time = np.arange(30) / 3
     higher = np.stack([(2 + p) * np.sin(time) for p in place])
     later = np.stack([np.sin(time - p) for p in place])
     curves = np.stack([higher, later])[:, :, None].repeat(n_channels, axis=2)
-    return Traversal(np.stack([2.5 * place, place]), curves)
+    return DirectionCurves(np.stack([2.5 * place, place]), curves)
 
 
 def awkward_cases() -> dict[str, ReportData]:
-    """Return the states in which a page easily looks broken."""
+    """Return edge cases in which a page easily looks broken."""
     rng = np.random.default_rng(0)
     gaps = make_report_data().panel.values.copy()
     gaps[rng.random(gaps.shape) < 0.3] = np.nan

@@ -1,4 +1,4 @@
-"""A small sound file of every format that is read, for tests that damage, rename or remove it."""
+"""A small valid file of each supported format, for tests that damage, rename or remove it."""
 
 from __future__ import annotations
 

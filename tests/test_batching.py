@@ -1,4 +1,4 @@
-"""Batches: no row is lost, memory is bounded, and what is padded is marked as such."""
+"""Batches contain every series once, have bounded size and mask their padding."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vrae import Panel
-from vrae.data.batching import collate, inference_rows, training_rows
+from vrae.data.batching import collate, inference_batches, training_batches
 from vrae.data.scaling import Scaler
 
 BATCH = 8
-MOST = 1 << 18  # padded steps of a batch
+MAX_STEPS = 1 << 18  # padded steps of a batch
 
 
 def cuts(lengths: Any, batch_size: int = BATCH, seed: int = 0) -> list[list[np.ndarray]]:
     lengths = np.asarray(lengths)
-    rows = np.arange(len(lengths))
+    indices = np.arange(len(lengths))
     rng = np.random.default_rng(seed)
-    return [inference_rows(lengths, rows, batch_size), training_rows(lengths, rows, batch_size, rng)]
+    return [inference_batches(lengths, indices, batch_size), training_batches(lengths, indices, batch_size, rng)]
 
 
 @pytest.mark.parametrize(
@@ -33,12 +33,12 @@ def cuts(lengths: Any, batch_size: int = BATCH, seed: int = 0) -> list[list[np.n
         [1] * 20 + [20_000] + [3] * 20,
         list(range(1, 60)),
     ],
-    ids=["1", "batch - 1", "batch", "batch + 1", "1 beside 20,000", "1 among many", "all lengths"],
+    ids=["1", "batch - 1", "batch", "batch + 1", "1 and 20,000", "1 among many", "all lengths"],
 )
-def test_every_row_comes_back_exactly_once(lengths):
+def test_every_series_comes_back_exactly_once(lengths):
     for batches in cuts(lengths):
         assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
-        assert all(0 < len(rows) <= BATCH for rows in batches)
+        assert all(0 < len(indices) <= BATCH for indices in batches)
 
 
 @settings(max_examples=50, deadline=None)
@@ -50,15 +50,15 @@ def test_padded_size_is_bounded(lengths, batch_size):
     lengths = np.asarray(lengths)
     for batches in cuts(lengths, batch_size):
         assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
-        for rows in batches:
-            assert len(rows) == 1 or len(rows) * lengths[rows].max() <= MOST
+        for indices in batches:
+            assert len(indices) == 1 or len(indices) * lengths[indices].max() <= MAX_STEPS
 
 
-def test_only_the_given_rows_are_shown():
-    lengths, rows = np.full(20, 5), np.array([3, 17, 4])
+def test_batches_hold_only_the_given_series():
+    lengths, indices = np.full(20, 5), np.array([3, 17, 4])
     for batches in (
-        inference_rows(lengths, rows, 2),
-        training_rows(lengths, rows, 2, np.random.default_rng(0)),
+        inference_batches(lengths, indices, 2),
+        training_batches(lengths, indices, 2, np.random.default_rng(0)),
     ):
         assert sorted(np.concatenate(batches).tolist()) == [3, 4, 17]
 
@@ -69,27 +69,27 @@ def test_a_short_series_is_not_padded_to_a_long_one():
         assert len(batches) == 2
 
 
-def test_training_rows_are_shuffled_by_the_generator_only(global_random_state):
-    lengths, rows = np.full(40, 12), np.arange(40)
+def test_training_batches_are_shuffled_by_the_generator_only(global_random_state):
+    lengths, indices = np.full(40, 12), np.arange(40)
     before = global_random_state()
 
-    def drawn(seed: int) -> list[list[int]]:
-        return [b.tolist() for b in training_rows(lengths, rows, BATCH, np.random.default_rng(seed))]
+    def batches(seed: int) -> list[list[int]]:
+        return [b.tolist() for b in training_batches(lengths, indices, BATCH, np.random.default_rng(seed))]
 
-    assert drawn(0) == drawn(0) != drawn(1)
-    assert np.concatenate(drawn(0)).tolist() != list(range(40))
+    assert batches(0) == batches(0) != batches(1)
+    assert np.concatenate(batches(0)).tolist() != list(range(40))
     rng = np.random.default_rng(0)
-    first, second = (training_rows(lengths, rows, BATCH, rng) for _ in range(2))
-    assert [sorted(b) for b in first] != [sorted(b) for b in second]  # company changes
+    first, second = (training_batches(lengths, indices, BATCH, rng) for _ in range(2))
+    assert [sorted(b) for b in first] != [sorted(b) for b in second]  # batches differ between epochs
     assert global_random_state() == before
 
 
-def test_batch_marks_what_was_observed():
+def test_the_mask_marks_observed_values():
     panel = Panel.from_arrays([[[1, 2, np.nan, 4], [5, 6, 7, 8]], [[9], [np.nan]]], ids=["a", "b"])
     batch = collate(panel, np.array([1, 0]), Scaler(None), torch.device("cpu"))
     assert batch.values.shape == batch.mask.shape == (2, 4, 2)
     assert batch.lengths.tolist() == [1, 4]
-    assert batch.rows.tolist() == [1, 0]
+    assert batch.indices.tolist() == [1, 0]
     assert batch.mask[1].tolist() == [[1, 1], [1, 1], [0, 1], [1, 1]]
     assert batch.mask[0].tolist() == [[1, 0], [0, 0], [0, 0], [0, 0]]
     assert (batch.values[batch.mask == 0] == 0).all()

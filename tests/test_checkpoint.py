@@ -1,4 +1,4 @@
-"""Training that is stopped, by Ctrl-C or by kill -9, goes on as if it had not been."""
+"""Training that is interrupted, by Ctrl-C or by kill -9, resumes to the same result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from vrae.nn.loss import pointwise_loss
 from vrae.nn.model import build_network
 from vrae.train.callbacks import Callback
 from vrae.train.checkpoint import Checkpoint
-from vrae.train.loop import Trainer, TrainingData
+from vrae.train.preparation import TrainingData
+from vrae.train.trainer import Trainer, TrainingTask
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
 
@@ -35,14 +36,18 @@ def data_of(n: int = 20) -> TrainingData:
     return TrainingData(panel, np.arange(n), Scaler("series").fit(panel))
 
 
-def trainer_of(callbacks: Any = (), seed: int = 0, **options: Any) -> Trainer:
-    network = build_network(NetworkConfig(n_channels=1, n_steps=12, latent_size=3, hidden_size=8, dropout=0.3), seed)
+def trainer_of(callbacks: Any = (), seed: int = 0, data: TrainingData | None = None, **options: Any) -> Trainer:
+    """Return a trainer that has begun. ``run()`` trains."""
+    sizes = NetworkConfig(n_channels=1, n_steps=12, latent_size=3, hidden_size=8, dropout=0.3)
     training = {"max_epochs": 4, "batch_size": 6, "learning_rate": 0.02, "lr_schedule": "cosine", "kl_warmup": 0.5}
-    return Trainer(network, TrainingConfig(**{**training, **options}), pointwise_loss("mse"), callbacks, seed)
+    task = TrainingTask(TrainingConfig(**{**training, **options}), pointwise_loss("mse"), callbacks, seed)
+    trainer = Trainer()
+    trainer.begin(build_network(sizes, seed), data_of() if data is None else data, task)
+    return trainer
 
 
 def outcome(trainer: Trainer) -> tuple[Weights, list[dict[str, float]]]:
-    """Return weights and history; how many seconds an epoch took is nobody's promise."""
+    """Return weights and history, without the seconds of the epochs."""
     history = [{name: value for name, value in record.items() if name != "seconds"} for record in trainer.history]
     return {name: w.clone() for name, w in trainer.network.state_dict().items()}, history
 
@@ -54,12 +59,12 @@ def assert_same(one: Trainer, other: Trainer) -> None:
 
 
 class StopAt(Callback):
-    """Do something after so many steps."""
+    """Do something after a step, counted from 1 over all epochs."""
 
-    def __init__(self, step: int, action: Callable[[], None]) -> None:
+    def __init__(self, step: int, action: Callable[[], Any]) -> None:
         self.step, self.action = step, action
 
-    def on_step_end(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Any) -> None:
         if trainer.step == self.step:
             self.action()
 
@@ -72,93 +77,95 @@ def press_ctrl_c() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-# ---------------------------------------------------------------- going on
+# ---------------------------------------------------------------- resuming
 
 
 @pytest.mark.parametrize(
-    "step", [1, 2, 3, 4, 5, 8, 11, 12]
-)  # three or four steps an epoch: within epochs, and at their ends
-@pytest.mark.parametrize("options", [{}, {"optimizer": "sgd"}, {"patience": 4}], ids=str)
-def test_going_on_gives_the_weights_of_training_that_was_not_stopped(options, step, tmp_path):
+    "options",
+    [{}, {"optimizer": "sgd"}, {"patience": 4}],
+    ids=["Adam", "an optimizer without state", "early stopping"],
+)
+def test_resumed_training_gives_the_weights_of_uninterrupted_training(options, tmp_path):
     whole = trainer_of(**options)
-    whole.fit(data_of())
-    with pytest.raises(RuntimeError, match="power cut"):
-        trainer_of([Checkpoint(tmp_path / "c", 0), StopAt(step, fail)], **options).fit(data_of())
-    again = trainer_of([Checkpoint(tmp_path / "c", 0), StopAt(-1, fail)], **options)
-    again.fit(data_of())
-    assert_same(again, whole)
+    whole.run()
+    for step in (1, 2, 3, 4, 5, 8, 11, 12):  # three or four steps per epoch: within epochs, and at their ends
+        folder = tmp_path / f"c{step}"
+        with pytest.raises(RuntimeError, match="power cut"):
+            trainer_of([Checkpoint(folder, 0), StopAt(step, fail)], **options).run()
+        resumed = trainer_of([Checkpoint(folder, 0), StopAt(-1, fail)], **options)
+        resumed.run()
+        assert_same(resumed, whole)
 
 
 def test_a_checkpoint_is_text_and_tensors(tmp_path):
-    trainer_of([Checkpoint(tmp_path / "c", 0)]).fit(data_of())
+    trainer_of([Checkpoint(tmp_path / "c", 0)]).run()
     assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["config.json", "weights.safetensors"]
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
     assert json.loads((tmp_path / "c" / "config.json").read_text())["origin"]["max_epochs"] == 4
 
 
-def test_a_finished_training_is_not_repeated(tmp_path):
+def test_finished_training_is_not_repeated(tmp_path, monkeypatch):
     whole = trainer_of([Checkpoint(tmp_path / "c", every_epochs=3)], patience=1)
-    whole.fit(data_of())
+    whole.run()
     again = trainer_of([Checkpoint(tmp_path / "c"), StopAt(-1, fail)], patience=1)
-    again.train_step = lambda *a: fail()  # type: ignore[method-assign, assignment]
-    again.fit(data_of())
+    monkeypatch.setattr(again, "train_step", lambda *a: fail())
+    again.run()
     assert_same(again, whole)
 
 
-def test_nothing_is_saved_of_a_short_training(tmp_path):
-    trainer_of([Checkpoint(tmp_path / "c")]).fit(data_of())
+def test_short_training_is_not_saved(tmp_path):
+    trainer_of([Checkpoint(tmp_path / "c")]).run()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_epochs(tmp_path):
+def test_every_epochs_saves_after_epochs(tmp_path):
     saved = []
 
-    class Seen(Checkpoint):
-        def _save(self, trainer):
+    class Noting(Checkpoint):
+        def _save(self, trainer: Any) -> None:
             saved.append((len(trainer.history), len(trainer._terms)))
             super()._save(trainer)
 
-    trainer_of([Seen(tmp_path / "c", every_epochs=2)], max_epochs=5).fit(data_of())
+    trainer_of([Noting(tmp_path / "c", every_epochs=2)], max_epochs=5).run()
     assert saved == [(2, 0), (4, 0), (5, 0)]
 
 
-def test_resume_false_begins_anew(tmp_path):
+def test_resume_false_starts_over(tmp_path):
     with pytest.raises(RuntimeError):
-        trainer_of([Checkpoint(tmp_path / "c", 0), StopAt(9, fail)]).fit(data_of())
-    steps = []
+        trainer_of([Checkpoint(tmp_path / "c", 0), StopAt(9, fail)]).run()
+    steps: list[int] = []
     trainer = trainer_of([Checkpoint(tmp_path / "c", resume=False), StopAt(1, lambda: steps.append(1))])
-    trainer.fit(data_of())
+    trainer.run()
     assert steps == [1]
 
 
-def test_an_estimator_goes_on_too(small_series, tiny, tmp_path):
+def test_an_estimator_resumes_too(small_series, tiny, tmp_path):
     X = small_series("missing")
-    options = {**tiny, "local_patterns": 1.0, "max_lag": 2, "early_stopping": 3, "max_epochs": 4}
+    options = {**tiny, "pattern_weight": 1.0, "max_lag": 2, "early_stopping": 3, "max_epochs": 4}
     whole = VRAE(**options).fit(X)
     stopped = VRAE(**options, callbacks=[Checkpoint(tmp_path / "c", 0), StopAt(5, fail)])
     with pytest.raises(RuntimeError, match="power cut"):
         stopped.fit(X)
-    told: list[str] = []
-    again = VRAE(**options, callbacks=[Checkpoint(tmp_path / "c", 0, tell=told.append), StopAt(-1, fail)]).fit(X)
+    log: list[str] = []
+    again = VRAE(**options, callbacks=[Checkpoint(tmp_path / "c", 0, log=log.append), StopAt(-1, fail)]).fit(X)
     np.testing.assert_array_equal(again.embedding_, whole.embedding_)
-    assert len(told) == 1
-    assert "epoch 2 of 4" in told[0]
+    assert log == ["Resuming in epoch 2 of 4"]
 
 
 # ---------------------------------------------------------------- Ctrl-C
 
 
-def test_ctrl_c_ends_the_step_saves_and_says_how_to_go_on(tmp_path):
+def test_ctrl_c_finishes_the_step_saves_and_says_how_to_resume(tmp_path):
     whole = trainer_of()
-    whole.fit(data_of())
+    whole.run()
     before = signal.getsignal(signal.SIGINT)
     stopped = trainer_of([StopAt(6, press_ctrl_c), Checkpoint(tmp_path / "c")])
-    with pytest.raises(TrainingInterrupted, match=r"epoch 2 of 4.*saved in .*c\. The same call"):
-        stopped.fit(data_of())
+    with pytest.raises(TrainingInterrupted, match=r"epoch 2 of 4.*saved in .*c\. Run the same call again to resume"):
+        stopped.run()
     assert stopped.step == 6
     assert signal.getsignal(signal.SIGINT) is before
     again = trainer_of([StopAt(-1, fail), Checkpoint(tmp_path / "c")])
-    again.fit(data_of())
+    again.run()
     assert_same(again, whole)
 
 
@@ -168,7 +175,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path):
         press_ctrl_c()
 
     with pytest.raises(KeyboardInterrupt) as caught:
-        trainer_of([StopAt(6, twice), Checkpoint(tmp_path / "c")]).fit(data_of())
+        trainer_of([StopAt(6, twice), Checkpoint(tmp_path / "c")]).run()
     assert not isinstance(caught.value, TrainingInterrupted)
     assert list(tmp_path.iterdir()) == []
 
@@ -178,17 +185,18 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-def test_twenty_kills_at_random_moments_leave_the_same_weights(tmp_path):
-    options = {"max_epochs": 80, "patience": 200}
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # Python 3.12
+def test_twenty_kills_at_random_moments_give_the_same_weights(tmp_path, monkeypatch):
+    options: Any = {"max_epochs": 80, "patience": 200}
     whole = trainer_of(**options)
-    whole.fit(data_of())
-    moments = np.random.default_rng()  # any moment must do
+    whole.run()
+    moments = np.random.default_rng()  # any moment must work
     kills = 0
     while True:
         child = os.fork()
         if child == 0:
             try:
-                trainer_of([Checkpoint(tmp_path / "c", 0), StopAt(-1, fail)], **options).fit(data_of())
+                trainer_of([Checkpoint(tmp_path / "c", 0), StopAt(-1, fail)], **options).run()
             finally:
                 os._exit(0)
         time.sleep(moments.uniform(0.01, 0.15) if kills < 20 else 60 / 1000)
@@ -200,19 +208,19 @@ def test_twenty_kills_at_random_moments_leave_the_same_weights(tmp_path):
         kills += 1
     assert kills >= 10, "training was over before it could be killed often"
     again = trainer_of([Checkpoint(tmp_path / "c"), StopAt(-1, fail)], **options)
-    again.train_step = lambda *a: fail()  # type: ignore[method-assign, assignment]
-    again.fit(data_of())
+    monkeypatch.setattr(again, "train_step", lambda *a: fail())
+    again.run()
     assert_same(again, whole)
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
-# ---------------------------------------------------------------- what is refused
+# ---------------------------------------------------------------- refusals
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     with pytest.raises(RuntimeError):
-        trainer_of([Checkpoint(tmp_path / "c", 0), StopAt(6, fail)]).fit(data_of())
+        trainer_of([Checkpoint(tmp_path / "c", 0), StopAt(6, fail)]).run()
     return tmp_path / "c"
 
 
@@ -224,19 +232,20 @@ def checkpoint(tmp_path: Path) -> Path:
         (1, {}, 20, "random_state was 0 and is 1"),
         (0, {}, 21, "other series"),
     ],
+    ids=["length", "option", "seed", "series"],
 )
-def test_another_training_is_refused(seed, options, n, words, checkpoint):
+def test_the_checkpoint_of_another_training_is_refused(seed, options, n, words, checkpoint):
     before = (checkpoint / "config.json").read_bytes()
     with pytest.raises(InvalidParameterError, match=words):
-        trainer_of([Checkpoint(checkpoint)], seed=seed, **options).fit(data_of(n))
+        trainer_of([Checkpoint(checkpoint)], seed=seed, data=data_of(n), **options).run()
     assert (checkpoint / "config.json").read_bytes() == before
 
 
-def test_a_changed_value_is_another_training(checkpoint):
+def test_one_changed_value_makes_it_another_training(checkpoint):
     data = data_of()
     data.panel.values[7] += 1e-6
     with pytest.raises(InvalidParameterError, match="other series"):
-        trainer_of([Checkpoint(checkpoint)]).fit(data)
+        trainer_of([Checkpoint(checkpoint)], data=data).run()
 
 
 def flip_a_bit(folder: Path) -> None:
@@ -246,20 +255,20 @@ def flip_a_bit(folder: Path) -> None:
 
 
 DAMAGE: dict[str, Callable[[Path], Any]] = {
-    "cut off": lambda f: (f / "weights.safetensors").write_bytes(b"12"),
-    "a bit": flip_a_bit,
+    "truncated": lambda f: (f / "weights.safetensors").write_bytes(b"12"),
+    "one flipped bit": flip_a_bit,
     "no tensors": lambda f: (f / "weights.safetensors").unlink(),
     "no json": lambda f: (f / "config.json").write_text("{"),
-    "another kind": lambda f: (f / "config.json").write_text('{"format_version": 1}'),
-    "a newer one": lambda f: (f / "config.json").write_text('{"format_version": 99}'),
+    "another kind of folder": lambda f: (f / "config.json").write_text('{"format_version": 1}'),
+    "a newer version": lambda f: (f / "config.json").write_text('{"format_version": 99}'),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_checkpoint_is_refused(damage, checkpoint):
     DAMAGE[damage](checkpoint)
-    with pytest.raises(ModelFileError, match=r"c\b.*(anew|again)"):
-        trainer_of([Checkpoint(checkpoint)]).fit(data_of())
+    with pytest.raises(ModelFileError, match=r"c\b.*(start over|again)"):
+        trainer_of([Checkpoint(checkpoint)]).run()
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(checkpoint, monkeypatch):
@@ -271,7 +280,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(checkpoint, monkeypatch):
     before = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
     monkeypatch.setattr(safetensors.numpy, "save_file", full)
     with pytest.raises(OutputError, match=r"No space left.*Free some space"):
-        trainer_of([Checkpoint(checkpoint, 0)]).fit(data_of())
+        trainer_of([Checkpoint(checkpoint, 0)]).run()
     assert {path.name: path.read_bytes() for path in checkpoint.iterdir()} == before
 
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ from vrae.exceptions import VRAEWarning
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 
 VERBS = (
-    *("demo", "cluster", "report", "assign", "embed", "explain", "compare"),
-    *("anomalies", "similar", "opposites", "forecast", "reduce", "restore", "info", "export"),
+    *("demo", "cluster", "regroup", "report", "explain", "compare", "assign", "embed", "info", "export"),
+    *("anomalies", "similar", "cannibalization", "forecast", "reduce", "restore"),
 )
 
 
@@ -164,7 +165,7 @@ def test_embed_writes_parquet_and_the_models_vectors(cli, data, run_folder, tmp_
     done = cli("embed", data / "X.npy", "--model", run_folder / "model", "--out", tmp_path / "deep" / "Z.parquet")
     assert done == (0, "", "")
     table = pq.read_table(tmp_path / "deep" / "Z.parquet").to_pandas()
-    Z = load_model(run_folder / "model").transform(np.load(data / "X.npy"))
+    Z = load_model(run_folder / "model").model_.transform(np.load(data / "X.npy"))
     np.testing.assert_array_equal(table.drop(columns="id").to_numpy(), Z)
     assert table["id"].tolist() == list(range(24))
 
@@ -177,6 +178,64 @@ def test_info(cli, run_folder):
     facts = json.loads(cli("info", run_folder / "model", "--json").out)
     assert facts["class"] == "VRAEClusterer"
     assert facts["clusters"] == 2
+
+
+def test_regroup_gives_what_cluster_would_have_given(cli, data, run_folder, tmp_path):
+    options = ["--clusters", 3, "--epochs", 1, "--quiet", "--device", "cpu"]
+    assert cli("cluster", data / "X.npz", *options, "--out", tmp_path / "three").code == 0
+    shutil.copytree(run_folder, tmp_path / "run")
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    done = cli("regroup", tmp_path / "run", "-k", 3, "--json")
+    assert (done.code, done.err) == (0, "")
+    for name in ("clusters.csv", "embedding.parquet", "history.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "three" / name).read_bytes()
+    expected = json.loads((tmp_path / "three" / "metrics.json").read_text())
+    found = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert {**found, "seconds": 0} == {**expected, "seconds": 0}
+    assert json.loads(done.out) == {"report": str(tmp_path / "run" / "report.html"), **found}
+    assert load_model(tmp_path / "run" / "model").n_clusters_ == 3
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+    assert tomllib.loads((tmp_path / "run" / "config.toml").read_text())["clusters"] == "3"
+
+
+def test_regroup_keeps_ids_as_text_and_does_without_the_series(cli, data, tmp_path):
+    X = np.load(data / "X.npy")
+    lines = [f"00{i},{','.join(map(str, x))}" for i, x in enumerate(X[:9])]
+    head = ",".join(["item", *(f"w{t}" for t in range(X.shape[1]))])
+    (tmp_path / "x.csv").write_text("\n".join([head, *lines, ""]))
+    run = tmp_path / "run"
+    assert cli("cluster", tmp_path / "x.csv", "--id", "item", "-k", 2, "--epochs", 1, "-q", "--out", run).code == 0
+    (tmp_path / "x.csv").unlink()
+    done = cli("regroup", run, "-k", 3)
+    assert done.code == 0
+    assert "no longer at" in done.err
+    assert [row["id"] for row in rows_of((run / "clusters.csv").read_text())] == [f"00{i}" for i in range(9)]
+    before = (run / "clusters.csv").read_bytes()
+    one_message(cli("regroup", run, "-k", 10, "-q"), "--clusters 10 is more than the 9 series")
+    assert (run / "clusters.csv").read_bytes() == before
+    one_message(cli("explain", run), "no longer at", "--data")
+
+
+def test_explain_reads_the_series_of_the_run(cli, data, run_folder, tmp_path):
+    done = cli("explain", run_folder)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("Cluster 0: ")
+    done = cli("explain", run_folder, "item17")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("Series item17: cluster ")
+    assert json.loads(cli("explain", run_folder, "item17", "--json").out)["id"] == "item17"
+    one_message(cli("explain", run_folder, "item99"), "'item99'")
+    one_message(cli("explain", data), "not a run folder")
+    assert cli("explain", run_folder, "--out", tmp_path / "words.csv").code == 0
+    assert [row["cluster"] for row in rows_of((tmp_path / "words.csv").read_text())] == ["0", "1"]
+
+
+def test_explain_a_series_of_a_large_run(cli, run_folder, monkeypatch):
+    whole = cli("explain", run_folder, "item17")
+    monkeypatch.setattr("vrae.cli.run_commands._MAX_SERIES", 4)
+    done = cli("explain", run_folder, "item17")
+    assert "Compared with 4 of 24 series" in done.err
+    assert done.out.splitlines()[0] == whole.out.splitlines()[0]
 
 
 @pytest.mark.slow
@@ -249,12 +308,17 @@ def test_bad_data_can_be_kept(cli, bad, tmp_path):
     ("arguments", "words"),
     [
         (["--clusters", "many"], ["--clusters", "'many'"]),
-        (["--clusters", "0"], ["n_clusters", "0"]),
-        (["--clusters", "25"], ["25", "24 series"]),
-        (["--epochs", "0"], ["max_epochs"]),
+        (["--clusters", "0"], ["--clusters must be", "0"]),
+        (["--clusters", "25"], ["--clusters 25 is more", "24 series"]),
+        (["--epochs", "0"], ["--epochs must be"]),
         (["--epochs", "x"], ["--epochs", "'x'"]),
-        (["--device", "gpu"], ["device", "'gpu'", "cuda"]),
-        (["--seed", "-1"], ["random_state"]),
+        (["--device", "gpu"], ["--device", "'gpu'", "cuda"]),
+        (["--seed", "-1"], ["--seed"]),
+        (["--max-lag", "0.7"], ["--max-lag must be"]),
+        (["--max-lag", "few"], ["--max-lag must be a number of steps", "'few'"]),
+        (["--pattern-weight", "0", "--level-weight", "1"], ["--level-weight 1 needs --pattern-weight"]),
+        (["--clusterer", "dbscan"], ["dbscan", "gmm"]),
+        (["--workers", "2"], ["--workers needs --engine ray"]),
         (["--cluster", "3"], ["--cluster", "--clusters"]),
         (["--layout", "tall"], ["tall", "wide"]),
         (["--value", "nothing"], ["nothing"]),
@@ -315,7 +379,7 @@ def test_a_failure_while_writing_leaves_nothing(cli, data, tmp_path, monkeypatch
     def full(*args: Any, **options: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vrae.report.write_report", full)
+    monkeypatch.setattr("vrae.runs.run_folder.write_report", full)
     arguments = ["--clusters", 2, "--epochs", 1, "--quiet", "--out", tmp_path / "run"]
     one_message(cli("cluster", data / "X.npz", *arguments), "No space left", "Free some space")
     assert list(tmp_path.iterdir()) == []
@@ -325,7 +389,7 @@ def test_ctrl_c_while_training_leaves_nothing(cli, data, tmp_path, monkeypatch):
     def interrupt(*args: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vrae.train.loop.Trainer.run_epoch", interrupt)
+    monkeypatch.setattr("vrae.train.trainer.Trainer.run_epoch", interrupt)
     done = cli("cluster", data / "X.npz", "--quiet", "--out", tmp_path / "run")
     assert done.code == 130
     assert "Nothing was written" in done.err
@@ -334,7 +398,7 @@ def test_ctrl_c_while_training_leaves_nothing(cli, data, tmp_path, monkeypatch):
 
 
 def test_ctrl_c_saves_and_resume_comes_to_the_same(cli, data, run_folder, tmp_path, monkeypatch):
-    from vrae.train.loop import Trainer
+    from vrae.train.trainer import Trainer
 
     options = ["--clusters", 2, "--epochs", 3, "--seed", 1]
     assert cli("cluster", data / "X.npz", *options, "--quiet", "--out", tmp_path / "whole").code == 0
@@ -350,14 +414,19 @@ def test_ctrl_c_saves_and_resume_comes_to_the_same(cli, data, run_folder, tmp_pa
         patch.setattr(Trainer, "train_step", interrupted)
         done = cli(*arguments)
     assert (done.code, done.out) == (130, "")
-    assert [word for word in ("stopped in epoch", "To go on: vrae cluster", "--resume") if word not in done.err] == []
+    assert [word for word in ("stopped in epoch", "To resume: vrae cluster", "--resume") if word not in done.err] == []
     assert "Nothing was written" not in done.err
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["checkpoint"]
-    one_message(cli(*arguments, "-q"), "stopped", "--resume", "--overwrite")
-    one_message(cli(*arguments, "-q", "--resume", "--seed", 2), "random_state was", "other model")
+    one_message(cli(*arguments, "-q"), "interrupted", "--resume", "--overwrite")
+    one_message(
+        cli(*arguments, "-q", "--resume", "--seed", 2),
+        "--seed was 1 and is 2",
+        "other model",
+        "start over with --overwrite.",
+    )
     done = cli(*arguments, "--resume")
     assert done.code == 0
-    assert "Going on in epoch" in done.err
+    assert "Resuming in epoch" in done.err
     for name in ("clusters.csv", "model/weights.safetensors"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == sorted(p.name for p in run_folder.iterdir())
@@ -378,6 +447,7 @@ def test_names_that_are_no_text_and_names_that_look_like_markup(data, tmp_path, 
 
     def run(*arguments: Any) -> tuple[int, bytes, bytes]:
         monkeypatch.setattr(sys, "argv", ["vrae", *map(str, arguments)])
+        assert isinstance(sys.stdout, io.TextIOWrapper)
         sys.stdout.reconfigure(errors="strict")  # as outside of tests
         try:
             main()
@@ -400,7 +470,7 @@ def test_names_that_are_no_text_and_names_that_look_like_markup(data, tmp_path, 
 
 
 def test_two_runs_into_one_folder(cli, data, tmp_path):
-    from vrae.storage import only_writer
+    from vrae.io.atomic import only_writer
 
     arguments = ["cluster", data / "X.npz", "-k", 2, "--epochs", 1, "-q", "--out", tmp_path / "run"]
     with only_writer(tmp_path / "run"):
@@ -415,7 +485,7 @@ def test_a_fault_of_ours_is_told_apart(cli, data, monkeypatch, tmp_path):
     def fault(*args: Any) -> None:
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr("vrae.train.loop.Trainer.run_epoch", fault)
+    monkeypatch.setattr("vrae.train.trainer.Trainer.run_epoch", fault)
     done = cli("cluster", data / "X.npz", "--quiet", "--out", tmp_path / "run")
     assert done.code == 1
     assert "Internal error" in done.err

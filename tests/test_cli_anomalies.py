@@ -42,7 +42,7 @@ def test_fit_save_and_judge_again(cli, series, tmp_path):
         "0.05",
         "--out",
         out,
-        "--steps",
+        "--step-scores",
         steps,
         "--save",
         tmp_path / "m",
@@ -60,7 +60,7 @@ def test_fit_save_and_judge_again(cli, series, tmp_path):
     assert cli("anomalies", file, "--id", "id", "--model", tmp_path / "m", "--out", again)[0] == 0
     assert rows(again) == found
     code, _, err = cli("anomalies", file, "--id", "id", "--model", tmp_path / "m", "--contamination", "0.1")
-    assert (code, "belongs to fitting" in err) == (2, True)
+    assert (code, "is for training" in err) == (2, True)
 
 
 def test_long_series_by_windows(cli, tmp_path):
@@ -80,7 +80,7 @@ def test_long_series_by_windows(cli, tmp_path):
         "load",
         "--window",
         "auto",
-        "--step",
+        "--stride",
         3,
         "--epochs",
         15,
@@ -91,18 +91,18 @@ def test_long_series_by_windows(cli, tmp_path):
     found = rows(out)
     assert len(found) == 600
     assert int(np.argmax([float(row["score"]) for row in found])) in range(390, 422)
-    assert "stretch" in err
+    assert "segment" in err
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--step", "3"], "--step belongs to --window"),
-        (["--window", "5", "--steps", "s.csv"], "leave --steps out"),
+        (["--stride", "3"], "--stride needs --window"),
+        (["--window", "5", "--step-scores", "s.csv"], "Leave out --step-scores"),
         (["--window", "many"], "--window must be a whole number or 'auto'"),
         (["--contamination", "lots"], "--contamination must be a number"),
-        (["--contamination", "0.7"], "contamination must be"),
-        (["--contamination", "auto"], "60 series at least"),
+        (["--contamination", "0.7"], "--contamination must be"),
+        (["--contamination", "auto"], "at least 60 series"),
         (["--model", "nowhere"], "nowhere"),
     ],
 )

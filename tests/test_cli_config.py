@@ -19,8 +19,10 @@ import typer
 from typer.testing import CliRunner
 
 from vrae.cli import app
-from vrae.cli.configuring import save_config
-from vrae.cli.options import OutFolder, Reading, Training, with_groups
+from vrae.cli.config_file import save_config
+from vrae.cli.option_groups import with_groups
+from vrae.cli.shared_options import DataOptions, ModelOptions, OutFolder
+from vrae.cli.wording import in_command_words
 from vrae.exceptions import InvalidParameterError
 
 COLOUR = re.compile(r"\x1b\[[\d;]*(3|4|9|10)\d[\d;]*m")
@@ -38,11 +40,12 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict
         small = typer.Typer()
 
         @small.command()
-        @with_groups
+        @with_groups()
         def command(
             context: typer.Context,
-            reading: Reading,
-            training: Training,
+            *,
+            reading: DataOptions,
+            training: ModelOptions,
             folder: OutFolder = Path("runs/latest"),
             overwrite: Annotated[bool, typer.Option("--overwrite")] = False,
         ) -> None:
@@ -67,6 +70,9 @@ value = ["qty", "price"]
 static = "shop"
 seed = 7
 epochs = 3
+max-lag = 0.25
+beta = 2
+scaling = "robust"
 on_invalid = "keep"
 quiet = true
 out = "runs/Größe"
@@ -78,7 +84,8 @@ def test_a_file_sets_options_of_every_kind(probe):
     assert (got["data"], got["id_"], got["value"]) == ('sales "2024".csv', "item", ["qty", "price"])
     assert (got["static"], got["seed"], got["epochs"]) == (["shop"], 7, "3")
     assert (got["on_invalid"], got["quiet"], got["folder"]) == ("keep", True, Path("runs/Größe"))
-    assert got["layout"] == "auto"
+    assert (got["max_lag"], got["beta"], got["scaling"]) == ("0.25", 2.0, "robust")
+    assert (got["layout"], got["latent_size"]) == ("auto", None)
 
 
 def test_what_is_saved_says_the_same_again(probe, tmp_path):
@@ -102,7 +109,7 @@ def test_the_command_line_beats_the_environment_which_beats_the_file(probe, monk
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = 3", r"given.toml: unknown option 'epoch'. Did you mean 'epochs'\? Known: data, "),
+        ("epoch = 3", r"given.toml: unknown option 'epoch'. Did you mean 'epochs'\? Known: batch-size, "),
         ("overwrite = true", "unknown option 'overwrite'"),
         ("epochs = [1, 2]", r"given.toml: epochs must be text or a number; found \[1, 2\]."),
         ("quiet = 1", "given.toml: quiet must be true or false; found 1."),
@@ -146,6 +153,57 @@ def test_a_run_can_be_made_again_from_its_own_config(verb, small_series, tmp_pat
     assert (second / table).read_bytes() == (first / table).read_bytes()
     saved, again = (tomllib.loads((folder / "config.toml").read_text()) for folder in (first, second))
     assert {**saved, "out": 0} == {**again, "out": 0}
+
+
+# ---------------------------------------------------------------- one word, one meaning
+
+# Words that say something else where they belong to a command of their own.
+OWN = {
+    "--out": {"export", "report", "compare", "explain", "reduce", "cluster", "demo"},
+    "--model": {"assign", "embed", "restore", "cannibalization"},
+    "--max-lag": {"cannibalization"},
+    "--season": {"cannibalization"},
+}
+
+
+def test_an_option_means_the_same_in_every_command():
+    known: dict[str, tuple[str, str]] = {}
+    for verb, command in typer.main.get_command(app).commands.items():
+        for parameter in command.params:
+            for flag in parameter.opts if parameter.opts[0].startswith("-") else []:
+                said = str(parameter.help).partition(" [dim]")[0]
+                if verb not in OWN.get(max(parameter.opts, key=len), ()):
+                    assert known.setdefault(flag, (said, verb))[0] == said, (flag, verb, known[flag])
+    assert {"-k", "-n", "-m", "-o", "-q"} == {flag for flag in known if not flag.startswith("--")} - {"-h"}
+
+
+def test_only_given_options_replace_those_of_a_head():
+    from vrae import VRAE, VRAEAnomalyDetector
+
+    given = ModelOptions(latent_size="auto", max_lag="0.5", scaling="none", early_stopping=0, epochs="3")
+    model = given.model(VRAEAnomalyDetector().default_model(), on_invalid="keep")
+    assert (model.beta, model.learning_rate, model.on_invalid) == (0.3, 5e-3, "keep")
+    assert (model.latent_size, model.max_lag, model.scaling) == ("auto", 0.5, None)
+    assert (model.early_stopping, model.max_epochs) == (False, 3)
+    default = ModelOptions().model()
+    assert {**default.get_params(), "callbacks": None, "verbose": 0} == VRAE().get_params()
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("Name the column with time='ds time', or pass id=.", "Name the column with --time 'ds time', or pass --id."),
+        ("n_clusters=25 is more than 24.", "--clusters 25 is more than 24."),
+        ("Bad. beta must be above 0; see pattern_weight.", "Bad. --beta must be above 0; see --pattern-weight."),
+        ("'max_lag' is a column, patch_size=3 no option.", "'max_lag' is a column, patch_size=3 no option."),
+        ("Use value=['a', 'b'] for time series.", "Use value=['a', 'b'] for time series."),
+        ("Pass layout='long'; resume=False (--overwrite).", "Pass --layout long; --overwrite."),
+        ("overwrite=True or overwrite=False", "--overwrite or --no-overwrite"),
+    ],
+)
+def test_messages_speak_the_language_of_the_command_line(message, words):
+    options = ["time", "id", "clusters", "beta", "pattern-weight", "max-lag", "value", "layout", "overwrite"]
+    assert in_command_words(message, options) == words
 
 
 # ---------------------------------------------------------------- terminal, pipe, shell

@@ -1,4 +1,4 @@
-"""`vrae similar` and `vrae opposites` from file to file."""
+"""`vrae similar` and `vrae cannibalization` from file to file."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def sales(tmp_path):
     return tmp_path / "sales.csv"
 
 
-def test_opposites_of_a_column_are_written(cli, sales, tmp_path):
-    code, _, err = cli("opposites", sales, "--id", "item", "--group", "shelf", "--out", tmp_path / "o.csv")
+def test_pairs_within_a_column_are_written(cli, sales, tmp_path):
+    code, _, err = cli("cannibalization", sales, "--id", "item", "--group", "shelf", "--out", tmp_path / "o.csv")
     assert code == 0, err
     assert "1 of 90 pairs" in err
     table = pd.read_csv(tmp_path / "o.csv")
@@ -33,8 +33,8 @@ def test_opposites_of_a_column_are_written(cli, sales, tmp_path):
     assert table[["group", "item", "other", "kind"]].to_numpy().tolist() == [["tea", "p0", "p1", "introduction"]]
 
 
-def test_opposites_of_an_unknown_column_are_one_message(cli, sales, tmp_path):
-    code, out, err = cli("opposites", sales, "--id", "item", "--group", "shelv", "--out", tmp_path / "o.csv")
+def test_an_unknown_column_is_one_message(cli, sales, tmp_path):
+    code, out, err = cli("cannibalization", sales, "--id", "item", "--group", "shelv", "--out", tmp_path / "o.csv")
     assert (code, out) == (2, "")
     assert "shelv" in err
     assert "Traceback" not in err
@@ -43,8 +43,8 @@ def test_opposites_of_an_unknown_column_are_one_message(cli, sales, tmp_path):
 
 def test_similar_learns_saves_and_is_asked_again(cli, sales, tmp_path):
     model = tmp_path / "model"
-    options = ["--id", "item", "--epochs", 1, "-k", 2, "--quiet"]
-    code, _, err = cli("similar", sales, *options, "--save", model, "--out", tmp_path / "s.csv")
+    options = ["--id", "item", "-n", 2, "--quiet"]
+    code, _, err = cli("similar", sales, *options, "--epochs", 1, "--save", model, "--out", tmp_path / "s.csv")
     assert code == 0, err
     table = pd.read_csv(tmp_path / "s.csv")
     assert list(table) == ["id", "rank", "neighbor", "distance", "lag"]
@@ -62,8 +62,8 @@ def test_similar_learns_saves_and_is_asked_again(cli, sales, tmp_path):
     assert len(out.splitlines()) == 41
 
 
-def test_more_neighbours_than_series_are_one_message(cli, sales, tmp_path):
-    code, _, err = cli("similar", sales, "--id", "item", "--epochs", 1, "-k", 20, "--out", tmp_path / "s.csv")
+def test_more_neighbors_than_series_are_one_message(cli, sales, tmp_path):
+    code, _, err = cli("similar", sales, "--id", "item", "--epochs", 1, "-n", 20, "--out", tmp_path / "s.csv")
     assert code == 2
-    assert "n_neighbors=20 is more than the 19 other training series" in err
+    assert "--neighbors 20 is more than the 19 other training series" in err
     assert not (tmp_path / "s.csv").exists()

@@ -1,4 +1,4 @@
-"""as_panel takes what users have, and like gives it back."""
+"""as_panel reads every container of series, and like returns results in the same container."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vrae import VRAE, GroupForecaster, VRAEAnomalyDetector, VRAEClusterer, VRAENeighbors, load_model
-from vrae.data.containers import TableKind, as_panel, like
+from conftest import make_estimator
+from vrae import load_model
+from vrae.data.containers import TableKind, like
 from vrae.data.panel import Panel
+from vrae.data.reading import as_panel
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 
 
@@ -117,7 +119,7 @@ def test_a_panel_of_another_shape_is_refused():
             like(X, other)
 
 
-def test_what_is_none_of_these_is_refused():
+def test_other_types_are_refused():
     from scipy.sparse import csr_array
 
     with pytest.raises(InvalidDataError, match="sparse"):
@@ -129,7 +131,8 @@ def test_what_is_none_of_these_is_refused():
 
 def test_arrays_need_no_table_library():
     code = (
-        "import sys, numpy as np; from vrae.data.containers import as_panel, like;"
+        "import sys, numpy as np; from vrae.data.containers import like;"
+        "from vrae.data.reading import as_panel;"
         "X = np.ones((2, 3)); like(X, as_panel(X)); like([X], as_panel([X]));"
         # scikit-learn imports pandas and pyarrow by itself where they are installed
         "print([m for m in ('polars', 'pyarrow.dataset', 'vrae.data.columns') if m in sys.modules])"
@@ -185,7 +188,7 @@ def test_mtypes_of_sktime_are_the_same_panel(mtype):
             "2024-01-31",
             "2024-02-01",
         ]
-    if "months" in mtype:  # a period is where it begins
+    if "months" in mtype:  # a period becomes the time at which it begins
         assert panel.times[:3].astype("datetime64[D]").astype(str).tolist() == [
             "2024-01-01",
             "2024-02-01",
@@ -195,15 +198,16 @@ def test_mtypes_of_sktime_are_the_same_panel(mtype):
 
 @pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
 @pytest.mark.parametrize("mtype", MTYPES)
-def test_every_estimator_takes_them(mtype, tiny):
-    X, options = cube(), {**tiny, "max_epochs": 1, "local_patterns": 0.0}
-    for estimator in (VRAE(**options), VRAEClusterer(2, **options), VRAEAnomalyDetector(**options)):
-        fitted = estimator.fit(MTYPES[mtype](X))
-        np.testing.assert_array_equal(fitted.score_samples(X), fitted.score_samples(MTYPES[mtype](X)))
+def test_every_estimator_takes_them(mtype):
+    X, options = cube(), {"max_epochs": 1, "pattern_weight": 0.0}
+    results = {"VRAE": "score_samples", "VRAEClusterer": "predict_proba", "VRAEAnomalyDetector": "score_samples"}
+    for name, method in results.items():
+        fitted = make_estimator(name, **options).fit(MTYPES[mtype](X))
+        np.testing.assert_array_equal(getattr(fitted, method)(X), getattr(fitted, method)(MTYPES[mtype](X)))
         assert len(fitted.embedding_) == 6
-    neighbors = VRAENeighbors(2, **options).fit(MTYPES[mtype](X))
+    neighbors = make_estimator("VRAENeighbors", n_neighbors=2, **options).fit(MTYPES[mtype](X))
     np.testing.assert_array_equal(neighbors.kneighbors(X)[1], neighbors.kneighbors(MTYPES[mtype](X))[1])
-    forecaster = GroupForecaster(2, 1, season_length=1, n_backtests=1, classical=False, **options)
+    forecaster = make_estimator("GroupForecaster", season_length=1, **options)
     one = forecaster.fit(MTYPES[mtype](X[:, :1])).predict()
     np.testing.assert_allclose(one, forecaster.fit(X[:, :1]).predict(), rtol=1e-6)
 
@@ -221,7 +225,7 @@ def test_mtypes_come_back_as_they_were(mtype):
             assert _columns(other) == {name: [2 * v for v in values] for name, values in _columns(one).items()}
 
 
-def test_tables_of_a_list_are_put_in_order_of_time_and_back():
+def test_rows_of_tables_in_a_list_are_sorted_by_time_and_restored():
     days = [pd.DatetimeIndex(["2024-01-02", "2024-01-01"], name="day"), pd.DatetimeIndex(["2024-01-03"], name="day")]
     frames = [
         pd.DataFrame({"note": ["late", "early"], "sold": [1.0, 2.0]}, index=days[0]),
@@ -237,7 +241,7 @@ def test_tables_of_a_list_are_put_in_order_of_time_and_back():
     by_ds = [pl.DataFrame({"ds": [2, 1], "y": [1.0, 2.0], "price": [9.0, 9.0]})] * 2
     assert as_panel(by_ds).values.ravel().tolist() == [2, 1, 2, 1]
     split = [rows for _, rows in pd.DataFrame({"id": list("abab"), "y": [1.0, 2, 3, 4]}).groupby("id")]
-    assert as_panel(split).times is None  # their index counts the rows of the larger table
+    assert as_panel(split).times is None  # their index numbers the rows of the larger table
 
 
 @pytest.mark.parametrize(
@@ -245,11 +249,11 @@ def test_tables_of_a_list_are_put_in_order_of_time_and_back():
     [
         (
             [pd.DataFrame({"a": [1.0]}), pd.DataFrame({"b": [1.0]})],
-            "columns of the first one, 'a'; not so those at 1: 'b'",
+            "first table has 'a'; the tables at positions 1 differ and have 'b'",
         ),
-        ([pd.DataFrame({"a": [1.0]}), np.ones(3)], "ndarray at 1"),
-        ([pl.DataFrame({"a": [1.0]}), pl.DataFrame({"a": [1.0]}).lazy()], "LazyFrame at 1"),
-        ([pl.DataFrame({"a": [1.0]}), pl.DataFrame({"a": []})], "0 steps, the tables at 1"),
+        ([pd.DataFrame({"a": [1.0]}), np.ones(3)], "ndarray at position 1"),
+        ([pl.DataFrame({"a": [1.0]}), pl.DataFrame({"a": [1.0]}).lazy()], "LazyFrame at position 1"),
+        ([pl.DataFrame({"a": [1.0]}), pl.DataFrame({"a": []})], "0 steps, the tables at positions 1"),
         ([pd.DataFrame({"a": ["x", "y"]})], "no number column"),
         ([pd.DataFrame({"a": [1.0, 2.0]}), pd.DataFrame({"a": [1.0, "much"]})], "'much' in row 3 .series 1"),
     ],
@@ -259,7 +263,7 @@ def test_lists_of_tables_that_cannot_be_read(frames, words):
         as_panel(frames)
 
 
-def test_an_index_of_two_names_is_no_time():
+def test_an_index_of_two_names_is_not_a_time():
     names = pd.MultiIndex.from_product([["north", "south"], ["tea", "milk"]], names=["region", "product"])
     with pytest.raises(InvalidDataError, match="long or wide"):
         as_panel(pd.DataFrame(np.ones((4, 5)), index=names))
@@ -286,9 +290,9 @@ TABLES = {
 
 @pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
 @pytest.mark.parametrize("name", TABLES)
-def test_forecasts_are_tables_of_the_kind_and_names_of_the_input(name, tiny, tmp_path):
+def test_forecast_tables_have_the_library_and_names_of_the_input(name, tmp_path):
     X = TABLES[name]()
-    forecaster = GroupForecaster(2, 1, n_backtests=1, classical=False, **{**tiny, "max_epochs": 1}).fit(X)
+    forecaster = make_estimator("GroupForecaster", max_epochs=1).fit(X)
     for table in (
         forecaster.predict_table(),
         forecaster.predict_table(X),
@@ -303,7 +307,7 @@ def test_forecasts_are_tables_of_the_kind_and_names_of_the_input(name, tiny, tmp
     assert isinstance(forecaster.predict_table(as_panel(X)), dict)
 
 
-def test_a_name_that_stands_for_something_else_is_not_taken():
+def test_id_and_time_names_do_not_replace_other_columns():
     kind = TableKind.of(multiindex(cube()[:, :1], names=("mean", "step")))
     assert (kind.id, kind.time) == ("mean", "step")
     columns = {"id": ["a"], "step": [1], "time": [7], "mean": [0.5]}
@@ -317,10 +321,10 @@ def test_a_model_file_cannot_name_a_module_to_load():
 
 @pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
 @pytest.mark.parametrize("name", TABLES)
-def test_courses_are_tables_with_all_columns_and_rows(name, tiny):
+def test_results_per_step_are_tables_with_all_columns_and_rows(name):
     X = TABLES[name]()
-    detector = VRAEAnomalyDetector(**{**tiny, "max_epochs": 1}).fit(X)
-    for table in (detector.reconstruct(X), detector.step_scores(X), *detector.explain(X)):
+    detector = make_estimator("VRAEAnomalyDetector", max_epochs=1).fit(X)
+    for table in (detector.model_.reconstruct(X), detector.step_scores(X), *detector.explain(X)):
         assert type(table) is type(X)
         assert list(_columns(table)) == list(_columns(X))
         if isinstance(X, pd.DataFrame):

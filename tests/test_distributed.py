@@ -1,4 +1,4 @@
-"""The engine 'ray': the same rows as on one machine, however they are cut and whoever dies on the way."""
+"""The engine 'ray' gives the rows of one machine, however files are divided and whatever fails."""
 
 from __future__ import annotations
 
@@ -24,39 +24,41 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import fs
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from conftest import TINY, make_series
-from object_store import BUCKET, MOMENT, Shelf, object_store
-from vrae import VRAE, Panel, VRAEAnomalyDetector, VRAEClusterer, load_model, read_panel
-from vrae.data.io import table_options
+from conftest import TINY, make_estimator, make_series
+from object_store import BUCKET, MODIFIED, FsspecStore, object_store
+from vrae import VRAE, Panel, VRAEClusterer, load_model, read_panel
+from vrae.data.reading import table_options
 from vrae.data.selection import join_panels
 from vrae.data.stream import settled_roles, stream_panels
-from vrae.distributed import Engine, cluster, embed, find_anomalies, fit, series
-from vrae.distributed.applying import job_of, publish, workshop_of
-from vrae.distributed.parts import Layout, are_in_order, cut, readable_files, row_groups
+from vrae.distributed import EngineOptions, cluster, embed, find_anomalies, fit, series
+from vrae.distributed.cluster_job import _fingerprint
+from vrae.distributed.job import Job, PartResult, process_part
+from vrae.distributed.model_jobs import make_job
+from vrae.distributed.operations import Assign, AssignAndEmbed, Embed
+from vrae.distributed.parts import Layout, are_in_order, divide, readable_files, row_groups
 from vrae.distributed.pool import _Worker, check_ids
-from vrae.distributed.sampling import sample
+from vrae.distributed.sampling import draw_sample
 from vrae.distributed.source import open_parquet
-from vrae.distributed.verbs import Assign, Embed, Place
-from vrae.distributed.work import Folder, Job, work_on
-from vrae.evaluate import agreement_of_counts
+from vrae.distributed.staging import SharedFolder, publish, staging_folder
 from vrae.exceptions import InvalidDataError, InvalidParameterError, MissingDependencyError, OutputError
-from vrae.runs import Tally, write_anomalies, write_assignments, write_embeddings
-from vrae.runs.sample import sample_series
+from vrae.metrics import agreement_of_counts
+from vrae.runs import Tally, sample_series, write_anomalies, write_assignments, write_embeddings
 from vrae.train.callbacks import Callback
 
 ray = pytest.importorskip("ray", reason="needs vrae[ray]")
 
 LIST = pa.list_(pa.float32())
-PARTS = {"part_values": 60}  # values of a part, so that there are many
+PARTS: dict[str, Any] = {"part_values": 60}  # small parts, so that there are many
 
 
 # ---------------------------------------------------------------- series in files
 
 
 def long_rows(n: int) -> pa.Table:
-    """Return ``n`` series of unequal lengths, a row a step, in order of ids."""
+    """Return ``n`` series of unequal lengths, one row per time step, sorted by id."""
     series = make_series("list", n=n)
     return pa.table(
         {
@@ -69,13 +71,13 @@ def long_rows(n: int) -> pa.Table:
 
 
 def wide_rows(n: int) -> pa.Table:
-    """Return the same series, a row each."""
+    """Return the same series, one row each."""
     series = make_series("list", n=n)
     return pa.table({"unique_id": [f"s{i:03}" for i in range(n)], "y": pa.array([x.tolist() for x in series], LIST)})
 
 
 def write(table: pa.Table, folder: Path, cuts: list[int], group_rows: int) -> str:
-    """Write rows into files between the cuts, and return their pattern."""
+    """Write rows into files that end at the cuts, and return a pattern for them."""
     folder.mkdir(parents=True, exist_ok=True)
     ends = sorted({min(c, len(table)) for c in cuts} | {len(table)} - {0})
     for number, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
@@ -89,7 +91,7 @@ def layout_and_parts(source: str, part_values: int) -> tuple[Layout, list[Any]]:
     roles = settled_roles(head, table_options())
     groups = row_groups(files, roles)
     assert not roles.long or are_in_order(groups)
-    return Layout(head.data.schema, roles, table_options()), cut(groups, roles.long, part_values)
+    return Layout(head.data.schema, roles, table_options()), divide(groups, roles.long, part_values)
 
 
 def assert_same_panel(a: Panel, b: Panel) -> None:
@@ -100,7 +102,7 @@ def assert_same_panel(a: Panel, b: Panel) -> None:
 
 
 def assert_same_rows(folder: Path | str, local: Path, store: fs.FileSystem | None = None) -> None:
-    """Compare a table in parts with one file: the same rows in the same order, numbers to within 1e-5."""
+    """Assert that a table in parts has the rows of a file, in order, with numbers within 1e-5."""
     found, wanted = pq.read_table(folder, filesystem=store), pq.read_table(local)
     assert found.column_names == wanted.column_names
     for name in found.column_names:
@@ -114,7 +116,8 @@ def assert_same_rows(folder: Path | str, local: Path, store: fs.FileSystem | Non
 @pytest.fixture(scope="module")
 def clusterer(tmp_path_factory: pytest.TempPathFactory) -> VRAEClusterer:
     source = write(long_rows(24), tmp_path_factory.mktemp("learn"), [], 1000)
-    return VRAEClusterer(2, **TINY).fit(read_panel(source))
+    fitted: VRAEClusterer = make_estimator("VRAEClusterer").fit(read_panel(source))
+    return fitted
 
 
 # ---------------------------------------------------------------- parts, without Ray
@@ -128,7 +131,7 @@ def clusterer(tmp_path_factory: pytest.TempPathFactory) -> VRAEClusterer:
     part_values=st.integers(1, 200),
     long=st.booleans(),
 )
-def test_however_rows_are_cut_every_series_is_in_one_part_whole_and_in_order(
+def test_every_series_is_complete_in_one_part_however_rows_are_divided(
     tmp_path_factory, n, cuts, group_rows, part_values, long
 ):
     rows = long_rows(n) if long else wide_rows(n)
@@ -146,19 +149,26 @@ def test_series_without_ids_are_numbered_over_all_parts(tmp_path):
     ]  # fmt: skip
 
 
-def job_for(clusterer: VRAEClusterer, verb: Any, source: str, folder: Path, part_values: int = 100) -> Job:
+def job_for(clusterer: VRAEClusterer, operation: Any, source: str, folder: Path, part_values: int = 100) -> Job:
     layout, parts = layout_and_parts(source, part_values)
-    place = Folder(fs.LocalFileSystem(), str(folder))
-    place.create()
-    return job_of(verb, clusterer, series.Series(layout, parts, 0), place)
+    staging = SharedFolder(fs.LocalFileSystem(), str(folder))
+    staging.create()
+    return make_job(operation, clusterer, series.SeriesParts(layout, parts, 0), staging)
 
 
-def test_the_tallies_of_parts_add_up_to_that_of_all(clusterer, tmp_path):
+def results_of(job: Job) -> list[PartResult]:
+    """Return the results of a finished job."""
+    found = [result for result in job.results() if result is not None]
+    assert len(found) == len(job.parts)
+    return found
+
+
+def test_the_tallies_of_parts_sum_to_the_tally_of_all_series(clusterer, tmp_path):
     source = write(long_rows(30), tmp_path / "data", [100, 200], 64)
-    job = job_for(clusterer, Place, source, tmp_path / "work")
-    assert [work_on(job, clusterer, n) for n in range(len(job.parts))] == [None] * len(job.parts)
-    total = sum((Tally.from_dict(part.summary) for part in job.done()), Tally())
-    whole = Place(clusterer)
+    job = job_for(clusterer, AssignAndEmbed, source, tmp_path / "work")
+    assert [process_part(job, clusterer, n) for n in range(len(job.parts))] == [None] * len(job.parts)
+    total = sum((Tally.from_dict(part.summary) for part in results_of(job)), Tally())
+    whole = AssignAndEmbed(clusterer)
     whole(read_panel(source))
     expected = Tally.from_dict(whole.summary())
     assert total.probability == pytest.approx(expected.probability, abs=1e-5)
@@ -166,7 +176,7 @@ def test_the_tallies_of_parts_add_up_to_that_of_all(clusterer, tmp_path):
     assert len(job.parts) > 3
 
 
-def test_agreement_needs_no_more_than_counts():
+def test_agreement_is_computed_from_counts():
     rng = np.random.default_rng(0)
     for n, classes, groups in ((200, 4, 3), (30, 1, 1), (30, 5, 1), (20, 20, 20)):
         truth, labels = rng.integers(classes, size=n), rng.integers(groups, size=n)
@@ -178,61 +188,87 @@ def test_agreement_needs_no_more_than_counts():
         assert found["nmi"] == pytest.approx(normalized_mutual_info_score(truth, labels))
 
 
-def test_a_part_whose_file_has_changed_is_not_taken_for_done(clusterer, tmp_path):
+def test_a_part_whose_file_has_changed_is_processed_again(clusterer, tmp_path):
     source = write(long_rows(12), tmp_path / "data", [80], 1000)
     job = job_for(clusterer, Embed, source, tmp_path / "work", 50)
     for n in range(len(job.parts)):
-        assert work_on(job, clusterer, n) is None
-    assert job.to_do() == []
-    write(long_rows(12).slice(0, 80), tmp_path / "data", [], 1000)  # the first file, written anew
+        assert process_part(job, clusterer, n) is None
+    assert job.pending() == []
+    write(long_rows(12).slice(0, 80), tmp_path / "data", [], 1000)  # the first file again
     again = job_for(clusterer, Embed, source, tmp_path / "work", 50)
-    assert again.to_do() == [0]
-    other = job_for(clusterer, Place, source, tmp_path / "work", 50)
-    assert other.to_do() == [0, 1]
+    assert again.pending() == [0]
+    other = job_for(clusterer, AssignAndEmbed, source, tmp_path / "work", 50)
+    assert other.pending() == [0, 1]
 
 
-def test_a_part_whose_table_was_moved_away_by_a_driver_that_ended_is_done_again(clusterer, tmp_path):
+def test_a_part_whose_table_a_killed_driver_moved_is_processed_again(clusterer, tmp_path):
     job = job_for(clusterer, Embed, write(long_rows(12), tmp_path / "data", [80], 1000), tmp_path / "work", 50)
     for n in range(2):
-        assert work_on(job, clusterer, n) is None
+        assert process_part(job, clusterer, n) is None
     next((tmp_path / "work").glob("embedding-00001-*")).unlink()
-    assert job.to_do() == [1]
+    assert job.pending() == [1]
 
 
 @pytest.mark.parametrize("most", [60, 200, 10_000])
-def test_the_sample_is_that_of_one_process_and_bounded_as_it_is(most, tmp_path, monkeypatch):
+def test_the_sample_is_that_of_one_process_and_has_its_limit(most, tmp_path, monkeypatch):
     for module in ("vrae.runs.sample", "vrae.distributed.sampling"):
         monkeypatch.setattr(f"{module}.MAX_VALUES", most)
     drawn: list[int] = []
 
-    def each(work: Callable[[int], Any], numbers: Any) -> Iterator[Any]:
+    def ordered_tasks(work: Callable[[int], Any], numbers: Any) -> Iterator[Any]:
         for found in map(work, numbers):
             drawn.append(0 if found[0] is None else found[0].values.size)
             yield found
 
-    monkeypatch.setattr("vrae.distributed.sampling.each", each)
+    monkeypatch.setattr("vrae.distributed.sampling.ordered_tasks", ordered_tasks)
     source = write(long_rows(200), tmp_path / "data", [], 100)
     layout, parts = layout_and_parts(source, 100)
-    found, total = sample(series.Series(layout, parts, 200), 100, seed=3)
+    found, total = draw_sample(series.SeriesParts(layout, parts, 200), 100, seed=3)
     assert_same_panel(found, sample_series(stream_panels(source), 100, seed=3)[0])
     assert total == 200
     assert (len(found) == 100) == (most == 10_000)
-    if most == 60:  # those that did not fit did not come, but for a margin
+    if most == 60:  # hardly any that do not fit were sent
         assert sum(drawn[-len(parts) :]) < read_panel(source).values.size / 2
 
 
-def test_a_part_that_ends_its_worker_each_time_is_given_up(clusterer, tmp_path):
+def test_a_fitted_model_is_reused_only_for_the_same_options_and_series():
+    panel = make_series("panel")
+    base = make_estimator("VRAEClusterer")
+    same = make_estimator("VRAEClusterer", callbacks=[Callback()])  # callbacks change no result
+    frozen = [VRAEClusterer(2, model=FrozenEstimator(VRAE(**{**TINY, "random_state": s}).fit(panel))) for s in (0, 1)]
+    others = [
+        make_estimator("VRAEClusterer", n_clusters=3),
+        make_estimator("VRAEClusterer", latent_size=4),
+        VRAEClusterer(2),
+        *frozen,
+    ]
+    found = [_fingerprint(clusterer, panel) for clusterer in (base, *others)]
+    assert len(set(found)) == len(found)
+    assert _fingerprint(same, panel) == found[0]
+    assert _fingerprint(VRAEClusterer(2, model=VRAE()), panel) == _fingerprint(VRAEClusterer(2), panel)
+    assert _fingerprint(base, panel.select(np.arange(5))) != found[0]
+
+
+def test_a_forecaster_is_refused_by_several_processes():
+    forecaster = make_estimator("GroupForecaster")
+    with pytest.raises(InvalidParameterError, match="GroupForecaster trains several small networks"):
+        fit(forecaster, make_series("2d"), engine=EngineOptions(train_workers=2))
+
+
+def test_a_part_whose_worker_ends_each_time_is_given_up(clusterer, tmp_path):
     job = job_for(clusterer, Embed, write(long_rows(6), tmp_path / "data", [], 1000), tmp_path / "work")
-    assert [job.attempt(0) for _ in range(4)] == [True, True, True, False]
-    assert "3 workers ended" in work_on(job, clusterer, 0).message
-    job.forget_attempts()
-    assert work_on(job, clusterer, 0) is None
+    assert [job.start_attempt(0) for _ in range(4)] == [True, True, True, False]
+    failure = process_part(job, clusterer, 0)
+    assert failure is not None
+    assert "3 workers ended" in failure.message
+    job.clear_attempts()
+    assert process_part(job, clusterer, 0) is None
 
 
-# ---------------------------------------------------------------- refused, by name
+# ---------------------------------------------------------------- refused
 
 
-def test_files_without_a_readable_end_are_all_named(tmp_path, clusterer):
+def test_all_files_with_unreadable_metadata_are_named(tmp_path, clusterer):
     source = write(long_rows(20), tmp_path / "data", [60, 120, 180], 1000)
     for name in ("001", "002"):
         file = tmp_path / "data" / f"{name}.parquet"
@@ -242,13 +278,13 @@ def test_files_without_a_readable_end_are_all_named(tmp_path, clusterer):
 
 
 @pytest.mark.parametrize("name", ["ward", "hdbscan"])
-def test_what_compares_all_series_with_each_other_is_refused(name, tmp_path):
+def test_clusterers_that_compare_all_series_are_refused(name, tmp_path):
     with pytest.raises(InvalidParameterError, match=f"{name}.*Use 'gmm' or 'kmeans'"):
-        cluster(VRAEClusterer(2, name), "nothing/*.parquet", tmp_path / "run")
+        cluster(VRAEClusterer(2, clusterer=name), "nothing/*.parquet", tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_with_something_else_in_it_is_left_alone(tmp_path, clusterer):
+def test_a_folder_with_other_files_is_left_alone(tmp_path, clusterer):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "precious.txt").write_text("mine")
     with pytest.raises(OutputError, match=r"precious\.txt"):
@@ -282,7 +318,7 @@ def test_a_csv_is_refused(tmp_path):
         ["--engine", "ray", "--out", "x.csv"],
     ],
 )
-def test_the_command_line_says_what_does_not_go_together(options, clusterer, tmp_path, monkeypatch):
+def test_the_command_line_refuses_options_that_do_not_fit_together(options, clusterer, tmp_path, monkeypatch):
     from vrae.cli import app
 
     monkeypatch.chdir(tmp_path)
@@ -292,7 +328,7 @@ def test_the_command_line_says_what_does_not_go_together(options, clusterer, tmp
 
 
 @pytest.mark.parametrize(
-    ("verb", "place", "words"),
+    ("command", "destination", "words"),
     [
         ("assign", "memory://out", "memory of one process"),
         ("assign", "nope://out", "Protocol not known: nope"),
@@ -300,22 +336,22 @@ def test_the_command_line_says_what_does_not_go_together(options, clusterer, tmp
         ("cluster", "file:///run", "file:/run is the URL of a store"),
     ],
 )
-def test_a_place_that_cannot_hold_it_is_refused(verb, place, words, clusterer, tmp_path, monkeypatch, cli):
+def test_an_unsuitable_destination_is_refused(command, destination, words, clusterer, tmp_path, monkeypatch, cli):
     monkeypatch.chdir(tmp_path)
     clusterer.save("model")
     source = write(wide_rows(4), tmp_path / "data", [], 4)
-    model = ["--model", "model"] if verb == "assign" else []
-    code, _, message = cli(verb, source, *model, "--engine", "ray", "--out", place)
+    model = ["--model", "model"] if command == "assign" else []
+    code, _, message = cli(command, source, *model, "--engine", "ray", "--out", destination)
     assert code == 2
     assert words in message
     assert {path.name for path in tmp_path.iterdir()} == {"model", "data"}
 
 
-@pytest.mark.parametrize("verb", ["assign", "embed"])
-def test_without_ray_a_url_is_no_folder_of_this_machine(verb, clusterer, tmp_path, monkeypatch, cli):
+@pytest.mark.parametrize("command", ["assign", "embed"])
+def test_without_ray_a_url_is_refused_as_destination(command, clusterer, tmp_path, monkeypatch, cli):
     monkeypatch.chdir(tmp_path)
     clusterer.save("model")
-    code, _, message = cli(verb, write(wide_rows(4), tmp_path / "data", [], 4), "-m", "model", "-o", "s3://bucket/x")
+    code, _, message = cli(command, write(wide_rows(4), tmp_path / "data", [], 4), "-m", "model", "-o", "s3://bucket/x")
     assert code == 2
     assert "--engine ray" in message
     assert {path.name for path in tmp_path.iterdir()} == {"model", "data"}
@@ -326,24 +362,24 @@ def test_without_ray_a_url_is_no_folder_of_this_machine(verb, clusterer, tmp_pat
 
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[str]:
-    """Start Ray on this machine, once, and stop it; give its address.
+    """Start Ray on this machine once, yield its address, and stop it.
 
-    It has ports and a folder of its own, and waits for long, so that other tests may run beside these.
+    It has its own ports and folder, and long timeouts, so that other tests can run meanwhile.
     """
     settings = {
         "RAY_BACKEND_LOG_LEVEL": "fatal",
-        "RAY_worker_niceness": "0",  # as a rule Ray's processes stand back behind all others
+        "RAY_worker_niceness": "0",  # by default Ray's processes have low priority
         "RAY_worker_register_timeout_seconds": "300",
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
         "RAY_TRAIN_METRICS_ENABLED": "0",
         "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     }
-    # The path of a socket is limited to about a hundred characters, so the folder is none of pytest's.
+    # The path of a socket has at most about 100 characters, so pytest's folders are too deep.
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         for name, value in settings.items():
             patch.setenv(name, value)
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)  # for `Shelf`
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)  # for `FsspecStore`
         ray.init(
             "local",
             num_cpus=2,
@@ -359,26 +395,26 @@ def local_ray() -> Iterator[str]:
 
 @pytest.fixture
 def many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the commands cut a small table into many parts, whose first rows tell nothing of the rest."""
+    """Make commands divide a small table into many parts, and look only at its first rows."""
     monkeypatch.setattr(series.find_series, "__defaults__", tuple(PARTS.values()))
     monkeypatch.setattr("vrae.data.sources._HEAD_ROWS", 100)
     monkeypatch.setattr("vrae.data.columns._SAMPLE", 100)
 
 
 def damage(file: Path) -> Callable[[], None]:
-    """Overwrite the first half of a file, whose end is as it was; return what puts it right."""
+    """Overwrite the first half of a file, but not its end. Return a function that repairs it."""
     whole, stamp = file.read_bytes(), file.stat().st_mtime_ns
 
-    def mend() -> None:
+    def repair() -> None:
         file.write_bytes(whole)
         os.utime(file, ns=(stamp, stamp))
 
     file.write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :])
-    return mend
+    return repair
 
 
-def entries(partial: Path) -> dict[str, str]:
-    """Return what is written of the parts that are done."""
+def records(partial: Path) -> dict[str, str]:
+    """Return the records of finished parts."""
     return {file.name: file.read_text() for file in partial.glob("part-*.json")}
 
 
@@ -388,20 +424,20 @@ def wait_for(what: Callable[[], Any], seconds: float = 300) -> Any:
         if found := what():
             return found
         time.sleep(0.05)
-    raise AssertionError("it did not come to pass")
+    raise AssertionError("timed out")
 
 
-def mortal(verb: Any, grave: Path, last: str) -> Any:
-    """Return a verb that ends its own process with the series ``last``, once; it travels to the workers by value."""
+def fragile(operation: Any, killed: Path, last: str) -> Any:
+    """Return an operation that kills its worker at the series ``last``, once."""
 
-    class MortalVerb(verb):  # type: ignore[misc, valid-type]
+    class FragileOperation(operation):  # type: ignore[misc]  # sent to workers by value
         def __call__(self, panel: Panel) -> Any:
-            if last in panel.ids and not grave.exists():
-                grave.touch()
+            if last in panel.ids and not killed.exists():
+                killed.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().__call__(panel)
 
-    return MortalVerb
+    return FragileOperation
 
 
 @pytest.mark.slow
@@ -424,38 +460,38 @@ def test_a_damaged_file_is_named_by_the_command_itself(local_ray, clusterer, tmp
 
 
 @pytest.mark.slow
-def test_a_killed_worker_and_a_damaged_part_cost_no_other_row(
+def test_a_killed_worker_and_a_damaged_part_lose_no_other_row(
     local_ray, clusterer, tmp_path, monkeypatch, cli, many_parts
 ):
     source = write(long_rows(40), tmp_path / "data", [200, 400], 64)
     out, partial, earlier = tmp_path / "out", tmp_path / "out.partial", tmp_path / "out" / "part-00000.parquet"
-    mend = damage(tmp_path / "data" / "001.parquet")
+    repair = damage(tmp_path / "data" / "001.parquet")
     clusterer.save(tmp_path / "model")
     out.mkdir()
     earlier.write_bytes(b"yesterday's")
-    verb = mortal(Assign, tmp_path / "grave", last="s008")
-    monkeypatch.setattr("vrae.distributed.applying.Assign", verb)
-    job = job_for(load_model(tmp_path / "model"), verb, source, partial, **PARTS)
+    operation = fragile(Assign, tmp_path / "killed", last="s008")
+    monkeypatch.setattr("vrae.distributed.model_jobs.Assign", operation)
+    job = job_for(load_model(tmp_path / "model"), operation, source, partial, **PARTS)
     command = ["assign", source, "--model", tmp_path / "model", "--engine", "ray", "--out", f"file://{out}"]
 
     code, _, message = cli(*command, "--workers", "2")
     assert code == 2
-    assert (tmp_path / "grave").exists()
-    kept, n_parts = entries(partial), len(job.parts)
+    assert (tmp_path / "killed").exists()
+    kept, n_parts = records(partial), len(job.parts)
     assert 0 < len(kept) < n_parts - 1
-    assert f"Error: {n_parts - len(kept)} of {n_parts} parts could not be done." in message
+    assert f"Error: {n_parts - len(kept)} of {n_parts} parts could not be processed." in message
     assert re.search(r"Cannot read \S*001\.parquet", message)
     assert f"kept in {partial}" in message
     assert "Traceback" not in message
     assert [file.read_bytes() for file in out.iterdir()] == [b"yesterday's"]
     tables = {json.loads(entry)["files"]["clusters"] for entry in kept.values()}
-    assert tables <= {file.name for file in partial.iterdir()}  # and what the killed worker had begun
+    assert tables <= {file.name for file in partial.iterdir()}  # and the incomplete table of the killed worker
 
-    mend()
-    waiting = job.to_do()
-    assert len(waiting) == n_parts - len(kept)  # what is done is not done again
-    assert [work_on(job, clusterer, n) for n in waiting] == [None] * len(waiting)
-    assert entries(partial).items() > kept.items()
+    repair()
+    waiting = job.pending()
+    assert len(waiting) == n_parts - len(kept)  # finished parts are not processed again
+    assert [process_part(job, clusterer, n) for n in waiting] == [None] * len(waiting)
+    assert records(partial).items() > kept.items()
     assert cli(*command, "--quiet")[::2] == (0, "")
     write_assignments(clusterer, stream_panels(source), tmp_path / "local.parquet")
     assert_same_rows(out, tmp_path / "local.parquet")
@@ -463,36 +499,36 @@ def test_a_killed_worker_and_a_damaged_part_cost_no_other_row(
 
 
 @pytest.mark.slow
-def test_a_killed_driver_is_gone_on_from(local_ray, tmp_path):
+def test_a_killed_driver_is_resumed(local_ray, tmp_path):
     source = write(wide_rows(40), tmp_path / "data", [20], 2)
-    detector = VRAEAnomalyDetector(0.1, **TINY).fit(read_panel(source))
+    detector = make_estimator("VRAEAnomalyDetector", contamination=0.1).fit(read_panel(source))
     detector.save(tmp_path / "model")
     script = (
         "import sys, time\n"
         "from vrae import load_model\n"
-        "from vrae.distributed import Engine, find_anomalies\n"
+        "from vrae.distributed import EngineOptions, find_anomalies\n"
         "model, source, out, steps, address = sys.argv[1:]\n"
-        "engine = Engine(address=address, workers=1)\n"
+        "engine = EngineOptions(address=address, workers=1)\n"
         "wait = lambda line: time.sleep(600)\n"
-        "find_anomalies(load_model(model), source, out, steps, engine=engine, tell=wait, part_values=60)\n"
+        "find_anomalies(load_model(model), source, out, steps, engine=engine, log=wait, part_values=60)\n"
     )
     out, steps, partial = (tmp_path / name for name in ("out", "steps", "out.partial"))
     places = [str(tmp_path / "model"), source, str(out), str(steps)]
     driver = subprocess.Popen([sys.executable, "-c", script, *places, local_ray])
     try:
-        wait_for(lambda: len(entries(partial)) >= 2)
+        wait_for(lambda: len(records(partial)) >= 2)
     finally:
         driver.kill()
         driver.wait()
     assert not out.exists()
-    done = entries(partial)
-    later: dict[str, str] = {}
+    before = records(partial)
+    after: dict[str, str] = {}
 
-    def tell(line: str) -> None:
-        later.update(entries(partial))
+    def log(line: str) -> None:
+        after.update(records(partial))
 
-    found = find_anomalies(detector, source, str(out), str(steps), engine=Engine(workers=1), tell=tell, **PARTS)
-    assert {name: later[name] for name in done} == done  # not done again
+    found = find_anomalies(detector, source, str(out), str(steps), engine=EngineOptions(workers=1), log=log, **PARTS)
+    assert {name: after[name] for name in before} == before  # not processed again
     local, local_steps = tmp_path / "local.parquet", tmp_path / "local-steps.parquet"
     assert found == write_anomalies(detector, stream_panels(source), local, local_steps)
     assert found[1] == 40
@@ -503,16 +539,16 @@ def test_a_killed_driver_is_gone_on_from(local_ray, tmp_path):
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a disk of 40 KiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "none", place], capture_output=True).returncode:
-        pytest.skip("may not mount a small disk here")
-    yield place
-    subprocess.run(["umount", place], check=True)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "none", disk], capture_output=True).returncode:
+        pytest.skip("no permission to mount a small disk")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_named_and_what_fitted_is_kept(
+def test_a_full_disk_is_named_and_finished_parts_are_kept(
     local_ray, small_disk, clusterer, tmp_path, monkeypatch, cli, many_parts
 ):
     source = write(long_rows(30), tmp_path / "data", [150, 300], 1000)
@@ -528,23 +564,23 @@ def test_a_full_disk_is_named_and_what_fitted_is_kept(
     assert "No space left" in message
     assert "Traceback" not in message
     assert [file.read_bytes() for file in out.iterdir()] == [b"yesterday's"]
-    kept = entries(partial)
+    kept = records(partial)
     assert kept
-    assert re.search(r"(\d+) of (\d+) parts could not be done", message)
+    assert re.search(r"(\d+) of (\d+) parts could not be processed", message)
     tables = {json.loads(entry)["files"]["clusters"] for entry in kept.values()}
     written = {file.name for file in partial.iterdir() if ".attempt-" not in file.name}
-    assert written == tables | set(kept)  # nothing half-written
+    assert written == tables | set(kept)  # nothing incomplete
 
     job = job_for(load_model(tmp_path / "model"), Assign, source, partial, **PARTS)
-    assert len(job.to_do()) == len(job.parts) - len(kept)
+    assert len(job.pending()) == len(job.parts) - len(kept)
     monkeypatch.setattr("vrae.distributed.pool._PAUSE", 0)
-    with monkeypatch.context() as patch:  # a worker that has no room to unpack the model
+    with monkeypatch.context() as patch:  # a worker without space to unpack the model
         patch.setattr("tempfile.tempdir", str(small_disk))
         filler.unlink()
         filler.write_bytes(bytes(shutil.disk_usage(small_disk).free))
-        told = _Worker(ray.put(job))({"part": np.array([job.to_do()[0]])})
-    assert "No space left" in told["message"][0]
-    assert str(small_disk) in told["message"][0]
+        failed = _Worker(ray.put(job))({"part": np.array([job.pending()[0]])})
+    assert "No space left" in failed["message"][0]
+    assert str(small_disk) in failed["message"][0]
     code, _, message = cli(
         "cluster", source, "--engine", "ray", "-k", "2", "--epochs", "1", "--out", small_disk / "run"
     )
@@ -554,7 +590,7 @@ def test_a_full_disk_is_named_and_what_fitted_is_kept(
     assert {file.name for file in small_disk.iterdir()} == {"out", "out.partial", "filler"}
 
     subprocess.run(["mount", "-o", "remount,size=400k", small_disk], check=True)
-    assert [work_on(job, clusterer, n) for n in job.to_do()] == [None] * (len(job.parts) - len(kept))
+    assert [process_part(job, clusterer, n) for n in job.pending()] == [None] * (len(job.parts) - len(kept))
     assert cli(*command, "--quiet")[::2] == (0, "")
     write_assignments(clusterer, stream_panels(source), tmp_path / "local.parquet")
     assert_same_rows(out, tmp_path / "local.parquet")
@@ -562,42 +598,42 @@ def test_a_full_disk_is_named_and_what_fitted_is_kept(
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> str:
-    """Return the URL of a folder as fsspec knows it, and Arrow does not."""
-    fsspec.register_implementation("shelf", Shelf, clobber=True)
-    return f"shelf://{tmp_path}"
+def store_url(tmp_path: Path) -> str:
+    """Return the URL of a folder that fsspec knows and Arrow does not."""
+    fsspec.register_implementation(FsspecStore.protocol, FsspecStore, clobber=True)
+    return f"{FsspecStore.protocol}://{tmp_path}"
 
 
-def test_fsspec_holds_rows_and_work(clusterer, tmp_path, shelf):
+def test_fsspec_holds_series_and_results(clusterer, tmp_path, store_url):
     local = write(long_rows(20), tmp_path / "data", [100, 200], 64)
-    layout, parts = layout_and_parts(f"{shelf}/data/00?.parquet", 100)
-    with workshop_of(f"{shelf}/out") as workshop:
-        job = job_of(Embed, clusterer, series.Series(layout, parts, 20), workshop)
-        assert [work_on(job, clusterer, n) for n in job.to_do()] == [None] * len(parts)
-        assert job.to_do() == []
-        publish(workshop, [part.files["embedding"] for part in job.done()], f"{shelf}/out")
-    write_embeddings(clusterer, stream_panels(local), tmp_path / "local.parquet")
+    layout, parts = layout_and_parts(f"{store_url}/data/00?.parquet", 100)
+    with staging_folder(f"{store_url}/out") as staging:
+        job = make_job(Embed, clusterer, series.SeriesParts(layout, parts, 20), staging)
+        assert [process_part(job, clusterer, n) for n in job.pending()] == [None] * len(parts)
+        assert job.pending() == []
+        publish(staging, [part.files["embedding"] for part in results_of(job)], f"{store_url}/out")
+    write_embeddings(clusterer.model_, stream_panels(local), tmp_path / "local.parquet")
     assert_same_rows(tmp_path / "out", tmp_path / "local.parquet")
     assert not (tmp_path / "out.partial").exists()
-    os.utime(tmp_path / "data" / "001.parquet", ns=(1, 1))  # as if written anew
-    _, again = layout_and_parts(f"{shelf}/data/00?.parquet", 100)
+    os.utime(tmp_path / "data" / "001.parquet", ns=(1, 1))  # as if it was replaced
+    _, again = layout_and_parts(f"{store_url}/data/00?.parquet", 100)
     assert [a.digest("") == b.digest("") for a, b in zip(parts, again, strict=True)] == [
         not any("001" in piece.group.fragment.path for piece in part.pieces) for part in parts
     ]
 
 
 @pytest.mark.slow
-def test_rows_from_a_store_to_two_stores(local_ray, tmp_path, shelf, cli, many_parts):
+def test_series_from_one_store_and_results_in_two(local_ray, tmp_path, store_url, cli, many_parts):
     local = write(long_rows(20), tmp_path / "data", [100, 200], 64)
-    detector = VRAEAnomalyDetector(0.1, **TINY).fit(read_panel(local))
+    detector = make_estimator("VRAEAnomalyDetector", contamination=0.1).fit(read_panel(local))
     detector.save(tmp_path / "model")
     with object_store() as (host, objects):
         url = f"s3://me:secret@{BUCKET}/{{}}?scheme=http&endpoint_override={host}&region=us-east-1"
-        objects |= {f"{BUCKET}/in/{file.name}": (file.read_bytes(), MOMENT) for file in (tmp_path / "data").iterdir()}
-        objects |= {f"{BUCKET}/out/part-00099.parquet": (b"yesterday's", MOMENT)}
+        objects |= {f"{BUCKET}/in/{file.name}": (file.read_bytes(), MODIFIED) for file in (tmp_path / "data").iterdir()}
+        objects |= {f"{BUCKET}/out/part-00099.parquet": (b"yesterday's", MODIFIED)}
         given = set(objects) - {f"{BUCKET}/out/part-00099.parquet"}
         command = ["anomalies", url.format("in/*.parquet"), "--model", tmp_path / "model", "--engine", "ray"]
-        command += ["--workers", "1", "--quiet", "--out", url.format("out"), "--steps", f"{shelf}/steps"]
+        command += ["--workers", "1", "--quiet", "--out", url.format("out"), "--steps", f"{store_url}/steps"]
         assert cli(*command)[::2] == (0, "")
         write_anomalies(detector, stream_panels(local), tmp_path / "local.parquet", tmp_path / "local-steps.parquet")
         store, out = fs.FileSystem.from_uri(url.format("out"))
@@ -609,23 +645,23 @@ def test_rows_from_a_store_to_two_stores(local_ray, tmp_path, shelf, cli, many_p
 
 
 @pytest.mark.slow
-def test_rows_in_no_order_are_sorted_first(local_ray, clusterer, tmp_path, monkeypatch):
+def test_unsorted_rows_are_sorted_first(local_ray, clusterer, tmp_path, monkeypatch):
     monkeypatch.setattr(series, "_SMALL_VALUES", 0)
     rows = long_rows(20)
     shuffled = rows.take(np.random.default_rng(0).permutation(len(rows)))
     source = write(shuffled, tmp_path / "data", [100, 200], 50)
-    workshop, told = Folder(fs.LocalFileSystem(), str(tmp_path / "work")), list[str]()
-    for _ in range(2):  # the second time they are there
-        found = series.find_series(source, workshop, told.append, part_values=100)
+    staging, lines = SharedFolder(fs.LocalFileSystem(), str(tmp_path / "work")), list[str]()
+    for _ in range(2):  # the second time, the sorted rows exist
+        found = series.find_series(source, staging, lines.append, part_values=100)
         panels = [panel for part in found.parts for panel in found.layout.panels(part)]
         assert_same_panel(join_panels(panels), read_panel(write(rows, tmp_path / "ordered", [], 1000)))
     assert len(found.parts) > 1
-    assert all("not in order" in line for line in told)
+    assert all("not sorted" in line for line in lines)
     (tmp_path / "data" / "002.parquet").unlink()
-    monkeypatch.setattr("vrae.distributed.pool.sort_by_id", lambda *given: pytest.fail("sorted anew"))
-    with pytest.raises(pytest.fail.Exception, match="sorted anew"):  # the rows are not those sorted before
-        series.find_series(source, workshop, told.append, part_values=100)
-    with pytest.raises(InvalidParameterError, match="lose their order"):
+    monkeypatch.setattr("vrae.distributed.series.sort_by_id", lambda *given: pytest.fail("sorted again"))
+    with pytest.raises(pytest.fail.Exception, match="sorted again"):  # the rows have changed
+        series.find_series(source, staging, lines.append, part_values=100)
+    with pytest.raises(InvalidParameterError, match="lose the order"):
         embed(clusterer, source, str(tmp_path / "no"), time=None, duplicates="first")
     assert not (tmp_path / "no.partial").exists()
 
@@ -634,10 +670,10 @@ def test_rows_in_no_order_are_sorted_first(local_ray, clusterer, tmp_path, monke
 def test_an_id_in_two_files_is_named(local_ray, clusterer, tmp_path, monkeypatch):
     rows = wide_rows(12)
     source = write(pa.concat_tables([rows, rows.slice(7, 1)]), tmp_path / "data", [5], 3)
-    with pytest.raises(InvalidDataError, match="'s007' stand more than once"):
+    with pytest.raises(InvalidDataError, match="'s007' appear more than once"):
         embed(clusterer, source, str(tmp_path / "out"))
     damage(tmp_path / "data" / "001.parquet")
-    monkeypatch.setattr("vrae.distributed.pool.each", map)  # Ray has failed by then
+    monkeypatch.setattr("vrae.distributed.pool.ordered_tasks", map)  # Ray has failed by then
     with pytest.raises(InvalidDataError, match=r"Cannot read \S*001\.parquet"):
         check_ids(open_parquet(source).data, "unique_id")
     assert list(tmp_path.iterdir()) == [tmp_path / "data"]
@@ -648,53 +684,54 @@ def test_a_clustering_is_that_of_one_machine(local_ray, tmp_path, cli, many_part
     source = write(long_rows(40), tmp_path / "data", [200, 400], 64)
     options = ["-k", "2", "--epochs", "2", "--train-sample", "25", "--label", "kind", "--quiet"]
     assert cli("cluster", source, *options, "--out", tmp_path / "local")[::2] == (0, "")
-    (tmp_path / "far.toml").write_text('engine = "ray"\nworkers = 1\n')
-    options = [f"file://{source}", *options, "--config", tmp_path / "far.toml", "--out", tmp_path / "far"]
-    mend = [damage(tmp_path / "data" / f"{name}.parquet") for name in ("001", "002")]
+    (tmp_path / "ray.toml").write_text('engine = "ray"\nworkers = 1\n')
+    options = [f"file://{source}", *options, "--config", tmp_path / "ray.toml", "--out", tmp_path / "ray"]
+    repairs = [damage(tmp_path / "data" / f"{name}.parquet") for name in ("001", "002")]
     code, _, message = cli("cluster", *options)
     assert code == 2
     assert re.search(r"(?s)Cannot read \S*001\.parquet.*Cannot read \S*002\.parquet", message)
     assert "Traceback" not in message
-    assert {path.name for path in tmp_path.iterdir()} == {"data", "local", "far.toml"}
-    for whole in mend:
-        whole()
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "local", "ray.toml"}
+    for repair in repairs:
+        repair()
     assert cli("cluster", *options)[::2] == (0, "")
-    config = tomllib.loads((tmp_path / "far" / "config.toml").read_text())
+    config = tomllib.loads((tmp_path / "ray" / "config.toml").read_text())
     assert (config["engine"], config["workers"]) == ("ray", 1)
-    local, run = (tmp_path / name for name in ("local", "far"))
+    local, run = (tmp_path / name for name in ("local", "ray"))
     assert (run / "clusters.csv").read_text() == (local / "clusters.csv").read_text()
     assert_same_rows(run / "embedding.parquet", local / "embedding.parquet")
     assert {f.name for f in run.iterdir()} == {f.name for f in local.iterdir()}
     numbers = [json.loads((folder / "metrics.json").read_text()) for folder in (run, local)]
     for name in ("sizes", "ari", "nmi", "n_series", "n_trained", "missing_share", "shortest", "longest", "epochs"):
         assert numbers[0][name] == numbers[1][name]
-    assert not (tmp_path / "far.partial").exists()
+    assert not (tmp_path / "ray.partial").exists()
 
 
-class Mortal(Callback):
-    """Ends its own process after the second epoch, once."""
+class KillsItself(Callback):
+    """Kill its own process after the second epoch, once. ``killed`` is the file that says so."""
 
-    def __init__(self, grave: Path) -> None:
-        self.grave = grave
+    def __init__(self, killed: Path) -> None:
+        self.killed = killed
 
     def on_epoch_end(self, trainer: Any, record: Any) -> None:
-        if record["epoch"] == 2 and not self.grave.exists():
-            self.grave.touch()
+        if record["epoch"] == 2 and not self.killed.exists():
+            self.killed.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.slow
-def test_several_processes_learn_what_one_does_though_one_is_killed(local_ray, tmp_path):
+def test_several_processes_train_the_same_model_as_one_though_one_is_killed(local_ray, tmp_path):
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    options = {**TINY, "max_epochs": 4, "early_stopping": 2, "local_patterns": 1.0, "max_lag": 2, "batch_size": 7}
+    options = {**TINY, "max_epochs": 4, "early_stopping": 2, "pattern_weight": 1.0, "max_lag": 2, "batch_size": 7}
     source = write(long_rows(60), tmp_path / "data", [300, 600], 64)
     X, _ = sample_series(stream_panels(source), 40, seed=1)
     alone = VRAE(**options).fit(X)
-    mortal = VRAE(**options, callbacks=[Mortal(tmp_path / "grave")])
-    engine, handler = Engine(train_workers=2), signal.getsignal(signal.SIGINT)
-    together = fit(mortal, source, engine=engine, checkpoint_seconds=0, n_train=40, seed=1, **PARTS)
+    model = VRAE(**options, callbacks=[KillsItself(tmp_path / "killed")])
+    engine, handler = EngineOptions(train_workers=2), signal.getsignal(signal.SIGINT)
+    clusterer = VRAEClusterer(2, model=model, random_state=0)
+    together = fit(clusterer, source, engine=engine, checkpoint_seconds=0, n_train=40, seed=1, **PARTS).model_
     assert signal.getsignal(signal.SIGINT) is handler  # Ray Train would keep Ctrl-C to itself
-    assert (tmp_path / "grave").exists()
+    assert (tmp_path / "killed").exists()
     assert [record.keys() for record in together.history_] == [record.keys() for record in alone.history_]
     for a, b in zip(together.history_, alone.history_, strict=True):
         assert {**a, "seconds": 0} == pytest.approx({**b, "seconds": 0}, rel=1e-5)

@@ -6,7 +6,6 @@ Training is cut short and examples are thinned out here, so that pages can show 
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -40,6 +39,12 @@ def blocks(path: Path, *languages: str) -> list[tuple[str, bool]]:
     return [
         (found[2], bool(SKIP.search(text[: found.start()]))) for found in FENCE.finditer(text) if found[1] in languages
     ]
+
+
+def needs_data(path: Path) -> bool:
+    """Return whether a page loads data sets that are not bundled."""
+    code = "\n".join(code for code, skipped in blocks(path, "python") if not skipped)
+    return not set(re.findall(r'load_example\("(\w+)"', code)) <= set(examples.list_examples())
 
 
 WITH_PYTHON = [path for path in PAGES if blocks(path, "python")]
@@ -88,8 +93,6 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clusterer: VRAEClust
     load = examples.load_example
 
     def thinned(name: str, **named: Any) -> Any:
-        if name not in examples.list_examples() and "VRAE_DATA" not in os.environ:
-            pytest.skip(f"VRAE_DATA is not set, so {name} is not there")
         panel, labels = load(name, **named)
         rows = np.arange(0, len(panel), max(1, len(panel) // 40))
         return examples.Example(panel.select(rows), None if labels is None else labels[rows])
@@ -110,7 +113,11 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clusterer: VRAEClust
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("path", WITH_PYTHON, ids=NAMES.get)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=pytest.mark.data if needs_data(path) else ()) for path in WITH_PYTHON],
+    ids=NAMES.get,
+)
 def test_the_python_of_a_page_runs(path, reader, monkeypatch):
     names = {"__name__": "__main__", **reader}
     for number, (code, skipped) in enumerate(blocks(path, "python"), 1):

@@ -1,4 +1,4 @@
-"""load_example: from the installed data, a folder, the cache or the network, and never half."""
+"""load_example reads installed data, a folder, the cache or a download, but nothing incomplete."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from vrae.data import download
-from vrae.data.examples import Example, list_examples, load_example
+from vrae.data.datasets import Example, list_examples, load_example
 from vrae.exceptions import DatasetUnavailableError, InvalidDataError, InvalidParameterError
 
 DATA = os.environ.get("VRAE_DATA")
@@ -23,7 +23,7 @@ DATA = os.environ.get("VRAE_DATA")
 
 @pytest.fixture(autouse=True)
 def _own_places(monkeypatch, tmp_path):
-    """Neither the user's cache nor the user's data are touched."""
+    """Hide the user's cache and data."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("VRAE_DATA", raising=False)
 
@@ -83,7 +83,7 @@ def test_folders_are_searched_in_order(tmp_path, monkeypatch, offline):
     assert len(load_example("OSULeaf").panel) == 442
 
 
-def test_half_a_data_set_says_what_is_missing(tmp_path, offline):
+def test_an_incomplete_data_set_says_what_is_missing(tmp_path, offline):
     write(tmp_path / "Toy", parts=("TRAIN",))
     assert len(load_example("Toy", data_dir=tmp_path, split="train").panel) == 2
     with pytest.raises(DatasetUnavailableError, match="no Toy_TEST file"):
@@ -93,7 +93,7 @@ def test_half_a_data_set_says_what_is_missing(tmp_path, offline):
         load_example("Toy", data_dir=tmp_path)
 
 
-def test_without_a_network_both_ways_out_are_named(tmp_path, offline):
+def test_without_a_network_the_alternatives_are_named(tmp_path, offline):
     with pytest.raises(DatasetUnavailableError) as error:
         load_example("ECG5000")
     for words in (
@@ -121,7 +121,7 @@ class Answer(io.BytesIO):
 
 
 class Site:
-    """What stands in for Zenodo: a record of two files, and whatever is wrong with it."""
+    """A replacement for Zenodo: a record of two files, with one fault."""
 
     def __init__(self, **wrong: Any) -> None:
         self.wrong = wrong
@@ -156,9 +156,9 @@ def test_a_download_is_checked_and_kept(tmp_path, monkeypatch):
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "connection lost": ({"error": URLError("connection lost")}, "connection lost"),
-    "cut off": ({"content": GOOD[:-3]}, "came damaged"),
-    "a byte changed": ({"content": GOOD.replace(b"5", b"6")}, "came damaged"),
-    "too much": ({"content": GOOD + b"more"}, "came damaged"),
+    "cut off": ({"content": GOOD[:-3]}, "is damaged"),
+    "a byte changed": ({"content": GOOD.replace(b"5", b"6")}, "is damaged"),
+    "too much": ({"content": GOOD + b"more"}, "is damaged"),
     "endless": ({"size": 1 << 50}, "bytes; at most"),
     "no size": ({"size": None}, "cannot be read"),
     "another checksum": ({"checksum": "crc:1"}, "unknown kind 'crc'"),
@@ -171,7 +171,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_download_that_is_not_what_it_should_be_leaves_nothing(name, tmp_path, monkeypatch):
+def test_a_faulty_download_leaves_nothing(name, tmp_path, monkeypatch):
     wrong, words = WRONG[name]
     monkeypatch.setattr(download, "urlopen", Site(**wrong))
     with pytest.raises(DatasetUnavailableError, match=re.escape(words)):
@@ -193,7 +193,6 @@ def test_unknown_split():
         load_example("PBS_dataset", split="train")
 
 
-@pytest.mark.skipif(not DATA, reason="VRAE_DATA is not set: no data sets to read")
 @pytest.mark.data
 @pytest.mark.parametrize(("name", "n_series"), [("ECG5000", 5000), ("PLAID", 1074), ("RacketSports", 303)])
 def test_archive_on_disk(name, n_series, offline):

@@ -1,4 +1,4 @@
-"""Explanations: what sets planted clusters apart is what is said of them."""
+"""Explanations by fitted estimators and on the command line."""
 
 from __future__ import annotations
 
@@ -9,88 +9,9 @@ import json
 import numpy as np
 import pytest
 
+from test_describe import two_kinds
 from vrae import Panel, VRAEClusterer, load_model
-from vrae.estimators.explain import describe_clusters
 from vrae.exceptions import InvalidDataError, InvalidParameterError, NotFittedError
-
-N, STEPS = 40, 60
-
-
-def two_kinds(kind: str, seed: int = 0) -> tuple[Panel, np.ndarray]:
-    """Return noisy waves of two kinds that differ in one thing only, and which kind each is."""
-    rng = np.random.default_rng(seed)
-    time = np.arange(STEPS)
-    wave = np.sin(2 * np.pi * (time / 12 + rng.uniform(0, 1, (N, 1))))
-    X = 10 + wave + 0.1 * rng.standard_normal((N, STEPS))
-    second = np.arange(N) % 2 == 1
-    if kind == "level":
-        X[second] += 30
-    elif kind == "trend":
-        X[second] += 0.15 * time
-    elif kind == "spike":
-        X[~second, 10] += 12
-        X[second, 45] += 12
-    elif kind == "second channel":
-        X = np.stack([X, 5 + rng.standard_normal((N, STEPS))], axis=1)
-        X[second, 1, 20:30] += 6
-    ids = [f"s{i}" for i in range(N)]
-    return Panel.from_arrays(X.astype(np.float32), ids=ids), second.astype(np.int64)
-
-
-def described(kind: str, **options):
-    panel, labels = two_kinds(kind)
-    vectors = panel.to_padded().reshape(N, -1).astype(float)
-    return describe_clusters(panel, labels, vectors, **options)
-
-
-@pytest.mark.parametrize(("kind", "words"), [("level", "higher level"), ("trend", "more of a rise")])
-def test_what_is_planted_is_said(kind, words):
-    first, second = described(kind)
-    assert f"clearly {'a ' if kind == 'level' else ''}{words}" in second.words
-    assert words not in first.words
-    assert second.differences[kind][0] > 0.9
-    assert first.differences[kind][0] < -0.9
-
-
-def test_a_spike_is_found_at_its_place():
-    first, second = described("spike")
-    assert any((w.first, w.last) == (10, 10) and w.difference > 0 for w in first.windows)
-    assert any((w.first, w.last) == (45, 45) and w.difference < 0 for w in first.windows)
-    assert any((w.first, w.last) == (45, 45) and w.difference > 0 for w in second.windows)
-    assert "highest point" in second.words
-
-
-def test_the_channel_is_named():
-    window = described("second channel")[1].windows[0]
-    assert window.channel == "value1"
-    assert window.first in (19, 20, 21)
-    assert window.last in (28, 29, 30)
-
-
-def test_nothing_is_said_where_nothing_differs():
-    panel, labels = two_kinds("nothing")
-    vectors = panel.to_padded()[:, 0].astype(float)
-    for entry in describe_clusters(panel, labels, vectors):
-        assert "No single property sets it apart" in entry.words
-        assert entry.windows == ()
-
-
-def test_a_description_adds_up():
-    panel, labels = two_kinds("trend")
-    labels[:3] = -1
-    entries = describe_clusters(panel, labels, panel.to_padded()[:, 0].astype(float))
-    assert [e.label for e in entries] == [0, 1, -1]
-    assert sum(e.size for e in entries) == N
-    assert "fit none of the clusters" in entries[-1].words
-    for entry in entries:
-        assert set(entry.medoids) <= set(panel.ids[labels == entry.label])
-        assert (entry.low <= entry.middle).all()
-        assert (entry.middle <= entry.high).all()
-        assert entry.words in str(entry)
-        assert json.dumps(entry.to_dict())
-
-
-# ---------------------------------------------------------------- with a model
 
 
 @pytest.fixture(scope="module")

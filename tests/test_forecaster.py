@@ -1,33 +1,38 @@
-"""Forecasts of items in groups: what was planted is forecast, noise is not, and every row comes back."""
+"""Forecasts of items in groups: planted seasons are found, and every item comes back in order."""
 
 from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 
-from vrae import GroupForecaster, Panel, load_model, read_panel
+from vrae import VRAE, GroupForecaster, Panel, load_model, read_panel
+from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
 from vrae.estimators.forecasting.combination import Combination
-from vrae.estimators.forecasting.windows import Course, Scale, windows_at
+from vrae.estimators.forecasting.forecast_windows import windows_at
+from vrae.estimators.forecasting.item_scale import ItemScale
 from vrae.exceptions import InvalidDataError, InvalidParameterError, MissingDependencyError, NotFittedError
+from vrae.io.folder import read_folder, write_folder
 from vrae.nn.model import build_network
 
 SEASON, HORIZON, N, T = 12, 6, 90, 60
-QUICK = {
-    "season_length": SEASON,
-    "n_backtests": 1,
+QUICK_MODEL: dict[str, Any] = {
     "hidden_size": 24,
     "latent_size": 6,
     "learning_rate": 0.01,
     "max_epochs": 8,
     "device": "cpu",
-    "random_state": 0,
 }
-TINY = {**QUICK, "hidden_size": 8, "latent_size": 3, "max_epochs": 1, "classical": False}
+QUICK: dict[str, Any] = {"season_length": SEASON, "n_backtests": 1, "random_state": 0, "model": VRAE(**QUICK_MODEL)}
+TINY_MODEL: dict[str, Any] = {**QUICK_MODEL, "hidden_size": 8, "latent_size": 3, "max_epochs": 1}
+TINY: dict[str, Any] = {**QUICK, "classical": False, "model": VRAE(**TINY_MODEL)}
 
 
 def planted(seed=0, n=N):
@@ -40,7 +45,7 @@ def planted(seed=0, n=N):
 
 
 def error(forecast, actual, known):
-    """Mean over items of the error beside the item's own spread."""
+    """Mean over items of the error, relative to the item's own spread."""
     return float(np.mean(np.sqrt(np.mean((forecast - actual) ** 2, axis=1)) / known.std(axis=1)))
 
 
@@ -68,19 +73,19 @@ def test_planted_seasons_are_forecast(seasons):
 
 
 @pytest.mark.slow
-def test_short_lives_get_the_season_of_their_group(seasons):
+def test_new_items_get_the_season_of_their_group(seasons):
     forecaster, *_ = seasons
     X, _ = planted(seed=7)
-    seen, actual = X[:, -HORIZON - 5 : -HORIZON], X[:, -HORIZON:]
-    own_mean = np.repeat(seen.mean(axis=1, keepdims=True), HORIZON, axis=1)
-    found = forecaster.predict(seen)  # less than half a season was seen
+    known, actual = X[:, -HORIZON - 5 : -HORIZON], X[:, -HORIZON:]
+    own_mean = np.repeat(known.mean(axis=1, keepdims=True), HORIZON, axis=1)
+    found = forecaster.predict(known)  # less than half a season
     assert error(found, actual, X) < 0.75 * error(own_mean, actual, X)
-    probability = forecaster.predict_proba(seen)
+    probability = forecaster.predict_proba(known)
     assert np.allclose(probability.sum(axis=1), 1)
 
 
 @pytest.mark.slow
-def test_intervals_hold_about_what_they_say(seasons):
+def test_intervals_contain_about_their_level(seasons):
     forecaster, X, _ = seasons
     table = forecaster.predict_table(level=[50, 90])
     actual = X[:, -HORIZON:].ravel()
@@ -99,11 +104,11 @@ def test_noise_is_forecast_flat():
     assert abs(forecast.mean() - 50) < 1
 
 
-def test_an_outlier_does_not_rule_the_scale():
+def test_an_outlier_does_not_dominate_the_scale():
     series = 10 + np.random.default_rng(0).standard_normal((1, 30))
     spoiled = series.copy()
     spoiled[0, 11] = 1e6
-    clean, found = Scale.of(series, 0.1), Scale.of(spoiled, 0.1)
+    clean, found = ItemScale.fit(series, 0.1), ItemScale.fit(spoiled, 0.1)
     assert abs(found.level[0] - clean.level[0]) < 1
     assert found.spread[0] < 3 * clean.spread[0]
 
@@ -124,29 +129,29 @@ def test_the_best_member_gets_the_weight_and_errors_their_size():
     assert np.allclose(width, np.array([[-1.28], [1.28]]) * 0.2, atol=0.12)
 
 
-# -------------------------------------------------------------------- nothing is seen of the future
+# -------------------------------------------------------------------- no model sees the future
 
 
-def test_the_encoder_sees_nothing_that_is_hidden(small):
-    network = build_network(small.network_.config, seed=1)
+def test_the_encoder_does_not_see_hidden_steps(small):
+    network = build_network(small.model_.network_.config, seed=1)
     x = torch.randn(4, 20, 1, generator=torch.Generator().manual_seed(0))
     mask, lengths = torch.ones_like(x), torch.full((4,), 20)
-    seen = mask.clone()
-    seen[:, 12:] = 0
+    visible = mask.clone()
+    visible[:, 12:] = 0
     patterns = torch.zeros(4, network.config.n_patterns)
     other = x.clone()
     other[:, 12:] += 5
-    first = network(x, mask, lengths, patterns, seen=seen)
-    second = network(other, mask, lengths, patterns, seen=seen)
+    first = network(x, mask, lengths, patterns, visible=visible)
+    second = network(other, mask, lengths, patterns, visible=visible)
     assert torch.equal(first.x, second.x)
     assert not torch.equal(first.x, network(other, mask, lengths, patterns).x)
 
 
-def test_windows_know_their_past_only():
-    values = np.arange(40.0).reshape(2, 20)
+def test_windows_are_scaled_by_their_past_only():
+    values = np.arange(40, dtype=np.float64).reshape(2, 20)
     later = values.copy()
     later[:, 12:] = 999
-    first, second = (windows_at(Course(v), 12, 10, 4, 1.0) for v in (values, later))
+    first, second = (windows_at(CalendarMatrix(v), 12, 10, 4, 1.0) for v in (values, later))
     assert np.array_equal(first.context, second.context)
     assert np.array_equal(first.scale.spread, second.scale.spread)
 
@@ -154,7 +159,7 @@ def test_windows_know_their_past_only():
 # -------------------------------------------------------------------- contracts
 
 
-def test_rows_come_back_in_order_with_ids_and_times():
+def test_items_come_back_in_order_with_ids_and_times():
     rng = np.random.default_rng(0)
     weeks = pd.date_range("2024-01-01", periods=30, freq="7D")
     rows = [
@@ -164,7 +169,7 @@ def test_rows_come_back_in_order_with_ids_and_times():
     ]
     panel = read_panel(pd.DataFrame(rows).sample(frac=1, random_state=0), id="item", time="week", value="sold")
     forecaster = GroupForecaster(4, **{**TINY, "season_length": "auto"}).fit(panel)
-    assert forecaster.stage_.plan.season == 52
+    assert forecaster.forecast_.stage.plan.season == 52
     table = forecaster.predict_table()
     assert table["id"].tolist() == np.repeat(panel.ids, 4).tolist()
     assert table["step"].tolist() == [1, 2, 3, 4] * 4
@@ -200,16 +205,17 @@ def test_items_of_one_step_and_of_none(small):
     nothing = np.array([[np.nan, np.nan], [3.0, 4.0]])
     with pytest.raises(InvalidDataError, match="without any observed value"):
         small.predict(nothing)
-    kept = GroupForecaster(3, **{**TINY, "on_invalid": "keep"}).fit(np.vstack([planted(n=9)[0], np.full(T, np.nan)]))
+    keeping = {**TINY, "model": VRAE(**TINY_MODEL, on_invalid="keep")}
+    kept = GroupForecaster(3, **keeping).fit(np.vstack([planted(n=9)[0], np.full(T, np.nan)]))
     assert np.isnan(kept.predict()[9]).all()
     assert np.isfinite(kept.predict()[:9]).all()
     assert np.isnan(kept.predict(nothing)[0]).all()
 
 
-def test_items_that_sell_now_and_then():
+def test_intermittent_demand():
     rng = np.random.default_rng(0)
     X = rng.poisson(3, (40, 36)) * (rng.random((40, 36)) < 0.15)
-    X[0], X[1] = 0, 7  # never sold; always alike
+    X[0], X[1] = 0, 7  # never sold; constant
     forecaster = GroupForecaster(4, **{**TINY, "classical": True}).fit(X)
     table = forecaster.predict_table(level=80)
     assert (table["mean"] >= 0).all()
@@ -246,6 +252,62 @@ def test_saved_and_loaded_gives_the_same(small, tmp_path):
     assert json.loads((tmp_path / "model" / "config.json").read_text())["class"] == "GroupForecaster"
 
 
+def test_a_loaded_forecaster_can_be_fitted_again(small, tmp_path):
+    loaded = load_model(small.save(tmp_path / "model"))
+    assert np.array_equal(clone(loaded).fit(planted(n=24)[0][:, :40]).predict(), small.predict())
+
+
+def test_models_of_version_2_still_load(small, tmp_path):
+    config, arrays = read_folder(small.save(tmp_path / "model"), "model", "")
+    names = {
+        "groups.proportions": "groups.shares",
+        "groups.curves": "groups.courses",
+        "groups.curves_known": "groups.courses_known",
+        "items.level_decay": "items.fading",
+        "pooled.group_coefficients": "pooled.departures",
+        "group_model.group_coefficients": "group_model.departures",
+    }
+    model = config.pop("model")
+    old_options = {**model.pop("options"), "scaling": "series", "local_patterns": 2.0, "feed_latent": True}
+    del old_options["pattern_weight"], old_options["architecture"]
+    config |= {**model, "format_version": 2, "options": {**old_options, **config["options"]}}
+    arrays = {names.get(name, name.removeprefix("model.")): array for name, array in arrays.items()}
+    write_folder(tmp_path / "old", {k: v for k, v in config.items() if k != "weights_sha256"}, arrays)
+    old = load_model(tmp_path / "old")
+    assert np.array_equal(old.predict(), small.predict())
+    assert old.get_params()["season_length"] == SEASON
+    assert old.get_params()["model"].get_params()["latent_size"] == 3
+    assert old.ids_.tolist() == small.ids_.tolist()
+
+
+def test_the_model_describes_the_items(small):
+    assert small.model_.embedding_ is small.embedding_
+    assert small.embedding_.shape == (24, 3)
+    assert len(small.ids_) == len(small.labels_) == 24
+    assert small.model_.n_features_in_ == 40
+    assert small.model_.n_steps_ == 16 + 3  # context and horizon
+    assert small.weights_.shape == (2, small.n_clusters_, len(small.members_))
+
+
+def test_a_seed_of_the_model_is_its_own(small):
+    X = planted(n=24)[0][:, :40]
+    other = GroupForecaster(3, **{**TINY, "model": VRAE(**TINY_MODEL, random_state=9)}).fit(X)
+    assert not np.array_equal(other.predict(), small.predict())
+    again = clone(GroupForecaster(3, **TINY)).set_params(model__random_state=9).fit(X)
+    assert np.array_equal(again.predict(), other.predict())
+
+
+def test_a_collapse_in_backtests_is_no_warning():  # warnings are errors here
+    GroupForecaster(3, **{**TINY, "model": VRAE(**TINY_MODEL, beta=1e4)}).fit(planted(n=24)[0][:, :40])
+
+
+def test_a_forecaster_has_neither_score_nor_partial_fit():
+    assert not hasattr(GroupForecaster(), "score")
+    assert not hasattr(GroupForecaster(), "partial_fit")
+    with pytest.raises(TypeError, match=r"GroupForecaster\(model=VRAE\(latent_size=8\)\)"):
+        GroupForecaster(3, latent_size=8)
+
+
 def test_a_failed_fit_leaves_the_earlier_one(small):
     earlier = small.predict()
     with pytest.raises(InvalidDataError):
@@ -263,9 +325,12 @@ def test_a_failed_fit_leaves_the_earlier_one(small):
         ({"horizon": 0}, np.ones((5, 40)), "horizon must be a whole number of at least 1"),
         ({"level": 120}, np.ones((5, 40)), "level must be"),
         ({"n_clusters": 9}, np.ones((5, 40)), "n_clusters=9 is more than the 5"),
-        ({"max_lag": 3}, np.ones((5, 40)), "max_lag=3 does not go with forecasts"),
-        ({"scaling": "robust"}, np.ones((5, 40)), "scaling='robust' does not go"),
+        ({"model": VRAE(max_lag=3)}, np.ones((5, 40)), "does not support max_lag=3"),
+        ({"model": VRAE(level_weight=1.0)}, np.ones((5, 40)), "does not support level_weight=1.0"),
+        ({"model": VRAE(scaling="robust")}, np.ones((5, 40)), "does not support scaling='robust'"),
+        ({"model": FrozenEstimator(VRAE())}, np.ones((5, 40)), "cannot use a frozen model"),
         ({}, np.ones((1, 40)), "Found 1 usable series"),
+        ({"horizon": 5}, np.where(np.arange(20) < 12, np.nan, np.ones((4, 20))), "Found 0 windows.*first 15 steps"),
         ({}, np.ones((5, 2, 40)), "2 channels"),
     ],
 )
@@ -282,16 +347,18 @@ def test_not_fitted_and_not_installed(monkeypatch):
         GroupForecaster(3, **{**TINY, "classical": True}).fit(np.ones((5, 40)))
 
 
-def test_times_without_a_rhythm_are_left_out():
+def test_irregular_times_are_left_out():
     panel = Panel.from_arrays([[1.0, 2, 3]], times=np.array([0, 1, 5]))
-    assert Course.of(panel, 10).next_times(2) is None
+    assert CalendarMatrix.from_panel(panel, 10).next_times(2) is None
     months = np.array(["2024-01-31", "2024-02-29", "2024-03-31"], "datetime64[us]")
-    ahead = Course.of(Panel.from_arrays([[1.0, 2, 3]], times=months), 10).next_times(2)
+    ahead = CalendarMatrix.from_panel(Panel.from_arrays([[1.0, 2, 3]], times=months), 10).next_times(2)
+    assert ahead is not None
     assert ahead.astype("datetime64[D]").astype(str).tolist() == ["2024-04-30", "2024-05-31"]  # ends of months
     months = np.array(["2024-01-30", "2024-02-29", "2024-03-31"], "datetime64[us]")
-    assert Course.of(Panel.from_arrays([[1.0, 2, 3]], times=months), 10).next_times(1) is None
+    assert CalendarMatrix.from_panel(Panel.from_arrays([[1.0, 2, 3]], times=months), 10).next_times(1) is None
     months = np.array(["2023-11-01", "2023-12-01", "2024-01-01"], "datetime64[us]")
-    ahead = Course.of(Panel.from_arrays([[1.0, 2, 3]], times=months), 10).next_times(2)
+    ahead = CalendarMatrix.from_panel(Panel.from_arrays([[1.0, 2, 3]], times=months), 10).next_times(2)
+    assert ahead is not None
     assert ahead.tolist() == np.array(["2024-02-01", "2024-03-01"], "datetime64[us]").tolist()
 
 
@@ -305,21 +372,21 @@ def test_the_command_writes_a_table_and_forecasts_new_items_by_its_model(cli, tm
     frame.to_csv(tmp_path / "sales.csv", index=False)
     frame[["item", "w0", "w1", "w2"]].head(5).to_csv(tmp_path / "new.csv", index=False)
     options = ["--season", "12", "--epochs", "1", "--no-classical", "--level", "80,95", "--quiet"]
-    kept = ["--save-model", tmp_path / "m", "--out", tmp_path / "f.csv"]
-    code, *output = cli("forecast", tmp_path / "sales.csv", "-n", "4", *options, *kept)
+    kept = ["--save", tmp_path / "m", "--out", tmp_path / "f.csv"]
+    code, *output = cli("forecast", tmp_path / "sales.csv", "--horizon", "4", *options, *kept)
     assert code == 0, output
     table = pd.read_csv(tmp_path / "f.csv")
     assert table.columns.tolist() == ["id", "step", "mean", "lo-80", "hi-80", "lo-95", "hi-95"]
     assert table["id"].tolist() == np.repeat(frame["item"], 4).tolist()
-    by_model = ["--model", tmp_path / "m", "-n", "2", "--out", tmp_path / "n.parquet"]
+    by_model = ["--model", tmp_path / "m", "--horizon", "2", "--out", tmp_path / "n.parquet"]
     code, *output = cli("forecast", tmp_path / "new.csv", *by_model)
     assert code == 0, output
     assert len(pd.read_parquet(tmp_path / "n.parquet")) == 10
     assert "GroupForecaster" in cli("info", tmp_path / "m")[1]
     assert cli("embed", tmp_path / "new.csv", "--model", tmp_path / "m")[0] == 2
     for arguments, words in (
-        (["new.csv", "-n", "4"], "too long"),
-        (["new.csv", "--model", tmp_path / "m", "-n", "9"], "--horizon 9 is too long"),
+        (["new.csv", "--horizon", "4"], "too long"),
+        (["new.csv", "--model", tmp_path / "m", "--horizon", "9"], "--horizon 9 is too long"),
         (["sales.csv", "--level", "all"], "--level must be numbers"),
         (["sales.csv", "--model", tmp_path], "not a vrae model"),
     ):

@@ -1,4 +1,4 @@
-"""read_panel: every source gives the right panel, or one error that says what to do."""
+"""read_panel reads every source correctly, or raises one error that says what to do."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vrae.data.io import read_panel
 from vrae.data.panel import Panel
+from vrae.data.reading import read_panel
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, VRAEError
 
 LONG = {
@@ -26,8 +26,6 @@ LONG = {
     "ds": ["2024-01-02", "2024-01-01", "2024-01-01", "2024-01-03", "2024-01-05"],
     "y": [2.0, 10.0, 1.0, None, 5.0],
 }
-DATA = os.environ.get("VRAE_DATA")
-needs_data = pytest.mark.skipif(not DATA, reason="VRAE_DATA is not set: no data sets to read")
 
 
 def series(panel: Panel) -> list[list[float]]:
@@ -150,7 +148,7 @@ def test_freq_marks_gaps_as_missing(freq, times, cells):
     assert freq not in ("1d", "1w") or set(steps.tolist()) == {1 if freq == "1d" else 7}
 
 
-def test_freq_merges_what_falls_into_one_step_only_when_asked():
+def test_freq_merges_rows_of_one_step_only_on_request():
     table = pa.table({"unique_id": ["b", "a", "a", "b"], "ds": [7, 1, 2, 1], "y": [1.0, 2, 3, 4]})
     with pytest.raises(InvalidDataError, match=r"one step of freq=3"):
         read_panel(table, freq=3)
@@ -168,7 +166,7 @@ def test_freq_that_cannot_be_read(freq):
         read_panel(table, freq=freq)
 
 
-def test_freq_far_too_fine_is_refused_before_it_fills_the_memory():
+def test_a_freq_that_would_fill_memory_is_refused():
     table = pa.table({"unique_id": ["a", "a"], "ds": ["2000-01-01", "2024-01-01"], "y": [1.0, 2]})
     with pytest.raises(InvalidDataError, match="coarser"):
         read_panel(table, freq="1s")
@@ -263,7 +261,7 @@ def test_folders_and_patterns(tmp_path):
     same(read_panel(f"{tmp_path}/sales/*/*.parquet"), read_panel(whole))
 
 
-def test_csv_of_numbers_alone_has_no_header(tmp_path):
+def test_csv_with_only_numbers_has_no_header(tmp_path):
     np.savetxt(tmp_path / "m.csv", [[1.5, 2, 3], [4, 5, 6]], delimiter=",")
     np.testing.assert_array_equal(series(read_panel(tmp_path / "m.csv")), [[1.5, 2, 3], [4, 5, 6]])
     pd.DataFrame([[1.5, 2], [4, 5]]).to_csv(tmp_path / "h.csv", index=False)
@@ -282,7 +280,7 @@ def test_csv_details(tmp_path):
     assert read_panel(file, id="item", layout="long").ids.tolist() == ["007", "8"]
     file.write_text(",".join(["0.250000000000000000"] * 4000) + "\n" + ",".join(["1.5"] * 4000))
     assert read_panel(file).lengths.tolist() == [4000] * 2
-    # the type of a column changes after the block from which Arrow guesses it
+    # the type of a column changes after the block from which Arrow infers it
     rows = "".join(f"a,{i},{i}\n" for i in range(150_000))
     file.write_text("unique_id,ds,y\n" + rows + "a,150000,0.5\n")
     panel = read_panel(file)
@@ -346,7 +344,7 @@ def test_numpy_files(tmp_path):
     np.savez(file, values=np.arange(5), offsets=[0, 2, 5])
     assert series(read_panel(file)) == [[0, 1], [2, 3, 4]]
     np.savez(file, values=np.arange(5), offsets=[0, 3, 2])
-    with pytest.raises(InvalidDataError, match="rising whole numbers"):
+    with pytest.raises(InvalidDataError, match="increasing integers"):
         read_panel(file)
     np.save(tmp_path / "x.npy", np.array([[1, 2], [3]], dtype=object))
     with pytest.raises(InvalidDataError, match="never read"):
@@ -361,7 +359,7 @@ def test_numpy_files(tmp_path):
         read_panel(file)
 
 
-def test_other_files_get_one_message(tmp_path):
+def test_unreadable_files_give_one_message(tmp_path):
     for name, content, message in [
         ("a.csv", b"", "is empty"),
         ("b.csv", b"id,W0\n", "no rows"),
@@ -550,7 +548,6 @@ def test_same_rows_same_panel_whatever_the_source(tmp_path, rows, text_ids, date
 # -------------------------------------------------------------------- real data
 
 
-@needs_data
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("path", "arguments", "n_series", "lengths"),
@@ -564,6 +561,6 @@ def test_same_rows_same_panel_whatever_the_source(tmp_path, rows, text_ids, date
     ],
 )
 def test_real_files(path, arguments, n_series, lengths):
-    panel = read_panel(Path(DATA) / path, **arguments)
+    panel = read_panel(Path(os.environ["VRAE_DATA"]) / path, **arguments)
     assert len(panel) == n_series
     assert (panel.lengths.min(), panel.lengths.max()) == lengths

@@ -1,4 +1,4 @@
-"""The model folder is a documented format: docs/models.md names all there is in it, and its example needs no vrae."""
+"""The model directory is a documented format: docs/models.md names everything in it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.frozen import FrozenEstimator
 
-from vrae.estimators.anomaly import VRAEAnomalyDetector
-from vrae.estimators.forecaster import GroupForecaster
-from vrae.estimators.neighbors import VRAENeighbors
-from vrae.persistence import read_model
+from conftest import make_estimator
+from vrae import VRAEClusterer
+from vrae.io.model_files import read_model
 
 PAGE = (Path(__file__).parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
 NAMES = set(re.findall(r"`([\w.*]+)`", PAGE))
@@ -24,32 +24,39 @@ EXAMPLE = next(code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTA
 
 def undocumented(folder: Path) -> list[str]:
     config, arrays = read_model(folder)
-    keys = [*config, *config["network"], *config["scaler"], *arrays]
-    keys += [key for record in config["history"] for key in record]
+    model = config["model"]
+    keys = [*config, *model, *model["network"], *model["scaler"], *arrays]
+    keys += [key for record in model["history"] for key in record]
     return sorted({key for key in keys if not any(fnmatch(key, name) for name in NAMES)})
 
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"linear_path": True, "level_weight": 0.5}, {"early_stopping": 1}, {"clusterer": "ward"}],
+    [{}, {"architecture": "linear"}, {"level_weight": 0.5}, {"early_stopping": 1}, {"clusterer": "ward"}],
     ids=lambda options: ", ".join(options) or "default",
 )
-def test_the_page_names_all_that_a_clusterer_writes(options, fitted, tmp_path):
+def test_the_page_names_everything_that_a_clusterer_writes(options, fitted, tmp_path):
     assert undocumented(fitted("VRAEClusterer", "panel", **options).save(tmp_path / "model")) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("estimator", [VRAEAnomalyDetector, VRAENeighbors, GroupForecaster])
-def test_the_page_names_all_that_other_estimators_write(estimator, small_series, tiny, tmp_path):
-    own = {"horizon": 2, "classical": False} if estimator is GroupForecaster else {}
-    model = estimator(**own, **tiny).fit(small_series("panel", 24))
-    assert undocumented(model.save(tmp_path / "model")) == []
+@pytest.mark.parametrize("name", ["VRAE", "VRAEAnomalyDetector", "VRAENeighbors", "GroupForecaster"])
+def test_the_page_names_everything_that_other_estimators_write(name, small_series, tmp_path):
+    estimator = make_estimator(name).fit(small_series("panel", 24))
+    assert undocumented(estimator.save(tmp_path / "model")) == []
 
 
-def test_the_example_reads_vectors_and_places_new_ones_without_vrae(fitted, small_series, tmp_path):
-    model = fitted("VRAEClusterer", "panel")
-    model.save(tmp_path / "model")
-    Z = model.transform(small_series("panel", 9, 7))
+def test_the_page_names_everything_that_a_head_of_a_frozen_model_writes(fitted, small_series, tmp_path):
+    clusterer = VRAEClusterer(2, model=FrozenEstimator(fitted("VRAE", "panel"))).fit(small_series("panel", 9, 7))
+    folder = clusterer.save(tmp_path / "model")
+    assert "embedding" in read_model(folder)[1]
+    assert undocumented(folder) == []
+
+
+def test_the_example_reads_and_assigns_vectors_without_vrae(fitted, small_series, tmp_path):
+    clusterer = fitted("VRAEClusterer", "panel")
+    clusterer.save(tmp_path / "model")
+    Z = clusterer.model_.transform(small_series("panel", 9, 7))
     np.save(tmp_path / "Z.npy", Z)
     code = (
         "import sys\n"
@@ -62,6 +69,6 @@ def test_the_example_reads_vectors_and_places_new_ones_without_vrae(fitted, smal
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     labels, latent = json.loads(done.stdout)
-    assert labels == model.place(Z).argmax(axis=1).tolist()
-    assert list(latent) == model.ids_.tolist()
-    np.testing.assert_allclose(list(latent.values()), model.embedding_, rtol=1e-6)
+    assert labels == clusterer.predict_proba_from_latent(Z).argmax(axis=1).tolist()
+    assert list(latent) == clusterer.ids_.tolist()
+    np.testing.assert_allclose(list(latent.values()), clusterer.embedding_, rtol=1e-6)

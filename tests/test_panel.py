@@ -1,4 +1,4 @@
-"""Panel: built from anything, cut and put together again without loss, refusing what does not fit."""
+"""Panels are built from every container, selected without loss, and checked."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vrae import Panel
-from vrae.data.containers import as_panel, like
+from vrae.data.containers import like
 from vrae.data.panel import invalid_series
+from vrae.data.reading import as_panel
 from vrae.exceptions import InvalidDataError
 
 finite = st.floats(-1e6, 1e6, width=32) | st.just(float("nan"))
@@ -61,12 +62,12 @@ def test_every_container_becomes_the_same_thing(X, lengths, first):
     assert panel.ids.tolist() == [0, 1]
 
 
-def test_panel_passes_through_untouched(small_series):
+def test_a_panel_is_returned_unchanged(small_series):
     panel = small_series("panel")
     assert as_panel(panel) is panel
 
 
-def test_results_come_back_in_the_container_that_came_in(kind, small_series):
+def test_results_have_the_container_of_the_input(kind, small_series):
     X = small_series(kind)
     back = like(X, as_panel(X))
     assert type(back) is type(X)
@@ -80,7 +81,7 @@ def test_channels_are_named():
     assert Panel.from_arrays(np.zeros((2, 2, 3)), channels=("x", "y")).channels == ("x", "y")
 
 
-def test_looking():
+def test_access():
     panel = Panel.from_arrays([[1.0, 2.0, np.nan], [4.0]], ids=["a", "b"])
     assert repr(panel) == "Panel(2 series, 1 channel, 1 to 3 steps, 25.0 % missing)"
     assert len(panel) == 2
@@ -106,7 +107,7 @@ def test_ids_of_any_kind_come_back(ids):
 
 @settings(max_examples=60, deadline=None)
 @given(panel=panels(), data=st.data())
-def test_permuting_there_and_back_is_identity(panel, data):
+def test_a_permutation_and_its_inverse_cancel(panel, data):
     order = np.array(data.draw(st.permutations(range(len(panel)))))
     there = panel.select(order)
     assert there.ids.tolist() == panel.ids[order].tolist()
@@ -176,7 +177,7 @@ def test_other_values_same_series(small_series):
         ({"a": [1.0]}, None, ["dict"]),
     ],
 )
-def test_what_cannot_be_a_panel_is_named(X, ids, words):
+def test_invalid_input_is_named(X, ids, words):
     with pytest.raises(InvalidDataError) as caught:
         Panel.from_arrays(X, ids)
     assert [word for word in words if word not in str(caught.value)] == []

@@ -108,12 +108,6 @@ def test_sixty_clusters_look_different_and_noise_is_grey():
     assert {palette.cluster_style(label).marker for label in range(7)} == {"o"}
 
 
-def test_names_and_order():
-    assert palette.cluster_labels([2, -1, 0, 2]) == [0, 2, -1]
-    assert [palette.cluster_name(label) for label in (3, -1)] == ["Cluster 3", "Not assigned"]
-    assert palette.rgba("#0072B2", 0.5) == "rgba(0, 114, 178, 0.5)"
-
-
 # ------------------------------------------------------------------------------- computing
 
 
@@ -127,15 +121,15 @@ def test_pca_agrees_with_scikit_learn():
     assert f"{100 * model.explained_variance_ratio_[0]:.0f} %" in ours.titles[0]
 
 
-def test_tsne_is_the_same_for_the_same_seed_and_a_sample_is_said():
+def test_tsne_is_the_same_for_the_same_seed_and_notes_its_sample():
     Z = np.random.default_rng(0).normal(size=(60, 4))
     first, second = (maps.project(Z, "tsne", random_state=3, max_points=30) for _ in range(2))
     np.testing.assert_array_equal(first.points, second.points)
     assert first.points.shape == (60, 2)
-    assert first.note.startswith("30 series drawn at random are arranged")
+    assert first.note.startswith("fitted to 30 random series")
 
 
-def test_series_beyond_the_sample_stand_with_their_like():
+def test_series_beyond_the_sample_are_placed_near_similar_ones():
     rng = np.random.default_rng(0)
     group = np.arange(400) % 4
     Z = 9 * np.eye(4)[group] + rng.normal(size=(400, 4))
@@ -153,7 +147,7 @@ def test_umap_is_offered_only_where_it_is_installed(monkeypatch):
 
 
 def test_umap_gets_what_it_needs(monkeypatch):
-    """The library is optional: what stands in for it keeps the first two dimensions of the vectors it is given."""
+    """A stand-in for the optional library keeps the first two dimensions of the vectors."""
 
     class UMAP:
         def __init__(self, **options):
@@ -193,11 +187,6 @@ def test_projection_refuses_what_it_does_not_know():
         maps.project(np.ones(3))
 
 
-def test_bin_means_ignore_gaps():
-    x = np.array([[1.0, np.nan, 3.0, 5.0, np.nan, np.nan, 7.0]])
-    np.testing.assert_array_equal(compute.bin_means(x, 2), [[1.0, 4.0, np.nan, 7.0]])
-
-
 def test_decimation_keeps_peaks_and_its_promise():
     x = np.zeros(100_003)
     x[77_777], x[5] = 9, -9
@@ -207,46 +196,6 @@ def test_decimation_keeps_peaks_and_its_promise():
     assert (np.diff(steps) > 0).all()
     np.testing.assert_array_equal(compute.decimate(x[:10], 300), np.arange(10))
     assert len(compute.decimate(np.full(1000, np.nan), 100)) <= 100
-
-
-def test_course_is_the_median_with_a_band(series):
-    x = np.arange(12.0) + np.arange(-5, 6)[:, None]
-    course = compute.cluster_course([row[None] for row in x], label=2)
-    np.testing.assert_allclose(course.middle[0], np.arange(12.0))
-    np.testing.assert_allclose(course.high - course.low, 8.0)
-    assert course.title() == "Cluster 2 · 11 series"
-    assert course.title({2: "leaf"}) == "leaf · 11 series"
-
-
-def test_course_takes_lags_out():
-    wave = np.sin(np.arange(60) / 5)
-    lags = np.array([0, 3, -4, 6])
-    late = [wave[None, 10 - lag : 50 - lag] for lag in lags]
-    course = compute.cluster_course(late, lags=lags)
-    np.testing.assert_allclose(course.middle[0, 6:34], wave[16:44])
-
-
-def test_adjusted_course_shows_shape_whatever_the_level():
-    shape = np.sin(np.arange(50) / 4)
-    group = [(scale * shape + 7 * scale)[None] for scale in (1.0, 10.0, 1000.0)]
-    course = compute.cluster_course(group, adjust=True)
-    np.testing.assert_allclose(course.low, course.high)
-    np.testing.assert_allclose(course.middle[0], 10 * shape + 70)
-
-
-def test_courses_of_awkward_series(series):
-    courses = compute.cluster_courses(series, LABELS)
-    assert [course.label for course in courses] == [0, 1, -1]
-    assert all(course.middle.shape == (2, len(course.steps)) for course in courses)
-    assert max(len(course.steps) for course in courses) <= compute.MAX_STEPS
-    with pytest.raises(InvalidDataError, match="3 labels for 6 series"):
-        compute.cluster_courses(series, [0, 1, 2])
-
-
-def test_one_very_long_series_does_not_squeeze_the_course():
-    short = [np.arange(40.0)[None]] * 6
-    course = compute.cluster_course([*short, np.zeros((1, 100_000))])
-    np.testing.assert_array_equal(course.steps, np.arange(40))
 
 
 def test_training_charts_leave_out_what_is_absent():
@@ -297,16 +246,16 @@ def test_large_map_uses_webgl():
     assert plots.plotly_latent_map(Z, np.zeros(5000, int)).data[0].type == "scattergl"
 
 
-def test_courses_in_both_backends(series):
+def test_curves_in_both_backends(series):
     figure = plots.plot_courses(series, LABELS, channels=["speed", "heart rate"])
-    assert len(axes_of(figure)) == 6  # a row a cluster, a column a channel
+    assert len(axes_of(figure)) == 6  # one row per cluster, one column per channel
     assert all(has_titles(ax) for ax in axes_of(figure))
     twin = plots.plotly_courses(series, LABELS, channels=["speed", "heart rate"])
     assert [note.text for note in twin.layout.annotations] == [ax.get_title(loc="left") for ax in axes_of(figure)]
     assert twin.layout.yaxis2.title.text == "heart rate"
 
 
-def test_courses_of_plain_arrays():
+def test_curves_of_plain_arrays():
     X = np.random.default_rng(0).normal(size=(8, 20))
     assert len(axes_of(plots.plot_courses(X, np.arange(8) % 4))) == 4
     assert len(axes_of(plots.plot_courses(X[:, None], np.zeros(8, int)))) == 1
@@ -362,11 +311,11 @@ def test_no_drawing_library_is_imported_before_the_first_figure():
     assert found.stdout.strip() == "set()"
 
 
-# ------------------------------------------------------------------------------- what the model expects
+# ------------------------------------------------------------------------------- the model
 
 
 @pytest.mark.parametrize("n_channels", [1, 2])
-def test_a_traversal_has_a_line_a_position(n_channels, tmp_path):
+def test_directions_have_one_line_per_position(n_channels, tmp_path):
     curves = np.random.default_rng(0).normal(size=(4, 5, n_channels, 20))
     figure = plots.plot_traversal(curves, max_directions=3)
     axes = axes_of(figure)
@@ -380,7 +329,7 @@ def test_a_traversal_has_a_line_a_position(n_channels, tmp_path):
         plots.plot_traversal(curves[0])
 
 
-def test_what_is_expected_lies_around_the_reconstruction():
+def test_the_expected_range_surrounds_the_reconstruction():
     model = np.sin(np.arange(30.0))
     x = model + 0.1
     x[7:9] += 3
@@ -394,9 +343,5 @@ def test_what_is_expected_lies_around_the_reconstruction():
         plots.plot_anomalies(x, model - 1, model, model[:3])
 
 
-def test_a_panel_is_drawn_as_its_series_are(small_series):
-    panel = small_series("panel", 4)
-    from_panel = compute.series_list(panel)
-    from_list = compute.series_list(small_series("list", 4))
-    assert [x.shape for x in from_panel] == [x.shape for x in from_list] == [(1, n) for n in panel.lengths]
-    np.testing.assert_allclose(np.hstack(from_panel), np.hstack(from_list), rtol=1e-6)
+def test_rgba():
+    assert palette.rgba("#0072B2", 0.5) == "rgba(0, 114, 178, 0.5)"

@@ -1,4 +1,4 @@
-"""Every kind of real file that users have goes from the raw file to a report with one command."""
+"""One command turns each kind of real file into a report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ FILES = {  # file, options, number of series
 
 @pytest.mark.slow
 @pytest.mark.data
-@pytest.mark.skipif("VRAE_DATA" not in os.environ, reason="VRAE_DATA is not set: no data sets to read")
 @pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 @pytest.mark.parametrize("name", FILES)
 def test_from_the_raw_file_to_a_report(name, tmp_path):

@@ -1,27 +1,28 @@
-"""Data reduction: what is planted is found, few numbers rebuild series, and the codes go through a file and back."""
+"""Data reduction: latent sizes, axes, codes, their error, and the commands."""
 
 from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from vrae import VRAE, Panel, load_example, load_model
-from vrae.estimators.axes import choose_size, fit_axes, size_curve
 from vrae.estimators.reduction import Codes
 from vrae.exceptions import InvalidDataError, InvalidParameterError
+from vrae.train.axes import choose_size, fit_axes, size_curve
 
-QUICK = {"max_epochs": 2, "hidden_size": 8, "random_state": 0, "device": "cpu"}
+QUICK: dict[str, Any] = {"max_epochs": 2, "hidden_size": 8, "random_state": 0, "device": "cpu"}
 
 
 def planted(factors: int, n: int = 200, steps: int = 60, noise: float = 0.15, seed: int = 0) -> np.ndarray:
-    """Return series made of so many smooth courses, each in a random amount, at levels and spreads of their own."""
+    """Return random mixtures of ``factors`` smooth curves, with random levels and spreads."""
     rng = np.random.default_rng(seed)
     time = np.linspace(0, 1, steps)
-    courses = np.array([np.cos(np.pi * (j + 1) * time) for j in range(factors)])
-    X = rng.standard_normal((n, factors)) @ courses + noise * rng.standard_normal((n, steps))
+    curves = np.array([np.cos(np.pi * (j + 1) * time) for j in range(factors)])
+    X = rng.standard_normal((n, factors)) @ curves + noise * rng.standard_normal((n, steps))
     return (50 + 20 * rng.standard_normal((n, 1)) + rng.uniform(2, 9, (n, 1)) * X).astype(np.float32)
 
 
@@ -43,11 +44,11 @@ def test_auto_finds_the_planted_number_of_factors_within_one(factors, noise):
     assert abs(choose_size(curve_of(planted(factors, noise=noise))) - factors) <= 1
 
 
-def test_noise_alone_is_worth_hardly_a_number():
+def test_auto_finds_at_most_two_factors_in_noise():
     assert choose_size(curve_of(np.random.default_rng(0).standard_normal((200, 60)))) <= 2
 
 
-def test_the_curve_of_errors_falls_and_then_stays():
+def test_the_error_falls_up_to_the_planted_number_of_factors():
     error = [entry["error"] for entry in curve_of(planted(3))]
     assert error[0] > 0.2 > error[2]
     assert error[2] - error[5] < 0.02
@@ -66,7 +67,7 @@ def test_auto_is_kept_saved_and_used(tmp_path):
     assert again.network_.config.latent_size == model.network_.config.latent_size
 
 
-def test_two_series_have_one_number():
+def test_two_series_give_one_latent_dimension():
     model = VRAE.for_reduction(**QUICK).fit(planted(3, n=2))
     assert model.network_.config.latent_size == 1
     assert np.isfinite(model.reconstruct(planted(3, n=2))).all()
@@ -74,10 +75,10 @@ def test_two_series_have_one_number():
 
 def test_an_unknown_size_is_refused():
     with pytest.raises(InvalidParameterError, match="latent_size must be a whole number of at least 1 or 'auto'"):
-        VRAE(latent_size="automatic").fit(planted(2))
+        VRAE(latent_size="automatic").fit(planted(2))  # type: ignore[arg-type]
 
 
-def test_axes_and_lags_do_not_go_together():
+def test_axes_and_lags_exclude_each_other():
     with pytest.raises(InvalidParameterError, match="max_lag"):
         VRAE.for_reduction(max_lag=3).fit(planted(2))
 
@@ -93,7 +94,7 @@ def test_many_series_have_the_axes_of_pca():
     assert angles.min() > 0.995
 
 
-def test_few_series_have_axes_that_hold_for_others():
+def test_axes_of_few_series_generalise_better_than_pca():
     X = znorm(planted(12, n=124, noise=0.02)).astype(float)
     few, new = X[:24], X[24:]
     found = fit_axes(few[:, :, None], np.ones((*few.shape, 1), bool), 12)
@@ -106,7 +107,7 @@ def test_few_series_have_axes_that_hold_for_others():
     assert error(found.vectors[:, 0].T, found.center[:, 0]) < error(own, center)
 
 
-def test_axes_are_orthonormal_in_bins_with_channels_and_with_more_than_there_can_be():
+def test_axes_are_orthonormal_with_bins_channels_and_more_axes_than_values():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((6, 1500, 2)).cumsum(axis=1)
     observed = rng.random(X.shape) < 0.8
@@ -116,7 +117,7 @@ def test_axes_are_orthonormal_in_bins_with_channels_and_with_more_than_there_can
     assert fit_axes(X[:, :3], observed[:, :3], 9).vectors.shape == (3, 2, 9)
 
 
-def test_missing_values_are_rebuilt_from_the_rest():
+def test_missing_values_are_reconstructed():
     X = planted(3, noise=0.05)
     holes = np.random.default_rng(1).random(X.shape) < 0.3
     model = VRAE.for_reduction(latent_size=4, **QUICK).fit(np.where(holes, np.nan, X))
@@ -125,7 +126,7 @@ def test_missing_values_are_rebuilt_from_the_rest():
     assert ((missed / spread)[holes] ** 2).mean() < 0.05
 
 
-def test_a_series_cut_short_keeps_its_course():
+def test_truncated_series_are_reconstructed():
     X = planted(3, noise=0.05)
     lengths = np.random.default_rng(2).integers(30, 61, len(X))
     series = [x[:length] for x, length in zip(X, lengths, strict=True)]
@@ -138,7 +139,7 @@ def test_a_series_cut_short_keeps_its_course():
 # ---------------------------------------------------------------- codes and report
 
 
-def test_codes_rebuild_what_reconstruct_says(kind, small_series):
+def test_restore_agrees_with_reconstruct(kind, small_series):
     X = small_series(kind)
     model = VRAE.for_reduction(latent_size=3, **QUICK).fit(X)
     codes = Codes.from_columns(model.reduce(X).to_columns())
@@ -157,7 +158,7 @@ def test_lags_are_part_of_the_codes(small_series):
     np.testing.assert_allclose(model.restore(codes).values[:, 0], model.reconstruct(X).ravel(), atol=1e-3)
 
 
-def test_a_report_counts_what_has_to_be_kept():
+def test_the_report_counts_all_numbers_that_are_kept():
     X = planted(3)
     model = VRAE.for_reduction(latent_size=3, **QUICK).fit(X)
     report = model.reduction_report(X)
@@ -189,8 +190,10 @@ def test_codes_of_another_model_are_refused():
         VRAE.for_reduction(latent_size=3, **QUICK).fit(X).restore(codes)
 
 
-@pytest.mark.data
-@pytest.mark.parametrize("name", ["ArrowHead", "TwoLeadECG", "CBF"])
+@pytest.mark.parametrize(
+    "name",
+    ["ArrowHead", pytest.param("TwoLeadECG", marks=pytest.mark.data), pytest.param("CBF", marks=pytest.mark.data)],
+)
 def test_sixteen_numbers_rebuild_unseen_series_better_than_pca(name):
     from sklearn.decomposition import PCA
 
@@ -241,7 +244,7 @@ def test_reduce_and_restore_from_the_command_line(cli, sales, tmp_path):
     assert {p.name for p in (tmp_path / "new").iterdir()} == left - {"history.csv", "model"}
 
 
-def test_restoring_what_is_no_code_says_so(cli, tmp_path):
+def test_restore_refuses_other_files(cli, tmp_path):
     (tmp_path / "codes.parquet").write_text("nothing")
     for place in (tmp_path, tmp_path / "nowhere"):
         code, out, err = cli("restore", place, "--model", tmp_path)

@@ -14,9 +14,9 @@ import pytest
 
 from report_data import HOSTILE_IDS, awkward_cases, make_report_data
 from vrae import Panel
-from vrae.evaluate import separation
 from vrae.exceptions import InvalidDataError, OutputError
-from vrae.report import describe, payload, render_report, unusual, words, write_report
+from vrae.metrics import separation
+from vrae.report import anomalous, facts, payload, render_report, write_report
 from vrae.report.cards import traits_of_sample
 from vrae.report.directions import describe_directions, trait_rows
 
@@ -146,23 +146,23 @@ def test_words_of_awkward_states():
     assert "These series fit none of the clusters" in noise
     bare = page_of(cases["bare"])
     assert "The number of clusters (3) was given" in bare.text
-    assert "No record of the training" in bare.text
+    assert "no training history" in bare.text
     assert bare.data["figures"] == {}
     assert not [a for _, a in bare.tags if a.get("id") in ("figure-training", "figure-selection")]
     assert not [a for _, a in bare.tags if a.get("data-sort") == "lag"]
     assert "1 to 5,000 steps" in page_of(cases["unequal lengths"]).text
     assert "Certainty" not in page_of(cases["no probabilities"]).text
-    assert not {"unusual-title", "directions-title"} & {a.get("id") for _, a in bare.tags}
+    assert not {"anomalies-title", "directions-title"} & {a.get("id") for _, a in bare.tags}
     alone = page_of(cases["from the model alone"])
-    assert "were not at hand" in alone.text
+    assert "were not available" in alone.text
     assert "fit least" not in alone.text
-    assert "not at hand" not in bare.text
+    assert "were not available" not in bare.text
 
 
 def test_reason_for_the_number_of_clusters():
-    reason = words.selection_reason
+    reason = facts.selection_reason
     best = make_report_data()
-    assert "3 has the highest score (0.5), before 2 (0.4)." in reason(best)
+    assert "3 has the highest score (0.5), ahead of 2 (0.4)." in reason(best)
     other = replace(best, selection=[{"n_clusters": 2, "score": 0.9}, {"n_clusters": 3, "score": 0.1}])
     assert reason(other).endswith("3 was chosen; the score alone is highest at 2.")
     close = replace(best, selection=[{"n_clusters": k, "score": s} for k, s in ((2, 0.495), (3, 0.5), (4, 0.1))])
@@ -195,11 +195,11 @@ def test_same_data_same_page():
     assert render_report(make_report_data()) == render_report(make_report_data())
 
 
-def test_how_sure_it_is_stands_on_the_first_screen():
+def test_stability_is_on_the_first_screen():
     found = {"ari": 0.93, "clusters": [0.99, 0.95, 0.41], "rounds": 10}
     text = page_of(make_report_data(metrics={"stability": found})).text
     assert "Stability High agreement 0.93" in text
-    assert re.search(r"Cluster 2 8 series · 33 % · certainty \d+ % · found again 41 %", text)
+    assert re.search(r"Cluster 2 8 series · 33 % · certainty \d+ % · recovered 41 %", text)
     assert "Stability" not in page_of(make_report_data(metrics={"stability": None})).text
 
 
@@ -213,10 +213,17 @@ def test_counts_are_those_of_all_series_where_a_sample_is_shown():
     assert [c["size"] for c in page.data["clusters"]] == [3000, 2000, 1000]
 
 
-# ------------------------------------------------------------------------------- unusual series
+def test_silhouette_only_where_it_means_something():
+    Z = np.array([[0.0], [0.1], [9.0], [9.1], [np.nan]])
+    assert separation(Z, np.array([0, 0, 1, 1, 1])) > 0.9
+    for labels in ([0, 0, 0, 0, 0], [-1, -1, -1, -1, -1], [0, 1, 2, 3, 4]):
+        assert separation(Z, np.array(labels)) is None
 
 
-def test_the_most_unusual_come_first_and_their_place_is_found():
+# ------------------------------------------------------------------------------- anomalies
+
+
+def test_the_lowest_scores_come_first_and_their_place_is_found():
     data = make_report_data()
     values = data.reconstruction.values.copy()
     values[data.panel.offsets[5] + 20 : data.panel.offsets[5] + 23] += 9
@@ -224,49 +231,49 @@ def test_the_most_unusual_come_first_and_their_place_is_found():
     scores[[5, 7]] = -3, -2
     scores[9] = np.nan
     planted = replace(data, panel=data.panel.with_values(values), scores=scores)
-    found = unusual.most_unusual(planted)
-    assert [item.row for item in found][:2] == [5, 7]
+    found = anomalous.most_anomalous(planted)
+    assert [item.index for item in found][:2] == [5, 7]
     assert len(found) == 12
-    assert 9 not in [item.row for item in found]
+    assert 9 not in [item.index for item in found]
     assert found[0].first <= 20 <= found[0].last
     assert found[0].times > 20
-    assert unusual.place_in_words(planted, found[0]).startswith("Furthest off from step 20 to 21: ")
+    assert anomalous.describe_place(planted, found[0]).startswith("Largest error from step 20 to 21: ")
 
 
-def test_series_of_few_values_are_passed_over():
+def test_series_of_few_values_are_left_out():
     data = make_report_data()
     values = data.panel.values.copy()
     values[data.panel.offsets[4] + 2 : data.panel.offsets[5]] = np.nan
     scores = np.zeros(24)
     scores[4] = -9
-    found = unusual.most_unusual(replace(data, panel=data.panel.with_values(values), scores=scores))
-    assert 4 not in [item.row for item in found]
+    found = anomalous.most_anomalous(replace(data, panel=data.panel.with_values(values), scores=scores))
+    assert 4 not in [item.index for item in found]
 
 
-def test_place_of_the_channel_that_is_off_and_of_a_series_without_values():
+def test_the_worst_place_names_its_channel_and_needs_a_value():
     x, model, noise = np.zeros((2, 60)), np.zeros((2, 60)), np.array([1.0, 0.1])
     x[1, 30] = 1
-    assert unusual.unusual_place(x, model, noise)[:3] == (1, 30, 31)
-    assert np.isnan(unusual.unusual_place(x * np.nan, model, noise)[3])
+    assert anomalous.worst_place(x, model, noise)[:3] == (1, 30, 31)
+    assert np.isnan(anomalous.worst_place(x * np.nan, model, noise)[3])
 
 
 def test_where_no_place_stands_out_it_says_so():
-    item = unusual.Unusual(row=0, channel=0, first=1, last=2, times=0.7)
-    assert "No place stands out" in unusual.place_in_words(make_report_data(), item)
+    item = anomalous.Anomaly(index=0, channel=0, first=1, last=2, times=0.7)
+    assert "No place stands out" in anomalous.describe_place(make_report_data(), item)
 
 
 def test_time_stamps_of_a_place_are_dates():
     data = awkward_cases()["dates and a static column"]
-    item = unusual.Unusual(row=3, channel=0, first=1, last=2, times=3.14)
-    assert unusual.place_in_words(data, item) == (
-        "Furthest off from time 2024-01-08 to 2024-01-15: 3.1 times the usual error."
+    item = anomalous.Anomaly(index=3, channel=0, first=1, last=2, times=3.14)
+    assert anomalous.describe_place(data, item) == (
+        "Largest error from time 2024-01-08 to 2024-01-15: 3.1 times the typical error."
     )
 
 
 # ------------------------------------------------------------------------------- directions
 
 
-def test_a_direction_is_named_after_what_it_goes_together_with():
+def test_a_direction_is_named_after_the_traits_that_correlate_with_it():
     rng = np.random.default_rng(0)
     slope = rng.normal(size=200)
     series = slope[:, None] * np.linspace(-3, 3, 30) + rng.normal(size=(200, 30))
@@ -277,10 +284,10 @@ def test_a_direction_is_named_after_what_it_goes_together_with():
     trend = next(row for row in rows if row.name == "rise from start to end")
     assert trend.correlations[0] > 0.8
     assert abs(trend.correlations[1]) < 0.3
-    assert not {"length", "share of missing values"} & {row.name for row in rows}  # these are all alike
+    assert not {"length", "proportion of missing values"} & {row.name for row in rows}  # these are all alike
     first, second = describe_directions(data, rows, 2)
     assert "more of a rise" in first.meaning
-    assert first.share > 0.9
+    assert first.explained > 0.9
     assert "none of the simple properties" in second.meaning
 
 
@@ -354,117 +361,12 @@ def test_columns_to_colour_by():
     assert text["categories"] == ["None", "a", "b"]
 
 
-# ------------------------------------------------------------------------------- describing
-
-
-def test_tags_are_short_and_no_two_the_same():
-    rng = np.random.default_rng(0)
-    rising, falling = ([sign * np.arange(50) + rng.normal(size=50) for _ in range(9)] for sign in (1, -1))
-    waves = [20 * np.sin(np.arange(50)) + rng.normal(size=50) for _ in range(9)]
-    traits, owner = traits_of(rising, falling, waves)
-    tags = describe.tags(traits, owner, [0, 1, 2])
-    assert len(set(tags.values())) == 3
-    assert max(map(len, tags.values())) < 25
-    assert describe.tags(traits_of(rising)[0], np.zeros(9, int), [0]) == {}
-
-
-def test_rhythm_is_told_from_noise():
-    rng = np.random.default_rng(0)
-    measured = describe.series_traits([np.sin(np.arange(100))[None], rng.normal(size=(1, 100)), np.ones((1, 9))])
-    assert measured["season"][0] > 0.9
-    assert measured["season"][1] < 0.5
-    assert measured["season"][2] == 0
-
-
-def traits_of(*groups):
-    series = [np.atleast_2d(x) for group in groups for x in group]
-    owner = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-    return describe.series_traits(series), owner
-
-
-def test_sentence_says_what_is_there():
-    rng = np.random.default_rng(0)
-    time = np.linspace(0, 1, 50)
-    rising = [10 * time + 100 + rng.normal(size=50) / 9 for _ in range(9)]
-    falling = [-10 * time + 100 + rng.normal(size=50) / 9 for _ in range(9)]
-    traits, owner = traits_of(rising, falling)
-    text = describe.sentence(traits, owner == 0, ["sales"])
-    assert text.startswith("Smooth series that rise by about 1")
-    assert "highest at the end" in text
-    assert "lowest at the start" in text
-    assert "clearly more of a rise" in text
-
-
-def test_sentence_names_the_channel_that_differs():
-    rng = np.random.default_rng(0)
-    calm = [np.vstack([rng.normal(size=40), rng.normal(size=40)]) for _ in range(9)]
-    loud = [np.vstack([rng.normal(size=40), 50 + 9 * rng.normal(size=40)]) for _ in range(9)]
-    traits, owner = traits_of(calm, loud)
-    text = describe.sentence(traits, owner == 1, ["x", "y"])
-    assert text.startswith("In y: ")
-    assert "a higher level in y" in text
-
-
-def test_sentence_of_special_series():
-    flat, owner = traits_of([np.full(9, 5.0)] * 3, [np.arange(9.0)] * 3)
-    assert describe.sentence(flat, owner == 0, ["v"]).startswith("Constant series at about 5")
-    empty, owner = traits_of([np.full(9, np.nan)] * 2, [np.arange(9.0)] * 2)
-    assert describe.sentence(empty, owner == 0, ["v"]).startswith("No observed values")
-    alone, owner = traits_of([np.array([3.0])])
-    assert describe.sentence(alone, owner == 0, ["v"]) == "Constant series at about 3."
-
-
-def test_a_difference_too_small_for_the_eye_is_not_named():
-    rng = np.random.default_rng(0)
-    base = [rng.normal(size=60) for _ in range(20)]
-    base = [(x - x.mean()) / x.std() for x in base]
-    traits, owner = traits_of(base[:10], [x + 1e-5 for x in base[10:]])
-    found = describe.differences(traits, owner == 1)
-    assert found["level"] == 0
-    assert found["spread"] == 0
-
-
-def test_differences_lie_between_minus_one_and_one():
-    traits, owner = traits_of([np.arange(9.0) + 100] * 4, [np.arange(9.0)] * 5)
-    assert describe.differences(traits, owner == 0)["level"] == 1
-    assert describe.differences(traits, owner == 1)["level"] == -1
-
-
-def test_most_typical_first_and_unknown_last():
-    Z = np.array([[0.0], [9.0], [1.0], [np.nan], [-1.5]])
-    assert describe.by_typicality(Z, np.arange(5)).tolist() == [2, 0, 4, 1, 3]
-    assert describe.by_typicality(Z, np.array([3])).tolist() == [3]
-
-
-def test_silhouette_only_where_it_means_something():
-    Z = np.array([[0.0], [0.1], [9.0], [9.1], [np.nan]])
-    assert separation(Z, np.array([0, 0, 1, 1, 1])) > 0.9
-    for labels in ([0, 0, 0, 0, 0], [-1, -1, -1, -1, -1], [0, 1, 2, 3, 4]):
-        assert separation(Z, np.array(labels)) is None
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [
-        (0, "0"),
-        (-0.0, "0"),
-        (12.345, "12.3"),
-        (-12.345, "\N{MINUS SIGN}12.3"),
-        (1234567.8, "1,234,568"),
-        (0.00012, "0.00012"),
-        (np.nan, "unknown"),
-    ],
-)
-def test_numbers_for_reading(number, text):
-    assert describe.plain(number) == text
-
-
 # ------------------------------------------------------------------------------- size
 
 
 @pytest.mark.slow
 def test_two_hundred_thousand_series_fit(tmp_path, monkeypatch):
-    monkeypatch.setattr(payload, "MAX_ARRANGED", 300)
+    monkeypatch.setattr(payload, "MAX_FITTED", 300)
     n = 200_000
     rng = np.random.default_rng(0)
     values = rng.normal(size=(n * 20, 1)).astype(np.float32)
@@ -487,4 +389,4 @@ def test_two_hundred_thousand_series_fit(tmp_path, monkeypatch):
     page = Page(path.read_text("utf-8"))
     assert "'unsafe-eval'" in page.policy  # plotly's WebGL
     assert page.data["n_series"] == n
-    assert page.data["maps"][1]["note"].startswith("300 series drawn at random are arranged")
+    assert page.data["maps"][1]["note"].startswith("fitted to 300 random series")

@@ -1,4 +1,4 @@
-"""The report in a real browser: it opens clean, answers to the pointer and the keyboard, and runs no data."""
+"""The report in a real browser: no errors, pointer and keyboard work, and no data runs."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_fits_a_phone(open_report, scheme, width):
 
 def test_selecting_a_cluster_updates_series_and_table(open_report):
     page = open_report(make_report_data())
-    assert title(page) == "Typical course of every cluster"
+    assert title(page) == "Typical curve of every cluster"
     assert [trace["name"] for trace in traces(page, "series")] == ["Cluster 0", "Cluster 1", "Cluster 2"]
     page.click(".pick[data-cluster='1']")
     assert title(page) == "Cluster 1 · 8 series"
@@ -152,7 +152,7 @@ def test_selecting_a_cluster_updates_series_and_table(open_report):
     assert page.get_attribute("#table tbody tr:nth-child(3)", "aria-current") == "true"
     assert row_ids(page)[2] in page.inner_text("#series-note")
     page.click(".pick[data-cluster='1']")
-    assert title(page) == "Typical course of every cluster"
+    assert title(page) == "Typical curve of every cluster"
 
 
 def test_works_by_keyboard(open_report):
@@ -162,7 +162,7 @@ def test_works_by_keyboard(open_report):
     assert title(page) == "Cluster 2 · 8 series"
     page.focus("#clear")
     page.keyboard.press("Space")
-    assert title(page) == "Typical course of every cluster"
+    assert title(page) == "Typical curve of every cluster"
 
 
 def test_box_and_click_on_the_map(open_report):
@@ -253,7 +253,7 @@ NO_WEBGL = """{
 @pytest.mark.parametrize("script", ["", NO_WEBGL], ids=["as it is", "without WebGL"])
 def test_a_large_map_is_drawn_and_says_what_part(open_report, monkeypatch, script):
     monkeypatch.setattr("vrae.report.build._SVG_POINTS", 50)
-    monkeypatch.setattr("vrae.report.payload.MAX_ARRANGED", 100)
+    monkeypatch.setattr("vrae.report.payload.MAX_FITTED", 100)
     page = open_report(make_report_data(n=150), script)
     kinds = page.evaluate("[...new Set(document.getElementById('map').data.map(t => t.type))]")
     shown = sum(trace["n"] for trace in traces(page, "map"))
@@ -265,7 +265,7 @@ def test_a_large_map_is_drawn_and_says_what_part(open_report, monkeypatch, scrip
         assert "50 of 150 points are drawn" in note
     page.click(".pick[data-cluster='1']")
     page.check(TSNE)
-    assert "100 series drawn at random are arranged" in page.inner_text("#map-note")
+    assert "Fitted to 100 random series" in page.inner_text("#map-note")
 
 
 def test_slider_moves_the_curve(open_report):
@@ -291,18 +291,18 @@ def test_slider_moves_the_curve(open_report):
     assert page.locator(".correlations td.is-chosen").count() == page.locator(".correlations tbody tr").count()
 
 
-def test_unusual_series_are_marked_and_lead_to_the_map(open_report):
+def test_anomalies_are_marked_and_lead_to_the_map(open_report):
     data = make_report_data()
     page = open_report(data)
-    assert page.locator(".oddity").count() == 12
-    assert page.locator(".oddity svg.chart rect.place").count() == 12
+    assert page.locator(".anomaly").count() == 12
+    assert page.locator(".anomaly svg.chart rect.place").count() == 12
     worst = f"item {np.argmin(data.scores)}"
-    assert page.locator(".oddity button").first.inner_text() == worst
-    page.locator(".oddity button").first.click()
+    assert page.locator(".anomaly button").first.inner_text() == worst
+    page.locator(".anomaly button").first.click()
     assert title(page) == worst
     page.select_option("#color-by", "score")
     assert page.evaluate("document.getElementById('map').data[0].marker.colorbar.title.text") == "Anomaly score"
-    assert "hard to explain" in page.inner_text("#map-note")
+    assert "explains the series poorly" in page.inner_text("#map-note")
 
 
 def test_prints_on_paper_and_comes_back(open_report, tmp_path):
@@ -357,5 +357,5 @@ def test_every_chart_has_axis_titles(open_report):
         )
         assert len(axes) >= 2
         assert all(axes)
-    for card in page.locator(".card svg.chart:has(.band), .oddity svg.chart, #traversal svg").all():
+    for card in page.locator(".card svg.chart:has(.band), .anomaly svg.chart, #traversal svg").all():
         assert {"step", "value"} <= set(card.locator("text").all_text_contents())

@@ -1,4 +1,4 @@
-"""The report of a run: what it says of the model, how stable clusters are, and that it can be made again."""
+"""Run folders: their numbers, stability, and reports that can be written again."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
-from vrae import Panel, VRAEClusterer, runs
+from vrae import VRAE, Panel, VRAEClusterer, runs
+from vrae.estimators.partition import LatentSpace, fit_partition, labels_of
 from vrae.exceptions import InvalidDataError, InvalidParameterError, ModelFileError
-from vrae.runs.reporting import report_data, traverse
-from vrae.runs.stability import stability
+from vrae.nn.model import VRAENetwork
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 
@@ -28,7 +29,7 @@ def panel(small_series: Any) -> Panel:
 @pytest.fixture(scope="module")
 def run(panel: Panel, tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "run"
-    clusterer = VRAEClusterer(2, **tiny)
+    clusterer = VRAEClusterer(2, model=VRAE(**tiny))
     runs.cluster_panel(clusterer, panel, panel.static["label"], folder, "Waves", {"example": "nothing"})
     return folder
 
@@ -39,61 +40,141 @@ def contents(report: Path) -> dict[str, Any]:
     return json.loads(found[1])
 
 
-def planted(apart: float) -> VRAEClusterer:
-    """Return a clusterer fitted to three groups of latent vectors, without a network."""
+def planted(distance: float) -> VRAEClusterer:
+    """Return a clusterer of three groups of latent vectors, without a model."""
     rng = np.random.default_rng(0)
     group = np.repeat([0, 1, 2], 60)
     clusterer = VRAEClusterer(3)
-    clusterer.embedding_ = (apart * np.eye(4)[group] + rng.normal(size=(180, 4))).astype(np.float32)
-    clusterer.network_ = None
-    clusterer._generated = lambda: np.eye(4)  # type: ignore[method-assign]
-    clusterer._fit_latent(clusterer.embedding_, np.arange(180), 0)
+    clusterer.embedding_ = (distance * np.eye(4)[group] + rng.normal(size=(180, 4))).astype(np.float32)
+    clusterer.space_ = LatentSpace.fit(clusterer.embedding_.astype(float))
+    vectors = clusterer.space_(clusterer.embedding_.astype(float))
+    clusterer.labels_ = labels_of(fit_partition(vectors, 3, "gmm", 0).predict_proba(vectors))
+    clusterer.n_clusters_ = 3
     return clusterer
 
 
 def test_planted_groups_are_stable_and_noise_is_not() -> None:
-    clear, none = stability(planted(9)), stability(planted(0))
+    clear, none = runs.stability(planted(9)), runs.stability(planted(0))
     assert clear is not None
     assert none is not None
     assert clear["ari"] > 0.98
     assert min(clear["clusters"]) > 0.98
     assert none["ari"] < 0.6
     assert min(none["clusters"]) < 0.6
-    assert stability(planted(9)) == clear
+    assert runs.stability(planted(9)) == clear
 
 
 def test_one_cluster_has_no_stability() -> None:
     clusterer = planted(9)
     clusterer.n_clusters_ = 1
-    assert stability(clusterer) is None
+    assert runs.stability(clusterer) is None
 
 
-def test_one_pass_gives_what_the_methods_give(fitted: Any, panel: Panel) -> None:
+def test_decoding_once_gives_what_the_methods_give(fitted: Any, panel: Panel) -> None:
     clusterer = fitted("VRAEClusterer", "panel")
+    model = clusterer.model_
     assignment = runs.assign(clusterer, panel)
-    data = report_data("x", clusterer, panel, assignment, {}, None)
-    observed = np.array([np.isfinite(series).sum() for series in panel])
-    np.testing.assert_allclose(data.scores, clusterer.score_samples(panel) / observed, rtol=1e-4)
-    np.testing.assert_allclose(data.reconstruction.values, clusterer.reconstruct(panel).values, rtol=1e-4)
-    spread = np.array([series.std() for series in panel])
-    np.testing.assert_allclose(data.noise[:, 0], spread * np.sqrt(clusterer.noise_variance_), rtol=1e-3)
+    np.testing.assert_array_equal(assignment.embedding, model.transform(panel))
+    data = runs.gather_report("x", clusterer, panel, assignment, {}, None)
+    reconstruction = model.reconstruct(panel)
+    np.testing.assert_allclose(data.reconstruction.values, reconstruction.values, rtol=1e-4)
+    assert data.noise is not None
+    assert data.scores is not None
+    deviation = np.array([series.std() for series in panel]) * np.sqrt(model.noise_variance_)
+    np.testing.assert_allclose(data.noise[:, 0], deviation, rtol=1e-3)
+    expected = [norm.logpdf(x - y, scale=s).mean() for x, y, s in zip(panel, reconstruction, deviation, strict=True)]
+    # The score is in scaled units.
+    scale = np.array([np.log(series.std()) for series in panel])
+    np.testing.assert_allclose(data.scores, expected + scale, rtol=1e-3)
 
 
-def test_a_traversal_goes_along_the_map_and_nowhere_else(fitted: Any) -> None:
+def test_known_latent_vectors_give_the_same_assignment(fitted: Any, panel: Panel) -> None:
+    clusterer = fitted("VRAEClusterer", "panel", max_lag=3)
+    found = runs.assign(clusterer, panel)
+    again = runs.assign(clusterer, panel, found.embedding)
+    for name in ("labels", "probabilities", "lags"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
+    np.testing.assert_array_equal(found.lags, clusterer.model_.lags(panel))
+    assert found.lags.any()
+
+
+@pytest.mark.parametrize("way", ["panel", "stream"])
+def test_a_run_embeds_each_series_once(
+    way: str, panel: Panel, tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[int] = []
+    encode = VRAENetwork.encode
+
+    def counting(network: Any, x: Any, *rest: Any) -> Any:
+        if not network.training:
+            encoded.append(len(x))
+        return encode(network, x, *rest)
+
+    monkeypatch.setattr(VRAENetwork, "encode", counting)
+    clusterer = VRAEClusterer(2, model=VRAE(**tiny, max_lag=2))
+    if way == "panel":
+        runs.cluster_panel(clusterer, panel, panel.static["label"], tmp_path / "run", "Waves")
+        assert sum(encoded) == len(panel)
+    else:
+        runs.cluster_stream(clusterer, lambda: [panel], 10, 0, tmp_path / "run", "Waves")
+        assert sum(encoded) == 10 + len(panel)  # the sample in training, and all series
+
+
+def test_dropped_series_are_in_no_table(panel: Panel, tiny: Any, tmp_path: Path) -> None:
+    values = panel.values.copy()
+    values[panel.steps_of([3])] = np.nan
+    broken = panel.with_values(values)
+    model = VRAE(**tiny, on_invalid="drop")
+    runs.cluster_panel(VRAEClusterer(2, model=model), broken, broken.static["label"], tmp_path / "a", "Waves")
+    runs.cluster_stream(VRAEClusterer(2, model=model), lambda: [broken], 24, 0, tmp_path / "b", "Waves")
+    kept = [f"s{i}" for i in range(24) if i != 3]
+    for name in ("a", "b"):
+        assert runs.read_metrics(tmp_path / name)["n_series"] == 23
+        assert contents(tmp_path / name / "report.html")["ids"] == kept
+        again = runs.rebuild_report(tmp_path / name, [broken], tmp_path / f"{name}.html")
+        assert contents(again)["ids"] == kept
+
+
+def test_metrics_hold_the_options_of_clusterer_and_model(run: Path, tiny: Any) -> None:
+    options = runs.read_metrics(run)["options"]
+    assert (options["n_clusters"], options["clusterer"]) == (2, "gmm")
+    assert options["model"]["hidden_size"] == tiny["hidden_size"]
+    assert options["model"]["random_state"] == 0
+
+
+def test_the_embedding_table_of_a_head_is_that_of_its_model(fitted: Any, panel: Panel) -> None:
+    clusterer = fitted("VRAEClusterer", "panel")
+    table = runs.embedding_table(clusterer, panel)
+    assert list(table) == ["id", "vrae0", "vrae1", "vrae2", "shop", "label"]
+    np.testing.assert_array_equal(np.stack(list(table.values())[1:4], axis=1), clusterer.model_.transform(panel))
+
+
+def test_models_and_heads_are_described(fitted: Any) -> None:
+    plain = runs.describe_model(fitted("VRAE", "panel"))
+    assert plain["class"] == "VRAE"
+    assert plain["fitted to"] == "12 series, median length 15, 1 channel(s)"
+    assert "clusters" not in plain
+    head = runs.describe_model(fitted("VRAEClusterer", "panel"))
+    assert (head["class"], head["clusters"], sum(head["sizes"])) == ("VRAEClusterer", 2, 12)
+    assert (head["options"]["n_clusters"], head["options"]["model"]["latent_size"]) == (2, 3)
+    assert head["parameters"] == plain["parameters"]
+
+
+def test_direction_curves_vary_one_dimension_of_the_map(fitted: Any) -> None:
     clusterer = fitted("VRAEClusterer", "2d")
-    found = traverse(clusterer)
+    found = runs.direction_curves(clusterer)
     assert found is not None
-    placed = clusterer.space_(clusterer.embedding_.astype(float))
-    assert len(found.curves) == placed.shape[1]
-    # The middle of every direction is the same: what the model draws of the average.
-    average = clusterer.inverse_transform(clusterer.space_.center[None], clusterer.n_steps_)
+    points = clusterer.space_(clusterer.embedding_.astype(float))
+    assert len(found.curves) == points.shape[1]
+    # The middle of every direction decodes the mean latent vector.
+    average = clusterer.model_.inverse_transform(clusterer.space_.center[None], clusterer.model_.n_steps_)
     for curves in found.curves:
         np.testing.assert_allclose(curves[len(curves) // 2, 0], average[0], rtol=1e-4, atol=1e-5)
         assert np.abs(curves[0] - curves[-1]).max() > 0
-    np.testing.assert_allclose(found.positions[0, -1], 2.5 * placed[:, 0].std(), rtol=1e-6)
+    np.testing.assert_allclose(found.positions[0, -1], 2.5 * points[:, 0].std(), rtol=1e-6)
 
 
-def test_a_report_can_be_made_again(run: Path, panel: Panel, tmp_path: Path) -> None:
+def test_a_report_can_be_written_again(run: Path, panel: Panel, tmp_path: Path) -> None:
     again = runs.rebuild_report(run, [panel], tmp_path / "again.html")
     first, second = contents(run / "report.html"), contents(again)
     for part in ("ids", "labels", "lines", "scores", "clusters", "colorings", "traversal"):
@@ -103,16 +184,16 @@ def test_a_report_can_be_made_again(run: Path, panel: Panel, tmp_path: Path) -> 
     assert '<h1 dir="auto">Spring</h1>' in named
 
 
-def test_some_of_the_series_are_enough(run: Path, panel: Panel, tmp_path: Path) -> None:
+def test_some_of_the_series_suffice_for_a_report(run: Path, panel: Panel, tmp_path: Path) -> None:
     report = runs.rebuild_report(run, [panel.select([3, 7])], tmp_path / "some.html")
     assert contents(report)["ids"] == ["s3", "s7"]
     assert "This page shows 2 of 24 series" in report.read_text("utf-8")
 
 
-def test_without_the_series_it_says_so(run: Path, tmp_path: Path) -> None:
+def test_a_report_without_the_series_says_so(run: Path, tmp_path: Path) -> None:
     report = runs.rebuild_report(run, None, tmp_path / "alone.html")
     text, data = report.read_text("utf-8"), contents(report)
-    assert "The series themselves were not at hand" in text
+    assert "The series were not available" in text
     assert "11 to 20 steps" in text  # counted by the run
     assert data["labels"] == contents(run / "report.html")["labels"]
     assert data["from_model"]
@@ -134,24 +215,24 @@ def test_other_series_are_refused(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command(cli: Any, panel: Panel, tmp_path: Path) -> None:
+def test_the_report_command(cli: Any, panel: Panel, tmp_path: Path) -> None:
     np.savez(tmp_path / "X.npz", X=panel.to_padded(), ids=panel.ids.astype(str))
     folder = tmp_path / "run"
     assert cli("cluster", tmp_path / "X.npz", "-k", 2, "--epochs", 1, "--quiet", "--out", folder)[0] == 0
     before = contents(folder / "report.html")
-    code, told, _ = cli("report", folder)
-    assert (code, told.strip()) == (0, str(folder / "report.html"))
+    code, out, _ = cli("report", folder)
+    assert (code, out.strip()) == (0, str(folder / "report.html"))
     assert contents(folder / "report.html")["lines"] == before["lines"]
 
     moved = (tmp_path / "X.npz").rename(tmp_path / "Y.npz")
-    code, _, said = cli("report", folder, "--out", tmp_path / "alone.html")
+    code, _, err = cli("report", folder, "--out", tmp_path / "alone.html")
     assert code == 0
-    assert f"no longer at {tmp_path / 'X.npz'}" in said
+    assert f"no longer at {tmp_path / 'X.npz'}" in err
     assert contents(tmp_path / "alone.html")["from_model"]
     assert cli("report", folder, "--data", moved)[0] == 0
     assert not contents(folder / "report.html")["from_model"]
 
-    code, out, said = cli("report", folder, "--data", tmp_path / "gone.npz")
+    code, out, err = cli("report", folder, "--data", tmp_path / "gone.npz")
     assert (code, out) == (2, "")
-    assert "gone.npz" in said
-    assert "Traceback" not in said
+    assert "gone.npz" in err
+    assert "Traceback" not in err

@@ -1,4 +1,4 @@
-"""Scaling: level and spread are right, safe, and undone exactly."""
+"""Level and spread are correct, finite and exactly invertible."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_robust_is_median_and_interquartile_range():
     np.testing.assert_allclose(batch.spread[:, 0], (high - low) / 1.349, rtol=1e-5)
 
 
-def test_one_outlier_moves_robust_scaling_little_and_the_other_a_lot():
+def test_an_outlier_affects_only_the_scaling_that_is_not_robust():
     X = noise(1, 100)
     spiked = X.copy()
     spiked[0, 50] = 1e6
@@ -106,7 +106,7 @@ def test_constant_series_and_missing_channels_stay_finite(scaling, value):
 
 @pytest.mark.parametrize("scaling", ["series", "robust", "channel"])
 @pytest.mark.parametrize("level", [1e4, -1e6])
-def test_a_huge_level_does_not_swamp_the_course(scaling, level):
+def test_a_huge_level_does_not_hide_the_shape(scaling, level):
     wave = np.sin(np.linspace(0, 12, 60))
     X = np.stack([level + 10 * wave, level - 10 * wave])
     values = scaled(X, scaling).values[0, :, 0].numpy()
@@ -116,7 +116,7 @@ def test_a_huge_level_does_not_swamp_the_course(scaling, level):
 
 @pytest.mark.parametrize(
     ("scaling", "size"),
-    [(scaling, size) for scaling in ALL for size in (1e-20, 1.0, 1e20) if scaling or size < 1e12],  # cut above that
+    [(scaling, size) for scaling in ALL for size in (1e-20, 1.0, 1e20) if scaling or size < 1e12],  # clipped above that
 )
 def test_scaling_is_undone_to_float32(scaling, size):
     X = (size * (3 + noise(5, 2, 20))).astype(np.float32)
@@ -138,8 +138,8 @@ def test_state_survives_json(scaling):
     assert torch.equal(collate(panel, rows, before, cpu).values, collate(panel, rows, after, cpu).values)
 
 
-def test_scale_hardly_depends_on_where_a_course_was_observed():
-    """Most of the crest is missing: its neighbours speak for it."""
+def test_scale_hardly_depends_on_where_the_gaps_are():
+    """Most of a peak is missing. The values next to the gap represent it."""
     time = np.arange(60)
     course = (np.sin(2 * np.pi * time / 60) + 5).astype(np.float32)
     observed = ~((time > 8) & (time < 22))
@@ -149,7 +149,7 @@ def test_scale_hardly_depends_on_where_a_course_was_observed():
     assert abs(spread[0, 0] - course.std()) < abs(by_values[1] - course.std())
 
 
-def test_a_value_speaks_for_half_of_the_gaps_beside_it():
+def test_a_value_represents_half_of_the_adjacent_gaps():
     values = np.array([0, 8, 0, 0, 4, 0, 0], np.float32)[None, :, None]
     observed = np.array([0, 1, 0, 0, 1, 1, 0], bool)[None, :, None]
     level, _ = Scaler("series").statistics(values, observed)

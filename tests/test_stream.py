@@ -1,4 +1,4 @@
-"""Series of files larger than memory: the same panels in parts, and commands that write as they go."""
+"""Files larger than memory: reading in parts gives the same panels, commands write in parts."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vrae import Panel, VRAEClusterer, load_model, read_panel
+from conftest import make_estimator
+from vrae import Panel, load_model, read_panel
 from vrae.data import stream
 from vrae.data.selection import join_panels
-from vrae.data.stream import is_large, stream_panels
+from vrae.data.stream import is_large, open_data, stream_panels
 from vrae.exceptions import InvalidDataError, InvalidParameterError, VRAEWarning
 from vrae.runs import cluster_stream, sample_series, table_writer
 
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read nothing whole, however small."""
+    """Read all sources in parts, even small ones."""
     monkeypatch.setattr(stream, "_WHOLE_VALUES", 0)
 
 
@@ -109,7 +110,7 @@ LAYOUTS: dict[str, tuple[Callable[[], pa.Table], dict[str, Any]]] = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", ["X.parquet", "X.feather", "X.arrow", "X.csv"])
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_panels_joined_are_the_whole(layout, name, size, tmp_path, in_parts):
+def test_joined_panels_equal_the_whole(layout, name, size, tmp_path, in_parts):
     build, options = LAYOUTS[layout]
     if layout == "lists" and name == "X.csv":
         pytest.skip("a csv has no lists")
@@ -130,10 +131,10 @@ def test_panels_joined_are_the_whole(layout, name, size, tmp_path, in_parts):
     size=st.integers(1, 30),
     most=st.integers(1, 60),
 )
-def test_series_are_glued_wherever_groups_and_files_end(lengths, rows, size, most, tmp_path_factory):
+def test_series_may_span_row_groups_and_files(lengths, rows, size, most, tmp_path_factory):
     folder = tmp_path_factory.mktemp("long")
     table = long_table(lengths)
-    half = len(table) // 2  # mostly in the midst of a series
+    half = len(table) // 2  # mostly within a series
     for name, part in (("a", table.slice(0, half)), ("b", table.slice(half))):
         if part.num_rows:
             pq.write_table(part, folder / f"{name}.parquet", row_group_size=rows)
@@ -157,7 +158,7 @@ def test_long_series_make_smaller_panels(layout, tmp_path, in_parts, monkeypatch
 
 
 @pytest.mark.parametrize("source", ["array", "table", "dataset", "npz"])
-def test_what_is_in_memory_is_cut_too(source, tmp_path):
+def test_data_in_memory_is_cut_into_panels_too(source, tmp_path):
     X = np.arange(30.0).reshape(10, 3)
     np.savez(tmp_path / "X.npz", X=X)
     table = pa.table({f"w{t}": X[:, t] for t in range(3)})
@@ -168,7 +169,7 @@ def test_what_is_in_memory_is_cut_too(source, tmp_path):
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path, in_parts):
-    """Only what Python and NumPy allocate is seen here; benchmarks/scale looks at the whole process."""
+    """Only allocations of Python and NumPy are seen. benchmarks/scale measures the process."""
 
     def peak(n: int) -> int:
         table = pa.table({"item": [f"i{i}" for i in range(n)], "v": [[1.0] * 20] * n})
@@ -181,22 +182,22 @@ def test_memory_does_not_grow_with_the_file(tmp_path, in_parts):
         return found
 
     peak(1000)
-    # Of each of the further series, 100 bytes of values and name, only a hash of the name is remembered.
+    # Each series takes 100 bytes. Only a hash of its id is kept.
     assert peak(20_000) - peak(2000) < 18_000 * 20
 
 
 # ---------------------------------------------------------------- what goes wrong
 
 
-def test_an_id_that_comes_back_later_is_named(tmp_path, in_parts):
+def test_a_series_that_is_not_contiguous_is_named(tmp_path, in_parts):
     table = long_table([4] * 20)
     back = pa.concat_tables([table, table.slice(8, 1)])  # a row of item2
     write(back, tmp_path / "X.parquet", 10)
-    with pytest.raises(InvalidDataError, match=r"'item2'.*stand together.*[Ss]ort it by 'unique_id'"):
+    with pytest.raises(InvalidDataError, match=r"'item2'.*must be contiguous.*Sort it by 'unique_id'"):
         list(stream_panels(tmp_path / "X.parquet", series_per_panel=3, value="sold"))
 
 
-def test_an_id_that_comes_back_later_is_read_whole_while_the_file_is_small(tmp_path):
+def test_rows_of_a_small_file_may_be_in_any_order(tmp_path):
     rows = np.random.default_rng(0).permutation(80)
     write(long_table([4] * 20).take(pa.array(rows)), tmp_path / "X.parquet", 10)
     panels = list(stream_panels(tmp_path / "X.parquet", series_per_panel=3, value="sold"))
@@ -204,15 +205,15 @@ def test_an_id_that_comes_back_later_is_read_whole_while_the_file_is_small(tmp_p
 
 
 @pytest.mark.parametrize("ids", [[-1, -2, 3, 3], ["a", "b", "c", "b"], [0.5, 1.5, 2.5, 0.5]])
-def test_an_id_twice_in_a_wide_table(ids, tmp_path, in_parts):
+def test_a_repeated_id_in_a_wide_table(ids, tmp_path, in_parts):
     write(wide_table(4, ids=False).append_column("item", [ids]), tmp_path / "X.parquet", 2)
-    with pytest.raises(InvalidDataError, match=f"Ids {ids[-1]!r} stand more than once"):
+    with pytest.raises(InvalidDataError, match=f"Ids {ids[-1]!r} appear more than once"):
         list(stream_panels(tmp_path / "X.parquet", id="item", layout="wide", series_per_panel=1))
 
 
 @pytest.mark.parametrize("name", ["X.parquet", "X.csv"])
 def test_text_late_in_a_number_column(name, tmp_path, in_parts):
-    n = 150_000 if name == "X.csv" else 300  # more than the block by which a csv's types are told
+    n = 150_000 if name == "X.csv" else 300  # more than the block from which types are inferred
     table = pa.table({"item": [f"i{i}" for i in range(n)], "w0": ["1.5"] * (n - 1) + ["oops"], "w1": ["2"] * n})
     write(table, tmp_path / name, 100)
     if name == "X.csv":
@@ -242,6 +243,24 @@ def test_is_large_goes_by_series_and_values(tmp_path):
     assert not is_large([[1.0, 2.0]], 0, 0)
 
 
+@pytest.mark.parametrize("name", ["X.parquet", "X.csv"])
+@pytest.mark.parametrize("head_rows", [1 << 20, 50])
+def test_an_opened_source_is_opened_once_and_read_whole_and_in_parts(name, head_rows, tmp_path, in_parts, monkeypatch):
+    write(long_table([4] * 20), tmp_path / name, 10)
+    whole = read_panel(tmp_path / name, value="sold")
+    opened, found = [], []
+    monkeypatch.setattr("vrae.data.sources._HEAD_ROWS", head_rows)
+    for counted, function in ((opened, "open_source"), (found, "find_roles")):
+        original = getattr(stream, function)
+        monkeypatch.setattr(stream, function, lambda *a, f=original, c=counted: c.append(1) or f(*a))
+    source = open_data(tmp_path / name, value="sold")
+    assert source.is_large(19, 10**6)
+    assert_same(source.panel(), whole)
+    for _ in range(2):  # as often as needed
+        assert_same(join_panels(list(source.panels(7))), whole)
+    assert (len(opened), len(found)) == (1, 1)
+
+
 # ---------------------------------------------------------------- a sample
 
 
@@ -269,7 +288,7 @@ def test_a_sample_is_uniform_in_order_and_depends_on_the_seed_alone(monkeypatch)
 # ---------------------------------------------------------------- tables, part by part
 
 
-def test_a_tables_later_rows_keep_the_types_of_the_first(tmp_path):
+def test_later_rows_of_a_table_keep_the_types_of_the_first(tmp_path):
     for name in ("t.csv", "t.parquet"):
         with table_writer(tmp_path / name) as add:
             add({"id": np.array(["a"]), "n": np.array([1])})
@@ -279,8 +298,8 @@ def test_a_tables_later_rows_keep_the_types_of_the_first(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
-def test_a_table_is_there_whole_or_not_at_all(name, tmp_path, monkeypatch):
-    monkeypatch.setattr("vrae.runs.tables._ROW_GROUP", 1)
+def test_a_table_is_written_completely_or_not_at_all(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("vrae.runs.table_files._ROW_GROUP", 1)
     with pytest.raises(InvalidDataError), table_writer(tmp_path / name) as add:  # noqa: PT012
         add({"n": np.array([1])})
         raise InvalidDataError("late")
@@ -291,12 +310,12 @@ def test_a_table_is_there_whole_or_not_at_all(name, tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, small_series: Any, tiny: dict[str, Any]) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, small_series: Any) -> Path:
     """Return a folder with a model, and 60 series as long csv and Parquet."""
     folder = tmp_path_factory.mktemp("commands")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", VRAEWarning)
-        VRAEClusterer(2, **tiny).fit(small_series("panel", 60)).save(folder / "model")
+        make_estimator("VRAEClusterer").fit(small_series("panel", 60)).save(folder / "model")
     panel = small_series("panel", 60)
     owners = np.repeat(np.arange(60), panel.lengths)
     table = pa.table(
@@ -346,7 +365,7 @@ def test_embedding_in_parts_is_embedding_at_once(folder, tmp_path, vrae):
     assert found.column_names == ["id", "vrae0", "vrae1", "vrae2", "kind"]
     assert found["id"].to_pylist() == panel.ids.tolist()
     Z = np.column_stack([found[f"vrae{d}"].to_numpy() for d in range(3)])
-    np.testing.assert_allclose(Z, load_model(folder / "model").transform(panel), atol=1e-5)
+    np.testing.assert_allclose(Z, load_model(folder / "model").model_.transform(panel), atol=1e-5)
 
 
 @pytest.mark.parametrize(("verb", "out"), [("assign", "new.csv"), ("assign", "new.parquet"), ("embed", "new.parquet")])
@@ -376,19 +395,19 @@ def test_bad_standard_input_is_called_by_that_name(folder, vrae):
 # ---------------------------------------------------------------- clustering by a sample
 
 
-def test_clustering_by_a_sample_of_all_is_clustering(folder, tmp_path, tiny, monkeypatch):
-    """With every series in the sample, the way through parts ends where the plain way ends."""
+def test_clustering_by_a_sample_of_all_is_clustering(folder, tmp_path, monkeypatch):
+    """With all series in the sample, clustering in parts equals clustering whole."""
     from vrae.runs import cluster_panel
 
     monkeypatch.setattr(stream, "_WHOLE_VALUES", 0)
     options = {"layout": "long", "label": "kind"}
     panel = read_panel(folder / "X.parquet", **options)
-    whole = cluster_panel(VRAEClusterer(2, **tiny), panel, panel.static["label"], tmp_path / "whole", "whole")
+    whole = cluster_panel(make_estimator("VRAEClusterer"), panel, panel.static["label"], tmp_path / "whole", "whole")
 
     def panels() -> Iterator[Panel]:
         return stream_panels(folder / "X.parquet", series_per_panel=9, **options)
 
-    parts = cluster_stream(VRAEClusterer(2, **tiny), panels, 60, 0, tmp_path / "parts", "parts")
+    parts = cluster_stream(make_estimator("VRAEClusterer"), panels, 60, 0, tmp_path / "parts", "parts")
     rows = {name: rows_of((tmp_path / name / "clusters.csv").read_text()) for name in ("whole", "parts")}
     for column in ("id", "cluster", "lag", "label"):
         assert [row[column] for row in rows["parts"]] == [row[column] for row in rows["whole"]]
@@ -428,11 +447,11 @@ def test_standard_input_can_be_clustered(folder, tmp_path, vrae):
     assert "standard input" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_large_file_is_clustered_by_a_sample_without_being_told(folder, tmp_path, monkeypatch, vrae):
-    monkeypatch.setattr("vrae.cli.clustering._MAX_SERIES", 59)
-    monkeypatch.setattr("vrae.cli.clustering._TRAIN_SAMPLE", 25)
-    monkeypatch.setattr("vrae.runs.folder._CSV_ROWS", 59)
-    monkeypatch.setattr("vrae.runs.folder._REPORT_SERIES", 10)
+def test_a_large_file_is_clustered_by_a_sample_by_default(folder, tmp_path, monkeypatch, vrae):
+    monkeypatch.setattr("vrae.cli.cluster_command._MAX_SERIES", 59)
+    monkeypatch.setattr("vrae.cli.cluster_command._TRAIN_SAMPLE", 25)
+    monkeypatch.setattr("vrae.runs.run_folder._CSV_ROWS", 59)
+    monkeypatch.setattr("vrae.runs.run_folder.MAX_REPORT_SERIES", 10)
     done = vrae("cluster", folder / "X.parquet", "--layout", "long", "-k", 2, "--epochs", 1, "--out", tmp_path / "run")
     assert done.code == 0, done
     assert "Training on 25 of 60 series" in done.err
@@ -454,7 +473,7 @@ def test_a_bad_series_late_leaves_no_run_folder(folder, tmp_path, vrae):
 
 
 @pytest.mark.parametrize("text", ["some", "1", "0"])
-def test_an_odd_sample_size_is_one_message(text, folder, tmp_path, vrae):
+def test_an_invalid_sample_size_is_one_message(text, folder, tmp_path, vrae):
     done = vrae("cluster", folder / "X.parquet", "--layout", "long", "--train-sample", text, "--out", tmp_path / "run")
     assert done.code == 2
     assert "--train-sample" in done.err

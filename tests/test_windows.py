@@ -1,4 +1,4 @@
-"""Windows cover every step, and what is said of them comes back to the right one."""
+"""Sliding windows cover every step, and their results are assigned to the right steps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vrae import Panel
-from vrae.data.windows import dominant_period, windows
+from vrae.data.sliding import dominant_period, sliding_windows
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 
 
@@ -18,7 +18,7 @@ def panel() -> Panel:
 
 @pytest.mark.parametrize(("size", "step"), [(10, 3), (10, 10), (7, 1), (60, 5)])
 def test_windows_are_pieces_of_their_series_and_cover_every_step(panel, size, step):
-    cut = windows(panel, size, step)
+    cut = sliding_windows(panel, size, step)
     covered = np.zeros(len(panel.values), int)
     for row, (owner, start) in enumerate(zip(cut.owners, cut.starts, strict=True)):
         piece = cut.panel[row]
@@ -28,12 +28,12 @@ def test_windows_are_pieces_of_their_series_and_cover_every_step(panel, size, st
         first = panel.offsets[owner] + start
         covered[first : first + len(piece)] += 1
     assert covered.min() >= 1
-    # What is said of each step of each window comes back to that step, in every channel.
+    # Values of the steps of windows are assigned to these steps, in every channel.
     np.testing.assert_allclose(cut.to_steps(cut.panel.values), panel.values, atol=1e-6)
 
 
 def test_scores_of_windows_are_averaged_where_they_overlap(panel):
-    cut = windows(panel, 10, 5)
+    cut = sliding_windows(panel, 10, 5)
     marked = np.where(cut.panel.ids == "a@20", 1.0, 0.0)
     steps = cut.to_steps(marked)
     assert steps.shape == (80,)
@@ -43,22 +43,22 @@ def test_scores_of_windows_are_averaged_where_they_overlap(panel):
     assert np.isnan(cut.to_steps(marked)).all()
 
 
-def test_the_period_that_dominates():
+def test_the_dominant_period():
     time = np.arange(400)
     rng = np.random.default_rng(0)
     wave = np.sin(2 * np.pi * time / 37) + 0.5 * np.sin(4 * np.pi * time / 37 + 1) + 0.3 * rng.normal(size=400)
     wave[100:110] = np.nan
     panel = Panel.from_arrays([wave, wave[:200] * 100 + 5])
     assert abs(dominant_period(panel) - 37) <= 1
-    assert windows(panel, "auto").panel.lengths[0] == dominant_period(panel)
+    assert sliding_windows(panel, "auto").panel.lengths[0] == dominant_period(panel)
 
 
-def test_nothing_repeats():
+def test_no_period():
     with pytest.raises(InvalidDataError, match="No period"):
         dominant_period(Panel.from_arrays(np.linspace(0, 1, 200)[None]))
 
 
-@pytest.mark.parametrize(("size", "step", "words"), [(1, 1, "window"), (10, 0, "step"), (10, 11, "in none")])
-def test_bad_windows(panel, size, step, words):
+@pytest.mark.parametrize(("size", "step", "words"), [(1, 1, "window"), (10, 0, "step"), (10, 11, "in no window")])
+def test_invalid_windows(panel, size, step, words):
     with pytest.raises(InvalidParameterError, match=words):
-        windows(panel, size, step)
+        sliding_windows(panel, size, step)

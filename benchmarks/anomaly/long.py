@@ -18,7 +18,7 @@ from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 
 from vrae import Panel, VRAEAnomalyDetector
-from vrae.data.windows import Windows, dominant_period, windows
+from vrae.data.sliding import SlidingWindows, dominant_period, sliding_windows
 
 NAME = "135_UCR_Anomaly_InternalBleeding16"
 RULE = 100  # steps
@@ -47,7 +47,7 @@ def main() -> None:
         "|---|---|---|---|---|---|",
     ]
     for size in (period, period // 2, 2 * period):
-        learned, judged = windows(train, size), windows(test, size)
+        learned, judged = sliding_windows(train, size), sliding_windows(test, size)
         A, B = flat(learned), flat(judged)
         pca = PCA(16, random_state=0).fit(A)
         scores = {
@@ -70,7 +70,7 @@ def main() -> None:
     (Path(__file__).parent / "LONG.md").write_text("\n".join(lines) + "\n")
 
 
-def flat(cut: Windows) -> np.ndarray:
+def flat(cut: SlidingWindows) -> np.ndarray:
     """Return z-normalised windows, (n, size)."""
     X = cut.panel.to_padded()[:, 0].astype(np.float64)
     return (X - X.mean(axis=1, keepdims=True)) / X.std(axis=1, keepdims=True)

@@ -28,8 +28,8 @@ from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.svm import OneClassSVM
 
 from vrae import Panel, VRAEAnomalyDetector, load_example
-from vrae.evaluate import resample
 from vrae.exceptions import VRAEWarning
+from vrae.metrics import resample
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.jsonl"

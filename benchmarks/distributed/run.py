@@ -1,11 +1,12 @@
-"""What Ray costs on one machine: place series from Parquet in this process, and by one and two workers of Ray.
+"""Measure the cost of Ray on one machine, compared with this process alone.
 
     python benchmarks/distributed/run.py [--most 1000000] [--again]
 
-Every line is a process of its own. Its peak of resident memory is that of the driver, which must not grow with the
-number of series; the workers' memory is read from /proc while they work. What Ray wrote is compared with what this
-process wrote, row by row. Lines that ``results.jsonl`` has already are not measured again, unless by ``--again``.
-Writes ``results.jsonl`` and ``RESULTS.md`` beside this file.
+Each measurement runs in its own process. Its peak resident memory is that of the driver, which must
+not grow with the number of series. The memory of workers is read from /proc while they run. The
+tables that Ray writes are compared row by row with those of a single process. Measurements in
+``results.jsonl`` are not repeated, unless with ``--again``. Writes ``results.jsonl`` and
+``RESULTS.md`` next to this file.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).parent
-RUNS = (  # series, steps, task, numbers of Ray's workers
+RUNS = (  # series, steps, task, numbers of Ray workers
     (10_000, 64, "assign", (1, 2)),
     (100_000, 64, "assign", (1, 2)),
     (100_000, 64, "embed", (2,)),
@@ -36,8 +37,8 @@ RUNS = (  # series, steps, task, numbers of Ray's workers
     (50_000, 156, "assign", (1, 2)),
     (1_000_000, 64, "assign", (2,)),
 )
-_STEADY = 5  # seconds below which a rate says nothing
-FILES = 16  # that the series are written to, each with one row group
+_STEADY = 5  # seconds; rates over less are not shown
+FILES = 16  # number of files with series, each with one row group
 
 
 def generate(folder: Path, n_series: int, steps: int) -> None:
@@ -56,11 +57,11 @@ def generate(folder: Path, n_series: int, steps: int) -> None:
         pq.write_table(pa.table({"item": names, "values": lists}), folder / f"{number:03}.parquet")
 
 
-def difference(local: Path, far: Path) -> dict[str, float]:
-    """Return the largest difference between two tables, whose rows must be the same but for rounding."""
+def difference(local: Path, distributed: Path) -> dict[str, float]:
+    """Return the largest difference between two tables, which may differ by rounding only."""
     import pyarrow.parquet as pq
 
-    a, b = pq.read_table(local), pq.read_table(far)
+    a, b = pq.read_table(local), pq.read_table(distributed)
     assert a.num_rows == b.num_rows
     assert a.column_names == b.column_names
     largest = 0.0
@@ -75,16 +76,18 @@ def difference(local: Path, far: Path) -> dict[str, float]:
 
 
 def train(models: Path, data: Path) -> None:
-    from vrae import VRAEAnomalyDetector, VRAEClusterer, read_panel
+    from vrae import VRAE, VRAEAnomalyDetector, VRAEClusterer, read_panel
 
     panel = read_panel(data / "000.parquet", id="item")
-    clusterer = VRAEClusterer(2, random_state=0, max_epochs=3).fit(panel)
+    clusterer = VRAEClusterer(2, model=VRAE(max_epochs=3), random_state=0).fit(panel)
     clusterer.save(models / "assign")
     clusterer.save(models / "embed")
-    VRAEAnomalyDetector(0.05, random_state=0, max_epochs=3).fit(panel).save(models / "anomalies")
+    VRAEAnomalyDetector(0.05, model=VRAE(beta=0.3, learning_rate=5e-3, max_epochs=3), random_state=0).fit(panel).save(
+        models / "anomalies"
+    )
 
 
-# -------------------------------------------------------------------- what is measured
+# -------------------------------------------------------------------- measurements
 
 
 def locally(task: str, models: Path, data: Path, out: Path) -> dict[str, float]:
@@ -93,7 +96,8 @@ def locally(task: str, models: Path, data: Path, out: Path) -> dict[str, float]:
 
     write = {"assign": runs.write_assignments, "embed": runs.write_embeddings, "anomalies": runs.write_anomalies}[task]
     started, used = time.perf_counter(), time.process_time()
-    write(load_model(models / task), stream_panels(data, id="item"), out / "table.parquet")
+    model = load_model(models / task)
+    write(model.model_ if task == "embed" else model, stream_panels(data, id="item"), out / "table.parquet")
     return {"seconds": time.perf_counter() - started, "processor_seconds": time.process_time() - used}
 
 
@@ -101,21 +105,21 @@ def by_ray(task: str, models: Path, data: Path, out: Path, workers: int) -> dict
     import ray
 
     os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"
-    # As a rule Ray's workers stand back behind whatever else runs.
+    # By default, Ray's workers have low priority.
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
     from vrae import distributed, load_model
 
-    do = {"assign": distributed.assign, "embed": distributed.embed, "anomalies": distributed.find_anomalies}[task]
+    run = {"assign": distributed.assign, "embed": distributed.embed, "anomalies": distributed.find_anomalies}[task]
     before = time.perf_counter()
     ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="error")
     started, used, first = time.perf_counter(), time.process_time(), []
     peak = Watch()
-    do(
+    run(
         load_model(models / task),
         str(data),
         str(out / "table.parquet"),
-        engine=distributed.Engine(workers=workers),
-        tell=lambda line: first.append(time.perf_counter()),
+        engine=distributed.EngineOptions(workers=workers),
+        log=lambda line: first.append(time.perf_counter()),
         part_values=1 << 18,
         id="item",
     )
@@ -123,13 +127,13 @@ def by_ray(task: str, models: Path, data: Path, out: Path, workers: int) -> dict
     found = {"seconds": ended - started, "ray_start": started - before, **peak.stop()}
     found["processor_seconds"] = time.process_time() - used + found.pop("worker_processor_seconds")
     ray.shutdown()
-    # From the first part on, all workers are at work: their rate, without what it takes to start them.
+    # The rate without the time to start workers: from when each has finished its first part.
     steady = (len(first) - workers) / len(first) if len(first) > workers else 0.0
     return {**found, "steady_seconds": (ended - first[workers - 1]) / steady if steady else 0.0}
 
 
 class Watch:
-    """Look at Ray's workers twice a second: the most memory that one of them had, and the processor's time of all."""
+    """Watch Ray's workers: the peak memory of the largest one, and the CPU time of all."""
 
     def __init__(self) -> None:
         self._peak, self._ticks, self._stop = 0.0, dict[str, int](), threading.Event()
@@ -172,35 +176,35 @@ def in_child(work: Any) -> dict[str, float]:
     return found
 
 
-# -------------------------------------------------------------------- and told
+# -------------------------------------------------------------------- results
 
 HEAD = """# Ray on one machine
 
-`python benchmarks/distributed/run.py`: the default network, from {files} Parquet files; {machine}. "local" is what
-`vrae assign`, `vrae embed` or `vrae anomalies` does in one thread. Every line is a process of its
-own; memory is the peak of the driver's resident set, and the most that a worker was seen to have. Seconds are without
-starting Ray, but with starting its workers; "steady" is the rate from when each worker has done its first part on,
-without what it takes to start them, where that took five seconds at least. CPU seconds are those of driver and workers,
-with their start. The machine was shared with other work: load is that of the minute in which a line began; where load
-and workers are more than the cores, CPU seconds tell more than seconds of the clock. "Difference" is the largest
-between a number that Ray's workers wrote and the one of the local line, over all rows; ids and clusters are the same in
-all rows, in the same order, or this command fails.
+`python benchmarks/distributed/run.py`: the default network, {files} Parquet files, {machine}.
+"local" is `vrae assign`, `vrae embed` or `vrae anomalies` in one thread. Each measurement runs in
+its own process. Memory is the peak resident set of the driver, and of the largest worker. Seconds
+include starting the workers, but not Ray itself. "Steady" is the rate from when each worker has
+finished its first part; it is left out below five seconds. CPU seconds are those of driver and
+workers, including their start. Other work ran on the machine; "load" is the load average at the
+start. Where load and workers exceed the number of cores, compare CPU seconds, not seconds.
+"Difference" is the largest between a number of Ray's table and of the local one, over all rows. Ids,
+clusters and order are the same in all rows, or the command fails.
 
 | {columns} |
 |{rule}
 """
 COLUMNS = (
     *("task", "series", "steps", "engine", "workers", "seconds", "series/s", "steady series/s", "CPU seconds"),
-    *("CPU ms a series", "driver, MiB", "a worker, MiB", "load", "difference"),
+    *("CPU ms per series", "driver, MiB", "largest worker, MiB", "load", "difference"),
 )
 LINE = (
     "| {task} | {n_series:,} | {steps} | {engine} | {workers} | {seconds:.1f} | {rate:,.0f} | {steady} "
-    "| {processor_seconds:.1f} | {each:.2f} | {driver_mib:.0f} | {worker} | {load:.1f} | {far} |\n"
+    "| {processor_seconds:.1f} | {each:.2f} | {driver_mib:.0f} | {worker} | {load:.1f} | {largest} |\n"
 )
 
 
-def tell(rows: list[dict[str, Any]]) -> None:
-    """Write all that is known so far; what is said below the table is kept."""
+def write_results(rows: list[dict[str, Any]]) -> None:
+    """Write all measurements so far. Text below the table is kept."""
     results = HERE / "RESULTS.md"
     notes = results.read_text().rpartition("|\n")[2] if results.exists() else ""
     rows.sort(key=lambda row: [row[name] for name in ("steps", "n_series", "task", "engine", "workers")])
@@ -210,17 +214,17 @@ def tell(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         steady = f"{row['n_series'] / row['steady_seconds']:,.0f}" if row.get("steady_seconds", 0) > _STEADY else ""
         worker = f"{row['worker_mib']:.0f}" if row.get("worker_mib") else ""
-        far = f"{row['difference']:.1g}" if "difference" in row else ""
+        largest = f"{row['difference']:.1g}" if "difference" in row else ""
         each = 1000 * row["processor_seconds"] / row["n_series"]
         rate = row["n_series"] / row["seconds"]
-        text += LINE.format(**row, rate=rate, steady=steady, worker=worker, far=far, each=each)
+        text += LINE.format(**row, rate=rate, steady=steady, worker=worker, largest=largest, each=each)
     results.write_text(text + notes)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--most", type=int, default=100_000, help="series: what has more is left out")
-    parser.add_argument("--again", action="store_true", help="measure also what is measured already")
+    parser.add_argument("--most", type=int, default=100_000, help="leave out measurements with more series")
+    parser.add_argument("--again", action="store_true", help="repeat measurements")
     options = parser.parse_args()
     rows = known()
     with tempfile.TemporaryDirectory() as name:
@@ -234,12 +238,12 @@ def main() -> None:
             for row in measure(Path(name), facts, lines, missing):
                 rows = [old for old in rows if not same(old, row)] + [row]
                 print(json.dumps(row), flush=True)
-                tell(rows)
-    tell(rows)
+                write_results(rows)
+    write_results(rows)
 
 
 def known() -> list[dict[str, Any]]:
-    """Return the lines that are measured already."""
+    """Return the measurements in ``results.jsonl``."""
     file = HERE / "results.jsonl"
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
@@ -251,10 +255,10 @@ def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
 def measure(
     folder: Path, facts: dict[str, Any], lines: list[tuple[str, int]], missing: list[tuple[str, int]]
 ) -> Iterator[dict[str, Any]]:
-    """Yield what is missing; the local line is done again where it is not, for Ray's to be compared with."""
+    """Yield missing measurements. The local one is always repeated, for comparison."""
     task, n_series, steps = facts.values()
     data, models = folder / f"data{n_series}-{steps}", folder / f"models-{steps}"
-    # This process stays small: a child's peak begins with its parent's memory.
+    # Keep this process small: the peak of a child starts at the memory of its parent.
     if not data.exists():
         in_child(partial(generate, data, n_series, steps))
     if not models.exists():

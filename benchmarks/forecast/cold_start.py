@@ -1,10 +1,12 @@
-"""Items of online_retail_weekly that are introduced after week 8, forecast from their first 4, 8 and 13 weeks.
+"""Forecast new items of online_retail_weekly from their first 4, 8 and 13 weeks.
 
     VRAE_DATA=... python benchmarks/forecast/cold_start.py
 
-A model is fitted to what was known at week 45, 60 and 75 and forecasts the 13 weeks to come of items whose first weeks
-end within the 15 weeks after that; the peers know as much. Error: root mean squared error of the 13 weeks beside the
-root mean squared one-step change of the item's whole life. Rows: results/cold_start.json; table: COLD_START.md.
+A model is fitted to what was known at weeks 45, 60 and 75. It forecasts the next 13 weeks of items
+that are introduced after week 8, and whose first weeks end within 15 weeks of that origin. The
+peers know as much. The error is the root mean squared error of the 13 weeks divided by the root
+mean squared one-step change over the item's whole life. Rows go to results/cold_start.json; the
+table is COLD_START.md.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ MOST_ITEMS, NEIGHBOURS = 1500, 10
 
 
 def library(known: np.ndarray, age: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return scaled windows of ``age`` steps and of the 13 after them, of all items and all times known."""
+    """Return scaled windows of ``age`` steps, and the 13 steps after each, of all known items."""
     stretches = np.lib.stride_tricks.sliding_window_view(known, age + HORIZON, axis=1)[:, ::3].reshape(
         -1, age + HORIZON
     )

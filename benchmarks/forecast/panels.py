@@ -30,8 +30,8 @@ def load(name: str) -> np.ndarray:
     return np.stack([table[n].to_numpy().astype(float) for n in names], axis=1)
 
 
-def yardsticks(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return root mean squared and mean absolute one-step change, (n,), from an item's first sale on.
+def one_step_changes(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return root mean squared and mean absolute one-step change since the first sale, each (n,).
 
     NaN for an item that never sold or never changed: it has no RMSSE or MASE.
     """
@@ -47,7 +47,7 @@ def yardsticks(known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def low_sellers(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Mark the quarter of the items at ``rows`` that sold least a step."""
+    """Return which of the items at ``rows`` are in the quarter that sold least per step."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         mean = np.nanmean(known[rows], axis=1)

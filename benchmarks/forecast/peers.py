@@ -1,4 +1,4 @@
-"""What others would do: the seasonal naive rule, and exponential smoothing of each item by itself."""
+"""Peers: the seasonal naive rule, and exponential smoothing of each item by itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def seasonal_naive(known: np.ndarray, horizon: int, season: int) -> np.ndarray:
-    """Return the value of a season ago; the last value where that is not known."""
+    """Return the value of a season ago, or the last value if that is not known."""
     n_steps = known.shape[1]
     last = np.array([(s[~np.isnan(s)] if (~np.isnan(s)).any() else np.zeros(1))[-1] for s in known])
     then = n_steps - season + np.arange(horizon) % season
@@ -15,9 +15,10 @@ def seasonal_naive(known: np.ndarray, horizon: int, season: int) -> np.ndarray:
 
 
 def auto_ets(known: np.ndarray, horizon: int, season: int) -> np.ndarray:
-    """Return statsforecast's AutoETS of each item; an item of fewer than four values, or where it fails, gets its mean.
+    """Return statsforecast's AutoETS of each item, or its mean if that fails or is impossible.
 
-    It knows no season beyond 24 steps, so weekly items have none; nor have items that are 0 more often than not.
+    AutoETS supports no season beyond 24 steps, so weekly items have none. Items that are mostly 0
+    have none either. An item with fewer than four values gets its mean.
     """
     from statsforecast.models import AutoETS
 

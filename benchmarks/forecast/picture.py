@@ -1,4 +1,4 @@
-"""The picture of docs/forecast.md: monthly hospital items, what was forecast and what came.
+"""The picture of docs/forecast.md: forecasts of monthly hospital items, and the actual values.
 
 VRAE_DATA=... python benchmarks/forecast/picture.py
 """

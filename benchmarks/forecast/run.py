@@ -1,9 +1,10 @@
-"""Errors of forecasts on four panels of real items, from two origins each, beside peers and controls.
+"""Errors of forecasts on four panels of real items, compared with peers and controls.
 
-    VRAE_DATA=... python benchmarks/forecast/run.py            # all panels; those done already are kept
-    VRAE_DATA=... python benchmarks/forecast/run.py hospital-1   # one panel, from its later origin
+    VRAE_DATA=... python benchmarks/forecast/run.py             # all panels without a result
+    VRAE_DATA=... python benchmarks/forecast/run.py hospital-1  # one panel, from its later origin
 
-Rows go to results/PANEL-ORIGIN.json; the table is RESULTS.md.
+Each panel is forecast from two origins. Rows go to results/PANEL-ORIGIN.json; the table is
+RESULTS.md.
 """
 
 from __future__ import annotations
@@ -16,23 +17,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from panels import PANELS, load, low_sellers, scores, yardsticks
+from panels import PANELS, load, low_sellers, one_step_changes, scores
 from peers import auto_ets, seasonal_naive
 from sklearn.base import BaseEstimator, ClusterMixin
 
 from vrae import GroupForecaster, Panel
-from vrae.estimators.forecasting.backtest import Backtest, combined, origins, tried_numbers
+from vrae.estimators.forecasting.backtest import fit_combination, run_backtests, score_group_numbers
+from vrae.estimators.forecasting.group_forecast import GroupForecast
 from vrae.estimators.forecasting.stage import Stage
 from vrae.estimators.partition import fit_partition, labels_of
 
 HERE = Path(__file__).parent
 LEVELS = (80, 95)
-# Of a larger panel so many items, drawn at random: AutoETS and three networks an origin take minutes.
+# Larger panels are sampled: AutoETS and three networks per origin take minutes.
 MOST_ITEMS = 1000
 
 
 class RandomGroups(ClusterMixin, BaseEstimator):
-    """Groups of the sizes of the real ones, with members drawn at random: the control."""
+    """The control: groups of the same sizes as the real ones, with random members."""
 
     def __init__(self, n_clusters: int = 2, random_state: int = 0) -> None:
         self.n_clusters = n_clusters
@@ -53,7 +55,7 @@ def run(name: str, back: int, seed: int = 0) -> dict:
     rows = np.flatnonzero(~np.isnan(known).all(axis=1) & ~np.isnan(actual).all(axis=1))
     rows = np.sort(np.random.default_rng(seed).permutation(rows)[:MOST_ITEMS])
     known, actual = known[rows], actual[rows]
-    squared, absolute = yardsticks(known)
+    squared, absolute = one_step_changes(known)
     low = low_sellers(known, np.arange(len(known)))
     found: dict[str, dict] = {}
 
@@ -74,16 +76,13 @@ def run(name: str, back: int, seed: int = 0) -> dict:
 
     started = time.perf_counter()
     forecaster = GroupForecaster(horizon, season_length=season, random_state=seed, level=LEVELS)
-    forecaster._checked_options()
-    panel = Panel.from_arrays(known)
-    course = forecaster._course(panel, horizon)
-    plan = forecaster._plan(course, horizon)
-    options = forecaster._network_options(plan.seed)
-    backtests = [Backtest.run(course, at, plan, options) for at in origins(course, plan, 2)]
-    stage = Stage.fit(course, plan, options)
-    selection = tried_numbers(backtests, len(known))
+    prepared = forecaster._prepare(Panel.from_arrays(known))
+    calendar, plan = prepared.calendar, prepared.plan
+    backtests = run_backtests(calendar, plan, 2)
+    stage = Stage.fit(calendar, plan)
+    selection = score_group_numbers(backtests, len(known))
     chosen = int(min(selection, key=lambda tried: tried["score"])["n_clusters"])
-    control = max(chosen, 2)  # of one group, random members are the same
+    control = max(chosen, 2)  # with one group, random members are the same
     variants = {
         "vrae": (chosen, plan),
         "no groups, else as vrae": (1, plan),
@@ -92,12 +91,10 @@ def run(name: str, back: int, seed: int = 0) -> dict:
     for method, (n_clusters, own) in variants.items():
         for each in (stage, *(b.stage for b in backtests)):
             each.plan = own
-        groups = stage.grouped(n_clusters)
-        membership = groups.membership(stage.network.encode(stage.items)[0])
-        forecaster._adopt(stage, groups, combined(backtests, n_clusters, membership))
-        forecaster.nonnegative_, forecaster.next_times_, forecaster.ids_ = True, None, panel.ids
-        forecaster._empty_ = np.zeros(len(panel), bool)
-        _, table, _ = forecaster._forecast(None, LEVELS)
+        groups = stage.group(n_clusters)
+        combination = fit_combination(backtests, n_clusters, groups.membership(stage.item_means))
+        forecaster._summarise(prepared, GroupForecast(stage, groups, combination), selection)
+        table = {n: c.reshape(-1, horizon) for n, c in forecaster.predict_table(level=LEVELS).items()}
         inside = ~np.isnan(actual)
         coverage = {
             f"coverage_{level}": float(
@@ -105,15 +102,15 @@ def run(name: str, back: int, seed: int = 0) -> dict:
             )
             for level in LEVELS
         }
-        widths = {"n_clusters": len(groups.shares), **coverage}
+        widths = {"n_clusters": groups.n_groups, **coverage}
         enter(method, table["mean"], started, **widths)
         if method == "vrae":
-            members, _ = stage.members(stage.look(stage.items), groups)
+            members, _ = stage.forecast_members(stage.observe(stage.items), groups)
             for member, scaled in zip(plan.members, members, strict=True):
                 label = {"pooled": "one global model"}.get(member, f"member: {member}")
-                enter(label, np.maximum(stage.items.scale.undo(scaled), 0.0), started)
+                enter(label, np.maximum(stage.items.scale.inverse_transform(scaled), 0.0), started)
             found["vrae"]["weights"] = forecaster.weights_.mean(axis=1).round(3).tolist()
-            found["vrae"]["sizes"] = np.bincount(forecaster.labels_, minlength=len(groups.shares)).tolist()
+            found["vrae"]["sizes"] = np.bincount(forecaster.labels_, minlength=groups.n_groups).tolist()
     return {
         "panel": name,
         "origin": origin,

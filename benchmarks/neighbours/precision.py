@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from vrae import Panel, VRAENeighbors, load_example
-from vrae.evaluate import resample
+from vrae.metrics import resample
 
 SETS = [
     "ACSF1",
@@ -70,7 +70,7 @@ def filled(panel: Panel) -> list[np.ndarray]:
 def vrae(panel: Panel, seed: int) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = VRAENeighbors(K, random_state=seed, device="cpu").fit(panel)
+        model = VRAENeighbors(K, random_state=seed).fit(panel)
     return model.kneighbors(return_distance=False)
 
 

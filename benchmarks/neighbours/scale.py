@@ -17,6 +17,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
 
 from vrae import VRAENeighbors
 
@@ -40,12 +41,12 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=1000)
     options = parser.parse_args()
     X, queries = generate(options.series, 1), generate(options.queries, 2)
-    model = VRAENeighbors(10, random_state=0, device="cpu").fit(X[:2000])
+    model = VRAENeighbors(10, random_state=0).fit(X[:2000])
     out = Path(__file__).parent / "scale.jsonl"
     out.write_text("")
     exact = None
     start = time.perf_counter()
-    among = VRAENeighbors.of(model, X, 10)
+    among = VRAENeighbors(10, model=FrozenEstimator(model.model_)).fit(X)
     embedded = time.perf_counter() - start
     for algorithm in ("exact", "approximate"):
         among.__dict__.pop("_index", None)
@@ -54,7 +55,7 @@ def main() -> None:
         among.kneighbors(queries[:2])  # builds the index
         built = time.perf_counter() - start
         start = time.perf_counter()
-        Z = among._vectors_of(queries)[1]
+        Z = among.model_.transform(queries)
         encoded = time.perf_counter() - start
         start = time.perf_counter()
         _, rows = among._nearest(Z, 10, False)

@@ -87,7 +87,7 @@ def classic_vrae(X: np.ndarray, k: int, seed: int) -> np.ndarray:
 
 def vrae(X: np.ndarray, k: int, seed: int, new: np.ndarray | None = None, **options: Any) -> np.ndarray:
     """``VRAEClusterer`` with its defaults, or with options."""
-    model = VRAEClusterer(k, random_state=seed, device="cpu", **options).fit(X)
+    model = VRAEClusterer(k, model=VRAE(device="cpu", **options), random_state=seed).fit(X)
     return model.labels_ if new is None else model.predict(new)
 
 
@@ -99,7 +99,7 @@ def patterns_only(X: np.ndarray, k: int, seed: int) -> np.ndarray:
     x = torch.from_numpy(X.astype(np.float32))[:, :, None]  # (n, t, 1)
     found = model.network_.statistics(x, torch.ones_like(x), torch.full((len(X),), X.shape[1]))
     statistics = found.double().numpy()  # (n, n_patterns)
-    space = LatentSpace.fit(statistics, np.eye(statistics.shape[1]))
+    space = LatentSpace.fit(statistics)
     vectors = space(statistics)
     return labels_of(fit_partition(vectors, k, "gmm", seed).predict_proba(vectors))
 
@@ -113,7 +113,7 @@ METHODS: dict[str, Method] = {
     "R-Clustering": r_clustering,
     "classic VRAE": classic_vrae,
     "VRAE": vrae,
-    "VRAE, no patterns": partial(vrae, local_patterns=0),
+    "VRAE, no patterns": partial(vrae, pattern_weight=0),
     "patterns, no network": patterns_only,
     "VRAE, max_lag=0.5": partial(vrae, max_lag=0.5),
     "GMM": gmm,

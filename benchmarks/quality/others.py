@@ -26,7 +26,7 @@ from table import figure, markdown
 from threadpoolctl import threadpool_limits
 
 from vrae import load_example
-from vrae.evaluate import agreement, resample
+from vrae.metrics import agreement, resample
 
 HERE = Path(__file__).parent
 SETS = ("ACSF1", "DodgerLoopDay", "GestureMidAirD1", "PickupGestureWiimoteZ", "PLAID")

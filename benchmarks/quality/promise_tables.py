@@ -11,7 +11,7 @@ import rows
 Markdown = Callable[[list[str], list[list[str]]], str]
 Figure = Callable[..., str]
 _LAGS = """\
-`lags()` of `VRAEClusterer(max_lag=0.5)` after circular shifts, median error in steps: between a series and a shifted
+`lags()` of `VRAE(max_lag=0.5)` after circular shifts, median error in steps: between a series and a shifted
 copy of it, and between different series of a cluster, after the cluster's own offset (this one includes how far the
 originals are from being in line).
 """

@@ -24,8 +24,8 @@ from sets import SETS, load, znorm
 from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
-from vrae import VRAEClusterer, load_example
-from vrae.evaluate import agreement, raw_kmeans, resample
+from vrae import VRAE, VRAEClusterer, load_example
+from vrae.metrics import agreement, raw_kmeans, resample
 
 Job = tuple[dict[str, Any], Callable[[], dict[str, Any]]]  # what identifies a row, and what finds the rest of it
 
@@ -72,11 +72,11 @@ def aligned(X: np.ndarray, lags: np.ndarray, truth: np.ndarray, k: int, seed: in
     ``copies``: median error, in steps, of the lag between a series and a copy of it that was shifted once more.
     ``cluster``: median error of the lags of different series, after the median offset of their cluster.
     """
-    model = VRAEClusterer(k, max_lag=0.5, random_state=seed, device="cpu").fit(X)
-    found, t = model.lags(X), X.shape[1]
+    model = VRAEClusterer(k, model=VRAE(max_lag=0.5, device="cpu"), random_state=seed).fit(X)
+    found, t = model.model_.lags(X), X.shape[1]
     again = np.random.default_rng([seed, 8]).integers(-(t // 2), t // 2, len(X))
     copies = np.take_along_axis(X, (np.arange(t) - again[:, None]) % t, axis=1)
-    own = np.abs(around(model.lags(copies) - found - again, t))
+    own = np.abs(around(model.model_.lags(copies) - found - again, t))
     offsets = around(found - lags, t)
     for c in range(k):
         here = model.labels_ == c
@@ -154,7 +154,7 @@ def number(seed: int, folder: str | None) -> Iterator[Job]:
 
 def auto(X: np.ndarray, truth: np.ndarray, seed: int) -> dict[str, Any]:
     """Let the clusterer choose."""
-    model = VRAEClusterer("auto", random_state=seed, device="cpu").fit(X)
+    model = VRAEClusterer("auto", model=VRAE(device="cpu"), random_state=seed).fit(X)
     return {"chosen": model.n_clusters_, **agreement(truth, model.labels_)}
 
 

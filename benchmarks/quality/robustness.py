@@ -9,7 +9,7 @@ import methods
 import numpy as np
 from sets import SETS, load
 
-from vrae.evaluate import agreement, raw_kmeans, resample
+from vrae.metrics import agreement, raw_kmeans, resample
 
 Job = tuple[dict[str, Any], Callable[[], dict[str, Any]]]
 

@@ -72,7 +72,7 @@ def _serve(connection: Connection, folder: str | None) -> None:
 def _run(name: str, protocol: str, method: str, seed: int, folder: str | None, warm: set[str]) -> dict[str, Any]:
     import numpy as np
 
-    from vrae.evaluate import agreement
+    from vrae.metrics import agreement
 
     load, methods = import_module("sets").load, import_module("methods")
     data = load(name, protocol, folder)

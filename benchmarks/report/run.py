@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from vrae import Panel, VRAEClusterer, load_example, runs
-from vrae.report import ReportData, Traversal, write_report
-from vrae.runs.reporting import report_data
+from vrae.report import DirectionCurves, ReportData, write_report
 
 STEPS, LATENT, CLUSTERS = 100, 16, 8
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -60,7 +59,7 @@ def made_up(n: int) -> ReportData:
         truth=None,
         scores=rng.normal(size=n),
         noise=np.full((n, 1), 0.3),
-        traversal=Traversal(np.tile(np.linspace(-2, 2, 11), (8, 1)), curves),
+        traversal=DirectionCurves(np.tile(np.linspace(-2, 2, 11), (8, 1)), curves),
     )
 
 
@@ -103,7 +102,7 @@ def real(name: str, folder: Path) -> str:
     clusterer = VRAEClusterer(len(set(labels.tolist())), random_state=0).fit(panel)
     fit = time.perf_counter() - started
     assignment = runs.assign(clusterer, panel)
-    data = report_data(name, clusterer, panel, assignment, {}, labels)
+    data = runs.gather_report(name, clusterer, panel, assignment, {}, labels)
     return row(f"{name} ({len(panel):,} series)", data, f"{fit:.1f}", folder)
 
 

@@ -112,14 +112,14 @@ TASKS = {
     "vrae assign": assign,
     "vrae cluster": cluster,
 }
-MODELS: dict[str, dict[str, Any]] = {"default": {}, "no patterns": {"local_patterns": 0}}
+MODELS: dict[str, dict[str, Any]] = {"default": {}, "no patterns": {"pattern_weight": 0}}
 NO_MODEL = ("read the file (Arrow)", "read panels", "vrae cluster")  # the last fits its own
 
 
 def fit(data: Path, model: Path, out: Path, **options: Any) -> None:
-    from vrae import VRAEClusterer, read_panel
+    from vrae import VRAE, VRAEClusterer, read_panel
 
-    VRAEClusterer(len(FAMILIES), random_state=0, **options).fit(read_panel(data, id="item")).save(model)
+    VRAEClusterer(len(FAMILIES), model=VRAE(**options), random_state=0).fit(read_panel(data, id="item")).save(model)
 
 
 # -------------------------------------------------------------------- a process each
@@ -171,7 +171,7 @@ HEAD = """# Scale
 
 `python benchmarks/scale/million.py`: series of 64 steps in six noisy families; one Parquet file with a list column.
 Every line is a process of its own, and memory its peak resident set; Python with torch alone takes some 300 MiB of
-it. "no patterns" is a model with `local_patterns=0`. Where the machine was shared (its load when the line began is in
+it. "no patterns" is a model with `pattern_weight=0`. Where the machine was shared (its load when the line began is in
 `results.jsonl`), seconds of the processor tell more than seconds of the clock.
 
 | series | file, MiB | task | model | threads | seconds | series/s | processor seconds | peak memory, MiB |

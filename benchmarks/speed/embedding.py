@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, nargs="+", default=[1, 4, 16, 64])
     options = parser.parse_args()
     torch.set_num_threads(1)
-    kinds = {"default": {}, "no patterns": {"local_patterns": 0}}
+    kinds = {"default": {}, "no patterns": {"pattern_weight": 0}}
     train = walks(300, 140, 1)
     models = {name: fitted(train, **kind) for name, kind in kinds.items()}
     found = [measure("number", walks(n, 140, 1), models) for n in options.n]

@@ -56,7 +56,7 @@ def tasks(folder: Path) -> dict[str, Callable[[], object]]:
     lines = [f"item{i},{t},{x:.6g}" for i, series in enumerate(few.slices()) for t, x in enumerate(series[:, 0])]
     table.write_text("\n".join(["unique_id,ds,y", *lines]))
     return {
-        "fit and cluster 200 series": lambda: VRAEClusterer(3, max_epochs=10, **options).fit(few),
+        "fit and cluster 200 series": lambda: VRAEClusterer(3, model=VRAE(max_epochs=10, **options)).fit(few),
         "embed 1,000 series": lambda: model.transform(one),
         "embed 100 series of 4 channels": lambda: of_four.transform(four),
         "reconstruct and score 200 series": lambda: (model.reconstruct(few), model.score_samples(few)),

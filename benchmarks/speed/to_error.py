@@ -20,7 +20,7 @@ from vrae import VRAE, load_example
 from vrae.exceptions import VRAEWarning
 
 EPOCHS = (5, 10, 15, 20, 30, 40, 60)
-FAST = {"latent_size": 20, "local_patterns": 0, "learning_rate": 0.01, "batch_size": 32, "beta": 0.1}
+FAST = {"latent_size": 20, "pattern_weight": 0, "learning_rate": 0.01, "batch_size": 32, "beta": 0.1}
 
 
 def fit(model: VRAE, panel: object) -> tuple[float, float]:

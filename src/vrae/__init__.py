@@ -1,6 +1,6 @@
-"""vrae: cluster unlabelled time series with a variational recurrent auto-encoder.
+"""vrae: cluster unlabelled time series with a variational recurrent autoencoder.
 
-Public names load on first use, so that ``import vrae`` and ``vrae --help`` answer at once.
+Public names are imported on first use, so that ``import vrae`` and ``vrae --help`` are fast.
 """
 
 from __future__ import annotations
@@ -8,19 +8,19 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vrae._version import __version__
+
 if TYPE_CHECKING:
-    from vrae.data.examples import list_examples, load_example
-    from vrae.data.io import read_panel
+    from vrae.data.datasets import list_examples, load_example
     from vrae.data.panel import Panel
+    from vrae.data.reading import read_panel
     from vrae.estimators.anomaly import VRAEAnomalyDetector
+    from vrae.estimators.cannibalization import find_cannibalization
     from vrae.estimators.clusterer import VRAEClusterer
     from vrae.estimators.forecaster import GroupForecaster
+    from vrae.estimators.loading import load_model
     from vrae.estimators.neighbors import VRAENeighbors
-    from vrae.estimators.opposites import find_opposites
     from vrae.estimators.vrae import VRAE
-    from vrae.persistence import load_model
-
-__version__ = "0.1.0"
 
 _HOME = {
     "GroupForecaster": "vrae.estimators.forecaster",
@@ -29,11 +29,11 @@ _HOME = {
     "VRAEAnomalyDetector": "vrae.estimators.anomaly",
     "VRAEClusterer": "vrae.estimators.clusterer",
     "VRAENeighbors": "vrae.estimators.neighbors",
-    "find_opposites": "vrae.estimators.opposites",
-    "list_examples": "vrae.data.examples",
-    "load_example": "vrae.data.examples",
-    "load_model": "vrae.persistence",
-    "read_panel": "vrae.data.io",
+    "find_cannibalization": "vrae.estimators.cannibalization",
+    "list_examples": "vrae.data.datasets",
+    "load_example": "vrae.data.datasets",
+    "load_model": "vrae.estimators.loading",
+    "read_panel": "vrae.data.reading",
 }
 
 __all__ = [
@@ -44,7 +44,7 @@ __all__ = [
     "VRAEClusterer",
     "VRAENeighbors",
     "__version__",
-    "find_opposites",
+    "find_cannibalization",
     "list_examples",
     "load_example",
     "load_model",

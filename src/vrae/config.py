@@ -1,6 +1,6 @@
-"""What a network is and how it is trained, as frozen dataclasses that go to JSON and back.
+"""Configuration of a network and of its training: frozen dataclasses that convert to JSON.
 
-Every value is checked here and nowhere else; a message names the option, what was found and what is allowed.
+All values are checked here. A message names the option, what was found and what is allowed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ __all__ = [
 
 
 class _JSONConfig:
-    """To and from a plain dictionary; unknown or absent keys are refused, but for ``later`` ones, off by default."""
+    """Conversion to and from a dictionary.
+
+    Unknown and missing keys are errors, except keys marked ``later``, which older models lack.
+    """
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)  # type: ignore[call-overload]
@@ -38,18 +41,18 @@ class _JSONConfig:
         return cls(**state)
 
 
-# Share of the learning rate at which a trained network goes on.
-_GOING_ON = 0.3
+# Learning rate of continued training, relative to that of the first fit.
+_CONTINUED_RATE = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig(_JSONConfig):
-    """The whole truth about a network's shape; see `vrae.VRAE` for the meaning of each option."""
+    """Everything that determines the shape of a network. `vrae.VRAE` explains the options."""
 
     n_channels: int
     n_steps: int  # length of the learned decoder inputs, in folded steps
     patch_size: int = 1
-    mask_input: bool = False  # the encoder sees which values were observed
+    mask_input: bool = False  # the encoder also reads the mask
     latent_size: int = 16
     hidden_size: int = 64
     num_layers: int = 1
@@ -57,14 +60,14 @@ class NetworkConfig(_JSONConfig):
     bidirectional: bool = False
     pooling: str = "last"
     dropout: float = 0.0
-    feed_latent: bool = False  # the decoder sees z at every step, besides in its initial state
+    feed_latent: bool = False  # the decoder reads z at every step
     max_lag: int = 0  # steps; 0 = off
-    n_patterns: int = 0  # components of the pattern statistics; 0 = none, and no second head
+    n_patterns: int = 0  # components of the pattern statistics; 0 = no patterns and no second head
     pattern_dilations: tuple[int, ...] = ()
-    n_channel_pairs: int = 0  # pairs of channels whose correlations are among the pattern statistics
-    level_weight: float = 0.0  # of level and spread beside all other statistics
-    linear_path: bool = field(default=False, metadata={"later": True})  # principal axes beside the recurrent network
-    pattern_thresholds: int = field(default=0, metadata={"later": True})  # of a kernel; 0: as many as models once had
+    n_channel_pairs: int = 0  # channel pairs whose cross-correlations join the pattern statistics
+    level_weight: float = 0.0  # weight of level and spread among the statistics
+    linear_path: bool = field(default=False, metadata={"later": True})  # principal axes next to the network
+    pattern_thresholds: int = field(default=0, metadata={"later": True})  # per kernel; 0: older models
 
     def __post_init__(self) -> None:
         for name in ("n_channels", "n_steps", "patch_size", "latent_size", "hidden_size", "num_layers"):
@@ -82,7 +85,7 @@ class NetworkConfig(_JSONConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(_JSONConfig):
-    """How a network is trained; see `vrae.VRAE` for the meaning of each option."""
+    """How a network is trained. `vrae.VRAE` explains the options."""
 
     max_epochs: int
     batch_size: int = 32
@@ -91,9 +94,9 @@ class TrainingConfig(_JSONConfig):
     lr_schedule: str = "constant"
     max_grad_norm: float | None = 5.0
     beta: float = 1.0
-    kl_warmup: float = 0.0  # share of all steps over which the weight of KL rises from 0 to beta
+    kl_warmup: float = 0.0  # fraction of the steps over which the KL weight rises from 0 to beta
     pattern_weight: float = 0.0
-    patience: int | None = None  # epochs without a better held-out loss before training stops
+    patience: int | None = None  # epochs without improvement before training stops
     precision: str = "float32"
 
     def __post_init__(self) -> None:
@@ -106,20 +109,20 @@ class TrainingConfig(_JSONConfig):
             check_real("max_grad_norm", self.max_grad_norm, above=0)
         check_real("beta", self.beta, low=0)
         check_real("kl_warmup", self.kl_warmup, low=0, high=1)
-        check_real("local_patterns", self.pattern_weight, low=0)
+        check_real("pattern_weight", self.pattern_weight, low=0)
         if self.patience is not None:
             check_int("early_stopping", self.patience, low=1)
         check_choice("precision", self.precision, ("float32", "bfloat16", "float16"))
 
-    def going_on(self) -> TrainingConfig:
-        """Return how a network that is trained already learns more: gently, and with the weight of KL as it is."""
-        return replace(self, learning_rate=self.learning_rate * _GOING_ON, kl_warmup=0.0)
+    def continued(self) -> TrainingConfig:
+        """Return the configuration of continued training: a lower learning rate, no warm-up."""
+        return replace(self, learning_rate=self.learning_rate * _CONTINUED_RATE, kl_warmup=0.0)
 
 
 def check_int(name: str, value: Any, *, low: int, auto: bool = False) -> int:
     """Return ``value`` as an int, or raise if it is not a whole number of at least ``low``.
 
-    With ``auto`` the message says that "auto" would have been fine too.
+    ``auto`` makes the message mention "auto" as an alternative.
     """
     ok = isinstance(value, Integral) and not isinstance(value, bool)
     if not ok or value < low:

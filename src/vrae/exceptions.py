@@ -1,28 +1,32 @@
-"""Errors and warnings: each says what was found, where, and what to do about it.
+"""Errors and warnings. Each message says what was found, where, and what to do about it.
 
 VRAEError
-├── InvalidDataError (ValueError)         the series themselves, or the table or file they came in
-│   └── DataTypeError (TypeError)         of a type that holds no numbers: a sparse matrix, a dict
-├── InvalidParameterError (ValueError)    an option: out of range, unknown, of the wrong type
+├── InvalidDataError (ValueError)         the series, or the table or file they came from
+│   └── DataTypeError (TypeError)         a type that holds no numbers: a sparse matrix, a dict
+├── InvalidParameterError (ValueError)    an option that is out of range, unknown or mistyped
 ├── NotFittedError (scikit-learn's)       a method that needs ``fit`` first
-├── TrainingError (RuntimeError)          training cannot go on, for example a non-finite loss
-├── ModelFileError                        a model directory that is missing, foreign, corrupt or too new
+├── TrainingError (RuntimeError)          training cannot continue, for example a non-finite loss
+├── ModelFileError                        a model directory: missing, foreign, corrupt or too new
 ├── OutputError                           a result that cannot be written: folder in use, disk full
-├── DatasetUnavailableError               an example data set that is neither on disk nor downloadable
+├── DatasetUnavailableError               an example data set that cannot be found or downloaded
 └── MissingDependencyError (ImportError)  an optional package that a feature needs
 
 VRAEWarning (UserWarning)
-├── PosteriorCollapseWarning              the latent vector carries next to nothing
-├── DivergenceWarning                     training ran away, and went on from its last good epoch, more slowly
-└── DataWarning                           data that works, but that the user should know of
+├── PosteriorCollapseWarning              the latent vectors carry almost no information
+├── DivergenceWarning                     training diverged and resumed at a lower learning rate
+└── DataWarning                           usable data with a property that the user should know
 
 TrainingInterrupted (KeyboardInterrupt)   Ctrl-C, after training was saved
 """
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from sklearn.exceptions import NotFittedError as SklearnNotFittedError
@@ -43,6 +47,10 @@ __all__ = [
     "TrainingInterrupted",
     "VRAEError",
     "VRAEWarning",
+    "check_installed",
+    "did_you_mean",
+    "name_some",
+    "warn",
 ]
 
 
@@ -51,11 +59,11 @@ class VRAEError(Exception):
 
 
 class InvalidDataError(VRAEError, ValueError):
-    """The series, or the table or file that they came in, cannot be used."""
+    """The series, or the table or file they came from, cannot be used."""
 
 
 class DataTypeError(InvalidDataError, TypeError):
-    """The data, or a value in it, is of a type that holds no numbers; scikit-learn expects a TypeError here."""
+    """The data has a type that holds no numbers. scikit-learn expects a TypeError here."""
 
 
 class InvalidParameterError(VRAEError, ValueError):
@@ -67,7 +75,7 @@ class NotFittedError(VRAEError, SklearnNotFittedError):  # type: ignore[misc]
 
 
 class TrainingError(VRAEError, RuntimeError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
 class ModelFileError(VRAEError):
@@ -79,7 +87,7 @@ class OutputError(VRAEError):
 
 
 class DatasetUnavailableError(VRAEError):
-    """An example data set is neither on disk nor can it be downloaded."""
+    """An example data set is not on disk and cannot be downloaded."""
 
 
 class MissingDependencyError(VRAEError, ImportError):
@@ -87,7 +95,7 @@ class MissingDependencyError(VRAEError, ImportError):
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C stopped training after it was saved; the message says how to go on."""
+    """Ctrl-C stopped training after it was saved. The message says how to resume."""
 
 
 class VRAEWarning(UserWarning):
@@ -95,29 +103,62 @@ class VRAEWarning(UserWarning):
 
 
 class PosteriorCollapseWarning(VRAEWarning):
-    """The latent vector carries next to nothing about the series."""
+    """The latent vectors carry almost no information about the series."""
 
 
 class DivergenceWarning(VRAEWarning):
-    """Training ran away; it went back to its last good epoch, and on at a lower learning rate."""
+    """Training diverged. It resumed from the last good epoch at a lower learning rate."""
 
 
 class DataWarning(VRAEWarning):
-    """The data can be used, but there is something in it to know of."""
+    """The data can be used, but has a property that the user should know."""
 
 
 def name_some(names: Iterable[Any], limit: int = 5) -> str:
-    """Write a few names out and count the rest: ``'a', 'b', 'c' and 4 more``."""
+    """List a few names and count the rest: ``'a', 'b', 'c' and 4 more``."""
     names = list(names)
-    # numpy scalars print as np.str_('a'); a user's id should look as it does in the user's file.
+    # numpy scalars print as np.str_('a'). An id should look as it does in the user's file.
     shown = ", ".join(repr(n.item() if hasattr(n, "item") else n) for n in names[:limit])
     rest = len(names) - limit
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """End a message about an unknown ``name``: the nearest known one, and all of them, or the first of many."""
+    """Return the end of a message about an unknown ``name``: the closest match and known names."""
     near = get_close_matches(str(name), known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     more = f" and {len(known) - 20} more" if len(known) > 20 else ""
     return f"{hint} Known: {', '.join(known[:20])}{more}."
+
+
+def check_installed(package: str, extra: str, purpose: str, otherwise: str = "") -> None:
+    """Raise if an optional package is not installed, without importing it.
+
+    Parameters
+    ----------
+    package : str
+        As in ``import package``.
+    extra : str
+        The extra of vrae that installs it.
+    purpose : str
+        What needs the package. Starts the message.
+    otherwise : str, default=""
+        A sentence on how to do without the package. Ends the message.
+
+    Raises
+    ------
+    MissingDependencyError
+    """
+    found = sys.modules[package] if package in sys.modules else find_spec(package)
+    if found is None:
+        message = f"{purpose} needs the package {package}: pip install 'vrae[{extra}]'. {otherwise}"
+        raise MissingDependencyError(message.rstrip())
+
+
+def warn(message: str, category: type[VRAEWarning]) -> None:
+    """Warn at the user's own line: the first stack frame outside this package."""
+    package = str(Path(__file__).parent)
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

@@ -1,4 +1,4 @@
-"""Where and how the tensors run: device, precision and random numbers that are nobody else's."""
+"""Device, precision, threads and random generators."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from sklearn.utils import check_random_state
 
 from vrae.exceptions import InvalidParameterError, did_you_mean
 
-__all__ = ["autocast", "resolve_device", "seed_of", "side_by_side", "torch_generator", "work_threads"]
+__all__ = ["autocast", "ordered_map", "resolve_device", "seed_of", "torch_generator", "work_threads"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Up to this width of the recurrent layers one thread does all the work.
+# Up to this width of the recurrent layers, one thread is fastest.
 _SMALL_HIDDEN = 128
 
-# A forked process has none of its parent's threads, and torch would wait for them forever (joblib's "multiprocessing").
+# A forked process lacks its parent's threads, and torch would wait for them forever (joblib's
+# "multiprocessing" backend).
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def resolve_device(device: str | torch.device, precision: str = "float32") -> torch.device:
-    """Turn ``"auto"`` (CUDA if there is one, else the CPU) or a device's name into a device.
+    """Return the device for ``"auto"`` (CUDA if available, else the CPU) or for a name.
 
     Raises
     ------
     InvalidParameterError
-        Unknown, not available on this machine, or without recurrent layers of that precision.
+        The device is unknown or not available, or does not support the precision.
     """
     if isinstance(device, str) and device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -54,36 +55,37 @@ def resolve_device(device: str | torch.device, precision: str = "float32") -> to
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """Return the context in which matrix products run at ``precision``; weights stay float32."""
+    """Return a context in which matrix products run at ``precision``. Weights stay float32."""
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, dtype=getattr(torch, precision))
 
 
 @contextmanager
-def work_threads(device: torch.device, hidden_size: int) -> Iterator[int]:
-    """Run a small network's kernels in one thread, and leave torch's number of threads, which is yielded, as it was.
+def work_threads(device: torch.device, hidden_size: int) -> Iterator[None]:
+    """Run the kernels of a small network in one thread, then restore torch's number of threads.
 
-    A step of a small network takes microseconds. Threads gain next to nothing on it, and on a busy machine they
-    wait for each other: twenty times slower was measured with four processes on two cores.
+    A step of a small network takes microseconds. Threads gain almost nothing, and on a busy machine
+    they wait for each other: four processes on two cores were twenty times slower.
     """
     before = torch.get_num_threads()
     if device.type != "cpu" or before == 1 or hidden_size > _SMALL_HIDDEN:
-        yield before
+        yield
         return
     torch.set_num_threads(1)
     try:
-        yield before
+        yield
     finally:
         torch.set_num_threads(before)
 
 
-def side_by_side(
+def ordered_map(
     work: Callable[[Item], Result], items: Iterable[Item], device: torch.device, hidden_size: int
 ) -> Iterator[Result]:
-    """Yield ``work(item)`` for each item, in order; on the CPU, where each runs in one thread, several at a time.
+    """Yield ``work(item)`` for each item, in order.
 
-    There are as many as torch may use threads, and no more results wait than that.
+    On the CPU, small networks process several items in parallel, one thread each: as many as torch
+    has threads. The number of waiting results is bounded by the same number.
     """
     workers = torch.get_num_threads() if device.type == "cpu" and hidden_size <= _SMALL_HIDDEN else 1
     if workers == 1:
@@ -100,8 +102,8 @@ def side_by_side(
 
 
 def seed_of(random_state: int | np.random.RandomState | None) -> int:
-    """Draw one seed from scikit-learn's ``random_state``; an int always gives the same one."""
-    if random_state is None:  # scikit-learn would draw from numpy's global state, which is not ours to move
+    """Return a seed for scikit-learn's ``random_state``. An int always gives the same seed."""
+    if random_state is None:  # scikit-learn would advance numpy's global state
         return int(np.random.default_rng().integers(2**31))
     try:
         return int(check_random_state(random_state).randint(2**31))
@@ -113,5 +115,5 @@ def seed_of(random_state: int | np.random.RandomState | None) -> int:
 
 
 def torch_generator(seed: int, device: torch.device | None = None) -> torch.Generator:
-    """Return a generator of its own; the global random state of torch is never touched."""
+    """Return a new generator. torch's global random state is never touched."""
     return torch.Generator(device=device or torch.device("cpu")).manual_seed(seed)

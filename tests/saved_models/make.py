@@ -1,8 +1,9 @@
-"""Write the model directory of the present version, with series and what it says of them.
+"""Write a model directory of the current format version, with series and expected results.
 
     python tests/saved_models/make.py
 
-Run once a format version, when that version is released: later code must open the directory, not write it anew.
+Run it once per format version, when that version is released. Later code must open the directory,
+not write it again.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from vrae import VRAEClusterer
-from vrae.persistence import FORMAT_VERSION
+from vrae import VRAE, VRAEClusterer
+from vrae.io.migrations import FORMAT_VERSION
 
 HERE = Path(__file__).parent
 
 
 def series() -> np.ndarray:
-    """Sines of two periods in two channels, with gaps: (24, 2, 30)."""
+    """Return sines of two periods in two channels, with gaps: (24, 2, 30)."""
     rng = np.random.default_rng(0)
     phase = rng.uniform(0, 2 * np.pi, (24, 1, 1))
     period = np.where(np.arange(24) % 2, 6.0, 15.0)[:, None, None]
@@ -30,15 +31,18 @@ def series() -> np.ndarray:
 
 def main() -> None:
     X = series()
-    model = VRAEClusterer(2, latent_size=3, hidden_size=8, max_epochs=40, max_lag=5, random_state=0, device="cpu").fit(
-        X
-    )
+    model = VRAE(latent_size=3, hidden_size=8, max_epochs=40, max_lag=5, device="cpu")
+    clusterer = VRAEClusterer(2, model=model, random_state=0).fit(X)
     folder = HERE / f"v{FORMAT_VERSION}"
-    model.save(folder / "model")
+    clusterer.save(folder / "model")
     np.savez_compressed(
-        folder / "expected.npz", X=X, labels=model.labels_, embedding=model.embedding_, bound=model.score_samples(X)
+        folder / "expected.npz",
+        X=X,
+        labels=clusterer.labels_,
+        embedding=clusterer.embedding_,
+        bound=clusterer.model_.score_samples(X),
     )
-    print(folder, np.bincount(model.labels_), model.labels_)
+    print(folder, np.bincount(clusterer.labels_), clusterer.labels_)
 
 
 if __name__ == "__main__":

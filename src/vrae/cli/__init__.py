@@ -1,4 +1,4 @@
-"""The command line. Heavy modules are imported inside the commands, so that ``--help`` answers at once."""
+"""The command line. Commands import heavy modules when they run, so that ``--help`` is fast."""
 
 from vrae.cli.app import app, main
 

@@ -1,68 +1,89 @@
-"""The commands together, and what becomes of their errors."""
+"""All commands together, and how errors and warnings are shown."""
 
 from __future__ import annotations
 
+import inspect
 import sys
 import warnings
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from vrae.cli.anomalies import anomalies
-from vrae.cli.applying import assign, embed, info
-from vrae.cli.clustering import cluster, demo
-from vrae.cli.comparing import compare
-from vrae.cli.explaining import explain
-from vrae.cli.exporting import export
-from vrae.cli.forecasting import forecast
-from vrae.cli.pairs import opposites, similar
-from vrae.cli.reducing import reduce, restore
-from vrae.cli.reporting import report
-from vrae.cli.terminal import INTERRUPTED, Stopped, err, names_as_they_are
-from vrae.formulas import escape_formulas
+from vrae.cli.anomalies_command import anomalies
+from vrae.cli.cluster_command import cluster, demo
+from vrae.cli.compare_command import compare
+from vrae.cli.config_file import options_by_name
+from vrae.cli.forecast_command import forecast
+from vrae.cli.model_commands import assign, embed, export, info
+from vrae.cli.pair_commands import cannibalization, similar
+from vrae.cli.reduce_commands import reduce, restore
+from vrae.cli.run_commands import explain, regroup, report
+from vrae.cli.terminal import INTERRUPTED, Stopped, accept_any_file_name, err
+from vrae.cli.wording import in_command_words, options_of_command
+from vrae.io.formulas import escape_formulas
 
 __all__ = ["app", "main"]
 
+
+class _Command(TyperCommand):
+    """A command whose messages name options as the user writes them."""
+
+    def invoke(self, ctx: Any) -> Any:
+        options_of_command.set(frozenset(options_by_name(self)))
+        return super().invoke(ctx)
+
+
+def _help(command: Any) -> str:
+    """Return the docstring with one line per paragraph, so that it fits any terminal."""
+    paragraphs = inspect.cleandoc(command.__doc__).replace("\nExample:", "\n\nExample:").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
 app = typer.Typer(
     name="vrae",
-    help="Cluster unlabelled time series, and see why.",
+    help="Find groups of similar time series, and see why they are similar.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 done, 2 bad usage or data, 130 Ctrl-C, 1 a fault of vrae. Results: stdout; all else: stderr.",
+    epilog="Exit codes: 0 done, 2 bad usage or data, 130 Ctrl-C, 1 a fault of vrae. "
+    "Results go to stdout, everything else to stderr.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (
-    *(demo, cluster, report, assign, embed, explain, compare),
-    *(anomalies, similar, opposites, forecast, reduce, restore, info, export),
-):
-    app.command()(_command)
+_PANELS = {
+    "Clusters": (demo, cluster, regroup, report, explain, compare),
+    "Models": (assign, embed, info, export),
+    "Other tasks": (anomalies, similar, cannibalization, forecast, reduce, restore),
+}
+for _panel, _commands in _PANELS.items():
+    for _function in _commands:
+        app.command(cls=_Command, help=_help(_function), rich_help_panel=_panel)(_function)
 
 
 @app.callback(invoke_without_command=True)
 def _before(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
     escaped: Annotated[
         bool,
         typer.Option(
             "--escape-formulas",
             envvar="VRAE_ESCAPE_FORMULAS",
-            help="In csv tables, put an apostrophe before text that a spreadsheet would run: '=cmd()'.",
+            help="In csv tables, put an apostrophe before text that a spreadsheet would run, such as '=cmd()'.",
         ),
     ] = False,
 ) -> None:
     if escaped:
         context.with_resource(escape_formulas())
     if version:
-        from vrae import __version__
+        from vrae._version import __version__
 
         typer.echo(f"vrae {__version__}")
         raise typer.Exit
 
 
 def main() -> None:
-    """Run the command line; exit with 0 (done), 2 (bad usage or data), 130 (Ctrl-C) or 1 (our fault)."""
-    names_as_they_are()
+    """Run the command line. Exit codes: 0 done, 2 bad usage or data, 130 Ctrl-C, 1 our fault."""
+    accept_any_file_name()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show
@@ -70,7 +91,7 @@ def main() -> None:
     except Stopped:
         raise
     except SystemExit as stop:
-        if stop.code == INTERRUPTED:  # so newer versions of typer tell of Ctrl-C
+        if stop.code == INTERRUPTED:  # newer versions of Typer report Ctrl-C this way
             err.print("Stopped. Nothing was written.")
         raise
     except KeyboardInterrupt:
@@ -79,14 +100,14 @@ def main() -> None:
     except Exception as error:
         from vrae.exceptions import VRAEError
 
-        if isinstance(error, OSError) and error.filename is not None:  # the place is at fault, not the program
+        if isinstance(error, OSError) and error.filename is not None:  # the fault of the file, not of vrae
             _say("[bold red]Error:[/]", f"{error.filename}: {error.strerror}.")
             sys.exit(2)
         if not isinstance(error, VRAEError):
-            err.print("[bold red]Internal error.[/] This is a fault in vrae, please report it:", highlight=False)
+            err.print("[bold red]Internal error.[/] This is a fault in vrae. Please report it:", highlight=False)
             err.print_exception()
             sys.exit(1)
-        _say("[bold red]Error:[/]", str(error))
+        _say("[bold red]Error:[/]", in_command_words(str(error), options_of_command.get()))
         sys.exit(2)
 
 
@@ -98,14 +119,14 @@ def _show(
     file: Any = None,
     line: str | None = None,
 ) -> None:
-    """Tell of what the user should know in one line; warnings of other libraries stay as they are."""
+    """Show warnings of vrae in one line, and those of other libraries as they are."""
     if category.__module__ != "vrae.exceptions":
         err.print(warnings.formatwarning(message, category, filename, lineno), markup=False, highlight=False, end="")
         return
-    _say("[bold yellow]Warning:[/]", str(message))
+    _say("[bold yellow]Warning:[/]", in_command_words(str(message), options_of_command.get()))
 
 
 def _say(head: str, message: str) -> None:
-    """Print a message behind its head, in one line; what it quotes is no markup."""
+    """Print a message in one line. The message is not markup, since it can quote anything."""
     err.print(head, end=" ")
     err.print(message, markup=False, highlight=False, soft_wrap=True)

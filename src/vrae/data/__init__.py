@@ -1,1 +1,1 @@
-"""Series in: the panel, how it is read, scaled and cut into batches."""
+"""Read series into panels, scale them and group them into batches."""

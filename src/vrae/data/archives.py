@@ -1,7 +1,7 @@
-"""Files of the research archives: ``.ts``, ``.arff`` and UCR's ``.tsv``.
+"""Read the file formats of the UCR and UEA archives: ``.ts``, ``.arff`` and ``.tsv``.
 
-aeon reads these too, but lower-cases class names, takes blank lines and comments for series, drops the
-integers of files with time stamps, and fails with messages that do not say where.
+aeon reads these formats too. But it lower-cases class names, reads blank lines and comments as
+series and drops the integers of files with time stamps, and its error messages name no line.
 """
 
 from __future__ import annotations
@@ -25,62 +25,79 @@ _Series = npt.NDArray[np.float64]
 
 
 def read_ucr_tsv(path: Path) -> Panel:
-    """Read a file of the UCR archive: a series a line, label first, then values, with tabs between.
+    """Read a ``.tsv`` file of the UCR archive.
 
-    NaN at the end of a line is the end of a shorter series; NaN within is a missing value.
+    Each line holds one series: the label first, then the values, separated by tabs. NaN at the
+    end of a line pads a shorter series and is removed. Any other NaN is a missing value.
+
+    Parameters
+    ----------
+    path : Path
 
     Returns
     -------
     Panel
-        One channel; labels in ``static["label"]``.
+        One channel. The labels are in ``static["label"]``.
 
     Raises
     ------
     InvalidDataError
-        Empty, not text, or text where a number should be; names the line.
+        If the file is empty or not text, or if a value is not a number. The message names the
+        line.
     """
     series, labels = [], []
-    with _naming(path) as place:
-        for place.line, line in text_lines(path):
+    with _located_errors(path) as position:
+        for position.line, line in text_lines(path):
             label, *fields = re.split(r"\t|[ ,]+", line)
             labels.append(label)
-            series.append(_without_tail(_numbers(fields)))
+            series.append(_without_padding(_numbers(fields)))
     return _panel(series, labels, path)
 
 
-def _without_tail(values: _Series) -> _Series:
+def _without_padding(values: _Series) -> _Series:
     observed = np.flatnonzero(~np.isnan(values))
     return values[: observed[-1] + 1] if len(observed) else values
 
 
 def read_ts(path: Path) -> Panel:
-    """Read a ``.ts`` file: values between commas, channels and the label between colons.
+    """Read a ``.ts`` file.
 
-    Series may be unequal in length, miss values (``?`` or ``NaN``), have many channels, and carry time
-    stamps, ``(time, value)``, which are dropped. A regression target comes back as ``static["target"]``.
+    Commas separate values; colons separate channels and the label. Series may differ in length,
+    have missing values (``?`` or ``NaN``) and have several channels. Time stamps,
+    ``(time, value)``, are dropped.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    Panel
+        Class labels are in ``static["label"]``, regression targets in ``static["target"]``.
 
     Raises
     ------
     InvalidDataError
-        Empty, not text, no ``@data`` line, or series that do not fit the header; names the line.
+        If the file is empty or not text, has no ``@data`` line, or holds series that do not match
+        its header. The message names the line.
     """
     series, labels = [], []
     header: dict[str, str] = {}
-    with _naming(path) as place:
+    with _located_errors(path) as position:
         lines = text_lines(path)
-        for place.line, line in lines:
+        for position.line, line in lines:
             if not line.startswith(("#", "@", "%")):
-                raise InvalidDataError("found values before the line @data; is this a .ts file?")
+                raise InvalidDataError("found values before the @data line. Is this a .ts file?")
             key, _, rest = line.lower().partition(" ")
             if key == "@data":
                 break
             header[key] = rest.strip()
         labelled = _starts_true(header.get("@classlabel")) or _starts_true(header.get("@targetlabel"))
-        stamped = _starts_true(header.get("@timestamps"))
-        for place.line, line in lines:
+        has_times = _starts_true(header.get("@timestamps"))
+        for position.line, line in lines:
             if line.startswith(("#", "%")):
                 continue
-            *channels, label = _split_stamped(line) if stamped else line.split(":")
+            *channels, label = _drop_times(line) if has_times else line.split(":")
             if labelled:
                 labels.append(label.strip())
             else:
@@ -93,32 +110,44 @@ def _starts_true(value: str | None) -> bool:
     return value is not None and value.startswith("true")
 
 
-def _split_stamped(line: str) -> list[str]:
-    """Split at the colons outside brackets, and keep the values of ``(time, value)`` pairs."""
+def _drop_times(line: str) -> list[str]:
+    """Split a line at colons outside parentheses. Keep only the values of ``(time, value)``."""
     parts = re.split(r":(?![^(]*\))", line)
     return [",".join(re.findall(r",([^,()]*)\)", part)) if "(" in part else part for part in parts]
 
 
 def read_arff(path: Path) -> Panel:
-    """Read a Weka ``.arff`` file of equal-length series, univariate or with a relational attribute.
+    """Read a Weka ``.arff`` file of series of equal length.
+
+    A file with several channels stores them in a relational attribute.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    Panel
+        Class labels, if any, are in ``static["label"]``.
 
     Raises
     ------
     InvalidDataError
-        Empty, not text, no ``@data`` line, or text where a number should be; names the line.
+        If the file is empty or not text, has no ``@data`` line, or if a value is not a number.
+        The message names the line.
     """
     series, labels = [], []
     attribute = ""
-    with _naming(path) as place:
+    with _located_errors(path) as position:
         lines = text_lines(path)
-        for place.line, line in lines:
+        for position.line, line in lines:
             if not line.startswith(("@", "%")):
-                raise InvalidDataError("found values before the line @data; is this an .arff file?")
+                raise InvalidDataError("found values before the @data line. Is this an .arff file?")
             if line.lower().startswith("@data"):
                 break
             attribute = line if line.lower().startswith("@attribute") else attribute
-        labelled = attribute.rstrip().endswith("}")  # the last attribute is a choice of classes
-        for place.line, line in lines:
+        labelled = attribute.rstrip().endswith("}")  # the last attribute lists the classes
+        for position.line, line in lines:
             if line.startswith("%"):
                 continue
             values, label = line.rsplit(",", 1) if labelled else (line, "")
@@ -128,33 +157,35 @@ def read_arff(path: Path) -> Panel:
     return _panel(series, labels, path)
 
 
-# -------------------------------------------------------------------- shared
+# -------------------------------------------------------------------- shared by all formats
 
 
 @dataclass
-class _Place:
+class _Position:
     line: int = 0
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[_Place]:
-    """Put the file and the line in front of whatever is found wrong in it."""
-    place = _Place()
+def _located_errors(path: Path) -> Iterator[_Position]:
+    """Prefix error messages with the file and the line."""
+    position = _Position()
     try:
-        yield place
+        yield position
     except UnicodeDecodeError:
-        raise InvalidDataError(f"{path} is not UTF-8 text after line {place.line}. Save it as UTF-8.") from None
+        raise InvalidDataError(f"{path} is not UTF-8 text after line {position.line}. Save it as UTF-8.") from None
     except (ValueError, OSError) as error:
-        raise InvalidDataError(f"{path}, line {place.line}: {error}") from None
+        raise InvalidDataError(f"{path}, line {position.line}: {error}") from None
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, stripped, with their numbers from 1.
+    """Yield the number and the stripped text of each line that is not blank.
+
+    Lines are numbered from 1.
 
     Raises
     ------
     UnicodeDecodeError
-        Not UTF-8.
+        If the file is not UTF-8.
     """
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
@@ -168,7 +199,7 @@ def _numbers(fields: list[str]) -> _Series:
         return np.array(fields, dtype=np.float64)
     except ValueError:
         wrong = next(field for field in fields if not _is_number(field))
-        raise InvalidDataError(f"found {wrong!r:.60} where a number should be. Missing values are NaN or ?.") from None
+        raise InvalidDataError(f"found {wrong!r:.60}, expected a number. Write missing values as NaN or ?.") from None
 
 
 def _is_number(field: str) -> bool:
@@ -180,27 +211,27 @@ def _is_number(field: str) -> bool:
 
 
 def _matrix(channels: list[str]) -> _Series:
-    """Turn the text of each channel into (n_channels, n_steps)."""
+    """Return the values of one series, shape (n_channels, n_steps)."""
     rows = [_numbers(channel.split(",")) for channel in channels]
     lengths = sorted({len(row) for row in rows})
     if len(lengths) != 1:
         found = f"channels of {lengths[0]} to {lengths[-1]} steps" if lengths else "no values"
-        raise InvalidDataError(f"found {found} in one series; all its channels need the same steps.")
+        raise InvalidDataError(f"found {found} in one series. All channels of a series need the same length.")
     return np.stack(rows)
 
 
 def _panel(series: list[_Series], labels: list[str], path: Path, name: str = "label") -> Panel:
     if not series:
         raise InvalidDataError(f"No series found: {path} has no lines of data. Pass at least two series.")
-    static = {name: _tidy(labels)} if labels else {}
+    static = {name: _typed(labels)} if labels else {}
     try:
         return Panel.from_arrays(series, static=static)
     except InvalidDataError as error:
         raise InvalidDataError(f"{path}: {error}") from None
 
 
-def _tidy(labels: list[str]) -> npt.NDArray[Any]:
-    """Return labels as whole numbers, else as numbers, where all of them are; as text otherwise."""
+def _typed(labels: list[str]) -> npt.NDArray[Any]:
+    """Convert labels to int64 or float64 if all of them are numbers. Otherwise keep the text."""
     kinds: tuple[Callable[[str], Any], ...] = (int, float)
     for kind in kinds:
         try:

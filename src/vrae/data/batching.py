@@ -1,4 +1,4 @@
-"""Cut a panel into batches of series of about the same length; pad, scale and mask them."""
+"""Group the series of a panel into batches of similar length; scale, pad and mask each batch."""
 
 from __future__ import annotations
 
@@ -13,36 +13,37 @@ from torch import Tensor
 from vrae.data.panel import Panel
 from vrae.data.scaling import Scaler
 
-__all__ = ["Batch", "collate", "inference_rows", "training_rows"]
+__all__ = ["Batch", "collate", "inference_batches", "training_batches"]
 
-Rows = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
-# Padded steps of one batch, so that memory stays bounded whatever the lengths.
+# Maximum number of padded steps in a batch. It bounds memory for series of any length.
 _MAX_STEPS = 1 << 18
 
-# Scaled values beyond this are cut: their squares, summed over a series, are still far from the end of float32.
-_LARGEST = 1e12
+# Scaled values are clipped to this range, so that sums of their squares do not overflow float32.
+_MAX_SCALED = 1e12
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some series of a panel, scaled and padded.
+    """A batch of series, scaled and padded.
 
     Attributes
     ----------
     values : Tensor, shape (batch, time, channel)
-        Scaled, and at most 1e12 from 0; 0, the mean, where not observed.
-    mask : Tensor of float, same shape
-        1 where observed, 0 where missing or beyond the end.
+        Scaled values, clipped to ±1e12. Unobserved values are 0, the mean.
+    mask : Tensor of float, shape (batch, time, channel)
+        1 where a value is observed, 0 where it is missing or padding.
     lengths : Tensor of int64, shape (batch,)
+        Number of steps of each series before padding.
     level, spread : Tensor of float64, shape (batch, channel)
         ``values * spread + level`` is in the user's units.
-    rows : ndarray of int64, shape (batch,)
-        Where the series stand in the panel.
+    indices : ndarray of int64, shape (batch,)
+        Positions of the series in the panel.
     patterns : Tensor of shape (batch, n_patterns), or None
-        Statistics of the series' local patterns, where they are known already.
-    seen : Tensor of float, shape (batch, time, channel), or None
-        1 for what the encoder may see, where that is not all that was observed.
+        Pattern statistics of the series, if they have been computed.
+    visible : Tensor of float, shape (batch, time, channel), or None
+        1 for observed values that the encoder sees. None: it sees all observed values.
     """
 
     values: Tensor
@@ -50,18 +51,18 @@ class Batch:
     lengths: Tensor
     level: Tensor
     spread: Tensor
-    rows: Rows
+    indices: Indices
     patterns: Tensor | None = None
-    seen: Tensor | None = None
+    visible: Tensor | None = None
 
     @property
     def scale(self) -> Tensor:
-        """Level and spread, (batch, 2, channel), on the device of the values."""
+        """Level and spread, shape (batch, 2, channel), on the device of ``values``."""
         return torch.stack([self.level, self.spread], dim=1).to(self.values.device)
 
-    def take(self, places: Rows) -> Batch:
-        """Return the series at some places of the batch, padded to the longest of them."""
-        chosen = torch.from_numpy(places)
+    def take(self, positions: Indices) -> Batch:
+        """Return the series at these positions of the batch, padded to the longest of them."""
+        chosen = torch.from_numpy(positions)
         longest = int(self.lengths[chosen].max())
         return Batch(
             values=self.values[chosen, :longest],
@@ -69,73 +70,106 @@ class Batch:
             lengths=self.lengths[chosen],
             level=self.level[chosen],
             spread=self.spread[chosen],
-            rows=self.rows[places],
+            indices=self.indices[positions],
             patterns=None if self.patterns is None else self.patterns[chosen],
-            seen=None if self.seen is None else self.seen[chosen, :longest],
+            visible=None if self.visible is None else self.visible[chosen, :longest],
         )
 
 
 def collate(
     panel: Panel,
-    rows: Rows,
+    indices: Indices,
     scaler: Scaler,
     device: torch.device,
     patterns: Tensor | None = None,
     hidden: npt.NDArray[np.bool_] | None = None,
 ) -> Batch:
-    """Gather, scale and pad the series at ``rows``.
+    """Gather, scale and pad some series of a panel.
 
-    ``patterns``, if any, has a row for each of the panel's series; ``hidden`` marks, for each of its steps, those
-    that the encoder may not see.
+    Parameters
+    ----------
+    panel : Panel
+    indices : ndarray of int64, shape (batch,)
+        Positions of the series in the panel.
+    scaler : Scaler
+    device : torch.device
+        Device of ``values``, ``mask``, ``lengths``, ``patterns`` and ``visible``.
+    patterns : Tensor of shape (n_series, n_patterns), optional
+        Pattern statistics of all series of the panel.
+    hidden : ndarray of bool, shape (total_steps,), optional
+        Steps of the panel that the encoder must not see.
+
+    Returns
+    -------
+    Batch
     """
-    lengths = panel.lengths[rows]  # (batch,)
+    lengths = panel.lengths[indices]  # (batch,)
     time = np.arange(lengths.max())  # (time,)
     inside = time < lengths[:, None]  # (batch, time)
-    steps = np.where(inside, panel.offsets[:-1][rows, None] + time, panel.offsets[rows, None])
+    steps = np.where(inside, panel.offsets[:-1][indices, None] + time, panel.offsets[indices, None])
     values = panel.values[steps]  # (batch, time, channel)
     observed = inside[:, :, None] & ~np.isnan(values)
     level, spread = scaler.statistics(values, observed)
-    scaled = np.where(observed, (values - level[:, None]) / spread[:, None], 0.0).clip(-_LARGEST, _LARGEST)
-    seen = None if hidden is None else observed & ~hidden[steps][:, :, None]
+    scaled = np.where(observed, (values - level[:, None]) / spread[:, None], 0.0).clip(-_MAX_SCALED, _MAX_SCALED)
+    visible = None if hidden is None else observed & ~hidden[steps][:, :, None]
     return Batch(
         values=torch.from_numpy(scaled.astype(np.float32)).to(device),
         mask=torch.from_numpy(observed.astype(np.float32)).to(device),
         lengths=torch.from_numpy(lengths).to(device),
         level=torch.from_numpy(level),
         spread=torch.from_numpy(spread),
-        rows=rows,
-        patterns=None if patterns is None else patterns[torch.from_numpy(rows)].to(device),
-        seen=None if seen is None else torch.from_numpy(seen.astype(np.float32)).to(device),
+        indices=indices,
+        patterns=None if patterns is None else patterns[torch.from_numpy(indices)].to(device),
+        visible=None if visible is None else torch.from_numpy(visible.astype(np.float32)).to(device),
     )
 
 
-def training_rows(lengths: npt.NDArray[np.int64], rows: Rows, batch_size: int, rng: np.random.Generator) -> list[Rows]:
-    """Cut all ``rows``, shuffled, into batches whose series are of about the same length."""
-    shuffled = rng.permutation(rows)
-    # Lengths within a tenth of each other count as equal, so that company changes from epoch to epoch.
+def training_batches(
+    lengths: npt.NDArray[np.int64], indices: Indices, batch_size: int, rng: np.random.Generator
+) -> list[Indices]:
+    """Split series into shuffled batches of similar length, for one epoch of training.
+
+    Parameters
+    ----------
+    lengths : ndarray of int64, shape (n_series,)
+        Lengths of all series of the panel.
+    indices : ndarray of int64
+        Positions of the series to use.
+    batch_size : int
+        Maximum number of series in a batch.
+    rng : Generator
+        The only source of randomness.
+
+    Returns
+    -------
+    list of ndarray of int64
+        Each element of ``indices`` appears in exactly one batch.
+    """
+    shuffled = rng.permutation(indices)
+    # Lengths within 10 % of each other count as equal, so that batches differ between epochs.
     bucket = np.round(np.log(lengths[shuffled]) / 0.1)
-    # Batches of equal size, rather than full ones and a rest: one series alone makes a poor step.
-    size = math.ceil(len(rows) / math.ceil(len(rows) / batch_size))
-    batches = _cut(shuffled[np.argsort(bucket, kind="stable")], lengths, size)
+    # Batches of equal size: a small last batch would give a noisy gradient.
+    size = math.ceil(len(indices) / math.ceil(len(indices) / batch_size))
+    batches = _split(shuffled[np.argsort(bucket, kind="stable")], lengths, size)
     return [batches[b] for b in rng.permutation(len(batches))]
 
 
-def inference_rows(lengths: npt.NDArray[np.int64], rows: Rows, batch_size: int) -> list[Rows]:
-    """Cut all ``rows``, by length, into batches."""
-    return _cut(rows[np.argsort(lengths[rows], kind="stable")], lengths, batch_size)
+def inference_batches(lengths: npt.NDArray[np.int64], indices: Indices, batch_size: int) -> list[Indices]:
+    """Split series, sorted by length, into batches. See `training_batches` for the parameters."""
+    return _split(indices[np.argsort(lengths[indices], kind="stable")], lengths, batch_size)
 
 
-def _cut(ordered: Rows, lengths: npt.NDArray[np.int64], batch_size: int) -> list[Rows]:
-    """Cut rows into batches of at most ``batch_size`` series and ``_MAX_STEPS`` padded steps.
+def _split(ordered: Indices, lengths: npt.NDArray[np.int64], batch_size: int) -> list[Indices]:
+    """Split indices into batches of at most ``batch_size`` series and `_MAX_STEPS` padded steps.
 
-    A single series longer than that is a batch of its own.
+    A series longer than that gets a batch of its own.
     """
     batches = []
     start = 0
     while start < len(ordered):
-        ahead = ordered[start : start + batch_size]
-        padded = np.maximum.accumulate(lengths[ahead]) * np.arange(1, len(ahead) + 1)
+        candidates = ordered[start : start + batch_size]
+        padded = np.maximum.accumulate(lengths[candidates]) * np.arange(1, len(candidates) + 1)
         size = max(1, int(np.searchsorted(padded, _MAX_STEPS, side="right")))
-        batches.append(ahead[:size])
+        batches.append(candidates[:size])
         start += size
     return batches

@@ -1,7 +1,7 @@
-"""Columns of a table, wherever they lie, and what is in them: numbers, names or time stamps.
+"""Read the columns of a table as numbers, names or time stamps.
 
-Every table, in memory or on disk, becomes one `Table` over Arrow columns. So pandas, polars, Arrow, csv and
-Parquet go one way from here on, and the same rows give the same panel.
+Every table, in memory or on disk, becomes a `Table` of Arrow columns. pandas, polars, Arrow, csv
+and Parquet then share the same code, so the same rows give the same panel.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -23,46 +22,46 @@ import pyarrow.dataset as ds
 
 from vrae.exceptions import InvalidDataError, name_some
 
-__all__ = ["Table", "as_names", "as_numbers", "as_times", "encode_ids", "from_frame", "reading"]
+__all__ = ["Table", "as_names", "as_numbers", "as_times", "encode_ids", "reading"]
 
-# How pandas calls an index without a name: in Arrow and Parquet, in a csv, and in a csv read back.
+# Names that pandas gives to an unnamed index: in Arrow and Parquet, in a csv, in a csv read back.
 ROW_LABELS = ("__index_level_0__", "", "Unnamed: 0")
 
 _MISSING = pa.array(["", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "?"], pa.large_string())
 _NUMBER = r"^[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)$"
-_SAMPLE = 100_000  # rows looked at to tell a column of numbers with a slip in it from a column of text
+_SAMPLE = 100_000  # rows that decide whether a column is text, or numbers with some errors
 
 
 @contextmanager
 def reading(name: str) -> Iterator[None]:
-    """Turn what Arrow says about a broken table or file into one `InvalidDataError` that names it."""
+    """Convert Arrow's errors about a table or file into an `InvalidDataError` that names it."""
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InvalidDataError(
-            f"Cannot read {name}: {reason[0]:.300} The file may be cut off, of another format than its name "
-            f"says, or not UTF-8 text. Write it again, or check its separators and encoding."
+            f"Cannot read {name}: {reason[0]:.300} The file may be truncated, not UTF-8 text, or in another "
+            f"format than its extension says. Write it again, or check its separators and encoding."
         ) from None
 
 
 @dataclass(frozen=True)
 class Table:
-    """Named Arrow columns, read only when asked for.
+    """A table of named Arrow columns, read on demand.
 
     Parameters
     ----------
     name : str
-        What messages call it: a path, or ``"the pandas table"``.
+        Name for messages: a path, or ``"the pandas table"``.
     data : pyarrow.dataset.Dataset
         A table in memory or files on disk.
-    index : tuple of str, default ()
-        Columns that were a pandas index with a name.
+    index : tuple of str, default=()
+        Columns that were levels of a named pandas index.
 
     Raises
     ------
     InvalidDataError
-        Two columns share a name.
+        If two columns have the same name.
     """
 
     name: str
@@ -70,21 +69,21 @@ class Table:
     index: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        twice = [name for name, count in Counter(self.columns).items() if count > 1]
-        if twice:
-            raise InvalidDataError(f"Two columns of {self.name} have the same name: {name_some(twice)}. Rename one.")
+        repeated = [name for name, count in Counter(self.columns).items() if count > 1]
+        if repeated:
+            raise InvalidDataError(f"Two columns of {self.name} have the same name: {name_some(repeated)}. Rename one.")
 
     @cached_property
     def columns(self) -> list[str]:
-        """Names of all columns, in order."""
+        """Names of all columns, in table order."""
         return list(self.data.schema.names)
 
     @cached_property
     def kinds(self) -> dict[str, str]:
-        """What each column holds.
+        """Kind of each column.
 
-        ``"number"`` (text that reads as numbers too), ``"mixed"`` (text, most of which reads as numbers),
-        ``"text"``, ``"time"``, ``"list"`` or ``"other"``.
+        ``"number"`` (also text that can be parsed as numbers), ``"mixed"`` (text, most of which can
+        be parsed as numbers), ``"text"``, ``"time"``, ``"list"`` or ``"other"``.
         """
         kinds = {field.name: _kind(field.type) for field in self.data.schema}
         texts = [name for name, kind in kinds.items() if kind == "text"]
@@ -94,33 +93,34 @@ class Table:
         return kinds
 
     def head(self, n_rows: int, columns: Sequence[str]) -> pa.Table:
-        """Return the first rows of these columns.
+        """Return the first ``n_rows`` rows of these columns.
 
         Raises
         ------
         InvalidDataError
-            The message names the file that cannot be read.
+            If a file cannot be read. The message names it.
         """
-        held: list[pa.Table] = []
+        parts: list[pa.Table] = []
         for fragment in self.data.get_fragments():
             with reading(str(getattr(fragment, "path", self.name))):
-                held.append(fragment.scanner(schema=self.data.schema, columns=list(columns)).head(n_rows))
-            n_rows -= held[-1].num_rows
+                parts.append(fragment.scanner(schema=self.data.schema, columns=list(columns)).head(n_rows))
+            n_rows -= parts[-1].num_rows
             if n_rows <= 0:
                 break
-        return pa.concat_tables(held) if held else self.data.schema.empty_table().select(columns)
+        return pa.concat_tables(parts) if parts else self.data.schema.empty_table().select(columns)
 
-    def is_whole(self, name: str) -> bool:
-        """Tell whether a column holds whole numbers."""
+    def is_integer(self, name: str) -> bool:
+        """Return whether a column holds integers."""
         return bool(pa.types.is_integer(self.data.schema.field(name).type))
 
     def read(self, columns: Sequence[str]) -> dict[str, pa.ChunkedArray]:
-        """Return these columns.
+        """Return all rows of these columns.
 
         Raises
         ------
         InvalidDataError
-            The file is truncated, corrupt or not what its name says; or it has no rows.
+            If a file is truncated, corrupt or in another format than its extension says, or if
+            the table has no rows.
         """
         wanted = list(dict.fromkeys(columns))
         with reading(self.name):
@@ -130,12 +130,12 @@ class Table:
         return {name: _plain(table[name]) for name in wanted}
 
     def require(self, name: str) -> str:
-        """Return ``name`` if it is a column.
+        """Return ``name`` if the table has such a column.
 
         Raises
         ------
         InvalidDataError
-            There is no such column; the message has the nearest one.
+            If it has none. The message suggests the most similar name.
         """
         if name in self.columns:
             return name
@@ -144,62 +144,8 @@ class Table:
         raise InvalidDataError(f"No column {name!r} in {self.name}.{hint} Its columns: {name_some(self.columns, 12)}.")
 
 
-def from_frame(frame: Any) -> Table:
-    """Wrap a pandas, polars or pyarrow table, or any other that narwhals knows.
-
-    Raises
-    ------
-    InvalidDataError
-        Columns that share a name.
-    """
-    if isinstance(frame, ds.Dataset):
-        return Table("the Arrow dataset", frame)
-    try:
-        known: Any = nw.from_native(frame)
-    except nw.exceptions.DuplicateError as error:
-        raise InvalidDataError(
-            f"Two columns of the table share a name: {str(error).splitlines()[-1].strip(' -')}. Rename one."
-        ) from None
-    eager = known.collect(backend="pyarrow") if isinstance(known, nw.LazyFrame) else known
-    name = f"the {str(eager.implementation).lower()} table"
-    names = [str(column) for column in eager.columns]
-    index = {level: values for level, values in _index_columns(eager).items() if level not in names}
-    columns = [_arrow(eager.get_column(column)) for column in eager.columns]
-    with reading(name):
-        table = pa.table([*index.values(), *columns], names=[*index, *names])
-    return Table(name, ds.dataset(table), tuple(level for level in index if level not in ROW_LABELS))
-
-
-def _index_columns(frame: Any) -> dict[str, Any]:
-    """Arrow columns of a pandas index, unless it only counts the rows."""
-    index = nw.maybe_get_index(frame)
-    if index is None or (index.name is None and type(index).__name__ == "RangeIndex"):
-        return {}
-    rows = index.to_frame(index=False)
-    without_name = [ROW_LABELS[0]] if index.nlevels == 1 else [f"level_{i}" for i in range(index.nlevels)]
-    rows.columns = [n if name is None else str(name) for n, name in zip(without_name, index.names, strict=True)]
-    levels = nw.from_native(rows, eager_only=True)
-    return {str(level): _arrow(levels.get_column(level)) for level in levels.columns}
-
-
-def _arrow(series: nw.Series[Any]) -> pa.Array | pa.ChunkedArray:
-    """Return the values as Arrow; a column of mixed types as text, so that messages can show the odd one."""
-    try:
-        if series.dtype == nw.Object:  # polars would hand out pointers
-            # A cell may be a whole series, as in sktime's nested tables.
-            cells = [cell.to_numpy() if hasattr(cell, "to_numpy") else cell for cell in series.to_list()]
-            return pa.array(cells, from_pandas=True)
-        if str(getattr(series.to_native(), "dtype", "")).startswith("period["):  # a pandas period is where it begins
-            return nw.from_native(series.to_native().dt.to_timestamp(), series_only=True).to_arrow()
-        return series.to_arrow()
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        missing = series.is_null().to_list()
-        texts = [None if no else str(value) for value, no in zip(series.to_list(), missing, strict=True)]
-        return pa.array(texts, pa.large_string())
-
-
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Undo dictionaries and short strings, so that each kind of column has one type."""
+    """Decode dictionaries and cast text to large_string, so that all text has one type."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
@@ -228,23 +174,28 @@ def _kind(kind: pa.DataType) -> str:
 def as_numbers(
     column: pa.ChunkedArray, name: str, table: Table, ids: pa.ChunkedArray | None
 ) -> npt.NDArray[np.float32]:
-    """Return a column as float32, NaN where a value is missing, shape (n_rows,).
+    """Convert a column to numbers.
 
     Parameters
     ----------
     column : pyarrow.ChunkedArray
-        Numbers, truth values, or text that reads as numbers.
+        Numbers, booleans, or text that can be parsed as numbers.
     name : str
-        The column's name, for messages.
+        Name of the column, for messages.
     table : Table
-        Where it comes from, for messages.
+        Table of the column, for messages.
     ids : pyarrow.ChunkedArray or None
-        Id of every row, for messages.
+        Id of each row, for messages.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_rows,)
+        Missing values are NaN.
 
     Raises
     ------
     InvalidDataError
-        Text, dates or anything else that is not a number; names the row and the series.
+        If a value is not a number. The message names the row and the series.
     """
     kind = _kind(column.type)
     if kind == "text":
@@ -254,7 +205,7 @@ def as_numbers(
     elif kind != "number":
         raise InvalidDataError(
             f"Column {name!r} of {table.name} holds {column.type} values, not numbers. "
-            f"Name the columns to use with value=."
+            f"Name the value columns with value=."
         )
     with reading(table.name):
         numbers = pc.cast(column, pa.float32(), safe=False)
@@ -262,7 +213,7 @@ def as_numbers(
 
 
 def _parse_numbers(text: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Table | None]:
-    """Parse text; the second result has the rows that are not numbers: columns ``row`` and ``text``."""
+    """Parse text as numbers. The second result lists the rows that fail (``row``, ``text``)."""
     trimmed = pc.utf8_trim_whitespace(text)
     lower = pc.utf8_lower(trimmed)
     missing = pc.or_kleene(pc.is_in(lower, _MISSING), pc.is_null(lower))
@@ -284,11 +235,11 @@ def _text_kind(text: pa.ChunkedArray) -> str:
 def _text_error(wrong: pa.Table, name: str, table: Table, ids: pa.ChunkedArray | None) -> InvalidDataError:
     row, text = wrong["row"][0].as_py(), wrong["text"][0].as_py()
     series = f" (series {ids[row].as_py()!r})" if ids is not None else ""
-    more = f", and text in {wrong.num_rows - 1} more rows" if wrong.num_rows > 1 else ""
-    comma = " A decimal comma must be a point." if "," in text else ""
+    more = f" {wrong.num_rows - 1} more rows hold text too." if wrong.num_rows > 1 else ""
+    comma = " Write a decimal comma as a point." if "," in text else ""
     return InvalidDataError(
         f"Found text in the number column {name!r} of {table.name}: {text!r:.60} in row {row}{series}, "
-        f"the first row being 0{more}.{comma} Make it a number, or leave it empty where the value is missing."
+        f"counted from 0.{more}{comma} Replace it by a number, or leave the cell empty if the value is missing."
     )
 
 
@@ -296,7 +247,7 @@ def _text_error(wrong: pa.Table, name: str, table: Table, ids: pa.ChunkedArray |
 
 
 def as_names(column: pa.ChunkedArray) -> npt.NDArray[Any]:
-    """Return ids, categories or other single values as a NumPy array: int64, float64, bool, text or dates."""
+    """Convert ids or categories to a NumPy array of int64, float64, bool, text or dates."""
     kind = column.type
     if _kind(kind) == "time":
         return _stamps(column)
@@ -305,65 +256,71 @@ def as_names(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     if pa.types.is_integer(kind):
         try:
             return np.asarray(column.cast(pa.float64() if column.null_count else pa.int64()).to_numpy())
-        except pa.ArrowInvalid:  # beyond int64: as text
+        except pa.ArrowInvalid:  # beyond int64: keep as text
             pass
     texts = column.to_pylist() if _kind(kind) != "text" else pc.fill_null(column, "").to_numpy()
     return np.asarray(["" if text is None else str(text) for text in texts], dtype=str)
 
 
 def encode_ids(column: pa.ChunkedArray, name: str, table: Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
-    """Give each series a number, in the order in which they first appear.
+    """Assign a number to each series, in order of first appearance.
 
     Returns
     -------
     codes : ndarray of int64, shape (n_rows,)
-        The series that each row belongs to.
+        Series number of each row.
     ids : ndarray, shape (n_series,)
+        Id of each series.
 
     Raises
     ------
     InvalidDataError
-        A row without an id, or ids that are neither text, numbers nor dates.
+        If a row has no id, or if the ids are not text, numbers or dates.
     """
     if _kind(column.type) in ("list", "other"):
-        raise InvalidDataError(f"The id column {name!r} of {table.name} holds {column.type}; make ids text or numbers.")
+        raise InvalidDataError(
+            f"The id column {name!r} of {table.name} holds {column.type} values. Convert the ids to text or numbers."
+        )
     missing = pc.is_null(column, nan_is_null=True)
     if _kind(column.type) == "text":
         missing = pc.or_(missing, pc.equal(pc.fill_null(column, ""), ""))
-    rows = pc.indices_nonzero(missing)
-    if len(rows):
-        raise InvalidDataError(
-            f"The id is missing in {len(rows)} rows of {table.name} (column {name!r}), for example rows "
-            f"{name_some(rows[:3].to_pylist())}, the first row being 0. Fill it in or remove those rows."
-        )
+    _refuse_missing("id", pc.indices_nonzero(missing), name, table)
     encoded = pc.dictionary_encode(column)
     codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
     return codes.astype(np.int64), as_names(pa.chunked_array([encoded.chunks[-1].dictionary]))
+
+
+def _refuse_missing(what: str, rows: pa.Array, name: str, table: Table) -> None:
+    if len(rows):
+        raise InvalidDataError(
+            f"The {what} is missing in {len(rows)} rows of {table.name} (column {name!r}), for example rows "
+            f"{name_some(rows[:3].to_pylist())}, counted from 0. Fill it in or remove those rows."
+        )
 
 
 # -------------------------------------------------------------------- time stamps
 
 
 def as_times(column: pa.ChunkedArray, name: str, table: Table) -> npt.NDArray[Any]:
-    """Return time stamps, shape (n_rows,): datetime64 (UTC where there is a zone), int64 or float64.
+    """Convert a column to time stamps.
+
+    Returns
+    -------
+    ndarray of datetime64, int64 or float64, shape (n_rows,)
+        Times with a zone are converted to UTC.
 
     Raises
     ------
     InvalidDataError
-        Missing time stamps, or text that is neither a number nor an ISO 8601 date.
+        If a time is missing, or is text that is neither a number nor an ISO 8601 date.
     """
     if _kind(column.type) == "text":
         column = _parse_times(column, name, table)
     if _kind(column.type) not in ("time", "number"):
         raise InvalidDataError(
-            f"The time column {name!r} of {table.name} holds {column.type}; expected dates, times or numbers."
+            f"The time column {name!r} of {table.name} holds {column.type} values. Expected dates, times or numbers."
         )
-    missing = pc.indices_nonzero(pc.is_null(column, nan_is_null=True))
-    if len(missing):
-        raise InvalidDataError(
-            f"The time is missing in {len(missing)} rows of {table.name} (column {name!r}), for example rows "
-            f"{name_some(missing[:3].to_pylist())}, the first row being 0. Fill it in or remove those rows."
-        )
+    _refuse_missing("time", pc.indices_nonzero(pc.is_null(column, nan_is_null=True)), name, table)
     if _kind(column.type) == "time":
         return _stamps(column)
     return np.asarray(
@@ -372,7 +329,7 @@ def as_times(column: pa.ChunkedArray, name: str, table: Table) -> npt.NDArray[An
 
 
 def _stamps(column: pa.ChunkedArray) -> npt.NDArray[Any]:
-    """Microseconds for all, so that each library's default gives the same; finer only where it is needed."""
+    """Convert to microseconds, so that all libraries agree. Use nanoseconds only if needed."""
     try:
         column = column.cast(pa.timestamp("us"))
     except pa.ArrowInvalid:
@@ -391,8 +348,8 @@ def _parse_times(text: pa.ChunkedArray, name: str, table: Table) -> pa.ChunkedAr
     example = next((value for value in trimmed.to_pylist() if not _is_time(value)), trimmed[0].as_py())
     raise InvalidDataError(
         f"The time column {name!r} of {table.name} holds text that is neither a number nor a date such as "
-        f"2024-01-31 or 2024-01-31 12:00: {example!r:.60}. Convert it; or, where rows lie in order of time, "
-        f"drop the column and pass layout='long' and id= without time=."
+        f"2024-01-31 or 2024-01-31 12:00: {example!r:.60}. Convert it. If the rows are in order of time, you "
+        f"can also drop the column and pass layout='long' and id= without time=."
     )
 
 

@@ -1,4 +1,4 @@
-"""Whatever a user passes as ``X`` becomes a panel, and results come back in the container they came in."""
+"""Return results in the kind of container that the user passed."""
 
 from __future__ import annotations
 
@@ -11,77 +11,40 @@ import numpy.typing as npt
 
 from vrae.config import check_choice
 from vrae.data.panel import Panel
-from vrae.exceptions import DataTypeError, InvalidDataError
+from vrae.exceptions import InvalidDataError
 
-__all__ = ["TableKind", "as_panel", "index_like", "is_table", "like"]
+__all__ = ["TableKind", "are_tables", "index_like", "is_table", "like"]
 
-# Libraries of tables in memory, as narwhals calls them.
+# Libraries with tables in memory, by their names in narwhals.
 _LIBRARIES = ("cudf", "modin", "pandas", "polars", "pyarrow")
 
 
-def as_panel(X: Any) -> Panel:
-    """Return ``X`` as a panel.
-
-    Parameters
-    ----------
-    X : Panel, ndarray, list of arrays or table
-        A panel passes through uncopied. Arrays are ``(n_series, n_steps)`` or
-        ``(n_series, n_channels, n_steps)``; a list holds series of any length, ``(n_steps,)`` or
-        ``(n_channels, n_steps)`` each, or tables with a row a step (see `vrae.data.frames`). Tables are read by
-        `vrae.read_panel` with its defaults.
-
-    Raises
-    ------
-    InvalidDataError
-        ``X`` is none of these, or what it holds cannot be used.
-    """
-    if isinstance(X, Panel):
-        return X
-    if _are_tables(X):
-        from vrae.data.frames import frames_to_panel
-
-        return frames_to_panel(X)
-    if isinstance(X, (np.ndarray, list, tuple)):
-        return Panel.from_arrays(X)
-    if hasattr(X, "tocsr"):
-        raise DataTypeError(
-            "Found a sparse matrix; sparse data is not supported. Pass X.toarray() if it fits into memory."
-        )
-    if is_table(X):
-        from vrae.data.io import read_panel  # Arrow is loaded for tables only
-
-        return read_panel(X)
-    if isinstance(X, Mapping):
-        raise DataTypeError("Found a dict of series; pass list(X.values()), or Panel.from_arrays with ids=list(X).")
-    return Panel.from_arrays(np.asarray(X) if hasattr(X, "__array__") else X)
-
-
 def like(X: Any, panel: Panel) -> Any:
-    """Return the values of ``panel`` in the container that ``X`` is.
+    """Return the values of a panel in the same kind of container as ``X``.
 
     Parameters
     ----------
     X : Panel, ndarray, list of arrays or table
-        As `as_panel` takes it. A table may be long or wide; its rows keep their order, and its other columns
-        their values.
+        Input of `vrae.data.reading.as_panel`. For a long or wide table, the order of rows and the
+        other columns are kept.
     panel : Panel
         The series of ``as_panel(X)``, with other values.
 
     Returns
     -------
-    same container as X
+    same type as X
         Values are float32.
 
     Raises
     ------
     InvalidDataError
-        The panel has not the shape of ``X``.
+        If the panel and ``X`` differ in shape.
     """
     if isinstance(X, Panel):
         return panel
     if is_table(X):
         return _table_like(X, panel)
-    if _are_tables(X):
+    if are_tables(X):
         from vrae.data.frames import frames_like
 
         return type(X)(frames_like(X, panel))
@@ -92,14 +55,13 @@ def like(X: Any, panel: Panel) -> Any:
 
 @dataclass(frozen=True)
 class TableKind:
-    """What a table was, so that another one can be like it.
+    """Library and column names of a table, to build similar tables.
 
     Attributes
     ----------
-    library : str
-        One of those that have tables in memory: "pandas", "polars", "pyarrow", "modin" or "cudf".
+    library : {"pandas", "polars", "pyarrow", "modin", "cudf"}
     id, time : str or None
-        Names of the columns, or levels of the index, with ids and times.
+        Names of the columns, or index levels, that hold ids and times.
     """
 
     library: str
@@ -107,49 +69,53 @@ class TableKind:
     time: str | None
 
     def __post_init__(self) -> None:
-        check_choice("library", self.library, _LIBRARIES)  # narwhals would load any module that a model file names
+        check_choice("library", self.library, _LIBRARIES)  # narwhals would import any module a model file names
 
     @classmethod
     def of(cls, X: Any) -> Self | None:
-        """Return the kind of ``X``, as `as_panel` takes it; None if it is no table."""
+        """Return the kind of the table ``X``, or None if ``X`` is not a table."""
         if not is_table(X):
             return None
         import narwhals as nw
 
-        from vrae.data.columns import from_frame
+        from vrae.data.frames import from_frame
         from vrae.data.roles import TableOptions, find_roles
 
         known: Any = nw.from_native(X, pass_through=True)
         library = str(getattr(known, "implementation", "pyarrow"))
         if library not in _LIBRARIES:
-            library = "pyarrow"  # what those without tables in memory are collected into
+            library = "pyarrow"  # lazy tables are collected into Arrow
         roles = find_roles(from_frame(X), TableOptions(static=()))
         return cls(library, roles.id, roles.time)
 
     def table(self, columns: Mapping[str, Any]) -> Any:
-        """Return columns as a table of this kind; ``id`` and ``time`` get its names, unless other columns have them."""
+        """Build a table of this kind.
+
+        Columns called "id" and "time" get the names of this table, unless another column has that
+        name.
+        """
         import narwhals as nw
 
         names = {"id": self.id, "time": self.time}
-        named = {own if (own := names.get(n)) and own not in columns else n: c for n, c in columns.items()}
+        renamed = {new if (new := names.get(n)) and new not in columns else n: c for n, c in columns.items()}
         backend: Any = self.library
-        return nw.from_dict(named, backend=backend).to_native()
+        return nw.from_dict(renamed, backend=backend).to_native()
 
 
 def index_like(X: Any, ids: npt.NDArray[Any]) -> Any:
-    """Return what a pandas table with a row for each series of ``X`` has as its index.
+    """Return the index for a pandas table with one row per series of ``X``.
 
     Parameters
     ----------
     X : Panel, ndarray, list of arrays or table
     ids : ndarray, shape (n_series,)
-        Of ``as_panel(X)``.
+        Ids of ``as_panel(X)``.
 
     Returns
     -------
     pandas.Index
-        That of ``X``, if it is a pandas table with a row for each series; else the ids, named as the column that they
-        come from.
+        The index of ``X``, if ``X`` is a pandas table with one row per series. Otherwise the ids,
+        named like the id column of ``X``.
     """
     import pandas as pd
 
@@ -160,21 +126,21 @@ def index_like(X: Any, ids: npt.NDArray[Any]) -> Any:
 
 
 def is_table(X: Any) -> bool:
-    """Tell a table (pandas, polars, pyarrow or another that narwhals knows) from other containers."""
+    """Return whether ``X`` is a table that narwhals supports, such as pandas or polars."""
     if isinstance(X, (Panel, np.ndarray, list, tuple, str)):
         return False
     import narwhals as nw
 
     try:
         known = nw.from_native(X, pass_through=True)
-    except nw.exceptions.DuplicateError:  # a table, if not one that can be read
+    except nw.exceptions.DuplicateError:  # a table, though reading it will fail
         return True
     return isinstance(known, (nw.DataFrame, nw.LazyFrame)) or type(X).__module__.startswith("pyarrow._dataset")
 
 
-def _are_tables(X: Any) -> bool:
-    """Tell a list of tables, each a series, from a list of arrays."""
-    # Most lists hold arrays, which takes no table library to see.
+def are_tables(X: Any) -> bool:
+    """Return whether ``X`` is a list of tables, one per series."""
+    # hasattr first: for a list of arrays, no table library is imported.
     return isinstance(X, (list, tuple)) and len(X) > 0 and hasattr(X[0], "columns") and is_table(X[0])
 
 
@@ -203,7 +169,7 @@ def _list_like(X: Any, panel: Panel) -> Any:
 def _table_like(X: Any, panel: Panel) -> Any:
     import narwhals as nw
 
-    from vrae.data.columns import from_frame
+    from vrae.data.frames import from_frame
     from vrae.data.roles import TableOptions
     from vrae.data.tables import values_by_row
 
@@ -211,7 +177,7 @@ def _table_like(X: Any, panel: Panel) -> Any:
     if isinstance(known, nw.LazyFrame):
         known = known.collect()
     if not isinstance(known, nw.DataFrame):
-        raise InvalidDataError(f"Cannot put series back into a {type(X).__name__}; pass a table in memory.")
+        raise InvalidDataError(f"Cannot put series back into a {type(X).__name__}. Pass a table in memory.")
     replaced = values_by_row(from_frame(X), panel, TableOptions(static=()))
     series = [
         nw.new_series(column, replaced[str(column)], backend=known.implementation)

@@ -1,8 +1,8 @@
-"""Files of the UCR and UEA archives from Zenodo: over https, from nowhere else, and whole.
+"""Download files of the UCR and UEA archives from Zenodo.
 
-Only names that we ask for become paths, the address is built here, and a file counts once its size and checksum are
-those that the archive's record states. The record comes from the same place: this finds what broke or was cut off on
-the way, not a fraud at the source; the connection's certificate is what stands against that.
+Addresses are built here, use https and never leave Zenodo. Only requested names become paths. The
+size and checksum of each file must match the archive's record. The record comes from the same
+site, so the checksum detects transfer errors; against forgery, only the site's certificate helps.
 """
 
 from __future__ import annotations
@@ -17,70 +17,72 @@ from urllib.request import Request, urlopen
 __all__ = ["fetch_files"]
 
 _SITE = "https://zenodo.org/"
-_FIRST_ANSWER = 4.0  # seconds until a machine without a network is told so
-_SILENCE = 60.0  # seconds without a byte
-_LARGEST_RECORD = 1 << 20  # bytes
-_LARGEST_FILE = 4 << 30
-_CHUNK = 1 << 20
+_RECORD_TIMEOUT = 4.0  # seconds, short: without a network, the user should not wait
+_FILE_TIMEOUT = 60.0  # seconds without a byte
+_MAX_RECORD_BYTES = 1 << 20
+_MAX_FILE_BYTES = 4 << 30
+_CHUNK_BYTES = 1 << 20
 
 
 def fetch_files(record: int, names: Collection[str], folder: Path) -> list[str]:
-    """Download those of a record's files that are asked for.
+    """Download files of a Zenodo record.
 
     Parameters
     ----------
     record : int
         Number of the record on Zenodo.
     names : collection of str
-        File names; the record need not have all.
+        Names of the requested files. Names that the record does not list are skipped.
     folder : Path
         An existing folder.
 
     Returns
     -------
     list of str
-        Names of the files that are there now, none of them half.
+        Names of the downloaded files. Each is complete.
 
     Raises
     ------
     OSError
-        No network, or the site does not answer.
+        If there is no network, or the site does not respond.
     ValueError
-        What came is not what the record states.
+        If a download does not match the record.
     """
-    with _opened(f"{_SITE}api/records/{record:d}", _FIRST_ANSWER) as answer:
-        text = answer.read(_LARGEST_RECORD + 1)
+    with _open(f"{_SITE}api/records/{record:d}", _RECORD_TIMEOUT) as response:
+        text = response.read(_MAX_RECORD_BYTES + 1)
     try:
-        stated = {entry["key"]: (int(entry["size"]), str(entry["checksum"])) for entry in json.loads(text)["files"]}
+        listed = {entry["key"]: (int(entry["size"]), str(entry["checksum"])) for entry in json.loads(text)["files"]}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"record {record} of {_SITE} cannot be read ({error!r})") from None
-    found = [name for name in names if name in stated]
+    found = [name for name in names if name in listed]
     for name in found:
-        _fetch(record, name, *stated[name], folder / name)
+        _fetch(record, name, *listed[name], folder / name)
     return found
 
 
 def _fetch(record: int, name: str, size: int, checksum: str, target: Path) -> None:
-    if not 0 < size <= _LARGEST_FILE:
-        raise ValueError(f"{name} is said to have {size:,} bytes; at most {_LARGEST_FILE:,} are taken")
+    if not 0 < size <= _MAX_FILE_BYTES:
+        raise ValueError(f"the record lists {name} with {size:,} bytes; at most {_MAX_FILE_BYTES:,} are allowed")
     kind, _, expected = checksum.partition(":")
-    if kind != "md5":  # Zenodo states no other
+    if kind != "md5":  # the only kind that Zenodo uses
         raise ValueError(f"{name} has a checksum of the unknown kind {kind!r}")
     digest = hashlib.md5(usedforsecurity=False)
     received = 0
-    with _opened(f"{_SITE}api/records/{record:d}/files/{name}/content", _SILENCE) as answer, target.open("wb") as file:
-        while received <= size and (chunk := answer.read(_CHUNK)):
+    address = f"{_SITE}api/records/{record:d}/files/{name}/content"
+    with _open(address, _FILE_TIMEOUT) as response, target.open("wb") as file:
+        while received <= size and (chunk := response.read(_CHUNK_BYTES)):
             received += len(chunk)
             digest.update(chunk)
             file.write(chunk)
     if received != size or digest.hexdigest() != expected:
         target.unlink()
-        raise ValueError(f"{name} came damaged: {received:,} of {size:,} bytes, or not those that the record states")
+        problem = f"received {received:,} of {size:,} bytes" if received != size else "its checksum is wrong"
+        raise ValueError(f"{name} is damaged: {problem}")
 
 
-def _opened(address: str, timeout: float) -> Any:
-    answer = urlopen(Request(address, headers={"Accept": "*/*", "User-Agent": "vrae"}), timeout=timeout)
-    if not answer.geturl().startswith(_SITE):
-        answer.close()
-        raise ValueError(f"{address} leads to {answer.geturl()}, which is not {_SITE}")
-    return answer
+def _open(address: str, timeout: float) -> Any:
+    response = urlopen(Request(address, headers={"Accept": "*/*", "User-Agent": "vrae"}), timeout=timeout)
+    if not response.geturl().startswith(_SITE):
+        response.close()
+        raise ValueError(f"{address} redirects to {response.geturl()}, which is not {_SITE}")
+    return response

@@ -1,4 +1,4 @@
-"""Files to tables and panels: csv, Parquet, Arrow, research archives and NumPy's own."""
+"""Open files as tables or panels: csv, Parquet, Arrow, UCR and UEA formats and NumPy arrays."""
 
 from __future__ import annotations
 
@@ -57,18 +57,19 @@ def open_path(path: str | Path, id_columns: Sequence[str] = ()) -> Table | Panel
     Parameters
     ----------
     path : str or Path
-    id_columns : sequence of str, default ()
-        Columns of a csv whose leading zeros matter.
+    id_columns : sequence of str, default=()
+        Columns of a csv in which leading zeros are kept.
 
     Returns
     -------
     Table or Panel
-        A table for csv, Parquet and Arrow files; a panel for formats that hold nothing but series.
+        A table for csv, Parquet and Arrow files. A panel for formats that hold only series.
 
     Raises
     ------
     InvalidDataError
-        Nothing there, nothing in it, an unknown extension, or a file that is not what its name says.
+        If there is no such file, or if a file is empty, has an unknown extension or is not in the
+        format of its extension.
     """
     files = _find(Path(path).expanduser())
     name = str(path)
@@ -76,8 +77,8 @@ def open_path(path: str | Path, id_columns: Sequence[str] = ()) -> Table | Panel
     others = [file.name for file in files if _family(_suffix(file)) != _family(suffix)]
     if others:
         raise InvalidDataError(
-            f"{name} holds files of several formats: {files[0].name!r} and {name_some(others, 3)}. Pass one "
-            f'format, for example "{name}/*{suffix}".'
+            f"{name} holds files of several formats: {files[0].name!r} and {name_some(others, 3)}. Pass files of "
+            f'one format, for example "{name}/*{suffix}".'
         )
     empty = [str(file) for file in files if file.stat().st_size == 0]
     if empty:
@@ -87,7 +88,7 @@ def open_path(path: str | Path, id_columns: Sequence[str] = ()) -> Table | Panel
     if suffix in _PARQUET or suffix in _ARROW:
         return _arrow_table(files, name, Path(path).expanduser())
     if len(files) > 1:
-        raise InvalidDataError(f"{name} holds {len(files)} {suffix} files; pass them one at a time.")
+        raise InvalidDataError(f"{name} holds {len(files)} {suffix} files. Pass them one at a time.")
     return _read_arrays(files[0]) if suffix in _ARRAYS else _ARCHIVES.get(suffix, read_ucr_tsv)(files[0])
 
 
@@ -104,45 +105,41 @@ def _family(suffix: str) -> tuple[str, ...]:
 
 
 def _find(path: Path) -> list[Path]:
-    files = _named_by(path)
-    for file in files:  # Arrow takes names in UTF-8 only
+    files = _matching_files(path)
+    for file in files:  # Arrow accepts UTF-8 names only
         is_text = str(file).encode(errors="replace").decode() == str(file)
         if not is_text and _suffix(file) in _CSV + _PARQUET + _ARROW:
-            raise InvalidDataError(f"Cannot read {file}: its name, or its folder's, is not UTF-8 text. Rename it.")
+            raise InvalidDataError(f"Cannot read {file}: its path is not UTF-8 text. Rename the file or its folder.")
     return files
 
 
-def _named_by(path: Path) -> list[Path]:
-    """Return the files of a folder or of a pattern, or the one file; there is at least one."""
+def _matching_files(path: Path) -> list[Path]:
+    """Return the files of a folder, of a pattern, or the file itself: at least one."""
     if path.is_dir():
-        shown = [f for f in sorted(path.rglob("*")) if not f.relative_to(path).parts[-1].startswith(("_", "."))]
-        files = [file for file in shown if file.is_file() and _suffix(file)]
+        visible = [f for f in sorted(path.rglob("*")) if not f.relative_to(path).parts[-1].startswith(("_", "."))]
+        files = [file for file in visible if file.is_file() and _suffix(file)]
         if not files:
-            raise InvalidDataError(f"No data files in the folder {path}. Known: {', '.join(_KNOWN)}.")
+            raise InvalidDataError(f"No data files in the folder {path}. Known extensions: {', '.join(_KNOWN)}.")
         return files
     if path.is_file():
         if not _suffix(path):
             raise InvalidDataError(
-                f"Cannot tell the format of {path} by its extension {path.suffix!r}. Known: {', '.join(_KNOWN)}."
+                f"Unknown format: {path} has the extension {path.suffix!r}. Known extensions: {', '.join(_KNOWN)}."
             )
         return [path]
     files = [Path(found) for found in sorted(glob.glob(str(path), recursive=True)) if _suffix(Path(found))]
     if not files:
-        beside = _neighbours(path) if path.parent.is_dir() else []
-        near = f" Its folder holds {name_some(beside)}." if beside else ""
-        raise InvalidDataError(f"No such file or folder: {path}.{near}")
+        others = sorted(file.name for file in path.parent.iterdir() if _suffix(file)) if path.parent.is_dir() else []
+        hint = f" Its folder holds {name_some(others)}." if others else ""
+        raise InvalidDataError(f"No such file or folder: {path}.{hint}")
     return files
-
-
-def _neighbours(path: Path) -> list[str]:
-    return sorted(file.name for file in path.parent.iterdir() if _suffix(file))
 
 
 # -------------------------------------------------------------------- Parquet and Arrow
 
 
 def _arrow_table(files: list[Path], name: str, path: Path) -> Table:
-    """Open files without reading them; folders named ``store=3`` become a column."""
+    """Open files without reading them. Folders named ``store=3`` become a column."""
     suffix = _suffix(files[0])
     base = str(path) if path.is_dir() else None
     kind = "parquet" if suffix in _PARQUET else "ipc"
@@ -157,14 +154,14 @@ def _arrow_table(files: list[Path], name: str, path: Path) -> Table:
         except pa.ArrowInvalid:
             if kind != "ipc":
                 raise
-            # Mapped: the values stay on disk until they are looked at.
+            # Memory-mapped, so that values stay on disk until they are used.
             data = ds.dataset(
                 pa.concat_tables([pa.ipc.open_stream(pa.memory_map(str(file))).read_all() for file in files])
             )
     try:
         pandas = data.schema.pandas_metadata or {}
     except ValueError as error:
-        raise InvalidDataError(f"{name} is damaged: what pandas wrote into it is no JSON ({error}).") from None
+        raise InvalidDataError(f"{name} is damaged: its pandas metadata is not JSON ({error}).") from None
     labels = [label for label in pandas.get("index_columns", ()) if isinstance(label, str)]
     index = tuple(label for label in labels if not label.startswith("__index_level_"))
     return Table(name, data, index)
@@ -179,7 +176,7 @@ def _csv_table(files: list[Path], name: str, id_columns: Sequence[str]) -> Table
         if set(table.column_names) != set(tables[0].column_names):
             raise InvalidDataError(
                 f"{name} holds files with different columns: {name_some(tables[0].column_names)} in "
-                f"{files[0].name}, {name_some(table.column_names)} in {file.name}. Pass one kind at a time."
+                f"{files[0].name}, {name_some(table.column_names)} in {file.name}. Pass files with the same columns."
             )
     if len(tables) == 1:
         return Table(name, ds.dataset(tables[0]))
@@ -188,12 +185,12 @@ def _csv_table(files: list[Path], name: str, id_columns: Sequence[str]) -> Table
 
 
 class _Dialect(NamedTuple):
-    """How a csv is written, told by its first lines."""
+    """Format of a csv file, detected from its first lines."""
 
     separator: str
-    names: list[str]  # of the columns
-    header: bool
-    decimal: str
+    names: list[str]  # column names
+    header: bool  # whether the first line holds the names
+    decimal: str  # decimal point
 
 
 def _read_csv(file: Path, id_columns: Sequence[str]) -> pa.Table:
@@ -204,7 +201,7 @@ def _read_csv(file: Path, id_columns: Sequence[str]) -> pa.Table:
         except pa.ArrowInvalid as error:
             if "conversion error" not in str(error):
                 raise
-            # Types are guessed by the first block of the file; what comes later may not fit. Read as text.
+            # Arrow infers types from the first block. A later value does not match: read as text.
             table = _parse_csv(file, dialect, dialect.names)
             for column in set(table.column_names) - set(id_columns):
                 table = _replace(table, column, _guess_type)
@@ -222,7 +219,7 @@ def _sniff(file: Path) -> _Dialect:
     separator = max(_SEPARATORS, key=first.count)
     fields = next(csv.reader([first], delimiter=separator))
     count = [str(i) for i in range(len(fields) + 1)]
-    # A file of numbers alone has no header, unless its first line counts from 0 or 1.
+    # A first line of numbers is data, unless it counts from 0 or 1.
     header = not _all_numbers(fields) or fields in (count[:-1], count[1:])
     comma = separator != "," and re.search(r"\d,\d", head) and not re.search(r"\d\.\d", head)
     return _Dialect(separator, fields if header else count[:-1], header, "," if comma else ".")
@@ -230,7 +227,7 @@ def _sniff(file: Path) -> _Dialect:
 
 def _parse_csv(file: Path, dialect: _Dialect, text_columns: Sequence[str]) -> pa.Table:
     table = arrow_csv.read_csv(file, *_csv_options(dialect, dict.fromkeys(text_columns, pa.string()), ()))
-    _ = table.column_names  # raises now, if they are not UTF-8, and not where nobody expects it
+    _ = table.column_names  # names that are not UTF-8 raise here, where the error is handled
     return table
 
 
@@ -245,51 +242,55 @@ def _csv_options(dialect: _Dialect, types: Mapping[str, pa.DataType], columns: S
 
 
 def csv_files(path: str | Path) -> list[Path]:
-    """Return the files of a csv, of a folder or of a pattern of them; none where it is another format."""
+    """Return the files of a path, folder or pattern if all are csv, else an empty list."""
     files = _find(Path(path).expanduser())
-    plain = [file for file in files if _suffix(file) in _CSV and file.stat().st_size]
-    return files if plain == files and not (_suffix(files[0]) == ".tsv" and _is_ucr(files[0])) else []
+    usable = [file for file in files if _suffix(file) in _CSV and file.stat().st_size]
+    return files if usable == files and not (_suffix(files[0]) == ".tsv" and _is_ucr(files[0])) else []
 
 
 def csv_batches(file: Path, types: Mapping[str, pa.DataType], columns: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
-    """Read a csv piece by piece, about a megabyte at a time.
+    """Read a csv file in record batches of about one megabyte.
 
     Parameters
     ----------
     file : Path
     types : mapping of str to pyarrow.DataType
-        Of columns; those of the others are told by the first piece.
-    columns : sequence of str, default ()
-        Those to read; none means all.
+        Types of columns. The types of other columns are inferred from the first batch.
+    columns : sequence of str, default=()
+        Columns to read. By default, all.
+
+    Yields
+    ------
+    pyarrow.RecordBatch
 
     Raises
     ------
     InvalidDataError
-        Not a csv, or a value that is not of its column's type.
+        If the file is not a csv, or if a value does not have the type of its column.
     """
     options = _csv_options(_sniff(file), types, columns)
     with reading(str(file)):
         try:
             stream = arrow_csv.open_csv(file, *options)
-            _ = stream.schema.names  # see above
+            _ = stream.schema.names  # as in _parse_csv
             yield from stream
         except pa.ArrowInvalid as error:
             if "conversion error" not in str(error) or "UTF8" in str(error):
                 raise
             raise InvalidDataError(
-                f"{file}: {str(error).splitlines()[0]:.300}, where the rows before hold something else. Mend the "
-                f"value, or leave it empty where it is missing."
+                f"{file}: {str(error).splitlines()[0]:.300}. Earlier rows of this column have another type. Correct "
+                f"the value, or leave the cell empty if it is missing."
             ) from None
 
 
 def _replace(table: pa.Table, column: str, change: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> pa.Table:
-    if table.column_names.count(column) > 1:  # reported later
+    if table.column_names.count(column) > 1:  # Table reports this
         return table
     return table.set_column(table.column_names.index(column), column, change(table[column]))
 
 
 def _head(file: Path) -> str:
-    """Return the first lines of a file, packed or not, as text: the first one whole."""
+    """Return the first lines of a file, compressed or not, including all of the first line."""
     with reading(str(file)), pa.input_stream(str(file), compression="detect") as stream:
         start = stream.read(_BLOCK)
         while b"\n" not in start and (more := stream.read(_BLOCK)):
@@ -314,7 +315,7 @@ def _all_numbers(fields: list[str]) -> bool:
 
 
 def _is_ucr(file: Path) -> bool:
-    """Tell UCR's .tsv, which has no header, from a table between tabs."""
+    """Return whether a ``.tsv`` is a UCR file, which has no header, and not a table."""
     return _all_numbers(_head(file).splitlines()[0].strip().split("\t"))
 
 
@@ -329,7 +330,7 @@ def _guess_type(text: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _whole_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return ids as int64 if that loses nothing; 007 stays text."""
+    """Convert ids to int64 if nothing is lost. 007 stays text."""
     whole = pc.match_substring_regex(text, r"^(0|-?[1-9]\d{0,17})$")
     return pc.cast(text, pa.int64()) if pc.all(whole, min_count=0).as_py() else text
 
@@ -338,14 +339,14 @@ def _whole_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _read_arrays(file: Path) -> Panel:
-    """Read ``.npy``, or ``.npz`` with ``X`` or ``values`` and ``offsets``, and ``ids`` and ``y`` if there."""
+    """Read ``.npy``, or ``.npz`` with ``X`` (or ``values``, ``offsets``), ``ids`` and ``y``."""
     arrays = _load_arrays(file)
     if "values" in arrays and "offsets" in arrays:
         return _flat_panel(arrays, file)
     X = arrays.get("X", next(iter(arrays.values())) if len(arrays) == 1 else None)
     if X is None:
         raise InvalidDataError(
-            f"Expected the array 'X', or 'values' and 'offsets', in {file}; found {name_some(arrays)}."
+            f"Expected the array 'X', or 'values' and 'offsets', in {file}. Found {name_some(arrays)}."
         )
     static = {"label": arrays["y"]} if "y" in arrays else {}
     if "y" in arrays and arrays["y"].shape != (len(X),):
@@ -358,14 +359,15 @@ def _read_arrays(file: Path) -> Panel:
 
 def _load_arrays(file: Path) -> dict[str, Any]:
     try:
-        loaded = np.load(file, allow_pickle=False)
-        return dict(loaded) if hasattr(loaded, "files") else {"X": loaded}
-    except Exception as error:  # a damaged header raises almost anything
+        with file.open("rb") as stream:  # given a path, np.load leaves a damaged file open
+            loaded = np.load(stream, allow_pickle=False)
+            return dict(loaded) if hasattr(loaded, "files") else {"X": loaded}
+    except Exception as error:  # a damaged header can raise any exception
         hint = (
-            "It holds Python objects, which are never read: save series of unequal length as flat 'values' "
-            "and 'offsets', numbers only."
+            "It holds Python objects, which are never read. Save series of unequal length as numbers, in flat "
+            "'values' and 'offsets'."
             if "pickle" in str(error)
-            else "The file may be cut off or not be NumPy's; save it again with numpy.savez."
+            else "The file may be truncated or not written by NumPy. Save it again with numpy.savez."
         )
         raise InvalidDataError(f"Cannot read {file}: {str(error) or type(error).__name__:.200}. {hint}") from None
 
@@ -375,13 +377,13 @@ def _flat_panel(arrays: dict[str, npt.NDArray[Any]], file: Path) -> Panel:
     whole = offsets.ndim == 1 and len(offsets) > 1 and np.issubdtype(offsets.dtype, np.integer)
     if not whole or offsets[0] != 0 or (np.diff(offsets) <= 0).any() or offsets[-1] != len(values):
         raise InvalidDataError(
-            f"The offsets in {file} must be rising whole numbers from 0 to {len(values)} (the steps in "
-            f"'values'): series i is values[offsets[i]:offsets[i + 1]]."
+            f"The offsets in {file} must be increasing integers from 0 to {len(values)}, the number of steps in "
+            f"'values'. Series i is values[offsets[i]:offsets[i + 1]]."
         )
     if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values) or values.ndim not in (1, 2):
         raise InvalidDataError(
             f"Expected real numbers of shape (total_steps,) or (total_steps, n_channels) as 'values' in "
-            f"{file}; found {values.dtype} of shape {values.shape}."
+            f"{file}. Found {values.dtype} of shape {values.shape}."
         )
     ids = arrays.get("ids", np.arange(len(offsets) - 1))
     static = {"label": arrays["y"]} if "y" in arrays else {}

@@ -1,4 +1,4 @@
-"""A list of tables, each a series with a row a step: sktime's ``df-list``."""
+"""Read tables in memory: one table, or a list with one table per series (sktime's ``df-list``)."""
 
 from __future__ import annotations
 
@@ -10,23 +10,79 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from vrae.data.columns import ROW_LABELS, Table, from_frame, reading
+from vrae.data.columns import ROW_LABELS, Table, reading
 from vrae.data.panel import Panel
 from vrae.data.roles import TableOptions
 from vrae.data.tables import table_to_panel, values_by_row
 from vrae.exceptions import InvalidDataError, name_some
 
-__all__ = ["frames_like", "frames_to_panel"]
+__all__ = ["frames_like", "frames_to_panel", "from_frame"]
+
+
+def from_frame(frame: Any) -> Table:
+    """Convert a pandas, polars or pyarrow table, or any other that narwhals supports.
+
+    Raises
+    ------
+    InvalidDataError
+        If two columns have the same name.
+    """
+    if isinstance(frame, ds.Dataset):
+        return Table("the Arrow dataset", frame)
+    try:
+        known: Any = nw.from_native(frame)
+    except nw.exceptions.DuplicateError as error:
+        raise InvalidDataError(
+            f"Two columns of the table share a name: {str(error).splitlines()[-1].strip(' -')}. Rename one."
+        ) from None
+    eager = known.collect(backend="pyarrow") if isinstance(known, nw.LazyFrame) else known
+    name = f"the {str(eager.implementation).lower()} table"
+    names = [str(column) for column in eager.columns]
+    index = {level: values for level, values in _index_columns(eager).items() if level not in names}
+    columns = [_arrow(eager.get_column(column)) for column in eager.columns]
+    with reading(name):
+        table = pa.table([*index.values(), *columns], names=[*index, *names])
+    return Table(name, ds.dataset(table), tuple(level for level in index if level not in ROW_LABELS))
+
+
+def _index_columns(frame: Any) -> dict[str, Any]:
+    """Return the levels of a pandas index as Arrow columns. A default index has none."""
+    index = nw.maybe_get_index(frame)
+    if index is None or (index.name is None and type(index).__name__ == "RangeIndex"):
+        return {}
+    rows = index.to_frame(index=False)
+    without_name = [ROW_LABELS[0]] if index.nlevels == 1 else [f"level_{i}" for i in range(index.nlevels)]
+    rows.columns = [n if name is None else str(name) for n, name in zip(without_name, index.names, strict=True)]
+    levels = nw.from_native(rows, eager_only=True)
+    return {str(level): _arrow(levels.get_column(level)) for level in levels.columns}
+
+
+def _arrow(series: nw.Series[Any]) -> pa.Array | pa.ChunkedArray:
+    """Convert a column to Arrow. Mixed types become text, so that messages can show the value."""
+    try:
+        if series.dtype == nw.Object:  # for these, polars' to_arrow gives pointers
+            # A cell can hold a whole series, as in sktime's nested tables.
+            cells = [cell.to_numpy() if hasattr(cell, "to_numpy") else cell for cell in series.to_list()]
+            return pa.array(cells, from_pandas=True)
+        # A pandas period becomes the time at which it begins.
+        if str(getattr(series.to_native(), "dtype", "")).startswith("period["):
+            return nw.from_native(series.to_native().dt.to_timestamp(), series_only=True).to_arrow()
+        return series.to_arrow()
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        missing = series.is_null().to_list()
+        texts = [None if empty else str(value) for value, empty in zip(series.to_list(), missing, strict=True)]
+        return pa.array(texts, pa.large_string())
 
 
 def frames_to_panel(frames: Sequence[Any]) -> Panel:
-    """Read a list of tables, each a series, into a panel.
+    """Read a list of tables, one per series, into a panel.
 
     Parameters
     ----------
     frames : sequence of table
-        Of the same columns. A row is a step, in order of a column ``ds`` or of a pandas index of times, if there is
-        one; the column ``y``, or else each column of numbers, is a channel.
+        Tables with the same columns and one row per time step. Rows are sorted by the column
+        ``ds`` or by a pandas index of times, if there is one. The column ``y`` is the channel;
+        without it, each column of numbers is a channel.
 
     Returns
     -------
@@ -36,18 +92,21 @@ def frames_to_panel(frames: Sequence[Any]) -> Panel:
     Raises
     ------
     InvalidDataError
-        Other things than tables in the list, other columns than in the first one, no rows, or see `table_to_panel`.
+        If an element is not a table, has other columns than the first one or has no rows. See also
+        `table_to_panel`.
     """
     return table_to_panel(*_stack(frames))
 
 
 def frames_like(frames: Sequence[Any], panel: Panel) -> list[Any]:
-    """Return the list of tables with the values of ``panel`` in it; their other columns and their index stay.
+    """Return the tables with their values replaced by those of ``panel``.
+
+    Other columns and the index are kept.
 
     Raises
     ------
     InvalidDataError
-        The panel has not the shape of the tables.
+        If the panel and the tables differ in shape.
     """
     table, options = _stack(frames)
     replaced = values_by_row(table, panel, options)
@@ -68,19 +127,21 @@ def frames_like(frames: Sequence[Any], panel: Panel) -> list[Any]:
 
 
 def _stack(frames: Sequence[Any]) -> tuple[Table, TableOptions]:
-    """Return all rows as one long table, and how it is to be read."""
-    tables = [_table(frame, row) for row, frame in enumerate(frames)]
+    """Return all rows as one long table, and the options to read it with."""
+    tables = [_table(frame, position) for position, frame in enumerate(frames)]
     first = tables[0]
-    odd = [row for row, table in enumerate(tables) if set(table.columns) != set(first.columns)]
-    if odd:
+    other = [position for position, table in enumerate(tables) if set(table.columns) != set(first.columns)]
+    if other:
         raise InvalidDataError(
-            f"All tables of a list need the columns of the first one, {name_some(first.columns, 12)}; not so those at "
-            f"{name_some(odd)}: {name_some(tables[odd[0]].columns, 12)}."
+            f"The tables of a list need the same columns. The first table has {name_some(first.columns, 12)}; the "
+            f"tables at positions {name_some(other)} differ and have {name_some(tables[other[0]].columns, 12)}."
         )
     parts = [table.data.to_table(columns=first.columns) for table in tables]
-    empty = [row for row, part in enumerate(parts) if part.num_rows == 0]
+    empty = [position for position, part in enumerate(parts) if part.num_rows == 0]
     if empty:
-        raise InvalidDataError(f"Found {len(empty)} series of 0 steps, the tables at {name_some(empty)}. Remove them.")
+        raise InvalidDataError(
+            f"Found {len(empty)} series of 0 steps, the tables at positions {name_some(empty)}. Remove them."
+        )
     series = "series"
     while series in first.columns:
         series += "_"
@@ -88,13 +149,13 @@ def _stack(frames: Sequence[Any]) -> tuple[Table, TableOptions]:
     rows = _joined(parts).append_column(series, pa.array(owner))
     index = [name for name in first.columns if name in (*first.index, *ROW_LABELS)]
     times = [name for name in index if first.kinds[name] == "time"]
-    # Numbers in an index more often count the rows of a larger table than steps in time.
+    # An index of numbers is ignored: mostly, it numbers the rows of a larger table.
     options = TableOptions(id=series, time=times[0] if times else None, layout="long", static=())
     return Table("the list of tables", ds.dataset(rows), first.index), options
 
 
 def _joined(parts: Sequence[pa.Table]) -> pa.Table:
-    """Join rows; a column that is text in one table becomes text in all, so that a message can show the odd value."""
+    """Join the rows. A column that is text in one table becomes text in all, for clear messages."""
     texts = {f.name for part in parts for f in part.schema if f.type in (pa.string(), pa.large_string())}
     with reading("the list of tables"):
         alike = [
@@ -104,10 +165,11 @@ def _joined(parts: Sequence[pa.Table]) -> pa.Table:
         return pa.concat_tables(alike, promote_options="permissive")
 
 
-def _table(frame: Any, row: int) -> Table:
+def _table(frame: Any, position: int) -> Table:
     try:
         return from_frame(nw.to_native(nw.from_native(frame, eager_only=True)))
     except TypeError:
         raise InvalidDataError(
-            f"Found a {type(frame).__name__} at {row} in a list of tables; pass tables in memory only, or arrays only."
+            f"Found a {type(frame).__name__} at position {position} of a list of tables. Pass tables in memory only, "
+            f"or arrays only."
         ) from None

@@ -1,4 +1,4 @@
-"""Long tables, a row a step: order the rows, settle duplicates, put them on a regular grid of time."""
+"""Prepare the rows of long tables: sort them, merge duplicates, put them on a regular time grid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["DUPLICATES", "Steps", "merge_duplicates", "put_on_grid", "sort_order
 
 DUPLICATES = ("raise", "sum", "mean", "first", "last")
 
-# Polars' and pandas' spellings; each is so many of a NumPy unit.
+# Spellings of polars and pandas. Each is a NumPy unit and a number of these units.
 _UNITS = {
     **dict.fromkeys(("ns",), ("ns", 1)),
     **dict.fromkeys(("us",), ("us", 1)),
@@ -29,22 +29,24 @@ _UNITS = {
     **dict.fromkeys(("q", "Q", "QS", "QE"), ("M", 3)),
     **dict.fromkeys(("y", "Y", "YS", "YE"), ("Y", 1)),
 }
-# A grid with more cells for each row than this is a slip in ``freq``, and would fill the memory.
-_MAX_CELLS_A_ROW = 1000
-_MAX_CELLS = 1e15  # safely within int64
+# A grid with more cells per row than this is probably a mistake in ``freq``. It would fill memory.
+_MAX_CELLS_PER_ROW = 1000
+_MAX_CELLS = 1e15  # well within int64
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Rows of a long table, for most uses in order of series, then time.
+    """Rows of a long table, one per time step.
+
+    Most functions expect them sorted by series, then by time.
 
     Parameters
     ----------
     codes : ndarray of int64, shape (n_rows,)
-        The series of every row.
+        Series number of each row.
     values : ndarray of float32, shape (n_rows, n_channels)
     times : ndarray, shape (n_rows,), optional
-        None where rows are in order by themselves.
+        Time of each row. None if the order of the rows is the order in time.
     """
 
     codes: npt.NDArray[np.int64]
@@ -52,7 +54,7 @@ class Steps:
     times: npt.NDArray[Any] | None = None
 
     def take(self, rows: npt.NDArray[np.int64] | None) -> Steps:
-        """Return these rows in this order; all as they are where ``rows`` is None."""
+        """Return these rows, in this order. None returns all rows unchanged."""
         if rows is None:
             return self
         times = None if self.times is None else self.times[rows]
@@ -60,7 +62,7 @@ class Steps:
 
 
 def sort_order(codes: npt.NDArray[np.int64], times: npt.NDArray[Any] | None) -> npt.NDArray[np.int64] | None:
-    """Return the rows in order of (series, time), stable; None where they lie so already."""
+    """Return the stable order of rows by series, then time. None if they are already sorted."""
     same = codes[1:] == codes[:-1]
     in_order = codes[1:] >= codes[:-1]
     if times is not None:
@@ -71,32 +73,37 @@ def sort_order(codes: npt.NDArray[np.int64], times: npt.NDArray[Any] | None) -> 
 
 
 def merge_duplicates(steps: Steps, how: str, ids: npt.NDArray[Any], hint: str = "") -> Steps:
-    """Make one row of the rows that share series and time.
+    """Merge rows with the same series and time.
 
     Parameters
     ----------
     steps : Steps
+        Sorted by series, then time.
     how : {"raise", "sum", "mean", "first", "last"}
-        Sum and mean are over observed values, missing where there is none; first and last go by the order
-        of rows in the table.
+        "sum" and "mean" use observed values; without any, the result is missing. "first" and
+        "last" refer to the order of rows in the table.
     ids : ndarray, shape (n_series,)
-        For the message.
-    hint : str, default ""
-        What else could be done, for the message.
+        Ids of the series, for the message.
+    hint : str, default=""
+        Further advice for the message.
+
+    Returns
+    -------
+    Steps
 
     Raises
     ------
     InvalidDataError
-        There are such rows, and ``how="raise"``.
+        If there are such rows and ``how="raise"``.
     """
     if steps.times is None:
         return steps
-    again = (steps.codes[1:] == steps.codes[:-1]) & (steps.times[1:] == steps.times[:-1])
-    if not again.any():
+    repeated = (steps.codes[1:] == steps.codes[:-1]) & (steps.times[1:] == steps.times[:-1])
+    if not repeated.any():
         return steps
     if how == "raise":
-        raise _duplicate_error(steps, np.flatnonzero(again), ids, hint)
-    starts = np.flatnonzero(np.concatenate([[True], ~again]))
+        raise _duplicate_error(steps, np.flatnonzero(repeated), ids, hint)
+    starts = np.flatnonzero(np.concatenate([[True], ~repeated]))
     if how in ("first", "last"):
         kept = starts if how == "first" else np.append(starts[1:], len(steps.codes)) - 1
         values = steps.values[kept]
@@ -110,7 +117,7 @@ def _duplicate_error(steps: Steps, rows: npt.NDArray[np.int64], ids: npt.NDArray
     examples = ", ".join(f"{ids[steps.codes[row]].item()!r} at {steps.times[row]}" for row in rows[:3])
     more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
     return InvalidDataError(
-        f"Found {len(rows)} rows that repeat the id and time of another, in "
+        f"Found {len(rows)} rows that repeat the id and time of another row, in "
         f"{len(np.unique(steps.codes[rows]))} of {len(ids)} series: {examples}{more}. "
         f'Remove them, or pass duplicates="sum", "mean", "first" or "last".{hint}'
     )
@@ -129,39 +136,46 @@ def _total(values: npt.NDArray[np.float32], starts: npt.NDArray[np.int64], *, me
 
 
 class _Grid(NamedTuple):
-    cells: npt.NDArray[np.int64]  # cell of every row; 0 is where the earliest row of all lies
+    cells: npt.NDArray[np.int64]  # cell of each row; the earliest row is in cell 0
     start: Any  # time of cell 0
-    step: Any  # time from one cell to the next
+    step: Any  # time between cells
 
     def times(self, cells: npt.NDArray[np.int64], like: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.asarray((self.start + cells * self.step).astype(like.dtype))
 
 
 def put_on_grid(steps: Steps, freq: str | float, how: str, ids: npt.NDArray[Any], origin: Any = None) -> Steps:
-    """Give every series a row at each step of the calendar from its first row to its last.
+    """Put the rows of each series on a regular grid from its first row to its last.
 
-    Cells begin where the calendar's units do; weeks on the weekday of the earliest row of all. Rows
-    that fall into one cell are duplicates. Cells without a row are missing (NaN).
+    Grid cells begin with the units of the calendar. Weeks begin on the weekday of the earliest
+    row. Rows in the same cell are duplicates. Cells without a row become NaN.
 
     Parameters
     ----------
     steps : Steps
-        With times.
+        Sorted by series, then time. Times are required.
     freq : str or number
-        Such as ``"15min"``, ``"1h"``, ``"1d"``, ``"1w"``, ``"1mo"``, ``"1q"``, ``"1y"``; a number where times
-        are numbers.
+        Size of a cell: ``"15min"``, ``"1h"``, ``"1d"``, ``"1w"``, ``"1mo"``, ``"1q"``, ``"1y"`` or
+        similar. A number if times are numbers.
     how : {"raise", "sum", "mean", "first", "last"}
-        As in `merge_duplicates`.
+        Treatment of duplicates. See `merge_duplicates`.
     ids : ndarray, shape (n_series,)
+        Ids of the series, for messages.
     origin : time, optional
-        The earliest row of all, where ``steps`` are a part of more; default: the earliest of ``steps``.
+        Time at which the grid begins, if ``steps`` are a part of a table. By default, the earliest
+        time in ``steps``.
+
+    Returns
+    -------
+    Steps
+        One row per cell.
 
     Raises
     ------
     InvalidParameterError
-        ``freq`` cannot be read, or is not of the kind that the times are.
+        If ``freq`` is malformed, or does not match the type of the times.
     InvalidDataError
-        Several rows in one cell, or far more cells than rows.
+        If there are duplicates and ``how="raise"``, or if there are far more cells than rows.
     """
     assert steps.times is not None
     dated = np.issubdtype(steps.times.dtype, np.datetime64)
@@ -169,9 +183,9 @@ def put_on_grid(steps: Steps, freq: str | float, how: str, ids: npt.NDArray[Any]
     grid = _calendar_grid(steps.times, start, freq) if dated else _number_grid(steps.times, start, freq)
     binned = replace(steps, times=grid.times(grid.cells, steps.times))
     merged = merge_duplicates(
-        binned, how, ids, hint=f" They fall into one step of freq={freq!r}; a finer freq keeps them apart."
+        binned, how, ids, hint=f" They are in one step of freq={freq!r}. A finer freq separates them."
     )
-    # Cells as numbers again, one for each merged row: merging keeps the first row of every run.
+    # The cell of each merged row: merging keeps the first row of each run of duplicates.
     first = np.concatenate([[True], (np.diff(steps.codes) != 0) | (np.diff(grid.cells) != 0)])
     return _fill(merged, grid, grid.cells[first], freq)
 
@@ -181,11 +195,11 @@ def _fill(steps: Steps, grid: _Grid, cells: npt.NDArray[np.int64], freq: str | f
     begins = np.flatnonzero(np.concatenate([[True], np.diff(steps.codes) != 0]))
     ends = np.append(begins[1:], len(cells)) - 1
     lengths = cells[ends] - cells[begins] + 1
-    total = lengths.sum(dtype=np.float64)  # as a float: cells of nanoseconds may overflow an integer
-    if total > _MAX_CELLS_A_ROW * (len(cells) + 1000):
+    total = lengths.sum(dtype=np.float64)  # float, since cells of nanoseconds can overflow int64
+    if total > _MAX_CELLS_PER_ROW * (len(cells) + 1000):
         raise _too_fine(steps.times, freq, total)
     owners = np.repeat(np.arange(len(begins)), lengths)
-    firsts = np.cumsum(lengths) - lengths  # where each series begins on the grid
+    firsts = np.cumsum(lengths) - lengths  # first output row of each series
     all_cells = np.arange(len(owners)) - firsts[owners] + cells[begins][owners]
     series = np.repeat(np.arange(len(begins)), ends - begins + 1)
     values = np.full((len(owners), steps.values.shape[1]), np.nan, np.float32)
@@ -197,7 +211,7 @@ def _calendar_grid(times: npt.NDArray[Any], earliest: Any, freq: str | float) ->
     found = re.fullmatch(r"(\d*)\s*([A-Za-z]+)", freq) if isinstance(freq, str) else None
     if found is None or found[2] not in _UNITS or found[1].strip("0") == "" != found[1]:
         raise InvalidParameterError(
-            f"freq={freq!r} is not a step of time. Where times are dates, pass a number and a unit such as "
+            f"freq={freq!r} is not a time step. For dates, pass a number and a unit, such as "
             f'"15min", "1h", "1d", "1w", "1mo", "1q" or "1y".'
         )
     unit, factor = _UNITS[found[2]]
@@ -213,24 +227,24 @@ def _calendar_grid(times: npt.NDArray[Any], earliest: Any, freq: str | float) ->
 def _number_grid(times: npt.NDArray[Any], start: Any, freq: str | float) -> _Grid:
     step = _number_step(freq)
     cells_needed = (float(times.max()) - float(start)) / step
-    if not cells_needed < _MAX_CELLS:  # infinite times too
+    if not cells_needed < _MAX_CELLS:  # also true for infinite times
         raise _too_fine(times, freq, cells_needed)
     if np.issubdtype(times.dtype, np.integer) and step.is_integer():
         return _Grid((times - start) // int(step), start, int(step))
-    cells = np.floor((times - start) / step + 1e-6).astype(np.int64)  # 0.3 / 0.1 is a hair below 3
+    cells = np.floor((times - start) / step + 1e-6).astype(np.int64)  # in floats, 0.3 / 0.1 < 3
     return _Grid(cells, start, step)
 
 
 def _number_step(freq: str | float) -> float:
     if isinstance(freq, (str, bool)) or not 0 < freq < np.inf:
         raise InvalidParameterError(
-            f"freq={freq!r}: where times are numbers, freq is the positive number from one step to the next."
+            f"freq={freq!r} is not a positive number. For times that are numbers, pass the distance between steps."
         )
     return float(freq)
 
 
 def _too_fine(times: npt.NDArray[Any], freq: str | float, cells: float) -> InvalidDataError:
     return InvalidDataError(
-        f"freq={freq!r} would make {cells:.3g} steps of {len(times)} rows; pass a coarser freq, or look for "
-        f"a wrong time: they go from {times.min()} to {times.max()}."
+        f"freq={freq!r} would make {cells:.3g} steps from {len(times)} rows. Pass a coarser freq, or look for a "
+        f"wrong time: times range from {times.min()} to {times.max()}."
     )

@@ -1,4 +1,4 @@
-"""Which column of a table is what: ids, times, values, and whether it is long or wide."""
+"""Find the role of each column of a table: id, time, value or static; long or wide layout."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ __all__ = [
 
 LAYOUTS = ("auto", "long", "wide")
 
-_MANY_NUMBERS = 24  # columns of numbers: rather the steps of a wide table than the channels of a long one
+# This many number columns are more likely steps of a wide table than channels of a long one.
+_MANY_NUMBERS = 24
 
 _ID_NAME = re.compile(
     r"(?i)(^|[\W_])(id|key|code|no|nr|number|item|part|product|series|sku|store|meter|sensor)$|[a-z](Id|ID)$"
@@ -37,12 +38,12 @@ _ID_NAME = re.compile(
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What the caller said of a table; see `vrae.read_panel`, whose arguments these are.
+    """Options for reading a table: the arguments of `vrae.read_panel`.
 
     Raises
     ------
     InvalidParameterError
-        An unknown layout or rule for duplicates.
+        If ``layout`` or ``duplicates`` is unknown.
     """
 
     id: str | None = None
@@ -53,7 +54,7 @@ class TableOptions:
     label: str | None = None
     freq: str | float | None = None
     duplicates: str = "raise"
-    # Earliest time of all, where a table is a part of a larger one: every part's grid begins there.
+    # For a part of a larger table: its earliest time, at which the grids of all parts begin.
     origin: Any = None
 
     def __post_init__(self) -> None:
@@ -66,7 +67,10 @@ class TableOptions:
 
 @dataclass(frozen=True)
 class Roles:
-    """Which column is what; ``long`` tells a row a step from a row a series."""
+    """Roles of the columns of a table.
+
+    ``long`` is True if each row is a time step, False if each row is a series.
+    """
 
     long: bool
     id: str | None
@@ -77,17 +81,18 @@ class Roles:
 
     @property
     def all(self) -> list[str]:
-        """Names of all columns that are needed."""
+        """Names of all columns that have a role."""
         return [name for name in (self.id, self.time, *self.values, *self.static, self.label) if name is not None]
 
 
 def find_roles(table: Table, options: TableOptions) -> Roles:
-    """Settle which column is what: as the caller said, else by name and content.
+    """Find the roles of columns, from the options first, then from names and contents.
 
     Raises
     ------
     InvalidDataError
-        A column that is not there, no column of numbers, or a table that could be long or wide.
+        If a named column does not exist, if there is no column of numbers, or if the table could
+        be long or wide.
     """
     named = [options.id, options.time, options.label, *(options.static or ())]
     for name in named:
@@ -122,7 +127,7 @@ def find_roles(table: Table, options: TableOptions) -> Roles:
 
 
 def _index_has_steps(table: Table, options: TableOptions) -> bool:
-    """Tell a pandas index of two levels, series and time, as sktime has them, from one of two names."""
+    """Return whether a pandas index has two levels, series and time step, as in sktime."""
     if len(table.index) != 2:
         return False
     series, step = table.index
@@ -135,15 +140,15 @@ def _index_has_steps(table: Table, options: TableOptions) -> bool:
 
 
 def _looks_long(table: Table, id_: str | None, time: str | None, named: Sequence[str | None]) -> bool:
-    """Take a table as long if it has a time column, or two rows and more for each id."""
+    """Return whether a table has a time column, or at least two rows per id."""
     if time is not None:
         return True
     dates = [name for name, kind in table.kinds.items() if kind == "time" and name not in named]
     if dates:
         raise InvalidDataError(
-            f"Is {table.name} long or wide? It has a column of dates, {dates[0]!r}. If a row is a step in "
-            f"time, pass time={dates[0]!r}, and id= for several series; if a row is a series, pass "
-            f"layout='wide'; if a column is a series, transpose the table."
+            f"Is {table.name} long or wide? It has a column of dates, {dates[0]!r}. If each row is a time step, "
+            f"pass time={dates[0]!r}, and id= for several series. If each row is a series, pass layout='wide'. "
+            f"If each column is a series, transpose the table."
         )
     if id_ is None or "list" in table.kinds.values():
         return False
@@ -152,24 +157,25 @@ def _looks_long(table: Table, id_: str | None, time: str | None, named: Sequence
 
 
 def _looks_like_steps(table: Table, n_ids: int, n_rows: int) -> bool:
-    """Tell a row a step, two and more for each id and few columns of numbers, from a row a series."""
+    """Return whether rows seem to be time steps: two or more per id, and few columns of numbers."""
     n_numbers = sum(kind == "number" for kind in table.kinds.values())
     return 2 * n_ids <= n_rows and n_numbers < _MANY_NUMBERS
 
 
 def _serves_as_id(table: Table, column: str, layout: str) -> bool:
-    """Tell whether a column that was guessed to be the id of a wide table has no repeats."""
+    """Return whether the presumed id column of a wide table has no repeats."""
     codes, ids = encode_ids(table.read([column])[column], column, table)
     if len(ids) == len(codes):
         return True
-    again = name_some(ids[np.bincount(codes) > 1])
+    repeated = name_some(ids[np.bincount(codes) > 1])
     if layout != "wide" and _looks_like_steps(table, len(ids), len(codes)):
         raise InvalidDataError(
-            f"Is {table.name} long or wide? Column {column!r} has repeats: {again}. If a row is a step in "
-            f"time, name the columns with id= and time=; if a row is a series, pass layout='wide'."
+            f"Is {table.name} long or wide? Column {column!r} has repeats: {repeated}. If each row is a time "
+            f"step, name the columns with id= and time=. If each row is a series, pass layout='wide'."
         )
     warnings.warn(
-        f"Column {column!r} of {table.name} has repeats ({again}), so series are named by their row number.",
+        f"Column {column!r} of {table.name} has repeats ({repeated}), so ids are row numbers. "
+        f"Name a column without repeats with id=.",
         DataWarning,
         stacklevel=2,
     )
@@ -195,7 +201,7 @@ def _default_values(table: Table, long: bool, taken: set[str | None]) -> list[st
         raise InvalidDataError(
             f"Found no number column with values in {table.name}. "
             f"Its columns: {name_some(table.columns, 12)}. "
-            f"Name those to use with value=; in a csv, check the separator (one of , ; tab |)."
+            f"Name the value columns with value=. In a csv, check the separator (one of , ; tab |)."
         )
     return found
 
@@ -211,17 +217,17 @@ def _guess_id(table: Table, long: bool, taken: set[str]) -> str | None:
 
 
 def _names_series(table: Table, column: str, long: bool) -> bool:
-    """Tell a column of ids: mixed (15056, 15056BL), or distinct whole numbers with a name like item_id."""
+    """Return whether a column holds ids: mixed (7, 7B), or distinct integers named like item_id."""
     if table.kinds[column] == "mixed":
         return True
-    if long or len(table.columns) < 3 or not (_ID_NAME.search(column) and table.is_whole(column)):
+    if long or len(table.columns) < 3 or not (_ID_NAME.search(column) and table.is_integer(column)):
         return False
     ids = table.read([column])[column]
     return ids.null_count == 0 and len(ids.unique()) == len(ids)
 
 
 def _constant(table: Table, id_: str | None, static: list[str]) -> list[str]:
-    """Leave out the text columns of a long table that change within a series: they are notes, not traits."""
+    """Return the text columns of a long table that do not change within a series."""
     if id_ is None:
         return []
     columns = table.read([id_, *static])
@@ -230,7 +236,7 @@ def _constant(table: Table, id_: str | None, static: list[str]) -> list[str]:
 
 
 def changing_series(column: pa.ChunkedArray, codes: npt.NDArray[np.int64], n_series: int) -> npt.NDArray[np.int64]:
-    """Return the series (positions) within which a column changes."""
+    """Return the indices of the series within which a column changes."""
     encoded = column.dictionary_encode(null_encoding="encode")
     marks = np.concatenate([chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks])
     return np.unique(codes[marks != marks[first_rows(codes, n_series)][codes]])
@@ -239,5 +245,5 @@ def changing_series(column: pa.ChunkedArray, codes: npt.NDArray[np.int64], n_ser
 def first_rows(codes: npt.NDArray[np.int64], n_series: int) -> npt.NDArray[np.int64]:
     """Return the first row of each series, shape (n_series,)."""
     rows = np.empty(n_series, np.int64)
-    rows[codes[::-1]] = np.arange(len(codes))[::-1]  # of several writes the last one stays: the first row
+    rows[codes[::-1]] = np.arange(len(codes))[::-1]  # the last write wins, so this keeps the first row
     return rows

@@ -1,7 +1,7 @@
-"""Put every series on a common scale, and back.
+"""Scale series to a common level and spread.
 
-A series' level and spread are two numbers a channel: ``scaled = (values - level) / spread``. They are worked
-out where they are needed, a batch at a time, so scaling never copies the panel.
+``scaled = (values - level) / spread``, with one level and one spread per series and channel. They
+are computed for each batch, so scaling never copies the panel.
 """
 
 from __future__ import annotations
@@ -18,37 +18,47 @@ __all__ = ["CONSTANT", "IQR_OF_NORMAL", "SCALINGS", "Scaler"]
 
 SCALINGS = ("series", "channel", "robust")
 
-# Half of the values of a normal distribution lie within its interquartile range of 1.349 standard deviations.
+# Interquartile range of a normal distribution, in standard deviations.
 IQR_OF_NORMAL = 1.349
 
-# A spread below this share of the level is rounding noise of float32: the series is constant.
+# If the spread is smaller than this fraction of the level, it is rounding error: the series is
+# constant.
 CONSTANT = 1e-6
 
 
 class Scaler:
-    """Level and spread of series.
+    """Compute the level and spread of series.
 
     Parameters
     ----------
-    scaling : {"series", "channel", "robust"} or None
-        "series": mean and standard deviation of each series, in which a value beside a gap also stands for half
-        of it. Its channels, each brought to a common scale first,
-        are scaled as one, so that it keeps which of them is higher, or moves more. "robust": median and interquartile
-        range (over 1.349) of each series and channel; outliers do not move them. "channel": one mean and
-        standard deviation a channel, learned from all training series, so differences in level between series
-        are kept. None: leave the values as they are.
+    scaling : {"series", "channel", "robust"} or None, default="series"
+        - "series": mean and standard deviation of each series. Values next to a gap also represent
+          half of the gap. The channels of a series, each first standardized over all training
+          series, share one level and spread. So differences between them are kept.
+        - "channel": mean and standard deviation of each channel over all training series. So
+          differences in level between series are kept.
+        - "robust": median and interquartile range (divided by 1.349) of each series and channel,
+          which outliers do not affect.
+        - None: no scaling.
+
+    Attributes
+    ----------
+    level, spread : ndarray of float64, shape (n_channels,), or None
+        Mean and standard deviation of each channel over the training series, if `fit` learns them.
+    bridges_gaps : bool
+        Whether values next to a gap represent half of it. False in models of format 1.
     """
 
     def __init__(self, scaling: str | None = "series") -> None:
         if scaling is not None:
             check_choice("scaling", scaling, SCALINGS)
         self.scaling = scaling
-        self.level: npt.NDArray[np.float64] | None = None  # (channels,), usual ones, where they are learned
+        self.level: npt.NDArray[np.float64] | None = None
         self.spread: npt.NDArray[np.float64] | None = None
-        self.bridges_gaps = True  # a model of format 1 goes by the observed values alone
+        self.bridges_gaps = True
 
     def fit(self, panel: Panel) -> Scaler:
-        """Learn what is common to all series: the usual level and spread of the channels, where they matter."""
+        """Learn the level and spread of the channels, if ``scaling`` uses them."""
         if self.scaling == "channel" or (self.scaling == "series" and panel.n_channels > 1):
             observed = sum(np.sum(~np.isnan(part), axis=0) for part in panel.slices())
             count = np.maximum(observed, 1)
@@ -61,18 +71,18 @@ class Scaler:
     def statistics(
         self, values: npt.NDArray[np.float32], observed: npt.NDArray[np.bool_]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return level and spread of padded series.
+        """Return the level and spread of padded series.
 
         Parameters
         ----------
-        values : ndarray of shape (batch, time, channel)
-            Anything where not observed.
-        observed : ndarray of bool, same shape
+        values : ndarray of float32, shape (batch, time, channel)
+            Values that are not observed are ignored.
+        observed : ndarray of bool, shape (batch, time, channel)
 
         Returns
         -------
-        level, spread : ndarrays of float64, shape (batch, channel)
-            0 and 1 for a channel without observed values; spread 1 for a constant one.
+        level, spread : ndarray of float64, shape (batch, channel)
+            For a channel without observed values, 0 and 1. For a constant channel, the spread is 1.
         """
         batch, _, channels = values.shape
         if self.scaling is None:
@@ -88,15 +98,15 @@ class Scaler:
     def _mean_and_deviation(
         self, values: npt.NDArray[np.float32], observed: npt.NDArray[np.bool_]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        weights = _steps_spoken_for(observed) if self.bridges_gaps else observed.astype(np.float32)
-        if self.level is None or self.spread is None:  # one channel, or a model of format 1: each channel by itself
+        weights = _gap_weights(observed) if self.bridges_gaps else observed.astype(np.float32)
+        if self.level is None or self.spread is None:  # one channel, or a model of format 1
             return _mean_and_deviation(values, weights, over=(1,))
-        alike = (values - self.level) / self.spread  # (batch, time, channel)
-        level, spread = _mean_and_deviation(alike, weights, over=(1, 2))  # (batch, 1)
+        standardized = (values - self.level) / self.spread  # (batch, time, channel)
+        level, spread = _mean_and_deviation(standardized, weights, over=(1, 2))  # (batch, 1)
         return self.level + self.spread * level, self.spread * spread
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the state as JSON-ready values."""
+        """Return the state as values that JSON can hold."""
         return {
             "scaling": self.scaling,
             "level": None if self.level is None else self.level.tolist(),
@@ -106,7 +116,7 @@ class Scaler:
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Scaler:
-        """Build the scaler that `to_dict` described."""
+        """Restore a scaler from the result of `to_dict`."""
         scaler = cls(state["scaling"])
         scaler.bridges_gaps = state["bridges_gaps"]
         if state["level"] is not None:
@@ -118,28 +128,31 @@ def _mean_and_deviation(
     values: npt.NDArray[Any], weights: npt.NDArray[np.float32], over: tuple[int, ...]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     total = np.maximum(weights.sum(axis=over, keepdims=True), 1)
-    spoken = np.multiply(np.where(weights > 0, values, 0.0), weights, dtype=np.float64)  # near the end of float32 too
-    level = spoken.sum(axis=over, keepdims=True) / total
+    # In float64, so that values close to the maximum of float32 do not overflow.
+    weighted = np.multiply(np.where(weights > 0, values, 0.0), weights, dtype=np.float64)
+    level = weighted.sum(axis=over, keepdims=True) / total
     centred = np.where(weights > 0, values - level, 0.0)
     spread = np.sqrt((np.square(centred) * weights).sum(axis=over, keepdims=True) / total)
     return level[:, 0], _safe_spread(spread[:, 0], level[:, 0])
 
 
-def _steps_spoken_for(observed: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Return the steps each value (batch, time, channel) stands for: itself, and half of the gap on either side.
+def _gap_weights(observed: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Return the number of steps that each value represents, shape (batch, time, channel).
 
-    Level and spread are then nearly those of the whole course. By the observed values alone they would depend on where
-    it happened to be observed, and series of one course be scaled each in its own way.
+    A value represents its own step and half of the gap on either side. The weighted level and
+    spread are close to those of the complete series. Without weights, they would depend on where
+    the gaps are, and two similar series with different gaps would be scaled differently.
     """
-    if observed[:, :-1].all():  # nothing but the last step to bridge
+    if observed[:, :-1].all():  # a missing last step is not a gap
         return observed.astype(np.float32)
     n_steps = observed.shape[1]
     time = np.arange(n_steps)[None, :, None]
-    last = np.maximum.accumulate(np.where(observed, time, -1), axis=1)  # observed up to now, -1: none
-    coming = np.minimum.accumulate(np.where(observed, time, n_steps)[:, ::-1], axis=1)[:, ::-1]  # from now on
+    # The last observed step up to now (-1: none), and the next one from now on (n_steps: none).
+    previous = np.maximum.accumulate(np.where(observed, time, -1), axis=1)
+    following = np.minimum.accumulate(np.where(observed, time, n_steps)[:, ::-1], axis=1)[:, ::-1]
     gap_before, gap_after = np.zeros(observed.shape, np.float32), np.zeros(observed.shape, np.float32)
-    gap_before[:, 1:] = np.where(last[:, :-1] >= 0, time[:, 1:] - last[:, :-1] - 1, 0)
-    gap_after[:, :-1] = np.where(coming[:, 1:] < n_steps, coming[:, 1:] - time[:, :-1] - 1, 0)
+    gap_before[:, 1:] = np.where(previous[:, :-1] >= 0, time[:, 1:] - previous[:, :-1] - 1, 0)
+    gap_after[:, :-1] = np.where(following[:, 1:] < n_steps, following[:, 1:] - time[:, :-1] - 1, 0)
     return np.where(observed, 1 + (gap_before + gap_after) / 2, 0).astype(np.float32)
 
 
@@ -148,12 +161,13 @@ def _median_and_iqr(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     known = np.where(observed, values, np.nan).astype(np.float64)
     empty = ~observed.any(axis=1, keepdims=True)
-    known = np.where(empty, 0.0, known)  # nanquantile warns about channels without a value
+    known = np.where(empty, 0.0, known)  # nanquantile would warn about channels without values
     low, level, high = np.nanquantile(known, (0.25, 0.5, 0.75), axis=1)
     spread = (high - low) / IQR_OF_NORMAL
-    # Mostly constant series (intermittent sales) have no interquartile range, yet are not constant.
-    mean_departure = np.nanmean(np.abs(known - level[:, None]), axis=1)
-    spread = np.where(spread > CONSTANT * np.abs(level), spread, mean_departure)
+    # The interquartile range of mostly constant series (intermittent sales) is 0. Use the mean
+    # absolute deviation.
+    mean_deviation = np.nanmean(np.abs(known - level[:, None]), axis=1)
+    spread = np.where(spread > CONSTANT * np.abs(level), spread, mean_deviation)
     return level, _safe_spread(spread, level)
 
 

@@ -1,4 +1,4 @@
-"""Panels put together, and what of a panel is left out."""
+"""Join panels, drop series without values, and mask constant stretches at the ends of series."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["drop_invalid", "hide_level_ends", "join_panels"]
 
 
 def join_panels(panels: Sequence[Panel]) -> Panel:
-    """Return one panel of the series of several, in order.
+    """Concatenate panels.
 
     Raises
     ------
     InvalidDataError
-        No panel, or panels that differ in their channels.
+        If there is no panel, or if the channels differ.
     """
     if not panels:
         raise InvalidDataError("No series found: there is no panel to join.")
     first = panels[0]
     if any(panel.channels != first.channels for panel in panels):
-        raise InvalidDataError("Panels of different channels cannot be joined.")
+        raise InvalidDataError("Panels with different channels cannot be joined.")
     lengths = np.concatenate([panel.lengths for panel in panels])
     return Panel(
         values=np.concatenate([panel.values for panel in panels]),
@@ -38,7 +38,7 @@ def join_panels(panels: Sequence[Panel]) -> Panel:
 
 
 def drop_invalid(panel: Panel) -> Panel:
-    """Leave out the series without a single observed value, and warn of it."""
+    """Drop the series without any observed value, and warn about them."""
     invalid = invalid_series(panel)
     if not invalid.any():
         return panel
@@ -52,24 +52,24 @@ def drop_invalid(panel: Panel) -> Panel:
 
 
 def hide_level_ends(panel: Panel) -> Panel:
-    """Mark as missing all but one of the equal values with which a series begins or ends.
+    """Mask the constant stretches at the start and the end of each series.
 
-    What stands still before a series sets in, or after it has ended, fills up the window in which it was recorded. A
-    series that never moves is left as it is.
+    A series that begins or ends with equal values was often recorded for longer than it lasted.
+    All but one of these values become NaN. Series that are constant throughout are unchanged.
     """
     first, end = panel.offsets[:-1], panel.offsets[1:]
-    moves = np.flatnonzero((np.diff(panel.values, axis=0) != 0).any(axis=1))  # steps whose next one differs
-    sets_in = np.searchsorted(moves, first)  # of each series, as places in ``moves``
-    comes_to_rest = np.searchsorted(moves, end - 1) - 1
-    moving = np.flatnonzero(sets_in <= comes_to_rest)
-    hidden = np.zeros(len(panel.values) + 1, np.int64)  # +1 where a stretch begins, -1 where it is over
-    for begin, over in (
-        (first[moving], moves[sets_in[moving]]),
-        (moves[comes_to_rest[moving]] + 2, end[moving]),
+    changes = np.flatnonzero((np.diff(panel.values, axis=0) != 0).any(axis=1))  # the next step differs
+    first_change = np.searchsorted(changes, first)  # of each series, as positions in ``changes``
+    last_change = np.searchsorted(changes, end - 1) - 1
+    varying = np.flatnonzero(first_change <= last_change)
+    hidden = np.zeros(len(panel.values) + 1, np.int64)  # +1 where a stretch begins, -1 after its end
+    for start, stop in (
+        (first[varying], changes[first_change[varying]]),
+        (changes[last_change[varying]] + 2, end[varying]),
     ):
-        some = begin < over
-        np.add.at(hidden, begin[some], 1)
-        np.add.at(hidden, over[some], -1)
+        nonempty = start < stop
+        np.add.at(hidden, start[nonempty], 1)
+        np.add.at(hidden, stop[nonempty], -1)
     values = panel.values.copy()
     values[np.cumsum(hidden[:-1]) > 0] = np.nan
     return panel.with_values(values)

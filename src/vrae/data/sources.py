@@ -1,4 +1,4 @@
-"""Tables that need not fit into memory: their first rows, how much they hold, and their rows batch by batch."""
+"""Read tables larger than memory: their first rows, their approximate size, and their batches."""
 
 from __future__ import annotations
 
@@ -10,46 +10,52 @@ from typing import Any, NamedTuple, Protocol
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from vrae.data.columns import Table, from_frame, reading
+from vrae.data.columns import Table, reading
 from vrae.data.files import csv_batches, csv_files, open_path
+from vrae.data.frames import from_frame
 from vrae.data.roles import Roles, TableOptions
 
-__all__ = ["Extent", "Source", "estimated_series", "open_source", "row_group_values", "scan_options"]
+__all__ = ["DatasetSource", "Extent", "Source", "estimated_series", "open_source", "row_group_values", "scan_options"]
 
-_HEAD_ROWS = 1 << 20  # rows by which the roles of columns are settled
-_BATCH_VALUES = 1 << 21  # values of a batch that is read at once
+_HEAD_ROWS = 1 << 20  # rows that decide the roles of columns
+_BATCH_VALUES = 1 << 21  # values of a batch
 
-# Of a csv: characters a value, how much smaller packing makes it, and bytes of a block that Arrow reads.
-_CSV_VALUE = 4
-_PACKED = 4
-_BLOCK = 1 << 20
+# Estimates for csv files.
+_CHARACTERS_PER_VALUE = 4
+_COMPRESSION_RATIO = 4
+_BLOCK = 1 << 20  # bytes that Arrow reads at once
 
 
 class Extent(NamedTuple):
-    """How much a source holds, about: number of series and of values."""
+    """Approximate number of series and of values of a source."""
 
     series: int
     values: int
 
 
 class Source(Protocol):
-    """A table to be read batch by batch, as often as one likes."""
+    """A table that can be read batch by batch, any number of times."""
 
     is_csv: bool
 
     @property
     def head(self) -> Table:
-        """The first rows."""
+        """A table of the first rows."""
 
     def extent(self, roles: Roles) -> Extent:
-        """Return how much there is, without reading it all."""
+        """Estimate the size of the source without reading all of it."""
 
     def batches(self, roles: Roles, rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield the columns that have a role, in order, up to ``rows`` rows at a time."""
+        """Yield the columns that have a role, in batches of at most ``rows`` rows, in order."""
 
 
 def open_source(source: Any, options: TableOptions) -> Source | None:
-    """Open what can be read in parts; None where it cannot, or is in memory already.
+    """Open a source that can be read in parts.
+
+    Returns
+    -------
+    Source or None
+        None if the source is in memory, or in a format that is read whole.
 
     Raises
     ------
@@ -57,51 +63,64 @@ def open_source(source: Any, options: TableOptions) -> Source | None:
         See `vrae.data.files.open_path`.
     """
     if isinstance(source, (ds.Dataset, Table)):
-        return _Dataset(source if isinstance(source, Table) else from_frame(source))
+        return DatasetSource(source if isinstance(source, Table) else from_frame(source))
     if not isinstance(source, (str, PathLike)):
         return None
     text_columns = [options.id or "unique_id"]
     csv = csv_files(Path(source))
     if csv:
-        return _Csv(str(source), csv, text_columns)
-    if _holds_no_table(Path(source)):
+        return CsvSource(str(source), csv, text_columns)
+    if _is_array_file(Path(source)):
         return None
     opened = open_path(Path(source), text_columns)
-    return _Dataset(opened) if isinstance(opened, Table) else None
+    return DatasetSource(opened) if isinstance(opened, Table) else None
 
 
-def _holds_no_table(path: Path) -> bool:
-    """Tell formats of arrays and archives, which are read whole, and once."""
+def _is_array_file(path: Path) -> bool:
+    """Return whether a file holds arrays, not a table. Such files are read whole."""
     return path.is_file() and path.name.lower().endswith((".npz", ".npy", ".ts", ".arff", ".tsv"))
 
 
 class _Head(Table):
-    """The first rows of a table: what is asked of its columns is answered by them."""
+    """A table of which only the first rows are read."""
 
     def read(self, columns: Sequence[str]) -> dict[str, pa.ChunkedArray]:
-        """Return the first rows of these columns."""
+        """Return the first `_HEAD_ROWS` rows of these columns."""
         wanted = list(dict.fromkeys(columns))
         return Table(self.name, ds.dataset(self.head(_HEAD_ROWS, wanted))).read(wanted)
 
 
-class _Dataset:
-    """Parquet, Feather or Arrow files."""
+class DatasetSource:
+    """Parquet, Feather or Arrow files, or an Arrow dataset.
+
+    Attributes
+    ----------
+    whole, head : Table
+        All rows, and the first rows.
+    """
 
     is_csv = False
 
     def __init__(self, table: Table) -> None:
         self._data = table.data
+        self.whole = table
         self.head = _Head(table.name, table.data, table.index)
 
+    @property
+    def head_is_whole(self) -> bool:
+        """Whether ``head`` holds all rows."""
+        with reading(self.head.name):
+            return bool(self._data.count_rows() <= _HEAD_ROWS)
+
     def extent(self, roles: Roles) -> Extent:
-        """Return rows and values by the files' metadata; series of a long table by its first rows."""
+        """Return the size from the metadata of files, and from the first rows of a long table."""
         with reading(self.head.name):
             n_rows = self._data.count_rows()
             n_values = sum(_values_of(fragment, roles) for fragment in self._data.get_fragments())
         return Extent(estimated_series(self.head, roles, n_rows), n_values)
 
     def batches(self, roles: Roles, rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield batches such that one of long lists takes no more memory than one of single values."""
+        """Yield batches. Those of long lists have fewer rows, so that memory stays bounded."""
         with reading(self.head.name):
             yield from self._data.to_batches(
                 columns=list(dict.fromkeys(roles.all)),
@@ -112,12 +131,12 @@ class _Dataset:
             )
 
     def _row_values(self, roles: Roles) -> int:
-        """Return the values of a row, in the row group in which they are most."""
+        """Return the number of values of a row, in the row group where it is largest."""
         return max((_row_group_values(f, roles) for f in self._data.get_fragments()), default=1)
 
 
 def scan_options(data: ds.Dataset | ds.Fragment) -> dict[str, Any]:
-    """Return how to read Parquet without whole row groups waiting in memory; nothing for other files."""
+    """Return options to read Parquet without buffering row groups. Empty for other formats."""
     if not isinstance(getattr(data, "format", None), ds.ParquetFileFormat):
         return {}
     options = ds.ParquetFragmentScanOptions(use_buffered_stream=True, buffer_size=_BLOCK, pre_buffer=False)
@@ -125,7 +144,7 @@ def scan_options(data: ds.Dataset | ds.Fragment) -> dict[str, Any]:
 
 
 def estimated_series(head: Table, roles: Roles, n_rows: int) -> int:
-    """Return how many series so many rows hold, if they are like the first ones."""
+    """Estimate the number of series in ``n_rows`` rows from the first rows of a table."""
     if not roles.long:
         return n_rows
     if roles.id is None or n_rows == 0:
@@ -138,7 +157,7 @@ def _values_of(fragment: ds.Fragment, roles: Roles) -> int:
     if isinstance(fragment, ds.ParquetFileFragment):
         return sum(sum(counts) for _, counts in row_group_values(fragment, roles))
     if hasattr(fragment, "path"):
-        return int(Path(fragment.path).stat().st_size // 4)  # float32, not packed
+        return int(Path(fragment.path).stat().st_size // 4)  # as if float32, uncompressed
     return int(sum(batch.nbytes for batch in fragment.to_batches(columns=roles.values)) // 4)
 
 
@@ -149,7 +168,7 @@ def _row_group_values(fragment: ds.Fragment, roles: Roles) -> int:
 
 
 def row_group_values(fragment: ds.ParquetFileFragment, roles: Roles) -> Iterator[tuple[int, list[int]]]:
-    """Yield rows, and values of each value column, of every row group; a list counts by its elements."""
+    """Yield, for each row group, its number of rows and the number of values per value column."""
     metadata, wanted = fragment.metadata, set(roles.values)
     for g in range(metadata.num_row_groups):
         group = metadata.row_group(g)
@@ -157,8 +176,8 @@ def row_group_values(fragment: ds.ParquetFileFragment, roles: Roles) -> Iterator
         yield group.num_rows, [c.num_values for c in columns if c.path_in_schema.split(".")[0] in wanted]
 
 
-class _Csv:
-    """Csv files with the same columns."""
+class CsvSource:
+    """csv files with the same columns."""
 
     is_csv = True
 
@@ -170,14 +189,15 @@ class _Csv:
         self.head = Table(name, ds.dataset(rows))
 
     def extent(self, roles: Roles) -> Extent:
-        """Return what the files' sizes let expect."""
-        size = sum(f.stat().st_size * (_PACKED if f.suffix in (".gz", ".bz2", ".zst") else 1) for f in self._files)
+        """Estimate the size from the sizes of the files."""
+        packed = (".gz", ".bz2", ".zst")
+        size = sum(f.stat().st_size * (_COMPRESSION_RATIO if f.suffix in packed else 1) for f in self._files)
         n_head = self.head.data.count_rows()
         n_rows = round(n_head * max(1.0, size / _BLOCK))
-        return Extent(estimated_series(self.head, roles, n_rows), size // _CSV_VALUE)
+        return Extent(estimated_series(self.head, roles, n_rows), size // _CHARACTERS_PER_VALUE)
 
     def batches(self, roles: Roles, rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield numbers as numbers, and names as text: the first rows do not tell what comes later."""
+        """Yield batches. Ids and static columns stay text, since later rows may not be numbers."""
         columns = list(dict.fromkeys(roles.all))
         types = self._types(roles, columns)
         for file in self._files:

@@ -1,4 +1,4 @@
-"""Tables to panels, long or wide, and the way back."""
+"""Convert long and wide tables to panels, and panels back to columns of tables."""
 
 from __future__ import annotations
 
@@ -20,50 +20,52 @@ __all__ = ["panel_by_roles", "table_to_panel", "values_by_row"]
 
 
 def table_to_panel(table: Table, options: TableOptions) -> Panel:
-    """Read a long or wide table into a panel.
+    """Convert a long or wide table to a panel.
 
     Raises
     ------
     InvalidDataError
-        Missing columns, text among numbers, rows without id or time, duplicates, no rows.
+        If a column is missing, a value is not a number, a row has no id or time, there are
+        duplicates, or there are no rows.
     InvalidParameterError
-        An option that does not go with this table.
+        If an option does not apply to this table.
     """
     return panel_by_roles(table, find_roles(table, options), options)
 
 
 def panel_by_roles(table: Table, roles: Roles, options: TableOptions) -> Panel:
-    """Read a table into a panel, where it is settled already which column is what; see `table_to_panel`."""
+    """Convert a table with known roles of columns to a panel. See `table_to_panel`."""
     columns = table.read(roles.all)
     if roles.long:
         return _long_panel(table, roles, columns, options)
     if options.freq is not None:
         raise InvalidParameterError(
-            f"freq={options.freq!r} needs a long table with a time column; {table.name} is read as wide (a "
-            f"row a series). Pass time= if it is long."
+            f"freq={options.freq!r} needs a long table with a time column. {table.name} is read as wide (one row "
+            f"per series). If it is long, pass time=."
         )
     return _wide_panel(table, roles, columns)
 
 
 def values_by_row(table: Table, panel: Panel, options: TableOptions) -> dict[str, Any]:
-    """Return what the value columns of ``table`` become if its series are those of ``panel``.
+    """Return new value columns for a table, with the values of a panel.
 
     Parameters
     ----------
     table : Table
     panel : Panel
+        The series of the table, with other values.
     options : TableOptions
-        How the table is read.
+        Options to read the table with.
 
     Returns
     -------
-    dict of str to array, each of shape (n_rows,)
-        In order of the table's rows; lists for a column of lists.
+    dict of str to array of shape (n_rows,)
+        Columns in the order of the table's rows. Columns of lists stay columns of lists.
 
     Raises
     ------
     InvalidDataError
-        The panel has not the shape of the table.
+        If the panel and the table differ in shape.
     """
     shape = table_to_panel(table, options)
     if panel.values.shape != shape.values.shape or not np.array_equal(panel.offsets, shape.offsets):
@@ -74,9 +76,9 @@ def values_by_row(table: Table, panel: Panel, options: TableOptions) -> dict[str
     columns = table.read(roles.all)
     codes, _ = _series(table, roles, columns)
     order = sort_order(codes, _times(table, roles, columns))
-    back = np.empty_like(panel.values)
-    back[slice(None) if order is None else order] = panel.values
-    return {name: back[:, channel] for channel, name in enumerate(roles.values)}
+    unsorted = np.empty_like(panel.values)
+    unsorted[slice(None) if order is None else order] = panel.values
+    return {name: unsorted[:, channel] for channel, name in enumerate(roles.values)}
 
 
 # -------------------------------------------------------------------- long
@@ -85,7 +87,7 @@ def values_by_row(table: Table, panel: Panel, options: TableOptions) -> dict[str
 def _series(
     table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
-    if roles.id is None:  # one series alone
+    if roles.id is None:  # a single series
         return np.zeros(len(next(iter(columns.values()))), np.int64), np.zeros(1, np.int64)
     return encode_ids(columns[roles.id], roles.id, table)
 
@@ -103,7 +105,7 @@ def _long_panel(table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray],
         values[:, channel] = as_numbers(columns[name], name, table, row_ids)
     order = sort_order(codes, times)
     steps = Steps(codes, values, times).take(order)
-    steps = _settle(steps, options, ids, table, roles)
+    steps = _regular(steps, options, ids, table, roles)
     lengths = np.bincount(steps.codes, minlength=len(ids))
     return Panel(
         values=steps.values,
@@ -115,13 +117,13 @@ def _long_panel(table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray],
     )
 
 
-def _settle(steps: Steps, options: TableOptions, ids: npt.NDArray[Any], table: Table, roles: Roles) -> Steps:
+def _regular(steps: Steps, options: TableOptions, ids: npt.NDArray[Any], table: Table, roles: Roles) -> Steps:
     if options.freq is None:
         hint = "" if roles.id else f" If {table.name} holds several series, name their column with id=."
         return merge_duplicates(steps, options.duplicates, ids, hint)
     if steps.times is None:
         raise InvalidParameterError(
-            f"freq={options.freq!r} needs a time column; name it with time=. "
+            f"freq={options.freq!r} needs a time column. Name it with time=. "
             f"Columns of {table.name}: {name_some(table.columns, 12)}."
         )
     return put_on_grid(steps, options.freq, options.duplicates, ids, options.origin)
@@ -141,14 +143,14 @@ def _long_static(
         if len(changing):
             raise InvalidDataError(
                 f"The static column {name!r} of {table.name} changes within {len(changing)} series, ids "
-                f"{name_some(ids[changing])}. A static column has one value a series; drop it from static=."
+                f"{name_some(ids[changing])}. A static column has one value per series. Remove it from static=."
             )
         static[key] = as_names(columns[name].take(pa.array(first)))
     return static
 
 
 def _static_columns(roles: Roles) -> list[tuple[str, str]]:
-    """Pairs of the name in the panel and the column."""
+    """Return pairs of the name in the panel and the name of the column."""
     pairs = [(name, name) for name in roles.static]
     return pairs if roles.label is None else [*pairs, ("label", roles.label)]
 
@@ -183,16 +185,16 @@ def _wide_ids(table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray]) -
     codes, ids = encode_ids(columns[roles.id], roles.id, table)
     if len(ids) == n_rows:
         return ids
-    again = ids[np.bincount(codes) > 1]
+    repeated = ids[np.bincount(codes) > 1]
     raise InvalidDataError(
-        f"Ids {name_some(again)} stand more than once in column {roles.id!r} of {table.name}, which is "
-        f"read as wide (a row a series). Name a column without repeats with id=. If a row is a step in time, "
-        f"name its time with time=, or pass layout='long' if the rows are in order."
+        f"Ids {name_some(repeated)} appear more than once in column {roles.id!r} of {table.name}, which is "
+        f"read as wide (one row per series). Name a column without repeats with id=. If each row is a time step, "
+        f"name the time column with time=, or pass layout='long' if the rows are in order."
     )
 
 
 def _row_labels(table: Table, n_rows: int) -> npt.NDArray[Any]:
-    """Ids of a table without an id column: its index where that can serve, else the row numbers."""
+    """Return ids for a table without an id column: its index if unique, else the row numbers."""
     for name in ROW_LABELS:
         if name in table.columns:
             column = table.read([name])[name]
@@ -202,7 +204,7 @@ def _row_labels(table: Table, n_rows: int) -> npt.NDArray[Any]:
 
 
 def _step_times(names: Iterable[str], n_series: int) -> npt.NDArray[Any] | None:
-    """Time stamps of every step where the columns are named by dates, such as 2024-01-31."""
+    """Return the time of each step if the columns are named by dates, such as 2024-01-31."""
     try:
         times = np.array([np.datetime64(name, "us") if name[4:5] == "-" else None for name in names])
     except ValueError:
@@ -213,25 +215,28 @@ def _step_times(names: Iterable[str], n_series: int) -> npt.NDArray[Any] | None:
 def _nested_values(
     table: Table, names: Sequence[str], columns: dict[str, pa.ChunkedArray]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Columns of lists, a channel each: Arrow's own layout of a panel."""
+    """Return the values and offsets of columns of lists, one per channel."""
     channels, offsets = [], None
     for name in names:
         if table.kinds[name] != "list":
-            raise InvalidDataError(f"Column {name!r} of {table.name} holds no lists, but {names[0]!r} does.")
+            raise InvalidDataError(
+                f"Column {names[0]!r} of {table.name} holds lists, but column {name!r} does not. Name the columns "
+                f"of lists with value=."
+            )
         column = columns[name]
         lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
         if not lengths.all():
             rows = np.flatnonzero(lengths == 0)
             raise InvalidDataError(
                 f"Found {len(rows)} series of 0 steps in column {name!r} of {table.name}, rows "
-                f"{name_some(rows)}, the first row being 0. Remove them."
+                f"{name_some(rows)} counted from 0. Remove them."
             )
         ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         if offsets is not None and not np.array_equal(offsets, ends):
             row = int(np.flatnonzero(offsets != ends)[0]) - 1
             raise InvalidDataError(
                 f"Columns {names[0]!r} and {name!r} of {table.name} have lists of different lengths in row "
-                f"{row}, the first row being 0. All channels of a series need the same steps."
+                f"{row}, counted from 0. All channels of a series need the same length."
             )
         offsets = ends
         channels.append(as_numbers(pc.list_flatten(column), name, table, None))

@@ -1,26 +1,28 @@
-"""The same verbs on Ray, where one machine is not enough.
+"""Run vrae on many processors or machines, with Ray.
 
-A run, in order:
+A run works in these steps:
 
 1. `engine` starts Ray on this machine, or joins a cluster.
-2. `source` opens Parquet files wherever they lie; `series` settles from their metadata, and the first rows, how rows
-   become series.
-3. `parts` cuts the row groups into parts, each of which holds its series from the first step to the last. Rows that do
-   not stand together by series are sorted first.
-4. `pool` gives the numbers of the parts to workers by Ray Data; each worker loads the model once.
-5. `work` is what a worker does with a part: read it panel by panel, do the verb (`verbs`), write tables under a name of
-   its own, and enter the part as done as the last act. Parts that have an entry are never done again.
-6. `applying` moves the finished tables, in the order of the parts, to where they are wanted.
+2. `source` opens Parquet files on disk or in an object store. `series` decides from their metadata
+   and first rows how rows become series.
+3. `parts` divides the row groups into parts. Each part holds complete series. Rows that are not
+   ordered by series are sorted first.
+4. `pool` hands the part numbers to workers through Ray Data. Each worker loads the model once.
+5. `job` processes one part: it reads panel by panel, applies an operation (`operations`), writes
+   tables under unique names, and records the part as finished. Finished parts are never repeated.
+6. `staging` moves the finished tables, in the order of the parts, to their destination.
 
-`clustering` begins with a sample, drawn in one pass over the parts (`sampling`), on which a model is fitted: in this
-process, or by several together (`training`, on Ray Train). Then it places all series as above; the numbers of the
-report are sums over parts. No process holds more than a part and the model, but for the sample.
+`model_jobs` does this for embedding, assignment and anomaly detection. `cluster_job` first draws a
+sample in one pass over the parts (`sampling`) and fits a model to it: in this process, or in
+several with Ray Train (`ray_trainer`). Then it assigns all series as above. The numbers of the
+report are sums over parts. Apart from the sample, a process holds at most one part and the
+model.
 """
 
-from vrae.distributed.applying import assign, embed, find_anomalies
-from vrae.distributed.clustering import cluster
-from vrae.distributed.engine import Engine
+from vrae.distributed.cluster_job import cluster
+from vrae.distributed.engine import EngineOptions
+from vrae.distributed.model_jobs import assign, embed, find_anomalies
+from vrae.distributed.ray_trainer import fit
 from vrae.distributed.source import open_parquet
-from vrae.distributed.training import fit
 
-__all__ = ["Engine", "assign", "cluster", "embed", "find_anomalies", "fit", "open_parquet"]
+__all__ = ["EngineOptions", "assign", "cluster", "embed", "find_anomalies", "fit", "open_parquet"]

@@ -1,4 +1,4 @@
-"""Ray: start it or join it, and leave it as it was found."""
+"""Connect to Ray: join a cluster, or start Ray on this machine and stop it afterwards."""
 
 from __future__ import annotations
 
@@ -12,34 +12,36 @@ from dataclasses import dataclass
 from typing import Any
 
 from vrae.config import check_int, check_real
-from vrae.exceptions import InvalidParameterError, MissingDependencyError
-from vrae.optional import check_installed
+from vrae.exceptions import InvalidParameterError, MissingDependencyError, check_installed
 
-__all__ = ["Engine", "connected", "ray_module"]
+__all__ = ["EngineOptions", "connected", "ray_module"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine:
-    """Where the work is done, and by how many.
+class EngineOptions:
+    """Options of Ray: which cluster to use, and the number of its processes.
 
     Parameters
     ----------
     address : str, optional
-        Of a Ray cluster: ``"auto"``, ``"host:6379"`` or ``"ray://host:10001"``. None joins the Ray that this process
-        uses already, or starts one on this machine that ends with the work.
+        Address of a Ray cluster: ``"auto"``, ``"host:6379"`` or ``"ray://host:10001"``. None uses
+        the Ray that this process is connected to, or else starts one on this machine and stops it
+        afterwards.
     workers : int, optional
-        Processes that hold the model. Default: from one to as many as there is room for.
-    gpus : float, default 0
-        GPUs of each worker; a fraction shares one. 0: they run on the CPU.
-    train_workers : int, default 1
-        Processes that train together, see `vrae.distributed.fit`. 1: training runs in this process.
+        Number of processes that load the model. Default: from one to as many as there are
+        processors, or fractions of GPUs.
+    gpus : float, default=0
+        GPUs per worker. Workers share a GPU if it is a fraction. 0 runs them on the CPU.
+    train_workers : int, default=1
+        Number of processes that train together; see `vrae.distributed.fit`. 1 trains in the
+        calling process.
 
     Raises
     ------
     InvalidParameterError
-        Out of range.
+        An option is out of range.
     MissingDependencyError
-        Ray is not installed; nothing is imported to find out.
+        Ray is not installed. Ray is not imported to find out.
     """
 
     address: str | None = None
@@ -56,7 +58,7 @@ class Engine:
 
 
 def ray_module(name: str = "ray") -> Any:
-    """Import Ray, or a part of it.
+    """Import Ray, or one of its submodules.
 
     Raises
     ------
@@ -67,13 +69,14 @@ def ray_module(name: str = "ray") -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise MissingDependencyError(
-            f"The engine 'ray' needs Ray, which cannot be imported ({error}). Install it anew: pip install 'vrae[ray]'."
+            f"The engine 'ray' needs Ray, which cannot be imported ({error}). "
+            f"Install it again: pip install 'vrae[ray]'."
         ) from None
 
 
 @contextmanager
-def connected(engine: Engine) -> Iterator[None]:
-    """Have Ray at hand; what was started here ends here.
+def connected(engine: EngineOptions) -> Iterator[None]:
+    """Connect to Ray. A Ray that was started here is stopped afterwards.
 
     Raises
     ------
@@ -87,7 +90,7 @@ def connected(engine: Engine) -> Iterator[None]:
         with _quiet():
             yield
         return
-    # A Ray of our own needs no dashboard, and its processes have log files to write to.
+    # A private Ray needs no dashboard, and its processes write their own log files.
     options = {} if engine.address else {"include_dashboard": False}
     if not engine.address:
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -97,7 +100,7 @@ def connected(engine: Engine) -> Iterator[None]:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InvalidParameterError(
             f"No Ray cluster could be joined or started at {engine.address or 'this machine'}: {reason[0]:.300} "
-            f"Look at `ray status` there, or leave --address out to use this machine alone."
+            f"Run `ray status` there, or leave --address out to use this machine alone."
         ) from None
     try:
         with _quiet():
@@ -108,10 +111,10 @@ def connected(engine: Engine) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave it to the commands to tell how the work goes on; what Ray says is in its own log files."""
-    data = ray_module("ray.data")  # it sets the level of its logger as it is imported
+    """Silence Ray, whose messages are also in its log files. vrae reports progress itself."""
+    data = ray_module("ray.data")  # importing it sets the level of its logger
     with warnings.catch_warnings():
-        # As the context is made, it warns of options of its own that nobody has set.
+        # Creating the context warns about options of Ray that nobody has set.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"ray\.data\.context")
         data.DataContext.get_current()
     loggers = [logging.getLogger(name) for name in ("ray.data", "ray.train")]

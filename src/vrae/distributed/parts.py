@@ -1,8 +1,8 @@
-"""A table cut into parts that can be worked on apart: no series is in two of them, and no row is in none.
+"""Divide a table into parts that can be processed independently. Each series is in one part.
 
-Parquet files are cut between their row groups. Where a row a step is stored, a series may cross such a border; by the
-lowest and highest id that Parquet keeps of each row group it is known which one, and its rows all go to the part in
-which it begins.
+Parquet files are divided between row groups. In a long table, a series may cross the border between
+two row groups. Parquet stores the lowest and highest id of each row group, which tell the series
+that crosses. All its rows go to the part in which it begins.
 """
 
 from __future__ import annotations
@@ -33,41 +33,53 @@ __all__ = [
     "Part",
     "are_distinct",
     "are_in_order",
-    "cut",
+    "divide",
     "readable_files",
     "row_groups",
-    "whole",
+    "single_part",
 ]
 
-PART_VALUES = 1 << 23
+PART_VALUES = 1 << 23  # approximate number of values of a part
 _BATCH_VALUES = 1 << 21
-_READERS = 16  # files whose metadata are waited for at once
-_EXACT = 64  # from so many characters on, some writers store no more than the beginning of the lowest and highest id
+_READERS = 16  # files whose metadata are read at the same time
+_EXACT = 64  # some writers store only the beginning of ids with at least this many characters
 
 
 @dataclass(frozen=True)
 class Group:
-    """A row group of a file: where it is, how much it holds, and the lowest and highest id there, if that is known."""
+    """A row group of a Parquet file.
+
+    Attributes
+    ----------
+    fragment : ParquetFileFragment
+        The file.
+    number, n_rows, n_values : int
+        Position in the file, and size.
+    version : str
+        Version of the file. It changes when the file does.
+    low, high : Any
+        Lowest and highest id, or None if unknown.
+    """
 
     fragment: ds.ParquetFileFragment
     number: int
     n_rows: int
     n_values: int
-    stamp: str  # of the file: it changes when the file does
+    version: str
     low: Any = None
     high: Any = None
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows of one row group: all, those of one series ``only``, or those ``without`` it."""
+    """Rows of a row group: all, ``only`` those of one series, or all ``without`` one series."""
 
     group: Group
     only: Any = None
     without: Any = None
 
     def rows(self, id_column: str | None) -> pc.Expression | None:
-        """Return which rows these are, None for all."""
+        """Return the filter that selects these rows, or None for all."""
         if self.only is not None:
             return pc.field(id_column) == pc.scalar(self.only)
         return None if self.without is None else pc.field(id_column) != pc.scalar(self.without)
@@ -75,13 +87,13 @@ class Piece:
 
 @dataclass(frozen=True)
 class Part:
-    """Rows that hold series from their first step to their last.
+    """Rows that hold complete series.
 
     Attributes
     ----------
     pieces : tuple of Piece
     first : int
-        Rows of the table before these.
+        Number of rows of the table before this part.
     """
 
     pieces: tuple[Piece, ...]
@@ -89,31 +101,31 @@ class Part:
 
     @property
     def n_values(self) -> int:
-        """Values at most."""
+        """Upper bound of the number of values."""
         return sum(piece.group.n_values for piece in self.pieces)
 
     @property
     def name(self) -> str:
-        """What messages call it: its files."""
+        """Name for messages: its files."""
         files = list(dict.fromkeys(str(piece.group.fragment.path) for piece in self.pieces))
         return files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more files"
 
-    def digest(self, of: str) -> str:
-        """Return a fingerprint of these rows, and of what is made ``of`` them."""
-        told = [(p.group.fragment.path, p.group.stamp, p.group.number, p.only, p.without) for p in self.pieces]
-        return sha256(repr((of, self.first, told)).encode()).hexdigest()
+    def digest(self, fingerprint: str) -> str:
+        """Return a hash of these rows and of the ``fingerprint`` of the job that processes them."""
+        pieces = [(p.group.fragment.path, p.group.version, p.group.number, p.only, p.without) for p in self.pieces]
+        return sha256(repr((fingerprint, self.first, pieces)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the rows of a table become series, for all of its parts alike."""
+    """How rows become series, in all parts of a table."""
 
     schema: pa.Schema
     roles: Roles
     options: TableOptions
 
     def source(self, part: Part) -> Source:
-        """Return the rows of a part, as a table to be read batch by batch."""
+        """Return the rows of a part, as a source that is read batch by batch."""
         return _PartSource(part, self)
 
     def panels(self, part: Part) -> Iterator[Panel]:
@@ -122,7 +134,7 @@ class Layout:
 
 
 class _PartSource:
-    """A part, as a table to be read batch by batch."""
+    """The rows of a part, read batch by batch."""
 
     is_csv = False
 
@@ -132,11 +144,11 @@ class _PartSource:
         self.head = Table(part.name, ds.dataset(layout.schema.empty_table()))
 
     def extent(self, roles: Roles) -> Extent:
-        """Return how much there is; the number of series is not known."""
+        """Return the size. The number of series is unknown."""
         return Extent(0, self._part.n_values)
 
     def batches(self, roles: Roles, rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield the columns that have a role, in order."""
+        """Yield the columns that have a role, row by row in order."""
         for piece in self._part.pieces:
             group = piece.group
             row_values = max(1, -(-group.n_values // max(1, group.n_rows)))
@@ -151,16 +163,16 @@ class _PartSource:
                 )
 
 
-# -------------------------------------------------------------------- what there is
+# -------------------------------------------------------------------- row groups
 
 
 def readable_files(data: ds.FileSystemDataset) -> list[ds.ParquetFileFragment]:
-    """Return all files, their metadata read.
+    """Return all files, and read their metadata.
 
     Raises
     ------
     InvalidDataError
-        The metadata of some cannot be read; all of these are named.
+        The metadata of some files cannot be read. The message names these files.
     """
     fragments = list(data.get_fragments())
     with ThreadPoolExecutor(_READERS) as pool:
@@ -168,8 +180,8 @@ def readable_files(data: ds.FileSystemDataset) -> list[ds.ParquetFileFragment]:
     if broken:
         raise InvalidDataError(
             f"{len(broken)} of {len(fragments)} files cannot be read: {'; '.join(broken[:5])}"
-            f"{f'; and {len(broken) - 5} more' if len(broken) > 5 else ''}. Write them again, or take them out. "
-            f"Nothing was worked on yet."
+            f"{f'; and {len(broken) - 5} more' if len(broken) > 5 else ''}. Replace or remove them. "
+            f"No series has been processed yet."
         )
     return fragments
 
@@ -183,18 +195,18 @@ def _broken(fragment: ds.ParquetFileFragment) -> str | None:
 
 
 def row_groups(files: Sequence[ds.ParquetFileFragment], roles: Roles) -> list[Group]:
-    """Return the row groups of all files, in order, by their metadata."""
+    """Return the row groups of all files, in order. Only metadata are read."""
     return [group for fragment in files for group in _groups_of(fragment, roles) if group.n_rows]
 
 
 def _groups_of(fragment: ds.ParquetFileFragment, roles: Roles) -> Iterator[Group]:
-    stamp = _stamp(fragment.filesystem, fragment.path)
+    version = _version(fragment.filesystem, fragment.path)
     for number, (n_rows, values) in enumerate(row_group_values(fragment, roles)):
-        yield Group(fragment, number, n_rows, sum(values), stamp, *_bounds(fragment, number, roles.id))
+        yield Group(fragment, number, n_rows, sum(values), version, *_bounds(fragment, number, roles.id))
 
 
-def _stamp(system: fs.FileSystem, path: str) -> str:
-    if isinstance(system, fs.PyFileSystem):  # of fsspec, whose stores do not all know times in the same words
+def _version(system: fs.FileSystem, path: str) -> str:
+    if isinstance(system, fs.PyFileSystem):  # fsspec: its stores report times under different names
         return str(system.handler.fs.ukey(path))
     info = system.get_file_info(path)
     return f"{info.size} {info.mtime_ns}"
@@ -213,29 +225,34 @@ def _bounds(fragment: ds.ParquetFileFragment, number: int, id_column: str | None
 
 
 def are_in_order(groups: Sequence[Group]) -> bool:
-    """Tell whether it is certain that the rows of a series are in one row group, or cross a border between two."""
+    """Return whether row groups are known to be sorted by id, so that series stay together."""
     known = all(group.low is not None for group in groups)
     return known and all(a.high <= b.low for a, b in pairwise(groups))
 
 
 def are_distinct(groups: Sequence[Group]) -> bool:
-    """Tell whether it is certain that no id is in two row groups."""
+    """Return whether it is known that no id is in two row groups."""
     return are_in_order(groups) and all(a.high != b.low for a, b in pairwise(groups))
 
 
 # -------------------------------------------------------------------- parts
 
 
-def cut(groups: Sequence[Group], long: bool, part_values: int = PART_VALUES) -> list[Part]:
-    """Cut row groups into parts of about so many values; they do not depend on who will work on them.
+def divide(groups: Sequence[Group], long: bool, part_values: int = PART_VALUES) -> list[Part]:
+    """Combine row groups into parts. The result does not depend on the number of workers.
 
     Parameters
     ----------
     groups : sequence of Group
-        Of a long table: such that `are_in_order`.
+        In a long table, they must be in order; see `are_in_order`.
     long : bool
-        A row a step, so that a series may cross a border.
+        Whether each row is a time step, so that a series may cross a border.
     part_values : int
+        Approximate number of values of a part.
+
+    Returns
+    -------
+    list of Part
     """
     parts: list[Part] = []
     held: list[Piece] = []
@@ -244,7 +261,7 @@ def cut(groups: Sequence[Group], long: bool, part_values: int = PART_VALUES) -> 
         held.append(Piece(group, without=_crossing(groups, number - 1) if long and not held else None))
         values += group.n_values
         following = groups[number + 1] if number + 1 < len(groups) else None
-        # A row group with nothing but the series that crosses the border leaves nothing for a part of its own.
+        # A row group that holds only the crossing series would leave an empty part.
         through = long and following is not None and following.high == group.high
         if following is not None and (values < part_values or through):
             continue
@@ -256,13 +273,13 @@ def cut(groups: Sequence[Group], long: bool, part_values: int = PART_VALUES) -> 
     return parts
 
 
-def whole(groups: Sequence[Group]) -> Part:
-    """Return one part with all rows of these row groups."""
+def single_part(groups: Sequence[Group]) -> Part:
+    """Return one part with all rows of the row groups."""
     return Part(tuple(Piece(group) for group in groups), first=0)
 
 
 def _crossing(groups: Sequence[Group], before: int) -> Any:
-    """Return the id of the series that crosses the border after this row group, if one does."""
+    """Return the id of the series that crosses the border after row group ``before``, or None."""
     if not 0 <= before < len(groups) - 1:
         return None
     high, low = groups[before].high, groups[before + 1].low

@@ -1,4 +1,4 @@
-"""The parts of a job on Ray Data: an actor a worker, which loads the model once and takes one part after the other."""
+"""Process the parts of a job with Ray Data. Each worker loads the model once."""
 
 from __future__ import annotations
 
@@ -17,140 +17,143 @@ import pyarrow.dataset as ds
 from vrae.data.columns import reading
 from vrae.data.roles import Roles
 from vrae.data.sources import scan_options
-from vrae.distributed.engine import Engine, ray_module
-from vrae.distributed.work import Folder, Job, Trouble, listed, load_bytes, no_room, reason_of, work_on
+from vrae.distributed.engine import EngineOptions, ray_module
+from vrae.distributed.job import Job, PartFailure, model_from_bytes, process_part, some_lines, write_failure
+from vrae.distributed.staging import SharedFolder, error_reason
 from vrae.exceptions import InvalidDataError, OutputError, VRAEError, name_some
 
-__all__ = ["check_ids", "each", "finish_parts", "sort_by_id"]
+__all__ = ["check_ids", "ordered_tasks", "process_parts", "sort_by_id"]
 
-_PAUSE = 1.0  # seconds before a part that could not be written is tried once more
+_PAUSE = 1.0  # seconds before a failed write is tried again
 
 Batch = dict[str, npt.NDArray[Any]]
 
 
 class _Worker:
-    """Holds the model; a batch is the number of one part."""
+    """An actor that holds the model. Its batches are the numbers of parts, one at a time."""
 
     def __init__(self, job: Any) -> None:
         self._job: Job = ray_module().get(job)
 
     @cached_property
     def _model(self) -> Any:
-        return load_bytes(self._job.model)
+        return model_from_bytes(self._job.model)
 
     def __call__(self, batch: Batch) -> Batch:
-        troubles = [self._do(int(number)) or Trouble(-1, "", place=False) for number in batch["part"]]
+        failures = [self._process(int(number)) or PartFailure(-1, "", on_write=False) for number in batch["part"]]
         return {
             "part": batch["part"],
-            "message": np.array([trouble.message for trouble in troubles], dtype=np.str_),
-            "place": np.array([trouble.place for trouble in troubles]),
+            "message": np.array([failure.message for failure in failures], dtype=np.str_),
+            "on_write": np.array([failure.on_write for failure in failures]),
         }
 
-    def _do(self, number: int) -> Trouble | None:
-        trouble = self._try(number)
-        if trouble is None or not trouble.place:
-            return trouble
+    def _process(self, number: int) -> PartFailure | None:
+        failure = self._try(number)
+        if failure is None or not failure.on_write:
+            return failure
         time.sleep(_PAUSE)
         return self._try(number)
 
-    def _try(self, number: int) -> Trouble | None:
+    def _try(self, number: int) -> PartFailure | None:
         try:
             model = self._model
         except OSError as error:
-            return no_room(number, gettempdir(), error)
-        return work_on(self._job, model, number)
+            return write_failure(number, gettempdir(), error)
+        return process_part(self._job, model, number)
 
 
-def finish_parts(job: Job, engine: Engine, tell: Callable[[str], None]) -> list[Trouble]:
-    """Do the parts that are not done yet; what went wrong for want of a place is tried once more.
+def process_parts(job: Job, engine: EngineOptions, log: Callable[[str], None]) -> list[PartFailure]:
+    """Process the parts that are not finished. Failed writes are tried twice.
 
     Returns
     -------
-    list of Trouble
-        Parts that could not be done, in order.
+    list of PartFailure
+        In the order of the parts.
     """
     ray = ray_module()
-    job.forget_attempts()
-    waiting = job.to_do()
-    if not waiting:
+    job.clear_attempts()
+    pending = job.pending()
+    if not pending:
         return []
-    least, most = (engine.workers, engine.workers) if engine.workers else (1, _room(engine))
-    results = _of_numbers(waiting).map_batches(
+    fewest, most = (engine.workers, engine.workers) if engine.workers else (1, _max_workers(engine))
+    results = _dataset_of(pending).map_batches(
         _Worker,
         fn_constructor_args=(ray.put(job),),
         batch_size=1,
         compute=ray_module("ray.data").ActorPoolStrategy(
-            min_size=min(least, len(waiting)), max_size=min(most, len(waiting)), max_tasks_in_flight_per_actor=2
+            min_size=min(fewest, len(pending)), max_size=min(most, len(pending)), max_tasks_in_flight_per_actor=2
         ),
         num_cpus=1,
         num_gpus=engine.gpus or None,
     )
-    troubles = []
+    failures = []
     for n, row in enumerate(results.iter_rows(), 1):
-        tell(f"{n:,} of {len(waiting):,} parts")
+        log(f"{n:,} of {len(pending):,} parts")
         if row["message"]:
-            troubles.append(Trouble(int(row["part"]), str(row["message"]), bool(row["place"])))
-    return sorted(troubles, key=lambda trouble: trouble.part)
+            failures.append(PartFailure(int(row["part"]), str(row["message"]), bool(row["on_write"])))
+    return sorted(failures, key=lambda failure: failure.part)
 
 
-def each(work: Callable[[int], Any], numbers: Sequence[int]) -> Iterator[Any]:
-    """Yield ``work(number)`` for every number, in order, done by Ray tasks; few results wait at a time.
+def ordered_tasks(work: Callable[[int], Any], numbers: Sequence[int]) -> Iterator[Any]:
+    """Yield ``work(number)`` for each number, in order, computed by Ray tasks.
+
+    Few results are in memory at a time.
 
     Raises
     ------
     VRAEError
-        Some of the work raised it; all that is wrong is told at once, after the last number.
+        Some tasks raised it. All errors are reported together, after the last number.
     """
-    troubles: list[VRAEError] = []
+    errors: list[VRAEError] = []
     ray_data = ray_module("ray.data")
     context = ray_data.DataContext.get_current()
     before, context.execution_options.preserve_order = context.execution_options.preserve_order, True
     try:
-        for row in _of_numbers(numbers).map(lambda row: {"found": [_tried(work, int(row["part"]))]}).iter_rows():
-            found, trouble = row["found"][0]
-            if trouble is not None:
-                troubles.append(trouble)
-            elif not troubles:
-                yield found
+        for row in _dataset_of(numbers).map(lambda row: {"outcome": [_attempt(work, int(row["part"]))]}).iter_rows():
+            result, error = row["outcome"][0]
+            if error is not None:
+                errors.append(error)
+            elif not errors:
+                yield result
     finally:
         context.execution_options.preserve_order = before
-    if troubles:
-        raise _together(troubles)
+    if errors:
+        raise _combined(errors)
 
 
-def _tried(work: Callable[[int], Any], number: int) -> tuple[Any, VRAEError | None]:
-    """Do it; an error is returned: one that is raised ends all tasks, and comes to the driver without its kind."""
+def _attempt(work: Callable[[int], Any], number: int) -> tuple[Any, VRAEError | None]:
+    """Return the result or the error. A raised error would end all tasks and lose its type."""
     try:
         return work(number), None
     except VRAEError as error:
         return None, error
 
 
-def _together(troubles: list[VRAEError]) -> VRAEError:
-    messages = list(dict.fromkeys(map(str, troubles)))
+def _combined(errors: list[VRAEError]) -> VRAEError:
+    messages = list(dict.fromkeys(map(str, errors)))
     if len(messages) == 1:
-        return troubles[0]
-    return InvalidDataError(f"Several parts cannot be used.\n  {listed(messages)}")
+        return errors[0]
+    return InvalidDataError(f"Several parts cannot be used.\n  {some_lines(messages)}")
 
 
-def _of_numbers(numbers: Sequence[int]) -> Any:
+def _dataset_of(numbers: Sequence[int]) -> Any:
     ray_data = ray_module("ray.data")
     context = ray_data.DataContext.get_current()
     context.enable_progress_bars = False
     return ray_data.from_items([{"part": n} for n in numbers], override_num_blocks=len(numbers))
 
 
-def _room(engine: Engine) -> int:
-    """Return how many workers there may be: one a processor, or a share of a GPU."""
-    there = ray_module().cluster_resources()
-    return max(1, int(there.get("GPU", 0) / engine.gpus if engine.gpus else there.get("CPU", 1)))
+def _max_workers(engine: EngineOptions) -> int:
+    """Return how many workers fit: one per CPU, or per fraction of a GPU."""
+    available = ray_module().cluster_resources()
+    return max(1, int(available.get("GPU", 0) / engine.gpus if engine.gpus else available.get("CPU", 1)))
 
 
-# -------------------------------------------------------------------- rows that are not in order
+# -------------------------------------------------------------------- unsorted rows
 
 
 def _rows(data: ds.FileSystemDataset, columns: Sequence[str]) -> Any:
-    """Return the rows of all files as a Ray Dataset, read where they are needed."""
+    """Return the rows of all files as a Ray Dataset. Workers read them."""
     files, schema, names = list(data.get_fragments()), data.schema, list(dict.fromkeys(columns))
 
     def read(batch: Batch) -> Iterator[pa.Table]:
@@ -159,12 +162,12 @@ def _rows(data: ds.FileSystemDataset, columns: Sequence[str]) -> Any:
             for rows in file.to_batches(schema=schema, columns=names, **scan_options(file)):
                 yield pa.Table.from_batches([rows])
 
-    return _of_numbers(range(len(files))).map_batches(read, batch_size=1)
+    return _dataset_of(range(len(files))).map_batches(read, batch_size=1)
 
 
 @contextmanager
 def _explained(data: ds.FileSystemDataset, columns: Sequence[str]) -> Iterator[None]:
-    """Where Ray says no more than that something broke, say which files cannot be read, or that there is no room."""
+    """Replace an error of Ray by its cause: a file that cannot be read or written."""
     try:
         yield
     except ray_module("ray.exceptions").RayError as error:
@@ -175,21 +178,21 @@ def _explained(data: ds.FileSystemDataset, columns: Sequence[str]) -> Iterator[N
                 for _ in files[number].to_batches(schema=data.schema, columns=names, **scan_options(files[number])):
                     pass
 
-        list(each(read_through, range(len(files))))
+        list(ordered_tasks(read_through, range(len(files))))
         if isinstance(cause := getattr(error, "cause", None), OSError):
-            raise OutputError(f"The rows cannot be sorted: {reason_of(cause)}.") from error
+            raise OutputError(f"The rows cannot be sorted: {error_reason(cause)}.") from error
         raise
 
 
-def sort_by_id(data: ds.FileSystemDataset, roles: Roles, folder: Folder) -> None:
-    """Write the rows of a long table anew into files in order, those of a series together and in order of time."""
+def sort_by_id(data: ds.FileSystemDataset, roles: Roles, folder: SharedFolder) -> None:
+    """Write the rows of a long table to new files, sorted by id and time."""
     with _explained(data, roles.all):
         ordered = _rows(data, roles.all).sort([roles.id, roles.time])
         ordered.write_parquet(folder.path, filesystem=folder.system)
 
 
 def check_ids(data: ds.FileSystemDataset, id_column: str) -> None:
-    """Raise if an id is in several rows.
+    """Raise if an id appears in several rows.
 
     Raises
     ------
@@ -199,9 +202,10 @@ def check_ids(data: ds.FileSystemDataset, id_column: str) -> None:
     counted = _rows(data, [id_column]).groupby(id_column).count()
     several = ray_module("ray.data.expressions").col("count()") > 1
     with _explained(data, [id_column]):
-        again = [row[id_column] for row in counted.filter(expr=several).take(6)]
-    if again:
+        repeated = [row[id_column] for row in counted.filter(expr=several).take(6)]
+    if repeated:
         raise InvalidDataError(
-            f"Ids {name_some(again)} stand more than once in column {id_column!r}, which is read as wide (a row a "
-            f"series). Name a column without repeats with id=. If a row is a step in time, name its time with time=."
+            f"Ids {name_some(repeated)} appear more than once in column {id_column!r}, which is read as wide (one row "
+            f"per series). Name a column without repeats with id=. If each row is a time step, name the time column "
+            f"with time=."
         )

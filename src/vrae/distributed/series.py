@@ -1,4 +1,4 @@
-"""The series of Parquet files, known by their metadata, ready to be worked on in parts."""
+"""Plan how to read the series of Parquet files in parts, from their metadata."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import pyarrow.dataset as ds
 from pyarrow import fs
 
 from vrae.data.columns import Table
-from vrae.data.io import table_options
+from vrae.data.reading import table_options
 from vrae.data.roles import Roles, TableOptions
 from vrae.data.sources import estimated_series
 from vrae.data.stream import earliest, settled_roles
-from vrae.distributed import pool
 from vrae.distributed.parts import (
     PART_VALUES,
     Group,
@@ -22,31 +21,32 @@ from vrae.distributed.parts import (
     Part,
     are_distinct,
     are_in_order,
-    cut,
+    divide,
     readable_files,
     row_groups,
-    whole,
+    single_part,
 )
+from vrae.distributed.pool import check_ids, ordered_tasks, sort_by_id
 from vrae.distributed.source import open_parquet
-from vrae.distributed.work import Folder
+from vrae.distributed.staging import SharedFolder
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 
-__all__ = ["Series", "find_series"]
+__all__ = ["SeriesParts", "find_series"]
 
-# A long table of up to so many values is one part, whatever the order of its rows.
+# A long table of up to this many values is one part, whatever the order of its rows.
 _SMALL_VALUES = 1 << 24
 
 
 @dataclass(frozen=True)
-class Series:
-    """Where the series are and how they are read.
+class SeriesParts:
+    """All series of a table, in parts.
 
     Attributes
     ----------
     layout : Layout
     parts : list of Part
     n_series : int
-        About so many; of a table with a row a series, exactly.
+        Approximate number of series. Exact for a wide table.
     """
 
     layout: Layout
@@ -56,34 +56,39 @@ class Series:
 
 def find_series(
     source: Any,
-    workshop: Folder,
-    tell: Callable[[str], None],
+    staging: SharedFolder,
+    log: Callable[[str], None],
     part_values: int = PART_VALUES,
     **options: Any,
-) -> Series:
-    """Look at the metadata of Parquet files, and cut them into parts; Ray is connected already.
+) -> SeriesParts:
+    """Read the metadata of Parquet files, and divide their series into parts.
 
-    Rows of a long table that are not known to stand together by series are sorted by Ray first, and written anew.
+    Ray must be connected. If the rows of a long table are not known to be sorted by id, it first
+    writes a sorted copy.
 
     Parameters
     ----------
     source : path, URL or pyarrow Dataset
         See `vrae.distributed.source.open_parquet`.
-    workshop : Folder
-        For rows that have to be sorted.
-    tell : callable
-        Is given a line where that takes a while.
-    part_values : int
-        Values of a part, about.
+    staging : SharedFolder
+        Folder for sorted rows.
+    log : callable
+        Called with a line of text before rows are sorted.
+    part_values : int, default=8388608
+        Approximate number of values of a part.
     **options
-        As in `vrae.read_panel`.
+        Options of `vrae.read_panel`.
+
+    Returns
+    -------
+    SeriesParts
 
     Raises
     ------
     InvalidDataError
-        No series, files that cannot be read, ids that are not distinct.
+        There are no series, files cannot be read, or ids are not unique.
     InvalidParameterError
-        Options that do not go with the source.
+        The options do not fit the source.
     """
     given = table_options(**options)
     table = open_parquet(source, **options)
@@ -97,26 +102,26 @@ def find_series(
     if not roles.long:
         _check_distinct(data, groups, roles)
     elif roles.id is None or (not are_in_order(groups) and sum(g.n_values for g in groups) <= _SMALL_VALUES):
-        return Series(Layout(data.schema, roles, given), [whole(groups)], n_series)
+        return SeriesParts(Layout(data.schema, roles, given), [single_part(groups)], n_series)
     else:
         if given.freq is not None and roles.time is not None:
             given = replace(given, origin=_earliest(groups, Layout(data.schema, roles, given)))
         if not are_in_order(groups):
-            data = _sorted(table, groups, roles, given, workshop, tell)
+            data = _sorted(table, groups, roles, given, staging, log)
             groups = row_groups(readable_files(data), roles)
-    return Series(Layout(data.schema, roles, given), cut(groups, roles.long, part_values), n_series)
+    return SeriesParts(Layout(data.schema, roles, given), divide(groups, roles.long, part_values), n_series)
 
 
 def _check_distinct(data: ds.FileSystemDataset, groups: list[Group], roles: Roles) -> None:
-    """Raise if an id is in two parts; those within a part are looked at as it is read."""
+    """Raise if an id is in two parts. Ids within a part are checked when it is read."""
     if roles.id is not None and len(groups) > 1 and not are_distinct(groups):
-        pool.check_ids(data, roles.id)
+        check_ids(data, roles.id)
 
 
 def _earliest(groups: list[Group], layout: Layout) -> Any:
-    """Return the earliest time of all, where the grid of every series begins."""
-    parts = [whole([group]) for group in groups]
-    return min(pool.each(lambda n: earliest(layout.source(parts[n]), layout.roles), range(len(parts))))
+    """Return the earliest time of all series, at which their grids begin."""
+    parts = [single_part([group]) for group in groups]
+    return min(ordered_tasks(lambda n: earliest(layout.source(parts[n]), layout.roles), range(len(parts))))
 
 
 def _sorted(
@@ -124,24 +129,25 @@ def _sorted(
     groups: list[Group],
     roles: Roles,
     options: TableOptions,
-    workshop: Folder,
-    tell: Callable[[str], None],
+    staging: SharedFolder,
+    log: Callable[[str], None],
 ) -> ds.FileSystemDataset:
+    """Return a copy of the rows, sorted by id and time, from this call or an interrupted one."""
     if roles.time is None or options.duplicates in ("first", "last"):
-        what = "there is no time column" if roles.time is None else f"duplicates={options.duplicates!r} goes by it"
+        what = "there is no time column" if roles.time is None else f"duplicates={options.duplicates!r} depends on it"
         raise InvalidParameterError(
-            f"The rows of {table.name} have to be sorted by {roles.id!r}, since it is not known from the files' "
-            f"metadata that those of a series stand together; that would lose their order, and {what}. Sort them by "
-            f"{roles.id!r} and write them again with statistics, or name the time with time=."
+            f"The rows of {table.name} must be sorted by {roles.id!r}: the metadata of the files do not show that the "
+            f"rows of a series are contiguous. Sorting here would lose the order of the rows, and {what}. Sort them by "
+            f"{roles.id!r} and write them again with statistics, or name the time column with time=."
         )
-    tell(f"The rows are not in order of {roles.id!r}: Ray sorts them first.")
-    place = workshop.at("sorted")
-    of = {"of": whole(groups).digest(repr(roles))}
-    if workshop.read_json("sorted.json") != of:  # those of other files, or of these as they were
-        workshop.remove(["sorted.json"])
-        workshop.system.create_dir(place, recursive=True)
-        workshop.system.delete_dir_contents(place)
-        pool.sort_by_id(table.data, roles, Folder(workshop.system, place))
-        workshop.write_json("sorted.json", of)
-    files = [f.path for f in workshop.system.get_file_info(fs.FileSelector(place, recursive=True)) if f.is_file]
-    return ds.dataset(sorted(files), filesystem=workshop.system, format="parquet")
+    log(f"The rows are not sorted by {roles.id!r}: Ray sorts them first.")
+    folder = staging.at("sorted")
+    record = {"digest": single_part(groups).digest(repr(roles))}
+    if staging.read_json("sorted.json") != record:  # no copy, or a copy of other files
+        staging.remove(["sorted.json"])
+        staging.system.create_dir(folder, recursive=True)
+        staging.system.delete_dir_contents(folder)
+        sort_by_id(table.data, roles, SharedFolder(staging.system, folder))
+        staging.write_json("sorted.json", record)
+    files = [f.path for f in staging.system.get_file_info(fs.FileSelector(folder, recursive=True)) if f.is_file]
+    return ds.dataset(sorted(files), filesystem=staging.system, format="parquet")

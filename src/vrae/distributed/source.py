@@ -1,4 +1,4 @@
-"""Parquet wherever it lies: a file, a folder, a pattern, or a URL of any store that Arrow or fsspec knows."""
+"""Open Parquet: a file, a folder, a pattern, or a URL of any store that Arrow or fsspec knows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow.dataset as ds
 from pyarrow import fs
 
 from vrae.data.columns import Table, reading
-from vrae.data.io import table_options
+from vrae.data.reading import table_options
 from vrae.data.sources import open_source
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 
@@ -21,31 +21,31 @@ _WILD = "*?["
 
 
 def open_parquet(source: Any, **options: Any) -> Table:
-    """Open Parquet files, without reading more than the first of them.
+    """Open Parquet files. Only the first one is read.
 
     Parameters
     ----------
     source : path, URL or pyarrow Dataset
         A file, a folder, or a pattern such as ``"s3://bucket/sales/*.parquet"``.
     **options
-        As in `vrae.read_panel`.
+        Options of `vrae.read_panel`.
 
     Returns
     -------
     Table
-        All rows; what is asked of its columns is answered by the first ones.
+        All rows. Questions about its columns are answered from the first ones.
 
     Raises
     ------
     InvalidDataError
-        There is nothing, or it cannot be read.
+        No file is found, or a file cannot be read.
     InvalidParameterError
-        It is not Parquet.
+        The source is not Parquet.
     """
     if isinstance(source, (str, os.PathLike)) and "://" in str(source):
         source = _of_url(str(source))
     elif isinstance(source, (str, os.PathLike)):
-        source = os.path.abspath(os.path.expanduser(source))  # a worker may run in another folder
+        source = os.path.abspath(os.path.expanduser(source))  # workers may run in another folder
     opened = open_source(source, table_options(**options))
     data = None if opened is None else opened.head.data
     if (
@@ -55,45 +55,45 @@ def open_parquet(source: Any, **options: Any) -> Table:
     ):
         raise InvalidParameterError(
             f"The engine 'ray' reads Parquet files, which can be read in parts from many machines; found "
-            f"{source!s:.200}. Write the series as Parquet, or leave --engine out."
+            f"{source!s:.200}. Convert the series to Parquet, or leave --engine out."
         )
     return opened.head
 
 
-def file_system(place: str) -> tuple[fs.FileSystem, str]:
+def file_system(location: str) -> tuple[fs.FileSystem, str]:
     """Return the file system of a path or URL, and the path there.
 
     Raises
     ------
     InvalidParameterError
-        Neither Arrow nor fsspec knows the kind of URL, or it names what only one process sees.
+        Neither Arrow nor fsspec knows the kind of URL, or other processes cannot reach it.
     """
-    if "://" not in place:
-        return fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(place))
+    if "://" not in location:
+        return fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(location))
     try:
-        found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(_quoted(place))
+        found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(_quoted(location))
         return found
     except (ValueError, OSError) as error:
         first = str(error).strip()
     try:
         import fsspec
 
-        filesystem, path = fsspec.core.url_to_fs(place)
+        filesystem, path = fsspec.core.url_to_fs(location)
     except (ImportError, ValueError) as error:
         reason = str(error) if "Unrecognized filesystem" in first else first
         raise InvalidParameterError(
-            f"Cannot open {place}: {reason.rstrip('.')}. Look at the address, or install the package of its store."
+            f"Cannot open {location}: {reason.rstrip('.')}. Check the address, or install the package of its store."
         ) from None
     if "memory" in filesystem.protocol:
         raise InvalidParameterError(
-            f"{place} is the memory of one process, which the workers of Ray do not see. Name a place that all "
-            f"machines reach."
+            f"{location} is the memory of one process, which the workers of Ray do not see. Name a folder that "
+            f"all machines reach."
         )
     return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), path
 
 
 def _quoted(url: str) -> str:
-    """Return a URL as Arrow wants it: spaces and wildcards in its path are none of the URL's own marks."""
+    """Return a URL in Arrow's form: spaces and wildcards in its path are quoted."""
     path, mark, query = url.partition("?")
     if "=" not in query:  # a wildcard
         path, mark, query = url, "", ""

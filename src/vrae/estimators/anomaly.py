@@ -1,43 +1,51 @@
-"""VRAEAnomalyDetector: series that do what the others do not, and where they do it."""
+"""VRAEAnomalyDetector: series that differ from the others, and the steps where they differ."""
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import OutlierMixin
-from torch import Tensor
 
 from vrae.config import check_real
-from vrae.data.batching import Batch, Rows
+from vrae.data.batching import Batch, Indices
 from vrae.data.containers import like
-from vrae.data.panel import Panel, invalid_series
-from vrae.estimators.threshold import FEWEST_SCORES, share_threshold, tail_threshold
-from vrae.estimators.unusual import Surprise, Yardstick
+from vrae.data.panel import Panel
+from vrae.estimators.fitting import TrainerLike
+from vrae.estimators.head import Head, explain_model_options
+from vrae.estimators.scores import (
+    MIN_SCORES,
+    AnomalyFeatures,
+    ReferenceScores,
+    quantile_threshold,
+    tail_threshold,
+)
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidDataError
-from vrae.nn.bound import Judged, judge, worst_stretch
+from vrae.io.folder import Arrays, nested, shaped, subset
+from vrae.nn.bound import ImportanceWeighted, importance_weighted, largest_window_mean
 from vrae.runtime import seed_of, torch_generator
+from vrae.train.inference import statistics_of
 
 __all__ = ["Band", "VRAEAnomalyDetector"]
 
-# Draws of the latent vector that a series is judged by.
-_DRAWS = 16
-# A stretch is this share of a series of median length, and three steps at least.
-_STRETCH = 1 / 20
-# Share of the series that a threshold with a stated false alarm rate is worked out on; nothing else is fitted to them.
+# Samples of the latent vector of each series.
+_SAMPLES = 16
+# Length of a window relative to the median length; at least three steps.
+_WINDOW = 1 / 20
+# Fraction of the series from which a threshold with a stated false alarm rate is estimated.
 _HELD_OUT = 1 / 3
-# A course that is better than expected is no surprise, however much better.
+# A better likelihood than expected is not anomalous, however much better.
 _LEAST_SURPRISE = 1e-3
 
 Floats = npt.NDArray[np.float64]
 
 
 class Band(NamedTuple):
-    """Where a model expects the values of series; each part in the container and the units of the series.
+    """Range in which the model expects the values of series, in their own container and units.
 
     Attributes
     ----------
@@ -50,29 +58,31 @@ class Band(NamedTuple):
     high: Any
 
 
-@dataclass(eq=False, repr=False)
-class VRAEAnomalyDetector(OutlierMixin, VRAE):  # type: ignore[misc]
-    """Find series that are unlike the others, and the steps that make them so.
+class VRAEAnomalyDetector(OutlierMixin, Head):  # type: ignore[misc]
+    """Find anomalous series, and the steps that make them anomalous.
 
-    The score has four parts. *Course*: the importance-weighted bound of log p(x) (Burda et al. 2016, 16 draws) a value,
-    beside the best possible. *Stretch*: the largest mean squared error of a stretch of a twentieth of the length.
-    *Patterns*: the error of the head that gives back the local patterns (where these are learned). *Place*: the squared
-    Mahalanobis distance of the latent vector from the majority, found robustly (minimum covariance determinant), so
-    that nearly half of the training series may be anomalies. The logarithm of each is put in spreads above its median
-    in the majority, and the score is the mean of the four. ``benchmarks/anomaly`` measures this against other ways, on
-    many data sets with one setting: no part alone is good on all of them.
-
-    All options of `BaseVRAE` can be set too, by name; ``beta`` is .3 here: a sharper reconstruction finds more;
-    ``learning_rate`` is 5e-3: what learns fast learns the odd ones too.
+    The score of a series combines four features. *Likelihood*: the importance-weighted bound of log
+    p(x) per value (Burda et al. 2016, 16 samples). *Window*: the largest mean squared error of a
+    window of a twentieth of the length. *Patterns*: the error of the pattern head. *Distance*: the
+    squared Mahalanobis distance of the latent vector from the normal ones, estimated robustly, so
+    that almost half of the training series may be anomalous. The logarithm of each is standardised
+    by the normal series, and the score is the mean of the four. No single feature is good on all
+    data sets; see ``benchmarks/anomaly``.
 
     Parameters
     ----------
     contamination : float or "auto", default=0.05
-        A float in (0, .5]: the share of the training series that are to be called outliers. "auto": the threshold is
-        one that usual series pass with probability ``false_alarm_rate``, by extreme-value theory (peaks over a
-        threshold). A third of the series is then held out from training to learn it; takes 60 series at least.
+        A float in (0, 0.5] is the fraction of training series to call outliers. "auto" sets the
+        threshold from ``false_alarm_rate`` by extreme value theory (peaks over a threshold) on a
+        third of the series, which are held out from training. It needs at least 60 series.
     false_alarm_rate : float, default=0.01
-        In (0, .5), for "auto": the share of usual, new series that may be called outliers.
+        For "auto": the fraction of new normal series that may be called outliers, in (0, 0.5).
+    model : VRAE, FrozenEstimator or None, default=None
+        The model. None is ``VRAE(beta=0.3, learning_rate=5e-3)``: a sharper reconstruction finds
+        more, and slower training does not learn the anomalies. ``FrozenEstimator(fitted)`` uses a
+        fitted model as it is.
+    random_state : int, RandomState or None, default=None
+        An int makes results reproducible. The model uses it too, unless it has its own.
 
     Attributes
     ----------
@@ -80,87 +90,117 @@ class VRAEAnomalyDetector(OutlierMixin, VRAE):  # type: ignore[misc]
         Threshold: outliers have ``score_samples`` below it.
     scores_ : ndarray of float64, shape (n_series,)
         ``score_samples`` of the training series.
-    yardstick_ : Yardstick
-        What is usual.
+    embedding_ : ndarray of float32, shape (n_series, latent_size)
+        Latent vectors of the training series.
+    ids_ : ndarray, shape (n_series,)
+        Ids of the training series.
+    reference_ : ReferenceScores
+        Features of normal series.
+    model_ : VRAE
+        The fitted model.
 
     Examples
     --------
-    >>> from vrae import VRAEAnomalyDetector, load_example
+    >>> from vrae import VRAE, VRAEAnomalyDetector, load_example
     >>> X, labels = load_example("ItalyPowerDemand", split="train")
-    >>> detector = VRAEAnomalyDetector(contamination=0.1, max_epochs=2, random_state=0)
-    >>> verdict = detector.fit_predict(X)
-    >>> int((verdict == -1).sum())
+    >>> detector = VRAEAnomalyDetector(contamination=0.1, model=VRAE(max_epochs=2), random_state=0)
+    >>> int((detector.fit_predict(X) == -1).sum())
     7
     """
 
-    contamination: float | Literal["auto"] = 0.05
-    false_alarm_rate: float = 0.01
-    _: KW_ONLY
-    beta: float = 0.3
-    learning_rate: float = 5e-3
-
-    @classmethod
-    def of(
-        cls,
-        model: VRAE,
-        X: Any,
+    @explain_model_options
+    def __init__(
+        self,
         contamination: float | Literal["auto"] = 0.05,
         false_alarm_rate: float = 0.01,
-    ) -> Self:
-        """Return a detector with the network of a model that is fitted already, a clusterer for example.
+        *,
+        model: Any = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.contamination = contamination
+        self.false_alarm_rate = false_alarm_rate
+        self.model = model
+        self.random_state = random_state
+
+    def default_model(self) -> VRAE:
+        """Return the model that ``model=None`` stands for."""
+        return VRAE(beta=0.3, learning_rate=5e-3)
+
+    def fit(self, X: Any, y: Any = None, *, trainer: TrainerLike | None = None) -> Self:
+        """Fit the model to series, and estimate what is normal.
 
         Parameters
         ----------
-        model : VRAE
-            Its network is shared, not copied.
         X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
-            The series that say what is usual, and where the threshold lies; the model's own, or others.
-        contamination, false_alarm_rate
-            See the class. For "auto" the threshold comes from a third of X, which ``model`` should not have learned.
+            NaN is a missing value.
+        y : None
+            Ignored. Present for API consistency.
+        trainer : object, optional
+            See `VRAE.fit`.
+
+        Returns
+        -------
+        self
+            Unchanged if anything is raised.
 
         Raises
         ------
-        NotFittedError, InvalidDataError, InvalidParameterError
+        InvalidDataError, InvalidParameterError, TrainingError
+            See `VRAE.fit`.
         """
-        panel, rows = model._open(X)
-        self = cls._sharing(model, contamination, false_alarm_rate)
-        self._check_own_options(len(rows))
-        learned = np.setdiff1d(rows, self._held_out(rows), assume_unique=True)
-        self._describe_training_series(panel, learned, None)
+        model, is_fitted = self._fitted_template()
+        panel, indices = model.open(X) if is_fitted else model.usable(X)
+        self._check_options(panel, indices)
+        held_out = self._held_out(indices)
+        training = np.setdiff1d(indices, held_out, assume_unique=True)
+        if not is_fitted:
+            model.fit_panel(panel, training, trainer=trainer)
+        features = _features(model, panel, indices)
+        weights = np.array([1.0, 1.0, model.network_.config.n_patterns > 0, 1.0])
+        reference = ReferenceScores.fit(features.take(training), weights)
+        scores = reference(features)
+        if self.contamination == "auto":
+            threshold = tail_threshold(scores[held_out], self.false_alarm_rate)
+        else:
+            threshold = quantile_threshold(scores[training], self.contamination)
+        self.model_, self.reference_ = model, reference
+        self.scores_, self.offset_ = -scores, -threshold
+        self.embedding_, self.ids_ = features.Z.astype(np.float32), panel.ids
         return self
 
     # ---------------------------------------------------------------- which series
 
     def fit_predict(self, X: Any, y: Any = None) -> npt.NDArray[np.int64]:
-        """Fit to series and return the verdict on each; see `fit` and `predict`."""
-        return self._verdict(self.fit(X).scores_)
+        """Fit to series and classify each; see `fit` and `predict`."""
+        return self._classify(self.fit(X).scores_)
 
     def predict(self, X: Any) -> npt.NDArray[np.int64]:
-        """Return -1 for outliers, 1 for usual series, shape (n_series,); 0 for a series without any observed value."""
-        return self._verdict(self.score_samples(X))
+        """Return -1 (outlier), 1 (normal) or 0 (no observed value) for each series."""
+        return self._classify(self.score_samples(X))
 
     def decision_function(self, X: Any) -> Floats:
-        """Return how far every series is on the usual side of the threshold, shape (n_series,): negative = outlier."""
+        """Return ``score_samples(X) - offset_``. Negative values are outliers."""
         return self.score_samples(X) - self.offset_
 
     def score_samples(self, X: Any) -> Floats:
-        """Return how usual every series is: 0 is the middle of the usual, -3 is three spreads away from it.
+        """Return the score of every series: 0 is normal, -3 is three spreads away.
 
         Returns
         -------
         ndarray of float64, shape (n_series,)
-            Higher is more usual. NaN for a series without any observed value.
+            Higher is more normal. NaN for a series without any observed value.
         """
-        panel, rows = self._open(X)
-        return -self.yardstick_(self._surprise(panel, rows))
+        self._check_fitted()
+        panel, indices = self.model_.open(X)
+        return -self.reference_(_features(self.model_, panel, indices))
 
-    def _verdict(self, scores: Floats) -> npt.NDArray[np.int64]:
+    def _classify(self, scores: Floats) -> npt.NDArray[np.int64]:
         return np.where(np.isnan(scores), 0, np.where(scores < self.offset_, -1, 1)).astype(np.int64)
 
     # ---------------------------------------------------------------- where in the series
 
     def step_scores(self, X: Any) -> Any:
-        """Return how far every value is from where the model expects it.
+        """Return the deviation of every value from its expectation.
 
         Parameters
         ----------
@@ -169,125 +209,106 @@ class VRAEAnomalyDetector(OutlierMixin, VRAE):  # type: ignore[misc]
         Returns
         -------
         Same container and lengths as X
-            In standard deviations of the values expected, noise included: usual ones are within 2 or 3; above them
-            positive, below negative. NaN where the value is missing.
+            In standard deviations, noise included: normal values are within 2 or 3. Positive above
+            the expectation, negative below. NaN where the value is missing.
         """
-        panel, rows = self._open(X)
-        middle, deviation = self._expect(panel, rows)
+        panel, middle, deviation = self._expect(X)
         return like(X, panel.with_values(((panel.values - middle) / deviation).astype(np.float32)))
 
     def explain(self, X: Any, width: float = 3.0) -> Band:
-        """Return where the model expects the values of every series; what is outside is what is unusual about it.
+        """Return the range in which the model expects the values. Values outside are anomalous.
 
         Parameters
         ----------
         X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
         width : float, default=3.0
-            Standard deviations from the middle to the edges; ``abs(step_scores)`` above it lies outside.
+            Half of the width in standard deviations. Values with ``abs(step_scores)`` above it are
+            outside.
 
         Returns
         -------
         Band
-            ``low``, ``middle`` and ``high``; `vrae.plots.plot_anomalies` draws them.
+            ``low``, ``middle`` and ``high``. `vrae.plots.plot_anomalies` draws them.
         """
         check_real("width", width, above=0)
-        panel, rows = self._open(X)
-        middle, deviation = self._expect(panel, rows)
+        panel, middle, deviation = self._expect(X)
         edges = (middle - width * deviation, middle, middle + width * deviation)
         return Band(*(like(X, panel.with_values(edge.astype(np.float32))) for edge in edges))
 
-    def _expect(self, panel: Panel, rows: Rows) -> tuple[Floats, Floats]:
-        """Return mean and standard deviation of all values, (total_steps, n_channels), in the units of X."""
+    def _expect(self, X: Any) -> tuple[Panel, Floats, Floats]:
+        """Return a panel, and mean and deviation of its values (total_steps, n_channels)."""
+        self._check_fitted()
+        panel, indices = self.model_.open(X)
         middle, deviation = np.full((2, *panel.values.shape), np.nan)
-        for batch, judged in self._visit(panel, rows, self._judgement()):
+        compute, noise_variance = _sampler(self.model_), self.model_.noise_variance_
+        for batch, found in self.model_.inference_.batches(panel, indices, compute):
             level, spread = batch.level[:, None], batch.spread[:, None]  # (batch, 1, channel)
-            expected = judged.mean.double().cpu() * spread + level
-            width = torch.sqrt(judged.variance.double().cpu() + self.noise_variance_) * spread
+            expected = found.mean.double().cpu() * spread + level
+            width = torch.sqrt(found.variance.double().cpu() + noise_variance) * spread
             inside = torch.arange(expected.shape[1]) < batch.lengths.cpu()[:, None]  # (batch, time)
-            steps = panel.steps_of(batch.rows)
+            steps = panel.steps_of(batch.indices)
             middle[steps], deviation[steps] = expected[inside].numpy(), width[inside].numpy()
-        return middle, deviation
+        return panel, middle, deviation
 
-    # ---------------------------------------------------------------- learning
+    # ---------------------------------------------------------------- parts
 
-    def _check_own_options(self, n_series: int) -> None:
+    def _check_options(self, panel: Panel, indices: Indices) -> None:
         if self.contamination != "auto":
             check_real("contamination", self.contamination, above=0, high=0.5)
         check_real("false_alarm_rate", self.false_alarm_rate, above=0, below=0.5)
 
-    def _learn(self, panel: Panel, rows: Rows, anew: bool) -> Self:
-        return super()._learn(panel, np.setdiff1d(rows, self._held_out(rows), assume_unique=True), anew)
-
-    def _held_out(self, rows: Rows) -> Rows:
-        """Choose the series that nothing but the threshold is fitted to."""
+    def _held_out(self, indices: Indices) -> Indices:
+        """Choose the series from which the threshold is estimated, and nothing else."""
         if not isinstance(self.contamination, str) or self.contamination != "auto":
-            return rows[:0]
-        n = round(_HELD_OUT * len(rows))
-        if n < FEWEST_SCORES:
+            return indices[:0]
+        n = round(_HELD_OUT * len(indices))
+        if n < MIN_SCORES:
             raise InvalidDataError(
-                f"contamination='auto' holds a third of the series out to learn the threshold from, and needs "
-                f"{3 * FEWEST_SCORES} series at least; found {len(rows)}. Give the share of outliers instead, such as "
+                f"contamination='auto' holds a third of the series out to estimate the threshold, and needs at least "
+                f"{3 * MIN_SCORES} series; found {len(indices)}. Pass the fraction of outliers instead, such as "
                 f"contamination=0.05."
             )
-        return np.sort(np.random.default_rng(seed_of(self.random_state)).permutation(rows)[:n])
+        return np.sort(np.random.default_rng(seed_of(self.random_state)).permutation(indices)[:n])
 
-    def _describe_training_series(self, panel: Panel, rows: Rows, patterns: Tensor | None) -> None:
-        super()._describe_training_series(panel, rows, patterns)
-        usable = np.flatnonzero(~invalid_series(panel))
-        held_out = np.setdiff1d(usable, rows, assume_unique=True)
-        surprise = self._surprise(panel, usable)
-        self.embedding_[held_out] = surprise.Z[held_out]
-        weights = np.array([1.0, 1.0, self.network_.config.n_patterns > 0, 1.0])
-        self.yardstick_ = Yardstick.fit(surprise.take(rows), weights)
-        self.scores_ = -self.yardstick_(surprise)
-        if self.contamination == "auto":
-            self.offset_ = -tail_threshold(-self.scores_[held_out], self.false_alarm_rate)
-        else:
-            self.offset_ = -share_threshold(-self.scores_[rows], self.contamination)
-
-    def _surprise(self, panel: Panel, rows: Rows) -> Surprise:
-        """Return what there is to be surprised by in every series; NaN but for those at ``rows``."""
-        compute = self._judgement()
-        least = 0.5 * np.log(2 * np.pi * self.noise_variance_)  # nats a value, of a perfect reconstruction
-        Z = np.full((len(panel), self.network_.config.latent_size), np.nan)
-        course, stretch, patterns = np.full((3, len(panel)), np.nan)
-        for batch, judged in self._visit(panel, rows, compute):
-            Z[batch.rows] = judged.latent.double().cpu().numpy()
-            observed = batch.mask.sum(dim=(1, 2)).double().cpu().numpy()
-            bound = judged.bound.double().cpu().numpy()
-            course[batch.rows] = np.maximum(-bound / observed - least, _LEAST_SURPRISE)
-            squares = ((judged.mean - batch.values) ** 2 * batch.mask).sum(dim=2)  # (batch, time)
-            width = max(3, round(_STRETCH * self.n_steps_))
-            stretch[batch.rows] = worst_stretch(squares, batch.lengths, width).cpu().numpy()
-            patterns[batch.rows] = judged.pattern_error.double().cpu().numpy()
-        return Surprise(Z, course, stretch, patterns)
-
-    def _judgement(self) -> Any:
-        """Return what judges a batch."""
-        config = self.network_.config
-        device = next(self.network_.parameters()).device
-        noise = torch.randn(_DRAWS, config.latent_size, generator=torch_generator(0)).to(device)
-
-        def compute(batch: Batch) -> Judged:
-            patterns = batch.patterns
-            if patterns is None and config.n_patterns:
-                patterns = self.network_.statistics(batch.values, batch.mask, batch.lengths, batch.scale)
-            return judge(self.network_, batch.values, batch.mask, batch.lengths, patterns, noise, self.noise_variance_)
-
-        return compute
-
-    # ---------------------------------------------------------------- model directory
-
-    def _state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    def _state(self) -> tuple[dict[str, Any], Arrays]:
         known = np.isfinite(self.scores_)
-        arrays = {f"yardstick.{name}": a for name, a in self.yardstick_.arrays().items()}
         scored = {"scores": self.scores_[known], "scored": np.flatnonzero(known)}
-        return {"offset": self.offset_}, {**arrays, **scored}
+        return {"offset": self.offset_}, {**nested({"reference": self.reference_.arrays()}), **scored}
 
-    def _restore(self, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
-        prefix = "yardstick."
-        own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-        self.yardstick_ = Yardstick.from_arrays(own)
+    def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
+        self.reference_ = ReferenceScores.from_arrays(subset(arrays, "reference"), self.embedding_.shape[1])
         self.offset_ = config["offset"]
         self.scores_ = np.full(len(self.ids_), np.nan)
-        self.scores_[arrays["scored"]] = arrays["scores"]
+        self.scores_[arrays["scored"]] = shaped("scores", arrays, arrays["scored"].shape)
+
+
+def _features(model: VRAE, panel: Panel, indices: Indices) -> AnomalyFeatures:
+    """Return the features of every series. NaN outside ``indices``."""
+    best = 0.5 * np.log(2 * np.pi * model.noise_variance_)  # nats per value of a perfect reconstruction
+    Z = np.full((len(panel), model.network_.config.latent_size), np.nan)
+    likelihood, window, patterns = np.full((3, len(panel)), np.nan)
+    width = max(3, round(_WINDOW * model.n_steps_))
+    for batch, found in model.inference_.batches(panel, indices, _sampler(model)):
+        at = batch.indices
+        Z[at] = found.latent.double().cpu().numpy()
+        observed = batch.mask.sum(dim=(1, 2)).double().cpu().numpy()
+        likelihood[at] = np.maximum(-found.bound.double().cpu().numpy() / observed - best, _LEAST_SURPRISE)
+        squares = ((found.mean - batch.values) ** 2 * batch.mask).sum(dim=2)  # (batch, time)
+        window[at] = largest_window_mean(squares, batch.lengths, width).cpu().numpy()
+        patterns[at] = found.pattern_error.double().cpu().numpy()
+    return AnomalyFeatures(Z, likelihood, window, patterns)
+
+
+def _sampler(model: VRAE) -> Callable[[Batch], ImportanceWeighted]:
+    """Return what decodes several latent samples of a batch, the same samples for every series."""
+    network, noise_variance = model.network_, model.noise_variance_
+    shape = (_SAMPLES, network.config.latent_size)
+    noise = torch.randn(shape, generator=torch_generator(0)).to(model.inference_.device)
+
+    def compute(batch: Batch) -> ImportanceWeighted:
+        patterns = batch.patterns
+        if patterns is None and network.config.n_patterns:
+            patterns = statistics_of(network.statistics, batch)
+        return importance_weighted(network, batch.values, batch.mask, batch.lengths, patterns, noise, noise_variance)
+
+    return compute

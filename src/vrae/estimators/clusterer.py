@@ -1,180 +1,308 @@
-"""VRAEClusterer: groups of series that do alike."""
+"""VRAEClusterer: groups of similar series."""
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClusterMixin
 
 from vrae.config import check_int
-from vrae.data.batching import Rows
-from vrae.estimators.explain import describe_clusters, explain_series
-from vrae.estimators.explanations import ClusterDescription, SeriesExplanation
+from vrae.data.batching import Indices
+from vrae.data.panel import Panel
+from vrae.describe import ClusterDescription, SeriesExplanation, describe_clusters, explain_series
+from vrae.estimators.fitting import TrainerLike
+from vrae.estimators.head import Embedded, Head, explain_model_options
 from vrae.estimators.partition import (
     LatentSpace,
+    Partition,
     check_clusterer,
     choose_partition,
     fit_partition,
     labels_of,
-    order_as,
+    match_order,
     partition_from_arrays,
 )
-from vrae.estimators.vrae import VRAE
-from vrae.exceptions import InvalidParameterError
-from vrae.persistence import shaped
+from vrae.exceptions import InvalidDataError, InvalidParameterError
+from vrae.io.folder import Arrays, nested, shaped, subset
+from vrae.plots.summary import summary_html
+from vrae.runtime import seed_of
 
 __all__ = ["VRAEClusterer"]
 
 
-@dataclass(eq=False, repr=False)
-class VRAEClusterer(ClusterMixin, VRAE):  # type: ignore[misc]
-    """Cluster series by the latent vectors of a variational recurrent auto-encoder.
-
-    All options of `BaseVRAE` can be set too, by name.
+class VRAEClusterer(ClusterMixin, Head):  # type: ignore[misc]
+    """Cluster time series by their latent vectors.
 
     Parameters
     ----------
     n_clusters : int or "auto", default="auto"
-        "auto" tries 2, 3, ... and compares the variance between clusters with that within them (Caliński & Harabasz);
-        of numbers within a tenth of the best it takes the smallest. The curve is in ``selection_``.
+        Number of clusters. "auto" compares 2, 3, ... by the variance ratio of Caliński & Harabasz
+        and takes the smallest number within a tenth of the best; see ``selection_``.
     clusterer : {"gmm", "kmeans", "ward", "hdbscan"} or scikit-learn clusterer, default="gmm"
-        What groups the latent vectors. "gmm": a Gaussian mixture with one covariance for all components.
-        "hdbscan" finds its own number of clusters, and noise (-1).
+        Groups the latent vectors. "gmm" is a Gaussian mixture with one shared covariance.
+        "hdbscan" finds its own number of clusters and leaves some series out (-1).
+    model : VRAE, FrozenEstimator or None, default=None
+        The model. None is ``VRAE()``. ``FrozenEstimator(fitted)`` uses a fitted model as it is.
+    random_state : int, RandomState or None, default=None
+        An int makes results reproducible. The model uses it too, unless it has its own.
 
     Attributes
     ----------
     labels_ : ndarray of int64, shape (n_series,)
-        Cluster of every training series, 0 .. n_clusters_ - 1 by falling size; -1 is none. `partial_fit` keeps the
-        numbers that clusters have.
+        Cluster of every training series, by decreasing size. -1 is none.
     n_clusters_ : int
+        Number of clusters.
+    embedding_ : ndarray of float32, shape (n_series, latent_size)
+        Latent vectors of the training series.
+    ids_ : ndarray, shape (n_series,)
+        Ids of the training series.
     selection_ : list of dict
         For "auto": ``n_clusters`` and ``score`` of every number tried.
-    space_ : LatentSpace
-        The space in which the latent vectors are grouped.
-    partition_ : Partition
-        The rule that places a vector of that space.
+    model_ : VRAE
+        The fitted model.
 
     Examples
     --------
-    >>> from vrae import VRAEClusterer, load_example
+    >>> from vrae import VRAE, VRAEClusterer, load_example
     >>> X, labels = load_example("ItalyPowerDemand", split="train")
-    >>> clusterer = VRAEClusterer(2, max_epochs=2, random_state=0)
+    >>> clusterer = VRAEClusterer(2, model=VRAE(max_epochs=2), random_state=0)
     >>> clusterer.fit_predict(X).shape
     (67,)
+    >>> clusterer.regroup(3).n_clusters_
+    3
     """
 
-    n_clusters: int | Literal["auto"] = "auto"
-    clusterer: Any = "gmm"
-    _: KW_ONLY
+    @explain_model_options
+    def __init__(
+        self,
+        n_clusters: int | Literal["auto"] = "auto",
+        *,
+        clusterer: Any = "gmm",
+        model: Any = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.clusterer = clusterer
+        self.model = model
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None, *, trainer: TrainerLike | None = None) -> Self:
+        """Fit the model to series, and group their latent vectors.
+
+        Parameters
+        ----------
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
+            NaN is a missing value.
+        y : None
+            Ignored. Present for API consistency.
+        trainer : object, optional
+            See `VRAE.fit`.
+
+        Returns
+        -------
+        self
+            Unchanged if anything is raised.
+
+        Raises
+        ------
+        InvalidDataError, InvalidParameterError, TrainingError
+            See `VRAE.fit`.
+        """
+        return self._group(self._embed(X, trainer), self.n_clusters)
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Train further on new series; see `VRAE.partial_fit`. Clusters keep their numbers."""
+        found = self._extend(X)
+        self._check_options(found.panel, found.indices)
+        earlier = None
+        if self.__sklearn_is_fitted__():
+            before = self.model_.inference_.embed(found.panel, found.indices)
+            earlier = labels_of(self.predict_proba_from_latent(before))
+        return self._group(found, self.n_clusters, earlier)
+
+    def regroup(self, n_clusters: int | Literal["auto"] = "auto") -> Self:
+        """Change the number of clusters without training again.
+
+        Parameters
+        ----------
+        n_clusters : int or "auto", default="auto"
+            Number of clusters. "auto" takes the best-supported number; see ``selection_``.
+
+        Returns
+        -------
+        self
+            With new ``labels_`` and ``n_clusters_``. The model is unchanged.
+
+        Raises
+        ------
+        NotFittedError
+            If the clusterer has not been fitted.
+        InvalidParameterError
+            If there are fewer series than clusters.
+        """
+        self._check_fitted()
+        known = np.flatnonzero(np.isfinite(self.embedding_).all(axis=1))
+        self._check_number(n_clusters, len(known))
+        self._assign(self.model_, self.embedding_, known, n_clusters)
+        return self
 
     def predict(self, X: Any) -> npt.NDArray[np.int64]:
-        """Return the cluster of every series, shape (n_series,); -1 is none."""
+        """Return the cluster of every series, shape (n_series,). -1 is none."""
         return labels_of(self.predict_proba(X))
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Return the probability of every cluster for every series, shape (n_series, n_clusters_).
 
-        Rows sum to 1; a row of zeros belongs to no cluster.
+        Rows sum to 1. A row of zeros belongs to no cluster.
         """
-        panel, rows = self._open(X)
-        return self.place(self._embed(panel, rows))
+        self._check_fitted()
+        return self.predict_proba_from_latent(self.model_.inference_.embed(*self.model_.open(X)))
 
-    def place(self, Z: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Return the probability of every cluster for latent vectors that are known already.
+    def predict_proba_from_latent(self, Z: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return the probability of every cluster for latent vectors.
 
         Parameters
         ----------
         Z : ndarray of shape (n, latent_size)
-            As `transform` gives them. A row of NaN belongs to no cluster.
+            As ``model_.transform`` returns them. A row of NaN belongs to no cluster.
 
         Returns
         -------
         ndarray of float64, shape (n, n_clusters_)
         """
         self._check_fitted()
-        probabilities = np.zeros((len(Z), self.n_clusters_))
-        rows = np.flatnonzero(np.isfinite(Z).all(axis=1))
-        if len(rows):
-            probabilities[rows] = self.partition_.predict_proba(self.space_(Z[rows].astype(np.float64)))
-        return probabilities
+        return _probabilities(self.partition_, self.space_, Z)
 
     def describe(self, X: Any) -> list[ClusterDescription]:
-        """Say of every cluster what its series do, and what sets them apart.
+        """Describe every cluster: what its series do, and how they differ from the others.
 
         Parameters
         ----------
         X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
-            The training series, or others that are to be placed.
+            The training series, or new ones to be assigned first.
 
         Returns
         -------
         list of ClusterDescription
-            Clusters 0, 1, ..., and -1, the series that belong to none, at the end; print them.
+            Clusters 0, 1, ..., then -1, the series without a cluster. They print as text.
         """
-        panel, rows = self._open(X)
-        Z = self._embed(panel, rows)
-        vectors = self.space_(Z.astype(np.float64))
-        shapes = self.scaler_.scaling in ("series", "robust")
-        return describe_clusters(panel, labels_of(self.place(Z)), vectors, shapes=shapes)
+        self._check_fitted()
+        panel, indices = self.model_.open(X)
+        Z = self.model_.inference_.embed(panel, indices)
+        labels = labels_of(self.predict_proba_from_latent(Z))
+        return describe_clusters(panel, labels, self.space_(Z.astype(np.float64)), shapes=self._compares_shapes)
 
     def explain(self, X: Any, series_id: Any) -> SeriesExplanation:
-        """Say why one series is in its cluster, beside the others of X.
+        """Explain why one series is in its cluster, compared with the other series of X.
 
         Parameters
         ----------
         X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
         series_id : Any
-            Of arrays: its number, from 0.
+            Id of the series. For arrays: its number, from 0.
 
         Raises
         ------
         InvalidDataError
-            No series has this id, or it holds no observed value.
+            No series has this id, or it has no observed value.
         """
-        panel, rows = self._open(X)
-        return explain_series(self, panel, rows, series_id)
+        self._check_fitted()
+        panel, indices = self.model_.open(X)
+        row = panel.position(series_id)
+        if row not in indices:
+            raise InvalidDataError(f"Series {series_id!r} has no observed value: there is nothing to explain.")
+        Z = self.model_.inference_.embed(panel, indices)
+        probabilities = self.predict_proba_from_latent(Z)
+        return explain_series(
+            panel,
+            row,
+            labels_of(probabilities),
+            probabilities,
+            self.space_(Z.astype(np.float64)),
+            self.n_clusters_,
+            lag=int(self.model_.lags(panel.select([row]))[0]),
+            shapes=self._compares_shapes,
+        )
 
-    def _check_own_options(self, n_series: int) -> None:
-        if self.n_clusters != "auto":
-            check_int("n_clusters", self.n_clusters, low=1, auto=True)
-            if self.n_clusters > n_series:
-                raise InvalidParameterError(
-                    f"n_clusters={self.n_clusters} is more than the {n_series} series that can be clustered. "
-                    f"Ask for fewer."
-                )
+    # ---------------------------------------------------------------- parts
+
+    @property
+    def _compares_shapes(self) -> bool:
+        return self.model_.scaler_.scaling in ("series", "robust")
+
+    def _check_options(self, panel: Panel, indices: Indices) -> None:
+        self._check_number(self.n_clusters, len(indices))
         check_clusterer(self.clusterer)
 
-    def _fit_latent(self, Z: npt.NDArray[np.float32], rows: Rows, seed: int) -> None:
-        vectors = Z[rows].astype(np.float64)
-        earlier = labels_of(self.place(Z))[rows] if hasattr(self, "partition_") else None
-        self.space_ = LatentSpace.fit(vectors, self._generated())
-        self.selection_: list[dict[str, float]] = []
-        if self.n_clusters == "auto":
-            self.partition_, self.selection_ = choose_partition(self.space_(vectors), self.clusterer, seed)
+    @staticmethod
+    def _check_number(n_clusters: Any, n_series: int) -> None:
+        if n_clusters == "auto":
+            return
+        if check_int("n_clusters", n_clusters, low=1, auto=True) > n_series:
+            raise InvalidParameterError(
+                f"n_clusters={n_clusters} is more than the {n_series} series that can be clustered. Ask for fewer."
+            )
+
+    def _group(self, found: Embedded, n_clusters: Any, earlier: npt.NDArray[np.int64] | None = None) -> Self:
+        """Group latent vectors and take over everything that was found."""
+        self._assign(found.model, found.Z, found.indices, n_clusters, earlier)
+        self.model_, self.embedding_, self.ids_ = found.model, found.Z, found.panel.ids
+        return self
+
+    def _assign(
+        self,
+        model: Any,
+        Z: npt.NDArray[np.float32],
+        indices: Indices,
+        n_clusters: Any,
+        earlier: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        """Find clusters of latent vectors; ``earlier`` labels (n_series,) decide their order."""
+        seed = seed_of(self.random_state)
+        vectors = Z[indices].astype(np.float64)
+        space = LatentSpace.fit(vectors, model.network_)
+        selection: list[dict[str, float]] = []
+        partition: Partition
+        if n_clusters == "auto":
+            partition, selection = choose_partition(space(vectors), self.clusterer, seed)
         else:
-            self.partition_ = fit_partition(self.space_(vectors), self.n_clusters, self.clusterer, seed)
+            partition = fit_partition(space(vectors), n_clusters, self.clusterer, seed)
         if earlier is not None:
-            found = labels_of(self.partition_.predict_proba(self.space_(vectors)))
-            self.partition_ = self.partition_.ordered(order_as(found, earlier, self.partition_.n_clusters))
-        self.n_clusters_ = self.partition_.n_clusters
-        self.labels_ = labels_of(self.place(Z))
+            labels = labels_of(partition.predict_proba(space(vectors)))
+            partition = partition.ordered(match_order(labels, earlier[indices], partition.n_clusters))
+        self.space_, self.partition_, self.selection_ = space, partition, selection
+        self.n_clusters_ = partition.n_clusters
+        self.labels_ = labels_of(_probabilities(partition, space, Z))
 
-    def _state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-        parts = {"space": self.space_.arrays(), "partition": self.partition_.arrays()}
-        arrays = {f"{part}.{name}": a for part, own in parts.items() for name, a in own.items()}
-        return {"selection": self.selection_}, {"labels": self.labels_, **arrays}
+    def _html_repr(self) -> str:
+        """Return a summary of the clusters above scikit-learn's table of options."""
+        options: str = super()._html_repr()
+        if not self.__sklearn_is_fitted__():
+            return options
+        known = len(np.unique(self.labels_[self.labels_ >= 0]))
+        facts = self.model_.facts()
+        facts.insert(1, f"{known} cluster{'s' * (known != 1)}")
+        return summary_html(type(self).__name__, self.embedding_, self.labels_, facts) + options
 
-    def _restore(self, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
-        def part(prefix: str) -> dict[str, npt.NDArray[Any]]:
-            return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+    def _state(self) -> tuple[dict[str, Any], Arrays]:
+        parts = nested({"space": self.space_.arrays(), "partition": self.partition_.arrays()})
+        return {"selection": self.selection_}, {"labels": self.labels_, **parts}
 
-        self.space_ = LatentSpace(**part("space."))
-        self.partition_ = partition_from_arrays(part("partition."))
+    def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
+        self.space_ = LatentSpace.from_arrays(subset(arrays, "space"), self.embedding_.shape[1])
+        self.partition_ = partition_from_arrays(subset(arrays, "partition"))
         self.n_clusters_ = self.partition_.n_clusters
         self.selection_ = config["selection"]
         self.labels_ = shaped("labels", arrays, self.ids_.shape)
-        if self.place(self.embedding_[:1]).shape[1] != self.n_clusters_:  # also raises where parts do not fit
-            raise ValueError("the partition's arrays are of different sizes")
+        if self.predict_proba_from_latent(self.embedding_[:1]).shape[1] != self.n_clusters_:
+            raise ValueError("the arrays of the partition have different sizes")
+
+
+def _probabilities(partition: Partition, space: LatentSpace, Z: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    probabilities = np.zeros((len(Z), partition.n_clusters))
+    known = np.flatnonzero(np.isfinite(Z).all(axis=1))
+    if len(known):
+        probabilities[known] = partition.predict_proba(space(Z[known].astype(np.float64)))
+    return probabilities

@@ -1,270 +1,325 @@
-"""GroupForecaster: what items will do, learned from the items that they are like."""
+"""GroupForecaster: forecasts of many items, which learn from each other."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, asdict, dataclass, fields
-from typing import Any, Literal, Self
+from dataclasses import asdict
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.metaestimators import available_if
 
-from vrae.config import check_flag, check_int, check_real
+from vrae.config import check_flag, check_int
+from vrae.data.batching import Indices
 from vrae.data.containers import TableKind
 from vrae.data.panel import Panel
-from vrae.estimators.base import BaseVRAE, check_enough
-from vrae.estimators.forecasting.backtest import Backtest, combined, origins, tried_numbers
+from vrae.estimators.fitting import check_enough
+from vrae.estimators.forecasting.backtest import Backtest, fit_combination, run_backtests, score_group_numbers
+from vrae.estimators.forecasting.calendar_matrix import (
+    CalendarMatrix,
+    ForecastHorizon,
+    check_length,
+    infer_season_length,
+)
 from vrae.estimators.forecasting.classical import check_statsforecast
-from vrae.estimators.forecasting.combination import Combination
-from vrae.estimators.forecasting.saved import stage_arrays, stage_from_arrays
-from vrae.estimators.forecasting.stage import Groups, Plan, Stage
-from vrae.estimators.forecasting.windows import Course, Floats, Windows, windows_at
-from vrae.estimators.options import Options
+from vrae.estimators.forecasting.combination import check_levels
+from vrae.estimators.forecasting.forecast_windows import ForecastWindows, windows_at
+from vrae.estimators.forecasting.group_forecast import GroupForecast
+from vrae.estimators.forecasting.plan import ForecastPlan, check_template, context_length, past_length
+from vrae.estimators.forecasting.stage import Stage
+from vrae.estimators.head import Head, explain_model_options
 from vrae.estimators.partition import check_clusterer, labels_of
-from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
+from vrae.estimators.vrae import VRAE
+from vrae.exceptions import InvalidParameterError
+from vrae.io.folder import Arrays, shaped
 from vrae.runtime import seed_of
 
 __all__ = ["GroupForecaster"]
 
-# Steps of a season, by the time from one step to the next.
-_SEASONS = {"h": 24, "D": 7, "W": 52, "M": 12, "Q": 4}
-# Steps before the origin that are looked at, at least.
-_CONTEXT = 16
-# Steps of the past that training windows are taken from, in contexts and horizons.
-_MEMORY = 8
+Floats = npt.NDArray[np.float64]
 
 
-@dataclass(eq=False, repr=False)
-class GroupForecaster(BaseVRAE):
-    """Forecast many items together: short, sparse and new ones are read with what their group has taught.
+class PreparedItems(NamedTuple):
+    """What `GroupForecaster.fit` needs to know before there is a network."""
 
-    Each item is scaled by its own past. A network that has learned to complete series from their beginning sums up
-    what was seen of an item in a latent vector; items are grouped by these. One linear model for all items, and each
-    group's departure from it, the network's own completion, the item's level and classical forecasts are combined
-    with weights that did well in backtests, for each group. The errors of the backtests give the intervals.
+    panel: Panel
+    indices: Indices
+    calendar: CalendarMatrix
+    plan: ForecastPlan
+    levels: list[float]
+    kind: TableKind | None
 
-    All options of `BaseVRAE` can be set too, by name, but ``max_lag``, ``level_weight`` and ``scaling``.
+
+class ItemQuery(NamedTuple):
+    """Items to forecast: ids, windows, which of them are empty, and the steps ahead."""
+
+    ids: npt.NDArray[Any]
+    windows: ForecastWindows
+    empty: npt.NDArray[np.bool_]
+    ahead: ForecastHorizon
+
+
+def _no_score(forecaster: Any) -> bool:
+    raise AttributeError("A test set holds other items, not later steps. Use backtests; see selection_ and weights_.")
+
+
+class GroupForecaster(Head):
+    """Forecast many items together. Items with few or sparse values learn from their group.
+
+    The forecaster scales each item by its own past. A network learns to complete windows from their
+    beginning, and compresses what is known of an item into a latent vector. Items are grouped by
+    these vectors. Up to six forecasts are combined: the item's level, the value of a season ago,
+    classical smoothing, one linear model of all items, the same with coefficients for each group,
+    and the network's completion. Backtests give their weights for each group, and the errors behind
+    the intervals.
 
     Parameters
     ----------
     horizon : int, default=13
-        Steps to forecast.
+        Number of steps to forecast.
     n_clusters : int or "auto", default="auto"
-        Number of groups. "auto": of 1, 2, 4, 8 and 12 the number that did best in backtests.
+        Number of groups. "auto" compares 1, 2, 4, 8 and 12 in backtests; see ``selection_``.
     season_length : int or "auto", default="auto"
-        Steps of a season; 1 is none. "auto": 24 for hours, 7 for days, 52 for weeks, 12 for months, 4 for quarters,
-        where the panel has time stamps; else 1.
+        Steps of a season. 1 is none. "auto" takes 24 for hours, 7 for days, 52 for weeks, 12 for
+        months and 4 for quarters if the series have time stamps, else 1.
     level : float or sequence of float, default=80
-        Per cent of the outcomes that an interval is to hold.
+        Percentages of outcomes that the intervals should contain.
     clusterer : {"gmm", "kmeans", "ward", "hdbscan"} or scikit-learn clusterer, default="gmm"
-        What groups the latent vectors.
+        Groups the latent vectors.
     n_backtests : int, default=2
-        Origins in the past, a horizon apart, from which forecasts are tried. Each one trains a network.
+        Number of earlier origins, a horizon apart. Each trains a network.
     classical : bool, default=True
-        Forecast each item by itself too (smoothing, ADIDA). Needs ``pip install 'vrae[forecast]'``.
+        Forecast each item by itself too (exponential smoothing, ADIDA). Needs
+        ``pip install 'vrae[forecast]'``.
+    model : VRAE or None, default=None
+        Template of the networks. None is ``VRAE()``. ``max_lag``, ``level_weight`` and ``scaling``
+        must have their defaults.
+    random_state : int, RandomState or None, default=None
+        An int makes results reproducible. The model uses it too, unless it has its own.
 
     Attributes
     ----------
     labels_ : ndarray of int64, shape (n_items,)
-        Group of every item.
+        Group of every item, by decreasing size. -1 is none.
     n_clusters_ : int
+        Number of groups.
+    embedding_ : ndarray of float32, shape (n_items, latent_size)
+        Latent vectors of the items, from their last steps.
+    ids_ : ndarray, shape (n_items,)
+        Ids of the items.
     selection_ : list of dict
-        For "auto": ``n_clusters`` and ``score``, the mean squared error in backtests, of every number tried.
+        For "auto": ``n_clusters`` and ``score``, the mean squared error in backtests, of every
+        number tried.
     members_ : tuple of str
         Names of the forecasts that are combined.
-    weights_ : ndarray, shape (2, n_clusters_, n_members)
-        Their weights, for new items (12 observed steps at most) and for all others.
-    ids_, embedding_, history_, network_, active_units_
-        See `BaseVRAE`; of the items, seen from the last step.
+    weights_ : ndarray of float64, shape (2, n_clusters_, n_members)
+        Weights of the forecasts, for new items (at most 12 observed steps) and for all others.
+    model_ : VRAE
+        The network that was fitted last, to the whole past.
 
     References
     ----------
-    Montero-Manso & Hyndman, "Principles and algorithms for forecasting groups of time series", International Journal
-    of Forecasting 2021 (pooled models). Vovk, Gammerman & Shafer, "Algorithmic Learning in a Random World", 2005
-    (intervals).
+    Montero-Manso & Hyndman, "Principles and algorithms for forecasting groups of time series",
+    International Journal of Forecasting 2021 (pooled models). Vovk, Gammerman & Shafer,
+    "Algorithmic Learning in a Random World", 2005 (intervals).
 
     Examples
     --------
     >>> import numpy as np
-    >>> from vrae import GroupForecaster
+    >>> from vrae import VRAE, GroupForecaster
     >>> X = 10 + np.random.default_rng(0).standard_normal((30, 40))
-    >>> forecaster = GroupForecaster(horizon=4, max_epochs=2, n_backtests=1, classical=False, random_state=0)
+    >>> forecaster = GroupForecaster(
+    ...     horizon=4, n_backtests=1, classical=False, model=VRAE(max_epochs=2), random_state=0
+    ... )
     >>> forecaster.fit(X).predict().shape
     (30, 4)
-    >>> forecaster.predict(X[:2, :3]).shape  # new items, seen for three steps
+    >>> forecaster.predict(X[:2, :3]).shape  # new items with three steps
     (2, 4)
     """
 
-    horizon: int = 13
-    n_clusters: int | Literal["auto"] = "auto"
-    _: KW_ONLY
-    season_length: int | Literal["auto"] = "auto"
-    level: float | Sequence[float] = 80
-    clusterer: Any = "gmm"
-    n_backtests: int = 2
-    classical: bool = True
+    @explain_model_options
+    def __init__(
+        self,
+        horizon: int = 13,
+        n_clusters: int | Literal["auto"] = "auto",
+        *,
+        season_length: int | Literal["auto"] = "auto",
+        level: float | Sequence[float] = 80,
+        clusterer: Any = "gmm",
+        n_backtests: int = 2,
+        classical: bool = True,
+        model: Any = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.horizon = horizon
+        self.n_clusters = n_clusters
+        self.season_length = season_length
+        self.level = level
+        self.clusterer = clusterer
+        self.n_backtests = n_backtests
+        self.classical = classical
+        self.model = model
+        self.random_state = random_state
 
     # ---------------------------------------------------------------- fit
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn from items up to now.
+        """Learn from the past of items.
 
         Parameters
         ----------
         X : array (n, steps), list of arrays, table or Panel
-            NaN is a missing value. With time stamps all items lie on one calendar, the distinct stamps; without, all
-            end now.
-        y : ignored
+            NaN is a missing value. With time stamps, the calendar is the set of distinct stamps.
+            Without, all items end at the last step.
+        y : None
+            Ignored. Present for API consistency.
 
         Returns
         -------
         self
-            As it was before, if anything is raised.
+            Unchanged if anything is raised.
 
         Raises
         ------
         InvalidDataError
-            The longest item has less than twice ``horizon`` steps, or than 3; several channels; or see `BaseVRAE.fit`.
+            The calendar has fewer than 3 steps or less than twice the horizon, or there are several
+            channels. See also `VRAE.fit`.
         InvalidParameterError
+            An option is out of range, or the model is frozen or has an option that forecasts lack.
         MissingDependencyError
-            statsforecast is not installed, and ``classical`` is set.
+            ``classical`` is set, and statsforecast is not installed.
         """
-        horizon, levels = self._checked_options()
-        panel, rows = self._usable(X)
-        course = self._course(panel, horizon)
-        self._check_items(course, panel, rows, horizon)
-        plan = self._plan(course, horizon)
-        options = self._network_options(plan.seed)
-        backtests = [Backtest.run(course, origin, plan, options) for origin in origins(course, plan, self.n_backtests)]
-        selection: list[dict[str, float]] = []
-        if self.n_clusters == "auto":
-            selection = tried_numbers(backtests, len(rows))
-        best = min(selection, key=lambda tried: tried["score"])["n_clusters"] if selection else self.n_clusters
-        stage = Stage.fit(course, plan, options)
-        groups = stage.grouped(int(best))
-        membership = groups.membership(stage.network.encode(stage.items)[0])
-        combination = combined(backtests, int(best), membership)
-        self._forget()
-        self._adopt(stage, groups, combination)
-        self._count_features(panel, rows)
-        self.ids_, self.selection_ = panel.ids, selection
-        self.nonnegative_ = bool(np.nanmin(course.values) >= 0)
-        self.next_times_, self._levels_ = course.next_times(horizon), levels
-        self._empty_ = np.isin(np.arange(len(panel)), rows, invert=True)
-        self._kind_ = TableKind.of(X)
+        prepared = self._prepare(X)
+        backtests = run_backtests(prepared.calendar, prepared.plan, self.n_backtests)
+        n_clusters, selection = self._choose_groups(backtests, prepared)
+        stage = Stage.fit(prepared.calendar, prepared.plan)
+        groups = stage.group(n_clusters)
+        combination = fit_combination(backtests, n_clusters, groups.membership(stage.item_means))
+        return self._summarise(prepared, GroupForecast(stage, groups, combination), selection)
+
+    def _prepare(self, X: Any) -> PreparedItems:
+        """Check options and items, and align the items on one calendar."""
+        template, levels = self._template(), self._checked_levels()
+        panel, indices = template.usable(X)
+        check_enough(panel, indices)
+        calendar = CalendarMatrix.from_panel(panel, past_length(self.season_length, self.horizon))
+        check_length(calendar, panel.ids, self.horizon)
+        if self.n_clusters != "auto" and self.n_clusters > len(indices):
+            raise InvalidParameterError(
+                f"n_clusters={self.n_clusters} is more than the {len(indices)} usable series. Ask for fewer."
+            )
+        seed = seed_of(self.random_state)
+        if self.model is None or self.model.random_state is None:
+            template.set_params(random_state=seed)
+        template.set_params(scaling=None)  # windows are scaled already
+        season = infer_season_length(calendar.times) if self.season_length == "auto" else int(self.season_length)
+        n_context = context_length(season, self.horizon)
+        plan = ForecastPlan(self.horizon, n_context, season, self.clusterer, self.classical, seed, template)
+        return PreparedItems(panel, indices, calendar, plan, levels, TableKind.of(X))
+
+    def _choose_groups(self, backtests: list[Backtest], prepared: PreparedItems) -> tuple[int, list[dict[str, float]]]:
+        """Return the number of groups, and the scores of all numbers tried."""
+        if self.n_clusters != "auto":
+            return int(self.n_clusters), []
+        selection = score_group_numbers(backtests, len(prepared.indices))
+        return int(min(selection, key=lambda tried: tried["score"])["n_clusters"]), selection
+
+    def _summarise(self, prepared: PreparedItems, forecast: GroupForecast, selection: list[dict[str, float]]) -> Self:
+        """Become fitted. The model then describes the items instead of the training windows."""
+        panel, indices, calendar = prepared.panel, prepared.indices, prepared.calendar
+        model, lengths = forecast.stage.model, panel.lengths[indices]
+        model.embedding_, model.ids_ = forecast.stage.item_means.astype(np.float32), panel.ids
+        model.__dict__.pop("n_features_in_", None)  # of the windows
+        if (lengths == lengths[0]).all():
+            model.n_features_in_ = int(lengths[0])
+        self._adopt(forecast)
+        self.selection_, self._levels_, self._kind_ = selection, prepared.levels, prepared.kind
+        self.nonnegative_ = bool(np.nanmin(calendar.values) >= 0)
+        self.next_times_ = calendar.next_times(self.horizon)
+        self._empty_ = np.isin(np.arange(len(panel)), indices, invert=True)
         return self
 
-    def _adopt(self, stage: Stage, groups: Groups, combination: Combination) -> None:
-        self.stage_, self.groups_, self.combination_ = stage, groups, combination
-        network = stage.network
-        learned = {n: v for n, v in vars(network).items() if n.endswith("_") and not n.startswith("_")}
-        self.__dict__.update(learned)  # of the network; what is said of items takes the place of what is of windows
-        self.n_steps_ = stage.plan.n_context + stage.plan.horizon
-        z = network.encode(stage.items)[0]
-        self.embedding_ = z.astype(np.float32)
-        self.labels_ = labels_of(groups.partition.predict_proba(groups.space(z)))
-        self.n_clusters_, self.members_ = len(groups.shares), stage.plan.members
-        self.weights_ = combination.weights
+    def _adopt(self, forecast: GroupForecast) -> None:
+        """Set the attributes that describe a forecast."""
+        self.forecast_, self.model_ = forecast, forecast.stage.model
+        self.embedding_, self.ids_ = self.model_.embedding_, self.model_.ids_
+        groups, Z = forecast.groups, self.embedding_.astype(np.float64)
+        self.labels_ = labels_of(groups.partition.predict_proba(groups.space(Z)))
+        self.n_clusters_, self.members_ = groups.n_groups, forecast.stage.plan.members
+        self.weights_ = forecast.combination.weights
 
-    def _checked_options(self) -> tuple[int, list[float]]:
-        horizon = check_int("horizon", self.horizon, low=1)
+    def _template(self) -> VRAE:
+        """Return a model to clone for each network, or raise if it cannot forecast."""
+        if isinstance(self.model, FrozenEstimator):
+            raise InvalidParameterError(
+                "GroupForecaster cannot use a frozen model: it trains several networks, each on windows of the past. "
+                "Pass model=VRAE(...) with the same options."
+            )
+        template, _ = self._fitted_template()
+        check_template(template)
+        return template
+
+    def _checked_levels(self) -> list[float]:
+        """Return the levels of the intervals after a check of all options."""
+        check_int("horizon", self.horizon, low=1)
         check_int("n_backtests", self.n_backtests, low=1)
         check_clusterer(self.clusterer)
-        if self.n_clusters != "auto":
-            check_int("n_clusters", self.n_clusters, low=1, auto=True)
-        if self.season_length != "auto":
-            check_int("season_length", self.season_length, low=1, auto=True)
-        for name, usual in (("max_lag", 0), ("level_weight", 0), ("scaling", "series")):
-            if getattr(self, name) != usual:
-                raise InvalidParameterError(
-                    f"{name}={getattr(self, name)!r} does not go with forecasts, which need every item on its own "
-                    f"scale and every step in its place. Leave {name} at {usual!r}."
-                )
+        for name in ("n_clusters", "season_length"):
+            if (value := getattr(self, name)) != "auto":
+                check_int(name, value, low=1, auto=True)
         if check_flag("classical", self.classical):
             check_statsforecast()
-        return horizon, check_levels(self.level)
+        return check_levels(self.level)
 
-    def _course(self, panel: Panel, horizon: int) -> Course:
-        longest = (
-            4 * max(366, 2 * horizon) if self.season_length == "auto" else 4 * max(self.season_length, 2 * horizon)
-        )
-        return Course.of(panel, longest + _MEMORY * horizon)
-
-    def _check_items(self, course: Course, panel: Panel, rows: npt.NDArray[np.int64], horizon: int) -> None:
-        check_enough(panel, rows)
-        if course.n_steps < 3:
-            raise InvalidDataError(
-                f"The series cover {course.n_steps} steps; a forecast takes 3 at least, two to learn from and one to "
-                f"try it on. Pass a longer past."
-            )
-        if course.n_steps < 2 * horizon:
-            raise InvalidDataError(
-                f"horizon={horizon} is too long: the series cover {course.n_steps} steps, and trying forecasts in the "
-                f"past takes twice the horizon. Ask for horizon={course.n_steps // 2} at most, or pass a longer past."
-            )
-        if self.n_clusters != "auto" and self.n_clusters > len(rows):
-            raise InvalidParameterError(
-                f"n_clusters={self.n_clusters} is more than the {len(rows)} series that can be grouped. Ask for fewer."
-            )
-        early = ~np.isnan(course.values[:, : course.n_steps - horizon]).all(axis=1)
-        late = ~np.isnan(course.values[:, course.n_steps - horizon :]).all(axis=1)
-        if (early & late).sum() < 2:
-            raise InvalidDataError(
-                f"Fewer than 2 series have values both before and within the last {horizon} steps (ids of some others: "
-                f"{name_some(panel.ids[~(early & late)])}): no forecast can be tried. Ask for a shorter horizon."
-            )
-
-    def _plan(self, course: Course, horizon: int) -> Plan:
-        season = _season_of(course.times) if self.season_length == "auto" else int(self.season_length)
-        n_context = max(season, 2 * horizon, _CONTEXT)
-        return Plan(horizon, n_context, season, self.clusterer, self.classical, seed_of(self.random_state))
-
-    def _network_options(self, seed: int) -> dict[str, Any]:
-        names = {f.name for f in fields(Options)}
-        return {**{n: getattr(self, n) for n in names}, "scaling": None, "random_state": seed}
-
-    # ---------------------------------------------------------------- use
+    # ---------------------------------------------------------------- forecasts
 
     def predict(self, X: Any = None) -> Floats:
-        """Return forecasts of the next steps.
+        """Forecast the next steps.
 
         Parameters
         ----------
         X : array (n, steps), list of arrays, table or Panel, optional
-            Items seen up to now, new ones or known ones; a few steps are enough. Default: the items of `fit`.
+            The past of new or known items. A few steps are enough. Default: the items of `fit`.
 
         Returns
         -------
         ndarray of float64, shape (n_items, horizon)
-            In order of the items, in their units. Where no value of `fit` was negative, none here is. NaN for a series
-            without any observed value.
+            In input order, in the units of X. Not negative if no value of `fit` was. NaN for a
+            series without any observed value.
         """
         return self._forecast(X, ())[1]["mean"]
 
     def predict_proba(self, X: Any = None) -> Floats:
-        """Return the probability of each group for each item, (n_items, n_clusters_)."""
-        _, windows, empty, _ = self._seen(X)
-        membership = self.groups_.membership(self.stage_.network.encode(windows)[0])
-        membership[empty] = 0.0
+        """Return the probability of every group for every item, shape (n_items, n_clusters_).
+
+        Rows sum to 1. A row of zeros belongs to a series without any observed value.
+        """
+        query = self._query(X)
+        membership = self.forecast_.membership(query.windows)
+        membership[query.empty] = 0.0
         return membership
 
     def predict_table(self, X: Any = None, level: float | Sequence[float] | None = None) -> Any:
-        """Return forecasts with intervals as a long table.
+        """Forecast the next steps, with intervals, as a long table.
 
         Parameters
         ----------
-        X
+        X : array (n, steps), list of arrays, table or Panel, optional
             See `predict`.
         level : float or sequence of float, optional
-            Default: that of the estimator.
+            Percentages of outcomes that the intervals should contain. Default: those of the
+            estimator.
 
         Returns
         -------
-        table of the kind of X (default: of what was fitted), or dict of str to ndarray
-            A dict if X is no table; ``pandas.DataFrame`` and ``polars.DataFrame`` take it as it is. Columns, of
-            ``n_items * horizon`` rows, item after item: ``id`` and ``time``, or what a table calls them (``unique_id``,
-            ``ds``), the latter where the stamps keep a rhythm; ``step`` (1, 2, ...); ``mean``, and ``lo-80`` and
-            ``hi-80`` for level 80.
+        table of the kind of X, or dict of str to ndarray
+            A dict if X is not a table; ``pandas.DataFrame`` and ``polars.DataFrame`` accept it. One
+            row per item and step, ``n_items * horizon`` rows. Columns: ``id`` and ``time``, with
+            the names of the table (``unique_id``, ``ds``); ``step`` (1, 2, ...); ``mean``; and
+            ``lo-80`` and ``hi-80`` for level 80. There is no ``time`` if the time stamps follow no
+            regular rhythm.
 
         Raises
         ------
@@ -273,106 +328,71 @@ class GroupForecaster(BaseVRAE):
         """
         self._check_fitted()
         levels = self._levels_ if level is None else check_levels(level)
-        ids, found, times = self._forecast(X, levels)
-        horizon = self.stage_.plan.horizon
+        query, forecasts = self._forecast(X, levels)
+        horizon = self.forecast_.stage.plan.horizon
         columns: dict[str, npt.NDArray[Any]] = {
-            "id": np.repeat(ids, horizon),
-            "step": np.tile(np.arange(1, horizon + 1), len(ids)),
+            "id": np.repeat(query.ids, horizon),
+            "step": np.tile(np.arange(1, horizon + 1), len(query.ids)),
         }
-        if times is not None:
-            columns["time"] = np.tile(times, len(ids))
-        columns |= {name: values.ravel() for name, values in found.items()}
+        if query.ahead.times is not None:
+            columns["time"] = np.tile(query.ahead.times, len(query.ids))
+        columns |= {name: values.ravel() for name, values in forecasts.items()}
         kind = self._kind_ if X is None else TableKind.of(X)
         return columns if kind is None else kind.table(columns)
 
-    def _forecast(
-        self, X: Any, levels: Sequence[float]
-    ) -> tuple[npt.NDArray[Any], dict[str, Floats], npt.NDArray[Any] | None]:
-        ids, windows, empty, (times, shift) = self._seen(X)
-        members, membership = self.stage_.members(self.stage_.look(windows), self.groups_, shift)
-        mean = self.combination_.predict(members, membership, windows.age)
-        scaled = {"mean": mean}
-        for level in levels:
-            for side, probability in (("lo", 0.5 - level / 200), ("hi", 0.5 + level / 200)):
-                edge = mean + self.combination_.error(probability, membership, windows.age)
-                scaled[f"{side}-{level:g}"] = np.minimum(edge, mean) if side == "lo" else np.maximum(edge, mean)
-        found = {name: windows.scale.undo(values) for name, values in scaled.items()}
-        for values in found.values():
+    @available_if(_no_score)  # type: ignore[untyped-decorator]
+    def score(self, X: Any, y: Any = None) -> float:
+        """Not available, since a test set holds other items, not later steps."""
+        raise NotImplementedError
+
+    def _forecast(self, X: Any, levels: Sequence[float]) -> tuple[ItemQuery, dict[str, Floats]]:
+        """Return the items, and their forecasts by name, each (n_items, horizon)."""
+        query = self._query(X)
+        forecasts = self.forecast_.forecast(query.windows, query.ahead.shift, levels)
+        for values in forecasts.values():
             if self.nonnegative_:
                 np.maximum(values, 0.0, out=values)
-            values[empty] = np.nan
-        return ids, found, times
+            values[query.empty] = np.nan
+        return query, forecasts
 
-    def _seen(
-        self, X: Any
-    ) -> tuple[npt.NDArray[Any], Windows, npt.NDArray[np.bool_], tuple[npt.NDArray[Any] | None, int]]:
-        """Return ids, windows at the items' last step, which of them are empty, the times to come, and the shift."""
+    def _query(self, X: Any) -> ItemQuery:
+        """Return the items of X, or those of `fit`, at their last step."""
         self._check_fitted()
-        stage = self.stage_
+        stage, plan = self.forecast_.stage, self.forecast_.stage.plan
         if X is None:
-            return self.ids_, stage.items, self._empty_, (self.next_times_, 0)
-        panel, rows = self._usable(X)
-        course = self._course(panel, stage.plan.horizon)
-        windows = windows_at(course, course.n_steps, stage.plan.n_context, stage.plan.horizon, stage.variation)
-        empty = np.ones(len(panel), bool)
-        empty[rows] = False
-        times = course.next_times(stage.plan.horizon)
-        known = self.next_times_
-        if known is None or course.times is None or known.dtype.kind != course.times.dtype.kind:
-            return panel.ids, windows, empty, (times, 0)
-        # Steps by which these items end later than those of fit; an earlier end is taken as it is.
-        shift = int((course.times[-1] >= known).sum())
-        if len(known) > 1:
-            gap = known[-1] - known[-2]
-            if shift == len(known):
-                shift += int((course.times[-1] - known[-1]) // gap)
-            if times is None and shift == 0 and known[0] - course.times[-1] < 2 * gap:
-                times = known  # one step alone has no rhythm, but ends where those of fit did
-        return panel.ids, windows, empty, (times, shift)
+            return ItemQuery(self.ids_, stage.items, self._empty_, ForecastHorizon(self.next_times_, 0))
+        panel, indices = self.model_.usable(X)
+        calendar = CalendarMatrix.from_panel(panel, past_length(self.season_length, plan.horizon))
+        windows = windows_at(calendar, calendar.n_steps, plan.n_context, plan.horizon, stage.variation)
+        empty = np.isin(np.arange(len(panel)), indices, invert=True)
+        return ItemQuery(panel.ids, windows, empty, calendar.horizon_after(plan.horizon, self.next_times_))
 
     # ---------------------------------------------------------------- model directory
 
-    def _state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-        plan = self.stage_.plan
-        times = self.next_times_
+    def _state(self) -> tuple[dict[str, Any], Arrays]:
+        stage, times = self.forecast_.stage, self.next_times_
         config = {
             "selection": self.selection_,
             "table": self._kind_ and asdict(self._kind_),
             "levels": self._levels_,
             "nonnegative": self.nonnegative_,
-            "season": plan.season,
-            "n_context": plan.n_context,
-            "variation": self.stage_.variation,
+            "season": stage.plan.season,
+            "n_context": stage.plan.n_context,
+            "variation": stage.variation,
             "next_times": None if times is None else times.astype("U" if times.dtype.kind == "M" else "f8").tolist(),
             "next_times_type": None if times is None else times.dtype.str,
         }
-        arrays = stage_arrays(self.stage_, self.groups_, self.combination_)
-        return config, {**arrays, "empty": self._empty_.astype(np.uint8)}
+        return config, {**self.forecast_.arrays(), "empty": self._empty_.astype(np.uint8)}
 
-    def _restore(self, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
+    def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.level = config["levels"]
-        plan = Plan(self.horizon, config["n_context"], config["season"], self.clusterer, self.classical, 0)
-        options = self._network_options(0)
-        stage, groups, combination = stage_from_arrays(self, plan, options, config["variation"], arrays)
-        self._adopt(stage, groups, combination)
+        self.model.set_params(scaling="series")  # each stage replaces it by None
+        n_context, season = config["n_context"], config["season"]
+        plan = ForecastPlan(self.horizon, n_context, season, self.clusterer, self.classical, 0, self.model_)
+        self._adopt(GroupForecast.from_arrays(arrays, plan, config["variation"], len(self.ids_)))
         self.selection_, self._levels_ = config["selection"], config["levels"]
-        self.nonnegative_, self._empty_ = config["nonnegative"], arrays["empty"] == 1
+        self.nonnegative_ = config["nonnegative"]
+        self._empty_ = shaped("empty", arrays, self.ids_.shape) == 1
         table, times = config.get("table"), config["next_times"]
         self._kind_ = TableKind(**{name: value and str(value) for name, value in table.items()}) if table else None
         self.next_times_ = None if times is None else np.array(times).astype(config["next_times_type"])
-
-
-def check_levels(level: Any) -> list[float]:
-    """Return levels of intervals, or raise if one is not a per cent."""
-    levels = list(level) if isinstance(level, (list, tuple, np.ndarray)) else [level]
-    return [check_real("level", one, above=0, below=100) for one in levels]
-
-
-def _season_of(times: npt.NDArray[Any] | None) -> int:
-    """Return the steps of a season by the usual time between steps; 1 where it says nothing."""
-    if times is None or times.dtype.kind != "M" or len(times) < 3:
-        return 1
-    hours = np.median(np.diff(times).astype("timedelta64[s]").astype(np.float64)) / 3600
-    ranges = {"h": (1, 1), "D": (24, 24), "W": (168, 168), "M": (24 * 28, 24 * 31), "Q": (24 * 89, 24 * 92)}
-    found = [_SEASONS[unit] for unit, (low, high) in ranges.items() if low <= hours <= high]
-    return found[0] if found else 1

@@ -1,8 +1,8 @@
-"""A mixture of normal distributions with one covariance for all components.
+"""A Gaussian mixture with one shared ("tied") covariance.
 
-One shared ("tied") covariance makes groups of the same shape and orientation, which EM can find from few
-series, and it makes the result indifferent to how the axes are stretched: groups that are far apart only along
-an axis of little variance are found as well. k-means, with a sphere for a covariance, finds those of large variance.
+A shared covariance can be estimated from few series. It also makes the result independent of the
+scale of the axes: clusters that differ only along an axis of small variance are found as well.
+k-means corresponds to a spherical covariance, and finds clusters along axes of large variance.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from threadpoolctl import threadpool_limits
 
 __all__ = ["Mixture", "fit_kmeans", "fit_mixture"]
 
-# Restarts: the best of them is far less a matter of the seed than one alone.
+# Restarts. The best of them depends much less on the seed than a single one.
 _N_INIT = 10
 
-# Vectors that they are tried on.
-_STARTED_ON = 5_000
+# Restarts run on at most this many vectors.
+_START_SAMPLE = 5_000
 
 _MAX_ITERATIONS = 200
-_TOLERANCE = 1e-6  # nats a vector
+_TOLERANCE = 1e-6  # nats per vector
 
-# The covariance is moved this far towards a sphere of the same size: with few vectors it is uncertain.
+# Shrinkage of the covariance towards a sphere, since few vectors determine it poorly.
 _SHRINKAGE = 0.1
 
 Floats = npt.NDArray[np.float64]
@@ -39,7 +39,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Mixture:
-    """Weights (k,), means (k, d) and the one covariance (d, d)."""
+    """Weights (k,), means (k, d) and the shared covariance (d, d)."""
 
     weights: Floats
     means: Floats
@@ -74,9 +74,9 @@ class Mixture:
 
 
 def fit_mixture(X: Floats, n_clusters: int, seed: int, n_init: int = _N_INIT) -> Mixture:
-    """Fit a mixture by expectation-maximisation from k-means starts; the likeliest one wins.
+    """Fit mixtures by EM from several k-means starts, and return the most likely.
 
-    Of many vectors the starts see a sample, and only the winner goes on with all of them.
+    With many vectors, starts run on a sample, and only the winner continues on all of them.
 
     Parameters
     ----------
@@ -84,39 +84,39 @@ def fit_mixture(X: Floats, n_clusters: int, seed: int, n_init: int = _N_INIT) ->
     n_clusters : int
     seed : int
     n_init : int
-        Starts.
+        Number of starts.
     """
     from sklearn.cluster import KMeans
 
     rng = np.random.default_rng(seed)
-    few = X if len(X) <= _STARTED_ON else X[rng.permutation(len(X))[:_STARTED_ON]]
-    with _quiet_and_alone():
+    few = X if len(X) <= _START_SAMPLE else X[rng.permutation(len(X))[:_START_SAMPLE]]
+    with _quiet_single_thread():
         seeds = rng.integers(2**31, size=n_init)
         starts = [KMeans(n_clusters, n_init=1, random_state=int(s)).fit_predict(few) for s in seeds]
-        best = _likeliest(few, np.eye(n_clusters)[np.array(starts)])
-        return best if few is X else _likeliest(X, best.predict_proba(X)[None])
+        best = _most_likely(few, np.eye(n_clusters)[np.array(starts)])
+        return best if few is X else _most_likely(X, best.predict_proba(X)[None])
 
 
 def fit_kmeans(X: Floats, n_clusters: int, seed: int) -> Mixture:
     """Fit k-means: a mixture with equal weights and a sphere for a covariance."""
     from sklearn.cluster import KMeans
 
-    with _quiet_and_alone():
+    with _quiet_single_thread():
         model = KMeans(n_clusters, n_init=_N_INIT, random_state=seed).fit(X)
     spread = model.inertia_ / X.size + 1e-9 * max(1.0, float(X.var()))
     return Mixture(np.full(n_clusters, 1 / n_clusters), model.cluster_centers_, spread * np.eye(X.shape[1]))
 
 
 @contextmanager
-def _quiet_and_alone() -> Iterator[None]:
-    """Run small fits in one thread, and without a word on series that are all alike."""
+def _quiet_single_thread() -> Iterator[None]:
+    """Run small fits in one thread, without warnings about identical series."""
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
 
 
-def _likeliest(X: Floats, responsibility: Floats) -> Mixture:
-    """Return the best of the mixtures that responsibilities (start, n, k) lead to."""
+def _most_likely(X: Floats, responsibility: Floats) -> Mixture:
+    """Return the most likely of the mixtures that start from responsibilities (start, n, k)."""
     likelihood, weights, means, covariance = _maximise(X, responsibility)
     best = int(likelihood.argmax())
     return Mixture(weights[best], means[best], covariance[best])
@@ -125,8 +125,9 @@ def _likeliest(X: Floats, responsibility: Floats) -> Mixture:
 def _maximise(X: Floats, responsibility: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """Run EM from responsibilities (start, n, k), all starts at once.
 
-    With one covariance for all, what is quadratic in a vector is the same under every component. It is left out of the
-    responsibilities, and its mean is known from the second moments: a round takes two products with the vectors.
+    With a shared covariance, the quadratic term of a vector is the same for every component. It
+    cancels in the responsibilities, and its mean follows from the second moments. An iteration
+    takes two products with the vectors.
 
     Returns
     -------
@@ -170,5 +171,5 @@ def _from_responsibilities(X: Floats, responsibility: Floats, total: Floats) -> 
     d = X.shape[1]
     sphere = np.trace(covariance, axis1=1, axis2=2)[:, None, None] / d * np.eye(d)
     covariance = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * sphere
-    floor = max(1e-6 * np.trace(total) / d, 1e-10)  # vectors that are all alike have no spread at all
+    floor = max(1e-6 * np.trace(total) / d, 1e-10)  # identical vectors have no spread
     return weights, means, covariance + floor * np.eye(d)

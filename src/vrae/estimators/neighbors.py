@@ -1,8 +1,8 @@
-"""VRAENeighbors: the series that are most like this one."""
+"""VRAENeighbors: the most similar series."""
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -11,19 +11,20 @@ import numpy.typing as npt
 import torch
 
 from vrae.config import check_choice, check_flag, check_int
-from vrae.data.batching import Rows, collate
+from vrae.data.batching import Indices, collate
 from vrae.data.panel import Panel
-from vrae.estimators.opposites import Opposites, find_opposites
-from vrae.estimators.partition import LatentSpace, choose_partition, labels_of
-from vrae.estimators.search import Approximate, Exact, choose_search, pynndescent
-from vrae.estimators.vrae import VRAE
+from vrae.estimators.fitting import TrainerLike
+from vrae.estimators.head import Embedded, Head, explain_model_options
+from vrae.estimators.partition import LatentSpace
+from vrae.estimators.search import ApproximateSearch, ExactSearch, choose_search, pynndescent
 from vrae.exceptions import InvalidParameterError
+from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.nn.lag import pair_lags
 from vrae.runtime import seed_of
 
 __all__ = ["Similar", "VRAENeighbors"]
 
-# Pairs, and their padded steps, whose lags are found at once.
+# Pairs, and their padded steps, whose lags are computed at once.
 _LAG_PAIRS = 4096
 _LAG_STEPS = 1 << 21
 
@@ -32,7 +33,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Similar:
-    """The nearest series of every query, a row a pair: query after query, nearest first.
+    """The nearest series of every query, one row per pair: query after query, nearest first.
 
     Attributes
     ----------
@@ -41,9 +42,9 @@ class Similar:
     rank : ndarray of int64
         1 is the nearest.
     distance : ndarray of float64
-        Between what their latent vectors say; 0 is the same.
+        Distance in the latent space. 0 is identical.
     lag : ndarray of int64
-        Steps that the query runs behind its neighbour, by the cross-correlation of the two series; negative: ahead.
+        Steps by which the query runs behind its neighbor, by cross-correlation. Negative: ahead.
     """
 
     query: npt.NDArray[Any]
@@ -56,7 +57,7 @@ class Similar:
         return len(self.query)
 
     def columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the columns by name, as tables take them: ``pandas.DataFrame(similar.columns())``."""
+        """Return the columns by name, for example for ``pandas.DataFrame(similar.columns())``."""
         return {
             "id": self.query,
             "rank": self.rank,
@@ -66,53 +67,97 @@ class Similar:
         }
 
 
-@dataclass(eq=False, repr=False)
-class VRAENeighbors(VRAE):
-    """Find the series that are most like others, by the latent vectors of a variational recurrent auto-encoder.
+class VRAENeighbors(Head):
+    """Find the most similar series by their latent vectors.
 
-    Two series are near each other if what their latent vectors generate is nearly the same (see `LatentSpace`): the
-    space in which `VRAEClusterer` finds its groups. All options of `BaseVRAE` can be set too, by name. The model keeps
-    the training series, since they are what it answers with.
+    Two series are close if their latent vectors decode to almost the same patterns. `VRAEClusterer`
+    finds its clusters in the same space. The estimator keeps the training series, since they are
+    its answers.
 
     Parameters
     ----------
     n_neighbors : int, default=5
-        Neighbours of each series, unless a method is told another number.
+        Neighbors per series, unless a method gets another number.
     algorithm : {"auto", "exact", "approximate"}, default="auto"
-        "exact" looks at all training series. "approximate" follows a graph of neighbours (PyNNDescent), which misses a
-        few and is far faster among very many; it needs ``pip install 'vrae[neighbors]'``. "auto" is exact up to 50,000
-        training series, and approximate beyond, if that package is there; if not it stays exact, and warns.
+        "exact" compares with all training series. "approximate" follows a graph of neighbors
+        (PyNNDescent): much faster with very many series, but it misses a few; it needs
+        ``pip install 'vrae[neighbors]'``. "auto" is exact up to 50,000 training series.
+    model : VRAE, FrozenEstimator or None, default=None
+        The model. None is ``VRAE()``. ``FrozenEstimator(fitted)`` uses a fitted model as it is.
+    random_state : int, RandomState or None, default=None
+        An int makes results reproducible. The model uses it too, unless it has its own.
 
     Attributes
     ----------
     algorithm_ : {"exact", "approximate"}
-        What "auto" came to.
-    space_ : LatentSpace
-        The space in which distances are measured.
+        The algorithm in use.
     series_ : Panel
         The training series.
+    embedding_ : ndarray of float32, shape (n_series, latent_size)
+        Latent vectors of the training series.
+    ids_ : ndarray, shape (n_series,)
+        Ids of the training series.
+    model_ : VRAE
+        The fitted model.
 
     References
     ----------
-    Dong, Charikar & Li, "Efficient k-nearest neighbor graph construction for generic similarity measures", WWW 2011.
+    Dong, Charikar & Li, "Efficient k-nearest neighbor graph construction for generic similarity
+    measures", WWW 2011.
 
     Examples
     --------
-    >>> from vrae import VRAENeighbors, load_example
+    >>> from vrae import VRAE, VRAENeighbors, load_example
     >>> X, labels = load_example("ItalyPowerDemand", split="train")
-    >>> neighbors = VRAENeighbors(3, max_epochs=2, random_state=0).fit(X)
-    >>> distances, rows = neighbors.kneighbors(X)
-    >>> rows.shape, bool((rows[:, 0] == range(67)).all())
+    >>> neighbors = VRAENeighbors(3, model=VRAE(max_epochs=2), random_state=0).fit(X)
+    >>> distances, indices = neighbors.kneighbors(X)
+    >>> indices.shape, bool((indices[:, 0] == range(67)).all())
     ((67, 3), True)
     >>> len(neighbors.similar())
     201
     """
 
-    n_neighbors: int = 5
-    algorithm: Literal["auto", "exact", "approximate"] = "auto"
-    _: KW_ONLY
+    @explain_model_options
+    def __init__(
+        self,
+        n_neighbors: int = 5,
+        algorithm: Literal["auto", "exact", "approximate"] = "auto",
+        *,
+        model: Any = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_neighbors = n_neighbors
+        self.algorithm = algorithm
+        self.model = model
+        self.random_state = random_state
 
-    # ---------------------------------------------------------------- neighbours
+    def fit(self, X: Any, y: Any = None, *, trainer: TrainerLike | None = None) -> Self:
+        """Fit the model to series, and keep them.
+
+        Parameters
+        ----------
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
+            NaN is a missing value.
+        y : None
+            Ignored. Present for API consistency.
+        trainer : object, optional
+            See `VRAE.fit`.
+
+        Returns
+        -------
+        self
+            Unchanged if anything is raised.
+
+        Raises
+        ------
+        InvalidDataError, InvalidParameterError, TrainingError
+            See `VRAE.fit`.
+        """
+        return self._keep(self._embed(X, trainer))
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Train the model further on new series, and keep them; see `VRAE.partial_fit`."""
+        return self._keep(self._extend(X))
 
     def kneighbors(self, X: Any = None, n_neighbors: int | None = None, return_distance: bool = True) -> Any:
         """Return the nearest training series of every series.
@@ -122,29 +167,31 @@ class VRAENeighbors(VRAE):
         X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel, optional
             Default: the training series, each without itself.
         n_neighbors : int, optional
-            Default: the estimator's own.
+            Default: the number of the estimator.
         return_distance : bool, default=True
 
         Returns
         -------
         distances : ndarray of float64, shape (n_series, n_neighbors)
-            Only if ``return_distance``; nearest first. NaN for a series without any value.
-        rows : ndarray of int64, shape (n_series, n_neighbors)
-            Positions among the training series: ``ids_[rows]`` are their ids. -1 for a series without any value.
+            Only if ``return_distance``; nearest first. NaN for a series without any observed value.
+        indices : ndarray of int64, shape (n_series, n_neighbors)
+            Positions among the training series: ``ids_[indices]`` are their ids. -1 for a series
+            without any observed value.
 
         Raises
         ------
         InvalidParameterError
-            There are not so many neighbours.
+            There are fewer neighbors.
         """
         self._check_fitted()
         check_flag("return_distance", return_distance)
         k = self._checked_number(self.n_neighbors if n_neighbors is None else n_neighbors, X is None)
-        distances, rows = self._nearest(self.embedding_ if X is None else self._vectors_of(X)[1], k, X is None)
-        return (distances, rows) if return_distance else rows
+        Z = self.embedding_ if X is None else self._query(X)[1]
+        distances, indices = self._nearest(Z, k, X is None)
+        return (distances, indices) if return_distance else indices
 
     def similar(self, X: Any = None, n_neighbors: int | None = None) -> Similar:
-        """Return the nearest training series of every series as one table: ids, rank, distance and lag.
+        """Return the nearest training series as a table: ids, rank, distance and lag.
 
         Parameters
         ----------
@@ -154,14 +201,15 @@ class VRAENeighbors(VRAE):
         Returns
         -------
         Similar
-            ``n_neighbors`` rows a series, in the order of the series. A series without any value has none.
+            ``n_neighbors`` rows per series, in the order of the series. A series without any
+            observed value has none.
         """
         self._check_fitted()
-        panel, Z = (self.series_, self.embedding_) if X is None else self._vectors_of(X)
+        panel, Z = (self.series_, self.embedding_) if X is None else self._query(X)
         k = self._checked_number(self.n_neighbors if n_neighbors is None else n_neighbors, X is None)
-        distances, rows = self._nearest(Z, k, X is None)
-        found = rows.ravel() >= 0
-        queries, theirs = np.repeat(np.arange(len(panel)), k)[found], rows.ravel()[found]
+        distances, indices = self._nearest(Z, k, X is None)
+        found = indices.ravel() >= 0
+        queries, theirs = np.repeat(np.arange(len(panel)), k)[found], indices.ravel()[found]
         return Similar(
             query=panel.ids[queries],
             rank=np.tile(np.arange(1, k + 1), len(panel))[found],
@@ -170,167 +218,99 @@ class VRAENeighbors(VRAE):
             lag=self._lags_between(panel, queries, theirs),
         )
 
-    def _vectors_of(self, X: Any) -> tuple[Panel, npt.NDArray[np.float32]]:
-        panel, rows = self._open(X)
-        return panel, self._embed(panel, rows)
+    # ---------------------------------------------------------------- parts
+
+    def _keep(self, found: Embedded) -> Self:
+        panel = found.panel
+        self.model_, self.embedding_, self.ids_ = found.model, found.Z, panel.ids
+        self.space_ = LatentSpace.fit(found.Z[found.indices].astype(np.float64), found.model.network_)
+        self.algorithm_ = choose_search(self.algorithm, len(found.indices))
+        self.series_ = Panel(panel.values, panel.offsets, panel.ids, channels=panel.channels)
+        self.__dict__.pop("_index", None)
+        return self
+
+    def _query(self, X: Any) -> tuple[Panel, npt.NDArray[np.float32]]:
+        panel, indices = self.model_.open(X)
+        return panel, self.model_.inference_.embed(panel, indices)
 
     def _checked_number(self, n_neighbors: int, without_itself: bool) -> int:
         k = check_int("n_neighbors", n_neighbors, low=1)
-        there = len(self._index.rows) - without_itself
+        there = len(self._index.indices) - without_itself
         if k > there:
             others = "other training series" if without_itself else "training series"
-            raise InvalidParameterError(f"n_neighbors={k} is more than the {there} {others} there are. Ask for fewer.")
+            raise InvalidParameterError(f"n_neighbors={k} is more than the {there} {others}. Ask for fewer.")
         return k
 
-    def _nearest(self, Z: npt.NDArray[np.float32], k: int, without_itself: bool) -> tuple[Floats, Rows]:
-        """Return distances and training rows (n, k) of the neighbours of latent vectors (n, latent)."""
-        distances, rows = np.full((len(Z), k), np.nan), np.full((len(Z), k), -1)
+    def _nearest(self, Z: npt.NDArray[np.float32], k: int, without_itself: bool) -> tuple[Floats, Indices]:
+        """Return distances and positions (n, k) of the neighbors of vectors (n, latent)."""
+        distances, indices = np.full((len(Z), k), np.nan), np.full((len(Z), k), -1)
         known = np.flatnonzero(np.isfinite(Z).all(axis=1))
         if len(known):
             vectors = self.space_(Z[known].astype(np.float64))
-            distances[known], rows[known] = self._index.query(vectors, k, known if without_itself else None)
-        return distances, rows
+            distances[known], indices[known] = self._index.query(vectors, k, known if without_itself else None)
+        return distances, indices
 
-    def _lags_between(self, panel: Panel, queries: Rows, theirs: Rows) -> Rows:
+    def _lags_between(self, panel: Panel, queries: Indices, theirs: Indices) -> Indices:
         """Return the lag of series of a panel behind training series, pair by pair."""
         lags = np.zeros(len(queries), np.int64)
-        cpu = torch.device("cpu")
+        cpu, config = torch.device("cpu"), self.model_.network_.config
         lengths = np.maximum(panel.lengths[queries], self.series_.lengths[theirs])
         largest = np.minimum(panel.lengths[queries], self.series_.lengths[theirs]) // 2
-        if self.network_.config.max_lag:
-            largest = np.minimum(largest, self.network_.config.max_lag)
+        if config.max_lag:
+            largest = np.minimum(largest, config.max_lag)
         order = np.argsort(lengths, kind="stable")
         start = 0
         while start < len(order):
-            # The longest pair of the part decides how much room each of them takes.
+            # The longest pair of a chunk determines the padding of all its pairs.
             ahead = order[start : start + _LAG_PAIRS]
             room = int(np.searchsorted(lengths[ahead] * np.arange(1, len(ahead) + 1), _LAG_STEPS, side="right"))
             part = ahead[: max(1, room)]
             both = [
-                collate(owner, rows[part], self.scaler_, cpu)
-                for owner, rows in ((panel, queries), (self.series_, theirs))
+                collate(owner, indices[part], self.model_.scaler_, cpu)
+                for owner, indices in ((panel, queries), (self.series_, theirs))
             ]
             x, reference = ((b.values - _mean(b.values, b.mask)) * b.mask for b in both)
             lags[part] = pair_lags(x, reference, torch.from_numpy(largest[part])).numpy()
             start += len(part)
         return lags
 
-    # ---------------------------------------------------------------- opposites
+    @cached_property
+    def _index(self) -> ExactSearch | ApproximateSearch:
+        """Search structure over the training series; built on first use and never saved."""
+        indices = np.flatnonzero(np.isfinite(self.embedding_).all(axis=1))
+        vectors = self.space_(self.embedding_[indices].astype(np.float64))
+        if self.algorithm_ == "exact":
+            return ExactSearch(vectors, indices)
+        return ApproximateSearch(vectors, indices, seed_of(self.random_state))
 
-    def opposites(self, X: Any, groups: Any = None, **options: Any) -> Opposites:
-        """Return pairs of items of one group whose departures from the group's course are mirrored.
-
-        One sells more when the other sells less: what happens when one takes the place of the other (cannibalisation).
-
-        Parameters
-        ----------
-        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
-        groups : array of shape (n_series,) or str, optional
-            Group of every series, or the name of a column of ``Panel.static``. Default: the clusters that a Gaussian
-            mixture finds in the latent vectors. Items that take sales from each other need not sell alike: where there
-            is a column that says what could replace what, it is the better group.
-        **options
-            See `vrae.estimators.opposites.find_opposites`.
-
-        Returns
-        -------
-        Opposites
-        """
-        panel, Z = self._vectors_of(X)
-        return find_opposites(panel, self._clusters(Z) if groups is None else groups, **options)
-
-    def _clusters(self, Z: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        known = np.isfinite(self.embedding_).all(axis=1)
-        vectors = self.space_(self.embedding_[known].astype(np.float64))
-        partition, _ = choose_partition(vectors, "gmm", seed_of(self.random_state))
-        labels = np.full(len(Z), -1)
-        rows = np.flatnonzero(np.isfinite(Z).all(axis=1))
-        if len(rows):
-            labels[rows] = labels_of(partition.predict_proba(self.space_(Z[rows].astype(np.float64))))
-        return labels
-
-    # ---------------------------------------------------------------- fit
-
-    def _check_own_options(self, n_series: int) -> None:
+    def _check_options(self, panel: Panel, indices: Indices) -> None:
         check_choice("algorithm", self.algorithm, ("auto", "exact", "approximate"))
         check_int("n_neighbors", self.n_neighbors, low=1)
         if self.algorithm == "approximate":
             pynndescent()
 
-    @classmethod
-    def of(cls, model: VRAE, X: Any, n_neighbors: int = 5, algorithm: Any = "auto") -> Self:
-        """Return an estimator that looks among other series by a model that is fitted already.
-
-        Parameters
-        ----------
-        model : VRAE
-            Or a clusterer; its network is shared, not copied.
-        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
-            The series to look among, instead of the model's training series.
-        n_neighbors, algorithm
-            See the class.
-
-        Returns
-        -------
-        VRAENeighbors
-
-        Raises
-        ------
-        NotFittedError, InvalidDataError, InvalidParameterError
-        """
-        panel, rows = model._open(X)
-        self = cls._sharing(model, n_neighbors, algorithm)
-        self._check_own_options(len(rows))
-        self._describe_training_series(panel, rows, None)
-        self._fit_latent(self.embedding_, rows, 0)
-        self._keep(panel)
-        return self
-
-    def _keep(self, panel: Panel) -> None:
-        self.series_ = Panel(panel.values, panel.offsets, panel.ids, channels=panel.channels)
-
-    def _learn(self, panel: Panel, rows: Rows, anew: bool) -> Self:
-        super()._learn(panel, rows, anew)
-        self._keep(panel)
-        return self
-
-    def _fit_latent(self, Z: npt.NDArray[np.float32], rows: Rows, seed: int) -> None:
-        self.space_ = LatentSpace.fit(Z[rows].astype(np.float64), self._generated())
-        self.algorithm_ = choose_search(self.algorithm, len(rows))
-        self.__dict__.pop("_index", None)
-
-    @cached_property
-    def _index(self) -> Exact | Approximate:
-        """What searches the training series; built when first asked, and never saved."""
-        rows = np.flatnonzero(np.isfinite(self.embedding_).all(axis=1))
-        vectors = self.space_(self.embedding_[rows].astype(np.float64))
-        return (
-            Exact(vectors, rows)
-            if self.algorithm_ == "exact"
-            else Approximate(vectors, rows, seed_of(self.random_state))
-        )
-
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
         return {name: value for name, value in state.items() if name != "_index"}
 
-    def _state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    def _state(self) -> tuple[dict[str, Any], Arrays]:
         observed = ~np.isnan(self.series_.values)
-        arrays = {f"space.{name}": a for name, a in self.space_.arrays().items()}
-        arrays |= {
-            "series.values": np.where(observed, self.series_.values, 0),  # a model directory holds no NaN
-            "series.observed": np.packbits(observed),
-            "series.offsets": self.series_.offsets,
+        series = {
+            "values": np.where(observed, self.series_.values, 0),  # a model directory holds no NaN
+            "observed": np.packbits(observed),
+            "offsets": self.series_.offsets,
         }
-        return {"channels": list(self.series_.channels), "algorithm": self.algorithm_}, arrays
+        config = {"channels": list(self.series_.channels), "algorithm": self.algorithm_}
+        return config, nested({"space": self.space_.arrays(), "series": series})
 
-    def _restore(self, config: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
-        self.space_ = LatentSpace(arrays["space.center"], arrays["space.axes"])
-        values = arrays["series.values"].copy()
-        observed = np.unpackbits(arrays["series.observed"], count=values.size).reshape(values.shape)
+    def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
+        self.space_ = LatentSpace.from_arrays(subset(arrays, "space"), self.embedding_.shape[1])
+        series = subset(arrays, "series")
+        values = series["values"].copy()
+        packed = shaped("observed", series, (-(-values.size // 8),))
+        observed = np.unpackbits(packed, count=values.size).reshape(values.shape)
         values[observed == 0] = np.nan
-        self.series_ = Panel(values, arrays["series.offsets"], self.ids_, channels=tuple(config["channels"]))
-        # What was approximate is so here too, or says what it lacks.
+        self.series_ = Panel(values, series["offsets"], self.ids_, channels=tuple(config["channels"]))
         self.algorithm_ = config["algorithm"]
 
 

@@ -1,34 +1,34 @@
-"""Series as a few numbers each, series from these numbers, and what is lost on the way."""
+"""Data reduction: series as short codes, series from codes, and the error of the round trip."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from vrae.data.batching import Batch, Rows, inference_rows
+from vrae.data.batching import Batch, Indices, inference_batches
 from vrae.data.panel import Panel
+from vrae.estimators.fitting import FittedVRAE
 from vrae.exceptions import InvalidDataError, name_some
-
-if TYPE_CHECKING:
-    from vrae.estimators.base import BaseVRAE
+from vrae.nn.lag import shift
+from vrae.train.inference import BATCH_SIZE
 
 __all__ = ["Codes", "ReductionReport", "reduce_panel", "report_reduction", "restore_panel"]
 
 Floats = npt.NDArray[np.float32]
 
-# Levels, spreads or lengths that differ between series by less than this share of the usual spread are all the same:
-# they are known once and for all, and no series has to carry them.
+# Levels and spreads that differ between series by less than this fraction of the typical spread are
+# constants of the data set and not part of a code.
 _SAME = 1e-3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Codes:
-    """Series as a few numbers each: all that `VRAE.restore` needs, beside the model.
+    """Series as a few numbers each. With the model, `VRAE.restore` rebuilds the series.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Codes:
     lengths : ndarray of int64, shape (n_series,)
         Steps.
     level, spread : ndarrays of float64, shape (n_series, n_channels)
-        What scaling took out; 0 and 1 where it took nothing out of each series.
+        What scaling removed. 0 and 1 where scaling is not per series.
     lags : ndarray of int64, shape (n_series,)
         Steps; see `VRAE.lags`.
     latent : ndarray of float32, shape (n_series, latent_size)
@@ -57,7 +57,7 @@ class Codes:
         return f"Codes({len(self)} series, {self.latent.shape[1]} latent numbers each)"
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the table's columns by name: id, length, lag, level0, spread0, ..., vrae0, vrae1, ..."""
+        """Return columns by name: id, length, lag, level0, spread0, ..., vrae0, vrae1, ..."""
         columns = {"id": self.ids, "length": self.lengths, "lag": self.lags}
         for c in range(self.level.shape[1]):
             columns |= {f"level{c}": self.level[:, c], f"spread{c}": self.spread[:, c]}
@@ -65,12 +65,12 @@ class Codes:
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, npt.NDArray[Any]]) -> Codes:
-        """Build codes from the columns of a table that `to_columns` made; others are left alone.
+        """Build codes from the columns that `to_columns` returned. Other columns are ignored.
 
         Raises
         ------
         InvalidDataError
-            Columns are missing, or hold what cannot be.
+            Columns are missing or hold invalid values.
         """
 
         def numbered(name: str) -> npt.NDArray[np.float64]:
@@ -97,29 +97,29 @@ class Codes:
 
 @dataclass(frozen=True)
 class ReductionReport:
-    """What a reduction keeps and loses.
+    """Size and error of a data reduction.
 
     Attributes
     ----------
     n_series, n_channels : int
     latent_size : int
-        Latent numbers of a series.
+        Latent numbers per series.
     extra_size : int
-        Further numbers of a series that are needed to rebuild it in its own units: its level, its spread, its length
-        and its lag, as far as they differ between series.
+        Further numbers needed to rebuild a series in its own units: level, spread, length and lag,
+        as far as they differ between series.
     values_in : int
-        Observed values of all series.
+        Number of observed values.
     numbers_out : int
         ``n_series * (latent_size + extra_size)``.
     ratio : float
         ``values_in / numbers_out``.
     error : float
-        Mean squared error of an observed value, in scaled units.
+        Mean squared error per observed value, in scaled units.
     kept : float
-        Share of the variance of the series around their own levels that the rebuilt series have, 1 minus the error in
-        proportion to it.
+        Fraction of the variance of the series around their own levels that is kept: 1 minus the
+        relative error.
     typical_error : float
-        Root mean squared error of the median series, in the data's units, over all channels.
+        Root mean squared error of the median series, in the units of the data.
     """
 
     n_series: int
@@ -142,34 +142,34 @@ class ReductionReport:
         return (
             f"{self.n_series:,} series: {self.values_in:,} values became {self.numbers_out:,} numbers "
             f"({self.latent_size}{extra} a series), {self.ratio:.1f} to 1. Rebuilt series keep {100 * self.kept:.1f} % "
-            f"of the variance; half of them are off by less than {self.typical_error:.3g} a value."
+            f"of the variance; the median error is {self.typical_error:.3g} per value."
         )
 
 
-def reduce_panel(model: BaseVRAE, panel: Panel, rows: Rows) -> Codes:
-    """Return the codes of a panel; the series at ``rows`` hold anything."""
+def reduce_panel(model: FittedVRAE, panel: Panel, indices: Indices) -> Codes:
+    """Return the codes of a panel. Codes of series outside ``indices`` are NaN."""
     n, c = len(panel), panel.n_channels
     level, spread = np.zeros((n, c)), np.ones((n, c))
     lags = np.zeros(n, np.int64)
     latent = np.full((n, model.network_.config.latent_size), np.nan, np.float32)
 
+    inference = model.inference_
+
     def encode(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        if model.network_.config.max_lag:  # the lag is found by decoding
-            decoded = model._decode(batch)
+        if model.network_.config.max_lag:  # lags are found by decoding
+            decoded = inference.forward(batch)
             return decoded.mean, decoded.lags
         mean, _ = model.network_.encode(batch.values, batch.mask, batch.lengths, batch.patterns)
         return mean, torch.zeros_like(batch.lengths)
 
-    for batch, (mean, lag) in model._visit(panel, rows, encode):
-        level[batch.rows], spread[batch.rows] = batch.level.numpy(), batch.spread.numpy()
-        latent[batch.rows], lags[batch.rows] = mean.float().cpu().numpy(), lag.cpu().numpy()
+    for batch, (mean, lag) in inference.batches(panel, indices, encode):
+        level[batch.indices], spread[batch.indices] = batch.level.numpy(), batch.spread.numpy()
+        latent[batch.indices], lags[batch.indices] = mean.float().cpu().numpy(), lag.cpu().numpy()
     return Codes(panel.ids, panel.lengths, level, spread, lags, latent)
 
 
-def restore_panel(model: BaseVRAE, codes: Codes) -> Panel:
-    """Rebuild the series of codes, in their own units."""
-    from vrae.nn.lag import shift
-
+def restore_panel(model: FittedVRAE, codes: Codes) -> Panel:
+    """Rebuild series from their codes, in their own units."""
     config = model.network_.config
     if codes.latent.shape[1] != config.latent_size or codes.level.shape[1] != config.n_channels:
         raise InvalidDataError(
@@ -179,8 +179,9 @@ def restore_panel(model: BaseVRAE, codes: Codes) -> Panel:
     offsets = np.concatenate([[0], np.cumsum(codes.lengths)]).astype(np.int64)
     values = np.full((int(offsets[-1]), config.n_channels), np.nan, np.float32)
     panel = Panel(values, offsets, codes.ids)
-    device = next(model.network_.parameters()).device
-    for part in inference_rows(panel.lengths, np.flatnonzero(np.isfinite(codes.latent).all(axis=1)), 128):
+    device = model.inference_.device
+    known = np.flatnonzero(np.isfinite(codes.latent).all(axis=1))
+    for part in inference_batches(panel.lengths, known, BATCH_SIZE):
         lengths = torch.from_numpy(codes.lengths[part]).to(device)
         with torch.inference_mode():
             series = model.network_.decode(torch.from_numpy(codes.latent[part]).to(device), int(lengths.max()))
@@ -192,8 +193,8 @@ def restore_panel(model: BaseVRAE, codes: Codes) -> Panel:
     return panel
 
 
-def report_reduction(model: BaseVRAE, panel: Panel, codes: Codes) -> ReductionReport:
-    """Compare a panel with what its codes are rebuilt to."""
+def report_reduction(model: FittedVRAE, panel: Panel, codes: Codes) -> ReductionReport:
+    """Compare a panel with the series rebuilt from its codes."""
     rebuilt = restore_panel(model, codes)
     owner = np.repeat(np.arange(len(panel)), panel.lengths)
     observed = ~np.isnan(panel.values) & ~np.isnan(rebuilt.values)
@@ -218,14 +219,14 @@ def report_reduction(model: BaseVRAE, panel: Panel, codes: Codes) -> ReductionRe
     )
 
 
-def _extra_size(model: BaseVRAE, codes: Codes) -> int:
-    """Count the numbers beside the latent ones that differ between series."""
+def _extra_size(model: FittedVRAE, codes: Codes) -> int:
+    """Count the numbers that differ between series, in addition to the latent ones."""
     known = np.isfinite(codes.latent).all(axis=1)
     if not known.any():
         return 0
     usual = np.median(codes.spread[known], axis=0)
     of_level, of_spread = ((np.ptp(a[known], axis=0) > _SAME * usual).sum() for a in (codes.level, codes.spread))
-    if model.scaler_.scaling == "series":  # all channels share one level and one spread
+    if model.scaler_.scaling == "series":  # all channels are scaled together
         of_level, of_spread = min(of_level, 1), min(of_spread, 1)
     varying = np.ptp(codes.lengths) > 0, np.ptp(codes.lags) > 0
     return int(of_level + of_spread + sum(varying))

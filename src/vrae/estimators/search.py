@@ -1,93 +1,90 @@
-"""Search for the nearest of very many vectors, exactly or nearly so."""
+"""Nearest neighbors among many vectors, exact or approximate."""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vrae.exceptions import DataWarning, MissingDependencyError
-from vrae.optional import check_installed
+from vrae.exceptions import DataWarning, MissingDependencyError, check_installed, warn
 
-__all__ = ["Approximate", "Exact", "choose_search", "pynndescent"]
+__all__ = ["ApproximateSearch", "ExactSearch", "choose_search", "pynndescent"]
 
-# Series up to which "auto" compares with every one of them.
+# "auto" is exact up to this number of series.
 _EXACT = 50_000
-# Neighbours of each series in the graph that is followed.
+# Neighbors per vector in the graph.
 _GRAPH = 30
 
 Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
 
-class Exact:
-    """Neighbours by a k-d tree over the vectors (n, dimensions) of the training series at ``rows``."""
+class ExactSearch:
+    """A k-d tree over vectors (n, dimensions) of the training series at ``indices``."""
 
-    def __init__(self, vectors: Floats, rows: Rows) -> None:
+    def __init__(self, vectors: Floats, indices: Indices) -> None:
         from sklearn.neighbors import NearestNeighbors
 
-        self.rows = rows
+        self.indices = indices
         self._search = NearestNeighbors(algorithm="kd_tree").fit(vectors)
 
-    def query(self, vectors: Floats, k: int, own: Rows | None) -> tuple[Floats, Rows]:
-        """Return distances and training rows (n, k); ``own`` are training rows that each leaves out, its own."""
+    def query(self, vectors: Floats, k: int, own: Indices | None) -> tuple[Floats, Indices]:
+        """Return distances and positions (n, k). Each query leaves out its ``own`` position."""
         distances, found = self._search.kneighbors(vectors, k + (own is not None))
-        return _without(own, distances, self.rows[found])
+        return _without(own, distances, self.indices[found])
 
 
-class Approximate:
-    """Neighbours by descent in a graph of neighbours."""
+class ApproximateSearch:
+    """Nearest neighbor descent (PyNNDescent) in a graph of neighbors."""
 
-    def __init__(self, vectors: Floats, rows: Rows, seed: int) -> None:
-        self.rows = rows
+    def __init__(self, vectors: Floats, indices: Indices, seed: int) -> None:
+        self.indices = indices
         self._vectors = vectors.astype(np.float32)
         self._search = pynndescent().NNDescent(
-            self._vectors, n_neighbors=min(_GRAPH, len(rows)), random_state=seed, n_jobs=1
+            self._vectors, n_neighbors=min(_GRAPH, len(indices)), random_state=seed, n_jobs=1
         )
         self._search.prepare()
 
-    def query(self, vectors: Floats, k: int, own: Rows | None) -> tuple[Floats, Rows]:
-        """See `Exact.query`."""
+    def query(self, vectors: Floats, k: int, own: Indices | None) -> tuple[Floats, Indices]:
+        """See `ExactSearch.query`."""
         k += own is not None
         found, distances = self._search.query(vectors.astype(np.float32), k)
-        lost = np.flatnonzero((found < 0).any(axis=1))  # the graph has corners from which k cannot be reached
+        lost = np.flatnonzero((found < 0).any(axis=1))  # parts of the graph may be unreachable
         if len(lost):
-            exact = Exact(self._vectors.astype(np.float64), np.arange(len(self.rows)))
+            exact = ExactSearch(self._vectors.astype(np.float64), np.arange(len(self.indices)))
             distances[lost], found[lost] = exact.query(vectors[lost], k, None)
-        return _without(own, distances.astype(np.float64), self.rows[found])
+        return _without(own, distances.astype(np.float64), self.indices[found])
 
 
-def _without(own: Rows | None, distances: Floats, rows: Rows) -> tuple[Floats, Rows]:
-    """Leave each series itself out of its neighbours; of copies of it, which may hide it, the last."""
+def _without(own: Indices | None, distances: Floats, indices: Indices) -> tuple[Floats, Indices]:
+    """Remove each series from its own neighbors. If copies hide it, remove the last copy."""
     if own is None:
-        return distances, rows
-    itself = rows == own[:, None]
+        return distances, indices
+    itself = indices == own[:, None]
     itself[~itself.any(axis=1), -1] = True
-    shape = len(rows), rows.shape[1] - 1
-    return distances[~itself].reshape(shape), rows[~itself].reshape(shape)
+    shape = len(indices), indices.shape[1] - 1
+    return distances[~itself].reshape(shape), indices[~itself].reshape(shape)
 
 
 def choose_search(algorithm: str, n_series: int) -> str:
-    """Return what an algorithm comes to for so many series: "exact" or "approximate"."""
+    """Return the algorithm for a number of series: "exact" or "approximate"."""
     if algorithm != "auto" or n_series <= _EXACT:
         return "exact" if algorithm == "auto" else algorithm
     try:
         pynndescent()
     except MissingDependencyError:
-        warnings.warn(
+        warn(
             f"Searching {n_series:,} series exactly, which is slow: pip install 'vrae[neighbors]' for approximate "
-            f"search, or pass algorithm='exact' to be content with it.",
+            f"search, or pass algorithm='exact' to silence this warning.",
             DataWarning,
-            stacklevel=2,
         )
         return "exact"
     return "approximate"
 
 
 def pynndescent() -> Any:
-    """Return the optional package, or raise."""
+    """Return the optional package, or raise a MissingDependencyError."""
     check_installed("pynndescent", "neighbors", "algorithm='approximate'")
     import pynndescent as package
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,73 +13,140 @@ import torch
 from sklearn import get_config
 from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.metadata_routing import UNUSED
 
-from vrae.config import check_choice, check_int
-from vrae.data.batching import Batch, Rows
-from vrae.data.containers import index_like, like
+from vrae.config import check_choice
+from vrae.data.batching import Batch, Indices
+from vrae.data.containers import index_like
 from vrae.data.panel import Panel
-from vrae.estimators.explain import traverse
-from vrae.estimators.explanations import Traversal
-from vrae.estimators.memory import LearnsOn
-from vrae.estimators.reduction import Codes, ReductionReport, reduce_panel, report_reduction, restore_panel
-from vrae.estimators.summary import summary_html
-from vrae.exceptions import InvalidDataError, InvalidParameterError
+from vrae.estimators.decoding import GenerativeVRAE
+from vrae.estimators.state import save_model
+from vrae.exceptions import InvalidParameterError
 from vrae.nn.loss import evidence_lower_bound
-from vrae.runtime import seed_of
+from vrae.plots.summary import summary_html
 
-__all__ = ["VRAE", "in_units"]
+__all__ = ["VRAE"]
 
-# The network and training of the seed, as its text and defaults have them. 2 sigma^2 = 1 and beta = 1 make the
-# loss the sum of squared errors plus KL.
+# The network and training of the original VRAE. With 2 sigma^2 = 1 and beta = 1 the loss is the sum
+# of squared errors plus KL.
 _CLASSIC: dict[str, Any] = {
+    "architecture": "classic",
     "latent_size": 20,
     "hidden_size": 90,
-    "num_layers": 1,
-    "cell": "lstm",
-    "bidirectional": False,
-    "pooling": "last",
     "patch_size": 1,
     "dropout": 0.2,
-    "feed_latent": False,
-    "reconstruction_loss": "mse",
-    "beta": 1.0,
-    "kl_warmup": 0.0,
-    "max_lag": 0,
-    "local_patterns": 0.0,
+    "pattern_weight": 0.0,
     "max_epochs": 40,
     "batch_size": 32,
-    "optimizer": "adam",
     "learning_rate": 5e-4,
-    "lr_schedule": "constant",
-    "max_grad_norm": 5.0,
 }
 
-# What reconstructs series not seen before best from few numbers, see benchmarks/reduction: principal axes carry what
-# they can, and the network learns what they leave as long as series held out gain by it. Patterns and a strong KL
-# would take numbers for other things than the course.
+# Best reconstruction of unseen series from few numbers; see benchmarks/reduction. Patterns and a
+# strong KL term would spend latent dimensions on other things.
 _REDUCTION: dict[str, Any] = {
+    "architecture": "linear",
     "latent_size": "auto",
-    "linear_path": True,
-    "local_patterns": 0.0,
+    "pattern_weight": 0.0,
     "beta": 1e-4,
-    "kl_warmup": 0.0,
     "learning_rate": 3e-3,
     "early_stopping": 20,
 }
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class VRAE(TransformerMixin, LearnsOn, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
-    """Variational recurrent auto-encoder: sums up every series in a small latent vector, and back.
+class VRAE(TransformerMixin, GenerativeVRAE, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
+    """Variational recurrent autoencoder: compresses each series into a short latent vector.
 
-    Series may be of unequal length, have missing values (NaN) and many channels. The options are those of
-    `BaseVRAE`.
+    Series may have unequal lengths, missing values (NaN) and several channels.
+
+    Parameters
+    ----------
+    latent_size : int or "auto", default=16
+        Length of the latent vector. "auto" takes the number of dimensions that describe left-out
+        series better than noise, at most 32; the curve is in ``size_curve_``.
+    hidden_size : int, default=64
+        Width of the recurrent layers.
+    num_layers : int, default=1
+        Recurrent layers of the encoder, and of the decoder.
+    cell : {"lstm", "gru"}, default="lstm"
+        Recurrent cell.
+    architecture : {"default", "classic", "linear"}, default="default"
+        "default" encodes in both directions and averages the hidden states. "classic" is the
+        original network; see `classic`. "linear" adds principal axes; see `for_reduction`.
+    patch_size : int or "auto", default="auto"
+        Consecutive steps that enter the recurrent network together. "auto" depends on the lengths.
+        1 is the textbook network, and the slowest.
+    dropout : float, default=0.0
+        Fraction of recurrent outputs dropped in training, in [0, 1).
+    max_lag : int or float, default=0
+        Largest shift in time that does not matter: series that differ by a (circular) shift get the
+        same latent vector. An int counts steps. A float is a fraction of the median length, up to
+        0.5. 0 switches shifts off.
+    pattern_weight : float, default=2.0
+        Weight of local patterns, wherever they occur, relative to the values in their order.
+        Statistics of the patterns enter the encoder, and a second head predicts them. 0 switches
+        patterns off.
+    level_weight : float, default=0.0
+        Weight of the level and spread of a series relative to its shape. 0 compares shapes only, 1
+        weighs both alike. Needs patterns, and ``scaling`` "series" or "robust".
+    scaling : {"series", "channel", "robust"} or None, default="series"
+        "series" scales each series to mean 0 and standard deviation 1, "robust" by median and
+        interquartile range. "channel" scales each channel by its mean and standard deviation over
+        all series. None leaves the values as they are.
+    reconstruction_loss : {"mse", "smooth_l1"} or torch.nn.Module, default="mse"
+        Error per value. The loss sums it over the observed values of a series.
+    beta : float, default=1.0
+        Weight of the KL divergence.
+    max_epochs : int or "auto", default="auto"
+        Passes over the series. "auto" gives about 100 training steps, up to 300 with early
+        stopping.
+    batch_size : int, default=64
+        Series per training step.
+    optimizer : {"adam", "sgd"}, default="adam"
+        Optimizer.
+    learning_rate : float, default=2e-2
+        Highest learning rate.
+    early_stopping : bool or int, default=False
+        Hold out a tenth of the series, and stop when their loss has not improved for this number of
+        epochs (True: 10).
+    on_invalid : {"raise", "drop", "keep"}, default="raise"
+        What to do with a series without any observed value: raise an error, leave it out with a
+        warning, or keep its row and fill the result with NaN.
+    device : str, default="auto"
+        "auto" (CUDA if available, else the CPU), "cpu", "cuda" or "mps".
+    precision : {"float32", "bfloat16", "float16"}, default="float32"
+        Precision of matrix products on a GPU. Weights stay float32.
+    random_state : int, RandomState or None, default=None
+        An int makes results reproducible on the same device.
+    verbose : int, default=0
+        1 shows a progress bar on stderr.
+    callbacks : list of Callback, optional
+        See `vrae.train.callbacks.Callback`.
+
+    Attributes
+    ----------
+    embedding_ : ndarray of float32, shape (n_series, latent_size)
+        Latent vectors (posterior means) of the training series.
+    ids_ : ndarray, shape (n_series,)
+        Ids of the training series.
+    history_ : list of dict
+        One record per epoch; see `vrae.train.callbacks.Callback`.
+    active_units_ : int
+        Latent dimensions in use: their mean varies by more than 0.01 between series.
+    size_curve_ : list of dict
+        For ``latent_size="auto"``: the sizes tried, with their scores.
+    noise_variance_ : float
+        Mean squared error of the reconstruction per observed value, in scaled units.
+    n_steps_ : int
+        Median length of the training series.
+    n_features_in_ : int
+        Values per training series. Only if all have the same length.
+    network_ : VRAENetwork
+    scaler_ : Scaler
 
     References
     ----------
-    Kingma & Welling, "Auto-Encoding Variational Bayes", ICLR 2014. Fabius & van Amersfoort, "Variational
-    Recurrent Auto-Encoders", ICLR 2015 workshop.
+    Kingma & Welling, "Auto-Encoding Variational Bayes", ICLR 2014. Fabius & van Amersfoort,
+    "Variational Recurrent Auto-Encoders", ICLR 2015 workshop.
 
     Examples
     --------
@@ -92,33 +159,28 @@ class VRAE(TransformerMixin, LearnsOn, auto_wrap_output_keys=None):  # type: ign
 
     @classmethod
     def classic(cls, **options: Any) -> Self:
-        """Return the seed's network by its own words: LSTM(90), last hidden state, 20 latent dimensions, Adam.
+        """Return the original VRAE: LSTM(90), last hidden state, 20 latent dimensions, Adam.
 
         Parameters
         ----------
         **options
-            Any option of `BaseVRAE` (and of the class) takes the place of the classic one.
+            Options of the class that replace the classic ones.
         """
         return cls(**{**_CLASSIC, **options})
 
     @classmethod
     def for_reduction(cls, **options: Any) -> Self:
-        """Return a model for data reduction: the fewest numbers from which series can be rebuilt.
+        """Return a model for data reduction: the fewest numbers that reconstruct series well.
 
-        The default network is made for clusters and gives up detail. This one has a linear path, principal axes that
-        hold for series not seen yet, beside the recurrent one, and chooses ``latent_size`` by itself.
+        The default network gives up detail in favour of clusters. This one combines principal axes
+        that generalise to unseen series with the recurrent network, and chooses ``latent_size``.
 
         Parameters
         ----------
         **options
-            Any option of `BaseVRAE` (and of the class) takes the place of the one for reduction.
+            Options of the class that replace those for reduction.
         """
         return cls(**{**_REDUCTION, **options})
-
-    def _html_repr(self) -> str:
-        """Return what a notebook shows: a summary of what was learned, above scikit-learn's table of options."""
-        options: str = super()._html_repr()
-        return summary_html(self) + options if self.__sklearn_is_fitted__() else options
 
     # ---------------------------------------------------------------- series to latent vectors
 
@@ -132,10 +194,10 @@ class VRAE(TransformerMixin, LearnsOn, auto_wrap_output_keys=None):  # type: ign
         Returns
         -------
         ndarray of float32, shape (n_series, latent_size)
-            Or a table, see `set_output`.
+            Or a table; see `set_output`.
         """
-        panel, rows = self._open(X)
-        return self._output(self._embed(panel, rows), panel.ids, X)
+        panel, indices = self.open(X)
+        return self._output(self.inference_.embed(panel, indices), panel.ids, X)
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Fit to series and return their latent vectors; see `fit` and `transform`."""
@@ -148,14 +210,14 @@ class VRAE(TransformerMixin, LearnsOn, auto_wrap_output_keys=None):  # type: ign
         Parameters
         ----------
         input_features : array of str, optional
-            There for scikit-learn's sake: the names do not depend on it.
+            Ignored, except that its length is checked. Present for API consistency.
 
         Raises
         ------
         InvalidParameterError
-            They are not as many as the steps that were learned from.
+            The length of ``input_features`` is not ``n_features_in_``.
         """
-        self._check_fitted()
+        self.check_fitted()
         known = getattr(self, "n_features_in_", None)
         if input_features is not None and known is not None and len(input_features) != known:
             raise InvalidParameterError(
@@ -169,8 +231,8 @@ class VRAE(TransformerMixin, LearnsOn, auto_wrap_output_keys=None):  # type: ign
         Parameters
         ----------
         transform : {"default", "pandas", "polars"} or None
-            "pandas": a DataFrame with the index of a pandas table that has a row for each series, else with the ids as
-            its index. "polars": a DataFrame, whose rows are in order of the series. None leaves the choice as it is.
+            "pandas" keeps the index of a pandas table with one row per series; otherwise the ids
+            are the index. None leaves the choice unchanged.
         """
         if transform is not None:
             check_choice("transform", transform, ("default", "pandas", "polars"))
@@ -194,195 +256,91 @@ class VRAE(TransformerMixin, LearnsOn, auto_wrap_output_keys=None):  # type: ign
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    # ---------------------------------------------------------------- and back
-
-    # Z is what the method is about, and no metadata; scikit-learn expects an X.
-    __metadata_request__inverse_transform: ClassVar[dict[str, Any]] = {"Z": UNUSED}
-
-    def inverse_transform(self, Z: npt.ArrayLike, n_steps: int | None = None) -> npt.NDArray[np.float32]:
-        """Turn latent vectors into series.
-
-        Parameters
-        ----------
-        Z : array of shape (n, latent_size)
-        n_steps : int, optional
-            Length of the series; default: the median length of the training series.
-
-        Returns
-        -------
-        ndarray of float32, shape (n, n_steps), or (n, n_channels, n_steps) for several channels
-            A latent vector knows the shape of a series, not its level and spread (unless ``scaling`` leaves
-            them in): these are the training series' median ones.
-        """
-        self._check_fitted()
-        Z = np.asarray(Z, np.float32)
-        latent = self.network_.config.latent_size
-        if Z.ndim != 2 or Z.shape[1] != latent or not np.isfinite(Z).all():
-            raise InvalidDataError(f"Z must be finite numbers of shape (n, {latent}); found shape {Z.shape}.")
-        n_steps = self.n_steps_ if n_steps is None else check_int("n_steps", n_steps, low=1)
-        device = next(self.network_.parameters()).device
-        with torch.inference_mode():
-            decoded = self.network_.decode(torch.from_numpy(Z).to(device), n_steps)  # (n, time, channel)
-        series = decoded.cpu().numpy() * self.typical_spread_ + self.typical_level_
-        series = series.astype(np.float32).transpose(0, 2, 1)
-        return series[:, 0] if series.shape[1] == 1 else series
-
-    def sample(
-        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
-    ) -> npt.NDArray[np.float32]:
-        """Draw new series from the prior; shapes and units as in `inverse_transform`."""
-        self._check_fitted()
-        check_int("n_samples", n_samples, low=1)
-        rng = np.random.default_rng(seed_of(random_state))
-        return self.inverse_transform(rng.standard_normal((n_samples, self.network_.config.latent_size)))
-
-    def traversal(self, dimension: int, n_values: int = 7, n_steps: int | None = None) -> Traversal:
-        """Show what a latent dimension does: series decoded along it, all other dimensions at their means.
-
-        Parameters
-        ----------
-        dimension : int
-            From 0.
-        n_values : int
-            Evenly spaced, from two standard deviations of the training series below their mean to two above.
-        n_steps : int, optional
-            Length of the series; default: the median length of the training series.
-
-        Returns
-        -------
-        Traversal
-
-        Raises
-        ------
-        InvalidParameterError
-            There is no such dimension.
-        """
-        self._check_fitted()
-        return traverse(self, dimension, n_values, n_steps)
-
-    def reconstruct(self, X: Any) -> Any:
-        """Return the model's version of every series: noise is left out and missing values are filled.
-
-        Parameters
-        ----------
-        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
-
-        Returns
-        -------
-        Same container, lengths and units as X
-        """
-        panel, rows = self._open(X)
-        return like(X, self._reconstruct(panel, rows))
-
-    def _reconstruct(self, panel: Panel, rows: npt.NDArray[np.int64]) -> Panel:
-        values = np.full(panel.values.shape, np.nan, np.float32)
-        for batch, decoded in self._visit(panel, rows, self._decode):
-            values[panel.steps_of(batch.rows)] = in_units(batch, decoded.x)
-        return panel.with_values(values)
-
-    # ---------------------------------------------------------------- data reduction
-
-    def reduce(self, X: Any) -> Codes:
-        """Return every series as a few numbers: its latent vector, and the level and spread that scaling took out.
-
-        Parameters
-        ----------
-        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
-
-        Returns
-        -------
-        Codes
-            Small enough to keep in place of the series; `restore` rebuilds them.
-        """
-        panel, rows = self._open(X)
-        return reduce_panel(self, panel, rows)
-
-    def restore(self, codes: Codes) -> Panel:
-        """Rebuild series from their codes, in their own units, lengths and order; what was missing is filled.
-
-        Parameters
-        ----------
-        codes : Codes
-            Of this model's `reduce`.
-
-        Raises
-        ------
-        InvalidDataError
-            The codes are another model's.
-        """
-        self._check_fitted()
-        return restore_panel(self, codes)
-
-    def reduction_report(self, X: Any) -> ReductionReport:
-        """Tell how many numbers series come to, and what rebuilding them loses.
-
-        Parameters
-        ----------
-        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
-            Series that the model was not fitted to tell more.
-        """
-        panel, rows = self._open(X)
-        return report_reduction(self, panel, reduce_panel(self, panel, rows))
-
     # ---------------------------------------------------------------- numbers about series
 
     def score_samples(self, X: Any) -> npt.NDArray[np.float64]:
-        """Return the evidence lower bound of every series: higher is more usual.
+        """Return the evidence lower bound of every series. Higher is more normal.
 
         Returns
         -------
         ndarray of float64, shape (n_series,)
-            Nats, in scaled units. Longer series have larger magnitudes: divide by the number of observed
-            values to compare unequal lengths.
+            In nats, in scaled units. It grows in magnitude with the length: divide by the number of
+            observed values to compare series of unequal length.
         """
-        return self._bounds(*self._open(X))
+        return self._bounds(*self.open(X))
 
-    def _bounds(self, panel: Panel, rows: Rows) -> npt.NDArray[np.float64]:
+    def _bounds(self, panel: Panel, indices: Indices) -> npt.NDArray[np.float64]:
+        inference = self.inference_
+
         def bound(batch: Batch) -> torch.Tensor:
-            return evidence_lower_bound(self._decode(batch), batch.values, batch.mask, self.noise_variance_)
+            return evidence_lower_bound(inference.forward(batch), batch.values, batch.mask, self.noise_variance_)
 
-        return self._per_series(panel, rows, bound, np.full(len(panel), np.nan))
+        return inference.per_series(panel, indices, bound, np.full(len(panel), np.nan))
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return how well the network explains series, those of a test set for example; higher is better.
+        """Return how well the model explains series, for example of a test set. Higher is better.
 
-        It is about the network, not about clusters, outliers or neighbours, in every class: it tells nothing of
-        ``n_clusters``. scikit-learn's searches compare options by it, but for ``scaling``, which changes its units.
+        scikit-learn's searches use it to compare options, except ``scaling``, which changes its
+        units.
 
         Parameters
         ----------
         X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
-        y : ignored
+        y : None
+            Ignored. Present for API consistency.
 
         Returns
         -------
         float
-            Evidence lower bound in nats, in scaled units, the mean over all observed values.
+            Evidence lower bound in nats, in scaled units, averaged over all observed values.
         """
-        panel, rows = self._open(X)
+        panel, indices = self.open(X)
         observed = sum(int((~np.isnan(part)).sum()) for part in panel.slices())
-        return float(np.nansum(self._bounds(panel, rows)) / observed) if observed else math.nan
+        return float(np.nansum(self._bounds(panel, indices)) / observed) if observed else math.nan
 
     def lags(self, X: Any) -> npt.NDArray[np.int64]:
-        """Return how many steps every series runs behind the model's own course of it.
+        """Return the shift of every series against its reconstruction, in steps.
 
         Returns
         -------
         ndarray of int64, shape (n_series,)
-            Positive: later; negative: earlier; circular. All 0 if ``max_lag`` is 0.
+            Positive: later; negative: earlier. Shifts are circular. All 0 if ``max_lag`` is 0.
         """
-        panel, rows = self._open(X)
-        found = self._per_series(panel, rows, lambda b: self._decode(b).lags, np.zeros(len(panel)))
+        panel, indices = self.open(X)
+        inference = self.inference_
+        found = inference.per_series(panel, indices, lambda b: inference.forward(b).lags, np.zeros(len(panel)))
         return found.astype(np.int64)
 
-    # ---------------------------------------------------------------- for programs without vrae
+    # ---------------------------------------------------------------- files and notebooks
+
+    def save(self, path: str | Path) -> Path:
+        """Write the fitted model to a directory: JSON and safetensors, no pickle.
+
+        `vrae.load_model` reads it.
+
+        Parameters
+        ----------
+        path : str or Path
+            An older model of that name is replaced when the new one is complete.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        NotFittedError, OutputError
+        """
+        self.check_fitted()
+        return save_model(path, self, self)
 
     def export_onnx(self, path: str | Path) -> Path:
-        """Write what ``transform`` does as an ONNX file, for programs without vrae or Python.
+        """Write `transform` as an ONNX file, for programs without vrae or Python.
 
-        The graph has two inputs, of any batch and length: ``values``, float32 (batch, time, channel), raw, NaN where
-        missing; and ``lengths``, int64 (batch,). Its output is ``latent``, float32 (batch, latent_size), a row of NaN
-        for a series without any observed value. Scaling and pattern statistics are inside.
+        The graph takes ``values``, float32 (batch, time, channel), raw, NaN where missing; and
+        ``lengths``, int64 (batch,). It returns ``latent``, float32 (batch, latent_size), NaN for a
+        series without any observed value. Batch and time are free. Scaling and pattern statistics
+        are included.
 
         Parameters
         ----------
@@ -399,25 +357,16 @@ class VRAE(TransformerMixin, LearnsOn, auto_wrap_output_keys=None):  # type: ign
             The extra ``vrae[onnx]`` is not installed.
         NotFittedError, OutputError
         """
-        from vrae import __version__
+        from vrae._version import __version__
         from vrae.export import export_onnx
 
-        self._check_fitted()
+        self.check_fitted()
         facts = {"vrae_version": __version__, "class": type(self).__name__, "scaling": str(self.scaler_.scaling)}
         return export_onnx(self.network_, self.scaler_, path, facts)
 
-    # ---------------------------------------------------------------- for those that work on latent vectors
-
-    def _generated(self) -> npt.NDArray[np.float64]:
-        """Return what a step along each latent dimension changes, (latent, m): in patterns if they are learned."""
-        if not self.network_.config.n_patterns:
-            return np.eye(self.network_.config.latent_size)
-        weight = self.network_.latent_to_patterns.weight.detach()  # (n_patterns, latent)
-        return weight.double().cpu().numpy().T
-
-
-def in_units(batch: Batch, x: torch.Tensor) -> npt.NDArray[np.float32]:
-    """Return decoded series (batch, time, channel) in the user's units, end to end: (steps, channel)."""
-    series = x.double().cpu() * batch.spread[:, None] + batch.level[:, None]
-    inside = torch.arange(series.shape[1]) < batch.lengths.cpu()[:, None]  # (batch, time)
-    return series[inside].float().numpy()
+    def _html_repr(self) -> str:
+        """Return a summary of the fitted model above scikit-learn's table of options."""
+        options: str = super()._html_repr()
+        if not self.__sklearn_is_fitted__():
+            return options
+        return summary_html(type(self).__name__, self.embedding_, None, self.facts()) + options

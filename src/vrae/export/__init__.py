@@ -1,4 +1,4 @@
-"""Fitted models for programs without vrae: an ONNX file from raw series to latent vectors."""
+"""Export of fitted models: an ONNX file from raw series to latent vectors."""
 
 from vrae.export.onnx import export_onnx
 

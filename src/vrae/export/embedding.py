@@ -1,4 +1,4 @@
-"""All of ``transform`` as one module, from raw series to latent vectors, for a graph that runs without vrae."""
+"""`vrae.VRAE.transform` as one module, from raw series to latent vectors, for an exported graph."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from vrae.data.scaling import Scaler
-from vrae.export.scaling import observed_steps, scaling_module, without_level_ends
+from vrae.export.scaling_graph import observed_steps, scaling_module, without_level_ends
 from vrae.nn.model import VRAENetwork
 
 __all__ = ["Embedding"]
 
 
 class Embedding(nn.Module):
-    """Raw series, padded, to latent vectors: what is observed, scaling, pattern statistics and the encoder."""
+    """Padded raw series to latent vectors: mask, scaling, pattern statistics and encoder."""
 
     def __init__(self, network: VRAENetwork, scaler: Scaler) -> None:
         super().__init__()
@@ -26,13 +26,13 @@ class Embedding(nn.Module):
         Parameters
         ----------
         values : Tensor of float32, shape (batch, time, channel)
-            In the user's units; NaN is missing. What stands after the end of a series has no say.
+            In the user's units. NaN is missing. Values after the end of a series are ignored.
         lengths : Tensor of int64, shape (batch,)
 
         Returns
         -------
         Tensor of float32, shape (batch, latent)
-            A row of NaN for a series without any observed value.
+            NaN for a series without any observed value.
         """
         observed = observed_steps(values, lengths)  # (batch, time, channel)
         empty = observed.sum(dim=(1, 2)) == 0  # (batch,)

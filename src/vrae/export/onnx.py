@@ -1,7 +1,7 @@
-"""An ONNX file of a fitted model: raw series in, latent vectors out, on any machine with an ONNX runtime.
+"""An ONNX file of a fitted model: raw series in, latent vectors out, on any ONNX runtime.
 
-The graph is made by tracing. torch's newer exporter, which starts from ``torch.export``, gives recurrent layers a fixed
-batch or length (torch 2.13); see docs/decisions/0009.
+The graph is made by tracing. torch's newer exporter, which starts from ``torch.export``, gives
+recurrent layers a fixed batch or length (torch 2.13); see docs/decisions/0009.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 import torch
 
 from vrae.data.scaling import Scaler
+from vrae.exceptions import check_installed
 from vrae.export.embedding import Embedding
+from vrae.io.atomic import atomic_file
 from vrae.nn.model import VRAENetwork
-from vrae.optional import check_installed
-from vrae.persistence import atomic_file
 
 __all__ = ["INPUTS", "OUTPUT", "export_onnx"]
 
@@ -28,12 +28,12 @@ INPUTS = ("values", "lengths")
 OUTPUT = "latent"
 
 _OPSET = 17
-# Operators of ONNX that torch's tracing exporter has no translation for.
+# ONNX operators that torch's tracing exporter does not translate.
 _UNTRANSLATED = {"aten::asinh": "Asinh", "aten::atanh": "Atanh"}
 
 
 def export_onnx(network: VRAENetwork, scaler: Scaler, path: str | Path, facts: dict[str, str]) -> Path:
-    """Write the way from raw series to latent vectors as an ONNX file, all or nothing.
+    """Write the path from raw series to latent vectors as an ONNX file, atomically.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def export_onnx(network: VRAENetwork, scaler: Scaler, path: str | Path, facts: d
     scaler : Scaler
     path : str or Path
     facts : dict of str
-        Kept in the file beside the graph.
+        Metadata of the file.
 
     Returns
     -------
@@ -64,9 +64,9 @@ def export_onnx(network: VRAENetwork, scaler: Scaler, path: str | Path, facts: d
 
 
 def _trace(embedding: Embedding) -> bytes:
-    """Run an example through the module and return the graph of what was done to it."""
+    """Trace an example through the module and return the serialised graph."""
     config = embedding.network.config
-    # Several patches, unequal lengths and a gap; no number in it may end up in the graph.
+    # Several patches, unequal lengths and a gap. None of these numbers may end up in the graph.
     n_steps = 5 * config.patch_size + 1
     values = torch.linspace(0, 1, 3 * n_steps * config.n_channels).reshape(3, n_steps, config.n_channels).sin()
     values[0, 2] = torch.nan
@@ -74,7 +74,8 @@ def _trace(embedding: Embedding) -> bytes:
     batch_and_time = {0: "batch", 1: "time"}
     file = io.BytesIO()
     with _translations(), warnings.catch_warnings(), torch.no_grad():
-        # That this exporter is the older one, and that sizes could have become constants: tests show they have not.
+        # Warnings about the older exporter, and about sizes that could be constant. Tests cover
+        # both.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             embedding,
@@ -91,7 +92,7 @@ def _trace(embedding: Embedding) -> bytes:
 
 @contextmanager
 def _translations() -> Iterator[None]:
-    """Teach the exporter the operators that it lacks, for as long as it takes."""
+    """Register translations of operators that the exporter lacks, temporarily."""
 
     def translation(name: str) -> Any:
         return lambda graph, x: graph.op(name, x)

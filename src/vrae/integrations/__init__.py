@@ -1,1 +1,1 @@
-"""vrae's estimators in the words of other libraries; each module needs the library that it is named after."""
+"""Adapters for other libraries. Each module needs the library that it is named after."""

@@ -1,1 +1,1 @@
-"""The network and its loss: tensors in, tensors out. Nothing here knows of panels or estimators."""
+"""The network: encoder, latent vector, decoder, pattern statistics and the loss. Tensors only."""

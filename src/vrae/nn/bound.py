@@ -1,4 +1,4 @@
-"""The importance-weighted bound: how likely the network finds a series, judged by several latent vectors."""
+"""The importance-weighted bound (IWAE) of the log-likelihood of series."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from torch import Tensor
 from vrae.nn.lag import shift
 from vrae.nn.model import VRAENetwork
 
-__all__ = ["Judged", "judge", "worst_stretch"]
+__all__ = ["ImportanceWeighted", "importance_weighted", "largest_window_mean"]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What several draws of the latent vector say about series.
+class ImportanceWeighted:
+    """Statistics of series over several samples of their latent vectors.
 
     Attributes
     ----------
     bound : Tensor, shape (batch,)
-        Importance-weighted lower bound of log p(x), nats.
+        Importance-weighted lower bound of log p(x), in nats.
     mean, variance : Tensor, shape (batch, time, channel)
-        Of the decoded series over the draws, in scaled units; the noise of single values is not in the variance.
+        Of the decoded series over the samples, in scaled units. Excludes observation noise.
     pattern_error : Tensor, shape (batch,)
-        Mean squared error of what the pattern head says; 0 without such a head.
+        Mean squared error of the pattern head. 0 without such a head.
     latent : Tensor, shape (batch, latent)
         Mean of the latent vector.
     """
@@ -37,7 +37,7 @@ class Judged:
     latent: Tensor
 
 
-def judge(
+def importance_weighted(
     network: VRAENetwork,
     x: Tensor,
     mask: Tensor,
@@ -45,11 +45,12 @@ def judge(
     patterns: Tensor | None,
     noise: Tensor,
     noise_variance: float,
-) -> Judged:
-    """Decode draws of the latent vectors, and weigh them by how well they explain the series.
+) -> ImportanceWeighted:
+    """Decode several samples of the latent vectors and weight them by importance.
 
-    ``log 1/K sum_k p(x | z_k) p(z_k) / q(z_k | x)`` with z_k from q: Burda, Grosse & Salakhutdinov, "Importance
-    Weighted Autoencoders", ICLR 2016, eq. 8. It rises to log p(x) with K; K = 1 is a draw of the evidence lower bound.
+    ``log 1/K sum_k p(x | z_k) p(z_k) / q(z_k | x)`` with z_k from q: Burda, Grosse & Salakhutdinov,
+    "Importance Weighted Autoencoders", ICLR 2016, eq. 8. It rises to log p(x) with K. K = 1 is a
+    sample of the evidence lower bound.
 
     Parameters
     ----------
@@ -57,44 +58,44 @@ def judge(
     x, mask : Tensor, shape (batch, time, channel)
     lengths : Tensor of int64, shape (batch,)
     patterns : Tensor of shape (batch, n_patterns), or None
-        The series' own statistics.
+        Statistics of the series.
     noise : Tensor, shape (K, latent)
-        Standard normal; the same draws for every series, so that its result does not depend on its company.
+        Standard normal. The same for every series, so that a result does not depend on its batch.
     noise_variance : float
-        Of a value around its reconstruction, in scaled units.
+        Variance of a value around its reconstruction, in scaled units.
 
     Returns
     -------
-    Judged
+    ImportanceWeighted
     """
     decoded = network(x, mask, lengths, patterns)
     deviation = torch.exp(0.5 * decoded.log_variance)  # (batch, latent)
     observed = mask.sum(dim=(1, 2))  # (batch,)
     constant = -0.5 * observed * math.log(2 * math.pi * noise_variance) + 0.5 * decoded.log_variance.sum(dim=1)
     total, squares, weights = torch.zeros_like(x), torch.zeros_like(x), []
-    for draw in noise:  # one at a time: memory stays that of a batch
-        z = decoded.mean + deviation * draw  # (batch, latent)
+    for sample in noise:  # one at a time: memory stays that of a batch
+        z = decoded.mean + deviation * sample  # (batch, latent)
         series = shift(network.decode(z, x.shape[1]), decoded.lags, lengths)  # (batch, time, channel)
-        departure = series - decoded.x  # small numbers: their squares lose no digits
+        departure = series - decoded.x  # small numbers, so squares keep their digits
         total, squares = total + departure, squares + departure**2
         error = ((series - x) ** 2 * mask).sum(dim=(1, 2))
-        weights.append(constant - 0.5 * (error / noise_variance + (z**2).sum(dim=1) - (draw**2).sum()))
+        weights.append(constant - 0.5 * (error / noise_variance + (z**2).sum(dim=1) - (sample**2).sum()))
     bound = torch.logsumexp(torch.stack(weights), dim=0) - math.log(len(noise))  # (batch,)
     mean = total / len(noise)
     pattern_error = torch.zeros_like(bound)
     if patterns is not None and decoded.patterns is not None:
         pattern_error = ((decoded.patterns - patterns) ** 2).mean(dim=1)
     variance = (squares / len(noise) - mean**2).clamp(min=0)
-    return Judged(bound, decoded.x + mean, variance, pattern_error, decoded.mean)
+    return ImportanceWeighted(bound, decoded.x + mean, variance, pattern_error, decoded.mean)
 
 
-def worst_stretch(squares: Tensor, lengths: Tensor, width: int) -> Tensor:
-    """Return the largest mean over ``width`` consecutive steps, or over all of a shorter series.
+def largest_window_mean(squares: Tensor, lengths: Tensor, width: int) -> Tensor:
+    """Return the largest mean over ``width`` consecutive steps, or over a whole shorter series.
 
     Parameters
     ----------
     squares : Tensor, shape (batch, time)
-        0 beyond the end of a series.
+        0 after the end of a series.
     lengths : Tensor of int64, shape (batch,)
     width : int
 

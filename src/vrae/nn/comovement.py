@@ -1,7 +1,7 @@
-"""How the channels of a series move together: their cross-correlations, whatever each channel does alone.
+"""Cross-correlations between the channels of a series.
 
-The correlation of two channels at a lag of some steps, of the series and of its first differences, says whether they
-go together, oppose each other, or which of them leads; neither level nor spread of a channel has a say.
+The correlation of two channels at several lags shows whether they move together, oppose each other,
+or which of them leads. It does not depend on the level or spread of a channel.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vrae.nn.shares import pad
+from vrae.nn.views import pad
 
 __all__ = ["channel_pairs", "correlation_lags", "cross_correlations", "n_channel_pairs"]
 
-# Of many channels only so many pairs are looked at, drawn at random.
+# With many channels a random subset of this many pairs is used.
 _MAX_PAIRS = 64
 
 
@@ -24,12 +24,12 @@ def channel_pairs(n_channels: int, n_pairs: int, generator: torch.Generator) -> 
 
 
 def n_channel_pairs(n_channels: int) -> int:
-    """Return how many pairs of channels are looked at: all of them, or 64."""
+    """Return the number of channel pairs in use: all, or 64."""
     return min(n_channels * (n_channels - 1) // 2, _MAX_PAIRS)
 
 
 def correlation_lags(longest: int) -> tuple[int, ...]:
-    """Return lags in steps, evenly on a logarithmic scale, from ``-longest`` to ``longest``, 0 among them."""
+    """Return lags from ``-longest`` to ``longest`` steps, evenly on a logarithmic scale, with 0."""
     leads, lead = set(), 1.0
     while lead <= longest:
         leads.add(round(lead))
@@ -47,14 +47,14 @@ def cross_correlations(values: Tensor, lengths: Tensor, pairs: Tensor, lags: tup
     lengths : Tensor of int64, shape (batch,)
     pairs : Tensor of int64, shape (pair, 2)
     lags : tuple of int
-        By so many steps the second channel of a pair runs behind the first.
+        Steps by which the second channel of a pair runs behind the first.
     circular : bool
-        The last step is followed by the first; otherwise by nothing.
+        The last step is followed by the first.
 
     Returns
     -------
     Tensor, shape (batch, lag * pair)
-        In [-1, 1]; 0 for a channel that is constant.
+        In [-1, 1]. 0 for a constant channel.
     """
     n_steps = values.shape[2]
     time = torch.arange(n_steps, device=values.device)
@@ -62,7 +62,7 @@ def cross_correlations(values: Tensor, lengths: Tensor, pairs: Tensor, lags: tup
     steps = lengths[:, None, None]  # (batch, 1, 1)
     centred = torch.where(inside, values - torch.where(inside, values, 0.0).sum(2, keepdim=True) / steps, 0.0)
     norm = centred.norm(dim=2, keepdim=True)  # (batch, channel, 1)
-    # What is left of a constant after rounding is no movement.
+    # A constant channel leaves rounding errors only.
     unit = torch.where(norm > 1e-5 * values.abs().amax(2, keepdim=True) * steps.sqrt(), centred / norm, 0.0)
     first, second = unit[:, pairs[:, 0]], unit[:, pairs[:, 1]]  # (batch, pair, time)
     room = max(abs(lag) for lag in lags)

@@ -1,4 +1,4 @@
-"""Latent vector to series: the latent-to-decoder, decoder and output blocks of the seed."""
+"""Latent vector to series: the latent-to-decoder, decoder and output blocks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vrae.config import NetworkConfig
-from vrae.nn.draws import Draws
 from vrae.nn.encoder import unfold
+from vrae.nn.noise import RandomSource
 from vrae.nn.recurrent import RNN
 
 __all__ = ["Decoder", "LatentToDecoder", "Output"]
@@ -23,16 +23,16 @@ class LatentToDecoder(nn.Module):
         self.linear = nn.Linear(config.latent_size, config.num_layers * self.shape[1] * config.hidden_size)
 
     def forward(self, z: Tensor) -> list[tuple[Tensor, ...]]:
-        """Return, for each layer, the state (h, c) of an LSTM or (h,) of a GRU, each (batch, hidden)."""
+        """Return the initial state of each layer: (h, c) or (h,), each (batch, hidden)."""
         states = self.linear(z).unflatten(1, self.shape)  # (batch, layer, part, hidden)
         return [layer.unbind(1) for layer in states.unbind(1)]
 
 
 class Decoder(nn.Module):
-    """A recurrent network started from the latent vector.
+    """A recurrent network whose initial state comes from the latent vector.
 
-    Its inputs are a learned sequence, zero at first and updated by backpropagation. Beyond the longest
-    training series they are zero.
+    Its inputs are a learned sequence that starts at zero and is updated by backpropagation. After
+    the end of the longest training series they are zero.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -47,7 +47,7 @@ class Decoder(nn.Module):
         z: Tensor,
         state: list[tuple[Tensor, ...]],
         n_steps: int,
-        generator: Draws | None = None,
+        generator: RandomSource | None = None,
     ) -> Tensor:
         """Unroll ``n_steps`` steps: z (batch, latent) -> (batch, n_steps, hidden)."""
         inputs = functional.pad(self.inputs[:n_steps], (0, 0, 0, max(0, n_steps - len(self.inputs))))

@@ -1,4 +1,4 @@
-"""Series to latent distribution: the encoder and encoder-to-latent blocks of the seed."""
+"""Series to latent distribution: the encoder and the encoder-to-latent block."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vrae.config import NetworkConfig
-from vrae.nn.draws import Draws
+from vrae.nn.noise import RandomSource
 from vrae.nn.recurrent import RNN
 
 __all__ = ["Encoder", "EncoderToLatent", "fold", "unfold"]
 
-# Far outside of what training arrives at; keeps exp() finite when a step went astray.
+# Far beyond trained values. Keeps exp() finite after a bad training step.
 _LOG_VARIANCE = (-12.0, 12.0)
 
 
 def fold(x: Tensor, patch_size: int) -> Tensor:
-    """Lay ``patch_size`` consecutive steps side by side: (batch, time, c) -> (batch, ceil(time/p), p*c)."""
+    """Fold ``p`` consecutive steps into one: (batch, time, c) -> (batch, ceil(time/p), p*c)."""
     batch, time, channels = x.shape
     x = functional.pad(x, (0, 0, 0, -time % patch_size))
     return x.reshape(batch, -1, patch_size * channels)
@@ -30,7 +30,7 @@ def unfold(x: Tensor, patch_size: int, n_steps: int) -> Tensor:
 
 
 class Encoder(nn.Module):
-    """A recurrent network that reads a series and sums it up in one vector, ``h_end``."""
+    """A recurrent network that reads a series and returns one vector, ``h_end``."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -40,30 +40,30 @@ class Encoder(nn.Module):
         width = config.patch_size * config.n_channels
         self.rnn = RNN(config, width * (2 if config.mask_input else 1), config.bidirectional)
 
-    def forward(self, x: Tensor, mask: Tensor, lengths: Tensor, generator: Draws | None = None) -> Tensor:
-        """Sum up series.
+    def forward(self, x: Tensor, mask: Tensor, lengths: Tensor, generator: RandomSource | None = None) -> Tensor:
+        """Encode series.
 
         Parameters
         ----------
         x, mask : Tensor, shape (batch, time, channel)
         lengths : Tensor of int64, shape (batch,)
-        generator : torch.Generator, optional
-            Draws the dropout.
+        generator : RandomSource, optional
+            Draws the dropout mask.
 
         Returns
         -------
         h_end : Tensor, shape (batch, hidden * directions)
-            Last hidden state, or mean of the hidden states over the series' own steps.
+            Last hidden state, or mean of the hidden states over the steps of the series.
         """
         folded = fold(x, self.patch_size)  # (batch, patch, p * channel)
         if self.mask_input:
             folded = torch.cat([folded, fold(mask, self.patch_size)], dim=2)
         patches = (lengths + self.patch_size - 1) // self.patch_size  # (batch,)
-        outputs, last = self.rnn(folded, patches, generator=generator, whole=self.pooling != "last")
-        if outputs is None:
+        outputs, last = self.rnn(folded, patches, generator=generator)
+        if self.pooling == "last":
             return last
         inside = torch.arange(outputs.shape[1], device=x.device) < patches[:, None]  # (batch, patch)
-        # Not a product: what stands after the end may be anything, and 0 * inf is not 0.
+        # A mask, not a product: padding may hold anything, and 0 * inf is not 0.
         total = outputs.masked_fill(~inside[:, :, None], 0.0).sum(dim=1)  # (batch, hidden)
         return total / patches[:, None]
 

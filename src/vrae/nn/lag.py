@@ -1,7 +1,8 @@
-"""Shifts in time: a series starts at some arbitrary point, and that should not decide its cluster.
+"""Shifts in time. Recording starts at an arbitrary point, which should not decide the cluster.
 
-Shifts are circular within each series' own length: what leaves at the end comes in at the beginning.
-A lag of ``l`` means that the series runs ``l`` steps behind its reference: ``x[t] = reference[t - l]``.
+Shifts are circular within the length of each series: steps that leave at the end enter at the
+start. A lag of ``l`` means that a series runs ``l`` steps behind its reference: ``x[t] =
+reference[t - l]``.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vrae.nn.draws import Draws, uniform
+from vrae.nn.noise import RandomSource, uniform
 
 __all__ = ["best_lags", "largest_lags", "pair_lags", "random_lags", "shift"]
 
 
 def shift(x: Tensor, lags: Tensor, lengths: Tensor) -> Tensor:
-    """Delay series (batch, time, channel) by ``lags`` (batch,) steps; padding stays where it is."""
+    """Delay series (batch, time, channel) by ``lags`` (batch,) steps. Padding stays in place."""
     time = torch.arange(x.shape[1], device=x.device)  # (time,)
     source = (time - lags[:, None]) % lengths[:, None]  # (batch, time)
     source = torch.where(time < lengths[:, None], source, time)
@@ -23,36 +24,36 @@ def shift(x: Tensor, lags: Tensor, lengths: Tensor) -> Tensor:
 
 
 def largest_lags(lengths: Tensor, max_lag: int) -> Tensor:
-    """Return the largest lag that makes sense for each series (batch,): beyond half a turn it is a lead."""
+    """Return the largest lag of each series (batch,). More than half the length would be a lead."""
     return torch.clamp(lengths // 2, max=max_lag)
 
 
-def random_lags(lengths: Tensor, max_lag: int, generator: Draws) -> Tensor:
-    """Draw a lag for every series (batch,), uniform over all that are allowed."""
+def random_lags(lengths: Tensor, max_lag: int, generator: RandomSource) -> Tensor:
+    """Draw a lag for every series (batch,), uniform over the allowed range."""
     largest = largest_lags(lengths, max_lag)
     place = uniform(lengths.shape, generator, lengths.device)  # (batch,)
     return (place * (2 * largest + 1)).long() - largest
 
 
 def best_lags(x: Tensor, mask: Tensor, reference: Tensor, lengths: Tensor, max_lag: int) -> Tensor:
-    """Find the lag at which the reference fits each series best, in squared error over observed values.
+    """Find the lag with the smallest squared error between each series and its reference.
 
-    ``sum_t m[t] (x[t] - r[t-l])^2 = sum m x^2 - 2 corr(m x, r)[l] + corr(m, r^2)[l]``: two cross-correlations
-    in one pass of FFTs, O(T log T) for all lags together.
+    ``sum_t m[t] (x[t] - r[t-l])^2 = sum m x^2 - 2 corr(m x, r)[l] + corr(m, r^2)[l]``: two
+    cross-correlations by FFT, in O(T log T) for all lags together. Only observed values count.
 
     Parameters
     ----------
     x, mask, reference : Tensor, shape (batch, time, channel)
     lengths : Tensor of int64, shape (batch,)
     max_lag : int
-        Largest lag looked at, in steps.
+        Largest lag considered, in steps.
 
     Returns
     -------
     Tensor of int64, shape (batch,)
     """
     time = x.shape[1]
-    width = 2 * time  # room enough that the FFT's own circle does not close
+    width = 2 * time  # wide enough to avoid wrap-around in the FFT
     inside = torch.arange(time, device=x.device) < lengths[:, None]  # (batch, time)
     reference = reference.detach().masked_fill(~inside[:, :, None], 0.0)
 
@@ -68,40 +69,41 @@ def best_lags(x: Tensor, mask: Tensor, reference: Tensor, lengths: Tensor, max_l
     ahead = lags % lengths[:, None]  # (batch, lag), 0 .. length - 1
     error = linear.gather(1, ahead) + linear.gather(1, (ahead - lengths[:, None]) % width)
     error = error.masked_fill(lags.abs() > largest[:, None], torch.inf)
-    # Of errors that are equal but for rounding the smallest lag wins: a constant series is not shifted.
+    # Errors that differ by rounding only: the smallest lag wins, so a constant series is not
+    # shifted.
     rounding = 1e-5 * linear.abs().amax(dim=1, keepdim=True) + 1e-12  # (batch, 1)
     error = error + rounding * ((lags != 0) + lags.abs() / width)
     return lags[error.argmin(dim=1)]
 
 
 def pair_lags(x: Tensor, reference: Tensor, largest: Tensor) -> Tensor:
-    """Find the lag at which two series, not wrapped around, run most alike: the largest cross-correlation.
+    """Find the lag with the largest cross-correlation of two series, without wrap-around.
 
     Parameters
     ----------
     x : Tensor, shape (batch, time, channel)
-        Around 0; 0 where nothing was observed.
+        Centred at 0. 0 where not observed.
     reference : Tensor, shape (batch, reference_time, channel)
         Likewise.
     largest : Tensor of int64, shape (batch,)
-        Largest lag looked at, in steps.
+        Largest lag considered, in steps.
 
     Returns
     -------
     Tensor of int64, shape (batch,)
-        Of lags that are as good as each other, the one nearest to 0.
+        The smallest of equally good lags.
 
     References
     ----------
-    The coefficient of Paparrizos & Gravano, "k-Shape", SIGMOD 2015: what is shifted out counts as 0, so that a few
-    steps of overlap do not win.
+    The coefficient of Paparrizos & Gravano, "k-Shape", SIGMOD 2015. Steps without overlap count as
+    0, so that a short overlap cannot win.
     """
-    width = x.shape[1] + reference.shape[1]  # room enough that the FFT's own circle does not close
+    width = x.shape[1] + reference.shape[1]  # wide enough to avoid wrap-around in the FFT
     spectra = [torch.fft.rfft(series.float(), n=width, dim=1) for series in (x, reference)]
     correlation = torch.fft.irfft((spectra[0] * spectra[1].conj()).sum(dim=2), n=width, dim=1)  # (batch, width)
     reach = min(int(largest.max()), width // 2)
     lags = torch.arange(-reach, reach + 1, device=x.device)  # (lag,)
     found = correlation[:, lags % width].masked_fill(lags.abs() > largest[:, None], -torch.inf)
-    # Equal but for rounding: the smallest lag wins.
+    # Correlations that differ by rounding only: the smallest lag wins.
     rounding = 1e-5 * correlation.abs().amax(dim=1, keepdim=True) + 1e-12  # (batch, 1)
     return lags[(found - rounding * ((lags != 0) + lags.abs() / width)).argmax(dim=1)]

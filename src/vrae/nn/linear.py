@@ -1,4 +1,4 @@
-"""A linear path beside the recurrent one: principal axes give and take what they can, the network does the rest."""
+"""A linear path next to the recurrent one, along principal axes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from vrae.config import NetworkConfig
 
 __all__ = ["LinearPath"]
 
-# Least variance of an axis, beside that of the first: a latent dimension without any would have no scale.
+# Smallest scale of an axis relative to the largest: a latent dimension needs a scale.
 _LEAST_SCALE = 1e-3
 
 
 class LinearPath(nn.Module):
-    """Series to latent vectors and back along principal axes (time, channel, latent), set by `set_axes`.
+    """Project series to latent vectors and back along principal axes (time, channel, latent).
 
-    A complete series is projected. Where values are missing, the axes are fitted to the observed ones, and what is
-    known of all series (latent vectors are normally distributed) counts the more, the more is missing.
+    A complete series is projected. With missing values the axes are fitted to the observed ones by
+    ridge regression: the prior of the latent vector (standard normal) counts more, the more is
+    missing.
     """
 
     center: Tensor
@@ -31,11 +32,11 @@ class LinearPath(nn.Module):
         time = config.n_steps * config.patch_size
         self.register_buffer("center", torch.zeros(time, config.n_channels))
         self.register_buffer("axes", torch.zeros(time, config.n_channels, config.latent_size))
-        self.register_buffer("scale", torch.ones(config.latent_size))  # of a latent dimension, in units of the series
-        self.register_buffer("left", torch.ones(()))  # root mean square of what the axes leave
+        self.register_buffer("scale", torch.ones(config.latent_size))  # in units of the series
+        self.register_buffer("left", torch.ones(()))  # root mean square of the residuals
 
     def set_axes(self, center: Tensor, axes: Tensor, variances: Tensor) -> None:
-        """Take center (t, channel), orthonormal axes (t, channel, latent) and the variances (latent,) along them."""
+        """Set center (t, channel), orthonormal axes (t, channel, latent), variances (latent,)."""
         late = len(self.center) - len(center)
         self.center.copy_(functional.pad(center, (0, 0, 0, late)))
         self.axes.copy_(functional.pad(axes, (0, 0, 0, 0, 0, late)))
@@ -58,7 +59,7 @@ class LinearPath(nn.Module):
             return solve(gram, departures @ axes) / self.scale
 
     def decode(self, z: Tensor, n_steps: int) -> Tensor:
-        """Return series (batch, n_steps, channel); zero beyond the longest training series."""
+        """Return series (batch, n_steps, channel), zero beyond the longest training series."""
         t = min(n_steps, len(self.center))
         with torch.autocast(z.device.type, enabled=False):
             flat = (z.float() * self.scale) @ self.axes[:t].flatten(0, 1).T  # (batch, t * channel)
@@ -67,9 +68,10 @@ class LinearPath(nn.Module):
 
 
 def _eliminate(A: Tensor, b: Tensor) -> Tensor:
-    """Solve A x = b for positive definite A (batch, n, n) and b (batch, n) by elimination: ONNX has no solver.
+    """Solve A x = b for positive definite A (batch, n, n) and b (batch, n). ONNX has no solver.
 
-    Positive definite matrices need no pivots (Golub & Van Loan, "Matrix Computations", section 4.2).
+    Elimination without pivoting, which positive definite matrices do not need (Golub & Van Loan,
+    "Matrix Computations", section 4.2).
     """
     rows = torch.cat([A, b[:, :, None]], dim=2)  # (batch, n, n + 1)
     for k in range(b.shape[1]):

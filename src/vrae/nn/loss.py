@@ -1,8 +1,9 @@
-"""The evidence lower bound, written once.
+"""The evidence lower bound (ELBO), written once.
 
-Per series, summed over its observed values and over the latent dimensions; the batch's loss is the mean over
-its series: ``reconstruction / (2 sigma^2) + beta * w(step) * KL``. In training ``2 sigma^2 = 1``, so the
-reconstruction term is the plain sum of squared errors, and ``beta`` alone sets the balance.
+The loss of a series sums over its observed values and over the latent dimensions:
+``reconstruction / (2 sigma^2) + beta * w(step) * KL``. The loss of a batch is the mean over its
+series. In training ``2 sigma^2 = 1``, so the reconstruction term is the sum of squared errors and
+``beta`` alone sets the balance.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ __all__ = [
     "active_units",
     "evidence_lower_bound",
     "kl_divergence",
+    "log_likelihood",
     "pointwise_loss",
     "reconstruction_loss",
     "training_loss",
@@ -33,7 +35,7 @@ Pointwise = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class LossTerms:
-    """Means over a batch: the loss that is minimised, and its parts before they are weighted."""
+    """Means over a batch: the loss that is minimised and its unweighted parts."""
 
     loss: Tensor
     reconstruction: Tensor
@@ -42,9 +44,9 @@ class LossTerms:
 
 
 def pointwise_loss(name: str | nn.Module) -> Pointwise:
-    """Return a function of (prediction, target) with one error a value.
+    """Return a function of (prediction, target) that gives one error per value.
 
-    A torch loss module is used with its own formula, whatever its ``reduction`` is.
+    The ``reduction`` of a torch loss module is ignored.
     """
     if isinstance(name, nn.Module):
         return _Unreduced(name)
@@ -52,10 +54,10 @@ def pointwise_loss(name: str | nn.Module) -> Pointwise:
 
 
 class _Unreduced:
-    """Call a loss module value by value: the sum over observed values is ours to take."""
+    """Call a loss module without reduction, since only observed values may be summed."""
 
     def __init__(self, module: nn.Module) -> None:
-        self.module = copy.copy(module)  # the user's own keeps its reduction
+        self.module = copy.copy(module)  # the user's module keeps its reduction
         self.module.reduction = "none"  # type: ignore[assignment]
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -68,15 +70,15 @@ class _Unreduced:
             ) from None
         if values.shape != target.shape:
             raise InvalidParameterError(
-                f"reconstruction_loss: {type(self.module).__name__} must give one error a value with "
+                f"reconstruction_loss: {type(self.module).__name__} must return one error per value with "
                 f"reduction='none', shape {tuple(target.shape)}; found shape {tuple(values.shape)}."
             )
         return values
 
 
 def reconstruction_loss(decoded: Tensor, x: Tensor, mask: Tensor, error: Pointwise) -> Tensor:
-    """Sum the error over the observed values of each series: three (batch, time, channel) -> (batch,)."""
-    # Both sides are zeroed before the loss, not after: a masked step then has no gradient, not 0 * inf.
+    """Sum the error over observed values: three (batch, time, channel) -> (batch,)."""
+    # Zeroed before the loss, not after: a masked step then has no gradient instead of 0 * inf.
     observed = mask.bool()
     values = error(decoded.masked_fill(~observed, 0.0), x.masked_fill(~observed, 0.0))
     return (values * mask).sum(dim=(1, 2))
@@ -111,9 +113,9 @@ def training_loss(
     kl_weight : float
         ``beta * w(step)``.
     patterns : Tensor of shape (batch, n_patterns), optional
-        What the pattern head should have said.
+        Target of the pattern head.
     pattern_weight : float
-        What a mean squared error in the patterns counts beside the same mean squared error in the series.
+        Weight of the mean squared error of the patterns relative to that of the series.
 
     Returns
     -------
@@ -123,26 +125,35 @@ def training_loss(
     kl = kl_divergence(decoded.mean, decoded.log_variance)  # (batch,)
     missed = torch.zeros_like(kl)
     if patterns is not None and decoded.patterns is not None:
-        # Weighed by the number of observed values: both heads then count alike at any length.
+        # Weighted by the number of observed values, so that the balance does not depend on the
+        # length.
         missed = mask.sum(dim=(1, 2)) * ((decoded.patterns - patterns) ** 2).mean(dim=1)
     loss = reconstruction + kl_weight * kl + pattern_weight * missed
     return LossTerms(loss.mean(), reconstruction.mean(), kl.mean(), missed.mean())
 
 
 def evidence_lower_bound(decoded: Decoded, x: Tensor, mask: Tensor, noise_variance: float) -> Tensor:
-    """Return log p(x | z = mean) - KL for each series (batch,), nats.
+    """Return log p(x | z = mean) - KL of each series (batch,), in nats.
+
+    See `log_likelihood` and `kl_divergence`.
+    """
+    likelihood = log_likelihood(decoded.x, x, mask, noise_variance)
+    return likelihood - kl_divergence(decoded.mean, decoded.log_variance)
+
+
+def log_likelihood(reconstruction: Tensor, x: Tensor, mask: Tensor, noise_variance: float) -> Tensor:
+    """Return the log-likelihood of the observed values of each series (batch,), in nats.
 
     The observation model is a normal distribution around the reconstruction with variance
     ``noise_variance``, whichever loss the network was trained with.
     """
-    squares = reconstruction_loss(decoded.x, x, mask, nn.MSELoss(reduction="none"))
+    squares = reconstruction_loss(reconstruction, x, mask, nn.MSELoss(reduction="none"))
     observed = mask.sum(dim=(1, 2))
-    log_likelihood = -0.5 * (squares / noise_variance + observed * math.log(2 * math.pi * noise_variance))
-    return log_likelihood - kl_divergence(decoded.mean, decoded.log_variance)
+    return -0.5 * (squares / noise_variance + observed * math.log(2 * math.pi * noise_variance))
 
 
 def active_units(means: Tensor, threshold: float = 0.01) -> int:
-    """Count latent dimensions in use: Var_x E[z_d | x] > threshold (Burda et al. 2016, section 5.2)."""
+    """Count latent dimensions with Var_x E[z_d | x] > threshold (Burda et al. 2016, 5.2)."""
     if len(means) < 2:
         return 0
     return int((means.var(dim=0) > threshold).sum())

@@ -1,11 +1,11 @@
 """Figures: arrays in, figures out.
 
-Nearly every figure comes twice, from one computation: ``plot_*`` draws with matplotlib (for papers) and
-``plotly_*`` with plotly (for the screen). Neither library is imported before its first figure.
+Most figures have two versions: ``plot_*`` draws with matplotlib, for papers, and ``plotly_*`` with
+plotly, for the screen. Neither library is imported before the first figure.
 
-Series ``X`` are an array ``(n, n_steps)`` or ``(n, n_channels, n_steps)``, or a list of arrays
-``(n_steps,)`` or ``(n_channels, n_steps)`` of any lengths; NaN is a missing value. The label -1 means
-"not assigned" and is always grey.
+Series ``X`` are an array of shape ``(n, n_steps)`` or ``(n, n_channels, n_steps)``, a list of
+arrays of shape ``(n_steps,)`` or ``(n_channels, n_steps)`` of any lengths, or a Panel. NaN is a
+missing value. The label -1 means "not assigned" and is always grey.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Axes of matplotlib's figures, and the calm look that all of them share."""
+"""Axes of the matplotlib figures and their common style."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vrae.optional import check_installed
+from vrae.exceptions import check_installed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,13 +25,13 @@ def pyplot() -> Any:
 
 
 def new_axes(size: tuple[float, float]) -> Axes:
-    """Return the axes of a new figure of width and height ``size``, in inches."""
+    """Return the axes of a new figure of ``size`` (width, height) in inches."""
     ax: Axes = pyplot().subplots(figsize=size, layout="constrained")[1]
     return ax
 
 
 def grid(n_cells: int, columns: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure of ``n_cells`` charts, row by row; cells left over are empty."""
+    """Return a figure with a grid of ``n_cells`` charts, filled row by row."""
     rows = -(-n_cells // columns)
     size = (min(3.6 * columns, 16), min(2.3 * rows, 60))
     figure, axes = pyplot().subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
@@ -41,7 +41,7 @@ def grid(n_cells: int, columns: int) -> tuple[Figure, list[Axes]]:
 
 
 def finish(ax: Axes, title: str, x_title: str, y_title: str, note: str = "") -> None:
-    """Give a chart its titles and the calm look that all of them share."""
+    """Set the titles of a chart and apply the common style."""
     ax.set_title(f"{title}\n{note}" if note else title, fontsize=10, loc="left", color=INK)
     ax.set_xlabel(x_title, fontsize=9, color=INK)
     ax.set_ylabel(y_title, fontsize=9, color=INK)

@@ -1,4 +1,4 @@
-"""The figures drawn with matplotlib, for papers: each returns its Axes or its Figure, ready to save."""
+"""Figures of data and clusters with matplotlib. Each returns its Axes or its Figure."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from vrae.describe.curves import cluster_curves, series_list
+from vrae.describe.words import cluster_labels, cluster_name
 from vrae.plots.canvas import INK, finish, grid, new_axes
 from vrae.plots.compute import (
     channel_names,
-    cluster_courses,
     cluster_sizes,
     decimate,
     grid_columns,
     selection_curve,
-    series_list,
     training_charts,
 )
-from vrae.plots.maps import MAX_ARRANGED, Method, project
-from vrae.plots.palette import COLORS, cluster_labels, cluster_name, cluster_style
+from vrae.plots.maps import MAX_FITTED, Method, project
+from vrae.plots.palette import COLORS, cluster_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,26 +43,27 @@ def plot_latent_map(
     method: Method = "pca",
     names: Mapping[int, str] | None = None,
     random_state: int = 0,
-    max_points: int = MAX_ARRANGED,
+    max_points: int = MAX_FITTED,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw every series as a point: near points are series that behave alike.
+    """Draw a map of latent vectors: one point per series, similar series close together.
 
     Parameters
     ----------
     Z : array-like of shape (n_series, latent_size)
         Latent vectors.
     labels : array-like of int, shape (n_series,), optional
-        Clusters, or known classes, to colour by; -1 is grey.
-    method : {"pca", "tsne"}
+        Clusters, or known classes, to colour by. -1 is grey.
+    method : {"pca", "tsne", "umap"}, default="pca"
+        Projection; see `vrae.plots.maps.project`.
     names : mapping of int to str, optional
-        Names for the legend; default "Cluster 0", ...
-    random_state : int
-        Same seed, same t-SNE.
-    max_points : int
-        t-SNE of more series than this shows a random sample of them, and says so.
+        Names of the clusters. Default: "Cluster 0", ...
+    random_state : int, default=0
+        Seed for t-SNE and UMAP.
+    max_points : int, default=1000
+        t-SNE and UMAP are fitted to a random sample of at most this many series.
     ax : Axes, optional
-        Where to draw; default a new figure.
+        Where to draw. Default: a new figure.
 
     Returns
     -------
@@ -70,12 +71,12 @@ def plot_latent_map(
     """
     shown = project(Z, method, random_state=random_state, max_points=max_points)
     groups = np.zeros(shown.n_series, int) if labels is None else np.asarray(labels, int)
-    found = cluster_labels(groups[shown.rows])
+    found = cluster_labels(groups[shown.indices])
     columns = 0 if labels is None else -(-len(found) // 20)
     ax = ax or new_axes((5.4 + 1.2 * columns, 5.2))
-    size = float(np.clip(9000 / max(len(shown.rows), 1), 3, 26))
+    size = float(np.clip(9000 / max(len(shown.indices), 1), 3, 26))
     for label in found:
-        style, member = cluster_style(label), groups[shown.rows] == label
+        style, member = cluster_style(label), groups[shown.indices] == label
         ax.scatter(
             shown.points[member, 0],
             shown.points[member, 1],
@@ -86,7 +87,7 @@ def plot_latent_map(
             alpha=0.75,
             label=(names or {}).get(label, cluster_name(label)),
         )
-    finish(ax, f"Map of {len(shown.rows):,} series", *shown.titles, note=shown.note)
+    finish(ax, f"Map of {len(shown.indices):,} series", *shown.titles, note=shown.note)
     if columns:
         ax.legend(
             loc="upper left",
@@ -110,52 +111,48 @@ def plot_courses(
     adjust: bool = False,
     random_state: int = 0,
 ) -> Figure:
-    """Draw a snapshot of the data by cluster: the typical course, a band, a few members.
+    """Draw the typical curve of every cluster.
 
     Line: median. Band: the middle 80 % of the series (10 % to 90 %). Thin lines: single series.
 
     Parameters
     ----------
-    X : array or list of arrays
+    X : array, list of arrays or Panel
         Series, as in `vrae.plots`.
     labels : array-like of int, shape (n_series,)
     names : mapping of int to str, optional
-        Names for the titles; default "Cluster 0", ...
+        Names of the clusters. Default: "Cluster 0", ...
     channels : sequence of str, optional
         Names of the channels.
-    unit : str
-        What the values are, for the vertical axis.
-    n_members : int
-        Thin lines a cluster.
-    adjust : bool
-        Bring each series to its cluster's usual level and spread first, so that the figure shows shape.
-    random_state : int
-        For the choice of members.
+    unit : str, default="value"
+        Title of the vertical axis.
+    n_members : int, default=5
+        Number of thin lines per cluster.
+    adjust : bool, default=False
+        Rescale each series to its cluster's median level and spread, so that the figure shows
+        shape.
+    random_state : int, default=0
+        Seed for the choice of members.
 
     Returns
     -------
     Figure
-        A cell a cluster; with several channels, a row a cluster and a column a channel.
+        One chart per cluster, or one row per cluster and one column per channel.
     """
-    courses = cluster_courses(X, labels, n_members=n_members, adjust=adjust, random_state=random_state)
-    n_channels = len(courses[0].middle)
+    curves = cluster_curves(X, labels, n_members=n_members, adjust=adjust, random_state=random_state)
+    n_channels = len(curves[0].middle)
     units = channel_names(channels, unit, n_channels)
-    columns = grid_columns(n_channels, len(courses))
-    figure, axes = grid(len(courses) * n_channels, columns)
-    cells = ((course, c) for course in courses for c in range(n_channels))
-    for ax, (course, c) in zip(axes, cells, strict=False):
-        color = cluster_style(course.label).color
-        for member in course.members:
-            ax.plot(course.steps, member[c], color=color, linewidth=0.6, alpha=0.35)
-        ax.fill_between(course.steps, course.low[c], course.high[c], color=color, alpha=0.18, linewidth=0)
-        ax.plot(
-            course.steps,
-            course.middle[c],
-            color=color,
-            linewidth=2,
-            marker="." if len(course.steps) == 1 else "",
-        )
-        finish(ax, course.title(names), "step", units[c])
+    columns = grid_columns(n_channels, len(curves))
+    figure, axes = grid(len(curves) * n_channels, columns)
+    cells = ((curve, c) for curve in curves for c in range(n_channels))
+    for ax, (curve, c) in zip(axes, cells, strict=False):
+        color = cluster_style(curve.label).color
+        for member in curve.members:
+            ax.plot(curve.steps, member[c], color=color, linewidth=0.6, alpha=0.35)
+        ax.fill_between(curve.steps, curve.low[c], curve.high[c], color=color, alpha=0.18, linewidth=0)
+        marker = "." if len(curve.steps) == 1 else ""
+        ax.plot(curve.steps, curve.middle[c], color=color, linewidth=2, marker=marker)
+        finish(ax, curve.title(names), "step", units[c])
     return figure
 
 
@@ -168,52 +165,52 @@ def plot_reconstructions(
     unit: str = "value",
     max_series: int = 6,
 ) -> Figure:
-    """Draw series and the model's version of them, one over the other.
+    """Draw series and their reconstructions.
 
     Parameters
     ----------
-    X, reconstruction : array or list of arrays
-        Series, as in `vrae.plots`; both of the same lengths.
+    X, reconstruction : array, list of arrays or Panel
+        Series, as in `vrae.plots`, of the same lengths.
     ids : sequence of length n_series, optional
-        Names of the series; default 0, 1, 2, ...
+        Names of the series. Default: 0, 1, 2, ...
     channels : sequence of str, optional
         Names of the channels.
-    unit : str
-        What the values are, for the vertical axis.
-    max_series : int
-        Only so many are drawn: the first.
+    unit : str, default="value"
+        Title of the vertical axis.
+    max_series : int, default=6
+        Draw only the first ``max_series`` series.
 
     Returns
     -------
     Figure
-        A cell a series; with several channels, a row a series and a column a channel.
+        One chart per series, or one row per series and one column per channel.
     """
     pairs = list(zip(series_list(X), series_list(reconstruction), strict=True))[:max_series]
     n_channels = len(pairs[0][0])
     names = channel_names(channels, unit, n_channels)
     figure, axes = grid(len(pairs) * n_channels, grid_columns(n_channels, len(pairs)))
-    cells = ((row, c) for row in range(len(pairs)) for c in range(n_channels))
-    for ax, (row, c) in zip(axes, cells, strict=False):
-        original, model = (x[c] for x in pairs[row])
+    cells = ((i, c) for i in range(len(pairs)) for c in range(n_channels))
+    for ax, (i, c) in zip(axes, cells, strict=False):
+        original, model = (x[c] for x in pairs[i])
         for x, color, width, name in (
             (original, INK, 1.0, "original"),
             (model, COLORS[3], 1.6, "reconstruction"),
         ):
             steps = decimate(x, 2000)
             ax.plot(steps, x[steps], color=color, linewidth=width, label=name, marker="." if len(x) == 1 else "")
-        finish(ax, f"Series {row if ids is None else ids[row]}", "step", names[c])
+        finish(ax, f"Series {i if ids is None else ids[i]}", "step", names[c])
     axes[0].legend(frameon=False, fontsize=8)
     return figure
 
 
 def plot_training(history: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw how training went: loss, reconstruction, KL and its weight by epoch.
+    """Draw the training history: loss, reconstruction error, KL divergence and its weight.
 
     Parameters
     ----------
     history : sequence of mappings
-        One an epoch, with ``epoch``, ``loss``, ``reconstruction``, ``kl``, ``kl_weight`` and, where a part
-        was held out, ``validation_loss``; what is absent is not drawn.
+        One per epoch, with ``epoch``, ``loss``, ``reconstruction``, ``kl``, ``kl_weight`` and, with
+        a validation set, ``validation_loss``. Missing keys are not drawn.
 
     Returns
     -------
@@ -237,17 +234,18 @@ def plot_selection(
     criterion: str = "score",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the score of every number of clusters that was tried.
+    """Draw the score of each number of clusters tried.
 
     Parameters
     ----------
     selection : sequence of mappings
         Each with ``n_clusters`` and ``score``.
     chosen : int, optional
-        The number of clusters that was taken.
-    criterion : str
+        The selected number of clusters.
+    criterion : str, default="score"
         Name of the score.
     ax : Axes, optional
+        Where to draw. Default: a new figure.
 
     Returns
     -------
@@ -269,12 +267,13 @@ def plot_selection(
 
 
 def plot_cluster_sizes(labels: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
-    """Draw the number of series of every cluster.
+    """Draw the number of series in each cluster.
 
     Parameters
     ----------
     labels : array-like of int, shape (n_series,)
     ax : Axes, optional
+        Where to draw. Default: a new figure.
 
     Returns
     -------

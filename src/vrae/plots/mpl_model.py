@@ -1,4 +1,4 @@
-"""What the model expects, drawn with matplotlib: along a latent direction, and around one series."""
+"""Figures of the model with matplotlib: curves along latent directions, and anomalies."""
 
 from __future__ import annotations
 
@@ -23,24 +23,29 @@ __all__ = ["plot_anomalies", "plot_traversal"]
 def plot_traversal(
     curves: npt.ArrayLike, *, channels: Sequence[str] | None = None, unit: str = "value", max_directions: int = 6
 ) -> Figure:
-    """Draw what the model makes of the latent space, direction by direction: from one end (blue) to the other (yellow).
+    """Draw series decoded along latent directions, from one end (blue) to the other (yellow).
 
     Parameters
     ----------
     curves : array-like of shape (n_directions, n_positions, n_channels, n_steps)
-        Series along each direction, for example ``Traversal.curves`` of `vrae.report`, or of
-        ``vrae.inverse_transform``.
+        Series along each direction, for example ``DirectionCurves.curves`` of `vrae.report` or
+        decoded with `VRAE.inverse_transform`.
     channels : sequence of str, optional
         Names of the channels.
-    unit : str
-        What the values are, for the vertical axis.
-    max_directions : int
-        Only so many are drawn: the first.
+    unit : str, default="value"
+        Title of the vertical axis.
+    max_directions : int, default=6
+        Draw only the first ``max_directions`` directions.
 
     Returns
     -------
     Figure
-        A cell a direction; with several channels, a row a direction and a column a channel.
+        One chart per direction, or one row per direction and one column per channel.
+
+    Raises
+    ------
+    InvalidDataError
+        ``curves`` does not have four dimensions.
     """
     shown = np.asarray(curves, np.float64)[:max_directions]
     if shown.ndim != 4:
@@ -71,23 +76,23 @@ def plot_anomalies(
     legend: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw one channel of a series over the band that it is expected in, and mark the steps outside.
+    """Draw one channel of a series with its expected range, and mark the steps outside.
 
     Parameters
     ----------
     x : array-like of shape (n_steps,)
         NaN is a missing value.
     low, middle, high : array-like of shape (n_steps,)
-        As `VRAEAnomalyDetector.explain` gives them.
+        Expected range and reconstruction, as returned by `VRAEAnomalyDetector.explain`.
     marked : array-like of bool, shape (n_steps,), optional
-        Steps to mark; default: those outside the band.
-    title : str
-    unit : str
-        What the values are, for the vertical axis.
-    legend : bool
-        Say what is what.
+        Steps to mark. Default: those outside the range.
+    title : str, default=""
+    unit : str, default="value"
+        Title of the vertical axis.
+    legend : bool, default=True
+        Draw a legend.
     ax : Axes, optional
-        Where to draw; default a new figure.
+        Where to draw. Default: a new figure.
 
     Returns
     -------
@@ -96,15 +101,15 @@ def plot_anomalies(
     Raises
     ------
     InvalidDataError
-        The arrays are not of one length.
+        The arrays differ in length.
     """
     x, low, middle, high = (np.asarray(line, np.float64) for line in (x, low, middle, high))
     lines = [x, low, middle, high] + ([] if marked is None else [np.asarray(marked, bool)])
     shapes = {line.shape for line in lines}
     if len(shapes) > 1 or x.ndim != 1:
         raise InvalidDataError(
-            f"Series, band and marks must be arrays (n_steps,) of one length; found the shapes {sorted(shapes)}. "
-            f"Several channels are drawn one at a time."
+            f"Series, range and marks must be arrays of one length, (n_steps,); found the shapes {sorted(shapes)}. "
+            f"Draw one channel at a time."
         )
     outside = (x < low) | (x > high) if marked is None else lines[-1]
     ax = ax or new_axes((7.2, 2.8))
@@ -112,10 +117,10 @@ def plot_anomalies(
     ax.fill_between(steps, low, high, color=COLORS[0], alpha=0.16, linewidth=0, label="expected")
     ax.plot(steps, middle, color=COLORS[0], linewidth=1.2, label="reconstruction")
     ax.plot(steps, x, color=INK, linewidth=1.0, label="series")
-    for begin, end in _stretches(outside):
+    for begin, end in _runs(outside):
         ax.axvspan(begin - 0.5, end + 0.5, color=COLORS[3], alpha=0.10, linewidth=0)
     if outside.any():
-        ax.plot(steps[outside], x[outside], ".", color=COLORS[3], markersize=5, label="unusual")
+        ax.plot(steps[outside], x[outside], ".", color=COLORS[3], markersize=5, label="anomalous")
     finish(ax, title, "step", unit)
     ax.margins(x=0.01)
     if legend:
@@ -123,7 +128,7 @@ def plot_anomalies(
     return ax
 
 
-def _stretches(marked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Return first and last step of every run of marked steps, (n, 2)."""
+def _runs(marked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return the first and last step of every run of marked steps, (n_runs, 2)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], marked.astype(np.int8), [0]])))
     return edges.reshape(-1, 2) - (0, 1)

@@ -1,19 +1,18 @@
-"""Colours and marker shapes of clusters: the same in every figure, and told apart by colour-blind eyes.
+"""Colours and markers of clusters: the same in every figure, and safe for colour-blind readers.
 
-Six hues are Okabe and Ito's; their black and yellow, lost on a dark or a white ground, give way to a wine
-red. Beyond seven clusters the hues begin again with another marker: 63 clusters look different.
+Six hues are from Okabe and Ito. Their black and yellow are hard to see on a dark or a white
+background and are replaced by a wine red. Beyond seven clusters the hues repeat with another
+marker, which gives 63 distinct styles.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
+from vrae.describe.words import NOISE
 
-__all__ = ["COLORS", "MARKERS", "NOISE", "NOISE_COLOR", "Style", "cluster_name", "cluster_style", "rgba"]
+__all__ = ["COLORS", "MARKERS", "NOISE_COLOR", "Style", "cluster_style", "rgba"]
 
-NOISE = -1
 NOISE_COLOR = "#6F757D"
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#93295F")
@@ -29,18 +28,24 @@ MARKERS = (
     ("*", "star"),
     ("p", "pentagon"),
 )
-"""Marker shapes as (matplotlib's name, plotly's name)."""
+"""Marker shapes as (name in matplotlib, name in plotly)."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """How one cluster is drawn."""
+    """How a cluster is drawn.
+
+    Attributes
+    ----------
+    color : str
+        As ``#RRGGBB``.
+    marker, symbol : str
+        Name of the marker in matplotlib and in plotly.
+    """
 
     color: str
     marker: str
-    """matplotlib's name of the shape."""
     symbol: str
-    """plotly's name of the shape."""
 
 
 def cluster_style(label: int) -> Style:
@@ -49,17 +54,6 @@ def cluster_style(label: int) -> Style:
         return Style(NOISE_COLOR, *MARKERS[0])
     marker = MARKERS[label // len(COLORS) % len(MARKERS)]
     return Style(COLORS[label % len(COLORS)], *marker)
-
-
-def cluster_name(label: int) -> str:
-    """Return what a cluster is called in every figure and text."""
-    return "Not assigned" if label == NOISE else f"Cluster {label}"
-
-
-def cluster_labels(labels: npt.ArrayLike) -> list[int]:
-    """Return the labels that occur, in ascending order, noise last."""
-    found: list[int] = np.unique(np.asarray(labels, int)).tolist()
-    return sorted(found, key=lambda label: (label == NOISE, label))
 
 
 def rgba(color: str, opacity: float) -> str:

@@ -1,4 +1,4 @@
-"""The figures drawn with plotly, for the screen: each returns a ``go.Figure``. Twins of `vrae.plots.mpl`."""
+"""Figures with plotly: counterparts of `vrae.plots.mpl`. Each returns a ``go.Figure``."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vrae.optional import check_installed
+from vrae.describe.curves import cluster_curves, series_list
+from vrae.describe.words import cluster_labels, cluster_name
+from vrae.exceptions import check_installed
 from vrae.plots.compute import (
     Floats,
     channel_names,
-    cluster_courses,
     cluster_sizes,
     decimate,
     grid_columns,
     selection_curve,
-    series_list,
     training_charts,
 )
-from vrae.plots.maps import MAX_ARRANGED, Method, project
-from vrae.plots.palette import COLORS, NOISE_COLOR, cluster_labels, cluster_name, cluster_style, rgba
+from vrae.plots.maps import MAX_FITTED, Method, project
+from vrae.plots.palette import COLORS, NOISE_COLOR, cluster_style, rgba
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -51,22 +51,16 @@ def plotly_latent_map(
     method: Method = "pca",
     names: Mapping[int, str] | None = None,
     random_state: int = 0,
-    max_points: int = MAX_ARRANGED,
+    max_points: int = MAX_FITTED,
 ) -> Figure:
-    """Draw every series as a point: near points are series that behave alike.
+    """Draw a map of latent vectors: one point per series, similar series close together.
 
     Parameters
     ----------
-    Z : array-like of shape (n_series, latent_size)
-    labels : array-like of int, shape (n_series,), optional
-        Clusters, or known classes, to colour by; -1 is grey.
-    ids : sequence of length n_series, optional
-        Shown when the pointer rests on a point.
-    method : {"pca", "tsne"}
-    names : mapping of int to str, optional
-        Names for the legend.
-    random_state, max_points : int
+    Z, labels, method, names, random_state, max_points
         See `vrae.plots.plot_latent_map`.
+    ids : sequence of length n_series, optional
+        Names of the series, shown on hover. Default: 0, 1, 2, ...
 
     Returns
     -------
@@ -76,18 +70,18 @@ def plotly_latent_map(
     shown = project(Z, method, random_state=random_state, max_points=max_points)
     groups = np.zeros(shown.n_series, int) if labels is None else np.asarray(labels, int)
     names = {label: html.escape(name) for label, name in (names or {}).items()}
-    scatter = go.Scattergl if len(shown.rows) > _MAX_SVG_POINTS else go.Scatter
-    figure = _figure(f"Map of {len(shown.rows):,} series", shown.note)
-    for label in cluster_labels(groups[shown.rows]):
-        style, member = cluster_style(label), groups[shown.rows] == label
-        rows = shown.rows[member]
+    scatter = go.Scattergl if len(shown.indices) > _MAX_SVG_POINTS else go.Scatter
+    figure = _figure(f"Map of {len(shown.indices):,} series", shown.note)
+    for label in cluster_labels(groups[shown.indices]):
+        style, member = cluster_style(label), groups[shown.indices] == label
+        indices = shown.indices[member]
         figure.add_trace(
             scatter(
                 x=shown.points[member, 0],
                 y=shown.points[member, 1],
                 mode="markers",
                 name=names.get(label, cluster_name(label)),
-                text=[html.escape(str(row if ids is None else ids[row])) for row in rows.tolist()],
+                text=[html.escape(str(i if ids is None else ids[i])) for i in indices.tolist()],
                 hovertemplate="%{text}<extra>%{fullData.name}</extra>",
                 marker={"color": style.color, "symbol": style.symbol, "size": 7, "opacity": 0.75},
                 showlegend=labels is not None,
@@ -109,29 +103,29 @@ def plotly_courses(
     adjust: bool = False,
     random_state: int = 0,
 ) -> Figure:
-    """Draw a snapshot of the data by cluster: the typical course, a band, a few members.
+    """Draw the typical curve of every cluster.
 
-    Parameters and layout as `vrae.plots.plot_courses`.
+    Parameters and layout are those of `vrae.plots.plot_courses`.
 
     Returns
     -------
     plotly.graph_objects.Figure
     """
-    courses = cluster_courses(X, labels, n_members=n_members, adjust=adjust, random_state=random_state)
-    n_channels = len(courses[0].middle)
+    curves = cluster_curves(X, labels, n_members=n_members, adjust=adjust, random_state=random_state)
+    n_channels = len(curves[0].middle)
     units = channel_names(channels, unit, n_channels)
-    cells = [(course, c) for course in courses for c in range(n_channels)]
-    columns = grid_columns(n_channels, len(courses))
-    figure = _grid("Typical course of each cluster", [course.title(names) for course, _ in cells], columns)
-    for cell, (course, c) in enumerate(cells):
-        color = cluster_style(course.label).color
-        for member in course.members:
-            _add_line(figure, cell, columns, course.steps, member[c], rgba(color, 0.35), 0.8)
+    cells = [(curve, c) for curve in curves for c in range(n_channels)]
+    columns = grid_columns(n_channels, len(curves))
+    figure = _grid("Typical curve of each cluster", [curve.title(names) for curve, _ in cells], columns)
+    for cell, (curve, c) in enumerate(cells):
+        color = cluster_style(curve.label).color
+        for member in curve.members:
+            _add_line(figure, cell, columns, curve.steps, member[c], rgba(color, 0.35), 0.8)
         edge: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-        _add_line(figure, cell, columns, course.steps, course.high[c], **edge)
+        _add_line(figure, cell, columns, curve.steps, curve.high[c], **edge)
         band: dict[str, Any] = {"fill": "tonexty", "fillcolor": rgba(color, 0.18)}
-        _add_line(figure, cell, columns, course.steps, course.low[c], **edge, **band)
-        _add_line(figure, cell, columns, course.steps, course.middle[c], color, 2.2)
+        _add_line(figure, cell, columns, curve.steps, curve.low[c], **edge, **band)
+        _add_line(figure, cell, columns, curve.steps, curve.middle[c], color, 2.2)
         _title_axes(figure, cell, columns, "step", units[c])
     return figure
 
@@ -145,9 +139,9 @@ def plotly_reconstructions(
     unit: str = "value",
     max_series: int = 6,
 ) -> Figure:
-    """Draw series and the model's version of them, one over the other.
+    """Draw series and their reconstructions.
 
-    Parameters and layout as `vrae.plots.plot_reconstructions`.
+    Parameters and layout are those of `vrae.plots.plot_reconstructions`.
 
     Returns
     -------
@@ -156,12 +150,12 @@ def plotly_reconstructions(
     pairs = list(zip(series_list(X), series_list(reconstruction), strict=True))[:max_series]
     n_channels = len(pairs[0][0])
     names = channel_names(channels, unit, n_channels)
-    cells = [(row, c) for row in range(len(pairs)) for c in range(n_channels)]
+    cells = [(i, c) for i in range(len(pairs)) for c in range(n_channels)]
     columns = grid_columns(n_channels, len(pairs))
-    titles = [f"Series {row if ids is None else ids[row]}" for row, _ in cells]
-    figure = _grid("Series and the model's version of them", titles, columns)
-    for cell, (row, c) in enumerate(cells):
-        original, model = (x[c] for x in pairs[row])
+    titles = [f"Series {i if ids is None else ids[i]}" for i, _ in cells]
+    figure = _grid("Series and their reconstructions", titles, columns)
+    for cell, (i, c) in enumerate(cells):
+        original, model = (x[c] for x in pairs[i])
         for x, color, width, name in (
             (original, _INK, 1.0, "original"),
             (model, COLORS[3], 1.8, "reconstruction"),
@@ -184,7 +178,7 @@ def plotly_reconstructions(
 
 
 def plotly_training(history: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw how training went: loss, reconstruction, KL and its weight by epoch.
+    """Draw the training history: loss, reconstruction error, KL divergence and its weight.
 
     Parameters
     ----------
@@ -211,16 +205,12 @@ def plotly_training(history: Sequence[Mapping[str, Any]]) -> Figure:
 def plotly_selection(
     selection: Sequence[Mapping[str, Any]], *, chosen: int | None = None, criterion: str = "score"
 ) -> Figure:
-    """Draw the score of every number of clusters that was tried.
+    """Draw the score of each number of clusters tried.
 
     Parameters
     ----------
-    selection : sequence of mappings
-        Each with ``n_clusters`` and ``score``.
-    chosen : int, optional
-        The number of clusters that was taken.
-    criterion : str
-        Name of the score.
+    selection, chosen, criterion
+        See `vrae.plots.plot_selection`.
 
     Returns
     -------
@@ -253,7 +243,7 @@ def plotly_selection(
 
 
 def plotly_cluster_sizes(labels: npt.ArrayLike) -> Figure:
-    """Draw the number of series of every cluster.
+    """Draw the number of series in each cluster.
 
     Parameters
     ----------
@@ -283,11 +273,8 @@ def plotly_cluster_sizes(labels: npt.ArrayLike) -> Figure:
     return figure
 
 
-# ---------------------------------------------------------------------------------------- pieces
-
-
 def _graph_objects() -> Any:
-    """Return plotly's figures, or raise if it is not installed."""
+    """Return `plotly.graph_objects`, or raise if plotly is not installed."""
     check_installed("plotly", "report", "A figure for the screen")
     import plotly.graph_objects as go
 
@@ -295,12 +282,12 @@ def _graph_objects() -> Any:
 
 
 def _figure(title: str, note: str = "") -> Figure:
-    """Return an empty figure with the calm look that all of them share."""
+    """Return an empty figure in the common style."""
     return _styled(_graph_objects().Figure(), f"{title}<br><sup>{note}</sup>" if note else title)
 
 
 def _grid(title: str, titles: Sequence[str], columns: int) -> Figure:
-    """Return a figure of small charts, row by row, each with its title."""
+    """Return a figure with a grid of titled charts, filled row by row."""
     check_installed("plotly", "report", "A figure for the screen")
     from plotly.subplots import make_subplots
 
@@ -345,7 +332,7 @@ def _add_line(
     width: float = 0,
     **extra: Any,
 ) -> None:
-    """Add a line to chart number ``cell`` of a grid; a single point is drawn as a dot."""
+    """Add a line to chart number ``cell`` of a grid. A single point becomes a dot."""
     go = _graph_objects()
     look = {"line": {"color": color, "width": width}} if color else {}
     mode = "markers" if len(x) == 1 else "lines"

@@ -1,4 +1,4 @@
-"""What a report is made from."""
+"""The data that a report shows."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.data.panel import Panel
-from vrae.evaluate import DOUBTFUL, separation
+from vrae.describe.words import NOISE, cluster_labels
 from vrae.exceptions import InvalidDataError
-from vrae.plots.palette import NOISE, cluster_labels
+from vrae.metrics import DOUBTFUL, separation
 
-__all__ = ["ReportData", "Traversal"]
+__all__ = ["DirectionCurves", "ReportData"]
 
 Floats = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
-class Traversal:
-    """What the model draws as it goes along one direction of the map after the other, all else being average.
+class DirectionCurves:
+    """Series decoded along each main direction of the map, all other directions at their means.
 
     Attributes
     ----------
     positions : ndarray of shape (n_directions, n_positions)
         Coordinates in ``ReportData.embedding``, ascending.
     curves : ndarray of shape (n_directions, n_positions, n_channels, n_steps)
-        In the user's units.
+        Decoded series, in the units of the data.
     """
 
     positions: Floats
@@ -36,13 +36,13 @@ class Traversal:
 
 @dataclass(frozen=True)
 class ReportData:
-    """What a report shows.
+    """The data that a report shows.
 
     Attributes
     ----------
     title : str
     panel : Panel
-        The series as the user gave them.
+        The series, in the units of the data.
     labels : ndarray of int, shape (n_series,)
         Cluster of every series; -1 = not assigned.
     probabilities : ndarray of shape (n_series,)
@@ -50,28 +50,30 @@ class ReportData:
     embedding : ndarray of shape (n_series, latent_size)
         Latent vectors; a row of NaN is a series that could not be embedded.
     reconstruction : Panel
-        The model's version of each series, in the user's units: same ids, lengths and channels.
+        Reconstructed series, in the units of the data: same ids, lengths and channels.
     lags : ndarray of int, shape (n_series,), or None
-        Steps by which a series is late against its reconstruction.
+        Steps by which a series is late relative to its reconstruction.
     history : list of dict
-        One an epoch: ``epoch``, ``loss``, ``reconstruction``, ``kl``, ``kl_weight``, perhaps
+        One per epoch: ``epoch``, ``loss``, ``reconstruction``, ``kl``, ``kl_weight``, optionally
         ``validation_loss`` and ``seconds``.
     selection : list of dict
-        The numbers of clusters tried, each with ``n_clusters`` and ``score``; empty when it was given.
+        The numbers of clusters tried, each with ``n_clusters`` and ``score``. Empty if the number
+        was given.
     metrics : dict
-        ``silhouette``, ``stability``, ``active_units``, ``latent_size``, ``seconds``, ``version``, ``options``,
-        ``ari``, ``nmi``, ``n_series`` and ``sizes`` (of all series, where the report shows a sample), ...; all
-        optional, nested dicts are fine.
+        All optional; may be nested: ``silhouette``, ``stability``, ``active_units``,
+        ``latent_size``, ``seconds``, ``version``, ``options``, ``ari``, ``nmi``, and, where the
+        report shows a sample, ``n_series`` and ``sizes`` of all series.
     truth : ndarray of shape (n_series,), or None
-        Known labels: they only colour the map.
+        Known labels. They only colour the map.
     scores : ndarray of shape (n_series,), or None
-        Evidence lower bound an observed value, in nats: lower is more unusual. NaN = unknown.
+        How well the model explains each series: mean log-likelihood per observed value given the
+        latent vector, in nats. Higher is more normal. NaN = unknown.
     noise : ndarray of shape (n_series, n_channels), or None
-        Standard deviation of the model's error, in the user's units: the width of the band around a
-        reconstruction.
-    traversal : Traversal or None
-    from_model : bool
-        The series were not at hand: ``panel`` holds the model's version of them.
+        Standard deviation of the model's error, in the units of the data: the width of the band
+        around a reconstruction.
+    traversal : DirectionCurves or None
+    from_model : bool, default=False
+        The series were not available; ``panel`` holds their reconstructions.
     """
 
     title: str
@@ -87,7 +89,7 @@ class ReportData:
     truth: npt.NDArray[Any] | None
     scores: Floats | None = None
     noise: Floats | None = None
-    traversal: Traversal | None = None
+    traversal: DirectionCurves | None = None
     from_model: bool = False
 
     def __post_init__(self) -> None:
@@ -95,7 +97,7 @@ class ReportData:
         for name in ("labels", "probabilities", "embedding", "reconstruction", "lags", "truth", "scores", "noise"):
             part = getattr(self, name)
             if part is not None and len(part) != n:
-                raise InvalidDataError(f"A report needs one entry a series: {name} has {len(part)} for {n} series.")
+                raise InvalidDataError(f"A report needs one entry per series: {name} has {len(part)} for {n} series.")
         if n == 0:
             raise InvalidDataError("A report needs at least one series; the panel is empty.")
         if not np.array_equal(self.panel.offsets, self.reconstruction.offsets):
@@ -103,22 +105,22 @@ class ReportData:
 
     @property
     def n_total(self) -> int:
-        """Number of series that were clustered; the panel may be a sample of them."""
+        """Number of clustered series; the panel may be a sample of them."""
         return max(int(self.metrics.get("n_series") or 0), len(self.panel))
 
     @property
     def n_clusters(self) -> int:
-        """Number of clusters that hold series."""
+        """Number of non-empty clusters."""
         return len(np.unique(self.labels[self.labels != NOISE]))
 
     @property
     def is_doubtful(self) -> npt.NDArray[np.bool_]:
-        """Which series belong to no cluster for sure, shape (n_series,)."""
+        """Whether a series is in no cluster or its probability is low, shape (n_series,)."""
         doubtful: npt.NDArray[np.bool_] = (self.labels == NOISE) | (self.probabilities < DOUBTFUL)
         return doubtful
 
     def sizes(self) -> dict[int, int]:
-        """Return the number of all series in each cluster that the panel shows, noise last."""
+        """Return the size of each cluster among all series, noise last."""
         counted = {label: int((self.labels == label).sum()) for label in cluster_labels(self.labels)}
         known = self.metrics.get("sizes")
         if self.n_total == len(self.panel) or not known:
@@ -127,12 +129,12 @@ class ReportData:
         return {label: max(everywhere.get(label, 0), size) for label, size in counted.items()}
 
     def silhouette(self) -> float | None:
-        """Return how far apart the clusters lie, -1 to 1, where that has a meaning."""
+        """Return the mean silhouette, -1 to 1, or None if it is undefined."""
         given = self.metrics.get("silhouette")
         if given is None:
             return separation(self.embedding, self.labels)
         return float(given) if np.isfinite(given) else None
 
-    def series(self, row: int) -> npt.NDArray[np.float64]:
-        """Return a series, shape (n_channels, n_steps)."""
-        return self.panel[int(row)].T.astype(np.float64)
+    def series(self, index: int) -> npt.NDArray[np.float64]:
+        """Return one series, shape (n_channels, n_steps)."""
+        return self.panel[int(index)].T.astype(np.float64)

@@ -1,4 +1,4 @@
-"""What the main directions of the map mean: how they go together with what can be seen of a series."""
+"""What the main directions of the map mean: their correlation with the traits of series."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vrae.describe.traits import TRAITS
 from vrae.report.data import Floats, ReportData
-from vrae.report.describe import TRAITS
 
 __all__ = ["Direction", "TraitRow", "describe_directions", "trait_rows"]
 
-_WORTH_A_WORD = 0.3
-_VARIES = 0.01  # a trait of a smaller standard deviation is not worth a row; in spreads where it counts in them
+_NOTABLE = 0.3  # correlation
+_VARIES = 0.01  # standard deviation below which a trait gets no row
 
 
 @dataclass(frozen=True)
 class Direction:
-    """One dimension of the embedding: its share of all variation, 0 to 1, and what it goes together with."""
+    """One dimension of the embedding: number, proportion of the variance and meaning in words."""
 
     number: int
-    share: float
+    explained: float
     meaning: str
 
 
 @dataclass(frozen=True)
 class TraitRow:
-    """One property of series: its rank correlation with each direction, and the channel where it is strongest."""
+    """A trait, its rank correlation with each direction, and the channel of the strongest one."""
 
     name: str
     more: str
@@ -39,10 +39,10 @@ class TraitRow:
 
 
 def describe_directions(data: ReportData, rows: Sequence[TraitRow], n_directions: int) -> list[Direction]:
-    """Sum up what each of the first directions means; ``rows`` from `trait_rows`."""
+    """Describe the first directions by the correlations from `trait_rows`."""
     variances = np.nanvar(data.embedding.astype(np.float64), axis=0)
-    shares = variances / max(variances.sum(), 1e-300)
-    return [Direction(d + 1, float(shares[d]), _meaning(rows, d)) for d in range(n_directions)]
+    explained = variances / max(variances.sum(), 1e-300)
+    return [Direction(d + 1, float(explained[d]), _meaning(rows, d)) for d in range(n_directions)]
 
 
 def trait_rows(
@@ -53,8 +53,8 @@ def trait_rows(
     Parameters
     ----------
     data : ReportData
-    measured : ndarray of int, shape (n_measured,)
-        Which series the traits are of.
+    measured : ndarray of int64, shape (n_measured,)
+        Which series were measured.
     traits : mapping of str to ndarray of shape (n_measured, n_channels)
     n_directions : int
 
@@ -81,17 +81,17 @@ def trait_rows(
 
 
 def _varies(name: str, traits: Mapping[str, Floats], usable: npt.NDArray[np.bool_]) -> bool:
-    """Whether a trait differs between series by more than rounding, or than anyone would speak of."""
+    """Whether a trait differs noticeably between series."""
     values = traits[name][usable]
     known = values[np.isfinite(values)]
     if not len(known):
         return False
-    usual = np.nanmedian(traits["spread"]) if TRAITS[name].in_spreads else 1.0
-    return bool(np.std(known) > _VARIES * usual)
+    unit = np.nanmedian(traits["spread"]) if TRAITS[name].in_spreads else 1.0
+    return bool(np.std(known) > _VARIES * unit)
 
 
 def _ranks(values: Floats) -> npt.NDArray[np.float64]:
-    """Return the ranks within each column, of mean 0 and standard deviation 1; 0 for a column that does not vary."""
+    """Return the ranks within each column, standardised; 0 for a constant column."""
     from scipy.stats import rankdata
 
     ranks: Any = rankdata(np.nan_to_num(values), axis=0)
@@ -100,13 +100,13 @@ def _ranks(values: Floats) -> npt.NDArray[np.float64]:
 
 
 def _meaning(rows: Sequence[TraitRow], direction: int) -> str:
-    """Name the two properties that rise or fall along a direction most."""
+    """Name the two traits that correlate most with a direction."""
     ranked = sorted(rows, key=lambda row: -abs(row.correlations[direction]))[:2]
     parts = [
         row.more if row.correlations[direction] > 0 else row.less
         for row in ranked
-        if abs(row.correlations[direction]) >= _WORTH_A_WORD
+        if abs(row.correlations[direction]) >= _NOTABLE
     ]
     if not parts:
-        return "Goes together with none of the simple properties below: look at the curve."
+        return "Correlates with none of the simple properties below: look at the curve."
     return f"To the right: {' and '.join(parts)}."

@@ -1,4 +1,4 @@
-"""The page's own parts: template, style, script, and the policy under which only they run."""
+"""The parts of the page: template, style, scripts and Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from vrae.optional import check_installed
+from vrae.exceptions import check_installed
 
 __all__ = ["check_report", "plotly_script", "policy", "script", "style", "template"]
 
-# One idea a file; together they are one closure, in this order.
-_SCRIPTS = ("data", "look", "lines", "map", "selection", "cards", "unusual", "directions", "start")
+# One topic per file. Together, in this order, they form one closure.
+_SCRIPTS = ("data", "look", "lines", "map", "selection", "cards", "anomalous", "directions", "start")
 _STYLES = ("look", "first", "explore", "cards", "rest", "print")
 
 
 def policy(scripts: Sequence[str], *, uses_webgl: bool) -> str:
     """Return the Content-Security-Policy: only these scripts run, and nothing is fetched.
 
-    plotly compiles its WebGL drawing at run time, for which a page of many points must allow
-    ``unsafe-eval``; a page of few points is drawn as SVG and does without.
+    plotly compiles its WebGL code at run time, so a page with many points must allow
+    ``unsafe-eval``. A page with few points is drawn as SVG and does not need it.
     """
     sources = " ".join(_hash(script) for script in scripts)
     if uses_webgl:
@@ -45,14 +45,14 @@ def _hash(text: str) -> str:
 
 
 def check_report() -> None:
-    """Raise if a package that the report needs is not installed; ask it before the work that the report is about."""
+    """Raise if a package that the report needs is not installed. Call it before long work."""
     for package in ("jinja2", "plotly"):
         check_installed(package, "report", "The report")
 
 
 @cache
 def plotly_script() -> str:
-    """Return plotly.js as the Python package ships it: the whole of it, 4.8 MB, there is no smaller one."""
+    """Return plotly.js from the Python package: the full bundle, 4.8 MB, the only one it ships."""
     from plotly.offline import get_plotlyjs
 
     source: str = get_plotlyjs()
@@ -74,7 +74,7 @@ def style() -> str:
 
 @cache
 def template() -> Any:
-    """Return the page's template; everything put into it is escaped."""
+    """Return the page's template, which escapes everything put into it."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

@@ -1,7 +1,7 @@
-"""The data a report carries: columns packed small, so that 200,000 series fit into one page.
+"""The data in the page, packed so that 200,000 series fit into one file.
 
-Everything here ends as JSON in a script tag that is never executed. Numbers travel as base64 of plain
-arrays; lines are brought to 16 bits each within its own range, more than a screen can show.
+Everything here becomes JSON in a script tag that is never executed. Numbers are base64 of plain
+arrays. Lines are quantised to 16 bits, each within its own range: more than a screen can show.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.data.panel import Panel
-from vrae.plots.compute import Course, Floats, bin_means, decimate
-from vrae.plots.maps import MAX_ARRANGED, METHODS, available_methods, project
-from vrae.report.data import Traversal
+from vrae.describe.curves import ClusterCurve, bin_means
+from vrae.plots.compute import Floats, decimate
+from vrae.plots.maps import MAX_FITTED, METHODS, available_methods, project
+from vrae.report.data import DirectionCurves
 
 __all__ = [
     "colorings",
@@ -25,10 +26,10 @@ __all__ = [
     "latent_maps",
     "levels",
     "pack",
-    "pack_courses",
+    "pack_curves",
+    "pack_directions",
     "pack_lines",
     "pack_scaled",
-    "pack_traversal",
     "to_json",
 ]
 
@@ -37,14 +38,14 @@ _TOP = 65534
 _MAX_CATEGORIES = 20
 _MAX_COLUMNS = 8
 _LINE_STEPS = 300
-_MAX_LEVELS = 400_000  # numbers in the columns of levels, a column a channel
-_TRAVERSAL_STEPS = 120
+_MAX_LEVELS = 400_000  # numbers in the columns of levels, one column per channel
+_DIRECTION_STEPS = 120
 
 Packed = dict[str, Any]
 
 
 def to_json(payload: Mapping[str, Any]) -> str:
-    """Write a payload as JSON that is safe inside an HTML script tag: no ``<``, no ``>``, no ``&``."""
+    """Serialise to JSON that is safe in an HTML script tag: without ``<``, ``>`` and ``&``."""
     text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -58,7 +59,7 @@ def pack(values: npt.ArrayLike, dtype: str) -> Packed:
 
 
 def pack_scaled(values: Floats) -> Packed:
-    """Pack a column of numbers in 16 bits within its own range; NaN is kept."""
+    """Pack a column of numbers in 16 bits within its own range, keeping NaN."""
     return pack_lines([values])
 
 
@@ -69,7 +70,7 @@ def pack_lines(lines: Sequence[Floats], positions: Sequence[npt.NDArray[Any]] | 
     ----------
     lines : sequence of ndarray of shape (n_points,)
     positions : sequence of ndarray of shape (n_points,), optional
-        Whole numbers from 0 to 2**32; without them, a line's points are its steps 0, 1, 2, ...
+        Integers from 0 to 2**32 - 1. Default: the steps 0, 1, 2, ...
     """
     counts = np.array([len(line) for line in lines], np.int64)
     flat = np.concatenate([*lines, np.empty(0)])
@@ -94,26 +95,26 @@ def pack_lines(lines: Sequence[Floats], positions: Sequence[npt.NDArray[Any]] | 
     return packed
 
 
-def pack_courses(courses: Sequence[Course]) -> Packed:
-    """Pack typical courses: of each cluster its low, middle and high line, channel by channel."""
-    lines = [line for course in courses for part in (course.low, course.middle, course.high) for line in part]
+def pack_curves(curves: Sequence[ClusterCurve]) -> Packed:
+    """Pack typical curves: lines in the order (cluster, low/middle/high, channel)."""
+    lines = [line for curve in curves for part in (curve.low, curve.middle, curve.high) for line in part]
     return pack_lines(lines)
 
 
-def pack_traversal(traversal: Traversal) -> Packed:
-    """Pack the curves of a traversal: lines in the order (direction, position, channel), brought to few steps."""
-    n_steps = traversal.curves.shape[3]
-    width = -(-n_steps // _TRAVERSAL_STEPS)
-    curves = bin_means(traversal.curves.reshape(-1, n_steps).astype(np.float64), width)
+def pack_directions(directions: DirectionCurves) -> Packed:
+    """Pack curves along directions: lines in the order (direction, position, channel)."""
+    n_steps = directions.curves.shape[3]
+    width = -(-n_steps // _DIRECTION_STEPS)
+    curves = bin_means(directions.curves.reshape(-1, n_steps).astype(np.float64), width)
     return {
-        "positions": traversal.positions.round(4).tolist(),
+        "positions": directions.positions.round(4).tolist(),
         "steps": (np.arange(curves.shape[1]) * width + (width - 1) / 2).tolist(),
         "lines": pack_lines(list(curves)),
     }
 
 
 def levels(panel: Panel) -> list[Floats]:
-    """Return the mean of every series, (n_series,), for each channel: of as many channels as a page has room for."""
+    """Return the means of all series, (n_series,), for as many channels as the page can hold."""
     n_channels = max(1, min(panel.n_channels, _MAX_LEVELS // len(panel)))
     starts = panel.offsets[:-1]
     found = []
@@ -124,16 +125,16 @@ def levels(panel: Panel) -> list[Floats]:
         sums = np.add.reduceat(np.where(observed, values, 0.0), starts, dtype=np.float64)
         means = np.divide(sums, counts, out=np.full(len(panel), np.nan), where=counts > 0)
         largest = np.maximum.reduceat(np.where(observed, np.abs(values), 0.0), starts)
-        found.append(np.where(np.abs(means) < 1e-6 * largest, 0.0, means))  # what is left of float32's rounding
+        found.append(np.where(np.abs(means) < 1e-6 * largest, 0.0, means))  # float32 rounding noise
     return found
 
 
 def latent_maps(Z: Floats, random_state: int = 0) -> list[dict[str, Any]]:
-    """Return the maps of latent vectors (n_points, latent_size), by every method that is installed."""
+    """Return a map of latent vectors (n_points, latent_size) by every available method."""
     maps = []
     for method in available_methods():
-        shown = project(Z, method, random_state=random_state, max_points=MAX_ARRANGED)
-        everyone = len(shown.rows) == len(Z)
+        shown = project(Z, method, random_state=random_state, max_points=MAX_FITTED)
+        has_all = len(shown.indices) == len(Z)
         maps.append(
             {
                 "method": method,
@@ -142,41 +143,49 @@ def latent_maps(Z: Floats, random_state: int = 0) -> list[dict[str, Any]]:
                 "note": shown.note,
                 "x": pack_scaled(shown.points[:, 0]),
                 "y": pack_scaled(shown.points[:, 1]),
-                "points": None if everyone else pack(shown.rows, "u4"),
+                "points": None if has_all else pack(shown.indices, "u4"),
             }
         )
     return maps
 
 
 def drawn_lines(
-    panel: Panel, reconstruction: Panel, rows: npt.NDArray[np.int64], budget: int
+    panel: Panel, reconstruction: Panel, indices: npt.NDArray[np.int64], budget: int
 ) -> tuple[npt.NDArray[np.int64], Packed]:
-    """Pack the first of ``rows`` that fit into ``budget`` numbers, originals and reconstructions.
+    """Pack series and their reconstructions: the first of ``indices`` that fit into ``budget``.
+
+    Parameters
+    ----------
+    panel, reconstruction : Panel
+    indices : ndarray of int64
+        Series in order of importance.
+    budget : int
+        Maximum number of packed values.
 
     Returns
     -------
-    ndarray of int, shape (n_drawn,)
-        Which series are drawn.
-    Packed
-        Lines in the order (series, original or reconstruction, channel). With time stamps, positions are
-        seconds since ``base`` (milliseconds since 1970).
+    drawn : ndarray of int64, shape (n_drawn,)
+        Which series are packed.
+    lines : dict
+        Lines in the order (series, original or reconstruction, channel). With time stamps,
+        positions are seconds since ``base``, which is in milliseconds since 1970.
     """
     dated = panel.times is not None and np.issubdtype(panel.times.dtype, np.datetime64)
-    costs = 2 * panel.n_channels * np.minimum(panel.lengths[rows], _LINE_STEPS)
-    crowded = bool((panel.lengths[rows] > _LINE_STEPS).any())
+    costs = 2 * panel.n_channels * np.minimum(panel.lengths[indices], _LINE_STEPS)
+    crowded = bool((panel.lengths[indices] > _LINE_STEPS).any())
     if dated or crowded:
-        costs = costs * 3  # positions of 32 bits beside values of 16
-    rows = rows[: max(1, int(np.searchsorted(np.cumsum(costs), budget, side="right")))]
+        costs = costs * 3  # positions of 32 bits in addition to values of 16 bits
+    indices = indices[: max(1, int(np.searchsorted(np.cumsum(costs), budget, side="right")))]
     seconds, base = _seconds(panel.times) if dated else (None, None)
     lines, positions = [], []
-    for row in rows.tolist():
-        start = int(panel.offsets[row])
-        for series in (panel[row], reconstruction[row]):
+    for index in indices.tolist():
+        start = int(panel.offsets[index])
+        for series in (panel[index], reconstruction[index]):
             for line in series.T.astype(np.float64):
                 steps = decimate(line, _LINE_STEPS)
                 lines.append(line[steps])
                 positions.append(steps if seconds is None else seconds[start + steps])
-    return rows, {**pack_lines(lines, positions if dated or crowded else None), "base": base}
+    return indices, {**pack_lines(lines, positions if dated or crowded else None), "base": base}
 
 
 def _seconds(times: Any) -> tuple[npt.NDArray[np.int64], int]:
@@ -187,9 +196,9 @@ def _seconds(times: Any) -> tuple[npt.NDArray[np.int64], int]:
 
 
 def colorings(columns: Mapping[str, npt.NDArray[Any]]) -> list[dict[str, Any]]:
-    """Return what the map can be coloured by besides the clusters: columns of shape (n_points,).
+    """Pack the columns, each of shape (n_points,), that the map can be coloured by.
 
-    Numbers become a scale; anything else, categories: the most frequent, the rest as "other".
+    Numbers become a scale. Anything else becomes categories: the most frequent ones and "other".
     """
     return [_coloring(str(name), np.asarray(values)) for name, values in list(columns.items())[:_MAX_COLUMNS]]
 

@@ -1,33 +1,48 @@
-"""A run folder: the model, the tables and the report that one clustering leaves behind.
+"""A run folder: the model, tables and report of one clustering.
 
-``model/``, ``clusters.csv`` (id, cluster, probability, lag), ``embedding.parquet``, ``history.csv`` (a row an epoch),
-``metrics.json`` and ``report.html``. A run is written under another name and moved into place when it is complete.
+``model/``, ``clusters.csv`` (id, cluster, probability, lag), ``embedding.parquet``, ``history.csv``
+(one row per epoch), ``metrics.json`` and ``report.html``. A run is written to a temporary folder
+and renamed when it is complete.
 """
 
+from __future__ import annotations
+
 from vrae.report import check_report
-from vrae.runs.anomalies import judge_panel, stretches, window_steps, write_anomalies, write_columns
-from vrae.runs.assignment import Assignment, Tally, assign, describe_model
+from vrae.runs.anomaly_tables import find_segments, score_panel, window_scores, write_anomalies
+from vrae.runs.assignment import Assignment, assign
 from vrae.runs.comparison import Comparison, compare
-from vrae.runs.folder import (
+from vrae.runs.rebuild import RunTables, load_clusterer, rebuild_report, source_of
+from vrae.runs.reduction_folder import check_reduction_folder, read_codes, reduce_to_folder, write_series
+from vrae.runs.regrouping import regroup_run
+from vrae.runs.result_tables import (
+    embedding_columns,
+    embedding_table,
+    write_assignments,
+    write_descriptions,
+    write_embeddings,
+)
+from vrae.runs.run_folder import (
     CHECKPOINT,
-    Passes,
+    TwoPassSource,
     check_run_folder,
     claim_run_folder,
     cluster_in_passes,
     cluster_panel,
     cluster_stream,
 )
-from vrae.runs.rebuild import read_metrics, rebuild_report, source_of
-from vrae.runs.reduction import check_reduction_folder, read_codes, reduce_to_folder, write_series
-from vrae.runs.sample import sample_series
-from vrae.runs.tables import embedding_table, table_writer, write_assignments, write_descriptions, write_embeddings
+from vrae.runs.run_metrics import Tally, describe_model, read_metrics, stability, write_metrics
+from vrae.runs.run_report import direction_curves, gather_report
+from vrae.runs.sample import sample_series, sampling_keys, take_smallest
+from vrae.runs.table_files import ParquetTable, table_writer, write_columns
 
 __all__ = [
     "CHECKPOINT",
     "Assignment",
     "Comparison",
-    "Passes",
+    "ParquetTable",
+    "RunTables",
     "Tally",
+    "TwoPassSource",
     "assign",
     "check_reduction_folder",
     "check_report",
@@ -38,21 +53,30 @@ __all__ = [
     "cluster_stream",
     "compare",
     "describe_model",
+    "direction_curves",
+    "embedding_columns",
     "embedding_table",
-    "judge_panel",
+    "find_segments",
+    "gather_report",
+    "load_clusterer",
     "read_codes",
     "read_metrics",
     "rebuild_report",
     "reduce_to_folder",
+    "regroup_run",
     "sample_series",
+    "sampling_keys",
+    "score_panel",
     "source_of",
-    "stretches",
+    "stability",
     "table_writer",
-    "window_steps",
+    "take_smallest",
+    "window_scores",
     "write_anomalies",
     "write_assignments",
     "write_columns",
     "write_descriptions",
     "write_embeddings",
+    "write_metrics",
     "write_series",
 ]

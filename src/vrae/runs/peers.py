@@ -1,4 +1,7 @@
-"""Other people's clusterers, as a user would call them: series (n, channel, time) of one length in, labels out."""
+"""Clustering methods to compare with, called as their documentation does.
+
+Each takes series (n, channel, time) of equal length, and returns labels (n,).
+"""
 
 from __future__ import annotations
 
@@ -17,25 +20,25 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Peer:
-    """A clusterer to compare with.
+    """A method to compare with.
 
     Attributes
     ----------
     name : str
-        In tables.
+        Name in tables.
     cluster : callable
-        (X of shape (n, channel, time), number of clusters, seed) to labels (n,).
-    of_aeon : bool
-        It comes from aeon, an optional package that compiles on the first call; that is no part of the method.
+        From series (n, channel, time), number of clusters and seed to labels (n,).
+    needs_aeon : bool
+        It is part of aeon, an optional package that compiles its functions on the first call.
     """
 
     name: str
     cluster: Callable[[Floats, int, int], Any]
-    of_aeon: bool = False
+    needs_aeon: bool = False
 
 
 def _kmeans(X: Floats, k: int, seed: int) -> Any:
-    """Lloyd's algorithm on the values, best of 10 starts."""
+    """Lloyd's algorithm on the values, the best of 10 starts."""
     from sklearn.cluster import KMeans
 
     return KMeans(k, n_init=10, random_state=seed).fit_predict(X.reshape(len(X), -1))
@@ -58,7 +61,8 @@ def _kasba(X: Floats, k: int, seed: int) -> Any:
 def _r_clustering(X: Floats, k: int, seed: int) -> Any:
     """Marco-Blanco & Cuevas, "Time series clustering with random convolutional kernels", DMKD 2024.
 
-    MiniRocket, standardised, principal components down to 1 % of the variance each, k-means.
+    MiniRocket features, standardised; principal components with at least 1 % of the variance each;
+    k-means.
     """
     from aeon.transformations.collection.convolution_based import MiniRocket
     from sklearn.cluster import KMeans
@@ -74,7 +78,7 @@ def _r_clustering(X: Floats, k: int, seed: int) -> Any:
 
 PEERS = {
     "kmeans": Peer("k-means", _kmeans),
-    "kshape": Peer("k-Shape", _kshape, of_aeon=True),
-    "kasba": Peer("KASBA", _kasba, of_aeon=True),
-    "rclustering": Peer("R-Clustering", _r_clustering, of_aeon=True),
+    "kshape": Peer("k-Shape", _kshape, needs_aeon=True),
+    "kasba": Peer("KASBA", _kasba, needs_aeon=True),
+    "rclustering": Peer("R-Clustering", _r_clustering, needs_aeon=True),
 }

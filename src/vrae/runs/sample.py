@@ -1,4 +1,4 @@
-"""A sample of series, drawn while they pass by once."""
+"""A random sample of a stream of series, drawn in one pass."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ import numpy.typing as npt
 from vrae.data.panel import Panel
 from vrae.data.selection import join_panels
 
-__all__ = ["MAX_VALUES", "lots", "sample_series", "smallest"]
+__all__ = ["MAX_VALUES", "sample_series", "sampling_keys", "take_smallest"]
 
-# Values of a sample; of very long series it holds fewer than asked for.
+# Maximum number of values in a sample. If series are very long, it has fewer of them.
 MAX_VALUES = 1 << 26
 
 
 def sample_series(panels: Iterable[Panel], n_series: int, seed: int) -> tuple[Panel, int]:
-    """Draw series at random, each as likely as any other, and keep their order.
+    """Draw a simple random sample of series, in their original order.
 
-    Every series draws a lot by its id, and those with the lowest stay: so the sample depends on the seed and the ids
-    alone, not on how the series are cut into panels, nor on who reads which of them.
+    The sample holds the series with the smallest `sampling_keys`. It depends on the seed and the
+    ids only, not on how the series are divided into panels or which process reads them.
 
     Parameters
     ----------
     panels : iterable of Panel
-        At least one series in all.
+        At least one series in total.
     n_series : int
-        All are taken if there are no more.
+        Size of the sample. If there are no more series than this, the sample is all of them.
     seed : int
 
     Returns
     -------
     sample : Panel
     total : int
-        Number of series that passed by.
+        Number of series in the stream.
     """
     kept: list[Panel] = []
     keys = np.zeros(0)
     limit, total = np.inf, 0
     for panel in panels:
-        drawn = lots(panel.ids, seed)
+        drawn = sampling_keys(panel.ids, seed)
         total += len(panel)
         chosen = drawn < limit
         if not chosen.any():
@@ -50,14 +50,14 @@ def sample_series(panels: Iterable[Panel], n_series: int, seed: int) -> tuple[Pa
         kept.append(panel if chosen.all() else panel.select(chosen))
         keys = np.append(keys, drawn[chosen])
         if len(keys) > 2 * n_series or sum(part.values.size for part in kept) > 2 * MAX_VALUES:
-            smaller, keys = smallest(join_panels(kept), keys, n_series)
+            smaller, keys = take_smallest(join_panels(kept), keys, n_series)
             limit = keys.max() if len(keys) < total else np.inf
             kept = [smaller]
-    return smallest(join_panels(kept), keys, n_series)[0], total
+    return take_smallest(join_panels(kept), keys, n_series)[0], total
 
 
-def lots(ids: npt.NDArray[Any], seed: int) -> npt.NDArray[np.float64]:
-    """Draw a number from 0 to 1 for every id (n,), the same wherever the id comes up with this seed."""
+def sampling_keys(ids: npt.NDArray[Any], seed: int) -> npt.NDArray[np.float64]:
+    """Hash each id to a number in [0, 1), shape (n,). The same id and seed give the same number."""
     key = str(seed).encode()
     digests = b"".join(
         blake2b(str(name).encode("utf-8", "replace"), digest_size=8, key=key).digest() for name in ids.tolist()
@@ -65,9 +65,16 @@ def lots(ids: npt.NDArray[Any], seed: int) -> npt.NDArray[np.float64]:
     return np.frombuffer(digests, "<u8") / 2.0**64
 
 
-def smallest(panel: Panel, keys: npt.NDArray[np.float64], n_series: int) -> tuple[Panel, npt.NDArray[np.float64]]:
-    """Return the series of a panel with the lowest lots, in order, and their lots; fewer where they are long."""
+def take_smallest(panel: Panel, keys: npt.NDArray[np.float64], n_series: int) -> tuple[Panel, npt.NDArray[np.float64]]:
+    """Keep the series with the smallest keys, in order, and at most `MAX_VALUES` values.
+
+    Returns
+    -------
+    panel : Panel
+    keys : ndarray of float64
+        Keys of the series that were kept.
+    """
     order = np.argsort(keys)
     room = int(np.searchsorted(np.cumsum(panel.lengths[order]) * panel.n_channels, MAX_VALUES, side="right"))
-    rows = np.sort(order[: min(n_series, max(room, 2))])
-    return (panel, keys) if len(rows) == len(panel) else (panel.select(rows), keys[rows])
+    indices = np.sort(order[: min(n_series, max(room, 2))])
+    return (panel, keys) if len(indices) == len(panel) else (panel.select(indices), keys[indices])

@@ -1,1 +1,1 @@
-"""Training: the loop and what listens to it."""
+"""Training: the loop, its callbacks, checkpoints, and inference with a trained network."""

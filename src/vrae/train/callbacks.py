@@ -1,60 +1,109 @@
-"""What listens to training: progress in the terminal, early stopping, and whatever a user adds."""
+"""Callbacks: early stopping, and the base class for your own."""
 
 from __future__ import annotations
 
 import copy
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+import torch
+
+from vrae.config import TrainingConfig
 from vrae.exceptions import InvalidParameterError
+from vrae.nn.model import VRAENetwork
+from vrae.train.parallel import ProcessGroup, SingleProcess
+from vrae.train.preparation import TrainingData
 
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-    from vrae.train.loop import Trainer
-
-__all__ = ["Callback", "EarlyStopping", "ProgressBar", "check_callbacks", "numbers_of"]
+__all__ = ["Callback", "EarlyStopping", "Record", "TrainingRun", "check_callbacks"]
 
 Record = dict[str, float]
 
 
-class Callback:
-    """Base of all callbacks; override what you need.
+class TrainingRun(Protocol):
+    """What a callback sees of a `vrae.train.trainer.Trainer`.
 
-    A record of an epoch holds ``epoch`` (from 1), ``loss``, ``reconstruction``, ``kl`` (nats a series),
-    ``patterns``, ``kl_weight``, ``learning_rate``, ``seconds`` and, with early stopping,
+    Attributes
+    ----------
+    network : VRAENetwork
+    config : TrainingConfig
+    device : torch.device
+    history : list of dict
+        The records of finished epochs.
+    first_loss : float
+        Loss of the held-out series, if any, before the first step.
+    stopping : bool
+        Set it to end training after the epoch.
+    data : TrainingData
+    seed : int
+    processes : SingleProcess or ProcessGroup
+    """
+
+    network: VRAENetwork
+    config: TrainingConfig
+    device: torch.device
+    history: list[Record]
+    first_loss: float
+    stopping: bool
+    data: TrainingData
+    seed: int
+    processes: SingleProcess | ProcessGroup
+
+    def kl_weight(self) -> float:
+        """Return the current weight of the KL divergence."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything needed to resume: tensors and JSON values."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+
+
+class Callback:
+    """Base class of callbacks. Override the methods that you need.
+
+    The record of an epoch holds ``epoch`` (from 1), ``loss``, ``reconstruction``, ``kl`` (nats per
+    series), ``patterns``, ``kl_weight``, ``learning_rate``, ``seconds`` and, with early stopping,
     ``validation_loss``. Set ``trainer.stopping = True`` to end training after the epoch.
 
     Attributes
     ----------
     comes_last : bool
-        Is called after all others, for example because it saves what they know.
+        Whether it is called after all others, for example because it saves their state.
+
+    Examples
+    --------
+    >>> from vrae import VRAE
+    >>> from vrae.train.callbacks import Callback
+    >>> class StopAtTarget(Callback):
+    ...     def on_epoch_end(self, trainer, record):
+    ...         trainer.stopping = record["reconstruction"] < 10
+    >>> model = VRAE(callbacks=[StopAtTarget()])
     """
 
     comes_last = False
 
-    def on_train_begin(self, trainer: Trainer) -> None:
-        """Before the first step."""
+    def on_train_begin(self, trainer: TrainingRun) -> None:
+        """Run before the first step."""
 
-    def on_step_end(self, trainer: Trainer) -> None:
-        """After every step."""
+    def on_step_end(self, trainer: TrainingRun) -> None:
+        """Run after every step."""
 
-    def on_epoch_end(self, trainer: Trainer, record: Record) -> None:
-        """After every epoch."""
+    def on_epoch_end(self, trainer: TrainingRun, record: Record) -> None:
+        """Run after every epoch."""
 
-    def on_train_end(self, trainer: Trainer) -> None:
-        """After the last epoch, also when training failed."""
+    def on_train_end(self, trainer: TrainingRun) -> None:
+        """Run after the last epoch, also when training failed."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what has to be known to go on later: tensors, and what JSON can hold; {} is nothing, ever."""
+        """Return what is needed to resume: tensors and JSON values. {} is no state."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
 
 
 class EarlyStopping(Callback):
-    """Stop when the held-out loss has not improved for ``patience`` epochs; go back to the best weights."""
+    """Stop when the held-out loss stagnates, and restore the best weights."""
 
     def __init__(self, patience: int = 10) -> None:
         self.patience = patience
@@ -62,78 +111,36 @@ class EarlyStopping(Callback):
         self.best_epoch = 0
         self._weights: dict[str, Any] = {}
 
-    def on_train_begin(self, trainer: Trainer) -> None:
-        """Remember the weights there are: training may make things worse."""
+    def on_train_begin(self, trainer: TrainingRun) -> None:
+        """Keep the first weights: training may make things worse."""
         if trainer.kl_weight() >= trainer.config.beta:
             self.best = trainer.first_loss
             self._weights = copy.deepcopy(trainer.network.state_dict())
 
-    def on_epoch_end(self, trainer: Trainer, record: Record) -> None:
-        """Remember the best weights; give up when they are too old."""
+    def on_epoch_end(self, trainer: TrainingRun, record: Record) -> None:
+        """Keep the best weights. Stop when they are too old."""
         if record["kl_weight"] < trainer.config.beta:
-            return  # the loss is still changing its meaning
+            return  # losses are not comparable while the KL weight changes
         if record["validation_loss"] < self.best:
             self.best, self.best_epoch = record["validation_loss"], int(record["epoch"])
             self._weights = copy.deepcopy(trainer.network.state_dict())
         elif record["epoch"] - self.best_epoch >= self.patience:
             trainer.stopping = True
 
-    def on_train_end(self, trainer: Trainer) -> None:
-        """Go back to the best weights."""
+    def on_train_end(self, trainer: TrainingRun) -> None:
+        """Restore the best weights."""
         if self._weights:
             trainer.network.load_state_dict(self._weights)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best weights, and how good they are."""
+        """Return the best weights and their loss."""
         best = self.best if math.isfinite(self.best) else None
         return {"best": best, "best_epoch": self.best_epoch, "weights": self._weights}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take them back."""
+        """Restore them."""
         self.best = math.inf if state["best"] is None else state["best"]
         self.best_epoch, self._weights = state["best_epoch"], state["weights"]
-
-
-class ProgressBar(Callback):
-    """A bar in the terminal: epoch, loss, reconstruction, KL and the time left."""
-
-    def __init__(self) -> None:
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
-
-    def on_train_begin(self, trainer: Trainer) -> None:
-        """Show the empty bar."""
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-        self._progress = Progress(
-            TextColumn("[bold]Training[/]  epoch {task.completed}/{task.total}"),
-            BarColumn(),
-            TextColumn("{task.fields[numbers]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )
-        self._progress.start()
-        self._task = self._progress.add_task("train", total=trainer.config.max_epochs, numbers="")
-
-    def on_epoch_end(self, trainer: Trainer, record: Record) -> None:
-        """Move the bar on."""
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=record["epoch"], numbers=numbers_of(record))
-
-    def on_train_end(self, trainer: Trainer) -> None:
-        """Leave the terminal as it was."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
-
-
-def numbers_of(record: Record) -> str:
-    """Write what a record of an epoch is watched for."""
-    names = (("loss", "loss"), ("reconstruction", "reconstruction"), ("KL", "kl"))
-    return " ".join(f"{name} {record[key]:.4g}" for name, key in names)
 
 
 def check_callbacks(callbacks: Any) -> list[Callback]:

@@ -1,28 +1,24 @@
-"""Training followed from elsewhere: callbacks for TensorBoard and MLflow, which are imported when one is made."""
+"""Callbacks that log training to TensorBoard or MLflow. The packages are imported on first use."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vrae.exceptions import InvalidParameterError, did_you_mean
-from vrae.optional import check_installed
-from vrae.train.callbacks import Callback, Record
-
-if TYPE_CHECKING:
-    from vrae.train.loop import Trainer
+from vrae.exceptions import InvalidParameterError, check_installed, did_you_mean
+from vrae.train.callbacks import Callback, Record, TrainingRun
 
 __all__ = ["MLflowTracker", "TensorBoardTracker", "tracker"]
 
 
 class TensorBoardTracker(Callback):
-    """Write every epoch's record as scalars that TensorBoard shows.
+    """Log the record of every epoch as TensorBoard scalars.
 
     Parameters
     ----------
     log_dir : str or Path
-        Every fit writes a folder of its own there: ``fit1``, ``fit2``, ...
+        Every fit writes a new folder there: ``fit1``, ``fit2``, ...
 
     Raises
     ------
@@ -41,8 +37,8 @@ class TensorBoardTracker(Callback):
         self.log_dir = Path(log_dir)
         self._writer: Any = None
 
-    def on_train_begin(self, trainer: Trainer) -> None:
-        """Open a folder, and note how the network is made and trained."""
+    def on_train_begin(self, trainer: TrainingRun) -> None:
+        """Open a folder and log the configuration."""
         from torch.utils.tensorboard import SummaryWriter
 
         number = 1
@@ -52,13 +48,13 @@ class TensorBoardTracker(Callback):
         rows = "\n".join(f"| {name} | {value} |" for name, value in _options_of(trainer).items())
         self._writer.add_text("options", f"| option | value |\n|---|---|\n{rows}")
 
-    def on_epoch_end(self, trainer: Trainer, record: Record) -> None:
-        """Write the record."""
+    def on_epoch_end(self, trainer: TrainingRun, record: Record) -> None:
+        """Log the record."""
         for name, value in record.items():
             if name != "epoch":
                 self._writer.add_scalar(name, value, int(record["epoch"]))
 
-    def on_train_end(self, trainer: Trainer) -> None:
+    def on_train_end(self, trainer: TrainingRun) -> None:
         """Close the folder."""
         if self._writer is not None:
             self._writer.close()
@@ -66,22 +62,22 @@ class TensorBoardTracker(Callback):
 
 
 class MLflowTracker(Callback):
-    """Write every epoch's record as metrics of an MLflow run.
+    """Log the record of every epoch as metrics of an MLflow run.
 
-    The run is this tracker's own: MLflow's active run and global settings are left alone.
+    Every fit starts a new run. MLflow's active run and global settings are not changed.
 
     Parameters
     ----------
     experiment : str, default="vrae"
-        Made if there is none of that name.
+        Created if it does not exist.
     run_name : str, optional
     tracking_uri : str, optional
-        A server or a folder; default: what MLflow is set to, for example by MLFLOW_TRACKING_URI.
+        A server or a folder. Default: MLflow's own setting, for example MLFLOW_TRACKING_URI.
 
     Attributes
     ----------
     run_id : str or None
-        Of the last fit's run.
+        Id of the last fit's run.
 
     Raises
     ------
@@ -97,8 +93,8 @@ class MLflowTracker(Callback):
         self.run_id: str | None = None
         self._client: Any = None
 
-    def on_train_begin(self, trainer: Trainer) -> None:
-        """Begin a run, and note how the network is made and trained."""
+    def on_train_begin(self, trainer: TrainingRun) -> None:
+        """Start a run and log the configuration."""
         from mlflow.entities import Param
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
@@ -109,22 +105,22 @@ class MLflowTracker(Callback):
             number = known.experiment_id if known is not None else client.create_experiment(self.experiment)
             self.run_id = client.create_run(number, run_name=self.run_name).info.run_id
         except MlflowException as error:
-            place = self.tracking_uri or "the place that MLflow is set to"
+            place = self.tracking_uri or "its configured location"
             raise InvalidParameterError(f"MLflow cannot write to {place}: {error.message}") from error
         self._client = client
         params = [Param(name, str(value)) for name, value in _options_of(trainer).items()]
         self._client.log_batch(self.run_id, params=params)
 
-    def on_epoch_end(self, trainer: Trainer, record: Record) -> None:
-        """Write the record."""
+    def on_epoch_end(self, trainer: TrainingRun, record: Record) -> None:
+        """Log the record."""
         from mlflow.entities import Metric
 
         now = int(1000 * time.time())
         metrics = [Metric(name, value, now, int(record["epoch"])) for name, value in record.items() if name != "epoch"]
         self._client.log_batch(self.run_id, metrics=metrics)
 
-    def on_train_end(self, trainer: Trainer) -> None:
-        """End the run: FINISHED, or FAILED if training broke off."""
+    def on_train_end(self, trainer: TrainingRun) -> None:
+        """End the run: FINISHED, or FAILED if training failed."""
         if self._client is not None:
             complete = trainer.stopping or len(trainer.history) == trainer.config.max_epochs
             self._client.set_terminated(self.run_id, "FINISHED" if complete else "FAILED")
@@ -132,12 +128,12 @@ class MLflowTracker(Callback):
 
 
 def tracker(text: str) -> Callback:
-    """Return the tracker that a text names: ``tensorboard=FOLDER``, ``mlflow`` or ``mlflow=URI``.
+    """Return the tracker for a text: ``tensorboard=FOLDER``, ``mlflow`` or ``mlflow=URI``.
 
     Raises
     ------
     InvalidParameterError
-        Unknown, or TensorBoard without a folder.
+        The text is unknown, or names TensorBoard without a folder.
     MissingDependencyError
         The extra ``vrae[tracking]`` is not installed.
     """
@@ -151,5 +147,5 @@ def tracker(text: str) -> Callback:
     )
 
 
-def _options_of(trainer: Trainer) -> dict[str, Any]:
+def _options_of(trainer: TrainingRun) -> dict[str, Any]:
     return {**trainer.network.config.to_dict(), **trainer.config.to_dict()}

@@ -1,1 +1,1 @@
-"""The parts of `vrae.GroupForecaster`: windows, pooled models, classical models and what combines them."""
+"""Parts of `vrae.GroupForecaster`: windows of the past, single forecasts, and their combination."""

@@ -1,4 +1,4 @@
-"""Forecasts tried from origins in the past: what number of groups to take, and which forecasts to trust."""
+"""Backtests: forecasts from earlier origins decide on the number of groups and on the weights."""
 
 from __future__ import annotations
 
@@ -8,90 +8,103 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
 from vrae.estimators.forecasting.combination import Combination
-from vrae.estimators.forecasting.stage import Plan, Seen, Stage
-from vrae.estimators.forecasting.windows import Course, Floats, windows_at
+from vrae.estimators.forecasting.forecast_windows import windows_at
+from vrae.estimators.forecasting.plan import ForecastPlan
+from vrae.estimators.forecasting.stage import Observed, Stage
 
-__all__ = ["Backtest", "combined", "origins", "tried_numbers"]
+__all__ = ["Backtest", "fit_combination", "run_backtests", "score_group_numbers"]
 
-# Numbers of groups that are tried; each group should have about so many items at least.
-_TRIED = (1, 2, 4, 8, 12)
-_ITEMS_A_GROUP = 20
-# Times at which new items are looked at in a backtest.
-_LOOKS = 4
+Floats = npt.NDArray[np.float64]
 
-
-def origins(course: Course, plan: Plan, n_backtests: int) -> list[int]:
-    """Return the origins of backtests, a horizon apart; at each, a horizon was known, and two steps at least."""
-    wanted = [course.n_steps - plan.horizon * back for back in range(1, n_backtests + 1)]
-    return [origin for origin in wanted if origin >= max(plan.horizon, 2)]
+# Numbers of groups to compare. Each group should have at least this many items on average.
+_GROUP_NUMBERS = (1, 2, 4, 8, 12)
+_ITEMS_PER_GROUP = 20
+# Number of origins of new items in a backtest.
+_NEW_ORIGINS = 4
 
 
 @dataclass
 class Backtest:
-    """A stage at an earlier origin, and what it is tried on.
+    """A stage of an earlier origin, and the items to try it on.
 
     Attributes
     ----------
     stage : Stage
-        Fitted to what was known then.
-    whole : Seen
-        The items with a future, with all that was known of them.
-    new : list of (int, Seen)
-        New items, so many steps after the origin: those introduced around it, where items begin while the calendar
-        runs; else old ones of which only a few steps are looked at.
+        Fitted to what was known at the origin.
+    items : Observed
+        The items with a known future.
+    new_items : list of (int, Observed)
+        New items, and the steps from the origin to theirs. These are the items introduced around
+        the origin, or, if the calendar shows few introductions, all items with a shortened context.
     """
 
     stage: Stage
-    whole: Seen
-    new: list[tuple[int, Seen]]
+    items: Observed
+    new_items: list[tuple[int, Observed]]
 
     @classmethod
-    def run(cls, course: Course, origin: int, plan: Plan, options: dict[str, Any]) -> Self:
-        """Fit a stage at an origin; ``options`` are the network's."""
-        past = course.until(origin)
-        stage = Stage.fit(past, plan, options)
+    def run(cls, calendar: CalendarMatrix, origin: int, plan: ForecastPlan) -> Self:
+        """Fit a stage at an origin, and compute its forecasts without groups."""
+        past = calendar.up_to(origin)
+        stage = Stage.fit(past, plan)
 
-        def look(shift: int, keep: npt.NDArray[np.int64] | None = None, among: Any = True) -> Seen:
-            windows = windows_at(course, origin + shift, plan.n_context, plan.horizon, stage.variation, keep)
-            known = ~np.isnan(windows.context).all(axis=1) & ~np.isnan(windows.future).all(axis=1)
-            return stage.look(windows.select(np.flatnonzero(known & among)))
+        def observe(shift: int, max_age: npt.NDArray[np.int64] | None = None, among: Any = True) -> Observed:
+            at = origin + shift
+            windows = windows_at(calendar, at, plan.n_context, plan.horizon, stage.variation, max_age)
+            return stage.observe(windows.select(np.flatnonzero(windows.known() & among)))
 
-        if not past.shows_beginnings():
-            steps = np.random.default_rng(plan.seed).uniform(0, np.log(plan.new_until + 1), len(course.values))
-            return cls(stage, look(0), [(0, look(0, np.exp(steps).astype(np.int64)))])
-        shifts = range(0, min(plan.horizon, course.n_steps - origin), max(1, plan.horizon // _LOOKS))
-        begun = {shift: course.first > max(0, origin + shift - plan.new_until - 1) for shift in shifts}
-        new = [(shift, look(shift, among=begun[shift])) for shift in shifts]
-        return cls(stage, look(0), [(shift, seen) for shift, seen in new if len(seen.windows)])
+        if not past.has_introductions():
+            steps = np.random.default_rng(plan.seed).uniform(0, np.log(plan.new_until + 1), len(calendar.values))
+            return cls(stage, observe(0), [(0, observe(0, np.exp(steps).astype(np.int64)))])
+        new_items = []
+        for shift in range(0, min(plan.horizon, calendar.n_steps - origin), max(1, plan.horizon // _NEW_ORIGINS)):
+            is_new = calendar.first_observed > max(0, origin + shift - plan.new_until - 1)
+            new_items.append((shift, observe(shift, among=is_new)))
+        return cls(stage, observe(0), [(shift, new) for shift, new in new_items if len(new.windows)])
 
     def error(self, n_clusters: int) -> float:
-        """Return the mean squared scaled error of the models of so many groups."""
-        forecast, _ = self.stage.by_group(self.whole, self.stage.grouped(n_clusters))
-        return float(np.nanmean((forecast - self.whole.windows.future) ** 2))
+        """Return the mean squared scaled error of the linear models of this number of groups."""
+        forecast, _ = self.stage.forecast_by_group(self.items, self.stage.group(n_clusters))
+        return float(np.nanmean((forecast - self.items.windows.future) ** 2))
 
 
-def tried_numbers(backtests: list[Backtest], n_items: int) -> list[dict[str, float]]:
-    """Return how each number of groups did: ``n_clusters`` and ``score``, the mean squared error of group models."""
-    tried = [k for k in _TRIED if k == 1 or k <= n_items // _ITEMS_A_GROUP]
-    if backtests[0].stage.plan.clusterer == "hdbscan":
-        tried = [1]  # it finds its own number
-    selection = []
-    for k in tried:
-        selection.append({"n_clusters": k, "score": float(np.mean([b.error(k) for b in backtests]))})
-    return selection
+def run_backtests(calendar: CalendarMatrix, plan: ForecastPlan, n_backtests: int) -> list[Backtest]:
+    """Run backtests from origins a horizon apart, the latest first.
+
+    At least a horizon, and two steps, are known at each origin.
+    """
+    origins = [calendar.n_steps - plan.horizon * back for back in range(1, n_backtests + 1)]
+    return [Backtest.run(calendar, origin, plan) for origin in origins if origin >= max(plan.horizon, 2)]
 
 
-def combined(backtests: list[Backtest], n_clusters: int, membership: Floats) -> Combination:
-    """Learn weights and errors from all backtests; ``membership`` (n_items, n_groups) is that of today."""
+def score_group_numbers(backtests: list[Backtest], n_items: int) -> list[dict[str, float]]:
+    """Return ``n_clusters`` and ``score``, the mean squared error, of each number of groups."""
+    numbers = [k for k in _GROUP_NUMBERS if k == 1 or k <= n_items // _ITEMS_PER_GROUP]
+    if isinstance(clusterer := backtests[0].stage.plan.clusterer, str) and clusterer == "hdbscan":
+        numbers = [1]  # it finds its own number
+    return [{"n_clusters": k, "score": float(np.mean([b.error(k) for b in backtests]))} for k in numbers]
+
+
+def fit_combination(backtests: list[Backtest], n_clusters: int, membership: Floats) -> Combination:
+    """Estimate weights and errors from all backtests.
+
+    Parameters
+    ----------
+    backtests : list of Backtest
+    n_clusters : int
+    membership : ndarray of shape (n_items, n_groups)
+        Of the final groups, whose weights are estimated.
+    """
     members, future, groups, age = [], [], [], []
     for backtest in backtests:
-        grouped = backtest.stage.grouped(n_clusters)
-        for shift, seen in [(0, backtest.whole), *backtest.new]:
-            members.append(backtest.stage.members(seen, grouped, shift)[0])
-            future.append(seen.windows.future)
-            groups.append(membership[seen.windows.item])
-            age.append(seen.windows.age)
+        own_groups = backtest.stage.group(n_clusters)
+        for shift, observed in [(0, backtest.items), *backtest.new_items]:
+            members.append(backtest.stage.forecast_members(observed, own_groups, shift)[0])
+            future.append(observed.windows.future)
+            groups.append(membership[observed.windows.item])
+            age.append(observed.windows.age)
     return Combination.fit(
         np.concatenate(members, axis=1),
         np.concatenate(future),

@@ -1,54 +1,61 @@
-"""Forecasts of one item by itself: the seasonal naive rule, and statsforecast's models."""
+"""Forecasts of each item by itself: the seasonal naive rule, and statsforecast's models."""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from vrae.estimators.forecasting.windows import Floats, Windows
-from vrae.optional import check_installed
+from vrae.estimators.forecasting.forecast_windows import ForecastWindows
+from vrae.exceptions import check_installed
 
-__all__ = ["check_statsforecast", "intermittent_or_smoothed", "seasonal_naive"]
+__all__ = ["check_statsforecast", "seasonal_naive", "smoothed_level"]
 
-# Fewer observed steps than this say nothing about how to smooth.
-_FEWEST = 4
-# An item with more steps at zero than this share sells now and then.
+Floats = npt.NDArray[np.float64]
+
+# Smoothing needs at least this many observed steps.
+_MIN_STEPS = 4
+# Demand is intermittent if more than this fraction of the steps is zero.
 _INTERMITTENT = 0.5
 
 
 def check_statsforecast() -> None:
-    """Raise if statsforecast is not installed."""
+    """Raise a MissingDependencyError if statsforecast is not installed."""
     otherwise = "Or leave it out: classical=False, --no-classical."
     check_installed("statsforecast", "forecast", "A classical forecast of each item", otherwise)
 
 
-def seasonal_naive(windows: Windows, season: int) -> Floats:
-    """Return the value of a season ago, (n, horizon), scaled; the item's level, 0, where it is not known."""
+def seasonal_naive(windows: ForecastWindows, season: int) -> Floats:
+    """Return the scaled values of a season ago, (n, horizon). 0, the item's level, if not known."""
     n_context, horizon = windows.context.shape[1], windows.future.shape[1]
     if season > n_context:
         return np.zeros_like(windows.future)
     return np.nan_to_num(windows.context[:, n_context - season + np.arange(horizon) % season])
 
 
-def intermittent_or_smoothed(windows: Windows) -> Floats:
-    """Return level forecasts of each item by itself, (n, horizon), scaled.
+def smoothed_level(windows: ForecastWindows) -> Floats:
+    """Return constant forecasts from statsforecast's models.
 
-    Exponential smoothing with the best parameter or, for items that sell now and then, ADIDA (Nikolopoulos et al.
-    2011, demand summed over longer steps), both from statsforecast. Gaps are closed up; after fewer than 4 observed
-    steps it is the item's level.
+    Exponential smoothing with the best parameter, or ADIDA (Nikolopoulos et al. 2011, demand
+    aggregated over longer steps) for intermittent demand. Gaps are closed up.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, horizon)
+        Scaled. 0, the item's level, for an item with fewer than 4 observed steps.
     """
     from statsforecast.models import ADIDA, SimpleExponentialSmoothingOptimized
 
     forecast = np.zeros_like(windows.future)
     zero = windows.scale.zero
     observed = ~np.isnan(windows.context)
-    nothing = (np.abs(windows.context - zero[:, None]) < 1e-6) & observed
-    now_and_then = nothing.sum(axis=1) > _INTERMITTENT * observed.sum(axis=1)
-    smoothed, summed = SimpleExponentialSmoothingOptimized(), ADIDA()
-    for row in np.flatnonzero(windows.age >= _FEWEST):  # one by one: these libraries know no panel of arrays
-        series = windows.context[row, observed[row]]
-        if now_and_then[row]:
-            value = summed.forecast(series - zero[row], 1)["mean"][0] + zero[row]
+    is_zero = (np.abs(windows.context - zero[:, None]) < 1e-6) & observed
+    intermittent = is_zero.sum(axis=1) > _INTERMITTENT * observed.sum(axis=1)
+    smoothing, adida = SimpleExponentialSmoothingOptimized(), ADIDA()
+    for i in np.flatnonzero(windows.age >= _MIN_STEPS):  # the models take one series each
+        series = windows.context[i, observed[i]]
+        if intermittent[i]:
+            value = adida.forecast(series - zero[i], 1)["mean"][0] + zero[i]
         else:
-            value = smoothed.forecast(series, 1)["mean"][0]
-        forecast[row] = value if np.isfinite(value) else 0.0
+            value = smoothing.forecast(series, 1)["mean"][0]
+        forecast[i] = value if np.isfinite(value) else 0.0
     return forecast

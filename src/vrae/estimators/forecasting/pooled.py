@@ -1,8 +1,9 @@
-"""One linear model for all items, and how each group departs from it.
+"""A linear model of all items, and how each group differs from it.
 
-Every window of every item is one observation, scaled, so that a few steps of a new item are read with what all others
-have taught. A group's own coefficients are drawn towards those of all (a hierarchical ridge regression): a small group
-says little, a large one much. A linear model is a few arrays: it is saved as such, and fitted in closed form.
+Every window of every item is one observation, in scaled values. The forecast of a new item with a
+few steps therefore uses what all items show. The coefficients of a group are shrunk towards those
+of all items (a hierarchical ridge regression): a small group differs little. The model is fitted in
+closed form, and saved as a few arrays.
 """
 
 from __future__ import annotations
@@ -13,101 +14,124 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from vrae.estimators.forecasting.windows import Floats, Windows, observed_mean
+from vrae.estimators.forecasting.forecast_windows import ForecastWindows
+from vrae.estimators.forecasting.item_scale import observed_mean
 
-__all__ = ["PooledModel", "group_courses", "season_ahead"]
+__all__ = ["PooledModel", "group_curves", "seasonal_change"]
 
-# Steps just before the origin that enter one by one; means over so many last steps; weights of smoothed means.
+Floats = npt.NDArray[np.float64]
+
+# Features: the last steps, means over several numbers of last steps, and exponential smoothing.
 _LAGS = 6
 _SPANS = (2, 4, 8, 13, 26)
 _SMOOTHINGS = (0.1, 0.3)
-# Penalty on coefficients, and on a group's departure from them, in observations.
+# Penalty on coefficients, and on how a group's coefficients differ from them. In observations.
 _RIDGE = 50.0
 _GROUP_RIDGE = 300.0
-# Fewer known futures than this at a step are too few; the nearest earlier step's model serves.
-_FEWEST = 10
-# An average over a group counts as much as so many items of all groups.
+# With fewer known futures at a step, the model of the step before is used.
+_MIN_FUTURES = 10
+# The mean of all items counts as many items in the mean of a group.
 _PRIOR_ITEMS = 5.0
-# What goes into linear models and group averages is cut at these scaled values.
+# Limits of the scaled values in features and group curves.
 _LOW, _HIGH = -5.0, 8.0
 
 
-def group_courses(windows: Windows, membership: Floats) -> Floats:
-    """Return the mean scaled course of each group, (n_groups, n_context), drawn towards that of all items.
+def group_curves(windows: ForecastWindows, membership: Floats) -> Floats:
+    """Return the mean scaled curve of each group, shrunk towards that of all items.
 
     Parameters
     ----------
-    windows : Windows
-        Of one origin.
-    membership : ndarray, shape (n, n_groups)
-        Probabilities.
+    windows : ForecastWindows
+        Windows of one origin.
+    membership : ndarray of shape (n, n_groups)
+        Probabilities of the groups.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_groups, n_context)
+        NaN at steps where no item was observed.
     """
     context = np.clip(windows.context, _LOW, _HIGH)
     observed = ~np.isnan(context)
-    known = np.where(observed, context, 0.0)
+    values = np.where(observed, context, 0.0)
     count = observed.sum(axis=0)
-    everyone = known.sum(axis=0) / np.maximum(count, 1)
-    courses = (membership.T @ known + _PRIOR_ITEMS * everyone) / (membership.T @ observed + _PRIOR_ITEMS)
-    return np.where(count > 0, courses, np.nan)
+    mean = values.sum(axis=0) / np.maximum(count, 1)
+    curves = (membership.T @ values + _PRIOR_ITEMS * mean) / (membership.T @ observed + _PRIOR_ITEMS)
+    return np.where(count > 0, curves, np.nan)
 
 
-def season_ahead(courses: Floats, season: int, horizon: int) -> Floats:
-    """Return what a course (n, n_context) did a season before each step to come, beside where it stood then.
+def seasonal_change(curves: Floats, season: int, horizon: int) -> Floats:
+    """Return how curves changed over the steps of the horizon a season ago.
 
-    A mean of three steps, (n, horizon); 0 where the course does not reach back a season.
+    Parameters
+    ----------
+    curves : ndarray of shape (n, n_context)
+    season, horizon : int
+        In steps.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, horizon)
+        Mean of three steps around the one a season ago, minus the mean just before that horizon. 0
+        for a curve that is too short.
     """
-    n, n_context = courses.shape
+    n, n_context = curves.shape
     if season < 2 or n_context < season:
         return np.zeros((n, horizon))
-    ahead = _a_season_ago(n_context, season, horizon)
-    around = np.clip(ahead[:, None] + np.array([-1, 0, 1]), 0, n_context - 1)  # (horizon, 3)
-    then = observed_mean(courses[:, around], axis=2)
-    before = observed_mean(courses[:, max(n_context - season - 4, 0) : max(n_context - season, 1)])[:, None]
-    covered = ((~np.isnan(courses)).sum(axis=1) >= 0.8 * season)[:, None]
-    return np.where(covered & ~np.isnan(then) & ~np.isnan(before), then - before, 0.0)
+    steps = _a_season_ago(n_context, season, horizon)
+    around = np.clip(steps[:, None] + np.array([-1, 0, 1]), 0, n_context - 1)  # (horizon, 3)
+    then = observed_mean(curves[:, around], axis=2)
+    before = observed_mean(curves[:, max(n_context - season - 4, 0) : max(n_context - season, 1)])[:, None]
+    is_covered = ((~np.isnan(curves)).sum(axis=1) >= 0.8 * season)[:, None]
+    return np.where(is_covered & ~np.isnan(then) & ~np.isnan(before), then - before, 0.0)
 
 
 def _a_season_ago(n_context: int, season: int, horizon: int) -> npt.NDArray[np.int64]:
-    steps = np.arange(horizon)
-    return np.asarray(n_context - season + steps % season)
+    """Return the steps of the context that are a season before those of the horizon."""
+    return np.asarray(n_context - season + np.arange(horizon) % season)
 
 
 @dataclass(frozen=True)
 class PooledModel:
-    """Ridge regressions, one a step ahead, over features of windows.
+    """Ridge regressions on features of windows, one per step of the horizon.
 
     Attributes
     ----------
-    mean, deviation : ndarray, shape (n_features,)
-        Of the features in training.
-    coefficients : ndarray, shape (horizon, n_features)
-    departures : ndarray, shape (n_groups, horizon, n_features)
-        What each group adds to them; n_groups is 0 for a model without groups.
+    mean, deviation : ndarray of shape (n_features,)
+        Mean and standard deviation of the features in training.
+    coefficients : ndarray of shape (horizon, n_features)
+        Coefficients for all items.
+    group_coefficients : ndarray of shape (n_groups, horizon, n_features)
+        What each group adds to them. Without groups, ``n_groups`` is 0.
     season : int
+        Steps of a season. 1 is none.
     """
 
     mean: Floats
     deviation: Floats
     coefficients: Floats
-    departures: Floats
+    group_coefficients: Floats
     season: int
 
     @classmethod
-    def fit(cls, windows: Windows, season: int, membership: Floats | None = None, ahead: Floats | None = None) -> Self:
-        """Fit to windows.
+    def fit(
+        cls, windows: ForecastWindows, season: int, membership: Floats | None = None, change: Floats | None = None
+    ) -> Self:
+        """Fit the regressions to windows.
 
         Parameters
         ----------
-        windows : Windows
+        windows : ForecastWindows
         season : int
-            Steps of a season; 1 is none.
+            Steps of a season. 1 is none.
         membership : ndarray of shape (n, n_groups), optional
-        ahead : ndarray of shape (n, horizon), optional
-            What the group of each window did a season ago; see `season_ahead`.
+            Probabilities of the groups.
+        change : ndarray of shape (n, horizon), optional
+            `seasonal_change` of the group of each window.
         """
-        fixed, moving = features(windows, season, ahead)
+        fixed, varying = features(windows, season, change)
         horizon = windows.future.shape[1]
-        both = np.concatenate([fixed, moving.mean(axis=1)], axis=1)
+        both = np.concatenate([fixed, varying.mean(axis=1)], axis=1)
         mean, deviation = both.mean(axis=0), both.std(axis=0) + 1e-6
         mean[0], deviation[0] = 0.0, 1.0  # the intercept
         membership = np.zeros((len(windows), 0)) if membership is None else membership
@@ -115,76 +139,87 @@ class PooledModel:
         penalty = np.full(n_features, _RIDGE)
         penalty[0] = 1e-3
         coefficients = np.zeros((horizon, n_features))
-        departures = np.zeros((n_groups, horizon, n_features))
+        group_coefficients = np.zeros((n_groups, horizon, n_features))
         for step in range(horizon):
             known = np.flatnonzero(~np.isnan(windows.future[:, step]))
-            if len(known) < _FEWEST and step:
-                coefficients[step], departures[:, step] = coefficients[step - 1], departures[:, step - 1]
+            if len(known) < _MIN_FUTURES and step:
+                coefficients[step], group_coefficients[:, step] = (
+                    coefficients[step - 1],
+                    group_coefficients[:, step - 1],
+                )
                 continue
-            x = (np.concatenate([fixed, moving[:, step]], axis=1)[known] - mean) / deviation
+            x = (np.concatenate([fixed, varying[:, step]], axis=1)[known] - mean) / deviation
             y = windows.future[known, step]
             coefficients[step] = np.linalg.solve(x.T @ x + np.diag(penalty), x.T @ y)
-            rest = y - x @ coefficients[step]
+            residual = y - x @ coefficients[step]
             for group in range(n_groups):
                 weighted = x * np.take(membership[known], [group], axis=1)
                 gram = x.T @ weighted + _GROUP_RIDGE * np.eye(n_features)
-                departures[group, step] = np.linalg.solve(gram, weighted.T @ rest)
-        return cls(mean, deviation, coefficients, departures, season)
+                group_coefficients[group, step] = np.linalg.solve(gram, weighted.T @ residual)
+        return cls(mean, deviation, coefficients, group_coefficients, season)
 
-    def predict(self, windows: Windows, membership: Floats | None = None, ahead: Floats | None = None) -> Floats:
-        """Return scaled forecasts (n, horizon)."""
-        fixed, moving = features(windows, self.season, ahead)
+    def predict(
+        self, windows: ForecastWindows, membership: Floats | None = None, change: Floats | None = None
+    ) -> Floats:
+        """Return scaled forecasts (n, horizon). The parameters are those of `fit`."""
+        fixed, varying = features(windows, self.season, change)
         forecast = np.empty_like(windows.future)
         for step in range(len(self.coefficients)):
-            x = (np.concatenate([fixed, moving[:, step]], axis=1) - self.mean) / self.deviation
+            x = (np.concatenate([fixed, varying[:, step]], axis=1) - self.mean) / self.deviation
             forecast[:, step] = x @ self.coefficients[step]
-            if membership is not None and len(self.departures):
-                forecast[:, step] += ((x @ self.departures[:, step].T) * membership).sum(axis=1)
+            if membership is not None and len(self.group_coefficients):
+                forecast[:, step] += ((x @ self.group_coefficients[:, step].T) * membership).sum(axis=1)
         return forecast
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return everything there is to save."""
+        """Return the arrays to save."""
         return {
             "mean": self.mean,
             "deviation": self.deviation,
             "coefficients": self.coefficients,
-            "departures": self.departures,
+            "group_coefficients": self.group_coefficients,
             "season": np.array([self.season]),
         }
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self:
-        """Build the model whose `arrays` these are."""
+        """Rebuild a model from its `arrays`."""
         return cls(**{**arrays, "season": int(arrays["season"][0])})  # type: ignore[arg-type]
 
 
-def features(windows: Windows, season: int, ahead: Floats | None) -> tuple[Floats, Floats]:
-    """Return what is the same for all steps ahead, (n, f), and what is not, (n, horizon, g)."""
+def features(windows: ForecastWindows, season: int, change: Floats | None) -> tuple[Floats, Floats]:
+    """Return features that are equal at all steps of the horizon, and those that vary.
+
+    Returns
+    -------
+    fixed : ndarray of shape (n, f)
+    varying : ndarray of shape (n, horizon, g)
+    """
     context = np.clip(windows.context, _LOW, _HIGH)
     observed = ~np.isnan(context)
-    known = np.where(observed, context, 0.0)  # 0 is the item's level
+    values = np.where(observed, context, 0.0)  # 0 is the item's level
     n, n_context = context.shape
     age = windows.age
     columns = [np.ones(n)]
-    columns += [known[:, -lag] for lag in range(1, min(_LAGS, n_context) + 1)]
+    columns += [values[:, -lag] for lag in range(1, min(_LAGS, n_context) + 1)]
     spans = [np.nan_to_num(observed_mean(context[:, -span:])) for span in _SPANS if span <= n_context]
     columns += spans
     for smoothing in _SMOOTHINGS:
         weight = (1 - smoothing) ** np.arange(n_context)[::-1]
-        columns.append((known @ weight) / np.maximum(observed @ weight, 1e-9))
+        columns.append((values @ weight) / np.maximum(observed @ weight, 1e-9))
     columns += [1 / np.sqrt(age + 1), np.clip(windows.scale.zero, -4.0, 4.0)]
-    # A mean says less where it is of few steps.
+    # A mean of few steps is less reliable.
     columns += [span * (age / (age + 8)) for span in spans[:2]]
-    return np.stack(columns, axis=1), _seasonal(context, age, season, windows.future.shape[1], ahead)
+    return np.stack(columns, axis=1), _seasonal(context, age, season, windows.future.shape[1], change)
 
 
-def _seasonal(context: Floats, age: npt.NDArray[np.int64], season: int, horizon: int, ahead: Floats | None) -> Floats:
-    """Return the item's own last season, and its group's, at each step ahead: (n, horizon, g)."""
+def _seasonal(context: Floats, age: npt.NDArray[np.int64], season: int, horizon: int, change: Floats | None) -> Floats:
+    """Return features from the last season of items and groups at each step, (n, horizon, g)."""
     n, n_context = context.shape
-    moving = []
+    columns = []
     if 1 < season <= n_context:
         then = context[:, _a_season_ago(n_context, season, horizon)]
-        moving += [np.nan_to_num(then), season_ahead(context, season, horizon), (~np.isnan(then)).astype(np.float64)]
-    if ahead is not None:
-        moving += [ahead, ahead * (8 / (8 + age))[:, None]]
-    return np.stack(moving, axis=2) if moving else np.zeros((n, horizon, 0))
+        columns += [np.nan_to_num(then), seasonal_change(context, season, horizon), (~np.isnan(then)).astype(float)]
+    if change is not None:
+        columns += [change, change * (8 / (8 + age))[:, None]]
+    return np.stack(columns, axis=2) if columns else np.zeros((n, horizon, 0))

@@ -1,280 +1,184 @@
-"""All that can forecast from one origin: a network, groups, and pooled models, fitted to what was known there."""
+"""All models of one origin: the network, the groups and the linear models, fitted to the past."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from vrae.data.batching import Batch
-from vrae.data.panel import Panel
-from vrae.estimators.base import BaseVRAE
-from vrae.estimators.forecasting.classical import intermittent_or_smoothed, seasonal_naive
-from vrae.estimators.forecasting.pooled import PooledModel, group_courses, season_ahead
-from vrae.estimators.forecasting.windows import (
-    CLIP,
-    Course,
-    Floats,
-    Windows,
+from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
+from vrae.estimators.forecasting.classical import seasonal_naive, smoothed_level
+from vrae.estimators.forecasting.completion import decode_future, encode_contexts, fit_completion
+from vrae.estimators.forecasting.forecast_windows import (
+    ForecastWindows,
     age_class,
     training_windows,
-    usual_variation,
     windows_at,
 )
-from vrae.estimators.partition import LatentSpace, Partition, fit_partition
-from vrae.runtime import work_threads
+from vrae.estimators.forecasting.item_groups import ItemGroups, group_membership
+from vrae.estimators.forecasting.item_scale import CLIP, typical_variation
+from vrae.estimators.forecasting.plan import ForecastPlan
+from vrae.estimators.forecasting.pooled import PooledModel, group_curves, seasonal_change
+from vrae.estimators.partition import LatentSpace, fit_partition
+from vrae.estimators.vrae import VRAE
 
-__all__ = ["Completion", "Groups", "Plan", "Seen", "Stage"]
+__all__ = ["Observed", "Stage"]
 
-_DECODE_ROWS = 4096
-# Up to so many observed steps an item is new.
-_NEW = 12
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be forecast, and from what.
-
-    Attributes
-    ----------
-    horizon, n_context, season : int
-        Steps ahead, steps before the origin that are looked at, steps of a season (1: none).
-    clusterer : str or scikit-learn clusterer
-    classical : bool
-        Forecast each item by itself, too.
-    seed : int
-    """
-
-    horizon: int
-    n_context: int
-    season: int
-    clusterer: Any
-    classical: bool
-    seed: int
-
-    @property
-    def new_until(self) -> int:
-        """Items with no more observed steps than this are new."""
-        return min(_NEW, self.n_context // 2)
-
-    @property
-    def members(self) -> tuple[str, ...]:
-        """Names of the forecasts that are combined."""
-        seasonal = ("seasonal naive",) if self.season > 1 else ()
-        classical = ("smoothing",) if self.classical else ()
-        return ("level", *seasonal, *classical, "pooled", "group", "completion")
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class Completion(BaseVRAE):
-    """A network that sees the context of a window and gives back all of it, the future too."""
-
-    hidden_share: tuple[int, int] = (0, 1)  # steps of the context, steps of the window
-
-    def _hidden_steps(self, panel: Panel) -> npt.NDArray[np.bool_]:
-        n_context, n_steps = self.hidden_share
-        return np.tile(np.arange(n_steps) >= n_context, len(panel))
-
-    def _warn_of_collapse(self) -> None:
-        """Say nothing: where items have nothing in common, backtests leave groups out."""
-
-    def encode(self, windows: Windows) -> tuple[Floats, Floats]:
-        """Return mean and variance, each (n, latent), of the latent vectors given the contexts alone."""
-        panel = windows.panel()
-        mean = np.zeros((len(panel), self.network_.config.latent_size))
-        variance = np.ones_like(mean)
-
-        def encoded(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-            return self.network_.encode(batch.values, batch.mask, batch.lengths, batch.patterns)
-
-        for batch, (found, log_variance) in self._visit(panel, np.arange(len(panel)), encoded):
-            mean[batch.rows] = found.double().cpu().numpy()
-            variance[batch.rows] = log_variance.double().exp().cpu().numpy()
-        return mean, variance
-
-    def decode_future(self, z: Floats, n_context: int, horizon: int) -> Floats:
-        """Return what comes after the context, (n, horizon), by latent vectors (n, latent)."""
-        device = next(self.network_.parameters()).device
-        future = np.empty((len(z), horizon))
-        with work_threads(device, self.hidden_size), torch.inference_mode():
-            for start in range(0, len(z), _DECODE_ROWS):
-                part = torch.from_numpy(z[start : start + _DECODE_ROWS].astype(np.float32)).to(device)
-                decoded = self.network_.decode(part, n_context + horizon)[:, n_context:, 0]
-                future[start : start + _DECODE_ROWS] = decoded.double().cpu().numpy()
-        return future
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Groups:
-    """Groups of items by what their contexts say, and how their members do.
+class Observed:
+    """Windows, and all that a stage computes from them without groups.
 
     Attributes
     ----------
-    space : LatentSpace
-    partition : Partition
-    shares : ndarray, shape (n_groups,)
-        Of the items; the membership of an item that belongs nowhere.
-    center, variance : ndarray, shape (n_groups, latent)
-        Of the members' latent vectors.
-    courses : ndarray, shape (n_groups, n_context)
-        Mean scaled courses before the origin.
-    model : PooledModel
-    """
-
-    space: LatentSpace
-    partition: Partition
-    shares: Floats
-    center: Floats
-    variance: Floats
-    courses: Floats
-    model: PooledModel
-
-    def membership(self, z: Floats) -> Floats:
-        """Return the probability of each group, (n, n_groups), for latent vectors (n, latent)."""
-        return _membership(self.partition.predict_proba(self.space(z)), self.shares)
-
-    def ahead(self, membership: Floats, season: int, horizon: int, shift: int = 0) -> Floats:
-        """Return what the groups did a season ago, (n, horizon), ``shift`` steps after the origin."""
-        courses = np.concatenate([self.courses, np.full((len(self.courses), shift), np.nan)], axis=1)[:, shift:]
-        return np.asarray(membership @ season_ahead(courses, season, horizon))
-
-    def believe(self, mean: Floats, variance: Floats, membership: Floats) -> Floats:
-        """Return latent vectors (n, latent) with the group's distribution as prior, in place of N(0, 1).
-
-        What few steps leave open is then filled in by the group, not by the average of all items.
-        """
-        prior_mean, prior_variance = membership @ self.center, membership @ self.variance
-        evidence = np.maximum(1 / variance - 1, 0)  # what the context adds to the network's own prior
-        # mean / variance is evidence times the evidence's own mean: the prior N(0, 1) adds nothing to it.
-        return np.asarray((mean / variance + prior_mean / prior_variance) / (evidence + 1 / prior_variance))
-
-
-@dataclass(frozen=True)
-class Seen:
-    """Windows, and all that a stage says of them whatever the groups are.
-
-    Attributes
-    ----------
-    windows : Windows
-    mean, variance : ndarray, shape (n, latent)
+    windows : ForecastWindows
+    mean, variance : ndarray of shape (n, latent)
         Of the latent vectors given the contexts.
-    alone : ndarray, shape (n_members - 2, n, horizon)
-        Scaled forecasts without groups: the first ones of ``Plan.members``.
+    forecasts : ndarray of shape (n_members - 2, n, horizon)
+        Scaled forecasts without groups: the first ones of ``ForecastPlan.members``.
     """
 
-    windows: Windows
+    windows: ForecastWindows
     mean: Floats
     variance: Floats
-    alone: Floats
+    forecasts: Floats
+
+
+class _Training(NamedTuple):
+    """Training windows and their latent vectors, and mean and variance of those of the items."""
+
+    windows: ForecastWindows
+    Z: Floats
+    mean: Floats
+    variance: Floats
 
 
 @dataclass
 class Stage:
-    """Network and pooled model of one origin; `grouped` adds groups.
+    """The network and the pooled model of one origin. `group` adds groups.
 
     Attributes
     ----------
-    plan : Plan
+    plan : ForecastPlan
     variation : float
-        Usual standard deviation beside the mean size of values.
-    network : Completion
+        `typical_variation` of the items.
+    model : VRAE
+        Completes windows.
     pooled : PooledModel
-        Without groups.
-    items : Windows
+        The linear model without groups.
+    items : ForecastWindows
         All items at the origin.
-    fading : ndarray, shape (n_classes,)
-        See `Windows.fading`.
+    level_decay : ndarray of shape (n_classes,)
+        See `ForecastWindows.level_decay`.
     """
 
-    plan: Plan
+    plan: ForecastPlan
     variation: float
-    network: Completion
+    model: VRAE
     pooled: PooledModel
-    items: Windows
-    fading: Floats
-    _training: dict[str, Any] = field(default_factory=dict)
+    items: ForecastWindows
+    level_decay: Floats
+    _training: _Training | None = None
 
     @classmethod
-    def fit(cls, course: Course, plan: Plan, options: dict[str, Any]) -> Self:
-        """Fit to a course whose end is the origin; ``options`` are the network's."""
+    def fit(cls, calendar: CalendarMatrix, plan: ForecastPlan) -> Self:
+        """Fit network and pooled model to a calendar that ends at the origin."""
         n_context, horizon = plan.n_context, plan.horizon
-        variation = usual_variation(course.values)
-        windows = training_windows(course, n_context, horizon, variation, np.random.default_rng(plan.seed))
-        network = Completion(**options, hidden_share=(n_context, n_context + horizon))
-        panel = windows.panel(with_future=True)
-        network._learn(panel, np.arange(len(panel)), anew=True)
-        items = windows_at(course, course.n_steps, n_context, horizon, variation)
-        stage = cls(
-            plan, variation, network, PooledModel.fit(windows, plan.season), items, windows.fading(plan.new_until)
-        )
-        stage._training = {
-            "windows": windows,
-            "z": network.encode(windows)[0],
-            "items": network.encode(items),
-        }
-        return stage
+        variation = typical_variation(calendar.values)
+        rng = np.random.default_rng(plan.seed)
+        windows = training_windows(calendar, n_context, horizon, variation, rng)
+        items = windows_at(calendar, calendar.n_steps, n_context, horizon, variation)
+        model = fit_completion(plan.model, windows)
+        training = _Training(windows, encode_contexts(model, windows)[0], *encode_contexts(model, items))
+        pooled, decay = PooledModel.fit(windows, plan.season), windows.level_decay(plan.new_until)
+        return cls(plan, variation, model, pooled, items, decay, training)
 
-    def grouped(self, n_clusters: int) -> Groups:
-        """Find groups of the items at the origin, and fit each group's model."""
-        plan, (z, variance) = self.plan, self._training["items"]
-        space = LatentSpace.fit(z, self._generated())
-        partition = fit_partition(space(z), n_clusters, plan.clusterer, plan.seed)
-        found = partition.predict_proba(space(z))
-        shares = (found.sum(axis=0) + 1e-9) / (found.sum() + 1e-9 * max(found.shape[1], 1))
-        membership = _membership(found, shares)
-        weight = membership.sum(axis=0)[:, None] + 1e-9
-        center = membership.T @ z / weight
-        spread = membership.T @ (z**2 + variance) / weight - center**2
-        courses = group_courses(self.items, membership)
-        windows: Windows = self._training["windows"]
-        of_windows = _membership(partition.predict_proba(space(self._training["z"])), shares)
-        ahead = np.zeros((len(windows), plan.horizon))
-        for origin in np.unique(windows.origin):
-            rows = np.flatnonzero(windows.origin == origin)
-            own = group_courses(windows.select(rows), of_windows[rows])
-            ahead[rows] = of_windows[rows] @ season_ahead(own, plan.season, plan.horizon)
-        model = PooledModel.fit(windows, plan.season, of_windows, ahead)
-        return Groups(space, partition, shares, center, np.clip(spread, 1e-3, None), courses, model)
+    @property
+    def item_means(self) -> Floats:
+        """Latent means of the items at the origin, (n_items, latent)."""
+        return self._data.mean
 
-    def look(self, windows: Windows) -> Seen:
-        """Return what the network, the pooled model and classical models say of windows."""
+    def group(self, n_clusters: int) -> ItemGroups:
+        """Find groups of the items at the origin, and fit the linear model of each."""
+        plan, data = self.plan, self._data
+        space = LatentSpace.fit(data.mean, self.model.network_)
+        partition = fit_partition(space(data.mean), n_clusters, plan.clusterer, plan.seed)
+        found = partition.predict_proba(space(data.mean))
+        proportions = (found.sum(axis=0) + 1e-9) / (found.sum() + 1e-9 * max(found.shape[1], 1))
+        membership = group_membership(found, proportions)
+        size = membership.sum(axis=0)[:, None] + 1e-9
+        center = membership.T @ data.mean / size
+        variance = membership.T @ (data.mean**2 + data.variance) / size - center**2
+        of_windows = group_membership(partition.predict_proba(space(data.Z)), proportions)
+        change = _change_per_origin(data.windows, of_windows, plan)
+        model = PooledModel.fit(data.windows, plan.season, of_windows, change)
+        curves = group_curves(self.items, membership)
+        return ItemGroups(space, partition, proportions, center, np.clip(variance, 1e-3, None), curves, model)
+
+    def observe(self, windows: ForecastWindows) -> Observed:
+        """Encode windows, and forecast them without groups."""
         plan = self.plan
-        new = windows.age <= plan.new_until
-        settled = self.fading[age_class(windows.age)] * new * windows.scale.zero
-        level = np.broadcast_to(settled[:, None], windows.future.shape)  # an item's own, once it has settled
+        is_new = windows.age <= plan.new_until
+        settled = self.level_decay[age_class(windows.age)] * is_new * windows.scale.zero
+        level = np.broadcast_to(settled[:, None], windows.future.shape)  # a new item's level after it decayed
         forecasts = [level]
         if plan.season > 1:
-            forecasts.append(np.where(new[:, None], level, seasonal_naive(windows, plan.season)))
+            forecasts.append(np.where(is_new[:, None], level, seasonal_naive(windows, plan.season)))
         if plan.classical:
-            forecasts.append(intermittent_or_smoothed(windows))
+            forecasts.append(smoothed_level(windows))
         forecasts.append(self.pooled.predict(windows))
-        return Seen(windows, *self.network.encode(windows), np.stack(forecasts))
+        return Observed(windows, *encode_contexts(self.model, windows), np.stack(forecasts))
 
-    def by_group(self, seen: Seen, groups: Groups, shift: int = 0) -> tuple[Floats, Floats]:
-        """Return the scaled forecasts of the groups' models, (n, horizon), and the membership (n, n_groups)."""
-        membership = groups.membership(seen.mean)
-        ahead = groups.ahead(membership, self.plan.season, self.plan.horizon, shift)
-        return groups.model.predict(seen.windows, membership, ahead), membership
+    def forecast_by_group(self, observed: Observed, groups: ItemGroups, shift: int = 0) -> tuple[Floats, Floats]:
+        """Forecast with the linear models of the groups.
 
-    def members(self, seen: Seen, groups: Groups, shift: int = 0) -> tuple[Floats, Floats]:
-        """Return the scaled forecasts (n_members, n, horizon) in order of ``plan.members``, and the membership."""
-        grouped, membership = self.by_group(seen, groups, shift)
-        z = groups.believe(seen.mean, seen.variance, membership)
-        completed = self.network.decode_future(z, self.plan.n_context, self.plan.horizon)
-        return np.clip(np.concatenate([seen.alone, [grouped, completed]]), -CLIP, CLIP), membership
+        Returns
+        -------
+        forecast : ndarray of float64, shape (n, horizon)
+            Scaled.
+        membership : ndarray of float64, shape (n, n_groups)
+        """
+        membership = groups.membership(observed.mean)
+        change = groups.seasonal_change(membership, self.plan.season, self.plan.horizon, shift)
+        return groups.model.predict(observed.windows, membership, change), membership
 
-    def _generated(self) -> Floats:
-        network = self.network.network_
-        if not network.config.n_patterns:
-            return np.eye(network.config.latent_size)
-        return np.asarray(network.latent_to_patterns.weight.detach().double().cpu().numpy().T)
+    def forecast_members(self, observed: Observed, groups: ItemGroups, shift: int = 0) -> tuple[Floats, Floats]:
+        """Compute all forecasts that are combined.
+
+        Parameters
+        ----------
+        observed : Observed
+        groups : ItemGroups
+        shift : int, default=0
+            Steps between the origin of the stage and that of the windows.
+
+        Returns
+        -------
+        members : ndarray of float64, shape (n_members, n, horizon)
+            Scaled, in the order of ``ForecastPlan.members``.
+        membership : ndarray of float64, shape (n, n_groups)
+        """
+        grouped, membership = self.forecast_by_group(observed, groups, shift)
+        Z = groups.posterior_mean(observed.mean, observed.variance, membership)
+        completed = decode_future(self.model, Z, self.plan.n_context, self.plan.horizon)
+        return np.clip(np.concatenate([observed.forecasts, [grouped, completed]]), -CLIP, CLIP), membership
+
+    @property
+    def _data(self) -> _Training:
+        if self._training is None:
+            raise RuntimeError("a loaded stage has no training windows")
+        return self._training
 
 
-def _membership(found: Floats, shares: Floats) -> Floats:
-    """Give an item that belongs to no group the groups' shares."""
-    somewhere = found.sum(axis=1, keepdims=True) > 0
-    membership = np.where(somewhere, found, shares)
-    return np.asarray(membership / membership.sum(axis=1, keepdims=True))
+def _change_per_origin(windows: ForecastWindows, membership: Floats, plan: ForecastPlan) -> Floats:
+    """Return the seasonal change of the groups before the origin of each window, (n, horizon)."""
+    change = np.zeros((len(windows), plan.horizon))
+    for origin in np.unique(windows.origin):
+        at = np.flatnonzero(windows.origin == origin)
+        curves = group_curves(windows.select(at), membership[at])
+        change[at] = membership[at] @ seasonal_change(curves, plan.season, plan.horizon)
+    return change

@@ -1,7 +1,7 @@
-/* A card a cluster. */
-function courseChart(index, channel) {
+/* One card per cluster. */
+function curveChart(index, channel) {
   const { steps } = data.clusters[index];
-  const part = (kind) => courseOf((index * 3 + kind) * nChannels + channel).y;
+  const part = (kind) => curveOf((index * 3 + kind) * nChannels + channel).y;
   const [low, middle, high] = [part(0), part(1), part(2)];
   const { parts, toX, toY, drawing } = frame(
     [420, 190], [steps[0], steps[steps.length - 1]], extent([...low, ...high]), "step", data.channels[channel]);
@@ -34,8 +34,8 @@ function drawCards() {
   const channel = Number($("#card-channel").value);
   for (const card of $$(".card")) {
     const index = Number(card.dataset.card);
-    card.querySelector(".course").replaceChildren(courseChart(index, channel));
-    for (const kind of ["typical", "random", "unusual"]) {
+    card.querySelector(".curve").replaceChildren(curveChart(index, channel));
+    for (const kind of ["typical", "random", "atypical"]) {
       card.querySelector(`.${kind}`)?.replaceChildren(...data.clusters[index][kind].map((point) => miniature(point, channel)));
     }
   }

@@ -1,4 +1,4 @@
-/* What came with the page: JSON in #data that only ever becomes text or numbers, never markup. */
+/* The data of the page: JSON in #data. It becomes text or numbers, never markup. */
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (selector) => document.querySelector(selector);
 const $$ = (selector) => [...document.querySelectorAll(selector)];
@@ -14,7 +14,7 @@ function unpack(packed) {
   return new ARRAYS[packed.type](bytes.buffer);
 }
 
-/** Lines of 16 bits each within its own range: `line(i)` gives {x, y}, with null for a gap. */
+/** Unpack lines of 16 bits each within its own range: `line(i)` returns {x, y}, with null for a gap. */
 function unpackLines(packed) {
   const [count, low, high, values] = ["count", "low", "high", "values"].map((name) => unpack(packed[name]));
   const positions = packed.positions ? unpack(packed.positions) : null;
@@ -38,21 +38,21 @@ const labels = unpack(data.labels);
 const lags = data.lags && unpack(data.lags);
 const probabilities = column(data.probabilities);
 const scores = data.scores && column(data.scores);
-const levels = data.levels.map(column); // a column a channel; perhaps not of all channels
+const levels = data.levels.map(column); // one column per channel, for as many channels as the page holds
 const noise = data.noise && unpack(data.noise);
 const maps = Object.fromEntries(data.maps.map((map) => [map.method, {
   ...map, x: column(map.x), y: column(map.y), points: map.points && unpack(map.points),
 }]));
 const drawnAt = new Map([...unpack(data.drawn)].map((point, i) => [point, i]));
 const lineOf = unpackLines(data.lines);
-const courseOf = unpackLines(data.courses);
+const curveOf = unpackLines(data.curves);
 const nChannels = data.channels.length;
 const clusterOf = new Map(data.clusters.map((cluster, i) => [cluster.label, i]));
 const dated = data.lines.base !== null;
 const xTitle = dated ? "time" : "step";
 const toTime = (x) => (dated ? data.lines.base + 1000 * x : x);
 
-/** One channel of a drawn series, or of the model's version of it. */
+/** One channel of a drawn series, or of its reconstruction. */
 function rawSeries(point, version, channel) {
   return lineOf((drawnAt.get(point) * 2 + (version === "model" ? 1 : 0)) * nChannels + channel);
 }
@@ -61,5 +61,5 @@ function series(point, version, channel) {
   return dated ? { x: line.x.map(toTime), y: line.y } : line;
 }
 
-/** Usual size of the model's error for one channel of a drawn series; 0 where it is not known. */
+/** Standard deviation of the model's error for one channel of a drawn series; 0 if unknown. */
 const noiseOf = (point, channel) => (noise ? noise[drawnAt.get(point) * nChannels + channel] : 0);

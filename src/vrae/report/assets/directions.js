@@ -1,14 +1,14 @@
-/* What the model draws as one goes along a direction of the map. */
+/* Curves that the model decodes along the directions of the map. */
 const traversal = data.traversal && { ...data.traversal, lineOf: unpackLines(data.traversal.lines) };
 
-/** A curve at any place between the positions that came with the page. */
+/** The curve at any place, interpolated between the positions in the data. */
 function curveAt(direction, place, channel) {
   const nPositions = traversal.positions[0].length;
   const before = Math.min(Math.floor(place), nPositions - 2);
-  const share = place - before;
+  const fraction = place - before;
   const line = (position) => traversal.lineOf((direction * nPositions + position) * nChannels + channel).y;
   const [left, right] = [line(before), line(before + 1)];
-  return left.map((value, i) => (1 - share) * value + share * right[i]);
+  return left.map((value, i) => (1 - fraction) * value + fraction * right[i]);
 }
 
 function drawDirection() {
@@ -29,7 +29,7 @@ function drawDirection() {
   line("now", curveAt(direction, place, channel));
   const drawn = drawing();
   drawn.setAttribute("role", "img");
-  drawn.setAttribute("aria-label", `What the model draws along direction ${direction + 1}`);
+  drawn.setAttribute("aria-label", `Curves along direction ${direction + 1}`);
   $("#traversal").replaceChildren(drawn);
   const at = positions[0] + (place / last) * (positions[last] - positions[0]);
   const words = Math.abs(at) < 0.01 * (positions[last] - positions[0]) ? "the average of all series" : `${short(at)} on the map's axis`;
@@ -40,14 +40,14 @@ function drawDirection() {
   markClusters(direction, positions[0], positions[last]);
 }
 
-/** Where the middles of the largest clusters lie, below the slider. */
+/** Mark the centres of the largest clusters below the slider. */
 function markClusters(direction, low, high) {
   const marks = data.clusters.filter((c) => c.middle && c.label >= 0).slice(0, 14).map((c) => {
-    const share = Math.min(1, Math.max(0, (c.middle[direction] - low) / (high - low)));
+    const fraction = Math.min(1, Math.max(0, (c.middle[direction] - low) / (high - low)));
     const mark = element("button", { type: "button", class: "mark", title: c.name, "aria-label": `Go to ${c.name}` }, glyph(c.label));
-    mark.style.left = `${100 * share}%`;
+    mark.style.left = `${100 * fraction}%`;
     mark.addEventListener("click", () => {
-      $("#position").value = share * Number($("#position").max);
+      $("#position").value = fraction * Number($("#position").max);
       drawDirection();
     });
     return mark;

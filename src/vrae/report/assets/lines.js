@@ -1,5 +1,5 @@
-/* Small charts: lines as SVG, drawn by hand because there are hundreds of them. */
-/** Four or so round numbers between low and high. */
+/* Small charts as plain SVG, because there are hundreds of them. */
+/** About four round numbers between low and high. */
 function ticks(low, high, wanted = 4) {
   const rough = (high - low) / wanted;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -11,7 +11,7 @@ function ticks(low, high, wanted = 4) {
 const tickText = (value) => (Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-3)
   ? value.toExponential(0) : value.toLocaleString("en", { maximumSignificantDigits: 4 }));
 
-/** The range of some lines; a flat line gets room around it. */
+/** The range of values; a constant line gets room around it. */
 function extent(values) {
   let low = Infinity;
   let high = -Infinity;
@@ -24,7 +24,7 @@ function extent(values) {
   return low < high ? [low, high] : [low - (Math.abs(low) || 1) / 2, high + (Math.abs(high) || 1) / 2];
 }
 
-/** An SVG path through the points that are there; a point alone becomes a dot. */
+/** An SVG path through the observed points; a single point becomes a dot. */
 function path(x, y, toX, toY) {
   let text = "";
   let isOpen = false;
@@ -56,8 +56,8 @@ function band(x, low, high, toX, toY) {
 const seriesOfTime = (x) => new Date(toTime(x)).toISOString().slice(0, 10);
 
 /**
- * A chart's frame: rules, axes and titles. Gives `parts` to add to, and where values lie.
- * `x` and `y` are [low, high] of what is drawn; `dates` says that x counts seconds.
+ * The frame of a chart: rules, axes and titles. Returns `parts` to add to, and the scales toX and toY.
+ * `x` and `y` are the ranges [low, high]; `dates` means that x is in seconds.
  */
 function frame(size, x, y, xTitle, yTitle, dates = false) {
   const [width, height] = size;

@@ -1,12 +1,12 @@
-/* Words, colours and the look of every chart. */
+/* Text, colours and the style of every chart. */
 const cluster = (label) => data.clusters[clusterOf.get(label)];
 const css = (name, element = document.documentElement) => getComputedStyle(element).getPropertyValue(name).trim();
 const hueName = (label) => `hue-${label < 0 ? "noise" : label % data.colors.length}`;
 const symbolOf = (i) => data.symbols[i < 0 ? 0 : Math.floor(i / data.colors.length) % data.symbols.length];
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 || noun.endsWith("s") ? "" : "s"}`;
 const short = (value) => (value === null || value === undefined ? "–" : tickText(value));
-const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(0)} %`);
-// plotly reads a little markup in its texts; names are to be shown as they are.
+const percent = (value) => (value === null ? "–" : `${(100 * value).toFixed(0)} %`);
+// plotly interprets some markup in its texts; names must be shown as they are.
 const asText = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 const shorten = (text, length = 60) => (text.length > length ? `${text.slice(0, length)}…` : text);
 

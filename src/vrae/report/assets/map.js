@@ -1,4 +1,4 @@
-/* What is selected, and the map of all series. */
+/* The selection, and the map of all series. */
 const state = { method: "pca", colorBy: "cluster", selected: [], title: "", focus: null, sort: "probability", down: true };
 
 function select(points, title, { label = null, focus = null } = {}) {
@@ -40,7 +40,7 @@ const useWebgl = data.webgl && hasWebgl();
 let groups = [];
 let revision = 0;
 
-/** Which points the map shows, as places in its columns: all, or every so many where there is no WebGL. */
+/** Which points the map shows, as places in its columns: all, or every n-th without WebGL. */
 function placesOf(map) {
   const every = useWebgl ? 1 : Math.ceil(map.x.length / data.svg_points);
   const places = [];
@@ -48,7 +48,7 @@ function placesOf(map) {
   return places;
 }
 
-/** Sort points into what the chosen colouring tells apart. */
+/** Group points by the chosen colouring. */
 function grouping() {
   if (state.colorBy === "cluster") {
     const order = data.clusters.map((c) => ({ name: c.name, color: hue(c.label), symbol: symbolOf(c.label) }));
@@ -70,14 +70,14 @@ function grouping() {
   return { order, of: (point) => coloring.unpacked[point] };
 }
 
-/** The range in which nearly all values lie: a few extremes must not make all others look alike. */
+/** The range of nearly all values: a few extremes must not make all others look the same. */
 function middleMost(values) {
   const sorted = Float64Array.from(values.filter((value) => value !== null)).sort();
-  const at = (share) => sorted[Math.round(share * (sorted.length - 1))];
+  const at = (quantile) => sorted[Math.round(quantile * (sorted.length - 1))];
   return sorted.length ? [at(0.01), at(0.98)] : [0, 1];
 }
 
-// What rests beside the pointer; worked out once, for there may be 200,000.
+// Texts shown on hover, computed once because there may be 200,000.
 const hoverNames = data.ids.map((id) => asText(shorten(id)));
 const hoverNotes = Array.from(labels, (label, point) => `${cluster(label).name}, ${percent(probabilities[point])}`);
 
@@ -106,7 +106,7 @@ function drawMap() {
     height: $("#map").clientHeight,
     xaxis: { title: { text: map.titles[0] } }, yaxis: { title: { text: map.titles[1] } },
     dragmode: coarse ? false : "select", hovermode: "closest", uirevision: state.method,
-    selections: [], selectionrevision: ++revision, // a box left on the map would lie over its points
+    selections: [], selectionrevision: ++revision, // a remaining box would cover the points
     showlegend: byCategory, legend: { orientation: "h", y: -0.16, x: 0, font: { size: 11 } },
   }), CONFIG);
 }
@@ -150,9 +150,9 @@ function describeMap(map, places) {
     notes.push(`Without WebGL in this browser, ${places.length.toLocaleString("en")} of ${count(map.x.length, "point")} are drawn.`);
   }
   notes.push(state.method === "pca"
-    ? "PCA keeps distances: far apart on the map is far apart for the model."
-    : `${map.name} keeps neighbours together; distances between groups mean little.`);
-  if (state.colorBy === "score") notes.push("Anomaly score: high = the model finds the series hard to explain.");
+    ? "PCA preserves distances: far apart on the map is far apart for the model."
+    : `${map.name} preserves neighbourhoods; distances between groups mean little.`);
+  if (state.colorBy === "score") notes.push("A high anomaly score means that the model explains the series poorly.");
   $("#map-note").textContent = notes.join(" ");
 }
 
@@ -164,7 +164,7 @@ function listenToMap() {
   });
   $("#map").on("plotly_selected", (event) => {
     const points = (event?.points ?? []).map(pointOf).filter((point) => point !== undefined);
-    // plotly is still in the middle of the drag: redrawing now would leave it there.
+    // plotly is still handling the drag: redrawing now would not end it.
     if (points.length) setTimeout(() => select([...new Set(points)], count(points.length, "series")));
   });
   $("#map").on("plotly_deselect", () => select([], ""));

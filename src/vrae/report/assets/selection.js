@@ -1,6 +1,6 @@
-/* The selected series: drawn, listed, downloaded, found by id. */
+/* The selected series: chart, table, download and search by id. */
 const MAX_LINES = 40;
-const MAX_COURSES = 8;
+const MAX_CURVES = 8;
 const MAX_ROWS = 200;
 const KEYS = {
   id: (point) => data.ids[point],
@@ -10,7 +10,7 @@ const KEYS = {
   level: (point) => levelOf(point) ?? -Infinity,
   score: (point) => scores[point] ?? -Infinity,
 };
-/** A series' mean in the channel that is looked at, where the page holds it. */
+/** Mean of a series in the chosen channel, if the page holds it. */
 const levelOf = (point) => levels[Number($("#channel").value)]?.[point] ?? null;
 
 function sortSelection() {
@@ -22,7 +22,7 @@ function sortSelection() {
   state.selected = [...state.selected].sort(compare);
 }
 
-/** How many series of the chosen cluster this page holds, where it is not all of them. */
+/** How many series of the chosen cluster this page holds, if not all of them. */
 function ofAll(number) {
   const { size } = cluster(state.label);
   return number < size ? `${number.toLocaleString("en")} of ${count(size, "series")}` : count(size, "series");
@@ -31,7 +31,7 @@ function ofAll(number) {
 function showSelection() {
   const number = state.selected.length;
   $("#selection-title").textContent = number === 0
-    ? "Typical course of every cluster"
+    ? "Typical curve of every cluster"
     : number > 1 && state.label !== null ? `${state.title} · ${ofAll(number)}` : state.title;
   $(".selection").classList.toggle("is-empty", number === 0);
   fillTable();
@@ -46,7 +46,7 @@ function fillTable() {
     head.setAttribute("aria-sort", isSorted ? (state.down ? "descending" : "ascending") : "none");
   }
   $("#table-note").textContent = state.selected.length > MAX_ROWS
-    ? `The first ${MAX_ROWS} of ${count(state.selected.length, "series")}; the download holds all.`
+    ? `The first ${MAX_ROWS} of ${count(state.selected.length, "series")}; the download has all.`
     : "";
 }
 
@@ -64,7 +64,7 @@ function tableRow(point) {
   return element("tr", { "data-point": point, "aria-current": String(point === state.focus) }, ...cells);
 }
 
-/** Bring a line to mean 0 and standard deviation 1, as given by another line of the same series. */
+/** Standardise a line with the mean and standard deviation of a reference line. */
 function onOwnScale(line, reference) {
   const observed = reference.y.filter((value) => value !== null);
   const mean = observed.reduce((sum, value) => sum + value, 0) / (observed.length || 1);
@@ -72,18 +72,18 @@ function onOwnScale(line, reference) {
   return { x: line.x, y: line.y.map((value) => (value === null ? null : (value - mean) / spread)) };
 }
 
-/** With nothing selected, the typical courses stand side by side. */
+/** With nothing selected, draw the typical curves of the clusters. */
 function drawOverview(channel) {
-  const shown = data.clusters.slice(0, MAX_COURSES);
+  const shown = data.clusters.slice(0, MAX_CURVES);
   const traces = shown.map((c, i) => {
-    const line = { x: c.steps, y: courseOf((i * 3 + 1) * nChannels + channel).y };
+    const line = { x: c.steps, y: curveOf((i * 3 + 1) * nChannels + channel).y };
     return lineTrace(line, c.name, { color: hue(c.label), width: 2 }, { opacity: 0.9 });
   });
   Plotly.react("series", traces, layout({
     hovermode: "closest", height: $("#series").clientHeight, xaxis: { title: { text: "step" } }, yaxis: { title: { text: asText(data.channels[channel]) } },
   }), PLAIN_CONFIG);
   const some = shown.length < data.clusters.length ? `The first ${shown.length} of ${data.clusters.length} clusters. ` : "";
-  $("#series-note").textContent = `${some}Select series on the map, in the list of clusters or by their id to see them here.`;
+  $("#series-note").textContent = `${some}Select series on the map, in the list of clusters or by id to see them here.`;
 }
 
 function drawSeries() {
@@ -117,16 +117,16 @@ function drawSeries() {
   return undefined;
 }
 
-/** The band in which the model expects 95 % of the values. */
-function bandTraces(model, usual, scaled) {
-  if (!usual || model.x.length < 2) return [];
+/** The range in which the model expects 95 % of the values. */
+function bandTraces(model, deviation, scaled) {
+  if (!deviation || model.x.length < 2) return [];
   const moved = (by) => scaled({ x: model.x, y: model.y.map((value) => (value === null ? null : value + by)) });
   const edge = (line, extra) => ({
     type: "scatter", mode: "lines", x: line.x, y: line.y, line: { width: 0 }, hoverinfo: "skip", showlegend: false, ...extra,
   });
   return [
-    edge(moved(1.96 * usual), { name: "upper edge" }),
-    edge(moved(-1.96 * usual), { name: "expected range (95 %)", showlegend: true, legendrank: 3, fill: "tonexty", fillcolor: css("--fitted-wash") }),
+    edge(moved(1.96 * deviation), { name: "upper edge" }),
+    edge(moved(-1.96 * deviation), { name: "expected range (95 %)", showlegend: true, legendrank: 3, fill: "tonexty", fillcolor: css("--fitted-wash") }),
   ];
 }
 
@@ -138,10 +138,10 @@ function lineTrace(line, name, look, extra) {
 
 function seriesNote(nOthers) {
   if (!drawnAt.has(state.focus)) {
-    return `“${shorten(data.ids[state.focus])}” is not among the ${drawnAt.size.toLocaleString("en")} series whose course this page holds.`;
+    return `“${shorten(data.ids[state.focus])}” is not among the ${drawnAt.size.toLocaleString("en")} series whose values are in this page.`;
   }
-  const bold = state.selected.length > 1 ? `In bold: ${shorten(data.ids[state.focus])}, with the model's version of it. ` : "";
-  const one = data.from_model && state.selected.length === 1 ? "The model's version of the series. " : "";
+  const bold = state.selected.length > 1 ? `Bold: ${shorten(data.ids[state.focus])}, with its reconstruction. ` : "";
+  const one = data.from_model && state.selected.length === 1 ? "Reconstruction of the series. " : "";
   const rest = nOthers < state.selected.length - 1
     ? `Thin lines: ${nOthers} of the other ${count(state.selected.length - 1, "series")}.`
     : "";
@@ -183,6 +183,6 @@ function search(text, isFinal) {
   $("#found").replaceChildren(...found.map((point) => element("option", { value: data.ids[point] })));
   if (!isFinal || !text) return undefined;
   if (found.length) return selectPoint(found[0]);
-  const where = n < data.n_series ? " among those in this page" : "";
+  const where = n < data.n_series ? " in this page" : "";
   return select([], "") ?? ($("#selection-title").textContent = `No id like “${shorten(text, 40)}”${where}`);
 }

@@ -1,4 +1,4 @@
-/* Figures that came ready, and everything set going. */
+/* Ready-made figures, and the start of everything. */
 function drawFigures() {
   for (const [name, figure] of Object.entries(data.figures)) {
     const look = layout();
@@ -9,7 +9,7 @@ function drawFigures() {
       }
     }
     const { paper_bgcolor, plot_bgcolor, font, hoverlabel } = look;
-    delete own.height; // the page's style sheet knows better
+    delete own.height; // the style sheet sets it
     Object.assign(own, { paper_bgcolor, plot_bgcolor, font, hoverlabel });
     Plotly.react(`figure-${name}`, structuredClone(figure.data), own, PLAIN_CONFIG);
   }
@@ -21,7 +21,7 @@ function drawAll() {
   drawFigures();
 }
 
-/** Paper has a width and a ground of its own: charts are drawn anew for it, and back. */
+/** Redraw the charts for the width and background of paper, and back. */
 function printing(isOn) {
   document.documentElement.classList.toggle("printing", isOn);
   drawAll();
@@ -33,7 +33,7 @@ function start() {
   const choices = [["cluster", "cluster"], ["probability", "probability"], ...(scores ? [["score", "anomaly score"]] : []), ...data.colorings.map((coloring, i) => [i, coloring.name])];
   $("#color-by").append(...choices.map(([value, name]) => element("option", { value }, name)));
   drawCards();
-  drawUnusual();
+  drawAnomalies();
   startDirections();
   showSelection();
   drawAll();
@@ -70,7 +70,5 @@ function start() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   document.documentElement.dataset.ready = "true";
 }
-
-
 
 start();

@@ -1,0 +1,125 @@
+"""`--config`: read the options of a command from a TOML file, and save them with the results.
+
+Values of the file become defaults before the other options are parsed, so the command line wins.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["CONFIG_FILE", "Config", "change_config", "options_by_name", "save_config"]
+
+CONFIG_FILE = "config.toml"
+
+# Options of one call and not of its result: "overwrite" in a file would be a trap.
+_OF_THE_CALL = ("config", "overwrite", "resume", "json", "help")
+
+
+def _read(context: typer.Context, file: Path | None) -> Path | None:
+    if file is None:
+        return None
+    from vrae.exceptions import InvalidParameterError, did_you_mean
+
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InvalidParameterError(f"--config {file} cannot be read as TOML: {reason}.") from None
+    known = {key: parameter for key, parameter in options_by_name(context.command).items() if key not in _OF_THE_CALL}
+    values = {}
+    for key, value in found.items():
+        if key.replace("_", "-") not in known:
+            raise InvalidParameterError(f"{file}: unknown option {key!r}.{did_you_mean(key, sorted(known))}")
+        parameter = known[key.replace("_", "-")]
+        values[parameter.name] = _checked(value, parameter, f"{file}: {key}")
+    context.default_map = values
+    return file
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        envvar="VRAE_CONFIG",
+        help="TOML file with options by name. The command line wins.",
+        is_eager=True,
+        callback=_read,
+        show_default=False,
+    ),
+]
+
+
+def save_config(context: typer.Context, folder: Path) -> None:
+    """Write the options of a command into the folder of its results."""
+    from vrae._version import __version__
+
+    values = {key: context.params.get(parameter.name) for key, parameter in options_by_name(context.command).items()}
+    given = {key: value for key, value in values.items() if key not in _OF_THE_CALL and value not in (None, [], ())}
+    lines = [f"{key} = {_toml(value)}" for key, value in given.items()]
+    command = context.info_name
+    head = f"# vrae {command}, version {__version__}. Repeat with: vrae {command} --config {CONFIG_FILE}"
+    _write([head, *lines], folder)
+
+
+def change_config(folder: Path, option: str, value: Any) -> None:
+    """Change an option in the file that `save_config` wrote, if it is there."""
+    try:
+        lines = (folder / CONFIG_FILE).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    others = [line for line in lines if not line.startswith(f"{option} = ")]
+    _write([*others, f"{option} = {_toml(value)}"], folder)
+
+
+def _write(lines: list[str], folder: Path) -> None:
+    from vrae.io.atomic import atomic_file
+
+    with atomic_file(folder / CONFIG_FILE) as file:
+        # TOML is text. File names that are not lose characters.
+        file.write_text("\n".join([*lines, ""]), encoding="utf-8", errors="replace")
+
+
+def options_by_name(command: Any) -> dict[str, Any]:
+    """Return the parameters of a command by the names that users know: "train-sample", "data"."""
+    return {
+        max((o for o in parameter.opts if o.startswith("--")), default=str(parameter.name)).lstrip("-"): parameter
+        for parameter in command.params
+    }
+
+
+def _checked(value: Any, parameter: Any, name: str) -> Any:
+    """Return a value of the file as the option's parser takes it: text, except flags and lists."""
+    from vrae.exceptions import InvalidParameterError
+
+    is_flag = getattr(parameter, "is_flag", False)
+    is_list = getattr(parameter, "multiple", False)
+    if is_flag:
+        wanted, fits = "true or false", isinstance(value, bool)
+    elif is_list:
+        value = value if isinstance(value, list) else [value]
+        wanted, fits = "text, or a list of texts", all(_is_plain(part) for part in value)
+    else:
+        wanted, fits = "text or a number", _is_plain(value)
+    if not fits:
+        raise InvalidParameterError(f"{name} must be {wanted}; found {value!r}.")
+    if is_flag:
+        return value
+    return [str(part) for part in value] if is_list else str(value)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, (bool, int, float)):
+        return json.dumps(value)
+    return json.dumps(str(value), ensure_ascii=False)  # also a basic string of TOML

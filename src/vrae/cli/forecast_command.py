@@ -1,0 +1,127 @@
+"""`vrae forecast`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from vrae.cli.option_groups import option, with_groups
+from vrae.cli.parsing import number_or_auto
+from vrae.cli.saved_runs import load_fitted, note_unused
+from vrae.cli.shared_options import Clusterer, Clusters, DataOptions, FittedModel, ModelOptions, OutFile, Save
+from vrae.cli.terminal import logger_for, target
+
+if TYPE_CHECKING:
+    from vrae.estimators.forecaster import GroupForecaster
+
+__all__ = ["forecast"]
+
+FORECAST = "Forecast"
+
+_HORIZON = 13
+
+Horizon = Annotated[
+    int | None,
+    option(FORECAST, "--horizon", "STEPS", "Steps to forecast.", default="13, or the model's"),
+]
+Levels = Annotated[
+    list[str] | None,
+    option(FORECAST, "--level", "PERCENT", "Coverage of the intervals. Can be repeated, or 80,95.", default="80"),
+]
+Season = Annotated[
+    str,
+    option(FORECAST, "--season", "STEPS", "Steps of a season, 1 for none, or 'auto': from the time stamps."),
+]
+Classical = Annotated[
+    bool,
+    option(FORECAST, "--classical/--no-classical", None, "Also forecast each item on its own (needs vrae[forecast])."),
+]
+
+
+# Forecasting scales items itself, and needs every step in its place.
+@with_groups(without=("max_lag", "level_weight", "scaling"))
+def forecast(
+    *,
+    data: DataOptions,
+    horizon: Horizon = None,
+    level: Levels = None,
+    season: Season = "auto",
+    classical: Classical = True,
+    clusters: Clusters = "auto",
+    clusterer: Clusterer = "gmm",
+    model: FittedModel = None,
+    options: ModelOptions,
+    file: OutFile = Path("-"),
+    save: Save = None,
+) -> None:
+    """Forecast many items together: each learns from the items that are like it.
+
+    Items may be new, sell rarely or have gaps. Writes one row per item and future step: id, step,
+    time (if DATA has dates), mean, lo-80, hi-80. With --model, nothing is trained, and DATA may be
+    items that the model does not know.
+
+    Example: vrae forecast sales.parquet --id item --time week --value qty --horizon 13 -o next.csv
+    Example: vrae forecast sales.csv --season 52 --level 80,95 --save models/sales -o next.csv
+    Example: vrae forecast new_items.csv --model models/sales -o next.csv
+    """
+    from vrae import runs
+    from vrae.estimators.forecaster import GroupForecaster
+
+    levels = _levels(level)
+    log = logger_for(options.quiet)
+    if model is not None:
+        forecaster = _fitted(model, horizon, save, options.on_invalid)
+        note_unused(options.given(), model, log)
+        columns = forecaster.predict_table(data.panel(), levels)
+    else:
+        forecaster = GroupForecaster(
+            _HORIZON if horizon is None else horizon,
+            number_or_auto("--clusters", clusters),
+            season_length=number_or_auto("--season", season),
+            level=80 if levels is None else levels,
+            clusterer=clusterer,
+            classical=classical,
+            random_state=options.seed,
+        )
+        forecaster.model = options.model(forecaster.default_model())
+        panel = data.panel()
+        log(f"Forecasting {forecaster.horizon} steps of {panel!r}")
+        columns = forecaster.fit(panel).predict_table()
+        if save is not None:
+            forecaster.save(save)
+        sizes = ", ".join(str((forecaster.labels_ == group).sum()) for group in range(forecaster.n_clusters_))
+        log(f"Clusters: {forecaster.n_clusters_} (sizes {sizes})")
+    wanted = columns["step"] <= (horizon or forecaster.horizon)
+    runs.write_columns({name: column[wanted] for name, column in columns.items()}, target(file))
+
+
+def _fitted(model: Path, horizon: int | None, save: Path | None, on_invalid: str) -> GroupForecaster:
+    from vrae.config import check_int
+    from vrae.estimators.forecaster import GroupForecaster
+    from vrae.exceptions import InvalidParameterError
+
+    forecaster = load_fitted(model, on_invalid)
+    if save is not None:
+        raise InvalidParameterError(f"--save is for training, but --model {model} is trained already. Leave it out.")
+    if not isinstance(forecaster, GroupForecaster):
+        raise InvalidParameterError(
+            f"{model} is a {type(forecaster).__name__}, not a forecaster. Train one with "
+            f"`vrae forecast DATA --save FOLDER`."
+        )
+    if horizon is not None and check_int("--horizon", horizon, low=1) > forecaster.horizon:
+        raise InvalidParameterError(
+            f"--horizon {horizon} is too long: {model} forecasts {forecaster.horizon} steps. Ask for fewer, or leave "
+            f"out --model."
+        )
+    return forecaster
+
+
+def _levels(texts: list[str] | None) -> list[float] | None:
+    from vrae.exceptions import InvalidParameterError
+
+    if texts is None:
+        return None
+    try:
+        return [float(part) for text in texts for part in text.replace(",", " ").split()]
+    except ValueError:
+        raise InvalidParameterError(f"--level must be numbers between 0 and 100; found {', '.join(texts)!r}.") from None

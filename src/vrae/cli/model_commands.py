@@ -1,0 +1,128 @@
+"""Commands about a fitted model: `vrae assign`, `embed`, `info` and `export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vrae.cli.option_groups import option, with_groups
+from vrae.cli.parsing import folder_for_parts
+from vrae.cli.saved_runs import load_fitted, load_vrae, load_with_clusters
+from vrae.cli.shared_options import (
+    OUTPUT,
+    AsJson,
+    DataOptions,
+    EngineGroup,
+    Model,
+    OnInvalid,
+    OutFile,
+    Quiet,
+)
+from vrae.cli.terminal import facts_table, logger_for, out, print_json, target
+
+__all__ = ["assign", "embed", "export", "info"]
+
+ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="Run folder, or model folder.", show_default=False)]
+
+
+@with_groups()
+def assign(
+    *,
+    data: DataOptions,
+    on_invalid: OnInvalid = "raise",
+    model: Model,
+    file: OutFile = Path("-"),
+    quiet: Quiet = False,
+    engine: EngineGroup,
+) -> None:
+    """Assign new series to the clusters of a model.
+
+    Writes one row per series: id, cluster, probability, lag. DATA can be larger than memory.
+
+    Example: vrae assign new.csv --model runs/sales --out assigned.csv
+    Example: vrae assign 's3://sales/*.parquet' --model runs/sales --engine ray --out s3://results/assigned
+    Example: zcat new.csv.gz | vrae assign - --model runs/sales > assigned.csv
+    """
+    from vrae import runs
+
+    clusterer = load_with_clusters(model, on_invalid)
+    if not engine.is_ray:
+        runs.write_assignments(clusterer, data.panels(), target(file))
+        return
+    from vrae import distributed
+
+    place, log = folder_for_parts(file), logger_for(quiet)
+    n = distributed.assign(clusterer, data.data, place, engine=engine.options(), log=log, **data.options())
+    log(f"{n:,} series in {place}")
+
+
+@with_groups()
+def embed(
+    *,
+    data: DataOptions,
+    on_invalid: OnInvalid = "raise",
+    model: Model,
+    file: OutFile = Path("-"),
+    quiet: Quiet = False,
+    engine: EngineGroup,
+) -> None:
+    """Write the latent vector of every series.
+
+    The columns are id, vrae0, vrae1, ... DATA can be larger than memory.
+
+    Example: vrae embed new.parquet --model runs/sales --out embedding.parquet
+    """
+    from vrae import runs
+
+    fitted = load_vrae(model, on_invalid)
+    if not engine.is_ray:
+        runs.write_embeddings(fitted, data.panels(), target(file))
+        return
+    from vrae import distributed
+
+    place, log = folder_for_parts(file), logger_for(quiet)
+    n = distributed.embed(fitted, data.data, place, engine=engine.options(), log=log, **data.options())
+    log(f"{n:,} series in {place}")
+
+
+def info(model: ModelFolder, as_json: AsJson = False) -> None:
+    """Show a model's options, the series it was fitted to, and its clusters.
+
+    Example: vrae info runs/sales
+    """
+    from vrae.runs import describe_model
+
+    facts = describe_model(load_fitted(model))
+    if as_json:
+        print_json(facts)
+        return
+    out.print(facts_table(facts))
+
+
+def export(
+    model: ModelFolder,
+    file: Annotated[Path, option(OUTPUT, "--out -o", "FILE", "ONNX file to write.")] = Path("encoder.onnx"),
+    as_json: AsJson = False,
+) -> None:
+    """Export a model as an ONNX file, for programs without Python.
+
+    The file computes what `vrae embed` does: raw series in, latent vectors out. Scaling and pattern
+    statistics are included. Series can have any number and length, and NaN is a missing value.
+
+    Example: vrae export runs/sales --out encoder.onnx
+    """
+    fitted = load_vrae(model)
+    config = fitted.network_.config
+    fitted.export_onnx(file)
+    facts = {
+        "file": str(file),
+        "values": f"float32 (batch, time, {config.n_channels})",
+        "lengths": "int64 (batch,)",
+        "latent": f"float32 (batch, {config.latent_size})",
+    }
+    if as_json:
+        print_json(facts)
+        return
+    out.print(facts_table(facts), highlight=False, soft_wrap=True)

@@ -1,0 +1,134 @@
+"""Commands about pairs of series: `vrae similar` and `vrae cannibalization`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from vrae.cli.option_groups import option, with_groups
+from vrae.cli.saved_runs import load_fitted, load_with_clusters, note_unused
+from vrae.cli.shared_options import DataOptions, FittedModel, ModelOptions, OutFile, Quiet, Save
+from vrae.cli.terminal import logger_for, target
+
+__all__ = ["cannibalization", "similar"]
+
+NEIGHBORS, CANNIBALIZATION = "Neighbors", "Cannibalization"
+
+
+@with_groups()
+def similar(
+    *,
+    data: DataOptions,
+    neighbors: Annotated[
+        int,
+        option(NEIGHBORS, "--neighbors -n", "N", "Neighbors per series."),
+    ] = 5,
+    to: Annotated[
+        str | None,
+        option(NEIGHBORS, "--to", "DATA", "Search among these series, read with the same options as DATA."),
+    ] = None,
+    model: FittedModel = None,
+    options: ModelOptions,
+    file: OutFile = Path("-"),
+    save: Save = None,
+) -> None:
+    """Find the most similar series of each series.
+
+    Writes one row per pair: id, rank, neighbor, distance, lag.
+
+    vrae searches among the series of --to. Without --to, it searches among the series that --model
+    was saved with (--save), or else among DATA, where no series is its own neighbor. Without
+    --model, vrae trains on the series that it searches among.
+
+    Example: vrae similar sales.csv -n 5 --out similar.csv
+    Example: vrae similar new.csv --to sales.csv --save runs/similar --out similar.csv
+    Example: vrae similar newer.csv --model runs/similar --out similar.csv
+    """
+    from sklearn.frozen import FrozenEstimator
+
+    from vrae import runs
+    from vrae.estimators.neighbors import VRAENeighbors
+
+    log = logger_for(options.quiet)
+    panel = data.panel()
+    among = panel if to is None else replace(data, data=to).panel()
+    fitted = None if model is None else load_fitted(model, options.on_invalid)
+    if model is not None:
+        note_unused(options.given(), model, log)
+    if isinstance(fitted, VRAENeighbors) and to is None:
+        estimator, own = fitted, False
+    else:
+        estimator, own = VRAENeighbors(neighbors, random_state=options.seed), to is None
+        if fitted is None:
+            log(f"Training on {among!r}")
+            estimator.model = options.model(estimator.default_model())
+        else:
+            estimator.model = FrozenEstimator(fitted)
+        estimator.fit(among)
+    found = estimator.similar(None if own else panel, neighbors)
+    if save is not None:
+        estimator.save(save)
+    runs.write_columns(found.columns(), target(file))
+
+
+@with_groups()
+def cannibalization(
+    *,
+    data: DataOptions,
+    group: Annotated[
+        str | None,
+        option(
+            CANNIBALIZATION,
+            "--group",
+            "COLUMN",
+            "Compare items with the same value here, such as a category.",
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        option(CANNIBALIZATION, "--model -m", "FOLDER", "Compare items in the same cluster of this fitted model."),
+    ] = None,
+    max_lag: Annotated[
+        int,
+        option(CANNIBALIZATION, "--max-lag", "STEPS", "Largest shift in time between two items."),
+    ] = 0,
+    season: Annotated[
+        int | None,
+        option(CANNIBALIZATION, "--season", "STEPS", "Steps of a season, 1 for none.", default="1"),
+    ] = None,
+    fdr: Annotated[
+        float,
+        option(CANNIBALIZATION, "--fdr", "RATE", "False discovery rate: expected fraction of wrong pairs."),
+    ] = 0.05,
+    file: OutFile = Path("-"),
+    quiet: Quiet = False,
+) -> None:
+    """Find pairs of items that take sales from each other.
+
+    Writes one row per pair: group, item, other, kind, lag, strength, taken, p_value, q_value. The
+    most significant pair comes first. vrae compares items within the groups of a column, within the
+    clusters of a model, or all with all. Name a column that says which items can replace each other
+    if you have one.
+
+    Example: vrae cannibalization sales.csv --group category --out pairs.csv
+    Example: vrae cannibalization sales.parquet --id item --time week --group category --max-lag 2
+    Example: vrae cannibalization sales.csv --model runs/sales --out pairs.csv
+    """
+    from vrae import runs
+    from vrae.estimators.cannibalization import find_cannibalization
+    from vrae.exceptions import InvalidParameterError
+
+    if group is not None and model is not None:
+        raise InvalidParameterError("--group and --model both define the groups. Leave out one of them.")
+    if group is not None and group not in (data.static or []):
+        data = replace(data, static=[*(data.static or []), group])
+    panel = data.panel()
+    groups: Any = group if model is None else load_with_clusters(model, "keep").predict(panel)
+    found = find_cannibalization(panel, groups, max_lag=max_lag, season=None if season == 1 else season, fdr=fdr)
+    runs.write_columns(found.columns(), target(file))
+    n_movements, n_shifts = found.n_pairs
+    logger_for(quiet or str(file) == "-")(
+        f"{len(found)} of {n_movements:,} pairs take sales from each other ({n_shifts:,} were also tested for an "
+        f"introduction or a withdrawal). Expect {100 * fdr:g} % of the pairs found to be wrong."
+    )

@@ -1,0 +1,156 @@
+"""Commands about a finished run: `vrae report`, `regroup` and `explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vrae.cli.cluster_command import show_clusters
+from vrae.cli.config_file import change_config
+from vrae.cli.option_groups import option
+from vrae.cli.parsing import number_or_auto
+from vrae.cli.saved_runs import load_with_clusters, series_of_run
+from vrae.cli.shared_options import OUTPUT, AsJson, Clusters, DataDir, OutTable, Quiet, Run, RunData
+from vrae.cli.terminal import logger_for, out, print_json, target
+
+if TYPE_CHECKING:
+    from vrae.data.panel import Panel
+
+__all__ = ["explain", "regroup", "report"]
+
+# If a run has more series, clusters are explained with a random sample of this number.
+_MAX_SERIES = 20_000
+_WITHOUT_SERIES = "The report shows how the model reconstructs them instead. Name the series with --data to show them."
+
+
+def report(
+    run: Run,
+    data: RunData = None,
+    data_dir: DataDir = None,
+    file: Annotated[
+        Path | None,
+        option(OUTPUT, "--out -o", "FILE", "File to write.", default="RUN/report.html"),
+    ] = None,
+    title: Annotated[str | None, option(OUTPUT, "--title", "TEXT", "New title of the report.")] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the report of a run again, for example with another title.
+
+    vrae reads the series from where they were when they were clustered. If they are gone, the
+    report shows how the model reconstructs them, and says so.
+
+    Example: vrae report runs/sales
+    Example: vrae report runs/sales --data archive/sales.parquet --title "Sales, spring"
+    """
+    from vrae import runs
+
+    runs.check_report()
+    panels, reason = series_of_run(run, data, data_dir)
+    if panels is None:
+        logger_for(quiet)(f"{reason} {_WITHOUT_SERIES}")
+    written = str(runs.rebuild_report(run, panels, file, title))
+    if as_json:
+        print_json({"report": written})
+        return
+    out.print(written, markup=False, highlight=False, soft_wrap=True)
+
+
+def regroup(
+    run: Run,
+    clusters: Clusters = "auto",
+    data: RunData = None,
+    data_dir: DataDir = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Change the number of clusters of a run, without training.
+
+    This takes seconds. It replaces the clusters, metrics and report of the run. Its latent vectors
+    stay.
+
+    Example: vrae regroup runs/sales -k 7
+    """
+    from vrae import runs
+
+    n_clusters = number_or_auto("--clusters", clusters)
+    panels, reason = series_of_run(run, data, data_dir)
+    if panels is None:
+        logger_for(quiet)(f"{reason} {_WITHOUT_SERIES}")
+    metrics = runs.regroup_run(run, n_clusters, panels)
+    change_config(run, "clusters", clusters)
+    show_clusters(metrics, run, as_json)
+
+
+def explain(
+    run: Run,
+    series: Annotated[
+        str | None,
+        typer.Argument(metavar="[ID]", help="Explain this series. Default: every cluster.", show_default=False),
+    ] = None,
+    data: RunData = None,
+    data_dir: DataDir = None,
+    file: OutTable = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say in words what each cluster is, or why one series is in its cluster.
+
+    vrae reads the series from where they were when they were clustered.
+
+    Example: vrae explain runs/sales
+    Example: vrae explain runs/sales item17
+    """
+    from vrae import runs
+    from vrae.exceptions import InvalidDataError
+
+    panels, reason = series_of_run(run, data, data_dir)
+    if panels is None:
+        raise InvalidDataError(f"{reason} Name them with --data.")
+    clusterer = load_with_clusters(run, "keep")
+    panel = _sample_with(panels, series, logger_for(quiet))
+    if series is not None:
+        found = clusterer.explain(panel, _id_of(panel, series))
+        print_json(found.to_dict()) if as_json else typer.echo(str(found))
+        return
+    described = clusterer.describe(panel)
+    if file is not None:
+        runs.write_descriptions(described, target(file))
+    if as_json:
+        print_json([entry.to_dict() for entry in described])
+    elif file is None:
+        typer.echo("\n".join(map(str, described)))
+
+
+def _sample_with(panels: Iterable[Panel], series: str | None, log: Callable[[str], None]) -> Panel:
+    """Return a sample of the series, and in it the one with the id ``series``."""
+    from vrae.data.selection import join_panels
+    from vrae.runs import sample_series
+
+    wanted: list[Panel] = []
+
+    def watched() -> Iterator[Panel]:
+        for panel in panels:
+            if series is not None and not wanted:
+                wanted.extend(panel.select([row]) for row in _rows_of(panel, series))
+            yield panel
+
+    sample, total = sample_series(watched(), _MAX_SERIES, seed=0)
+    if len(sample) < total:
+        log(f"Compared with {len(sample):,} of {total:,} series, drawn at random.")
+    if wanted and not _rows_of(sample, str(series)):
+        sample = join_panels([sample, wanted[0]])
+    return sample
+
+
+def _rows_of(panel: Panel, text: str) -> list[int]:
+    """Return the first position of an id that reads as ``text``: options are always text."""
+    return [row for row, name in enumerate(panel.ids.tolist()) if str(name) == text][:1]
+
+
+def _id_of(panel: Panel, text: str) -> Any:
+    rows = _rows_of(panel, text)
+    return panel.ids[rows[0]] if rows else text

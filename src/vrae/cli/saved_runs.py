@@ -1,0 +1,94 @@
+"""Load what earlier commands saved: models, and the series of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vrae.data.panel import Panel
+    from vrae.estimators.clusterer import VRAEClusterer
+    from vrae.estimators.vrae import VRAE
+
+__all__ = ["load_fitted", "load_vrae", "load_with_clusters", "note_unused", "series_of_run"]
+
+
+def load_fitted(model: Path, on_invalid: str = "raise") -> Any:
+    """Load the estimator of a model folder, or of the run folder around it."""
+    from vrae.estimators.loading import load_model
+
+    inside = model / "model"
+    estimator = load_model(inside if inside.is_dir() else model)
+    getattr(estimator, "model_", estimator).set_params(on_invalid=on_invalid)
+    return estimator
+
+
+def load_vrae(model: Path, on_invalid: str = "raise") -> VRAE:
+    """Load a model without the estimator around it; see `load_fitted`."""
+    estimator = load_fitted(model, on_invalid)
+    return getattr(estimator, "model_", estimator)
+
+
+def load_with_clusters(model: Path, on_invalid: str = "raise") -> VRAEClusterer:
+    """Load an estimator that has clusters; see `load_fitted`."""
+    from vrae.estimators.clusterer import VRAEClusterer
+    from vrae.exceptions import InvalidParameterError
+
+    clusterer = load_fitted(model, on_invalid)
+    if not isinstance(clusterer, VRAEClusterer):
+        raise InvalidParameterError(
+            f"{model} is a {type(clusterer).__name__}, which has no clusters. Use the folder of a `vrae cluster` run."
+        )
+    return clusterer
+
+
+def note_unused(options: dict[str, Any], model: Path, log: Callable[[str], None]) -> None:
+    """Tell the user that options for training have no effect on a fitted model."""
+    if options:
+        flag = next(iter(options)).replace("max_epochs", "epochs").replace("_", "-")
+        log(f"Note: --{flag} has no effect, since {model} is fitted already.")
+
+
+def series_of_run(
+    run: Path, data: str | None = None, data_dir: Path | None = None
+) -> tuple[Iterable[Panel] | None, str]:
+    """Find the series that a run clustered.
+
+    Parameters
+    ----------
+    run : Path
+    data : str, optional
+        Where the series are now. By default, where they were when they were clustered.
+    data_dir : Path, optional
+        Folder with an example data set.
+
+    Returns
+    -------
+    panels : iterable of Panel, or None
+    reason : str
+        A sentence that says why there are none.
+    """
+    from vrae.data.datasets import load_example
+    from vrae.data.stream import stream_panels
+    from vrae.exceptions import DatasetUnavailableError
+    from vrae.runs import read_metrics
+
+    source = read_metrics(run).get("source") or {}
+    options = source.get("options") or {}
+    if data is not None:
+        return stream_panels(data, **options), ""
+    if "example" in source:
+        try:
+            panel, labels = load_example(source["example"], data_dir=data_dir)
+        except DatasetUnavailableError as error:
+            return None, str(error)
+        static = dict(panel.static) if labels is None else {**panel.static, "label": labels}
+        return [replace(panel, static=static)], ""
+    place = source.get("data")
+    if place is None or place == "-":
+        return None, "The series of this run did not come from a file."
+    if "*" in place or "://" in place or Path(place).exists():
+        return stream_panels(place, **options), ""
+    return None, f"The series are no longer at {place}."

@@ -1,0 +1,31 @@
+"""Numbers about clusters, as names and sentences: arrays and panels in, plain text out."""
+
+from __future__ import annotations
+
+from vrae.describe.clusters import by_typicality, describe_clusters
+from vrae.describe.curves import ClusterCurve, cluster_curve, cluster_curves
+from vrae.describe.latent import describe_traversal
+from vrae.describe.membership import explain_series
+from vrae.describe.results import ClusterDescription, SeriesExplanation, Traversal, Window
+from vrae.describe.sentences import sentence, tags
+from vrae.describe.traits import TRAITS, Trait, differences, series_traits
+
+__all__ = [
+    "TRAITS",
+    "ClusterCurve",
+    "ClusterDescription",
+    "SeriesExplanation",
+    "Trait",
+    "Traversal",
+    "Window",
+    "by_typicality",
+    "cluster_curve",
+    "cluster_curves",
+    "describe_clusters",
+    "describe_traversal",
+    "differences",
+    "explain_series",
+    "sentence",
+    "series_traits",
+    "tags",
+]

@@ -1,0 +1,167 @@
+"""Folders on disk or in an object store: where tables are written, and where they are moved."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyarrow import fs
+
+from vrae.distributed.source import file_system
+from vrae.exceptions import OutputError, name_some
+from vrae.io.atomic import atomic_directory
+
+__all__ = ["SharedFolder", "check_destination", "error_reason", "publish", "staging_folder"]
+
+# Files from which an interrupted job resumes.
+_RESUMABLE = ("part-", "sorted")
+
+
+@dataclass(frozen=True)
+class SharedFolder:
+    """A folder that all machines reach."""
+
+    system: fs.FileSystem
+    path: str
+
+    def at(self, name: str) -> str:
+        """Return the path of a file in the folder."""
+        return f"{self.path}/{name}"
+
+    def create(self) -> None:
+        """Create the folder, if it does not exist."""
+        self.system.create_dir(self.path, recursive=True)
+
+    def names(self) -> list[str]:
+        """Return the names of its files and folders."""
+        return [f.base_name for f in self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))]
+
+    def read_json(self, name: str) -> Any:
+        """Return the content of a JSON file, or None if the file is missing or unreadable."""
+        try:
+            return json.loads(self.read_bytes(name))
+        except (OSError, ValueError):
+            return None
+
+    def read_bytes(self, name: str) -> bytes:
+        """Return the content of a file."""
+        with self.system.open_input_file(self.at(name)) as file:
+            content: bytes = file.read()
+            return content
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Write a file."""
+        with self.system.open_output_stream(self.at(name)) as file:
+            file.write(content)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a JSON file atomically."""
+        hidden = f".{name}.{uuid.uuid4().hex}"
+        try:
+            self.write_bytes(hidden, json.dumps(value).encode())
+            self.system.move(self.at(hidden), self.at(name))
+        except OSError:
+            self.remove([hidden])
+            raise
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Delete files, if they exist."""
+        for name in names:
+            with suppress(OSError):
+                self.system.delete_file(self.at(name))
+
+
+def error_reason(error: BaseException) -> str:
+    """Return the system's description of a file error, without path and number."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+@contextmanager
+def staging_folder(destination: str) -> Iterator[SharedFolder]:
+    """Yield a folder for unfinished work, next to ``destination``. Delete it on success.
+
+    After an error it stays if it holds finished parts, so that the same call can resume.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be created or written.
+    """
+    system, path = file_system(destination)
+    folder = SharedFolder(system, path.rstrip("/") + ".partial")
+    try:
+        folder.create()
+    except (OSError, NotImplementedError) as error:
+        raise _not_writable(folder.path, error) from error
+    try:
+        yield folder
+    except BaseException as error:
+        if not any(name.startswith(_RESUMABLE) and name.endswith(".json") for name in folder.names()):
+            system.delete_dir(folder.path)
+        if isinstance(error, OSError):
+            raise OutputError(
+                f"Could not write {error.filename or folder.path}: {error_reason(error)}. Fix this and run the same "
+                f"command again; finished parts are kept."
+            ) from error
+        raise
+    system.delete_dir(folder.path)
+
+
+def check_destination(destination: str) -> None:
+    """Raise an OutputError if the destination holds anything but an earlier table in parts."""
+    system, path = file_system(destination)
+    try:
+        info = system.get_file_info(path)
+        if info.type == fs.FileType.NotFound:
+            return
+        names = SharedFolder(system, path).names() if info.type == fs.FileType.Directory else [path]
+    except OSError as error:
+        raise _not_writable(path, error) from error
+    foreign = [name for name in names if not (name.startswith("part-") and name.endswith(".parquet"))]
+    if foreign or info.type != fs.FileType.Directory:
+        raise OutputError(
+            f"{destination} exists and is not a folder of part-*.parquet files: found {name_some(foreign, 3)}. Choose "
+            f"another --out; nothing was changed."
+        )
+
+
+def publish(staging: SharedFolder, files: list[str], destination: str) -> None:
+    """Move finished files to their destination, in order, as ``part-00000.parquet``, ..."""
+    system, path = file_system(destination)
+    names = [f"part-{number:05}.parquet" for number in range(len(files))]
+    if isinstance(system, fs.LocalFileSystem):
+        with atomic_directory(Path(path)) as folder:
+            for file, name in zip(files, names, strict=True):
+                _move(staging, file, SharedFolder(system, str(folder)), name)
+        return
+    target = SharedFolder(system, path.rstrip("/"))
+    target.create()
+    for name in target.names():  # files of an earlier table
+        system.delete_file(target.at(name))
+    for file, name in zip(files, names, strict=True):
+        _move(staging, file, target, name)
+
+
+def _move(staging: SharedFolder, file: str, target: SharedFolder, name: str) -> None:
+    """Move a file, to another disk or store if needed."""
+    local = isinstance(target.system, fs.LocalFileSystem) and isinstance(staging.system, fs.LocalFileSystem)
+    if local:
+        shutil.move(staging.at(file), target.at(name))
+    elif target.system.equals(staging.system):
+        target.system.move(staging.at(file), target.at(name))
+    else:
+        with (
+            staging.system.open_input_stream(staging.at(file)) as source,
+            target.system.open_output_stream(target.at(name)) as copy,
+        ):
+            shutil.copyfileobj(source, copy)
+
+
+def _not_writable(path: str, error: Exception) -> OutputError:
+    return OutputError(f"Could not write {path}: {error_reason(error)}. Choose another --out; nothing was changed.")

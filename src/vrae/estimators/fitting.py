@@ -1,0 +1,264 @@
+"""How a VRAE is fitted: prepare, build, initialise, train, summarise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.utils import Tags
+
+from vrae.config import NetworkConfig, check_choice
+from vrae.data.batching import Indices
+from vrae.data.panel import Panel, invalid_series
+from vrae.data.reading import as_panel
+from vrae.data.scaling import Scaler
+from vrae.data.selection import drop_invalid, hide_level_ends
+from vrae.estimators.options import VRAEOptions
+from vrae.exceptions import InvalidDataError, NotFittedError, PosteriorCollapseWarning, name_some, warn
+from vrae.nn.loss import active_units, pointwise_loss
+from vrae.nn.model import VRAENetwork, build_network
+from vrae.nn.patterns import PatternStatistics
+from vrae.runtime import resolve_device, seed_of
+from vrae.train.callbacks import Record, check_callbacks
+from vrae.train.inference import Inference
+from vrae.train.preparation import TrainingData, choose_latent_size, fit_patterns, sample_indices, set_axes
+from vrae.train.progress import progress
+from vrae.train.trainer import Trainer, TrainingTask
+
+__all__ = ["FittedVRAE", "TrainerLike", "check_enough"]
+
+
+class TrainerLike(Protocol):
+    """What trains a network: `vrae.train.trainer.Trainer`, or processes on other machines."""
+
+    def fit(self, network: VRAENetwork, data: TrainingData, task: TrainingTask) -> list[Record]:
+        """Train the network in place, and return one record per epoch."""
+
+
+class Prepared(NamedTuple):
+    """What `fit` needs to know before there is a network."""
+
+    data: TrainingData
+    config: NetworkConfig
+    task: TrainingTask
+    device: torch.device
+    statistics: PatternStatistics | None
+    size_curve: list[dict[str, float]]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class FittedVRAE(VRAEOptions):
+    """Fitting, and what a fitted VRAE knows about its training series."""
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        hidden: npt.NDArray[np.bool_] | None = None,
+        trainer: TrainerLike | None = None,
+    ) -> Self:
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
+            NaN is a missing value.
+        y : None
+            Ignored. Present for API consistency.
+        hidden : ndarray of bool, shape (total_steps,), optional
+            Steps, series after series, that the encoder must not see in training. The network then
+            learns to complete series.
+        trainer : object, optional
+            Trains the network; see `vrae.train.trainer.Trainer`, the default.
+
+        Returns
+        -------
+        self
+            Unchanged if anything is raised.
+
+        Raises
+        ------
+        InvalidDataError
+            There is nothing to learn from: no series or one, series of a single step, without any
+            observed value (see ``on_invalid``), or with infinite values.
+        InvalidParameterError
+            An option is out of range or unknown.
+        TrainingError
+            The loss became infinite or NaN.
+        """
+        panel, indices = self.usable(X)
+        return self.fit_panel(panel, indices, hidden=hidden, trainer=trainer)
+
+    def fit_panel(
+        self,
+        panel: Panel,
+        indices: Indices,
+        *,
+        hidden: npt.NDArray[np.bool_] | None = None,
+        trainer: TrainerLike | None = None,
+    ) -> Self:
+        """Train the network on the series at ``indices`` of a panel that `usable` returned."""
+        check_enough(panel, indices)
+        prepared = self._prepare(panel, indices, hidden)
+        network = self._build(prepared)
+        self._initialise(network, prepared)
+        history = (trainer or Trainer()).fit(network, prepared.data, prepared.task)
+        return self._summarise(network, prepared, history)
+
+    # ---------------------------------------------------------------- the five verbs
+
+    def _prepare(self, panel: Panel, indices: Indices, hidden: npt.NDArray[np.bool_] | None) -> Prepared:
+        """Compute once what depends on the series alone: scale, sizes and pattern statistics."""
+        seed = seed_of(self.random_state)
+        device = resolve_device(self.device, self.precision)
+        scaler = Scaler(self.scaling).fit(panel)
+        size: Any = self.latent_size
+        curve: list[dict[str, float]] = []
+        if size == "auto":
+            size, curve = choose_latent_size(panel, indices, scaler)
+        config, task = self.network_config(panel, indices, size), self._task(len(indices), seed)
+        data = TrainingData(panel, indices, scaler, hidden=hidden)
+        if not config.n_patterns:
+            return Prepared(data, config, task, device, None, curve)
+        statistics, patterns = fit_patterns(config, data.visible, indices, scaler, seed, device)
+        data = TrainingData(panel, indices, scaler, patterns, hidden)
+        return Prepared(data, config, task, device, statistics, curve)
+
+    def _build(self, prepared: Prepared) -> VRAENetwork:
+        """Build the network with random weights."""
+        network = build_network(prepared.config, prepared.task.seed)
+        if prepared.statistics is not None:
+            network.statistics = prepared.statistics
+        return network.to(prepared.device)
+
+    def _initialise(self, network: VRAENetwork, prepared: Prepared) -> None:
+        """Replace random weights where the optimum is known in closed form."""
+        data, config, task = prepared.data, prepared.config, prepared.task.config
+        if config.linear_path:
+            set_axes(network.linear, data.panel, data.indices, data.scaler)
+        elif data.patterns is not None:
+            observed = (~np.isnan(data.panel.values)).sum() / len(data.panel)  # per series, as in the loss
+            weight = task.pattern_weight * observed / config.n_patterns
+            network.start_from_patterns(data.patterns[data.indices].to(prepared.device), weight, task.beta)
+
+    def _summarise(self, network: VRAENetwork, prepared: Prepared, history: list[Record]) -> Self:
+        """Embed the training series, measure the reconstruction error, and become fitted."""
+        data = prepared.data
+        panel, indices = data.visible, data.indices
+        inference = Inference(network.eval(), data.scaler, self.precision)
+        Z = inference.embed(panel, indices, data.patterns)
+        squares = observed = 0.0
+        levels, spreads = [], []
+        for batch, x in inference.reconstructions(panel, sample_indices(panel, indices), Z):
+            squares += float(((x - batch.values) ** 2 * batch.mask).sum())
+            observed += float(batch.mask.sum())
+            levels.append(batch.level)
+            spreads.append(batch.spread)
+        self._forget()
+        self.network_, self.scaler_ = network, data.scaler
+        self.embedding_, self.ids_ = Z, panel.ids
+        self.history_, self.size_curve_ = history, prepared.size_curve
+        self.active_units_ = active_units(torch.from_numpy(Z[indices]))
+        self.noise_variance_ = max(squares / observed, 1e-8)
+        self.typical_level_ = torch.cat(levels).median(dim=0).values.numpy()  # (channel,)
+        self.typical_spread_ = torch.cat(spreads).median(dim=0).values.numpy()  # (channel,)
+        lengths = panel.lengths[indices]
+        self.n_steps_ = int(np.median(lengths))
+        if (lengths == lengths[0]).all():
+            self.n_features_in_ = int(lengths[0]) * panel.n_channels
+        self._warn_of_collapse()
+        return self
+
+    def _task(self, n_series: int, seed: int) -> TrainingTask:
+        callbacks = check_callbacks(self.callbacks) + ([progress()] if self.verbose else [])
+        return TrainingTask(self.training_config(n_series), pointwise_loss(self.reconstruction_loss), callbacks, seed)
+
+    def _forget(self) -> None:
+        """Remove the attributes of an earlier fit."""
+        for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
+            delattr(self, name)
+
+    def _warn_of_collapse(self) -> None:
+        if self.active_units_ == 0:
+            warn(
+                f"Posterior collapse: none of the {self.embedding_.shape[1]} latent dimensions differs between the "
+                f"series (KL {self.history_[-1]['kl']:.3g} nats), so neither will their clusters. Lower beta (now "
+                f"{self.beta:g}) or train longer ({len(self.history_)} epochs now). Identical series cause this too.",
+                PosteriorCollapseWarning,
+            )
+
+    # ------------------------------------------------ for estimators that have a model
+
+    @property
+    def inference_(self) -> Inference:
+        """The fitted network, applied to panels in batches."""
+        return Inference(self.network_, self.scaler_, self.precision)
+
+    def usable(self, X: Any) -> tuple[Panel, Indices]:
+        """Return X as a panel, and the positions of its usable series; see ``on_invalid``."""
+        check_choice("on_invalid", self.on_invalid, ("raise", "drop", "keep"))
+        panel = as_panel(X)
+        if self.on_invalid == "drop":
+            panel = drop_invalid(panel)
+        invalid = invalid_series(panel)
+        if invalid.any() and self.on_invalid == "raise":
+            raise InvalidDataError(
+                f"Found {invalid.sum()} of {len(panel)} series without any observed value (all NaN), ids "
+                f"{name_some(panel.ids[invalid])}. Pass on_invalid='drop' to leave them out, or "
+                f"on_invalid='keep' to keep their rows without a result."
+            )
+        if self.max_lag:  # constant ends of a shifted series show where it came from
+            panel = hide_level_ends(panel)
+        return panel, np.flatnonzero(~invalid)
+
+    def open(self, X: Any) -> tuple[Panel, Indices]:
+        """Return what `usable` returns, after a check against the fitted model."""
+        self.check_fitted()
+        panel, indices = self.usable(X)
+        expected = self.network_.config.n_channels
+        if panel.n_channels != expected:
+            raise InvalidDataError(f"The model was fitted to {expected} channel(s) a series; found {panel.n_channels}.")
+        return panel, indices
+
+    def check_fitted(self) -> None:
+        """Raise a NotFittedError before `fit`."""
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(
+                f"This {type(self).__name__} is not fitted yet. Call fit first, or load_model for a saved one."
+            )
+
+    def facts(self) -> list[str]:
+        """Return short facts about the fit, for display."""
+        channels, last = self.network_.config.n_channels, self.history_[-1]
+        return [
+            f"{len(self.ids_):,} series, median length {self.n_steps_:,}, {channels} channel{'s' * (channels != 1)}",
+            f"{self.active_units_} of {self.embedding_.shape[1]} latent dimensions in use",
+            f"{len(self.history_):,} epochs; last loss {last['loss']:.4g}",
+        ]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "network_")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True  # infinite values are refused
+        return tags
+
+
+def check_enough(panel: Panel, indices: Indices) -> None:
+    """Raise if the series at ``indices`` are too few or too short to learn from."""
+    if len(indices) < 2:
+        raise InvalidDataError(
+            f"Found {len(indices)} usable series (n_samples = 1 is not enough): learning what series have in "
+            f"common takes at least 2. For one long series, cut it into windows first."
+        )
+    if panel.lengths[indices].max() < 2:
+        raise InvalidDataError(
+            "Every series has one step only (1 feature(s)): there is nothing to learn over time. Pass longer "
+            "series, or use an ordinary clusterer on the values."
+        )

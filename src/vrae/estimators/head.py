@@ -1,0 +1,233 @@
+"""Estimators that have a model: what clusterer, detector, neighbours and forecaster share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import Tags
+
+from vrae.data.batching import Indices
+from vrae.data.panel import Panel
+from vrae.estimators.fitting import TrainerLike
+from vrae.estimators.options import VRAEOptions
+from vrae.estimators.state import restore_model, save_model
+from vrae.estimators.vrae import VRAE
+from vrae.exceptions import InvalidParameterError, NotFittedError
+from vrae.io.folder import Arrays, shaped, subset
+from vrae.io.plain import ids_from_json, ids_to_json
+
+__all__ = ["Embedded", "Head", "explain_model_options"]
+
+_MODEL_OPTIONS = frozenset(f.name for f in fields(VRAEOptions))
+
+Constructor = Callable[..., None]
+
+
+class Embedded(NamedTuple):
+    """A fitted model and the series that a head is fitted to.
+
+    Attributes
+    ----------
+    model : VRAE
+    panel : Panel
+    indices : ndarray of int64
+        Positions of the series with observed values.
+    Z : ndarray of float32, shape (n_series, latent_size)
+        Their latent vectors. NaN for the other series.
+    """
+
+    model: VRAE
+    panel: Panel
+    indices: Indices
+    Z: npt.NDArray[np.float32]
+
+
+def explain_model_options(constructor: Constructor) -> Constructor:
+    """Make a constructor point to ``model=VRAE(...)`` when it gets an option of the model."""
+
+    @functools.wraps(constructor)
+    def checked(self: Any, *args: Any, **options: Any) -> None:
+        own = set(type(self)._get_param_names())
+        misplaced = [f"{name}={value!r}" for name, value in options.items() if name in _MODEL_OPTIONS - own]
+        if misplaced:
+            name, given = type(self).__name__, ", ".join(misplaced)
+            raise TypeError(
+                f"{name}() has no option {misplaced[0].partition('=')[0]!r}: it belongs to the model. "
+                f"Write {name}(model=VRAE({given}))."
+            )
+        constructor(self, *args, **options)
+
+    return checked
+
+
+class Head(BaseEstimator):  # type: ignore[misc]
+    """Base of the estimators that have a model.
+
+    Attributes
+    ----------
+    model_ : VRAE
+        The fitted model.
+    embedding_ : ndarray of float32, shape (n_series, latent_size)
+        Latent vectors of the series that the estimator was fitted to.
+    ids_ : ndarray, shape (n_series,)
+        Their ids.
+    """
+
+    model: Any
+    random_state: Any
+    model_: VRAE
+    embedding_: npt.NDArray[np.float32]
+    ids_: npt.NDArray[Any]
+
+    def default_model(self) -> VRAE:
+        """Return the model that ``model=None`` stands for."""
+        return VRAE()
+
+    def set_params(self, **params: Any) -> Self:
+        """Set options of this estimator, and of its model as ``model__name``.
+
+        Parameters
+        ----------
+        **params
+            Options by name. With ``model=None``, ``model__name`` changes a copy of the default
+            model.
+
+        Returns
+        -------
+        self
+        """
+        if self.model is None and any(name.startswith("model__") for name in params):
+            self.model = params.pop("model", None) or self.default_model()
+        super().set_params(**params)
+        return self
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return how well the model explains series; see `VRAE.score`.
+
+        Parameters
+        ----------
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
+        y : None
+            Ignored. Present for API consistency.
+
+        Returns
+        -------
+        float
+            Evidence lower bound in nats per observed value. Higher is better.
+        """
+        self._check_fitted()
+        return self.model_.score(X)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the fitted estimator and its model to a directory: JSON and safetensors, no pickle.
+
+        `vrae.load_model` reads it.
+
+        Parameters
+        ----------
+        path : str or Path
+            An older model of that name is replaced when the new one is complete.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        NotFittedError, OutputError
+        """
+        self._check_fitted()
+        config, arrays = self._state()
+        vectors, ids = self.model_.embedding_, self.model_.ids_
+        if not (np.array_equal(self.embedding_, vectors, equal_nan=True) and np.array_equal(self.ids_, ids)):
+            # The model was fitted to other series: it is frozen, or some were held out.
+            config, arrays = {**config, **ids_to_json(self.ids_)}, {**arrays, "embedding": self.embedding_}
+        return save_model(path, self, self.model_, config, arrays)
+
+    @classmethod
+    def from_state(cls, config: dict[str, Any], arrays: Arrays) -> Self:
+        """Rebuild the estimator from the content of a model directory."""
+        known = set(cls._get_param_names())
+        self = cls(**{name: value for name, value in config["options"].items() if name in known})
+        self.model_ = restore_model(VRAE, config["model"], subset(arrays, "model"))
+        self.model = clone(self.model_)
+        self.embedding_, self.ids_ = self.model_.embedding_, self.model_.ids_
+        if "embedding" in arrays:
+            self.ids_ = ids_from_json(config["ids"], config["ids_type"])
+            self.embedding_ = shaped("embedding", arrays, (len(self.ids_), self.model_.embedding_.shape[1]))
+        self._restore(config, arrays)
+        return self
+
+    # ---------------------------------------------------------------- for subclasses
+
+    def _fitted_template(self) -> tuple[VRAE, bool]:
+        """Return a model to fit, or a fitted one to use as it is, and whether it is fitted."""
+        if isinstance(self.model, FrozenEstimator):
+            inner = self.model.estimator
+            model = inner.model_ if isinstance(inner, Head) else inner
+            if not isinstance(model, VRAE):
+                raise InvalidParameterError(f"model must be a VRAE; found a frozen {type(model).__name__}.")
+            model.check_fitted()
+            return model, True
+        if self.model is not None and not isinstance(self.model, VRAE):
+            raise InvalidParameterError(
+                f"model must be a VRAE, a FrozenEstimator of one, or None; found {self.model!r:.80}."
+            )
+        model = self.default_model() if self.model is None else clone(self.model)
+        if model.random_state is None:
+            model.random_state = self.random_state
+        return model, False
+
+    def _embed(self, X: Any, trainer: TrainerLike | None = None) -> Embedded:
+        """Fit the model to series, or take a frozen one, and embed the series."""
+        model, is_fitted = self._fitted_template()
+        panel, indices = model.open(X) if is_fitted else model.usable(X)
+        self._check_options(panel, indices)
+        if is_fitted:
+            return Embedded(model, panel, indices, model.inference_.embed(panel, indices))
+        model.fit_panel(panel, indices, trainer=trainer)
+        return Embedded(model, panel, indices, model.embedding_)
+
+    def _extend(self, X: Any) -> Embedded:
+        """Train the model further, on X and replayed series, and embed both."""
+        model, is_frozen = self._fitted_template()
+        if is_frozen:
+            raise InvalidParameterError("A frozen model cannot be trained further. Pass a VRAE as model, or call fit.")
+        if self.__sklearn_is_fitted__():
+            model = clone(self.model_, safe=False)
+            model.__dict__.update(vars(self.model_))  # training replaces attributes, and changes none
+        panel = model.extend(X)
+        return Embedded(model, panel, np.arange(len(panel)), model.embedding_)
+
+    def _check_options(self, panel: Panel, indices: Indices) -> None:
+        """Raise before training what would otherwise be found after it."""
+
+    def _state(self) -> tuple[dict[str, Any], Arrays]:
+        """Return what the head has learned in addition to its model, as JSON values and arrays."""
+        return {}, {}
+
+    def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
+        """Restore what `_state` returned."""
+
+    def _check_fitted(self) -> None:
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(
+                f"This {type(self).__name__} is not fitted yet. Call fit first, or load_model for a saved one."
+            )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True  # infinite values are refused
+        return tags

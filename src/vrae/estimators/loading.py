@@ -1,0 +1,63 @@
+"""Load any saved estimator from its directory."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from vrae.estimators.state import restore_model
+from vrae.exceptions import ModelFileError, did_you_mean
+from vrae.io.folder import CONFIG_FILE, WEIGHTS_FILE, check_pair, subset
+from vrae.io.migrations import migrate
+from vrae.io.model_files import read_model
+
+__all__ = ["load_model"]
+
+# The only classes that a model directory can name.
+_CLASSES = {
+    "VRAE": "vrae.estimators.vrae",
+    "VRAEAnomalyDetector": "vrae.estimators.anomaly",
+    "VRAEClusterer": "vrae.estimators.clusterer",
+    "VRAENeighbors": "vrae.estimators.neighbors",
+    "GroupForecaster": "vrae.estimators.forecaster",
+}
+
+
+def load_model(path: str | Path) -> Any:
+    """Load a fitted estimator from the directory that its ``save`` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        A model directory, of this or an older version.
+
+    Returns
+    -------
+    VRAE, VRAEClusterer, VRAEAnomalyDetector, VRAENeighbors or GroupForecaster
+        The class that was saved. On the CPU, or on the device that its ``device`` option names if
+        this machine has it.
+
+    Raises
+    ------
+    ModelFileError
+        Not a model directory, corrupt, of an unknown class, or written by a newer version.
+    """
+    config, arrays = read_model(path)
+    name = str(config.get("class"))
+    if name not in _CLASSES:
+        raise ModelFileError(f"{path}: unknown class {name!r} in {CONFIG_FILE}.{did_you_mean(name, list(_CLASSES))}")
+    saved_class = getattr(import_module(_CLASSES[name]), name)
+    try:
+        migrate(config, arrays)
+        if name == "VRAE":
+            estimator = restore_model(saved_class, config["model"], subset(arrays, "model"))
+        else:
+            estimator = saved_class.from_state(config, arrays)
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError, OverflowError) as error:
+        raise ModelFileError(
+            f"{path}: {CONFIG_FILE} and {WEIGHTS_FILE} do not fit together ({error}). Was a file swapped or "
+            f"edited? Save the model again."
+        ) from error
+    check_pair(Path(path), config)  # last, since other messages say more
+    return estimator

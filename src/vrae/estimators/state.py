@@ -1,0 +1,104 @@
+"""A fitted estimator as JSON values and arrays, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from vrae._version import __version__
+from vrae.config import NetworkConfig
+from vrae.data.scaling import Scaler
+from vrae.estimators.fitting import FittedVRAE
+from vrae.exceptions import InvalidParameterError
+from vrae.io.folder import Arrays, nested, shaped, subset
+from vrae.io.model_files import write_model
+from vrae.io.plain import ids_from_json, ids_to_json, option_to_json
+from vrae.nn.model import load_network
+from vrae.runtime import resolve_device
+
+__all__ = ["restore_model", "save_model"]
+
+Config = dict[str, Any]
+Model = TypeVar("Model", bound=FittedVRAE)
+
+
+class _HasParams(Protocol):
+    def get_params(self, deep: bool = True) -> Config:
+        """Return the options by name."""
+
+
+def save_model(
+    path: str | Path,
+    estimator: _HasParams,
+    model: FittedVRAE,
+    config: Config | None = None,
+    arrays: Arrays | None = None,
+) -> Path:
+    """Write an estimator and its model to a directory.
+
+    ``config`` and ``arrays`` hold what the estimator has learned in addition to its model. A model
+    on its own is both ``estimator`` and ``model``.
+    """
+    own = {} if estimator is model else {"options": _options(estimator)}
+    facts = {"class": type(estimator).__name__, "vrae_version": __version__, **own, **(config or {})}
+    model_config, model_arrays = _model_state(model)
+    return write_model(path, {**facts, "model": model_config}, {**nested({"model": model_arrays}), **(arrays or {})})
+
+
+def _options(estimator: _HasParams) -> Config:
+    params = estimator.get_params(deep=False)
+    return {name: option_to_json(value) for name, value in params.items() if name != "model"}
+
+
+def _model_state(model: FittedVRAE) -> tuple[Config, Arrays]:
+    config = {
+        "options": _options(model),
+        "network": model.network_.config.to_dict(),
+        "scaler": model.scaler_.to_dict(),
+        "history": model.history_,
+        "noise_variance": model.noise_variance_,
+        "n_steps": model.n_steps_,
+        "active_units": model.active_units_,
+        "size_curve": model.size_curve_,
+        "n_features_in": getattr(model, "n_features_in_", None),
+        **ids_to_json(model.ids_),
+    }
+    arrays = {
+        **nested({"network": {name: t.cpu().numpy() for name, t in model.network_.state_dict().items()}}),
+        "embedding": model.embedding_,
+        "typical_level": model.typical_level_,
+        "typical_spread": model.typical_spread_,
+    }
+    return config, arrays
+
+
+def restore_model(model_class: type[Model], config: Config, arrays: Arrays) -> Model:
+    """Rebuild a model from the part of a directory that `save_model` wrote for it."""
+    model = model_class(**config["options"])
+    model.scaler_ = Scaler.from_dict(config["scaler"])
+    weights = {name: torch.from_numpy(array) for name, array in subset(arrays, "network").items()}
+    model.network_ = load_network(NetworkConfig.from_dict(config["network"]), weights)
+    model.network_.to(_device_here(model.device)).eval()
+    model.history_ = config["history"]
+    model.noise_variance_ = config["noise_variance"]
+    model.n_steps_ = config["n_steps"]
+    model.active_units_ = config["active_units"]
+    model.size_curve_ = config.get("size_curve", [])
+    if config.get("n_features_in") is not None:
+        model.n_features_in_ = int(config["n_features_in"])
+    model.ids_ = ids_from_json(config["ids"], config["ids_type"])
+    size, channels = model.network_.config.latent_size, model.network_.config.n_channels
+    model.embedding_ = shaped("embedding", arrays, (len(model.ids_), size))
+    model.typical_level_ = shaped("typical_level", arrays, (channels,))
+    model.typical_spread_ = shaped("typical_spread", arrays, (channels,))
+    return model
+
+
+def _device_here(device: str) -> torch.device:
+    """Return the device that a saved model asks for, or the CPU if this machine lacks it."""
+    try:
+        return resolve_device(device)
+    except InvalidParameterError:
+        return torch.device("cpu")

@@ -1,0 +1,1 @@
+"""Files: atomic writes, model directories and their migrations, csv cells."""

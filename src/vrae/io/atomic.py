@@ -1,0 +1,272 @@
+"""Atomic, durable writes with one writer at a time.
+
+New content is written into a hidden staging folder next to its target, flushed to disk, and moved
+into place by one rename. If the process dies, the target holds either the old content or the new.
+The next writer of the same target removes staging folders that a killed process left behind.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
+from pathlib import Path
+
+from vrae.exceptions import OutputError
+
+__all__ = ["HIDDEN", "atomic_directory", "atomic_file", "is_there", "only_writer"]
+
+# Prefix of staging folders and lock files, which users may see next to their results.
+HIDDEN = ".vrae-"
+
+_WINDOWS = os.name == "nt"
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:[/\\]")  # Path() turns the two slashes of a URL into one
+_IN_USE = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+_OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_EXCHANGE = 2  # RENAME_EXCHANGE of Linux's renameat2(2)
+
+
+@contextmanager
+def atomic_directory(target: Path) -> Iterator[Path]:
+    """Yield a new folder that replaces ``target`` on success and is removed on failure.
+
+    Raises
+    ------
+    OutputError
+        The disk is full, or the target cannot be written.
+    """
+    with _staging(target) as staging:
+        folder = staging / "new"
+        folder.mkdir()
+        yield folder
+        _flush(folder)
+        _move_folder(folder, target, staging / "old")
+        _flush(target.parent, deep=False)
+
+
+@contextmanager
+def atomic_file(target: Path) -> Iterator[Path]:
+    """Yield the path of a new file that replaces ``target`` on success and is removed on failure.
+
+    Raises
+    ------
+    OutputError
+        The disk is full, or the target cannot be written.
+    """
+    with _staging(target) as staging:
+        yield staging / target.name
+        _flush(staging / target.name)
+        os.replace(staging / target.name, target)
+        _flush(target.parent, deep=False)
+
+
+@contextmanager
+def only_writer(target: Path) -> Iterator[None]:
+    """Lock a target that takes long to write against other processes.
+
+    The operating system holds the lock and releases it when the process ends, so the lock of a dead
+    process blocks nobody. A hidden file next to ``target`` names the owner.
+
+    Raises
+    ------
+    OutputError
+        Another process is writing there, or the target cannot be written, for example because its
+        name is reserved for a device.
+    """
+    _refuse_name(target)
+    path = target.absolute().parent / f"{_hidden_name(target)}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = _locked(path)
+    except OSError as error:
+        raise _not_written(target, error) from error
+    if lock is None:
+        with suppress(OSError):
+            owner = path.read_text(encoding="utf-8").strip()
+        raise OutputError(
+            f"{target} is being written by another process ({owner or 'one that has only begun'}). Wait until it is "
+            f"done, or choose another --out; nothing was changed."
+        )
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(lock)
+
+
+def is_there(target: Path) -> bool:
+    """Return whether an output target exists.
+
+    Raises
+    ------
+    OutputError
+        The target cannot be inspected, for example because its name is too long or is a URL.
+    """
+    _refuse_name(target)
+    try:
+        return target.exists()
+    except OSError as error:
+        raise _not_written(target, error) from error
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _hidden_name(target: Path) -> str:
+    """Return a short hidden name, unique to a target and this machine."""
+    place = f"{socket.gethostname()}\0{target.name}".encode(errors="surrogateescape")
+    return HIDDEN + blake2b(place, digest_size=6).hexdigest()
+
+
+@contextmanager
+def _staging(target: Path) -> Iterator[Path]:
+    """Yield a temporary hidden folder next to ``target``, on the same disk."""
+    staging: Path | None = None
+    _refuse_name(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale_staging(target)
+        prefix = f"{_hidden_name(target)}-{os.getpid()}-"
+        staging = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
+        yield staging
+    except OSError as error:
+        raise _not_written(target, error) from error
+    finally:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _refuse_name(target: Path) -> None:
+    if _URL.match(str(target)):
+        raise OutputError(
+            f"{target} is the URL of a store, which this cannot write to. Name a file or folder of this machine. "
+            f"(`vrae assign`, `embed` and `anomalies` write to a store with --engine ray.)"
+        )
+    if _WINDOWS and _DEVICES.fullmatch(target.name):
+        raise OutputError(f"{target} cannot be written: Windows keeps the name {target.name!r} for a device.")
+
+
+def _not_written(target: Path, error: OSError) -> OutputError:
+    advice = " Free some space or choose another place." if error.errno in _FULL else ""
+    return OutputError(f"Could not write {target}: {error.strerror or error}.{advice}")
+
+
+def _remove_stale_staging(target: Path) -> None:
+    """Remove staging folders of processes of this machine that were killed."""
+    for path in target.parent.glob(f"{_hidden_name(target)}-*"):
+        owner = path.name.split("-")[2]
+        if owner.isdigit() and not _is_alive(int(owner)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    if _WINDOWS:  # os.kill would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _flush(path: Path, deep: bool = True) -> None:
+    """Flush to disk: a rename may otherwise reach the disk before the content."""
+    if _WINDOWS:
+        return
+    for each in (path, *(path.rglob("*") if deep else ())):
+        file = os.open(each, os.O_RDONLY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+
+def _move_folder(folder: Path, target: Path, old: Path) -> None:
+    """Move a folder into place. The previous content ends up at ``old`` or at ``folder``."""
+    if not target.exists():
+        try:
+            os.replace(folder, target)
+        except OSError as error:
+            if error.errno not in _OCCUPIED:
+                raise
+        else:
+            return
+    if _exchanged(folder, target):
+        return
+    os.replace(target, old)
+    try:
+        os.replace(folder, target)
+    except OSError:
+        os.replace(old, target)
+        raise
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Swap two folders atomically where the system supports it, and return whether it did."""
+    if sys.platform != "linux":
+        return False
+    import ctypes
+
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):  # another C library
+        return False
+    here = -100  # AT_FDCWD: relative paths start at the working directory
+    return rename(here, os.fsencode(one), here, os.fsencode(other), _EXCHANGE) == 0
+
+
+def _locked(path: Path) -> int | None:
+    """Open and lock a file. Return its descriptor, or None if another process holds the lock."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _lock(file)
+            if os.fstat(file).st_ino == os.stat(path).st_ino:
+                _sign_or_remove(file, path)
+                return file
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            os.close(file)
+            if error.errno in _IN_USE:
+                return None
+            raise
+        os.close(file)  # the last owner removed the file while we waited, so it locks nothing
+
+
+def _sign_or_remove(file: int, path: Path) -> None:
+    try:
+        _sign(file)
+    except OSError:  # the disk is full
+        with suppress(OSError):
+            path.unlink()
+        raise
+
+
+def _lock(file: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(file, 1 << 20, os.SEEK_SET)  # past the text, which other processes may read
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _sign(file: int) -> None:
+    os.ftruncate(file, 0)
+    os.lseek(file, 0, os.SEEK_SET)
+    os.write(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())

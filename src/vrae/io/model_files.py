@@ -1,0 +1,73 @@
+"""Model directories: writing them safely, reading them whatever version wrote them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vrae.exceptions import ModelFileError, OutputError
+from vrae.io.atomic import is_there
+from vrae.io.folder import CONFIG_FILE, WEIGHTS_FILE, Arrays, read_folder, write_folder
+from vrae.io.migrations import FORMAT_VERSION, OLDER_VERSIONS
+
+__all__ = ["read_model", "write_model"]
+
+
+def write_model(path: str | Path, config: dict[str, Any], arrays: Arrays) -> Path:
+    """Write a model directory atomically. An older model of the same name is replaced.
+
+    Raises
+    ------
+    OutputError
+        The target cannot be written, or holds something that is not a model.
+    """
+    target = Path(path)
+    if is_there(target) and not _is_replaceable(target):
+        raise OutputError(f"{target} exists and is not a model directory, or not only that. Choose another name.")
+    write_folder(target, {"format_version": FORMAT_VERSION, **config}, arrays)
+    return target
+
+
+def _is_replaceable(target: Path) -> bool:
+    """Return whether a target is an empty folder, or holds a model and nothing else."""
+    if not target.is_dir():
+        return False
+    names = {path.name for path in target.iterdir()}
+    if not names:
+        return True
+    if names != {CONFIG_FILE, WEIGHTS_FILE}:
+        return False
+    try:
+        return {"format_version", "class"} <= set(json.loads((target / CONFIG_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def read_model(path: str | Path) -> tuple[dict[str, Any], Arrays]:
+    """Read the two files of a model directory as they are, whatever their format version.
+
+    Raises
+    ------
+    ModelFileError
+        Not a model directory, corrupt, or written by a newer version.
+    """
+    folder = Path(path)
+    config, arrays = read_folder(folder, "model", "A model is the folder that save() wrote.")
+    version = config.get("format_version")
+    if version not in (*OLDER_VERSIONS, FORMAT_VERSION):
+        raise ModelFileError(
+            f"{folder} has format_version {version!r}; this version of vrae reads up to {FORMAT_VERSION}. "
+            f"Install the version of vrae that wrote it (vrae {config.get('vrae_version', 'unknown')}) or a newer one."
+        )
+    # NaN rows of an embedding belong to series without any observed value.
+    broken = [
+        name
+        for name, array in arrays.items()
+        if name.rpartition(".")[2] != "embedding" and array.dtype.kind == "f" and not np.isfinite(array).all()
+    ]
+    if broken:
+        raise ModelFileError(f"{folder / WEIGHTS_FILE} holds values that are not finite: {', '.join(broken[:5])}.")
+    return config, arrays

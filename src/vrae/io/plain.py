@@ -1,0 +1,39 @@
+"""Options and ids as JSON values, and back."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["ids_from_json", "ids_to_json", "option_to_json"]
+
+
+def ids_to_json(ids: npt.NDArray[Any]) -> dict[str, Any]:
+    """Return ids as JSON: numbers and text unchanged, ISO dates, all else as text."""
+    if ids.dtype.kind == "M":
+        return {"ids": np.datetime_as_string(ids).tolist(), "ids_type": ids.dtype.str}
+    if ids.dtype.kind in "biuf":
+        return {"ids": ids.tolist(), "ids_type": ids.dtype.str}
+    names = [i if isinstance(i, (bool, int, float, str)) else str(i) for i in ids.tolist()]
+    return {"ids": names, "ids_type": "O" if ids.dtype == object else "U"}
+
+
+def ids_from_json(ids: list[Any], kind: str) -> npt.NDArray[Any]:
+    """Invert `ids_to_json`. Other types are refused, such as text of a gigabyte per id."""
+    if not re.fullmatch(r"[OU]|\|b1|[<>|][iuf][1248]|[<>]M8\[\d*\w+\]", kind):
+        raise ValueError(f"ids_type {kind!r} is unknown")
+    return np.asarray(ids).astype(kind)
+
+
+def option_to_json(value: Any) -> Any:
+    """Return an option as JSON. An object that is not plain data is replaced by its class name."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (list, np.random.RandomState)):
+        return None  # callbacks and generators belong to the run, not to the model
+    return f"{type(value).__module__}.{type(value).__qualname__}"

@@ -1,0 +1,87 @@
+"""Proportions of positive values (PPV): how often a convolution exceeds a threshold.
+
+Pattern statistics spend most of their time here. torch passes over the responses several times. On
+the CPU a compiled loop (`vrae.nn.ppv_loop`) counts while they are in the processor's cache. Both
+give the same numbers up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vrae.nn.views import pad
+
+__all__ = ["STEEPNESS", "proportions"]
+
+# A response within .05 of the threshold counts in part. Responses spread over a few units.
+STEEPNESS = 60.0
+
+# Responses that torch processes together: 1 MiB of floats.
+_CHUNK = 1 << 18
+
+
+def proportions(
+    values: Tensor, steps: Tensor, kernels: Tensor, dilations: Sequence[int], thresholds: Tensor, circular: bool
+) -> Tensor:
+    """Return the proportion of steps at which each kernel's response exceeds each threshold.
+
+    Parameters
+    ----------
+    values : Tensor, shape (batch, channel, time)
+    steps : Tensor of int64, shape (batch,)
+        Length of each series, at most ``time``. Values after the end are zero.
+    kernels : Tensor, shape (dilation, kernel, channel, tap)
+        A kernel has the same nine taps on each of its channels, three of weight 2 and six of weight
+        -1, or their negatives. It is zero on other channels.
+    dilations : sequence of int
+        Steps between taps.
+    thresholds : Tensor, shape (dilation, kernel, threshold)
+    circular : bool
+        The last step precedes the first. Otherwise zeros do.
+
+    Returns
+    -------
+    Tensor, shape (batch, dilation * threshold * kernel)
+        In [0, 1].
+    """
+    if torch.onnx.is_in_onnx_export():  # one graph for batches of any size
+        return _in_torch(values, steps, kernels, dilations, thresholds, circular)
+    if values.device.type == "cpu":
+        return _in_numba(values, steps, kernels, dilations, thresholds, circular)
+    few = max(1, _CHUNK // (kernels.shape[1] * values.shape[2]))
+    parts = zip(torch.split(values, few), torch.split(steps, few), strict=True)
+    return torch.cat([_in_torch(x, n, kernels, dilations, thresholds, circular) for x, n in parts])
+
+
+def _in_numba(
+    values: Tensor, steps: Tensor, kernels: Tensor, dilations: Sequence[int], thresholds: Tensor, circular: bool
+) -> Tensor:
+    from vrae.nn.ppv_loop import count
+
+    n_dilations, n_kernels, n_thresholds = thresholds.shape
+    found = np.empty((len(values), n_dilations, n_thresholds, n_kernels), np.float32)
+    if n_dilations:
+        x, n, w, least = (tensor.contiguous().numpy() for tensor in (values, steps, kernels, thresholds))
+        count(x, n, w, np.asarray(dilations, np.int64), least, circular, np.float32(STEEPNESS), found)
+    return torch.from_numpy(found).flatten(1)
+
+
+def _in_torch(
+    values: Tensor, steps: Tensor, kernels: Tensor, dilations: Sequence[int], thresholds: Tensor, circular: bool
+) -> Tensor:
+    past = torch.arange(values.shape[2], device=values.device) >= steps[:, None]  # (batch, time)
+    found = []
+    for kernel, dilation, threshold in zip(kernels, dilations, thresholds, strict=True):
+        padded = pad(values, steps, kernels.shape[3] // 2 * dilation, circular)
+        responses = functional.conv1d(padded, kernel * STEEPNESS, dilation=dilation)  # (batch, kernel, time)
+        responses = responses.masked_fill(past[:, None], -torch.inf)
+        for each in threshold.unbind(dim=1):  # (kernel,)
+            exceeds = responses - STEEPNESS * each[:, None]
+            # 0 below -3, 1 above 3 and straight in between.
+            found.append(functional.hardsigmoid(exceeds, inplace=True).sum(dim=2) / steps[:, None])
+    return torch.cat(found, dim=1)

@@ -1,0 +1,111 @@
+"""The series that fit the model least, and where in each of them the error is largest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vrae.describe.curves import bin_means, quiet_nan
+from vrae.describe.words import plain
+from vrae.report.data import Floats, ReportData
+
+__all__ = ["Anomaly", "describe_place", "most_anomalous", "worst_place"]
+
+_MOST = 12
+_ENOUGH = 0.25  # of the median number of observed values
+_PLACES = 24  # a place is this fraction of a series, or one step of a short one
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """A series and the place where its error is largest.
+
+    Attributes
+    ----------
+    index : int
+        Position in the panel.
+    channel : int
+    first, last : int
+        First and last step of the place.
+    times : float
+        Root mean squared error there, as a multiple of the model's typical error. NaN = unknown.
+    """
+
+    index: int
+    channel: int
+    first: int
+    last: int
+    times: float
+
+
+def most_anomalous(data: ReportData) -> list[Anomaly]:
+    """Return the twelve series with the lowest scores, lowest first.
+
+    Series with far fewer observed values than most are left out.
+
+    Returns
+    -------
+    list of Anomaly
+        Empty if there are no scores.
+    """
+    if data.scores is None or data.noise is None:
+        return []
+    observed = np.add.reduceat((~np.isnan(data.panel.values)).sum(axis=1), data.panel.offsets[:-1])
+    known = np.flatnonzero(np.isfinite(data.scores) & (observed >= _ENOUGH * np.median(observed)))
+    indices = known[np.argsort(data.scores[known], kind="stable")][:_MOST]
+    return [
+        Anomaly(int(i), *worst_place(data.series(i), data.reconstruction[int(i)].T, data.noise[i])) for i in indices
+    ]
+
+
+def worst_place(x: Floats, model: Floats, noise: Floats) -> tuple[int, int, int, float]:
+    """Find where a series differs most from its reconstruction.
+
+    Parameters
+    ----------
+    x, model : ndarray of shape (n_channels, n_steps)
+        The series and its reconstruction.
+    noise : ndarray of shape (n_channels,)
+        Standard deviation of the model's error.
+
+    Returns
+    -------
+    channel, first, last : int
+        ``last`` is included.
+    times : float
+        Error there, as a multiple of the typical error.
+    """
+    width = max(1, round(x.shape[1] / _PLACES))
+    with quiet_nan():
+        squares = ((x - model) / np.maximum(noise, 1e-12)[:, None]) ** 2
+    means = bin_means(squares, width)  # (n_channels, n_places)
+    if np.isnan(means).all():
+        return 0, 0, x.shape[1] - 1, float("nan")
+    channel, place = np.unravel_index(np.nanargmax(means), means.shape)
+    last = min(x.shape[1], (int(place) + 1) * width) - 1
+    return int(channel), int(place) * width, last, float(np.sqrt(means[channel, place]))
+
+
+def describe_place(data: ReportData, item: Anomaly) -> str:
+    """Say where the error of a series is largest, and how large it is."""
+    if not np.isfinite(item.times):
+        return "No value observed."
+    if item.times < 1:
+        return "No place stands out: the shape as a whole is anomalous."
+    first, last, unit = f"{item.first:,}", f"{item.last:,}", "step"
+    if data.panel.times is not None:
+        start = int(data.panel.offsets[item.index])
+        first, last = (_stamp(data.panel.times[start + step]) for step in (item.first, item.last))
+        unit = "time"
+    where = f"at {unit} {first}" if first == last else f"from {unit} {first} to {last}"
+    channel = f" in {data.panel.channels[item.channel]}" if data.panel.n_channels > 1 else ""
+    return f"Largest error {where}{channel}: {plain(round(item.times, 1))} times the typical error."
+
+
+def _stamp(time: Any) -> str:
+    """Format a time stamp, without a time of day of midnight."""
+    if not np.issubdtype(np.asarray(time).dtype, np.datetime64):
+        return str(time)
+    return str(np.datetime64(time, "s")).removesuffix("T00:00:00").replace("T", " ")

@@ -1,0 +1,127 @@
+"""Tables of anomalies: one row per series, per time step, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.data.panel import Panel
+from vrae.data.sliding import SlidingWindows
+from vrae.estimators.anomaly import VRAEAnomalyDetector
+from vrae.runs.table_files import Columns, table_writer
+
+__all__ = ["find_segments", "score_panel", "window_scores", "write_anomalies"]
+
+
+def write_anomalies(
+    detector: VRAEAnomalyDetector, panels: Iterable[Panel], target: Path | None, steps: Path | None = None
+) -> tuple[int, int]:
+    """Score the series of all panels.
+
+    Parameters
+    ----------
+    detector : VRAEAnomalyDetector
+        Fitted.
+    panels : iterable of Panel
+    target : Path or None
+        Gets one row per series: id, anomaly (1 or 0), score (positive for anomalies), the step with
+        the largest deviation, that deviation in standard deviations, static columns. See
+        `table_writer`.
+    steps : Path, optional
+        Gets one row per time step: id, step, time, and the deviation of each channel.
+
+    Returns
+    -------
+    n_anomalies, n_series : int
+    """
+    n_anomalies = n_series = 0
+    with ExitStack() as files:
+        write = files.enter_context(table_writer(target))
+        write_steps = files.enter_context(table_writer(steps)) if steps is not None else None
+        for panel in panels:
+            by_series, by_step = score_panel(detector, panel)
+            write(by_series)
+            if write_steps is not None:
+                write_steps(by_step)
+            n_anomalies += int(by_series["anomaly"].sum())
+            n_series += len(by_series["id"])
+    return n_anomalies, n_series
+
+
+def score_panel(detector: VRAEAnomalyDetector, panel: Panel) -> tuple[Columns, Columns]:
+    """Return both tables of `write_anomalies` for one panel: by series, and by time step."""
+    panel, _ = detector.model_.open(panel)  # without the series that it drops
+    score = -detector.decision_function(panel)  # (n_series,)
+    deviations = detector.step_scores(panel).values  # (total_steps, n_channels)
+    step, largest = _largest_deviation(panel, deviations)
+    anomaly = (score > 0).astype(np.int64)
+    static = {name: np.asarray(column) for name, column in panel.static.items()}
+    columns = {"id": panel.ids, "anomaly": anomaly, "score": score, "step": step, "deviation": largest}
+    return {**columns, **static}, {**_step_columns(panel), **_channel_columns(panel, deviations)}
+
+
+def window_scores(detector: VRAEAnomalyDetector, windows: SlidingWindows) -> Columns:
+    """Score the time steps of long series by the sliding windows that contain them.
+
+    Parameters
+    ----------
+    detector : VRAEAnomalyDetector
+        Fitted, and does not drop windows.
+    windows : SlidingWindows
+
+    Returns
+    -------
+    dict of str to ndarray of shape (total_steps,)
+        id, step, time, anomaly (1 or 0), score (mean over the windows, positive for anomalies), and
+        the deviation of each channel from its expectation, in standard deviations.
+    """
+    score = windows.to_steps(-detector.decision_function(windows.panel))
+    deviations = windows.to_steps(detector.step_scores(windows.panel).values)
+    columns = {**_step_columns(windows.source), "anomaly": (score > 0).astype(np.int64), "score": score}
+    return {**columns, **_channel_columns(windows.source, deviations)}
+
+
+def find_segments(columns: Columns) -> list[tuple[Any, int, int, float]]:
+    """Join consecutive anomalous steps of `window_scores` to segments.
+
+    Returns
+    -------
+    list of (id, first step, last step, highest score)
+        Highest score first.
+    """
+    marked = np.flatnonzero(columns["anomaly"])
+    if len(marked) == 0:
+        return []
+    breaks = (np.diff(marked) > 1) | (columns["id"][marked[1:]] != columns["id"][marked[:-1]])
+    segments = np.split(marked, np.flatnonzero(breaks) + 1)
+    steps, score = columns["step"], columns["score"]
+    found = [(columns["id"][s[0]], int(steps[s[0]]), int(steps[s[-1]]), float(score[s].max())) for s in segments]
+    return sorted(found, key=lambda segment: -segment[3])
+
+
+def _largest_deviation(
+    panel: Panel, deviations: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return the step with the largest deviation of each series, and its size; else -1 and NaN."""
+    size = np.nan_to_num(np.abs(deviations), nan=-1.0).max(axis=1)  # (total_steps,)
+    owner = np.repeat(np.arange(len(panel)), panel.lengths)
+    order = np.lexsort((-np.arange(len(size)), size, owner))  # the first of equal steps comes last
+    last = order[panel.offsets[1:] - 1]
+    largest = size[last].astype(np.float64)
+    return np.where(largest < 0, -1, last - panel.offsets[:-1]), np.where(largest < 0, np.nan, largest)
+
+
+def _step_columns(panel: Panel) -> Columns:
+    step = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], panel.lengths)
+    columns = {"id": np.repeat(panel.ids, panel.lengths), "step": step}
+    return columns if panel.times is None else {**columns, "time": panel.times}
+
+
+def _channel_columns(panel: Panel, deviations: npt.NDArray[Any]) -> Columns:
+    names = ["deviation"] if panel.n_channels == 1 else [f"deviation {name}" for name in panel.channels]
+    return {name: deviations[:, c].astype(np.float64) for c, name in enumerate(names)}

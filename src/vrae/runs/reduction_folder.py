@@ -1,0 +1,123 @@
+"""A folder of reduced series: codes, model and error. Rebuilt series as a table."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vrae.data.panel import Panel
+from vrae.estimators.reduction import Codes, report_reduction
+from vrae.estimators.vrae import VRAE
+from vrae.exceptions import InvalidDataError, OutputError
+from vrae.io.atomic import atomic_directory
+from vrae.runs.result_tables import write_history
+from vrae.runs.table_files import Columns, table_writer, write_columns
+
+__all__ = ["check_reduction_folder", "read_codes", "reduce_to_folder", "write_series"]
+
+_FILES = {"codes.parquet", "config.toml", "history.csv", "model", "reduction.json"}
+# Steps that are written at once.
+_STEPS = 1 << 20
+
+
+def check_reduction_folder(out: Path, overwrite: bool) -> None:
+    """Refuse a folder with other content. Call it before long work.
+
+    Raises
+    ------
+    OutputError
+        ``out`` is a file, a folder with other files, or an earlier reduction without ``overwrite``.
+    """
+    if out.suffix in (".parquet", ".csv"):
+        raise OutputError(f"--out {out} must be a folder: it gets codes.parquet, reduction.json and the model.")
+    if not out.exists():
+        return
+    names = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
+    if names - _FILES or not out.is_dir():
+        raise OutputError(f"{out} exists and holds something else. Choose another --out. Nothing was changed.")
+    if names and not overwrite:
+        raise OutputError(
+            f"{out} holds an earlier reduction. Choose another --out, or add --overwrite to replace it. Nothing was "
+            f"changed."
+        )
+
+
+def reduce_to_folder(model: VRAE, panel: Panel, out: Path, *, fit: bool) -> dict[str, Any]:
+    """Write the codes of a panel, the error of rebuilding it and, if fitted here, the model.
+
+    Parameters
+    ----------
+    model : VRAE
+    panel : Panel
+    out : Path
+        Gets ``codes.parquet`` and ``reduction.json``. With ``fit``, also ``model/`` and
+        ``history.csv``. Written completely or not at all.
+    fit : bool
+        Fit the model to the panel first.
+
+    Returns
+    -------
+    dict
+        The content of ``reduction.json``.
+    """
+    if fit:
+        model.fit(panel)
+    codes = model.reduce(panel)
+    report = {**report_reduction(model, panel, codes).to_dict(), "size_curve": model.size_curve_}
+    with atomic_directory(out) as folder:
+        if fit:
+            model.save(folder / "model")
+            write_history(model, folder / "history.csv")
+        write_columns(codes.to_columns(), folder / "codes.parquet")
+        (folder / "reduction.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+def read_codes(path: Path) -> Codes:
+    """Read codes from the file or folder that `reduce_to_folder` wrote.
+
+    Raises
+    ------
+    InvalidDataError
+        There is no such file, or it has other content.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = path / "codes.parquet" if path.is_dir() else path
+    if not file.is_file():
+        raise InvalidDataError(
+            f"{file} does not exist. Pass the folder that `vrae reduce` wrote, or its codes.parquet."
+        )
+    try:
+        with file.open("rb") as opened:  # Arrow itself opens only names in UTF-8
+            table = pq.read_table(opened)
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidDataError(f"{file} is not a Parquet file, or it is damaged ({error}).") from None
+    return Codes.from_columns({name: table[name].to_numpy() for name in table.column_names})
+
+
+def write_series(panel: Panel, target: Path | None) -> None:
+    """Write series as a long table: id, step (0, 1, ...) and one column per channel.
+
+    Parameters
+    ----------
+    panel : Panel
+    target : Path or None
+        See `table_writer`.
+    """
+    ends = np.searchsorted(panel.offsets, np.arange(_STEPS, panel.offsets[-1] + _STEPS, _STEPS), side="right") - 1
+    cuts = np.unique(np.concatenate([[0], ends, [len(panel)]]))
+    with table_writer(target) as write:
+        for first, last in pairwise(cuts):
+            write(_long_columns(panel.select(np.arange(first, last))))
+
+
+def _long_columns(panel: Panel) -> Columns:
+    step = np.arange(panel.offsets[-1]) - np.repeat(panel.offsets[:-1], panel.lengths)
+    values = {name: panel.values[:, c] for c, name in enumerate(panel.channels)}
+    return {"id": np.repeat(panel.ids, panel.lengths), "step": step, **values}

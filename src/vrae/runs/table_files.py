@@ -1,0 +1,156 @@
+"""Tables written part by part: CSV or Parquet, to a file or to standard output."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from vrae.exceptions import InvalidDataError
+from vrae.io.atomic import atomic_file
+from vrae.io.formulas import safe_cells
+
+__all__ = ["Columns", "ParquetTable", "table_writer", "write_columns"]
+
+Columns = dict[str, npt.NDArray[Any]]
+
+# Rows per Parquet row group. Small groups are slow to read; large ones take memory.
+_ROW_GROUP = 1 << 16
+
+
+@contextmanager
+def table_writer(target: Path | None) -> Iterator[Callable[[Columns], None]]:
+    """Yield a function that writes the next rows of a table. All rows have the same columns.
+
+    Parameters
+    ----------
+    target : Path or None
+        Parquet if the name ends in ``.parquet``, else CSV. The file appears when it is complete.
+        None writes CSV to standard output, without waiting for the end.
+
+    Raises
+    ------
+    InvalidDataError
+        A column changes its type in later rows.
+    OutputError
+        The disk is full, or the target cannot be written.
+    """
+    if target is None:
+        yield _CsvTable(sys.stdout).write
+        return
+    with atomic_file(target) as partial:
+        if target.suffix == ".parquet":
+            with partial.open("wb") as binary, ParquetTable(binary) as table:
+                yield table.write
+        else:
+            # An id may hold a lone surrogate, which UTF-8 cannot encode. It becomes text: \ud800.
+            with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+                yield _CsvTable(file).write
+
+
+def write_columns(columns: Columns, target: Path | None) -> None:
+    """Write a complete table; see `table_writer`."""
+    with table_writer(target) as write:
+        write(columns)
+
+
+class _CsvTable:
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._writer = csv.writer(file, lineterminator="\n")
+        self._types = _ColumnTypes()
+
+    def write(self, columns: Columns) -> None:
+        if not self._types.known:
+            self._writer.writerow(safe_cells(list(columns)))
+        cells = [safe_cells(column.tolist()) for column in self._types.convert(columns).values()]
+        self._writer.writerows(zip(*cells, strict=True))
+        self._file.flush()
+
+
+class ParquetTable:
+    """A Parquet table written part by part.
+
+    Parameters
+    ----------
+    file : file-like
+        Open for writing: a Python file, or one of an Arrow file system.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._types = _ColumnTypes()
+        self._writer: Any = None
+        self._pending: list[pa.Table] = []
+
+    def __enter__(self) -> ParquetTable:
+        return self
+
+    def __exit__(self, kind: Any, *rest: Any) -> None:
+        if kind is None:
+            self._flush()
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, columns: Columns) -> None:
+        """Write the next rows."""
+        columns = self._types.convert(columns)
+        self._pending.append(pa.table({name: _to_arrow(column) for name, column in columns.items()}))
+        if sum(table.num_rows for table in self._pending) >= _ROW_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow.parquet as pq
+
+        if not self._pending:
+            return
+        table = pa.concat_tables(self._pending, promote_options="permissive")
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._file, table.schema)
+        self._writer.write_table(table.cast(self._writer.schema))
+        self._pending = []
+
+
+class _ColumnTypes:
+    """The types of the columns, as set by the first rows."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, np.dtype[Any]] = {}
+
+    def convert(self, columns: Columns) -> Columns:
+        """Return columns with the types of the first rows."""
+        if not self.known:
+            self.known = {name: column.dtype for name, column in columns.items()}
+        return {name: _convert(column, self.known[name], name) for name, column in columns.items()}
+
+
+def _convert(column: npt.NDArray[Any], wanted: np.dtype[Any], name: str) -> npt.NDArray[Any]:
+    if column.dtype.kind == wanted.kind:
+        return column if wanted.kind in "OU" else column.astype(wanted, copy=False)
+    if wanted.kind in "OU":
+        return column.astype(str)
+    if wanted.kind in "iub" and column.dtype.kind == "f":  # integers with missing values
+        cells = [None if cell != cell else wanted.type(cell).item() for cell in column.tolist()]
+        return np.array(cells, dtype=object)
+    try:
+        return column.astype(wanted)
+    except (TypeError, ValueError):
+        raise InvalidDataError(
+            f"Column {name!r} is {wanted} in the first rows and {column.dtype} in later ones, such as "
+            f"{column[0].item()!r}. Make it text in all rows, or leave it out."
+        ) from None
+
+
+def _to_arrow(column: npt.NDArray[Any]) -> pa.Array:
+    try:
+        return pa.array(column.tolist()) if column.dtype == object else pa.array(column)
+    except UnicodeError:  # a lone surrogate, as in CSV
+        cells = column.tolist()
+        return pa.array([c.encode(errors="backslashreplace").decode() if isinstance(c, str) else c for c in cells])

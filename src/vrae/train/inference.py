@@ -1,0 +1,162 @@
+"""A trained network applied to panels: batches go in, one result per series comes out in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vrae.data.batching import Batch, Indices, collate, inference_batches
+from vrae.data.panel import Panel
+from vrae.data.scaling import Scaler
+from vrae.nn.model import Decoded, VRAENetwork
+from vrae.nn.patterns import PatternStatistics
+from vrae.runtime import autocast, ordered_map, work_threads
+
+__all__ = ["BATCH_SIZE", "Inference", "in_units", "pattern_table", "statistics_of"]
+
+Result = TypeVar("Result")
+
+# Series per batch.
+BATCH_SIZE = 128
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A network and its scaler, without training.
+
+    Attributes
+    ----------
+    network : VRAENetwork
+    scaler : Scaler
+    precision : str
+        Of matrix products.
+    """
+
+    network: VRAENetwork
+    scaler: Scaler
+    precision: str = "float32"
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the network."""
+        return next(self.network.parameters()).device
+
+    def batches(
+        self, panel: Panel, indices: Indices, compute: Callable[[Batch], Result], patterns: Tensor | None = None
+    ) -> Iterator[tuple[Batch, Result]]:
+        """Yield ``(batch, compute(batch))`` for batches of similar length.
+
+        Parameters
+        ----------
+        panel : Panel
+        indices : ndarray of int64
+            Positions of the series to visit.
+        compute : callable
+        patterns : Tensor of shape (n_series, n_patterns), optional
+            Pattern statistics of the panel, if already computed.
+        """
+        device = self.device
+
+        def visit(part: Indices) -> tuple[Batch, Result]:
+            with autocast(device, self.precision):
+                batch = self._with_level(collate(panel, part, self.scaler, device, patterns))
+                return batch, compute(batch)
+
+        yield from map_batches(panel, indices, visit, device, self.network.config.hidden_size)
+
+    def per_series(
+        self,
+        panel: Panel,
+        indices: Indices,
+        compute: Callable[[Batch], Tensor],
+        empty: npt.NDArray[Any],
+        patterns: Tensor | None = None,
+    ) -> npt.NDArray[Any]:
+        """Fill ``empty``, which has one row per series, with ``compute(batch)`` at ``indices``."""
+        for batch, result in self.batches(panel, indices, compute, patterns):
+            empty[batch.indices] = result.float().cpu().numpy()
+        return empty
+
+    def embed(self, panel: Panel, indices: Indices, patterns: Tensor | None = None) -> npt.NDArray[np.float32]:
+        """Return latent means (n_series, latent_size). Rows outside ``indices`` are NaN."""
+
+        def mean(batch: Batch) -> Tensor:
+            return self.network.encode(batch.values, batch.mask, batch.lengths, batch.patterns)[0]
+
+        empty = np.full((len(panel), self.network.config.latent_size), np.nan, np.float32)
+        return self.per_series(panel, indices, mean, empty, patterns)
+
+    def forward(self, batch: Batch) -> Decoded:
+        """Encode and decode a batch."""
+        return self.network(batch.values, batch.mask, batch.lengths, batch.patterns)
+
+    def reconstructions(
+        self, panel: Panel, indices: Indices, Z: npt.NDArray[np.float32]
+    ) -> Iterator[tuple[Batch, Tensor]]:
+        """Yield batches and their reconstructions (batch, time, channel) from known latent vectors.
+
+        ``Z`` (n_series, latent_size) as `embed` returns it, so that no series is encoded twice.
+        """
+        latent = torch.from_numpy(Z)
+
+        def decode(batch: Batch) -> Tensor:
+            z = latent[torch.from_numpy(batch.indices)].to(self.device)
+            return self.network.reconstruct(z, batch.values, batch.mask, batch.lengths)[0]
+
+        yield from self.batches(panel, indices, decode)
+
+    def patterns(self, panel: Panel, indices: Indices) -> Tensor:
+        """Return pattern statistics (n_series, n_patterns). Rows outside ``indices`` are zero."""
+        return pattern_table(self.network.statistics, panel, indices, self.scaler, self.device)
+
+    def _with_level(self, batch: Batch) -> Batch:
+        """Add patterns that depend on level and spread, which the network does not see."""
+        if batch.patterns is not None or not self.network.config.level_weight:
+            return batch
+        return replace(batch, patterns=statistics_of(self.network.statistics, batch))
+
+
+def map_batches(
+    panel: Panel, indices: Indices, visit: Callable[[Indices], Result], device: torch.device, hidden_size: int = 1
+) -> Iterator[Result]:
+    """Yield ``visit(part)`` for batches of similar length, without gradients, in a fixed order."""
+
+    def quietly(part: Indices) -> Result:
+        with work_threads(device, hidden_size), torch.inference_mode():
+            return visit(part)
+
+    parts = inference_batches(panel.lengths, indices, BATCH_SIZE)
+    yield from ordered_map(quietly, parts, device, hidden_size)
+
+
+def statistics_of(statistics: PatternStatistics, batch: Batch) -> Tensor:
+    """Return the pattern statistics of a batch, (batch, n_patterns)."""
+    found: Tensor = statistics(batch.values, batch.mask, batch.lengths, batch.scale)
+    return found
+
+
+def pattern_table(
+    statistics: PatternStatistics, panel: Panel, indices: Indices, scaler: Scaler, device: torch.device
+) -> Tensor:
+    """Return pattern statistics (n_series, n_patterns); zero outside ``indices``."""
+
+    def visit(part: Indices) -> tuple[Indices, Tensor]:
+        return part, statistics_of(statistics, collate(panel, part, scaler, device)).cpu()
+
+    table = torch.zeros(len(panel), statistics.components.shape[1])
+    for part, found in map_batches(panel, indices, visit, device):
+        table[torch.from_numpy(part)] = found
+    return table
+
+
+def in_units(batch: Batch, x: Tensor) -> npt.NDArray[np.float32]:
+    """Return decoded series end to end, (steps, channel), in their own units."""
+    series = x.double().cpu() * batch.spread[:, None] + batch.level[:, None]
+    inside = torch.arange(series.shape[1]) < batch.lengths.cpu()[:, None]  # (batch, time)
+    return series[inside].float().numpy()
