@@ -1,4 +1,4 @@
-"""Options from files, the environment and the command line; what a terminal, a pipe and a shell get."""
+"""Options and their sources; messages; what a terminal, a pipe and a shell get."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONFIGURABLE = ("anomalies", "cluster", "compare", "forecast", "reduce", "simila
 
 @pytest.fixture
 def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    """Return ``probe(config_text, *arguments)``: what a command with all kinds of options got, and wrote."""
+    """Return ``probe(config_text, *arguments)``: what a command got, and saved in its folder."""
     for name in ("VRAE_SEED", "VRAE_DEVICE", "VRAE_QUIET", "VRAE_TRACK", "VRAE_CONFIG"):
         monkeypatch.delenv(name, raising=False)
 

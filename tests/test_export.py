@@ -1,4 +1,4 @@
-"""The ONNX file of a model gives what ``transform`` gives, without vrae."""
+"""The ONNX file of a model gives the same vectors as ``transform``, without vrae."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from typer.testing import CliRunner
 
 from vrae import VRAE, Panel
 from vrae.cli import app
-from vrae.data.containers import as_panel
+from vrae.data.reading import as_panel
 from vrae.exceptions import MissingDependencyError, NotFittedError, OutputError
 
 pytest.importorskip("onnx", reason="the extra vrae[onnx] is not installed")
 ort = pytest.importorskip("onnxruntime", reason="the extra vrae[onnx] is not installed")
 
-# Options that put something else into the graph, with series that make use of it.
-VARIANTS = {
+# Options that change the graph, with series that use them.
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "default": ("panel", {}),
     "gaps, robust": ("missing", {"scaling": "robust"}),
     "channels, two layers, level": ("list of channels", {"num_layers": 2, "level_weight": 0.5}),
-    "channels at their usual level": ("3d", {"scaling": "channel", "latent_size": 4}),
-    "unscaled gru, last state": ("2d", {"cell": "gru", "pooling": "last", "bidirectional": False, "scaling": None}),
-    "single steps, no patterns": ("list", {"patch_size": 1, "local_patterns": 0.0}),
+    "scaled by channel": ("3d", {"scaling": "channel", "latent_size": 4}),
+    "unscaled gru, last state": ("2d", {"cell": "gru", "architecture": "classic", "scaling": None}),
+    "single steps, no patterns": ("list", {"patch_size": 1, "pattern_weight": 0.0}),
     "lags": ("list", {"max_lag": 3}),
-    "linear path": ("missing", {"linear_path": True, "local_patterns": 0.0}),
+    "principal axes": ("missing", {"architecture": "linear", "pattern_weight": 0.0}),
 }
 
 
 def padded(X: Any) -> dict[str, np.ndarray]:
-    """Return the graph's inputs; what stands after an end is not NaN, since it may be anything."""
+    """Return the graph's inputs. Padding is not NaN, since it may be anything."""
     panel = as_panel(X)
     values = np.full((len(panel), panel.lengths.max(), panel.n_channels), 1e9, np.float32)
     for row, (first, end) in enumerate(zip(panel.offsets[:-1], panel.offsets[1:], strict=True)):
@@ -43,22 +43,22 @@ def padded(X: Any) -> dict[str, np.ndarray]:
 
 
 def damaged(X: Any, seed: int) -> Panel:
-    """Return series with gaps, level ends, one constant, one very short; with their channels."""
+    """Return series with gaps, constant ends, one constant series and one outlier."""
     rng = np.random.default_rng(seed)
     panel = as_panel(X)
     values = panel.values.copy()
     values[rng.random(len(values)) < 0.15, 0] = np.nan
     first = panel.offsets[:-1]
-    values[first[0] : first[0] + 3] = 7.0  # level before it sets in
-    values[first[1] - 4 : first[1]] = 2.0  # and after it ended
-    values[first[1] : first[2]] = 4.0  # constant
+    values[first[0] : first[0] + 3] = 7.0  # constant before it starts
+    values[first[1] - 4 : first[1]] = 2.0  # and after it ends
+    values[first[1] : first[2]] = 4.0  # constant throughout
     values[first[2], :] = 100.0
     return panel.with_values(values)
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory, fitted: Any) -> Callable[[str], tuple[VRAE, Any]]:
-    """Return ``exported(variant)``: the model, and its file opened by onnxruntime."""
+    """Return ``exported(variant)``: the model, and its file in onnxruntime."""
 
     @cache
     def open_file(variant: str) -> tuple[VRAE, Any]:
@@ -73,7 +73,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, fitted: Any) -> Callable[
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_graph_gives_what_transform_gives(variant, exported, small_series):
+def test_the_graph_equals_transform(variant, exported, small_series):
     model, session = exported(variant)
     kind = VARIANTS[variant][0]
     for n, seed in ((12, 0), (1, 1), (7, 2)):
@@ -83,7 +83,7 @@ def test_the_graph_gives_what_transform_gives(variant, exported, small_series):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_lengths_and_damage_that_training_never_saw(variant, exported, small_series):
+def test_the_graph_equals_transform_for_lengths_and_gaps_not_seen_in_training(variant, exported, small_series):
     model, session = exported(variant)
     X = damaged(small_series(VARIANTS[variant][0], 9, 3), 4)
     longer = damaged(np.tile(small_series("3d" if X.n_channels == 2 else "2d", 5, 5), 7), 6)
@@ -93,7 +93,7 @@ def test_lengths_and_damage_that_training_never_saw(variant, exported, small_ser
     assert longer.lengths.max() == 112
 
 
-def test_a_series_without_any_value_is_a_row_of_nan(exported):
+def test_a_series_without_observed_values_is_a_row_of_nan(exported):
     _, session = exported("default")
     values = np.full((2, 8, 1), np.nan, np.float32)
     values[1, 2] = 1.0
@@ -102,12 +102,12 @@ def test_a_series_without_any_value_is_a_row_of_nan(exported):
     assert np.isfinite(found[1]).all()
 
 
-def test_the_file_says_what_it_is_and_leaves_no_other(exported, fitted, tmp_path):
-    model = fitted("VRAEClusterer", "panel")
+def test_the_file_describes_itself_and_is_the_only_one(fitted, tmp_path):
+    model = fitted("VRAEClusterer", "panel").model_
     path = model.export_onnx(tmp_path / "deep" / "encoder.onnx")
     assert [p.name for p in path.parent.iterdir()] == ["encoder.onnx"]
     session = ort.InferenceSession(path)
-    assert session.get_modelmeta().custom_metadata_map["class"] == "VRAEClusterer"
+    assert session.get_modelmeta().custom_metadata_map["class"] == "VRAE"
     assert [(i.name, i.type, i.shape) for i in session.get_inputs()] == [
         ("values", "tensor(float)", ["batch", "time", 1]),
         ("lengths", "tensor(int64)", ["batch"]),
@@ -115,7 +115,7 @@ def test_the_file_says_what_it_is_and_leaves_no_other(exported, fitted, tmp_path
     assert [(o.name, o.type, o.shape) for o in session.get_outputs()] == [("latent", "tensor(float)", ["batch", 3])]
 
 
-def test_what_cannot_be_exported_is_said_and_nothing_written(fitted, tmp_path, monkeypatch):
+def test_a_failed_export_is_an_error_and_writes_nothing(fitted, tmp_path, monkeypatch):
     with pytest.raises(NotFittedError):
         VRAE().export_onnx(tmp_path / "a.onnx")
     (tmp_path / "file").touch()
@@ -130,8 +130,8 @@ def test_what_cannot_be_exported_is_said_and_nothing_written(fitted, tmp_path, m
 
 
 def test_the_command_writes_the_file(fitted, small_series, tmp_path):
-    model = fitted("VRAEClusterer", "3d")
-    model.save(tmp_path / "run" / "model")
+    clusterer = fitted("VRAEClusterer", "3d")
+    clusterer.save(tmp_path / "run" / "model")
     file = tmp_path / "encoder.onnx"
     done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), "--out", str(file), "--json"])
     assert done.exit_code == 0, done.output
@@ -142,4 +142,4 @@ def test_the_command_writes_the_file(fitted, small_series, tmp_path):
         "latent": "float32 (batch, 3)",
     }
     found = ort.InferenceSession(file).run(["latent"], padded(small_series("3d", 5, 9)))[0]
-    np.testing.assert_allclose(found, model.transform(small_series("3d", 5, 9)), atol=1e-4)
+    np.testing.assert_allclose(found, clusterer.model_.transform(small_series("3d", 5, 9)), atol=1e-4)

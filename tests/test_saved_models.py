@@ -1,4 +1,4 @@
-"""Models of every format version open: each directory in saved_models gives its expected results."""
+"""Models of every format version open: each directory in saved_models gives the same results."""
 
 from __future__ import annotations
 

@@ -29,25 +29,24 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Estimator's parameters changed after estimator was constructed"),
 ]
 
-NETWORK: dict[str, Any] = {
+OPTIONS: dict[str, Any] = {
     "latent_size": 2,
     "hidden_size": 4,
     "patch_size": 2,
-    "local_patterns": 0.0,
+    "pattern_weight": 0.0,
     "max_epochs": 1,
     "batch_size": 16,
     "learning_rate": 0.03,
     "device": "cpu",
-    "random_state": 0,
 }
-# The blobs of the checks are told apart by their level, which scaling each row by itself would take out.
-LEVEL = {**NETWORK, "scaling": "channel"}
+# The blobs of the checks differ in their level, which scaling each series on its own would remove.
+MODEL = VRAE(**OPTIONS, scaling="channel")
 ESTIMATORS = [
-    VRAE(**LEVEL),
-    VRAEClusterer(2, **LEVEL),
-    VRAEAnomalyDetector(**LEVEL),
-    VRAENeighbors(1, **LEVEL),
-    GroupForecaster(1, 1, n_backtests=1, classical=False, **NETWORK),
+    clone(MODEL).set_params(random_state=0),
+    VRAEClusterer(2, model=MODEL, random_state=0),
+    VRAEAnomalyDetector(model=MODEL, random_state=0),
+    VRAENeighbors(1, model=MODEL, random_state=0),
+    GroupForecaster(1, 1, n_backtests=1, classical=False, model=VRAE(**OPTIONS), random_state=0),
 ]
 ANY_LENGTH = "series may have any length, so there is no number of features to refuse"
 NO_FORECAST = "its rows have 2 steps; a forecast takes 3"

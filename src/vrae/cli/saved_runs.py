@@ -26,9 +26,14 @@ def load_fitted(model: Path, on_invalid: str = "raise") -> Any:
 
 
 def load_vrae(model: Path, on_invalid: str = "raise") -> VRAE:
-    """Load a model without the estimator around it; see `load_fitted`."""
+    """Load a model that embeds series, without the estimator around it; see `load_fitted`."""
+    from vrae.exceptions import InvalidParameterError
+
     estimator = load_fitted(model, on_invalid)
-    return getattr(estimator, "model_", estimator)
+    if not getattr(estimator, "embeds_series", True):
+        raise InvalidParameterError(f"{model} is a {type(estimator).__name__}, which does not embed whole series.")
+    found: VRAE = getattr(estimator, "model_", estimator)
+    return found
 
 
 def load_with_clusters(model: Path, on_invalid: str = "raise") -> VRAEClusterer:

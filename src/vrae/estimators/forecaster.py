@@ -139,6 +139,8 @@ class GroupForecaster(Head):
     (2, 4)
     """
 
+    embeds_series = False
+
     @explain_model_options
     def __init__(
         self,

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from vrae.exceptions import InvalidParameterError, NotFittedError
 from vrae.io.folder import Arrays, shaped, subset
 from vrae.io.plain import ids_from_json, ids_to_json
 
-__all__ = ["Embedded", "Head", "explain_model_options"]
+__all__ = ["Embedded", "Head", "clone_model", "explain_model_options"]
 
 _MODEL_OPTIONS = frozenset(f.name for f in fields(VRAEOptions))
 
@@ -68,6 +68,13 @@ def explain_model_options(constructor: Constructor) -> Constructor:
     return checked
 
 
+def clone_model(model: VRAE) -> VRAE:
+    """Return an unfitted copy of a model that calls the same callbacks."""
+    copy: VRAE = clone(model)
+    copy.callbacks = model.callbacks  # clone() copies them, and the user's own would never be called
+    return copy
+
+
 class Head(BaseEstimator):  # type: ignore[misc]
     """Base of the estimators that have a model.
 
@@ -86,6 +93,9 @@ class Head(BaseEstimator):  # type: ignore[misc]
     model_: VRAE
     embedding_: npt.NDArray[np.float32]
     ids_: npt.NDArray[Any]
+
+    # Whether the model embeds whole series. A forecaster's model embeds windows of scaled series.
+    embeds_series: ClassVar[bool] = True
 
     def default_model(self) -> VRAE:
         """Return the model that ``model=None`` stands for."""
@@ -166,13 +176,18 @@ class Head(BaseEstimator):  # type: ignore[misc]
         self._restore(config, arrays)
         return self
 
+    @property
+    def n_features_in_(self) -> int:
+        """Values per training series, if all have the same length; see `VRAE`."""
+        return self.model_.n_features_in_
+
     # ---------------------------------------------------------------- for subclasses
 
     def _fitted_template(self) -> tuple[VRAE, bool]:
         """Return a model to fit, or a fitted one to use as it is, and whether it is fitted."""
         if isinstance(self.model, FrozenEstimator):
             inner = self.model.estimator
-            model = inner.model_ if isinstance(inner, Head) else inner
+            model = inner.model_ if isinstance(inner, Head) and inner.embeds_series else inner
             if not isinstance(model, VRAE):
                 raise InvalidParameterError(f"model must be a VRAE; found a frozen {type(model).__name__}.")
             model.check_fitted()
@@ -181,7 +196,7 @@ class Head(BaseEstimator):  # type: ignore[misc]
             raise InvalidParameterError(
                 f"model must be a VRAE, a FrozenEstimator of one, or None; found {self.model!r:.80}."
             )
-        model = self.default_model() if self.model is None else clone(self.model)
+        model = self.default_model() if self.model is None else clone_model(self.model)
         if model.random_state is None:
             model.random_state = self.random_state
         return model, False

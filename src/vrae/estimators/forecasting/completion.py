@@ -7,10 +7,10 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import clone
 
 from vrae.data.batching import Batch
 from vrae.estimators.forecasting.forecast_windows import ForecastWindows
+from vrae.estimators.head import clone_model
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import PosteriorCollapseWarning
 from vrae.runtime import work_threads
@@ -34,7 +34,7 @@ def fit_completion(model: VRAE, windows: ForecastWindows) -> VRAE:
     panel = windows.panel(with_future=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PosteriorCollapseWarning)
-        return clone(model).fit_panel(panel, np.arange(len(panel)), hidden=hidden)
+        return clone_model(model).fit_panel(panel, np.arange(len(panel)), hidden=hidden)
 
 
 def encode_contexts(model: VRAE, windows: ForecastWindows) -> tuple[Floats, Floats]:
