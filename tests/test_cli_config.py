@@ -168,7 +168,8 @@ OWN = {
 
 def test_an_option_means_the_same_in_every_command():
     known: dict[str, tuple[str, str]] = {}
-    for verb, command in typer.main.get_command(app).commands.items():
+    group: Any = typer.main.get_command(app)
+    for verb, command in group.commands.items():
         for parameter in command.params:
             for flag in parameter.opts if parameter.opts[0].startswith("-") else []:
                 said = str(parameter.help).partition(" [dim]")[0]

@@ -27,7 +27,7 @@ pytestmark = [
 
 METHODS = ("transform", "predict_proba", "score_samples", "reconstruct")
 
-# Up to a width of 128, a network runs in one thread, whatever torch may use. A wider one uses several.
+# Up to a width of 128, a network runs in one thread. A wider one uses as many as torch has.
 WIDTHS = (8, 136)
 
 FIT = """if True:
@@ -150,7 +150,7 @@ def test_forked_workers_give_the_same(small_series, fitted, monkeypatch):
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
 def test_joblib_gives_the_same(small_series, fitted):
-    from joblib import Parallel, delayed
+    from joblib import Parallel, delayed  # type: ignore[import-untyped]
 
     model = fitted("VRAE")
     inputs = [small_series("2d", 5, seed=seed) for seed in range(4)]

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from test_describe import two_kinds
-from vrae import Panel, VRAEClusterer, load_model
+from vrae import VRAE, Panel, VRAEClusterer, load_model
 from vrae.exceptions import InvalidDataError, InvalidParameterError, NotFittedError
 
 
 @pytest.fixture(scope="module")
 def spikes() -> tuple[VRAEClusterer, Panel, np.ndarray]:
     panel, kinds = two_kinds("spike")
-    clusterer = VRAEClusterer(2, hidden_size=16, max_epochs=60, random_state=0, device="cpu", clusterer="kmeans")
-    return clusterer.fit(panel), panel, kinds
+    model = VRAE(hidden_size=16, max_epochs=60, device="cpu")
+    return VRAEClusterer(2, clusterer="kmeans", model=model, random_state=0).fit(panel), panel, kinds
 
 
 @pytest.mark.slow
@@ -37,7 +37,7 @@ def test_a_series_is_explained(spikes):
 
 
 @pytest.mark.slow
-def test_an_odd_step_is_called_unusual(spikes):
+def test_an_anomalous_step_is_named(spikes):
     clusterer, panel, _ = spikes
     X = panel.values.copy()
     start = panel.offsets[5]
@@ -53,7 +53,7 @@ def test_a_saved_model_explains_the_same(spikes, tmp_path):
     again = load_model(tmp_path / "model")
     assert str(again.explain(panel, "s7")) == str(clusterer.explain(panel, "s7"))
     assert [str(e) for e in again.describe(panel)] == [str(e) for e in clusterer.describe(panel)]
-    assert str(again.traversal(1)) == str(clusterer.traversal(1))
+    assert str(again.model_.traversal(1)) == str(clusterer.model_.traversal(1))
 
 
 def test_every_container_is_described_and_explained(kind, fitted, small_series):
@@ -74,14 +74,14 @@ def test_a_traversal_goes_from_low_to_high(fitted):
     assert "dimension 2" in str(found)
 
 
-def test_bad_questions_are_answered(fitted, small_series):
+def test_unknown_ids_and_dimensions_are_refused(fitted, small_series):
     clusterer, X = fitted("VRAEClusterer", "panel"), small_series("panel")
     with pytest.raises(InvalidDataError, match="No series has the id 'nobody'"):
         clusterer.explain(X, "nobody")
     with pytest.raises(InvalidParameterError, match="0 to 2"):
-        clusterer.traversal(3)
+        clusterer.model_.traversal(3)
     with pytest.raises(InvalidParameterError, match="dimension"):
-        clusterer.traversal(-1)
+        clusterer.model_.traversal(-1)
     with pytest.raises(NotFittedError):
         VRAEClusterer().describe(X)
 

@@ -1,4 +1,7 @@
-"""scikit-learn's own checks of every estimator, and what its tools do with them. A row of numbers is a short series."""
+"""scikit-learn's own checks of every estimator, and its tools applied to them.
+
+Its checks pass rows of numbers. Here each row is a short series.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from vrae import VRAE, GroupForecaster, VRAEAnomalyDetector, VRAEClusterer, VRAENeighbors
+from vrae import VRAE, GroupForecaster, Panel, VRAEAnomalyDetector, VRAEClusterer, VRAENeighbors, load_model
+from vrae.data.batching import Indices
 from vrae.exceptions import DataTypeError, InvalidDataError, InvalidParameterError, NotFittedError
 
 pytestmark = [
@@ -48,12 +52,12 @@ ESTIMATORS = [
     VRAENeighbors(1, model=MODEL, random_state=0),
     GroupForecaster(1, 1, n_backtests=1, classical=False, model=VRAE(**OPTIONS), random_state=0),
 ]
-ANY_LENGTH = "series may have any length, so there is no number of features to refuse"
-NO_FORECAST = "its rows have 2 steps; a forecast takes 3"
+ANY_LENGTH = "series may have any length, so no number of features is wrong"
+NO_FORECAST = "its rows have 2 steps, and a forecast needs 3"
 
 
 def known_failures(estimator: BaseEstimator) -> dict[str, str]:
-    """Return the checks that ask for what is not so by design, each with the reason."""
+    """Return the checks that contradict the design, each with the reason."""
     found = {"check_n_features_in_after_fitting": ANY_LENGTH}
     if isinstance(estimator, VRAE):
         found["check_transformer_general"] = ANY_LENGTH
@@ -61,7 +65,7 @@ def known_failures(estimator: BaseEstimator) -> dict[str, str]:
         found["check_estimators_partial_fit_n_features"] = ANY_LENGTH
     if isinstance(estimator, VRAEAnomalyDetector):
         found["check_outliers_train"] = ANY_LENGTH
-        # See test_the_company_of_a_series_does_not_count for the tolerance that it meets.
+        # test_decisions_do_not_depend_on_the_other_series states the tolerance that holds.
         found["check_methods_subset_invariance"] = "asks for 1e-7; the network's float32 sums agree to about 1e-6"
     if isinstance(estimator, GroupForecaster):
         found["check_estimators_overwrite_params"] = NO_FORECAST
@@ -81,30 +85,30 @@ def test_scikit_learns_checks(estimator, check):
 # ---------------------------------------------------------------- what the known failures hide
 
 
-class OneLength:
-    """An estimator that refuses other lengths than those of fit, in scikit-learn's words."""
+class OneLengthVRAE(VRAE):
+    """A model that refuses other lengths than those of fit, in scikit-learn's words."""
 
-    def _open(self, X: Any) -> Any:
-        panel, rows = super()._open(X)  # type: ignore[misc]
-        if (found := int(panel.lengths[0])) != (expected := self.n_features_in_):  # type: ignore[attr-defined]
+    def open(self, X: Any) -> tuple[Panel, Indices]:
+        panel, indices = super().open(X)
+        if (found := int(panel.lengths[0])) != (expected := self.n_features_in_):
             raise InvalidDataError(
                 f"X has {found} features, but {type(self).__name__} is expecting {expected} features as input."
             )
-        return panel, rows
+        return panel, indices
 
 
 def one_length(estimator: BaseEstimator) -> BaseEstimator:
-    kind = type(estimator)
-    return type(f"OneLength{kind.__name__}", (OneLength, kind), {})(**estimator.get_params(deep=False))
+    """Return an estimator with the same options whose model takes one length only."""
+    if isinstance(estimator, VRAE):
+        return OneLengthVRAE(**estimator.get_params())
+    return clone(estimator).set_params(model=OneLengthVRAE(**MODEL.get_params()))
 
 
-@pytest.mark.parametrize(
-    ("estimator", "check"),
-    [(e, check) for e in ESTIMATORS[:4] for check, reason in known_failures(e).items() if reason is ANY_LENGTH],
-    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
-)
-def test_nothing_but_free_lengths_fails_these_checks(estimator, check):
-    getattr(estimator_checks, check)(type(estimator).__name__, one_length(estimator))
+@pytest.mark.parametrize("estimator", ESTIMATORS[:4], ids=lambda e: type(e).__name__)
+def test_only_free_lengths_fail_these_checks(estimator):
+    for check, reason in known_failures(estimator).items():
+        if reason is ANY_LENGTH:
+            getattr(estimator_checks, check)(type(estimator).__name__, one_length(estimator))
 
 
 def rows_of(n: int = 30, n_steps: int = 8, seed: int = 0) -> np.ndarray:
@@ -112,7 +116,7 @@ def rows_of(n: int = 30, n_steps: int = 8, seed: int = 0) -> np.ndarray:
     return np.sin(np.arange(n_steps) + 3.0 * rng.random((n, 1))) + 0.1 * rng.standard_normal((n, n_steps))
 
 
-def test_the_company_of_a_series_does_not_count():
+def test_decisions_do_not_depend_on_the_other_series():
     X = rows_of(12)
     detector = clone(ESTIMATORS[2]).fit(X)
     alone = np.concatenate([detector.decision_function(x[None]) for x in X])
@@ -121,7 +125,7 @@ def test_the_company_of_a_series_does_not_count():
     np.testing.assert_allclose(detector.decision_function(X[order]), detector.decision_function(X)[order], atol=1e-4)
 
 
-def test_a_forecaster_that_has_enough_steps_does_what_the_known_failures_ask():
+def test_a_forecaster_with_enough_steps_does_what_its_known_failures_check():
     X, forecaster = rows_of(), clone(ESTIMATORS[4])
     X.setflags(write=False)
     before = forecaster.get_params()
@@ -134,10 +138,10 @@ def test_a_forecaster_that_has_enough_steps_does_what_the_known_failures_ask():
     assert not hasattr(forecaster, "partial_fit")
 
 
-@pytest.mark.parametrize("n_steps", [1, 2])
-def test_a_forecaster_says_how_many_steps_it_needs(n_steps):
-    with pytest.raises(InvalidDataError, match=r"3 at least|longer\s+series"):
-        clone(ESTIMATORS[4]).fit(rows_of(n_steps=n_steps))
+def test_a_forecaster_says_how_many_steps_it_needs():
+    for n_steps in (1, 2):
+        with pytest.raises(InvalidDataError, match=r"at least 3|longer\s+series"):
+            clone(ESTIMATORS[4]).fit(rows_of(n_steps=n_steps))
     two_backtests = clone(ESTIMATORS[4]).set_params(n_backtests=2)
     assert two_backtests.fit(rows_of(n_steps=3)).predict().shape == (30, 1)
 
@@ -145,33 +149,31 @@ def test_a_forecaster_says_how_many_steps_it_needs(n_steps):
 # ---------------------------------------------------------------- tags, types, pickles
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
-def test_tags_say_what_is_true(estimator):
-    tags = get_tags(estimator)
-    assert tags.input_tags.two_d_array
-    assert tags.input_tags.three_d_array
-    assert tags.input_tags.allow_nan
-    assert not tags.input_tags.sparse
-    assert not tags.input_tags.one_d_array
-    assert tags.requires_fit
-    assert not tags.non_deterministic
-    assert is_clusterer(estimator) == isinstance(estimator, VRAEClusterer)
-    assert is_outlier_detector(estimator) == isinstance(estimator, VRAEAnomalyDetector)
-    if isinstance(estimator, VRAE) and not is_clusterer(estimator):  # ClusterMixin promises no type
-        assert tags.transformer_tags.preserves_dtype == ["float32"]
+def test_tags_are_true():
+    for estimator in ESTIMATORS:
+        tags = get_tags(estimator)
+        assert tags.input_tags.two_d_array
+        assert tags.input_tags.three_d_array
+        assert tags.input_tags.allow_nan
+        assert not tags.input_tags.sparse
+        assert not tags.input_tags.one_d_array
+        assert tags.requires_fit
+        assert not tags.non_deterministic
+        assert is_clusterer(estimator) == isinstance(estimator, VRAEClusterer)
+        assert is_outlier_detector(estimator) == isinstance(estimator, VRAEAnomalyDetector)
+        assert (tags.transformer_tags is not None) == isinstance(estimator, VRAE)
+    assert get_tags(ESTIMATORS[0]).transformer_tags.preserves_dtype == ["float32"]
 
 
-@pytest.mark.parametrize("bad", [{"a": [1.0]}, [[1.0, {"b": 2}], [1.0, 2.0]], np.array([[print, 1.0]] * 3)])
-def test_what_has_no_numbers_is_a_type_error_too(bad):
-    with pytest.raises(TypeError) as raised:
-        clone(ESTIMATORS[0]).fit(bad)
-    assert isinstance(raised.value, DataTypeError)
-    assert isinstance(raised.value, ValueError)
+def test_data_without_numbers_is_a_type_error_too():
+    for bad in ({"a": [1.0]}, [[1.0, {"b": 2}], [1.0, 2.0]], np.array([[print, 1.0]] * 3)):
+        with pytest.raises(TypeError) as raised:
+            clone(ESTIMATORS[0]).fit(bad)
+        assert isinstance(raised.value, DataTypeError)
+        assert isinstance(raised.value, ValueError)
 
 
-def test_values_a_series_are_counted_where_they_are_one_number(tmp_path):
-    from vrae import load_model
-
+def test_n_features_in_is_known_if_all_series_have_one_length(tmp_path):
     model = clone(ESTIMATORS[0]).fit(rows_of())
     assert model.n_features_in_ == 8
     assert load_model(model.save(tmp_path / "same")).n_features_in_ == 8
@@ -181,30 +183,27 @@ def test_values_a_series_are_counted_where_they_are_one_number(tmp_path):
     assert not hasattr(load_model(model.save(tmp_path / "unequal")), "n_features_in_")
 
 
-def test_neighbours_survive_a_pickle_after_their_index_was_built():
+def test_neighbours_can_be_pickled_after_a_search():
     model = clone(ESTIMATORS[3]).fit(rows_of())
-    distances, rows = model.kneighbors(n_neighbors=2)
+    distances, indices = model.kneighbors(n_neighbors=2)
     again = pickle.loads(pickle.dumps(model))
-    np.testing.assert_array_equal(again.kneighbors(n_neighbors=2)[1], rows)
+    np.testing.assert_array_equal(again.kneighbors(n_neighbors=2)[1], indices)
     assert np.isfinite(distances).all()
 
 
 # ---------------------------------------------------------------- tables out
 
 
-@pytest.mark.parametrize(
-    "check",
-    [
+def test_set_output():
+    for check in (
         "check_set_output_transform",
         "check_set_output_transform_pandas",
         "check_set_output_transform_polars",
         "check_global_output_transform_pandas",
         "check_global_set_output_transform_polars",
         "check_transformer_get_feature_names_out",
-    ],
-)
-def test_set_output(check):
-    getattr(estimator_checks, check)("VRAE", ESTIMATORS[0])  # the others inherit it
+    ):
+        getattr(estimator_checks, check)("VRAE", ESTIMATORS[0])  # the only transformer
 
 
 def test_a_pandas_index_is_kept():
@@ -227,10 +226,10 @@ def test_a_pandas_index_is_kept():
 # ---------------------------------------------------------------- pipelines, searches, workers
 
 
-def test_a_search_compares_networks_by_their_score():
+def test_a_search_compares_models_by_their_score():
     X = rows_of()
-    search = GridSearchCV(VRAE(**LEVEL), {"max_epochs": [1, 20]}, cv=2).fit(X)
-    assert search.best_params_ == {"max_epochs": 20}  # what was trained explains series held out better
+    search = GridSearchCV(ESTIMATORS[0], {"max_epochs": [1, 20]}, cv=2).fit(X)
+    assert search.best_params_ == {"max_epochs": 20}  # a trained model explains held-out series better
     model = search.best_estimator_
     assert model.score(X) == pytest.approx(model.score_samples(X).sum() / X.size)
     holes = X.copy()
@@ -245,7 +244,7 @@ def test_a_search_for_clusters_takes_a_scorer_with_labels():
     y = np.arange(40) % 2
     X = rows_of(40) + 5 * y[:, None]
     assert clone(ESTIMATORS[1]).fit(X).score(X) == pytest.approx(clone(ESTIMATORS[0]).fit(X).score(X))
-    estimator = VRAEClusterer(**{**LEVEL, "max_epochs": 15})
+    estimator = clone(ESTIMATORS[1]).set_params(model__max_epochs=15)
     search = GridSearchCV(estimator, {"n_clusters": [1, 2]}, scoring="adjusted_rand_score", cv=2).fit(X, y)
     assert search.best_params_ == {"n_clusters": 2}
 
@@ -254,19 +253,20 @@ def test_pipelines_end_in_a_classifier_and_name_their_columns():
     y = np.array(["low", "high"] * 20)
     X = rows_of(40) + 5 * (y == "high")[:, None]
     negative = FunctionTransformer(np.negative, feature_names_out="one-to-one")
-    pipeline = make_pipeline(negative, VRAE(**{**LEVEL, "max_epochs": 10}), LogisticRegression())
+    pipeline = make_pipeline(negative, clone(ESTIMATORS[0]).set_params(max_epochs=10), LogisticRegression())
     assert cross_val_score(pipeline, X, y, cv=2).mean() > 0.9
     assert pipeline.fit(X, y)[:-1].get_feature_names_out().tolist() == ["vrae0", "vrae1"]
     assert pipeline[:-1].set_output(transform="pandas").transform(X).columns.tolist() == ["vrae0", "vrae1"]
 
 
-def test_metadata_is_routed_where_there_is_any():
+def test_metadata_is_routed_to_methods_that_take_it():
     X = rows_of()
     with config_context(enable_metadata_routing=True):
-        model = VRAE(**LEVEL)
+        model = clone(ESTIMATORS[0])
         routing = model.get_metadata_routing()
         assert routing.inverse_transform.requests == {"n_steps": None}
-        assert not routing.fit.requests | routing.partial_fit.requests | routing.score.requests
+        assert routing.fit.requests == {"hidden": None, "trainer": None}
+        assert not routing.partial_fit.requests | routing.score.requests
         pipeline = make_pipeline(model.set_inverse_transform_request(n_steps=True))
         Z = pipeline.fit_transform(X)
         assert pipeline.inverse_transform(Z, n_steps=5).shape == (30, 5)
@@ -276,14 +276,14 @@ def test_metadata_is_routed_where_there_is_any():
 def test_worker_processes_find_what_one_process_finds():
     X = rows_of()
     one, two = (
-        GridSearchCV(VRAE(**LEVEL), {"latent_size": [1, 2]}, cv=2, n_jobs=n, error_score="raise").fit(X) for n in (1, 2)
+        GridSearchCV(ESTIMATORS[0], {"latent_size": [1, 2]}, cv=2, n_jobs=n, error_score="raise").fit(X) for n in (1, 2)
     )
     np.testing.assert_allclose(one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"], rtol=1e-6)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
-def test_forked_workers_do_not_wait_for_threads_that_they_do_not_have():
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forked_workers_do_not_wait_for_threads_of_their_parent():
     code = (
         "import numpy as np, torch\n"
         "from joblib import Parallel, delayed\n"
@@ -300,7 +300,7 @@ def test_forked_workers_do_not_wait_for_threads_that_they_do_not_have():
     assert done.stdout.split() == ["True", "2"]
 
 
-def test_wrong_names_of_features_are_refused():
+def test_a_wrong_number_of_feature_names_is_refused():
     model = clone(ESTIMATORS[0]).fit(rows_of())
     with pytest.raises(InvalidParameterError, match="length equal to number of features"):
         model.get_feature_names_out(["a"])

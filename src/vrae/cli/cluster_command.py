@@ -132,7 +132,6 @@ def cluster(
     Example: vrae cluster 's3://sales/*.parquet' --id item --time week --engine ray
     """
     from vrae import runs
-    from vrae.data.stream import open_data
     from vrae.estimators.clusterer import VRAEClusterer
     from vrae.exceptions import InvalidParameterError, TrainingInterrupted
     from vrae.train.checkpoint import Checkpoint
@@ -151,28 +150,12 @@ def cluster(
             number_or_auto("--clusters", clusters), clusterer=clusterer, model=model, random_state=options.seed
         )
         title = f"Clusters of {'standard input' if data.data == '-' else Path(data.data).name}"
+        job = (estimator, data, label, train_sample, folder, title, log)
         try:
             if ray is None:
-                metrics = _cluster_here(estimator, data, label, train_sample, folder, title, log)
+                metrics = _cluster_here(*job)
             else:
-                from vrae import distributed
-
-                reading = {**data.options(), "label": label}
-                source = distributed.open_parquet(data.data, **reading)
-                metrics = distributed.cluster(
-                    estimator,
-                    source,
-                    folder,
-                    _training_size(train_sample, open_data(source, **reading)),
-                    engine=ray,
-                    title=title,
-                    log=log,
-                    seed=options.seed,
-                    overwrite=overwrite,
-                    resume=resume,
-                    origin=runs.source_of(data.data, reading),
-                    **reading,
-                )
+                metrics = _cluster_on_ray(*job, engine=ray, overwrite=overwrite, resume=resume)
             save_config(context, folder)
         except TrainingInterrupted as stop:
             raise Stopped(f"{stop}\n{_how_to_resume()}") from None
@@ -204,6 +187,36 @@ def _cluster_here(
         return runs.cluster_panel(clusterer, panel, panel.static.get("label"), folder, title, origin)
 
 
+def _cluster_on_ray(
+    clusterer: VRAEClusterer,
+    data: DataOptions,
+    label: str | None,
+    train_sample: str,
+    folder: Path,
+    title: str,
+    log: Callable[[str], None],
+    **others: Any,
+) -> dict[str, Any]:
+    from vrae import distributed
+    from vrae.data.stream import open_data
+    from vrae.runs import source_of
+
+    reading = {**data.options(), "label": label}
+    source = distributed.open_parquet(data.data, **reading)
+    return distributed.cluster(
+        clusterer,
+        source,
+        folder,
+        _training_size(train_sample, open_data(source, **reading)),
+        title=title,
+        log=log,
+        seed=clusterer.random_state,
+        origin=source_of(data.data, reading),
+        **others,
+        **reading,
+    )
+
+
 def _how_to_resume() -> str:
     """Return the command line that resumes this one."""
     given = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
@@ -220,7 +233,7 @@ def _training_size(text: str, opened: OpenedSource) -> int | None:
     return _TRAIN_SAMPLE if opened.is_large(_MAX_SERIES, _MAX_VALUES) else None
 
 
-def show_clusters(metrics: dict[str, Any], folder: Path, as_json: bool) -> None:
+def show_clusters(metrics: dict[str, Any], folder: Path, as_json: bool, timed: bool = True) -> None:
     """Print the metrics of a run, and where its report is."""
     report = folder / "report.html"
     if as_json:
@@ -239,6 +252,7 @@ def show_clusters(metrics: dict[str, Any], folder: Path, as_json: bool) -> None:
             peer = metrics["raw_kmeans"]
             scores += f"   (k-means on the raw series: ARI {peer['ari']:.3f}, NMI {peer['nmi']:.3f})"
         table.add_row("[bold]Agreement with the known classes[/]", scores)
-    table.add_row("[bold]Time[/]", f"{metrics['seconds']:.0f} s")
+    if timed:
+        table.add_row("[bold]Time[/]", f"{metrics['seconds']:.0f} s")
     out.print(table, highlight=False, soft_wrap=True)
     out.print(Text.assemble((" Report  ", "bold"), str(report)), soft_wrap=True)  # never wrapped, so it can be copied

@@ -82,7 +82,7 @@ def regroup(
         logger_for(quiet)(f"{reason} {_WITHOUT_SERIES}")
     metrics = runs.regroup_run(run, n_clusters, panels)
     change_config(run, "clusters", clusters)
-    show_clusters(metrics, run, as_json)
+    show_clusters(metrics, run, as_json, timed=False)
 
 
 def explain(
@@ -109,7 +109,7 @@ def explain(
 
     panels, reason = series_of_run(run, data, data_dir)
     if panels is None:
-        raise InvalidDataError(f"{reason} Name them with --data.")
+        raise InvalidDataError(f"{reason} Name their file with --data.")
     clusterer = load_with_clusters(run, "keep")
     panel = _sample_with(panels, series, logger_for(quiet))
     if series is not None:

@@ -24,7 +24,7 @@ from vrae.estimators.scores import (
     tail_threshold,
 )
 from vrae.estimators.vrae import VRAE
-from vrae.exceptions import InvalidDataError
+from vrae.exceptions import InvalidDataError, InvalidParameterError
 from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.nn.bound import ImportanceWeighted, importance_weighted, largest_window_mean
 from vrae.runtime import seed_of, torch_generator
@@ -155,7 +155,28 @@ class VRAEAnomalyDetector(OutlierMixin, Head):  # type: ignore[misc]
         training = np.setdiff1d(indices, held_out, assume_unique=True)
         if not is_fitted:
             model.fit_panel(panel, training, trainer=trainer)
-        features = _features(model, panel, indices)
+        return self._estimate(model, panel, training, held_out)
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Train the model further on new series; see `VRAE.partial_fit`.
+
+        Raises
+        ------
+        InvalidDataError, InvalidParameterError, TrainingError
+            See `VRAE.partial_fit`. Also if ``contamination`` is "auto", which holds series out.
+        """
+        if self.contamination == "auto":
+            raise InvalidParameterError(
+                "partial_fit trains on all series, and contamination='auto' would hold some out. Pass the fraction of "
+                "outliers instead, such as contamination=0.05, or call fit."
+            )
+        found = self._extend(X)
+        self._check_options(found.panel, found.indices)
+        return self._estimate(found.model, found.panel, found.indices, found.indices[:0])
+
+    def _estimate(self, model: VRAE, panel: Panel, training: Indices, held_out: Indices) -> Self:
+        """Estimate what is normal, and the threshold, and become fitted."""
+        features = _features(model, panel, np.sort(np.concatenate([training, held_out])))
         weights = np.array([1.0, 1.0, model.network_.config.n_patterns > 0, 1.0])
         reference = ReferenceScores.fit(features.take(training), weights)
         scores = reference(features)

@@ -10,13 +10,14 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics.cluster import contingency_matrix
 
 from vrae._version import __version__
 from vrae.data.panel import Panel
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.partition import labels_of
 from vrae.io.atomic import atomic_directory, only_writer
-from vrae.metrics import DOUBTFUL, agreement, raw_kmeans, separation
+from vrae.metrics import DOUBTFUL, agreement, agreement_of_counts, raw_kmeans, separation
 from vrae.runs.rebuild import RunTables, load_clusterer, rebuild_report
 from vrae.runs.run_metrics import read_metrics, stability, write_metrics
 from vrae.runs.run_report import MAX_REPORT_SERIES
@@ -96,7 +97,9 @@ def _cluster_metrics(clusterer: VRAEClusterer, labels: Labels, own: Probabilitie
 
 
 def _agreement(labels: Labels, truth: npt.NDArray[Any] | None) -> dict[str, float]:
-    return {} if truth is None else agreement(truth.astype(str), labels)
+    if truth is None:
+        return {}
+    return agreement_of_counts(contingency_matrix(truth.astype(str), labels, dtype=np.int64))
 
 
 def _copy_others(run: Path, folder: Path) -> None:
