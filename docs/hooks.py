@@ -1,4 +1,4 @@
-"""The site shows the benchmarks' tables, which lie beside their scripts, outside of this folder."""
+"""Add the tables of the benchmarks, which are next to their scripts and not in this folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Turn links between the two folders, as they hold in the repository, into those of the site."""
+    """Change links between the two folders from those of the repository to those of the site."""
     if page.file.src_uri.startswith("benchmarks/"):
         return markdown.replace("](../../docs/", "](../../")
     return markdown.replace("](../benchmarks/", "](benchmarks/")

@@ -1,9 +1,10 @@
-"""Draw the pictures of docs/anomalies.md.
+"""Draw the picture of docs/anomalies.md.
 
     python examples/anomalies.py [--data FOLDER]
 
-Normal heartbeats of ECG5000 are learned from; four test beats, one normal and three of other kinds, are drawn over the
-band in which the model expects them. FOLDER holds ucr/ECG5000; default: VRAE_DATA, else it is downloaded.
+Fits to normal heartbeats of ECG5000. Draws four test beats, one normal and three of other kinds,
+and the band in which the model expects them. FOLDER holds ucr/ECG5000. The default is VRAE_DATA, or
+a download.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ def main() -> None:
     train, labels = load_example("ECG5000", data_dir=options.data, split="train")
     test, kinds = load_example("ECG5000", data_dir=options.data, split="test")
     detector = VRAEAnomalyDetector("auto", random_state=0).fit(train.select(labels == 1))
-    # The beat with the median score of its kind, so that none is picked for its looks.
+    # The beat with the median score of its kind, so that none is selected by eye.
     scores = detector.decision_function(test)
-    rows = [of[np.argsort(scores[of])[len(of) // 2]] for of in (np.flatnonzero(kinds == kind) for kind in KINDS)]
-    beats = test.select(rows)
+    chosen = [of[np.argsort(scores[of])[len(of) // 2]] for of in (np.flatnonzero(kinds == kind) for kind in KINDS)]
+    beats = test.select(chosen)
     band = detector.explain(beats)
     figure, axes = plt.subplots(2, 2, figsize=(9, 5), sharex=True, sharey=True, layout="constrained")
     for i, ax in enumerate(axes.flat):
-        kind, score = KINDS[int(kinds[rows[i]])], scores[rows[i]]
-        verdict = "anomaly" if score < 0 else "usual"
+        kind, score = KINDS[int(kinds[chosen[i]])], scores[chosen[i]]
+        verdict = "anomaly" if score < 0 else "no anomaly"
         plot_anomalies(
             beats[i][:, 0],
             *(edge[i][:, 0] for edge in band),
@@ -48,8 +49,8 @@ def main() -> None:
         ax.label_outer()
     DOCS.mkdir(exist_ok=True)
     figure.savefig(DOCS / "beats.png", dpi=130)
-    share = {word: float((scores[kinds == kind] < 0).mean()) for kind, word in KINDS.items()}
-    print("called anomalies:", ", ".join(f"{word} {value:.1%}" for word, value in share.items()))
+    fractions = {word: float((scores[kinds == kind] < 0).mean()) for kind, word in KINDS.items()}
+    print("called anomalies:", ", ".join(f"{word} {value:.1%}" for word, value in fractions.items()))
 
 
 if __name__ == "__main__":

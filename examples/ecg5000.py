@@ -1,9 +1,9 @@
-"""The textbook example of a recurrent VAE, on ECG5000, as a page with pictures: docs/ecg5000.md.
+"""Write docs/ecg5000.md: the textbook example of a recurrent VAE, with pictures.
 
     python examples/ecg5000.py [--data FOLDER] [--seeds 5] [--out docs]
 
-Trains on the true training split (500 beats) and scores on both splits (4500 test beats), with the classic network
-and with the defaults, beside k-means on the raw beats.
+Fits to the training split (500 beats) and scores on both splits (4,500 test beats): the classic
+network, the defaults, and k-means on the raw beats.
 """
 
 from __future__ import annotations
@@ -72,25 +72,26 @@ def page(scores: Scores, seeds: int) -> str:
 
 PAGE = """# ECG5000, the textbook example
 
-*This page is made by `python examples/ecg5000.py`; the numbers and pictures are what it measured.*
+*`python examples/ecg5000.py` writes this page, with the numbers and pictures that it measured.*
 
-ECG5000 of the UCR archive holds 5,000 heartbeats of one patient, cut out, brought to 140 steps each and
-labelled with five kinds of beat; 500 are the training split and 4,500 the test split. Most are normal (58 %)
-or R-on-T premature beats (35 %); premature ventricular (PVC), supraventricular or ectopic (SP or EB) and
-unclassified beats share the rest, so every score depends mostly on how the two large classes come apart.
+ECG5000 of the UCR archive has 5,000 heartbeats of one patient, resampled to 140 steps each and
+labelled with five kinds of beat: 500 in the training split, 4,500 in the test split. Most beats are
+normal (58 %) or R-on-T premature beats (35 %). Premature ventricular (PVC), supraventricular or
+ectopic (SP or EB) and unclassified beats are rare. So all scores depend mostly on how well the two
+large classes are separated.
 
 ## The data
 
-![Typical courses of the five kinds of beat](ecg5000/data.png)
+![Typical curves of the five kinds of beat](ecg5000/data.png)
 
-The line is the median, the band the middle 80 % of the beats. Colours stand for the known classes; no model
-has seen them.
+The line is the median, the band the middle 80 % of the beats. Colours are the known classes. No
+model has seen them.
 
 ## The classic network
 
-`VRAE.classic()` is the network that the textbook describes: an LSTM of 90 units whose last hidden state
-becomes the mean and standard deviation of 20 latent dimensions, and an LSTM with learned inputs that starts
-from the latent vector; Adam at 0.0005, batches of 32, 40 epochs.
+`VRAE.classic()` is the textbook's network. The last hidden state of an LSTM with 90 units becomes
+the mean and log-variance of 20 latent dimensions. The decoder is an LSTM with learned inputs that
+starts from the latent vector. Adam with learning rate 0.0005, batches of 32, 40 epochs.
 
 ![PCA of the latent vectors of the classic network](ecg5000/classic-pca.png)
 ![t-SNE of the latent vectors of the classic network](ecg5000/classic-tsne.png)
@@ -99,8 +100,8 @@ from the latent vector; Adam at 0.0005, batches of 32, 40 epochs.
 
 ## The defaults
 
-`VRAEClusterer(n_clusters=5)` reads each beat in both directions, several steps at a time, together with
-statistics of its local patterns. A Gaussian mixture finds the clusters.
+`VRAEClusterer(n_clusters=5)` reads each beat in both directions, several steps at a time, together
+with statistics of its local patterns. A Gaussian mixture finds the clusters.
 
 ![PCA of the latent vectors of the default network](ecg5000/default-pca.png)
 ![t-SNE of the latent vectors of the default network](ecg5000/default-tsne.png)
@@ -108,9 +109,9 @@ statistics of its local patterns. A Gaussian mixture finds the clusters.
 
 ## Scores
 
-Fitted on the 500 training beats, scored on both splits; mean and standard deviation over {seeds} seeds. The
-adjusted Rand index (ARI) is 0 for chance and 1 for the same groups; normalised mutual information (NMI) goes
-from 0 to 1.
+Fitted to the 500 training beats, scored on both splits; mean and standard deviation over {seeds}
+seeds. The adjusted Rand index (ARI) is 0 for chance and 1 for the same groups. Normalised mutual
+information (NMI) is between 0 and 1.
 
 {table}
 

@@ -1,4 +1,7 @@
-"""Explain clusters of hand movements, and draw what latent dimensions do: python examples/explain.py [docs/explain]."""
+"""Explain clusters of hand movements, and draw what latent dimensions do.
+
+python examples/explain.py [docs/explain]
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cluster real series, look at what came out, save the model, place new series.
+"""Cluster real series, look at the result, save the model, assign new series.
 
 python examples/quickstart.py
 """

@@ -1,4 +1,4 @@
-"""Take the picture of a report that the README shows: docs/report.png.
+"""Take the screenshot of a report that the README shows: docs/report.png.
 
     vrae demo
     python examples/report_picture.py [runs/demo/report.html] [docs/report.png]

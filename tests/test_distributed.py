@@ -633,7 +633,7 @@ def test_series_from_one_store_and_results_in_two(local_ray, tmp_path, store_url
         objects |= {f"{BUCKET}/out/part-00099.parquet": (b"yesterday's", MODIFIED)}
         given = set(objects) - {f"{BUCKET}/out/part-00099.parquet"}
         command = ["anomalies", url.format("in/*.parquet"), "--model", tmp_path / "model", "--engine", "ray"]
-        command += ["--workers", "1", "--quiet", "--out", url.format("out"), "--steps", f"{store_url}/steps"]
+        command += ["--workers", "1", "--quiet", "--out", url.format("out"), "--step-scores", f"{store_url}/steps"]
         assert cli(*command)[::2] == (0, "")
         write_anomalies(detector, stream_panels(local), tmp_path / "local.parquet", tmp_path / "local-steps.parquet")
         store, out = fs.FileSystem.from_uri(url.format("out"))

@@ -1,40 +1,42 @@
-"""The documentation works: its Python runs, its commands parse, its links lead somewhere.
+"""The documentation is true: its Python runs, its commands parse, its links and tables are right.
 
-Blocks of a page share their names. What a page takes for granted, its reader's own data, is made in `reader`.
-Training is cut short and examples are thinned out here, so that pages can show what a user would write.
+Blocks of a page share their names. The fixture `reader` makes the data that a page assumes. Here
+training is short and examples are small, so that pages can show what a user would write.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from pydoc import locate
 from typing import Any
 
 import numpy as np
 import pytest
 import typer
 
-from vrae import Panel, VRAEClusterer
+from vrae import VRAE, GroupForecaster, Panel, VRAEAnomalyDetector, VRAEClusterer, VRAENeighbors
 from vrae.cli import app
-from vrae.data import examples
-from vrae.data.io import read_panel
+from vrae.data import datasets
+from vrae.data.reading import read_panel
 from vrae.estimators import options
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").rglob("*.md")])
 NAMES = {path: path.relative_to(ROOT).as_posix() for path in PAGES}
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
-COMMANDS = typer.main.get_command(app)
+COMMANDS: Any = typer.main.get_command(app)
 
-# A block below this line, which a page does not show, is not run; each use needs its reason there.
+# A block after such a comment is not run. The comment, which the site does not show, says why.
 SKIP = re.compile(r"<!-- not run: .+ -->\s*$")
 _MOST_SKIPPED = 2
 
 
 def blocks(path: Path, *languages: str) -> list[tuple[str, bool]]:
-    """Return the fenced blocks in these languages, each with whether it is marked as not to be run."""
+    """Return the fenced blocks in these languages, and whether each is marked as not run."""
     text = path.read_text(encoding="utf-8")
     return [
         (found[2], bool(SKIP.search(text[: found.start()]))) for found in FENCE.finditer(text) if found[1] in languages
@@ -44,14 +46,14 @@ def blocks(path: Path, *languages: str) -> list[tuple[str, bool]]:
 def needs_data(path: Path) -> bool:
     """Return whether a page loads data sets that are not bundled."""
     code = "\n".join(code for code, skipped in blocks(path, "python") if not skipped)
-    return not set(re.findall(r'load_example\("(\w+)"', code)) <= set(examples.list_examples())
+    return not set(re.findall(r'load_example\("(\w+)"', code)) <= set(datasets.list_examples())
 
 
 WITH_PYTHON = [path for path in PAGES if blocks(path, "python")]
 WITH_COMMANDS = [path for path in PAGES if any("vrae " in code for code, _ in blocks(path, "", "bash"))]
 
 
-# ---------------------------------------------------------------- what a reader has
+# ---------------------------------------------------------------- data of a reader
 
 
 def weekly(n: int, seed: int) -> np.ndarray[Any, Any]:
@@ -82,22 +84,22 @@ def write_sales(path: Path, n: int, seed: int) -> None:
 @pytest.fixture(scope="module")
 def clusterer() -> VRAEClusterer:
     panel = Panel.from_arrays(weekly(24, 0), ids=[f"item{i}" for i in range(24)])
-    return VRAEClusterer(2, max_epochs=4, device="cpu", random_state=0).fit(panel)
+    return VRAEClusterer(2, model=VRAE(max_epochs=4, device="cpu"), random_state=0).fit(panel)
 
 
 @pytest.fixture
 def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clusterer: VRAEClusterer) -> dict[str, Any]:
-    """Return the names that a reader of any page has, in a folder with a reader's files."""
+    """Return the variables that pages assume, in a folder with the files that they assume."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(options, "_TRAINING_STEPS", 4)
-    load = examples.load_example
+    load = datasets.load_example
 
-    def thinned(name: str, **named: Any) -> Any:
-        panel, labels = load(name, **named)
-        rows = np.arange(0, len(panel), max(1, len(panel) // 40))
-        return examples.Example(panel.select(rows), None if labels is None else labels[rows])
+    def thinned(name: str, **options: Any) -> Any:
+        panel, labels = load(name, **options)
+        kept = np.arange(0, len(panel), max(1, len(panel) // 40))
+        return datasets.Example(panel.select(kept), None if labels is None else labels[kept])
 
-    monkeypatch.setattr(examples, "load_example", thinned)
+    monkeypatch.setattr(datasets, "load_example", thinned)
     for name in ("sales.parquet", "sales.csv"):
         write_sales(tmp_path / name, 24, 0)
     for name in ("new.parquet", "new.csv"):
@@ -125,7 +127,7 @@ def test_the_python_of_a_page_runs(path, reader, monkeypatch):
             exec(compile(code, f"{NAMES[path]}, block {number}", "exec"), names)
 
 
-def test_hardly_any_block_is_not_run():
+def test_almost_all_blocks_are_run():
     skipped = [NAMES[path] for path in WITH_PYTHON for _, skip in blocks(path, "python") if skip]
     assert len(skipped) <= _MOST_SKIPPED, skipped
 
@@ -149,7 +151,7 @@ def commands_in(text: str) -> Iterator[list[str]]:
 
 
 def parse(words: list[str]) -> None:
-    """Let the command line read a command, and not run it."""
+    """Parse a command without running it."""
     if words[0].startswith("-"):
         assert words[0] in ("-h", "--help", "--version", "--install-completion"), words
         return
@@ -171,14 +173,14 @@ def test_the_commands_of_a_page_are_commands(path, tmp_path, monkeypatch):
 
 def test_the_examples_of_the_help_are_commands():
     texts = [command.help or "" for command in COMMANDS.commands.values()]
-    examples = [line.partition("Example:")[2] for text in texts for line in text.splitlines() if "Example:" in line]
-    found = [words for line in examples for words in commands_in(line)]
+    lines = [line.partition("Example:")[2] for text in texts for line in text.splitlines() if "Example:" in line]
+    found = [words for line in lines for words in commands_in(line)]
     assert len(found) >= len(texts)
     for words in found:
         parse(words)
 
 
-def test_an_invented_option_or_command_is_noticed():
+def test_unknown_options_and_commands_are_noticed():
     with pytest.raises(Exception, match="No such option"):
         parse(["cluster", "sales.csv", "--clustres", "3"])
     with pytest.raises(KeyError):
@@ -212,4 +214,51 @@ def test_links_lead_somewhere(path):
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
-    assert [page for page in pages if f" {page}\n" not in navigation + "\n"] == []
+    records = [page for page in pages if page.startswith("decisions/0")]
+    assert [page for page in pages if page not in records and f" {page}\n" not in navigation] == []
+    index = (ROOT / "docs/decisions/README.md").read_text(encoding="utf-8")
+    assert [record for record in records if f"]({Path(record).name})" not in index] == []
+
+
+# ---------------------------------------------------------------- tables of options and commands
+
+
+def section(page: str, heading: str) -> str:
+    """Return the text below a heading of a page in docs/, up to the next one of any level."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, re.DOTALL | re.MULTILINE)
+    assert found is not None, f"{page} has no heading {heading!r}"
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    "estimator", [VRAE, VRAEClusterer, VRAEAnomalyDetector, VRAENeighbors, GroupForecaster], ids=lambda e: e.__name__
+)
+def test_the_options_page_lists_the_options_and_their_defaults(estimator):
+    rows = re.findall(r"^\| `(\w+)` \| `(.*?)` \|", section("options.md", f"`{estimator.__name__}`"), re.MULTILINE)
+    listed = {name: default.replace('"', "'") for name, default in rows}
+    assert listed == {name: repr(p.default) for name, p in inspect.signature(estimator).parameters.items()}
+
+
+def test_the_command_line_page_lists_the_commands_and_variables():
+    assert set(re.findall(r"^\| `vrae (\w+)`", section("commands.md", "Command line"), re.MULTILINE)) == set(
+        COMMANDS.commands
+    )
+    parameters = [p for command in [COMMANDS, *COMMANDS.commands.values()] for p in command.params]
+    known = {p.envvar for p in parameters if p.envvar}
+    listed = set(re.findall(r"^\| `(VRAE_\w+)`", section("commands.md", "Options in the environment"), re.MULTILINE))
+    assert listed == known
+
+
+def test_the_members_on_the_api_page_exist():
+    page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    entries = re.findall(r"^::: ([\w.]+)\n(.*?)(?=^:::|^#|\Z)", page, re.DOTALL | re.MULTILINE)
+    assert len(entries) > 20
+    missing = []
+    for name, settings in entries:
+        documented = locate(name)
+        members = re.search(r"^ +members:((?:\n? +- \w+| \[.*\])+)$", settings, re.MULTILINE)
+        listed = re.findall(r"\w+", members[1]) if members else []
+        missing += [f"{name}.{member}" for member in listed if not hasattr(documented, member)]
+        missing += [name] * (documented is None)
+    assert missing == []

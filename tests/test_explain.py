@@ -1,4 +1,4 @@
-"""Explanations by fitted estimators and on the command line."""
+"""Explanations by fitted estimators. `test_cli` has those on the command line."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from test_describe import two_kinds
 from vrae import VRAE, Panel, VRAEClusterer, load_model
 from vrae.exceptions import InvalidDataError, InvalidParameterError, NotFittedError
+from vrae.runs import write_descriptions
 
 
 @pytest.fixture(scope="module")
@@ -95,22 +96,9 @@ def test_a_series_without_values_cannot_be_explained(fitted, small_series):
         clusterer.explain(X, 3)
 
 
-def test_from_the_command_line(cli, fitted, small_series, tmp_path):
+def test_descriptions_can_be_written_as_a_table(fitted, small_series, tmp_path):
     X = small_series("2d")
-    np.savez(tmp_path / "X.npz", X=X.astype(np.float32), ids=np.array([f"item{i}" for i in range(len(X))]))
-    fitted("VRAEClusterer", "2d").save(tmp_path / "model")
-
-    def run(*arguments):
-        return cli("explain", tmp_path / "X.npz", "-m", tmp_path / "model", *arguments)
-
-    code, out, _ = run()
-    assert code == 0
-    assert "Cluster 0" in out
-    code, out, _ = run("--series", "item4", "--json")
-    assert json.loads(out)["id"] == "item4"
-    code, _, _ = run("--out", str(tmp_path / "clusters.csv"))
+    write_descriptions(fitted("VRAEClusterer").describe(X), tmp_path / "clusters.csv")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "clusters.csv").read_text())))
+    assert [row["cluster"] for row in rows] == ["0", "1"]
     assert sum(int(row["size"]) for row in rows) == len(X)
-    code, out, err = run("--series", "nobody")
-    assert (code, out) == (2, "")
-    assert "No series has the id 'nobody'" in err

@@ -77,7 +77,7 @@ def known_failures(estimator: BaseEstimator) -> dict[str, str]:
     return found
 
 
-@parametrize_with_checks(ESTIMATORS, expected_failed_checks=known_failures, xfail_strict=True)
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=known_failures)
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 

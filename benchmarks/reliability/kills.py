@@ -26,7 +26,7 @@ RESULTS = ("clusters.csv", "embedding.parquet", "model/weights.safetensors")
 
 
 def command(data: Path, out: Path, *more: str) -> list[str]:
-    options = ["--clusters", "3", "--epochs", "40", "--seed", "0", "--save-every", "0", "--quiet"]
+    options = ["--clusters", "3", "--epochs", "40", "--seed", "0", "--checkpoint-every", "0", "--quiet"]
     return [sys.executable, "-m", "vrae", "cluster", str(data), *options, "--out", str(out), *more]
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from vrae import VRAE, Panel
-from vrae.data.batching import collate, inference_rows
+from vrae.data.batching import collate, inference_batches
 from vrae.exceptions import VRAEWarning
 from vrae.nn.encoder import fold
 
@@ -45,11 +45,11 @@ def embed_seconds(model: VRAE, panel: Panel) -> float:
 
 def bare_seconds(model: VRAE, panel: Panel) -> float:
     """Return the seconds of torch's recurrent layers, as large as the encoder's, alone."""
-    network, rows = model.network_, np.arange(len(panel))
+    network, indices = model.network_, np.arange(len(panel))
     width = network.encoder.rnn.forwards[0].input_size
     bare = torch.nn.LSTM(width, network.config.hidden_size, batch_first=True, bidirectional=True)
     total = 0.0
-    for part in inference_rows(panel.lengths, rows, 128):
+    for part in inference_batches(panel.lengths, indices, 128):
         batch = collate(panel, part, model.scaler_, torch.device("cpu"))
         p = network.config.patch_size
         x = fold(batch.values, p)

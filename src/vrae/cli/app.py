@@ -8,6 +8,7 @@ import warnings
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from typer.core import TyperCommand
 
 from vrae.cli.anomalies_command import anomalies
@@ -37,7 +38,7 @@ class _Command(TyperCommand):
 def _help(command: Any) -> str:
     """Return the docstring with one line per paragraph, so that it fits any terminal."""
     paragraphs = inspect.cleandoc(command.__doc__).replace("\nExample:", "\n\nExample:").split("\n\n")
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    return escape("\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs))
 
 
 app = typer.Typer(

@@ -16,6 +16,7 @@ from vrae.cli.config_file import save_config
 from vrae.cli.option_groups import option, with_groups
 from vrae.cli.parsing import number_or_auto
 from vrae.cli.shared_options import (
+    CLUSTERING,
     OUTPUT,
     SCALE,
     AsJson,
@@ -69,10 +70,13 @@ CheckpointEvery = Annotated[
 
 def demo(
     name: Annotated[
-        str, typer.Argument(help="A bundled data set, or any other of the UCR and UEA archives.")
+        str, typer.Argument(metavar="NAME", help="A bundled data set, or any other of the UCR and UEA archives.")
     ] = "OSULeaf",
     data_dir: DataDir = None,
-    clusters: Clusters = "",
+    clusters: Annotated[
+        str,
+        option(CLUSTERING, "--clusters -k", "K", "Number of clusters, or 'auto'.", default="number of known classes"),
+    ] = "",
     seed: Seed = 0,
     folder: OutFolder = Path("runs/demo"),
     quiet: Quiet = False,
@@ -80,8 +84,8 @@ def demo(
 ) -> None:
     """Cluster a bundled data set, and write a report.
 
-    By default, the number of clusters is the number of known classes. The classes are otherwise
-    used only for the scores at the end.
+    The known classes set the number of clusters, unless you do. Otherwise, they are used only for
+    the scores at the end.
 
     Example: vrae demo
     Example: vrae demo GunPoint --clusters auto

@@ -10,6 +10,7 @@ from inspect import Parameter, Signature, signature
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
+from rich.markup import escape
 from typer.models import OptionInfo
 
 __all__ = ["option", "with_groups"]
@@ -40,7 +41,7 @@ def option(panel: str, names: str, metavar: str | None, text: str, *, default: s
         Other arguments of `typer.Option`.
     """
     shown = f" {_DEFAULT}{default}][/]" if default else ""
-    return typer.Option(*names.split(), metavar=metavar, help=text + shown, rich_help_panel=panel, **others)
+    return typer.Option(*names.split(), metavar=metavar, help=escape(text) + shown, rich_help_panel=panel, **others)
 
 
 def with_groups(

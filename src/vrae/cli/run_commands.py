@@ -40,8 +40,8 @@ def report(
 ) -> None:
     """Write the report of a run again, for example with another title.
 
-    vrae reads the series from where they were when they were clustered. If they are gone, the
-    report shows how the model reconstructs them, and says so.
+    vrae reads the series from the file that was clustered. Without it, the report shows how the
+    model reconstructs them, and says so.
 
     Example: vrae report runs/sales
     Example: vrae report runs/sales --data archive/sales.parquet --title "Sales, spring"
@@ -61,9 +61,9 @@ def report(
 
 def regroup(
     run: Run,
-    clusters: Clusters = "auto",
     data: RunData = None,
     data_dir: DataDir = None,
+    clusters: Clusters = "auto",
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -89,7 +89,7 @@ def explain(
     run: Run,
     series: Annotated[
         str | None,
-        typer.Argument(metavar="[ID]", help="Explain this series. Default: every cluster.", show_default=False),
+        typer.Argument(metavar="ID", help="Explain this series. Default: every cluster.", show_default=False),
     ] = None,
     data: RunData = None,
     data_dir: DataDir = None,
@@ -99,7 +99,7 @@ def explain(
 ) -> None:
     """Say in words what each cluster is, or why one series is in its cluster.
 
-    vrae reads the series from where they were when they were clustered.
+    vrae reads the series from the file that was clustered.
 
     Example: vrae explain runs/sales
     Example: vrae explain runs/sales item17

@@ -109,7 +109,7 @@ class GroupForecast:
             shaped("origin", items, (n_items,)),
         )
         groups = ItemGroups(
-            LatentSpace(**subset(arrays, "space")),
+            LatentSpace.from_arrays(subset(arrays, "space"), plan.model.network_.config.latent_size),
             partition_from_arrays(subset(arrays, "partition")),
             own["proportions"],
             own["center"],
