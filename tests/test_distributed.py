@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -21,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import fs
@@ -40,6 +42,7 @@ from vrae.distributed.model_jobs import make_job
 from vrae.distributed.operations import Assign, AssignAndEmbed, Embed
 from vrae.distributed.parts import Layout, are_in_order, divide, readable_files, row_groups
 from vrae.distributed.pool import _Worker, check_ids
+from vrae.distributed.ray_trainer import _FinishedTrainer
 from vrae.distributed.sampling import draw_sample
 from vrae.distributed.source import open_parquet
 from vrae.distributed.staging import SharedFolder, publish, staging_folder
@@ -47,6 +50,7 @@ from vrae.exceptions import InvalidDataError, InvalidParameterError, MissingDepe
 from vrae.metrics import agreement_of_counts
 from vrae.runs import Tally, sample_series, write_anomalies, write_assignments, write_embeddings
 from vrae.train.callbacks import Callback
+from vrae.train.trainer import Trainer
 
 ray = pytest.importorskip("ray", reason="needs vrae[ray]")
 
@@ -247,6 +251,25 @@ def test_a_fitted_model_is_reused_only_for_the_same_options_and_series():
     assert _fingerprint(same, panel) == found[0]
     assert _fingerprint(VRAEClusterer(2, model=VRAE()), panel) == _fingerprint(VRAEClusterer(2), panel)
     assert _fingerprint(base, panel.select(np.arange(5))) != found[0]
+
+
+class TrainsOnAnotherDevice:
+    """A trainer whose generator has the state of another kind of device."""
+
+    def fit(self, network: Any, data: Any, task: Any) -> Any:
+        worker, driver = Trainer(), _FinishedTrainer()
+        worker.fit(copy.deepcopy(network), data, task)
+        driver.begin(network, data, task)
+        driver.load_state_dict({**worker.state_dict(), "generator": torch.zeros(16, dtype=torch.uint8)})
+        return driver.history
+
+
+def test_the_result_of_workers_with_another_kind_of_device_is_taken_over():
+    X, options = make_series("2d"), {**TINY, "early_stopping": 1}
+    expected = VRAE(**options).fit(X)
+    found = VRAE(**options).fit(X, trainer=TrainsOnAnotherDevice())
+    np.testing.assert_array_equal(found.embedding_, expected.embedding_)
+    assert [{**a, "seconds": 0} for a in found.history_] == [{**b, "seconds": 0} for b in expected.history_]
 
 
 def test_a_forecaster_is_refused_by_several_processes():

@@ -12,7 +12,7 @@ import pytest
 
 from vrae import plots
 from vrae.exceptions import InvalidDataError, InvalidParameterError, MissingDependencyError
-from vrae.plots import compute, maps, palette
+from vrae.plots import charts, maps, palette
 
 mpl.use("Agg")
 
@@ -190,24 +190,24 @@ def test_projection_refuses_what_it_does_not_know():
 def test_decimation_keeps_peaks_and_its_promise():
     x = np.zeros(100_003)
     x[77_777], x[5] = 9, -9
-    steps = compute.decimate(x, 300)
+    steps = charts.decimate(x, 300)
     assert {77_777, 5} <= set(steps)
     assert len(steps) <= 300
     assert (np.diff(steps) > 0).all()
-    np.testing.assert_array_equal(compute.decimate(x[:10], 300), np.arange(10))
-    assert len(compute.decimate(np.full(1000, np.nan), 100)) <= 100
+    np.testing.assert_array_equal(charts.decimate(x[:10], 300), np.arange(10))
+    assert len(charts.decimate(np.full(1000, np.nan), 100)) <= 100
 
 
 def test_training_charts_leave_out_what_is_absent():
-    assert [chart.title for chart in compute.training_charts(HISTORY)] == [
+    assert [chart.title for chart in charts.training_charts(HISTORY)] == [
         "Total loss",
         "Reconstruction error",
         "Information (KL)",
         "KL weight",
     ]
-    assert [name for name, *_ in compute.training_charts(HISTORY)[0].lines] == ["training", "held-out series"]
-    assert [chart.title for chart in compute.training_charts([{"loss": 1.0}])] == ["Total loss"]
-    assert compute.training_charts([]) == []
+    assert [line.name for line in charts.training_charts(HISTORY)[0].lines] == ["training", "held-out series"]
+    assert [chart.title for chart in charts.training_charts([{"loss": 1.0}])] == ["Total loss"]
+    assert charts.training_charts([]) == []
 
 
 # ------------------------------------------------------------------------------- drawing

@@ -1,10 +1,10 @@
-"""Series embedded a second, as their number, their length and their channels grow.
+"""Measure the series embedded per second as their number, length and channels grow.
 
-    python benchmarks/speed/embedding.py [--n 500 5000 50000] [--lengths 100 1000 10000 100000] [--channels 1 4 16 64]
+    python benchmarks/speed/embedding.py [--n ...] [--lengths ...] [--channels ...]
 
-Beside each figure: the bare encoder (its recurrent layers alone, on the same batches, padded and folded beforehand) in
-the same run. CPU seconds, so that other work on the machine hardly counts. ``exponent`` is the slope of log time
-over log n.
+Compared with the encoder's recurrent layers alone, on the same batches, padded and folded
+beforehand, in the same run. CPU seconds, so that other work on the machine hardly matters.
+``exponent`` is the slope of log time over log n.
 """
 
 from __future__ import annotations

@@ -25,25 +25,9 @@ _Series = npt.NDArray[np.float64]
 
 
 def read_ucr_tsv(path: Path) -> Panel:
-    """Read a ``.tsv`` file of the UCR archive.
+    """Read a ``.tsv`` file of the UCR archive: label, then values, separated by tabs.
 
-    Each line holds one series: the label first, then the values, separated by tabs. NaN at the
-    end of a line pads a shorter series and is removed. Any other NaN is a missing value.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    Panel
-        One channel. The labels are in ``static["label"]``.
-
-    Raises
-    ------
-    InvalidDataError
-        If the file is empty or not text, or if a value is not a number. The message names the
-        line.
+    NaN at the end of a line pads a shorter series and is removed.
     """
     series, labels = [], []
     with _located_errors(path) as position:
@@ -60,26 +44,9 @@ def _without_padding(values: _Series) -> _Series:
 
 
 def read_ts(path: Path) -> Panel:
-    """Read a ``.ts`` file.
+    """Read a ``.ts`` file. Labels are in ``static["label"]``, regression targets in "target".
 
-    Commas separate values; colons separate channels and the label. Series may differ in length,
-    have missing values (``?`` or ``NaN``) and have several channels. Time stamps,
-    ``(time, value)``, are dropped.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    Panel
-        Class labels are in ``static["label"]``, regression targets in ``static["target"]``.
-
-    Raises
-    ------
-    InvalidDataError
-        If the file is empty or not text, has no ``@data`` line, or holds series that do not match
-        its header. The message names the line.
+    Commas separate values; colons separate channels and the label. Time stamps are dropped.
     """
     series, labels = [], []
     header: dict[str, str] = {}
@@ -117,25 +84,7 @@ def _drop_times(line: str) -> list[str]:
 
 
 def read_arff(path: Path) -> Panel:
-    """Read a Weka ``.arff`` file of series of equal length.
-
-    A file with several channels stores them in a relational attribute.
-
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    Panel
-        Class labels, if any, are in ``static["label"]``.
-
-    Raises
-    ------
-    InvalidDataError
-        If the file is empty or not text, has no ``@data`` line, or if a value is not a number.
-        The message names the line.
-    """
+    """Read a Weka ``.arff`` file. Several channels are in a relational attribute."""
     series, labels = [], []
     attribute = ""
     with _located_errors(path) as position:
@@ -178,15 +127,7 @@ def _located_errors(path: Path) -> Iterator[_Position]:
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the number and the stripped text of each line that is not blank.
-
-    Lines are numbered from 1.
-
-    Raises
-    ------
-    UnicodeDecodeError
-        If the file is not UTF-8.
-    """
+    """Yield the number, from 1, and the stripped text of each line that is not blank."""
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():

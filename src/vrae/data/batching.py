@@ -86,22 +86,8 @@ def collate(
 ) -> Batch:
     """Gather, scale and pad some series of a panel.
 
-    Parameters
-    ----------
-    panel : Panel
-    indices : ndarray of int64, shape (batch,)
-        Positions of the series in the panel.
-    scaler : Scaler
-    device : torch.device
-        Device of ``values``, ``mask``, ``lengths``, ``patterns`` and ``visible``.
-    patterns : Tensor of shape (n_series, n_patterns), optional
-        Pattern statistics of all series of the panel.
-    hidden : ndarray of bool, shape (total_steps,), optional
-        Steps of the panel that the encoder must not see.
-
-    Returns
-    -------
-    Batch
+    ``patterns`` (n_series, n_patterns) are those of the whole panel. ``hidden`` (total_steps,)
+    marks steps that the encoder must not see.
     """
     lengths = panel.lengths[indices]  # (batch,)
     time = np.arange(lengths.max())  # (time,)
@@ -127,23 +113,9 @@ def collate(
 def training_batches(
     lengths: npt.NDArray[np.int64], indices: Indices, batch_size: int, rng: np.random.Generator
 ) -> list[Indices]:
-    """Split series into shuffled batches of similar length, for one epoch of training.
+    """Split series into shuffled batches of similar length. Each index is in exactly one.
 
-    Parameters
-    ----------
-    lengths : ndarray of int64, shape (n_series,)
-        Lengths of all series of the panel.
-    indices : ndarray of int64
-        Positions of the series to use.
-    batch_size : int
-        Maximum number of series in a batch.
-    rng : Generator
-        The only source of randomness.
-
-    Returns
-    -------
-    list of ndarray of int64
-        Each element of ``indices`` appears in exactly one batch.
+    ``lengths`` are those of all series of the panel.
     """
     shuffled = rng.permutation(indices)
     # Lengths within 10 % of each other count as equal, so that batches differ between epochs.
@@ -155,15 +127,12 @@ def training_batches(
 
 
 def inference_batches(lengths: npt.NDArray[np.int64], indices: Indices, batch_size: int) -> list[Indices]:
-    """Split series, sorted by length, into batches. See `training_batches` for the parameters."""
+    """Split series, sorted by length, into batches."""
     return _split(indices[np.argsort(lengths[indices], kind="stable")], lengths, batch_size)
 
 
 def _split(ordered: Indices, lengths: npt.NDArray[np.int64], batch_size: int) -> list[Indices]:
-    """Split indices into batches of at most ``batch_size`` series and `_MAX_STEPS` padded steps.
-
-    A series longer than that gets a batch of its own.
-    """
+    """Split indices into batches of at most `_MAX_STEPS` padded steps, or of one series."""
     batches = []
     start = 0
     while start < len(ordered):

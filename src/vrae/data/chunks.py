@@ -18,21 +18,10 @@ Ints = npt.NDArray[np.int64]
 def chunk_rows(
     batches: Batches, max_rows: int, row_sizes: Callable[[pa.RecordBatch], Ints] | None, max_size: int
 ) -> Iterator[pa.Table]:
-    """Regroup rows into chunks of limited size.
+    """Regroup rows into chunks of at most ``max_rows`` rows and ``max_size`` values.
 
-    Parameters
-    ----------
-    batches : iterator of pyarrow.RecordBatch
-    max_rows : int
-        Number of rows of a chunk.
-    row_sizes : callable or None
-        Returns the size of each row of a batch. None: the size is not limited.
-    max_size : int
-        Maximum sum of the sizes of the rows of a chunk. A single larger row is a chunk.
-
-    Yields
-    ------
-    pyarrow.Table
+    ``row_sizes`` returns the number of values of each row. None: it does not matter. A single larger
+    row is a chunk.
     """
     held: list[pa.RecordBatch] = []
     n_held, size = 0, 0
@@ -63,21 +52,10 @@ def list_sizes(columns: list[str]) -> Callable[[pa.RecordBatch], Ints]:
 
 
 def chunk_series(batches: Batches, id_column: str, max_series: int, max_rows: int) -> Iterator[pa.Table]:
-    """Regroup rows into chunks of whole series.
+    """Regroup rows into chunks of whole series. A single longer series is a chunk.
 
     A series is a run of rows with the same id. It may continue in the next batch, so the last
     series of a batch is held back until the next series begins.
-
-    Parameters
-    ----------
-    batches : iterator of pyarrow.RecordBatch
-    id_column : str
-    max_series, max_rows : int
-        Maximum size of a chunk. A single longer series is a chunk.
-
-    Yields
-    ------
-    pyarrow.Table
     """
     held: list[pa.RecordBatch] = []
     starts = np.zeros(0, np.int64)  # first row of each series held

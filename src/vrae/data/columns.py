@@ -15,11 +15,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from vrae.data.panel import Array, Ints, Values
 from vrae.exceptions import InvalidDataError, name_some
 
 __all__ = ["Table", "as_names", "as_numbers", "as_times", "encode_ids", "reading"]
@@ -47,21 +47,10 @@ def reading(name: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of named Arrow columns, read on demand.
+    """A table of named Arrow columns, in memory or on disk, read on demand.
 
-    Parameters
-    ----------
-    name : str
-        Name for messages: a path, or ``"the pandas table"``.
-    data : pyarrow.dataset.Dataset
-        A table in memory or files on disk.
-    index : tuple of str, default=()
-        Columns that were levels of a named pandas index.
-
-    Raises
-    ------
-    InvalidDataError
-        If two columns have the same name.
+    ``name`` is for messages: a path, or "the pandas table". ``index`` names the columns that were
+    levels of a named pandas index.
     """
 
     name: str
@@ -80,10 +69,9 @@ class Table:
 
     @cached_property
     def kinds(self) -> dict[str, str]:
-        """Kind of each column.
+        """Kind of each column: number, mixed, text, time, list or other.
 
-        ``"number"`` (also text that can be parsed as numbers), ``"mixed"`` (text, most of which can
-        be parsed as numbers), ``"text"``, ``"time"``, ``"list"`` or ``"other"``.
+        Text that can be parsed as numbers is "number", or "mixed" if only most of it can.
         """
         kinds = {field.name: _kind(field.type) for field in self.data.schema}
         texts = [name for name, kind in kinds.items() if kind == "text"]
@@ -93,13 +81,7 @@ class Table:
         return kinds
 
     def head(self, n_rows: int, columns: Sequence[str]) -> pa.Table:
-        """Return the first ``n_rows`` rows of these columns.
-
-        Raises
-        ------
-        InvalidDataError
-            If a file cannot be read. The message names it.
-        """
+        """Return the first ``n_rows`` rows of these columns. Errors name the file."""
         parts: list[pa.Table] = []
         for fragment in self.data.get_fragments():
             with reading(str(getattr(fragment, "path", self.name))):
@@ -113,15 +95,17 @@ class Table:
         """Return whether a column holds integers."""
         return bool(pa.types.is_integer(self.data.schema.field(name).type))
 
-    def read(self, columns: Sequence[str]) -> dict[str, pa.ChunkedArray]:
-        """Return all rows of these columns.
+    def is_unique(self, name: str) -> bool:
+        """Return whether a column has neither missing values nor repeats."""
+        column = self.read([name])[name]
+        return column.null_count == 0 and len(column.unique()) == len(column)
 
-        Raises
-        ------
-        InvalidDataError
-            If a file is truncated, corrupt or in another format than its extension says, or if
-            the table has no rows.
-        """
+    def row_label(self) -> str | None:
+        """Return the column of an unnamed pandas index, if it can name the rows."""
+        return next((name for name in ROW_LABELS if name in self.columns and self.is_unique(name)), None)
+
+    def read(self, columns: Sequence[str]) -> dict[str, pa.ChunkedArray]:
+        """Return all rows of these columns."""
         wanted = list(dict.fromkeys(columns))
         with reading(self.name):
             table = self.data.to_table(columns=wanted)
@@ -130,13 +114,7 @@ class Table:
         return {name: _plain(table[name]) for name in wanted}
 
     def require(self, name: str) -> str:
-        """Return ``name`` if the table has such a column.
-
-        Raises
-        ------
-        InvalidDataError
-            If it has none. The message suggests the most similar name.
-        """
+        """Return ``name`` if the table has such a column. Otherwise suggest the most similar name."""
         if name in self.columns:
             return name
         near = get_close_matches(name, self.columns, n=1)
@@ -171,45 +149,19 @@ def _kind(kind: pa.DataType) -> str:
 # -------------------------------------------------------------------- numbers
 
 
-def as_numbers(
-    column: pa.ChunkedArray, name: str, table: Table, ids: pa.ChunkedArray | None
-) -> npt.NDArray[np.float32]:
-    """Convert a column to numbers.
-
-    Parameters
-    ----------
-    column : pyarrow.ChunkedArray
-        Numbers, booleans, or text that can be parsed as numbers.
-    name : str
-        Name of the column, for messages.
-    table : Table
-        Table of the column, for messages.
-    ids : pyarrow.ChunkedArray or None
-        Id of each row, for messages.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_rows,)
-        Missing values are NaN.
-
-    Raises
-    ------
-    InvalidDataError
-        If a value is not a number. The message names the row and the series.
-    """
-    kind = _kind(column.type)
-    if kind == "text":
+def as_numbers(column: pa.ChunkedArray, name: str, table: Table, ids: pa.ChunkedArray | None) -> Values:
+    """Convert a column to float32 (n_rows,). ``ids`` of the rows are for messages."""
+    if _kind(column.type) == "text":
         column, wrong = _parse_numbers(column)
         if wrong is not None:
             raise _text_error(wrong, name, table, ids)
-    elif kind != "number":
+    if _kind(column.type) != "number":
         raise InvalidDataError(
             f"Column {name!r} of {table.name} holds {column.type} values, not numbers. "
             f"Name the value columns with value=."
         )
     with reading(table.name):
-        numbers = pc.cast(column, pa.float32(), safe=False)
-    return np.asarray(numbers.to_numpy(zero_copy_only=False) if isinstance(numbers, pa.Array) else numbers.to_numpy())
+        return np.asarray(pc.cast(column, pa.float32(), safe=False))
 
 
 def _parse_numbers(text: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Table | None]:
@@ -246,7 +198,7 @@ def _text_error(wrong: pa.Table, name: str, table: Table, ids: pa.ChunkedArray |
 # -------------------------------------------------------------------- names
 
 
-def as_names(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+def as_names(column: pa.ChunkedArray) -> Array:
     """Convert ids or categories to a NumPy array of int64, float64, bool, text or dates."""
     kind = column.type
     if _kind(kind) == "time":
@@ -262,21 +214,8 @@ def as_names(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     return np.asarray(["" if text is None else str(text) for text in texts], dtype=str)
 
 
-def encode_ids(column: pa.ChunkedArray, name: str, table: Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
-    """Assign a number to each series, in order of first appearance.
-
-    Returns
-    -------
-    codes : ndarray of int64, shape (n_rows,)
-        Series number of each row.
-    ids : ndarray, shape (n_series,)
-        Id of each series.
-
-    Raises
-    ------
-    InvalidDataError
-        If a row has no id, or if the ids are not text, numbers or dates.
-    """
+def encode_ids(column: pa.ChunkedArray, name: str, table: Table) -> tuple[Ints, Array]:
+    """Return the series number of each row (n_rows,), and ids in order of first appearance."""
     if _kind(column.type) in ("list", "other"):
         raise InvalidDataError(
             f"The id column {name!r} of {table.name} holds {column.type} values. Convert the ids to text or numbers."
@@ -301,19 +240,8 @@ def _refuse_missing(what: str, rows: pa.Array, name: str, table: Table) -> None:
 # -------------------------------------------------------------------- time stamps
 
 
-def as_times(column: pa.ChunkedArray, name: str, table: Table) -> npt.NDArray[Any]:
-    """Convert a column to time stamps.
-
-    Returns
-    -------
-    ndarray of datetime64, int64 or float64, shape (n_rows,)
-        Times with a zone are converted to UTC.
-
-    Raises
-    ------
-    InvalidDataError
-        If a time is missing, or is text that is neither a number nor an ISO 8601 date.
-    """
+def as_times(column: pa.ChunkedArray, name: str, table: Table) -> Array:
+    """Convert a column to datetime64, int64 or float64 (n_rows,). Zones are converted to UTC."""
     if _kind(column.type) == "text":
         column = _parse_times(column, name, table)
     if _kind(column.type) not in ("time", "number"):
@@ -323,12 +251,11 @@ def as_times(column: pa.ChunkedArray, name: str, table: Table) -> npt.NDArray[An
     _refuse_missing("time", pc.indices_nonzero(pc.is_null(column, nan_is_null=True)), name, table)
     if _kind(column.type) == "time":
         return _stamps(column)
-    return np.asarray(
-        column.cast(pa.int64() if pa.types.is_integer(column.type) else pa.float64(), safe=False).to_numpy()
-    )
+    number = pa.int64() if pa.types.is_integer(column.type) else pa.float64()
+    return np.asarray(column.cast(number, safe=False).to_numpy())
 
 
-def _stamps(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+def _stamps(column: pa.ChunkedArray) -> Array:
     """Convert to microseconds, so that all libraries agree. Use nanoseconds only if needed."""
     try:
         column = column.cast(pa.timestamp("us"))

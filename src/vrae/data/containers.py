@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from vrae.config import check_choice
-from vrae.data.panel import Panel
+from vrae.data.panel import Array, Panel, Values
 from vrae.exceptions import InvalidDataError
 
 __all__ = ["TableKind", "are_tables", "index_like", "is_table", "like"]
@@ -20,34 +19,16 @@ _LIBRARIES = ("cudf", "modin", "pandas", "polars", "pyarrow")
 
 
 def like(X: Any, panel: Panel) -> Any:
-    """Return the values of a panel in the same kind of container as ``X``.
+    """Return the values of ``panel`` (float32) in the same kind of container as ``X``.
 
-    Parameters
-    ----------
-    X : Panel, ndarray, list of arrays or table
-        Input of `vrae.data.reading.as_panel`. For a long or wide table, the order of rows and the
-        other columns are kept.
-    panel : Panel
-        The series of ``as_panel(X)``, with other values.
-
-    Returns
-    -------
-    same type as X
-        Values are float32.
-
-    Raises
-    ------
-    InvalidDataError
-        If the panel and ``X`` differ in shape.
+    For a table, the order of rows and the other columns are kept.
     """
     if isinstance(X, Panel):
         return panel
-    if is_table(X):
-        return _table_like(X, panel)
-    if are_tables(X):
-        from vrae.data.frames import frames_like
+    if is_table(X) or are_tables(X):
+        from vrae.data.frames import frame_like, frames_like
 
-        return type(X)(frames_like(X, panel))
+        return frame_like(X, panel) if is_table(X) else type(X)(frames_like(X, panel))
     if isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.dtype == object):
         return _list_like(X, panel)
     return _array_like(np.asarray(X), panel)
@@ -55,14 +36,7 @@ def like(X: Any, panel: Panel) -> Any:
 
 @dataclass(frozen=True)
 class TableKind:
-    """Library and column names of a table, to build similar tables.
-
-    Attributes
-    ----------
-    library : {"pandas", "polars", "pyarrow", "modin", "cudf"}
-    id, time : str or None
-        Names of the columns, or index levels, that hold ids and times.
-    """
+    """Library and names of the id and time columns (or index levels) of a table."""
 
     library: str
     id: str | None
@@ -89,11 +63,7 @@ class TableKind:
         return cls(library, roles.id, roles.time)
 
     def table(self, columns: Mapping[str, Any]) -> Any:
-        """Build a table of this kind.
-
-        Columns called "id" and "time" get the names of this table, unless another column has that
-        name.
-        """
+        """Build a table of this kind. "id" and "time" get this table's names, unless these are taken."""
         import narwhals as nw
 
         names = {"id": self.id, "time": self.time}
@@ -102,20 +72,10 @@ class TableKind:
         return nw.from_dict(renamed, backend=backend).to_native()
 
 
-def index_like(X: Any, ids: npt.NDArray[Any]) -> Any:
+def index_like(X: Any, ids: Array) -> Any:
     """Return the index for a pandas table with one row per series of ``X``.
 
-    Parameters
-    ----------
-    X : Panel, ndarray, list of arrays or table
-    ids : ndarray, shape (n_series,)
-        Ids of ``as_panel(X)``.
-
-    Returns
-    -------
-    pandas.Index
-        The index of ``X``, if ``X`` is a pandas table with one row per series. Otherwise the ids,
-        named like the id column of ``X``.
+    This is the index of ``X``, if it is such a table. Otherwise the ids, named like its id column.
     """
     import pandas as pd
 
@@ -144,7 +104,7 @@ def are_tables(X: Any) -> bool:
     return isinstance(X, (list, tuple)) and len(X) > 0 and hasattr(X[0], "columns") and is_table(X[0])
 
 
-def _array_like(X: npt.NDArray[Any], panel: Panel) -> npt.NDArray[np.float32]:
+def _array_like(X: Array, panel: Panel) -> Values:
     n_series, n_steps = len(X), X.shape[-1]
     n_channels = 1 if X.ndim == 2 else X.shape[1]
     if panel.values.shape != (n_series * n_steps, n_channels) or (panel.lengths != n_steps).any():
@@ -164,24 +124,3 @@ def _list_like(X: Any, panel: Panel) -> Any:
         array[:] = series
         return array
     return type(X)(series)
-
-
-def _table_like(X: Any, panel: Panel) -> Any:
-    import narwhals as nw
-
-    from vrae.data.frames import from_frame
-    from vrae.data.roles import TableOptions
-    from vrae.data.tables import values_by_row
-
-    known: Any = nw.from_native(X, pass_through=True)
-    if isinstance(known, nw.LazyFrame):
-        known = known.collect()
-    if not isinstance(known, nw.DataFrame):
-        raise InvalidDataError(f"Cannot put series back into a {type(X).__name__}. Pass a table in memory.")
-    replaced = values_by_row(from_frame(X), panel, TableOptions(static=()))
-    series = [
-        nw.new_series(column, replaced[str(column)], backend=known.implementation)
-        for column in known.columns
-        if str(column) in replaced
-    ]
-    return nw.to_native(known.with_columns(*series))

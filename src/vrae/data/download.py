@@ -25,29 +25,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def fetch_files(record: int, names: Collection[str], folder: Path) -> list[str]:
-    """Download files of a Zenodo record.
-
-    Parameters
-    ----------
-    record : int
-        Number of the record on Zenodo.
-    names : collection of str
-        Names of the requested files. Names that the record does not list are skipped.
-    folder : Path
-        An existing folder.
-
-    Returns
-    -------
-    list of str
-        Names of the downloaded files. Each is complete.
-
-    Raises
-    ------
-    OSError
-        If there is no network, or the site does not respond.
-    ValueError
-        If a download does not match the record.
-    """
+    """Download those of the named files that a Zenodo record lists, and return their names."""
     with _open(f"{_SITE}api/records/{record:d}", _RECORD_TIMEOUT) as response:
         text = response.read(_MAX_RECORD_BYTES + 1)
     try:

@@ -54,22 +54,8 @@ _NULLS = [
 def open_path(path: str | Path, id_columns: Sequence[str] = ()) -> Table | Panel:
     """Open a file, a folder of files or a pattern such as ``"sales/*.parquet"``.
 
-    Parameters
-    ----------
-    path : str or Path
-    id_columns : sequence of str, default=()
-        Columns of a csv in which leading zeros are kept.
-
-    Returns
-    -------
-    Table or Panel
-        A table for csv, Parquet and Arrow files. A panel for formats that hold only series.
-
-    Raises
-    ------
-    InvalidDataError
-        If there is no such file, or if a file is empty, has an unknown extension or is not in the
-        format of its extension.
+    csv, Parquet and Arrow files become a table, others a panel. Leading zeros are kept in the
+    ``id_columns`` of a csv.
     """
     files = _find(Path(path).expanduser())
     name = str(path)
@@ -251,22 +237,7 @@ def csv_files(path: str | Path) -> list[Path]:
 def csv_batches(file: Path, types: Mapping[str, pa.DataType], columns: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
     """Read a csv file in record batches of about one megabyte.
 
-    Parameters
-    ----------
-    file : Path
-    types : mapping of str to pyarrow.DataType
-        Types of columns. The types of other columns are inferred from the first batch.
-    columns : sequence of str, default=()
-        Columns to read. By default, all.
-
-    Yields
-    ------
-    pyarrow.RecordBatch
-
-    Raises
-    ------
-    InvalidDataError
-        If the file is not a csv, or if a value does not have the type of its column.
+    Types that are not given are inferred from the first batch.
     """
     options = _csv_options(_sniff(file), types, columns)
     with reading(str(file)):

@@ -16,17 +16,11 @@ from vrae.data.roles import TableOptions
 from vrae.data.tables import table_to_panel, values_by_row
 from vrae.exceptions import InvalidDataError, name_some
 
-__all__ = ["frames_like", "frames_to_panel", "from_frame"]
+__all__ = ["frame_like", "frames_like", "frames_to_panel", "from_frame"]
 
 
 def from_frame(frame: Any) -> Table:
-    """Convert a pandas, polars or pyarrow table, or any other that narwhals supports.
-
-    Raises
-    ------
-    InvalidDataError
-        If two columns have the same name.
-    """
+    """Convert a pandas, polars or pyarrow table, or any other that narwhals supports."""
     if isinstance(frame, ds.Dataset):
         return Table("the Arrow dataset", frame)
     try:
@@ -75,55 +69,44 @@ def _arrow(series: nw.Series[Any]) -> pa.Array | pa.ChunkedArray:
 
 
 def frames_to_panel(frames: Sequence[Any]) -> Panel:
-    """Read a list of tables, one per series, into a panel.
+    """Read a list of tables with the same columns, one per series. Ids are positions in the list.
 
-    Parameters
-    ----------
-    frames : sequence of table
-        Tables with the same columns and one row per time step. Rows are sorted by the column
-        ``ds`` or by a pandas index of times, if there is one. The column ``y`` is the channel;
-        without it, each column of numbers is a channel.
-
-    Returns
-    -------
-    Panel
-        Ids are the positions in the list.
-
-    Raises
-    ------
-    InvalidDataError
-        If an element is not a table, has other columns than the first one or has no rows. See also
-        `table_to_panel`.
+    Rows are sorted by the column ``ds`` or by a pandas index of times, if there is one.
     """
     return table_to_panel(*_stack(frames))
 
 
+def frame_like(frame: Any, panel: Panel) -> Any:
+    """Return a table in memory with the values of ``panel``. Other columns are kept."""
+    known: Any = nw.from_native(frame, pass_through=True)
+    if isinstance(known, nw.LazyFrame):
+        known = known.collect()
+    if not isinstance(known, nw.DataFrame):
+        raise InvalidDataError(f"Cannot put series back into a {type(frame).__name__}. Pass a table in memory.")
+    return _with_columns(known, values_by_row(from_frame(frame), panel, TableOptions(static=())))
+
+
 def frames_like(frames: Sequence[Any], panel: Panel) -> list[Any]:
-    """Return the tables with their values replaced by those of ``panel``.
-
-    Other columns and the index are kept.
-
-    Raises
-    ------
-    InvalidDataError
-        If the panel and the tables differ in shape.
-    """
+    """Return the tables with the values of ``panel``. Other columns and the index are kept."""
     table, options = _stack(frames)
     replaced = values_by_row(table, panel, options)
     found, start = [], 0
     for frame in frames:
         known = nw.from_native(frame, eager_only=True)
-        rows = slice(start, start + len(known))
-        columns = [
-            nw.new_series(column, replaced[str(column)][rows], backend=known.implementation)
-            for column in known.columns
-            if str(column) in replaced
-        ]
-        index = nw.maybe_get_index(known)
-        changed = known.with_columns(*(c if index is None else nw.maybe_set_index(c, index=index) for c in columns))
-        found.append(changed.to_native())
-        start = rows.stop
+        end = start + len(known)
+        found.append(_with_columns(known, {name: column[start:end] for name, column in replaced.items()}))
+        start = end
     return found
+
+
+def _with_columns(frame: nw.DataFrame[Any], values: dict[str, Any]) -> Any:
+    """Return the native table with new values in some columns."""
+    index = nw.maybe_get_index(frame)
+    names = [name for name in frame.columns if str(name) in values]
+    columns = [nw.new_series(name, values[str(name)], backend=frame.implementation) for name in names]
+    if index is not None:
+        columns = [nw.maybe_set_index(column, index=index) for column in columns]
+    return frame.with_columns(*columns).to_native()
 
 
 def _stack(frames: Sequence[Any]) -> tuple[Table, TableOptions]:

@@ -7,19 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from vrae.data.panel import Array, Ints, Values
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 
-__all__ = ["DUPLICATES", "Steps", "merge_duplicates", "put_on_grid", "sort_order"]
-
-DUPLICATES = ("raise", "sum", "mean", "first", "last")
+__all__ = ["Steps", "merge_duplicates", "put_on_grid", "sort_order"]
 
 # Spellings of polars and pandas. Each is a NumPy unit and a number of these units.
 _UNITS = {
-    **dict.fromkeys(("ns",), ("ns", 1)),
-    **dict.fromkeys(("us",), ("us", 1)),
-    **dict.fromkeys(("ms",), ("ms", 1)),
+    **{unit: (unit, 1) for unit in ("ns", "us", "ms")},
     **dict.fromkeys(("s", "S"), ("s", 1)),
     **dict.fromkeys(("m", "min", "T"), ("m", 1)),
     **dict.fromkeys(("h", "H"), ("h", 1)),
@@ -36,24 +32,16 @@ _MAX_CELLS = 1e15  # well within int64
 
 @dataclass(frozen=True)
 class Steps:
-    """Rows of a long table, one per time step.
+    """Rows of a long table: series number, values (n_rows, n_channels) and time of each.
 
-    Most functions expect them sorted by series, then by time.
-
-    Parameters
-    ----------
-    codes : ndarray of int64, shape (n_rows,)
-        Series number of each row.
-    values : ndarray of float32, shape (n_rows, n_channels)
-    times : ndarray, shape (n_rows,), optional
-        Time of each row. None if the order of the rows is the order in time.
+    Most functions expect them sorted by series, then by time. Without times, rows are in order.
     """
 
-    codes: npt.NDArray[np.int64]
-    values: npt.NDArray[np.float32]
-    times: npt.NDArray[Any] | None = None
+    codes: Ints
+    values: Values
+    times: Array | None = None
 
-    def take(self, rows: npt.NDArray[np.int64] | None) -> Steps:
+    def take(self, rows: Ints | None) -> Steps:
         """Return these rows, in this order. None returns all rows unchanged."""
         if rows is None:
             return self
@@ -61,7 +49,7 @@ class Steps:
         return Steps(self.codes[rows], self.values[rows], times)
 
 
-def sort_order(codes: npt.NDArray[np.int64], times: npt.NDArray[Any] | None) -> npt.NDArray[np.int64] | None:
+def sort_order(codes: Ints, times: Array | None) -> Ints | None:
     """Return the stable order of rows by series, then time. None if they are already sorted."""
     same = codes[1:] == codes[:-1]
     in_order = codes[1:] >= codes[:-1]
@@ -72,29 +60,11 @@ def sort_order(codes: npt.NDArray[np.int64], times: npt.NDArray[Any] | None) -> 
     return np.argsort(codes, kind="stable") if times is None else np.lexsort((times, codes))
 
 
-def merge_duplicates(steps: Steps, how: str, ids: npt.NDArray[Any], hint: str = "") -> Steps:
-    """Merge rows with the same series and time.
+def merge_duplicates(steps: Steps, how: str, ids: Array, hint: str = "") -> Steps:
+    """Merge rows, which must be sorted, with the same series and time.
 
-    Parameters
-    ----------
-    steps : Steps
-        Sorted by series, then time.
-    how : {"raise", "sum", "mean", "first", "last"}
-        "sum" and "mean" use observed values; without any, the result is missing. "first" and
-        "last" refer to the order of rows in the table.
-    ids : ndarray, shape (n_series,)
-        Ids of the series, for the message.
-    hint : str, default=""
-        Further advice for the message.
-
-    Returns
-    -------
-    Steps
-
-    Raises
-    ------
-    InvalidDataError
-        If there are such rows and ``how="raise"``.
+    "sum" and "mean" use observed values; without any, the result is missing. "first" and "last"
+    refer to the order of rows in the table.
     """
     if steps.times is None:
         return steps
@@ -112,7 +82,7 @@ def merge_duplicates(steps: Steps, how: str, ids: npt.NDArray[Any], hint: str = 
     return Steps(steps.codes[starts], values, steps.times[starts])
 
 
-def _duplicate_error(steps: Steps, rows: npt.NDArray[np.int64], ids: npt.NDArray[Any], hint: str) -> InvalidDataError:
+def _duplicate_error(steps: Steps, rows: Ints, ids: Array, hint: str) -> InvalidDataError:
     assert steps.times is not None
     examples = ", ".join(f"{ids[steps.codes[row]].item()!r} at {steps.times[row]}" for row in rows[:3])
     more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
@@ -123,7 +93,7 @@ def _duplicate_error(steps: Steps, rows: npt.NDArray[np.int64], ids: npt.NDArray
     )
 
 
-def _total(values: npt.NDArray[np.float32], starts: npt.NDArray[np.int64], *, mean: bool) -> npt.NDArray[np.float32]:
+def _total(values: Values, starts: Ints, *, mean: bool) -> Values:
     observed = ~np.isnan(values)
     counts = np.add.reduceat(observed, starts, axis=0, dtype=np.int64)
     totals = np.add.reduceat(np.where(observed, values, 0), starts, axis=0, dtype=np.float64)
@@ -136,46 +106,20 @@ def _total(values: npt.NDArray[np.float32], starts: npt.NDArray[np.int64], *, me
 
 
 class _Grid(NamedTuple):
-    cells: npt.NDArray[np.int64]  # cell of each row; the earliest row is in cell 0
+    cells: Ints  # cell of each row; the earliest row is in cell 0
     start: Any  # time of cell 0
     step: Any  # time between cells
 
-    def times(self, cells: npt.NDArray[np.int64], like: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def times(self, cells: Ints, like: Array) -> Array:
         return np.asarray((self.start + cells * self.step).astype(like.dtype))
 
 
-def put_on_grid(steps: Steps, freq: str | float, how: str, ids: npt.NDArray[Any], origin: Any = None) -> Steps:
-    """Put the rows of each series on a regular grid from its first row to its last.
+def put_on_grid(steps: Steps, freq: str | float, how: str, ids: Array, origin: Any = None) -> Steps:
+    """Put the sorted rows of each series on a regular grid from its first row to its last.
 
-    Grid cells begin with the units of the calendar. Weeks begin on the weekday of the earliest
-    row. Rows in the same cell are duplicates. Cells without a row become NaN.
-
-    Parameters
-    ----------
-    steps : Steps
-        Sorted by series, then time. Times are required.
-    freq : str or number
-        Size of a cell: ``"15min"``, ``"1h"``, ``"1d"``, ``"1w"``, ``"1mo"``, ``"1q"``, ``"1y"`` or
-        similar. A number if times are numbers.
-    how : {"raise", "sum", "mean", "first", "last"}
-        Treatment of duplicates. See `merge_duplicates`.
-    ids : ndarray, shape (n_series,)
-        Ids of the series, for messages.
-    origin : time, optional
-        Time at which the grid begins, if ``steps`` are a part of a table. By default, the earliest
-        time in ``steps``.
-
-    Returns
-    -------
-    Steps
-        One row per cell.
-
-    Raises
-    ------
-    InvalidParameterError
-        If ``freq`` is malformed, or does not match the type of the times.
-    InvalidDataError
-        If there are duplicates and ``how="raise"``, or if there are far more cells than rows.
+    Grid cells begin with the units of the calendar; weeks begin on the weekday of the earliest
+    row, or of ``origin`` if the rows are a part of a table. Rows in the same cell are duplicates.
+    Cells without a row become NaN.
     """
     assert steps.times is not None
     dated = np.issubdtype(steps.times.dtype, np.datetime64)
@@ -190,7 +134,7 @@ def put_on_grid(steps: Steps, freq: str | float, how: str, ids: npt.NDArray[Any]
     return _fill(merged, grid, grid.cells[first], freq)
 
 
-def _fill(steps: Steps, grid: _Grid, cells: npt.NDArray[np.int64], freq: str | float) -> Steps:
+def _fill(steps: Steps, grid: _Grid, cells: Ints, freq: str | float) -> Steps:
     assert steps.times is not None
     begins = np.flatnonzero(np.concatenate([[True], np.diff(steps.codes) != 0]))
     ends = np.append(begins[1:], len(cells)) - 1
@@ -207,7 +151,7 @@ def _fill(steps: Steps, grid: _Grid, cells: npt.NDArray[np.int64], freq: str | f
     return Steps(steps.codes[begins][owners], values, grid.times(all_cells, steps.times))
 
 
-def _calendar_grid(times: npt.NDArray[Any], earliest: Any, freq: str | float) -> _Grid:
+def _calendar_grid(times: Array, earliest: Any, freq: str | float) -> _Grid:
     found = re.fullmatch(r"(\d*)\s*([A-Za-z]+)", freq) if isinstance(freq, str) else None
     if found is None or found[2] not in _UNITS or found[1].strip("0") == "" != found[1]:
         raise InvalidParameterError(
@@ -224,8 +168,12 @@ def _calendar_grid(times: npt.NDArray[Any], earliest: Any, freq: str | float) ->
     return _Grid((counts - start) // size, first, np.array(size).astype(f"timedelta64[{unit}]"))
 
 
-def _number_grid(times: npt.NDArray[Any], start: Any, freq: str | float) -> _Grid:
-    step = _number_step(freq)
+def _number_grid(times: Array, start: Any, freq: str | float) -> _Grid:
+    if isinstance(freq, (str, bool)) or not 0 < freq < np.inf:
+        raise InvalidParameterError(
+            f"freq={freq!r} is not a positive number. For times that are numbers, pass the distance between steps."
+        )
+    step = float(freq)
     cells_needed = (float(times.max()) - float(start)) / step
     if not cells_needed < _MAX_CELLS:  # also true for infinite times
         raise _too_fine(times, freq, cells_needed)
@@ -235,15 +183,7 @@ def _number_grid(times: npt.NDArray[Any], start: Any, freq: str | float) -> _Gri
     return _Grid(cells, start, step)
 
 
-def _number_step(freq: str | float) -> float:
-    if isinstance(freq, (str, bool)) or not 0 < freq < np.inf:
-        raise InvalidParameterError(
-            f"freq={freq!r} is not a positive number. For times that are numbers, pass the distance between steps."
-        )
-    return float(freq)
-
-
-def _too_fine(times: npt.NDArray[Any], freq: str | float, cells: float) -> InvalidDataError:
+def _too_fine(times: Array, freq: str | float, cells: float) -> InvalidDataError:
     return InvalidDataError(
         f"freq={freq!r} would make {cells:.3g} steps from {len(times)} rows. Pass a coarser freq, or look for a "
         f"wrong time: times range from {times.min()} to {times.max()}."

@@ -17,7 +17,11 @@ import numpy.typing as npt
 
 from vrae.exceptions import DataTypeError, InvalidDataError, name_some
 
-__all__ = ["Panel", "invalid_series"]
+__all__ = ["Array", "Ints", "Panel", "Values", "invalid_series", "offsets_of"]
+
+Array = npt.NDArray[Any]
+Ints = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float32]
 
 # Checks visit this many values at a time, so that a memory-mapped panel is never loaded whole.
 _SLICE_VALUES = 1 << 22
@@ -136,22 +140,21 @@ class Panel:
             values, lengths = _flatten_array(X)
         else:
             values, lengths = _flatten_list(X, ids)
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return cls(values, offsets, _as_ids(ids, len(lengths)), **parts)
+        return cls(values, offsets_of(lengths), _as_ids(ids, len(lengths)), **parts)
 
     # ---------------------------------------------------------------- access
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, index: int) -> npt.NDArray[np.float32]:
+    def __getitem__(self, index: int) -> Values:
         """Return a view of one series, shape (n_steps, n_channels)."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"series {index} is out of range for a panel of {len(self)} series")
         index %= len(self)
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
-    def __iter__(self) -> Iterator[npt.NDArray[np.float32]]:
+    def __iter__(self) -> Iterator[Values]:
         return (self[index] for index in range(len(self)))
 
     def __repr__(self) -> str:
@@ -163,7 +166,7 @@ class Panel:
         return f"Panel({len(self)} series, {channels}, {steps} steps, {100 * self.missing_share():.1f} % missing)"
 
     @property
-    def lengths(self) -> npt.NDArray[np.int64]:
+    def lengths(self) -> Ints:
         """Number of steps of each series, shape (n_series,)."""
         return np.diff(self.offsets)
 
@@ -182,19 +185,13 @@ class Panel:
         missing = sum(int(np.isnan(part).sum()) for part in self.slices())
         return missing / self.values.size if self.values.size else 0.0
 
-    def slices(self) -> Iterator[npt.NDArray[np.float32]]:
+    def slices(self) -> Iterator[Values]:
         """Yield all values in consecutive slices (n_steps, n_channels) of bounded size."""
         steps = max(1, _SLICE_VALUES // self.n_channels)
         return (self.values[start : start + steps] for start in range(0, len(self.values), steps))
 
     def position(self, series_id: Any) -> int:
-        """Return the index of the series with this id.
-
-        Raises
-        ------
-        InvalidDataError
-            If no series has this id.
-        """
+        """Return the index of the series with this id."""
         found = np.flatnonzero(self.ids == series_id)
         if len(found) == 0:
             raise InvalidDataError(f"No series has the id {series_id!r}. Known ids: {name_some(self.ids)}.")
@@ -202,7 +199,7 @@ class Panel:
 
     # ---------------------------------------------------------------- conversion
 
-    def steps_of(self, indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    def steps_of(self, indices: npt.ArrayLike) -> Ints:
         """Return the positions in ``values`` of all steps of these series, one after another."""
         indices = np.asarray(indices)
         lengths = self.lengths[indices]
@@ -211,69 +208,52 @@ class Panel:
         return np.arange(ends[-1] if len(ends) else 0) + shift
 
     def select(self, indices: npt.ArrayLike) -> Panel:
-        """Return a panel of some of the series.
-
-        Parameters
-        ----------
-        indices : array-like of int or bool
-            Positions of the series, in the order wanted, or a mask of shape (n_series,).
-
-        Returns
-        -------
-        Panel
-        """
+        """Return a panel of some of the series: ordered positions, or a mask of shape (n_series,)."""
         indices = np.asarray(indices)
         if indices.dtype == bool:
             indices = np.flatnonzero(indices)
         indices = indices.astype(np.int64)
         starts, ends = self.offsets[:-1][indices].tolist(), self.offsets[1:][indices].tolist()
 
-        def selected(steps: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        def selected(steps: Array) -> Array:
             # Slices: an index array of steps would need several times the memory of the values.
             return np.concatenate([steps[:0], *(steps[a:b] for a, b in zip(starts, ends, strict=True))])
 
         return Panel(
             values=selected(self.values),
-            offsets=np.concatenate([[0], np.cumsum(self.lengths[indices])]).astype(np.int64),
+            offsets=offsets_of(self.lengths[indices]),
             ids=self.ids[indices],
             times=None if self.times is None else selected(self.times),
             channels=self.channels,
             static={name: np.asarray(column)[indices] for name, column in self.static.items()},
         )
 
-    def with_values(self, values: npt.NDArray[np.float32]) -> Panel:
+    def with_values(self, values: Values) -> Panel:
         """Return a panel with the same series and new values, shape (total_steps, n_channels)."""
         return replace(self, values=values)
 
-    def to_padded(self) -> npt.NDArray[np.float32]:
+    def to_padded(self) -> Values:
         """Return an array (n_series, n_channels, max_length), padded with NaN at the end."""
         lengths = self.lengths
         padded = np.full((len(self), lengths.max(initial=0), self.n_channels), np.nan, np.float32)
         padded[np.arange(padded.shape[1]) < lengths[:, None]] = self.values
         return padded.transpose(0, 2, 1)
 
-    def to_list(self) -> list[npt.NDArray[np.float32]]:
+    def to_list(self) -> list[Values]:
         """Return a list of arrays of shape (n_channels, n_steps)."""
         return [series.T for series in self]
 
 
+def offsets_of(lengths: Ints) -> Ints:
+    """Return the offsets (n_series + 1,) of series of these lengths."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
 def invalid_series(panel: Panel) -> npt.NDArray[np.bool_]:
-    """Find the series without any observed value.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_series,)
-        True for series in which all values are missing.
-
-    Raises
-    ------
-    InvalidDataError
-        If the panel is empty, or if a series holds infinite values.
-    """
+    """Return which series (n_series,) have no observed value. Raise if any value is infinite."""
     if len(panel) == 0:
         raise InvalidDataError("No series found: the input is empty. Pass at least two series.")
-    observed = np.zeros(len(panel), bool)
-    infinite = np.zeros(len(panel), bool)
+    observed, infinite = np.zeros((2, len(panel)), bool)
     first = 0
     for part in panel.slices():
         steps = np.arange(first, first + len(part))
@@ -290,7 +270,7 @@ def invalid_series(panel: Panel) -> npt.NDArray[np.bool_]:
     return ~observed
 
 
-def _flatten_array(X: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+def _flatten_array(X: Array) -> tuple[Values, Ints]:
     if X.ndim not in (2, 3):
         raise InvalidDataError(
             f"Expected an array (n_series, n_steps) or (n_series, n_channels, n_steps). Found {X.ndim}D array "
@@ -309,7 +289,7 @@ def _flatten_array(X: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], npt.ND
     return np.ascontiguousarray(values), np.full(n_series, n_steps)
 
 
-def _flatten_list(X: Any, ids: Sequence[Any] | None) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+def _flatten_list(X: Any, ids: Sequence[Any] | None) -> tuple[Values, Ints]:
     if isinstance(X, (str, bytes, dict)) or not hasattr(X, "__iter__"):
         raise InvalidDataError(
             f"Expected an array, a list of arrays, a table or a Panel. Found {type(X).__name__}: {X!r:.80}."
@@ -333,7 +313,7 @@ def _flatten_list(X: Any, ids: Sequence[Any] | None) -> tuple[npt.NDArray[np.flo
     return np.concatenate(series), np.array([len(x) for x in series])
 
 
-def _series_matrix(x: Any, index: int, ids: Sequence[Any] | None) -> npt.NDArray[np.float32]:
+def _series_matrix(x: Any, index: int, ids: Sequence[Any] | None) -> Values:
     """Convert a series (n_steps,) or (n_channels, n_steps) to (n_steps, n_channels)."""
     name = ids[index] if ids is not None and index < len(ids) else index
     try:
@@ -347,7 +327,7 @@ def _series_matrix(x: Any, index: int, ids: Sequence[Any] | None) -> npt.NDArray
     return np.ascontiguousarray(np.atleast_2d(x).T)
 
 
-def _to_float32(X: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def _to_float32(X: Array) -> Values:
     if X.dtype.kind in "mM":
         raise InvalidDataError(
             f"Expected numbers, found dates or times ({X.dtype}). To pass times, use a table with a time column."
@@ -367,7 +347,7 @@ def _to_float32(X: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         raise InvalidDataError(f"Expected numbers, found {_first_wrong(X)}. Use NaN for missing values.") from None
 
 
-def _first_wrong(X: npt.NDArray[Any]) -> str:
+def _first_wrong(X: Array) -> str:
     for value in X.ravel():
         try:
             float(value)
@@ -377,7 +357,7 @@ def _first_wrong(X: npt.NDArray[Any]) -> str:
     return f"values of type {X.dtype}"
 
 
-def _as_ids(ids: Sequence[Any] | None, n: int) -> npt.NDArray[Any]:
+def _as_ids(ids: Sequence[Any] | None, n: int) -> Array:
     if ids is None:
         return np.arange(n)
     if len(ids) != n:

@@ -25,22 +25,8 @@ __all__ = ["as_panel", "read_panel", "read_source", "table_options"]
 def as_panel(X: Any) -> Panel:
     """Convert the input of an estimator to a panel.
 
-    Parameters
-    ----------
-    X : Panel, ndarray, list of arrays or table
-        A panel is returned as it is. Arrays are ``(n_series, n_steps)`` or
-        ``(n_series, n_channels, n_steps)``. A list holds series of any lengths: arrays
-        ``(n_steps,)`` or ``(n_channels, n_steps)``, or tables with one row per time step (see
-        `vrae.data.frames.frames_to_panel`). Tables are read by `read_panel` with its defaults.
-
-    Returns
-    -------
-    Panel
-
-    Raises
-    ------
-    InvalidDataError
-        If ``X`` has another type, or its content cannot be used.
+    Arrays are ``(n_series, n_steps)`` or ``(n_series, n_channels, n_steps)``. A list holds series:
+    arrays ``(n_steps,)`` or ``(n_channels, n_steps)``, or tables with one row per time step.
     """
     if isinstance(X, Panel):
         return X
@@ -152,28 +138,24 @@ def read_source(source: Any, options: TableOptions) -> Panel:
     if isinstance(opened, Table):
         return table_to_panel(opened, options)
     if options != TableOptions():
+        name = source if isinstance(source, (str, PathLike)) else f"a {type(source).__name__}"
         raise InvalidParameterError(
-            f"id=, time=, value= and similar options apply to tables, but {_describe(source)} holds series "
-            f"already. Leave them out."
+            f"id=, time=, value= and similar options apply to tables, but {name} holds series already. Leave them out."
         )
     return opened
 
 
 def table_options(**options: Any) -> TableOptions:
-    """Return the options of `read_panel` as one object, with names converted to text.
-
-    Raises
-    ------
-    InvalidParameterError
-        If ``layout`` or ``duplicates`` is unknown.
-    """
+    """Return the options of `read_panel` as one object, with names as text."""
     from vrae.data.roles import TableOptions
 
-    for key in ("id", "time", "label"):
-        options[key] = _name(options.get(key))
-    for key in ("value", "static"):
-        options[key] = _names(options.get(key))
-    return TableOptions(**options)
+    given = {key: option for key, option in options.items() if option is not None}
+    for key in given.keys() & {"id", "time", "label"}:
+        given[key] = str(given[key])
+    for key in given.keys() & {"value", "static"}:
+        names = [given[key]] if isinstance(given[key], (str, int, np.integer)) else given[key]
+        given[key] = tuple(str(name) for name in names)
+    return TableOptions(**given)
 
 
 def _open(source: Any, options: TableOptions) -> Table | Panel:
@@ -183,19 +165,3 @@ def _open(source: Any, options: TableOptions) -> Table | Panel:
     if isinstance(source, (str, PathLike)):
         return open_path(Path(source), [options.id or "unique_id"])
     return from_frame(source) if is_table(source) else as_panel(source)
-
-
-def _name(name: Any) -> str | None:
-    return None if name is None else str(name)
-
-
-def _names(names: Any) -> tuple[str, ...] | None:
-    if names is None:
-        return None
-    if isinstance(names, (str, int, np.integer)):
-        return (str(names),)
-    return tuple(str(name) for name in names)
-
-
-def _describe(source: Any) -> str:
-    return str(source) if isinstance(source, (str, PathLike)) else f"a {type(source).__name__}"

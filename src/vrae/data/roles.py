@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from vrae.config import check_choice
 from vrae.data.columns import ROW_LABELS, Table, encode_ids
-from vrae.data.long import DUPLICATES
-from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, did_you_mean, name_some
+from vrae.data.panel import Array, Ints
+from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
 
-__all__ = [
-    "LAYOUTS",
-    "Roles",
-    "TableOptions",
-    "changing_series",
-    "find_roles",
-    "first_rows",
-]
-
-LAYOUTS = ("auto", "long", "wide")
+__all__ = ["Roles", "TableOptions", "changing_series", "find_roles", "first_rows"]
 
 # This many number columns are more likely steps of a wide table than channels of a long one.
 _MANY_NUMBERS = 24
@@ -38,13 +28,7 @@ _ID_NAME = re.compile(
 
 @dataclass(frozen=True)
 class TableOptions:
-    """Options for reading a table: the arguments of `vrae.read_panel`.
-
-    Raises
-    ------
-    InvalidParameterError
-        If ``layout`` or ``duplicates`` is unknown.
-    """
+    """Options for reading a table: the arguments of `vrae.read_panel`."""
 
     id: str | None = None
     time: str | None = None
@@ -58,19 +42,13 @@ class TableOptions:
     origin: Any = None
 
     def __post_init__(self) -> None:
-        for name, known in (("layout", LAYOUTS), ("duplicates", DUPLICATES)):
-            if getattr(self, name) not in known:
-                raise InvalidParameterError(
-                    f"Unknown {name}={getattr(self, name)!r}.{did_you_mean(getattr(self, name), known)}"
-                )
+        check_choice("layout", self.layout, ("auto", "long", "wide"))
+        check_choice("duplicates", self.duplicates, ("raise", "sum", "mean", "first", "last"))
 
 
 @dataclass(frozen=True)
 class Roles:
-    """Roles of the columns of a table.
-
-    ``long`` is True if each row is a time step, False if each row is a series.
-    """
+    """Roles of columns. ``long``: each row is a time step; otherwise, each row is a series."""
 
     long: bool
     id: str | None
@@ -86,14 +64,7 @@ class Roles:
 
 
 def find_roles(table: Table, options: TableOptions) -> Roles:
-    """Find the roles of columns, from the options first, then from names and contents.
-
-    Raises
-    ------
-    InvalidDataError
-        If a named column does not exist, if there is no column of numbers, or if the table could
-        be long or wide.
-    """
+    """Find the roles of columns, from the options first, then from names and contents."""
     named = [options.id, options.time, options.label, *(options.static or ())]
     for name in named:
         if name is not None:
@@ -135,8 +106,7 @@ def _index_has_steps(table: Table, options: TableOptions) -> bool:
         return True
     if table.kinds[step] != "number" or _ID_NAME.search(step):
         return False
-    codes, ids = encode_ids(table.read([series])[series], series, table)
-    return _looks_like_steps(table, len(ids), len(codes))
+    return _looks_like_steps(table, *_codes(table, series))
 
 
 def _looks_long(table: Table, id_: str | None, time: str | None, named: Sequence[str | None]) -> bool:
@@ -152,32 +122,34 @@ def _looks_long(table: Table, id_: str | None, time: str | None, named: Sequence
         )
     if id_ is None or "list" in table.kinds.values():
         return False
-    codes, ids = encode_ids(table.read([id_])[id_], id_, table)
-    return _looks_like_steps(table, len(ids), len(codes))
+    return _looks_like_steps(table, *_codes(table, id_))
 
 
-def _looks_like_steps(table: Table, n_ids: int, n_rows: int) -> bool:
+def _codes(table: Table, id_: str) -> tuple[Ints, Array]:
+    return encode_ids(table.read([id_])[id_], id_, table)
+
+
+def _looks_like_steps(table: Table, codes: Ints, ids: Array) -> bool:
     """Return whether rows seem to be time steps: two or more per id, and few columns of numbers."""
     n_numbers = sum(kind == "number" for kind in table.kinds.values())
-    return 2 * n_ids <= n_rows and n_numbers < _MANY_NUMBERS
+    return 2 * len(ids) <= len(codes) and n_numbers < _MANY_NUMBERS
 
 
 def _serves_as_id(table: Table, column: str, layout: str) -> bool:
     """Return whether the presumed id column of a wide table has no repeats."""
-    codes, ids = encode_ids(table.read([column])[column], column, table)
+    codes, ids = _codes(table, column)
     if len(ids) == len(codes):
         return True
     repeated = name_some(ids[np.bincount(codes) > 1])
-    if layout != "wide" and _looks_like_steps(table, len(ids), len(codes)):
+    if layout != "wide" and _looks_like_steps(table, codes, ids):
         raise InvalidDataError(
             f"Is {table.name} long or wide? Column {column!r} has repeats: {repeated}. If each row is a time "
             f"step, name the columns with id= and time=. If each row is a series, pass layout='wide'."
         )
-    warnings.warn(
+    warn(
         f"Column {column!r} of {table.name} has repeats ({repeated}), so ids are row numbers. "
         f"Name a column without repeats with id=.",
         DataWarning,
-        stacklevel=2,
     )
     return False
 
@@ -220,10 +192,8 @@ def _names_series(table: Table, column: str, long: bool) -> bool:
     """Return whether a column holds ids: mixed (7, 7B), or distinct integers named like item_id."""
     if table.kinds[column] == "mixed":
         return True
-    if long or len(table.columns) < 3 or not (_ID_NAME.search(column) and table.is_integer(column)):
-        return False
-    ids = table.read([column])[column]
-    return ids.null_count == 0 and len(ids.unique()) == len(ids)
+    named = _ID_NAME.search(column) is not None and table.is_integer(column)
+    return named and not long and len(table.columns) >= 3 and table.is_unique(column)
 
 
 def _constant(table: Table, id_: str | None, static: list[str]) -> list[str]:
@@ -235,14 +205,14 @@ def _constant(table: Table, id_: str | None, static: list[str]) -> list[str]:
     return [name for name in static if not len(changing_series(columns[name], codes, len(ids)))]
 
 
-def changing_series(column: pa.ChunkedArray, codes: npt.NDArray[np.int64], n_series: int) -> npt.NDArray[np.int64]:
+def changing_series(column: pa.ChunkedArray, codes: Ints, n_series: int) -> Ints:
     """Return the indices of the series within which a column changes."""
     encoded = column.dictionary_encode(null_encoding="encode")
     marks = np.concatenate([chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks])
     return np.unique(codes[marks != marks[first_rows(codes, n_series)][codes]])
 
 
-def first_rows(codes: npt.NDArray[np.int64], n_series: int) -> npt.NDArray[np.int64]:
+def first_rows(codes: Ints, n_series: int) -> Ints:
     """Return the first row of each series, shape (n_series,)."""
     rows = np.empty(n_series, np.int64)
     rows[codes[::-1]] = np.arange(len(codes))[::-1]  # the last write wins, so this keeps the first row

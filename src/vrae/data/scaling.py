@@ -29,24 +29,16 @@ CONSTANT = 1e-6
 class Scaler:
     """Compute the level and spread of series.
 
-    Parameters
-    ----------
-    scaling : {"series", "channel", "robust"} or None, default="series"
-        - "series": mean and standard deviation of each series. Values next to a gap also represent
-          half of the gap. The channels of a series, each first standardized over all training
-          series, share one level and spread. So differences between them are kept.
-        - "channel": mean and standard deviation of each channel over all training series. So
-          differences in level between series are kept.
-        - "robust": median and interquartile range (divided by 1.349) of each series and channel,
-          which outliers do not affect.
-        - None: no scaling.
+    - "series": mean and standard deviation of each series. Values next to a gap also represent
+      half of the gap. The channels of a series, each first standardized over all training
+      series, share one level and spread. So differences between them are kept.
+    - "channel": mean and standard deviation of each channel over all training series. So
+      differences in level between series are kept.
+    - "robust": median and interquartile range (divided by 1.349) of each series and channel,
+      which outliers do not affect.
 
-    Attributes
-    ----------
-    level, spread : ndarray of float64, shape (n_channels,), or None
-        Mean and standard deviation of each channel over the training series, if `fit` learns them.
-    bridges_gaps : bool
-        Whether values next to a gap represent half of it. False in models of format 1.
+    ``level`` and ``spread`` (n_channels,) are those of the training series, if `fit` learns them.
+    ``bridges_gaps`` is False in models of format 1.
     """
 
     def __init__(self, scaling: str | None = "series") -> None:
@@ -71,18 +63,9 @@ class Scaler:
     def statistics(
         self, values: npt.NDArray[np.float32], observed: npt.NDArray[np.bool_]
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return the level and spread of padded series.
+        """Return the level and spread (batch, channel) of padded series (batch, time, channel).
 
-        Parameters
-        ----------
-        values : ndarray of float32, shape (batch, time, channel)
-            Values that are not observed are ignored.
-        observed : ndarray of bool, shape (batch, time, channel)
-
-        Returns
-        -------
-        level, spread : ndarray of float64, shape (batch, channel)
-            For a channel without observed values, 0 and 1. For a constant channel, the spread is 1.
+        They are 0 and 1 for a channel without observed values. The spread of a constant one is 1.
         """
         batch, _, channels = values.shape
         if self.scaling is None:
@@ -137,11 +120,9 @@ def _mean_and_deviation(
 
 
 def _gap_weights(observed: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Return the number of steps that each value represents, shape (batch, time, channel).
+    """Return the number of steps that each value represents: its own, and half of adjacent gaps.
 
-    A value represents its own step and half of the gap on either side. The weighted level and
-    spread are close to those of the complete series. Without weights, they would depend on where
-    the gaps are, and two similar series with different gaps would be scaled differently.
+    Without weights, two similar series with different gaps would be scaled differently.
     """
     if observed[:, :-1].all():  # a missing last step is not a gap
         return observed.astype(np.float32)

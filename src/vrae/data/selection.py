@@ -14,13 +14,7 @@ __all__ = ["drop_invalid", "hide_level_ends", "join_panels"]
 
 
 def join_panels(panels: Sequence[Panel]) -> Panel:
-    """Concatenate panels.
-
-    Raises
-    ------
-    InvalidDataError
-        If there is no panel, or if the channels differ.
-    """
+    """Concatenate panels with the same channels."""
     if not panels:
         raise InvalidDataError("No series found: there is no panel to join.")
     first = panels[0]
@@ -52,10 +46,9 @@ def drop_invalid(panel: Panel) -> Panel:
 
 
 def hide_level_ends(panel: Panel) -> Panel:
-    """Mask the constant stretches at the start and the end of each series.
+    """Mask all but one of the equal values at the start and the end of each series.
 
-    A series that begins or ends with equal values was often recorded for longer than it lasted.
-    All but one of these values become NaN. Series that are constant throughout are unchanged.
+    Such a series was often recorded for longer than it lasted. Constant series are unchanged.
     """
     first, end = panel.offsets[:-1], panel.offsets[1:]
     changes = np.flatnonzero((np.diff(panel.values, axis=0) != 0).any(axis=1))  # the next step differs

@@ -129,21 +129,10 @@ def sliding_windows(panel: Panel, size: int | Literal["auto"] = "auto", step: in
 
 
 def dominant_period(panel: Panel) -> int:
-    """Estimate the period at which the series repeat.
+    """Estimate the period, in steps, at which the series repeat.
 
-    The period is a peak of the mean autocorrelation: the first one that reaches 90 % of the
-    highest, since multiples of the period are peaks too. At most 256 series are used. Gaps are
-    filled with the mean.
-
-    Returns
-    -------
-    int
-        Period in steps.
-
-    Raises
-    ------
-    InvalidDataError
-        If no period is found.
+    It is a peak of the mean autocorrelation: the first one that reaches 90 % of the highest, since
+    multiples of the period are peaks too. Gaps are filled with the mean.
     """
     longest = int(min(panel.lengths.max(), _PERIOD_STEPS))
     products, power = np.zeros(longest), 0.0

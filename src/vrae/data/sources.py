@@ -50,18 +50,7 @@ class Source(Protocol):
 
 
 def open_source(source: Any, options: TableOptions) -> Source | None:
-    """Open a source that can be read in parts.
-
-    Returns
-    -------
-    Source or None
-        None if the source is in memory, or in a format that is read whole.
-
-    Raises
-    ------
-    InvalidDataError
-        See `vrae.data.files.open_path`.
-    """
+    """Open a source that can be read in parts; None if it is in memory or must be read whole."""
     if isinstance(source, (ds.Dataset, Table)):
         return DatasetSource(source if isinstance(source, Table) else from_frame(source))
     if not isinstance(source, (str, PathLike)):
@@ -91,13 +80,7 @@ class _Head(Table):
 
 
 class DatasetSource:
-    """Parquet, Feather or Arrow files, or an Arrow dataset.
-
-    Attributes
-    ----------
-    whole, head : Table
-        All rows, and the first rows.
-    """
+    """Parquet, Feather or Arrow files, or an Arrow dataset."""
 
     is_csv = False
 

@@ -57,7 +57,7 @@ def stream_panels(source: Any, *, series_per_panel: int = 4096, **options: Any) 
     """Read time series panel by panel, in bounded memory.
 
     Parquet, Feather, Arrow and csv files, folders and patterns of them, and Arrow datasets are read
-    in parts. Other formats, and tables in memory, are read whole and cut into panels.
+    in parts; a long table must be sorted by series. Other sources are read whole and then cut.
 
     Parameters
     ----------
@@ -67,21 +67,13 @@ def stream_panels(source: Any, *, series_per_panel: int = 4096, **options: Any) 
     series_per_panel : int, default=4096
         Maximum number of series of a panel. Panels of long series hold fewer.
     **options
-        ``id``, ``time``, ``value``, ``layout``, ``static``, ``label``, ``freq``, ``duplicates``, as
-        in `vrae.read_panel`. Roles of columns that are not given are found from the first rows.
+        As in `vrae.read_panel`. Roles of columns are found from the first rows.
 
     Yields
     ------
     Panel
-        Joined by `vrae.data.selection.join_panels`, they equal the result of `vrae.read_panel`. One
-        exception: ids, labels and static columns of a large csv are text.
-
-    Raises
-    ------
-    InvalidDataError
-        As in `vrae.read_panel`. Also if a large long table is not sorted by series.
-    InvalidParameterError
-        If an option is unknown or does not apply to the source.
+        Joined, they equal the result of `vrae.read_panel`. But ids, labels and static columns of a
+        large csv are text.
 
     Examples
     --------
@@ -104,39 +96,14 @@ def is_large(source: Any, max_series: int, max_values: int, **options: Any) -> b
 
 
 def open_data(source: Any, **options: Any) -> OpenedSource:
-    """Open a source once, to learn its size and then read it whole or in parts.
-
-    Parameters
-    ----------
-    source : path, table or arrays
-        As in `vrae.read_panel`. For standard input, see `without_pipe`.
-    **options
-        As in `stream_panels`.
-
-    Returns
-    -------
-    OpenedSource
-
-    Raises
-    ------
-    InvalidDataError, InvalidParameterError
-        As in `stream_panels`.
-    """
+    """Open a source once, to learn its size and then read it whole or in parts."""
     parsed = table_options(**options)
     return OpenedSource(source, parsed, open_source(source, parsed))
 
 
 @dataclass(frozen=True)
 class OpenedSource:
-    """A source of series that has been opened; see `open_data`.
-
-    Attributes
-    ----------
-    source : path, table or arrays
-    options : TableOptions
-    table : Source or None
-        None if the source is in memory, or in a format that is read whole.
-    """
+    """A source of series. ``table`` is None if it is in memory, or in a format that is read whole."""
 
     source: Any
     options: TableOptions
@@ -226,24 +193,7 @@ def _with_row_label(head: Table, roles: Roles) -> Roles:
 def source_panels(
     opened: Source, roles: Roles, options: TableOptions, size: int = 4096, first: int = 0
 ) -> Iterator[Panel]:
-    """Read a source, or a part of one, panel by panel.
-
-    Parameters
-    ----------
-    opened : Source
-    roles : Roles
-        See `settled_roles`.
-    options : TableOptions
-    size : int, default=4096
-        Maximum number of series of a panel.
-    first : int, default=0
-        For a part: its first row in the whole table. Series without ids are numbered by row.
-
-    Raises
-    ------
-    InvalidDataError
-        See `stream_panels`.
-    """
+    """Read a source, or a part of one that begins at the row ``first``, panel by panel."""
     if not roles.long:
         yield from _wide_panels(opened, roles, options, size, first)
     elif roles.id is not None and opened.extent(roles).values > _WHOLE_VALUES:

@@ -20,16 +20,7 @@ __all__ = ["panel_by_roles", "table_to_panel", "values_by_row"]
 
 
 def table_to_panel(table: Table, options: TableOptions) -> Panel:
-    """Convert a long or wide table to a panel.
-
-    Raises
-    ------
-    InvalidDataError
-        If a column is missing, a value is not a number, a row has no id or time, there are
-        duplicates, or there are no rows.
-    InvalidParameterError
-        If an option does not apply to this table.
-    """
+    """Convert a long or wide table to a panel."""
     return panel_by_roles(table, find_roles(table, options), options)
 
 
@@ -47,26 +38,7 @@ def panel_by_roles(table: Table, roles: Roles, options: TableOptions) -> Panel:
 
 
 def values_by_row(table: Table, panel: Panel, options: TableOptions) -> dict[str, Any]:
-    """Return new value columns for a table, with the values of a panel.
-
-    Parameters
-    ----------
-    table : Table
-    panel : Panel
-        The series of the table, with other values.
-    options : TableOptions
-        Options to read the table with.
-
-    Returns
-    -------
-    dict of str to array of shape (n_rows,)
-        Columns in the order of the table's rows. Columns of lists stay columns of lists.
-
-    Raises
-    ------
-    InvalidDataError
-        If the panel and the table differ in shape.
-    """
+    """Return new value columns for a table, in its order of rows, with the values of a panel."""
     shape = table_to_panel(table, options)
     if panel.values.shape != shape.values.shape or not np.array_equal(panel.offsets, shape.offsets):
         raise InvalidDataError(f"Cannot put {panel} back into {table.name}, which holds {shape}.")

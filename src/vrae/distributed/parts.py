@@ -1,8 +1,8 @@
 """Divide a table into parts that can be processed independently. Each series is in one part.
 
 Parquet files are divided between row groups. In a long table, a series may cross the border between
-two row groups. Parquet stores the lowest and highest id of each row group, which tell the series
-that crosses. All its rows go to the part in which it begins.
+two row groups. Parquet stores the lowest and highest id of each row group, which identify that
+series. All its rows go to the part in which it begins.
 """
 
 from __future__ import annotations

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.utils import Tags
+from sklearn.utils.metadata_routing import UNUSED
 
 from vrae.config import NetworkConfig, check_choice
 from vrae.data.batching import Indices
@@ -52,6 +53,9 @@ class Prepared(NamedTuple):
 @dataclass(kw_only=True, eq=False, repr=False)
 class FittedVRAE(VRAEOptions):
     """Fitting, and what a fitted VRAE knows about its training series."""
+
+    # Arguments of `fit` that are no metadata of series, for scikit-learn's metadata routing.
+    __metadata_request__fit: ClassVar[dict[str, Any]] = {"hidden": UNUSED, "trainer": UNUSED}
 
     def fit(
         self,

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Tags
+from sklearn.utils.metadata_routing import UNUSED
 
 from vrae.data.batching import Indices
 from vrae.data.panel import Panel
@@ -88,6 +89,9 @@ class Head(BaseEstimator):  # type: ignore[misc]
         Their ids.
     """
 
+    # Arguments of `fit` that are no metadata of series, for scikit-learn's metadata routing.
+    __metadata_request__fit: ClassVar[dict[str, Any]] = {"trainer": UNUSED}
+
     model: Any
     random_state: Any
     model_: VRAE
@@ -114,8 +118,8 @@ class Head(BaseEstimator):  # type: ignore[misc]
         -------
         self
         """
-        if self.model is None and any(name.startswith("model__") for name in params):
-            self.model = params.pop("model", None) or self.default_model()
+        if params.get("model", self.model) is None and any(name.startswith("model__") for name in params):
+            params["model"] = self.default_model()
         super().set_params(**params)
         return self
 
@@ -187,7 +191,10 @@ class Head(BaseEstimator):  # type: ignore[misc]
         """Return a model to fit, or a fitted one to use as it is, and whether it is fitted."""
         if isinstance(self.model, FrozenEstimator):
             inner = self.model.estimator
-            model = inner.model_ if isinstance(inner, Head) and inner.embeds_series else inner
+            model = inner
+            if isinstance(inner, Head) and inner.embeds_series:
+                inner._check_fitted()
+                model = inner.model_
             if not isinstance(model, VRAE):
                 raise InvalidParameterError(f"model must be a VRAE; found a frozen {type(model).__name__}.")
             model.check_fitted()
@@ -217,8 +224,9 @@ class Head(BaseEstimator):  # type: ignore[misc]
         if is_frozen:
             raise InvalidParameterError("A frozen model cannot be trained further. Pass a VRAE as model, or call fit.")
         if self.__sklearn_is_fitted__():
-            model = clone(self.model_, safe=False)
-            model.__dict__.update(vars(self.model_))  # training replaces attributes, and changes none
+            # Current options, results of the last fit. Training replaces results, and changes none.
+            learned = {name: value for name, value in vars(self.model_).items() if name.endswith("_")}
+            model.__dict__.update(learned)
         panel = model.extend(X)
         return Embedded(model, panel, np.arange(len(panel)), model.embedding_)
 

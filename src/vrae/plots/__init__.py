@@ -11,14 +11,15 @@ missing value. The label -1 means "not assigned" and is always grey.
 from __future__ import annotations
 
 from vrae.plots.mpl import (
+    plot_anomalies,
     plot_cluster_sizes,
     plot_courses,
     plot_latent_map,
     plot_reconstructions,
     plot_selection,
     plot_training,
+    plot_traversal,
 )
-from vrae.plots.mpl_model import plot_anomalies, plot_traversal
 from vrae.plots.web import (
     plotly_cluster_sizes,
     plotly_courses,

@@ -1,8 +1,11 @@
-"""Maps of latent vectors: projections to two dimensions."""
+"""Maps of latent vectors: projections to two dimensions.
+
+t-SNE: van der Maaten & Hinton, "Visualizing Data using t-SNE", JMLR 2008.
+UMAP: McInnes, Healy & Melville, "Uniform Manifold Approximation and Projection", 2018.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Literal
@@ -22,25 +25,11 @@ METHODS: dict[Method, str] = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 MAX_FITTED = 1000
 """t-SNE and UMAP are fitted to at most this many series; others are placed near similar ones."""
 _NEIGHBOURS = 5
-_CHUNK = 4096  # series placed at a time
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Latent vectors projected to two dimensions.
-
-    Attributes
-    ----------
-    points : ndarray of shape (n_shown, 2)
-    indices : ndarray of int64, shape (n_shown,)
-        Which series the points are.
-    n_series : int
-        Number of all series.
-    titles : (str, str)
-        Titles of the two axes.
-    note : str
-        Tells the reader about sampling or missing vectors. May be empty.
-    """
+    """Points (n_shown, 2) on a map, which series they are, the titles of the axes and a remark."""
 
     points: Floats
     indices: npt.NDArray[np.int64]
@@ -55,44 +44,13 @@ def available_methods() -> list[Method]:
 
 
 def project(
-    Z: npt.ArrayLike,
-    method: Method = "pca",
-    *,
-    random_state: int = 0,
-    max_points: int = MAX_FITTED,
+    Z: npt.ArrayLike, method: Method = "pca", *, random_state: int = 0, max_points: int = MAX_FITTED
 ) -> Projection:
-    """Project latent vectors to two dimensions.
+    """Project latent vectors (n_series, latent_size) to two dimensions, without rows with NaN.
 
-    Parameters
-    ----------
-    Z : array-like of shape (n_series, latent_size)
-        Latent vectors. Rows with NaN are left out.
-    method : {"pca", "tsne", "umap"}, default="pca"
-        PCA preserves distances and is deterministic. t-SNE and UMAP preserve neighbourhoods. UMAP
-        needs umap-learn.
-    random_state : int, default=0
-        Seed for t-SNE, UMAP and the sample of points.
-    max_points : int, default=1000
-        If there are more series, t-SNE and UMAP are fitted to a random sample of this size. Every
-        other series is placed between its five nearest neighbours in the sample.
-
-    Returns
-    -------
-    Projection
-
-    Raises
-    ------
-    InvalidParameterError
-        Unknown method.
-    InvalidDataError
-        ``Z`` does not have two dimensions.
-    MissingDependencyError
-        UMAP was requested and is not installed.
-
-    References
-    ----------
-    van der Maaten & Hinton, "Visualizing Data using t-SNE", JMLR 2008.
-    McInnes, Healy & Melville, "UMAP: Uniform Manifold Approximation and Projection", 2018.
+    PCA preserves distances and is deterministic. t-SNE and UMAP preserve neighbourhoods. They are
+    fitted to a random sample of ``max_points`` series if there are more. Every other series is
+    placed between its five nearest neighbours in the sample.
     """
     if method not in METHODS:
         raise InvalidParameterError(f"Unknown projection {method!r}.{did_you_mean(method, list(METHODS))}")
@@ -106,36 +64,35 @@ def project(
     else:
         if len(indices) > max_points:
             notes.append(f"fitted to {max_points:,} random series, the others placed near similar ones")
-        points = _embedded(Z[indices], _tsne if method == "tsne" else _umap, random_state, max_points)
+        points = _neighbourhoods(Z[indices], method, random_state, max_points)
         titles = (f"{METHODS[method]} 1 (no unit)", f"{METHODS[method]} 2 (no unit)")
     return Projection(points, indices, len(Z), titles, "; ".join(notes))
 
 
 def _pca(Z: Floats) -> tuple[Floats, tuple[str, str]]:
-    """Return principal components, from the eigenvectors of the covariance, and axis titles."""
+    """Return principal components (n, 2), from the eigenvectors of the covariance, and axis titles."""
     centred = Z - Z.mean(axis=0) if len(Z) else Z
     variances, axes = np.linalg.eigh(centred.T @ centred)
     order = np.argsort(variances)[::-1][:2]
     axes = axes[:, order]
     # The sign of an eigenvector is arbitrary. A positive largest entry makes runs agree.
     axes = axes * np.where(np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0) < 0, -1, 1)
-    explained = 100 * variances[order] / max(variances.sum(), np.finfo(float).tiny)
-    points = np.zeros((len(Z), 2))
-    points[:, : len(order)] = centred @ axes
-    explained = np.pad(explained, (0, 2 - len(explained)))
+    missing = 2 - len(order)  # 1 if there is a single latent dimension
+    points = np.pad(centred @ axes, ((0, 0), (0, missing)))
+    explained = np.pad(100 * variances[order] / max(variances.sum(), np.finfo(float).tiny), (0, missing))
     first, second = (f"Main direction {d} ({percent:.0f} % of the variance)" for d, percent in enumerate(explained, 1))
     return points, (first, second)
 
 
-def _embedded(Z: Floats, embed: Callable[[Floats, int], Floats], random_state: int, max_points: int) -> Floats:
-    """Embed vectors (n, latent). Beyond ``max_points``, embed a sample and place the others."""
+def _neighbourhoods(Z: Floats, method: Method, random_state: int, max_points: int) -> Floats:
+    """Embed vectors (n, latent) so that neighbours stay close together."""
     if len(Z) < 4 or not np.ptp(Z, axis=0).any():  # too few, or all the same
         return _pca(Z)[0]
     if len(Z) <= max_points:
-        return embed(Z, random_state)
+        return _embed(Z, method, random_state)
     chosen = np.sort(np.random.default_rng(random_state).choice(len(Z), max_points, replace=False))
     points = np.empty((len(Z), 2))
-    points[chosen] = embed(Z[chosen], random_state)
+    points[chosen] = _embed(Z[chosen], method, random_state)
     rest = np.setdiff1d(np.arange(len(Z)), chosen, assume_unique=True)
     points[rest] = _placed(Z[rest], Z[chosen], points[chosen])
     return points
@@ -146,35 +103,32 @@ def _placed(Z: Floats, known: Floats, places: Floats) -> Floats:
     from sklearn.neighbors import NearestNeighbors
 
     index = NearestNeighbors(n_neighbors=min(_NEIGHBOURS, len(known))).fit(known)
-    found = np.empty((len(Z), 2))
-    for start in range(0, len(Z), _CHUNK):
-        distance, neighbour = index.kneighbors(Z[start : start + _CHUNK])  # both (chunk, neighbours)
-        weight = 1 / np.maximum(distance, 1e-12) ** 2
-        # Keep only neighbours around the nearest one: their mean could lie between two groups.
-        around = np.linalg.norm(places[neighbour] - places[neighbour[:, :1]], axis=2)  # (chunk, neighbours)
-        weight = np.where(around <= 2 * np.median(around, axis=1, keepdims=True), weight, 0.0)
-        weight /= weight.sum(axis=1, keepdims=True)
-        found[start : start + _CHUNK] = (weight[..., None] * places[neighbour]).sum(axis=1)
-    return found
+    distance, neighbour = index.kneighbors(Z)  # both (n, neighbours)
+    # Keep only neighbours around the nearest one: their mean could lie between two groups.
+    around = np.linalg.norm(places[neighbour] - places[neighbour[:, :1]], axis=2)  # (n, neighbours)
+    is_near = around <= 2 * np.median(around, axis=1, keepdims=True)
+    weight = is_near / np.maximum(distance, 1e-12) ** 2
+    weight /= weight.sum(axis=1, keepdims=True)
+    placed: Floats = (weight[..., None] * places[neighbour]).sum(axis=1)
+    return placed
 
 
-def _tsne(Z: Floats, random_state: int) -> Floats:
-    from sklearn.manifold import TSNE
+def _embed(Z: Floats, method: Method, random_state: int) -> Floats:
     from threadpoolctl import threadpool_limits
 
-    perplexity = min(30.0, (len(Z) - 1) / 3)
     start = _pca(Z)[0]
-    start *= 1e-4 / start[:, 0].std()  # scikit-learn's scale for init="pca"
-    model = TSNE(perplexity=perplexity, init=start.astype(np.float32), random_state=random_state)
+    model: Any
+    if method == "umap":
+        check_installed("umap", "umap", "A UMAP map")
+        from umap import UMAP
+
+        model = UMAP(n_neighbors=min(15, len(Z) - 1), init=start, random_state=random_state, n_jobs=1)
+    else:
+        from sklearn.manifold import TSNE
+
+        start *= 1e-4 / start[:, 0].std()  # scikit-learn's scale for init="pca"
+        perplexity = min(30.0, (len(Z) - 1) / 3)
+        model = TSNE(perplexity=perplexity, init=start.astype(np.float32), random_state=random_state)
     with threadpool_limits(1):  # sums in a fixed order: the same map on any number of cores
         points: Floats = model.fit_transform(Z).astype(np.float64)
-    return points
-
-
-def _umap(Z: Floats, random_state: int) -> Floats:
-    check_installed("umap", "umap", "A UMAP map")
-    from umap import UMAP
-
-    model = UMAP(n_neighbors=min(15, len(Z) - 1), init=_pca(Z)[0], random_state=random_state, n_jobs=1)
-    points: Floats = model.fit_transform(Z).astype(np.float64)
     return points

@@ -7,17 +7,16 @@ marker, which gives 63 distinct styles.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vrae.describe.words import NOISE
 
-__all__ = ["COLORS", "MARKERS", "NOISE_COLOR", "Style", "cluster_style", "rgba"]
+__all__ = ["COLORS", "INK", "MARKERS", "NOISE_COLOR", "Style", "cluster_style", "rgba"]
 
+INK = "#2B3138"
 NOISE_COLOR = "#6F757D"
-
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#93295F")
-
-MARKERS = (
+MARKERS = (  # names in matplotlib and in plotly
     ("o", "circle"),
     ("s", "square"),
     ("^", "triangle-up"),
@@ -28,20 +27,10 @@ MARKERS = (
     ("*", "star"),
     ("p", "pentagon"),
 )
-"""Marker shapes as (name in matplotlib, name in plotly)."""
 
 
-@dataclass(frozen=True)
-class Style:
-    """How a cluster is drawn.
-
-    Attributes
-    ----------
-    color : str
-        As ``#RRGGBB``.
-    marker, symbol : str
-        Name of the marker in matplotlib and in plotly.
-    """
+class Style(NamedTuple):
+    """How a cluster is drawn: colour as ``#RRGGBB``, marker in matplotlib, symbol in plotly."""
 
     color: str
     marker: str
@@ -52,11 +41,10 @@ def cluster_style(label: int) -> Style:
     """Return the colour and the marker of a cluster; grey dots for ``-1``."""
     if label == NOISE:
         return Style(NOISE_COLOR, *MARKERS[0])
-    marker = MARKERS[label // len(COLORS) % len(MARKERS)]
-    return Style(COLORS[label % len(COLORS)], *marker)
+    return Style(COLORS[label % len(COLORS)], *MARKERS[label // len(COLORS) % len(MARKERS)])
 
 
 def rgba(color: str, opacity: float) -> str:
     """Return ``#RRGGBB`` as a CSS colour with an opacity."""
-    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    red, green, blue = bytes.fromhex(color[1:])
     return f"rgba({red}, {green}, {blue}, {opacity:g})"

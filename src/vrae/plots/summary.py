@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.describe.words import cluster_name
-from vrae.plots.compute import cluster_sizes
+from vrae.plots.charts import cluster_sizes
 from vrae.plots.maps import project
 from vrae.plots.palette import cluster_style
 

@@ -1,4 +1,4 @@
-"""Figures with plotly: counterparts of `vrae.plots.mpl`. Each returns a ``go.Figure``."""
+"""Figures with plotly, for the screen. Each returns a ``plotly.graph_objects.Figure``."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vrae.describe.curves import cluster_curves, series_list
-from vrae.describe.words import cluster_labels, cluster_name
+from vrae.describe.words import cluster_name
 from vrae.exceptions import check_installed
-from vrae.plots.compute import (
-    Floats,
-    channel_names,
+from vrae.plots.charts import (
+    Chart,
+    Line,
     cluster_sizes,
-    decimate,
-    grid_columns,
+    curve_charts,
+    map_groups,
+    reconstruction_charts,
     selection_curve,
     training_charts,
 )
 from vrae.plots.maps import MAX_FITTED, Method, project
-from vrae.plots.palette import COLORS, NOISE_COLOR, cluster_style, rgba
+from vrae.plots.palette import COLORS, INK, NOISE_COLOR, cluster_style, rgba
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -37,7 +37,6 @@ __all__ = [
 ]
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
-_INK = "#2B3138"
 _FAINT = "#E3E7EB"
 _CELL = 240  # height of a small chart, with its titles
 _MAX_SVG_POINTS = 4000  # beyond this, points are drawn by WebGL
@@ -68,20 +67,18 @@ def plotly_latent_map(
     """
     go = _graph_objects()
     shown = project(Z, method, random_state=random_state, max_points=max_points)
-    groups = np.zeros(shown.n_series, int) if labels is None else np.asarray(labels, int)
-    names = {label: html.escape(name) for label, name in (names or {}).items()}
     scatter = go.Scattergl if len(shown.indices) > _MAX_SVG_POINTS else go.Scatter
     figure = _figure(f"Map of {len(shown.indices):,} series", shown.note)
-    for label in cluster_labels(groups[shown.indices]):
-        style, member = cluster_style(label), groups[shown.indices] == label
-        indices = shown.indices[member]
+    for name, style, member in map_groups(shown, labels, names):
+        x, y = shown.points[member].T
+        indices = shown.indices[member].tolist()
         figure.add_trace(
             scatter(
-                x=shown.points[member, 0],
-                y=shown.points[member, 1],
+                x=x,
+                y=y,
                 mode="markers",
-                name=names.get(label, cluster_name(label)),
-                text=[html.escape(str(i if ids is None else ids[i])) for i in indices.tolist()],
+                name=html.escape(name),
+                text=[html.escape(str(i if ids is None else ids[i])) for i in indices],
                 hovertemplate="%{text}<extra>%{fullData.name}</extra>",
                 marker={"color": style.color, "symbol": style.symbol, "size": 7, "opacity": 0.75},
                 showlegend=labels is not None,
@@ -111,23 +108,8 @@ def plotly_courses(
     -------
     plotly.graph_objects.Figure
     """
-    curves = cluster_curves(X, labels, n_members=n_members, adjust=adjust, random_state=random_state)
-    n_channels = len(curves[0].middle)
-    units = channel_names(channels, unit, n_channels)
-    cells = [(curve, c) for curve in curves for c in range(n_channels)]
-    columns = grid_columns(n_channels, len(curves))
-    figure = _grid("Typical curve of each cluster", [curve.title(names) for curve, _ in cells], columns)
-    for cell, (curve, c) in enumerate(cells):
-        color = cluster_style(curve.label).color
-        for member in curve.members:
-            _add_line(figure, cell, columns, curve.steps, member[c], rgba(color, 0.35), 0.8)
-        edge: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-        _add_line(figure, cell, columns, curve.steps, curve.high[c], **edge)
-        band: dict[str, Any] = {"fill": "tonexty", "fillcolor": rgba(color, 0.18)}
-        _add_line(figure, cell, columns, curve.steps, curve.low[c], **edge, **band)
-        _add_line(figure, cell, columns, curve.steps, curve.middle[c], color, 2.2)
-        _title_axes(figure, cell, columns, "step", units[c])
-    return figure
+    options = {"n_members": n_members, "adjust": adjust, "random_state": random_state}
+    return _draw("Typical curve of each cluster", *curve_charts(X, labels, names, channels, unit, **options))
 
 
 def plotly_reconstructions(
@@ -147,34 +129,8 @@ def plotly_reconstructions(
     -------
     plotly.graph_objects.Figure
     """
-    pairs = list(zip(series_list(X), series_list(reconstruction), strict=True))[:max_series]
-    n_channels = len(pairs[0][0])
-    names = channel_names(channels, unit, n_channels)
-    cells = [(i, c) for i in range(len(pairs)) for c in range(n_channels)]
-    columns = grid_columns(n_channels, len(pairs))
-    titles = [f"Series {i if ids is None else ids[i]}" for i, _ in cells]
-    figure = _grid("Series and their reconstructions", titles, columns)
-    for cell, (i, c) in enumerate(cells):
-        original, model = (x[c] for x in pairs[i])
-        for x, color, width, name in (
-            (original, _INK, 1.0, "original"),
-            (model, COLORS[3], 1.8, "reconstruction"),
-        ):
-            steps = decimate(x, 2000)
-            _add_line(
-                figure,
-                cell,
-                columns,
-                steps,
-                x[steps],
-                color,
-                width,
-                name=name,
-                legendgroup=name,
-                showlegend=cell == 0,
-            )
-        _title_axes(figure, cell, columns, "step", names[c])
-    return figure
+    charts = reconstruction_charts(X, reconstruction, ids, channels, unit, max_series)
+    return _draw("Series and their reconstructions", *charts)
 
 
 def plotly_training(history: Sequence[Mapping[str, Any]]) -> Figure:
@@ -189,16 +145,8 @@ def plotly_training(history: Sequence[Mapping[str, Any]]) -> Figure:
     -------
     plotly.graph_objects.Figure
     """
-    charts = training_charts(history)
-    figure = _grid("", [chart.title for chart in charts], 2)
+    figure = _draw("", training_charts(history), 2)
     figure.update_layout(margin_t=64)  # room for the legend
-    named: set[str] = set()
-    for cell, chart in enumerate(charts):
-        for color, (name, epochs, values) in zip((COLORS[0], COLORS[1]), chart.lines, strict=False):
-            first = len(chart.lines) > 1 and name not in named
-            named |= {name} if first else set()
-            _add_line(figure, cell, 2, epochs, values, color, 2, name=name, legendgroup=name, showlegend=first)
-        _title_axes(figure, cell, 2, "epoch", chart.unit)
     return figure
 
 
@@ -286,30 +234,63 @@ def _figure(title: str, note: str = "") -> Figure:
     return _styled(_graph_objects().Figure(), f"{title}<br><sup>{note}</sup>" if note else title)
 
 
-def _grid(title: str, titles: Sequence[str], columns: int) -> Figure:
-    """Return a figure with a grid of titled charts, filled row by row."""
+def _draw(title: str, charts: Sequence[Chart], columns: int) -> Figure:
+    """Draw charts in a grid, row by row."""
     check_installed("plotly", "report", "A figure for the screen")
     from plotly.subplots import make_subplots
 
-    rows = max(1, -(-len(titles) // columns))
+    rows = max(1, -(-len(charts) // columns))
     figure = make_subplots(
         rows,
         columns,
-        subplot_titles=[html.escape(str(title)) for title in titles],
+        subplot_titles=[html.escape(chart.title) for chart in charts],
         vertical_spacing=110 / (_CELL * rows),
         horizontal_spacing=min(0.1, 0.4 / columns),
     )
     figure.update_annotations(font_size=13)
     _styled(figure, title)
     figure.update_layout(height=_CELL * rows + 60)
+    in_legend: set[str] = set()
+    for cell, chart in enumerate(charts):
+        place = {"row": cell // columns + 1, "col": cell % columns + 1}
+        for line in chart.lines:
+            is_new = chart.legend and line.name not in in_legend
+            if is_new:
+                in_legend.add(line.name)
+            for trace in _traces(line, showlegend=is_new):
+                figure.add_trace(trace, **place)
+        figure.update_xaxes(title_text=chart.x_title, **place)
+        figure.update_yaxes(title_text=html.escape(chart.y_title), **place)
     return figure
+
+
+def _traces(line: Line, *, showlegend: bool) -> list[Any]:
+    """Return one trace for a line (a dot if it is a single point), or two for an area."""
+    go = _graph_objects()
+    if line.low is not None:
+        edge = {"x": line.x, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+        fill = {"fill": "tonexty", "fillcolor": rgba(line.color, line.opacity)}
+        return [go.Scatter(y=line.y, **edge), go.Scatter(y=line.low, **edge, **fill)]
+    color = line.color if line.opacity == 1 else rgba(line.color, line.opacity)
+    return [
+        go.Scatter(
+            x=line.x,
+            y=line.y,
+            mode="markers" if len(line.x) == 1 else "lines",
+            line={"color": color, "width": line.width + 0.2},  # pixels are thinner than matplotlib's points
+            name=line.name or None,
+            legendgroup=line.name or None,
+            showlegend=showlegend,
+            hovertemplate="%{x}: %{y:.4g}<extra></extra>",
+        )
+    ]
 
 
 def _styled(figure: Figure, title: str) -> Figure:
     figure.update_layout(
         template="none",
         title={"text": title, "x": 0.01, "font": {"size": 16}},
-        font={"family": _FONT, "size": 12, "color": _INK},
+        font={"family": _FONT, "size": 12, "color": INK},
         margin={"l": 64, "r": 16, "t": 72 if title else 24, "b": 56},
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.06, "xanchor": "right", "x": 1},
         hoverlabel={"font": {"family": _FONT}},
@@ -320,35 +301,3 @@ def _styled(figure: Figure, title: str) -> Figure:
     figure.update_xaxes(**axis, title_standoff=8)
     figure.update_yaxes(**axis, title_standoff=8)
     return figure
-
-
-def _add_line(
-    figure: Figure,
-    cell: int,
-    columns: int,
-    x: Floats | npt.NDArray[np.int64],
-    y: Floats,
-    color: str = "",
-    width: float = 0,
-    **extra: Any,
-) -> None:
-    """Add a line to chart number ``cell`` of a grid. A single point becomes a dot."""
-    go = _graph_objects()
-    look = {"line": {"color": color, "width": width}} if color else {}
-    mode = "markers" if len(x) == 1 else "lines"
-    options = {
-        "mode": mode,
-        "showlegend": False,
-        "hovertemplate": "%{x}: %{y:.4g}<extra></extra>",
-        **look,
-        **extra,
-    }
-    if "hoverinfo" in options:
-        del options["hovertemplate"]
-    figure.add_trace(go.Scatter(x=x, y=y, **options), row=cell // columns + 1, col=cell % columns + 1)
-
-
-def _title_axes(figure: Figure, cell: int, columns: int, x_title: str, y_title: str) -> None:
-    place = {"row": cell // columns + 1, "col": cell % columns + 1}
-    figure.update_xaxes(title_text=x_title, **place)
-    figure.update_yaxes(title_text=html.escape(y_title), **place)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from vrae.data.panel import Panel
 from vrae.describe.curves import ClusterCurve, bin_means
-from vrae.plots.compute import Floats, decimate
+from vrae.plots.charts import Floats, decimate
 from vrae.plots.maps import MAX_FITTED, METHODS, available_methods, project
 from vrae.report.data import DirectionCurves
 
