@@ -1,12 +1,14 @@
-"""Find the series of other classes than the usual one: AUC and average precision, beside scikit-learn's detectors.
+"""AUC and average precision of anomaly detectors: series of other classes are the anomalies.
 
-    python benchmarks/anomaly/run.py [--jobs "ECG5000 clean" ...] [--seeds 5]     add rows to results.jsonl
-    python benchmarks/anomaly/run.py --table                                      write RESULTS.md from them
+    python benchmarks/anomaly/run.py [--jobs "ECG5000 clean" ...] [--seeds 5]
+    python benchmarks/anomaly/run.py --table
 
-"clean": fitted to the training series of one class, the largest (in ECG5000: 1, the normal beats). "unlabelled": fitted
-to all training series. Scored on the whole test split: series of other classes are the anomalies. What is in
-results.jsonl already is not run again. Series come z-normalised; peers see them brought to the median length. One
-setting for all sets.
+The first adds rows to results.jsonl, the second writes RESULTS.md from them.
+
+"clean": fitted to the training series of one class, the largest (in ECG5000: 1, the normal beats).
+"unlabelled": fitted to all training series. Scored on the whole test split: series of other classes
+are the anomalies. What is in results.jsonl already is not run again. Series come z-normalised;
+peers see them brought to the median length. One setting for all sets.
 """
 
 from __future__ import annotations

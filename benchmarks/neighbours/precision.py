@@ -1,11 +1,12 @@
-"""Precision of the ten nearest neighbours: the share that is of the query's class. Classes are used for nothing else.
+"""Precision of the ten nearest neighbours: the proportion that has the query's class.
 
     python benchmarks/neighbours/precision.py [--sets ...] [--seeds 3]
 
-Train and test file together; of more than 500 series a random 500, the same for all methods. Every series is a query,
-its neighbours are the others. Euclidean and DTW distances are between z-normalised series, missing values filled in by
-interpolation, shorter series stretched to the longest one's length for the Euclidean distance; DTW has a band of 10 %
-of the length (aeon) and takes unequal lengths as they are. VRAE has its default setting for all sets. Rows go to
+Train and test file together; of more than 500 series a random 500, the same for all methods. Every
+series is a query, its neighbours are the others. Euclidean and DTW distances are between
+z-normalised series, missing values filled in by interpolation, shorter series stretched to the
+longest one's length for the Euclidean distance; DTW has a band of 10 % of the length (aeon) and
+takes unequal lengths as they are. VRAE has its default setting for all sets. Rows go to
 precision.jsonl; what is there already is not run again. RESULTS.md is written by table.py.
 """
 

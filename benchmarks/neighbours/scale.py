@@ -1,9 +1,10 @@
-"""Seconds a query among 100,000 series (generated), exact and approximate, and what the approximate search misses.
+"""Time per query among 100,000 generated series, exact and approximate, and its recall.
 
     python benchmarks/neighbours/scale.py [--series 100000] [--queries 1000]
 
-The series: 200 shapes (sums of three waves), each with its own phase jitter, noise and amplitude, 64 steps. The model
-learns from 2,000 of them; embedding and search are timed apart, on one thread. Writes scale.jsonl; see table.py.
+The series: 200 shapes (sums of three waves), each with its own phase jitter, noise and amplitude,
+64 steps. The model learns from 2,000 of them; embedding and search are timed apart, on one thread.
+Writes scale.jsonl; see table.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The methods compared: ``(X (n, t), k, seed, new=None) -> labels`` of ``new`` if given, else of ``X``."""
+"""The methods compared: ``(X (n, t), k, seed, new=None)`` to labels of ``new``, or of ``X``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def kasba(X: np.ndarray, k: int, seed: int) -> np.ndarray:
 
 
 def kmedoids_msm(X: np.ndarray, k: int, seed: int) -> np.ndarray:
-    """k-medoids with the MSM distance (Holder et al. 2023), PAM, best of 10 starts, aeon's defaults."""
+    """k-medoids (PAM) with the MSM distance (Holder et al. 2023), aeon's defaults."""
     from aeon.clustering import TimeSeriesKMedoids
 
     return TimeSeriesKMedoids(k, distance="msm", random_state=seed).fit_predict(X[:, None].astype(np.float64))
@@ -62,7 +62,7 @@ def kmeans_dtw(X: np.ndarray, k: int, seed: int) -> np.ndarray:
 
 
 def r_clustering(X: np.ndarray, k: int, seed: int, new: np.ndarray | None = None) -> np.ndarray:
-    """R-Clustering's recipe (Marco-Blanco & Cuevas 2024): MiniRocket, scaled, PCA up to 1 % of variance, k-means."""
+    """R-Clustering (Marco-Blanco & Cuevas 2024): MiniRocket, scaling, PCA, k-means."""
     from aeon.transformations.collection.convolution_based import MiniRocket
 
     rocket, scaler = MiniRocket(n_kernels=500, random_state=seed, n_jobs=1), StandardScaler()

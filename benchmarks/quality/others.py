@@ -2,12 +2,13 @@
 
     python benchmarks/quality/others.py [--seeds 2] [--data FOLDER]
 
-Two choices were made with an eye on them, too: how many axes a mixture of many clusters looks at, and the number of
-dilations (LOG.md, sections 2 and 8). All others were made on the 16.
+Two choices were made with an eye on them, too: how many axes a mixture of many clusters looks at,
+and the number of dilations (LOG.md, sections 2 and 8). All others were made on the 16.
 
-Train and test series together, number of clusters known, defaults. VRAE gets the series as they are; its peers, which
-take neither gaps nor unequal lengths, get them bridged and resampled to one length, 500 steps at most, each of mean 0
-and variance 1. Rows go to others.jsonl, what is there is not run again; OTHERS.md has the table.
+Train and test series together, number of clusters known, defaults. VRAE gets the series as they
+are; its peers, which take neither gaps nor unequal lengths, get them bridged and resampled to one
+length, 500 steps at most, each of mean 0 and variance 1. Rows go to others.jsonl, what is there is
+not run again; OTHERS.md has the table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The picture of the quality benchmark: mean ranks with their critical difference, and the spread over sets."""
+"""The picture of the quality benchmark: mean ranks, and the spread over sets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _color(method: str) -> str:
 
 
 def _critical_difference(axis: plt.Axes, ranks: np.ndarray, methods: list[str], n_sets: int) -> None:
-    """Draw mean ranks; a bar joins those that the Nemenyi test cannot tell apart (Demsar, JMLR 2006)."""
+    """Draw mean ranks. A bar joins those that do not differ by the Nemenyi test (Demsar 2006)."""
     k = len(methods)
     difference = studentized_range.ppf(0.95, k, np.inf) / np.sqrt(2) * np.sqrt(k * (k + 1) / (6 * n_sets))
     order = np.argsort(ranks)

@@ -1,9 +1,10 @@
-"""Measure what is promised besides the ARI: lag-invariance, joint dynamics of channels, the number of clusters,
-damaged series.
+"""Measure lags, joint dynamics of channels, the number of clusters, and damaged series.
 
-    python benchmarks/quality/promises.py [--promises lag joint motions number robustness] [--methods ...] [--seeds 3]
+    python benchmarks/quality/promises.py [--promises lag joint motions number robustness]
+        [--methods ...] [--seeds 3]
 
-Adds a row to promises.jsonl for each run that is not there yet; `table.py` lays them out. One thread, CPU seconds.
+Adds a row to promises.jsonl for each run that is not there yet; `table.py` lays them out. One
+thread, CPU seconds.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def lag(seed: int, folder: str | None) -> Iterator[Job]:
 
 
 def shifted(X: np.ndarray, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Delay series (n, t): "circular" by any lag, "linear" by up to a quarter, the ends continued level."""
+    """Shift series (n, t): "circular" by any lag, "linear" by up to a quarter, ends held."""
     n, t = X.shape
     rng = np.random.default_rng([seed, 7])
     if kind == "none":
@@ -69,8 +70,9 @@ def shifted(X: np.ndarray, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray
 def aligned(X: np.ndarray, lags: np.ndarray, truth: np.ndarray, k: int, seed: int) -> dict[str, Any]:
     """Cluster with lag-invariance; compare the lags found with those applied.
 
-    ``copies``: median error, in steps, of the lag between a series and a copy of it that was shifted once more.
-    ``cluster``: median error of the lags of different series, after the median offset of their cluster.
+    ``copies``: median error, in steps, of the lag between a series and a copy of it that was
+    shifted once more. ``cluster``: median error of the lags of different series, after the median
+    offset of their cluster.
     """
     model = VRAEClusterer(k, model=VRAE(max_lag=0.5, device="cpu"), random_state=seed).fit(X)
     found, t = model.model_.lags(X), X.shape[1]
@@ -104,7 +106,7 @@ def middle(lags: np.ndarray, t: int) -> int:
 
 
 def joint(seed: int, folder: str | None) -> Iterator[Job]:
-    """Cluster series of two channels whose clusters differ only in how the channels move together."""
+    """Cluster series of two channels that differ only in how the channels move together."""
     for task in synthetic.TASKS:
         X, truth = synthetic.pairs(task, seed)
         k = int(truth.max()) + 1

@@ -30,7 +30,7 @@ _SPIKE = 10  # standard deviations
 
 
 def robustness(seed: int, folder: str | None) -> Iterator[Job]:
-    """Cluster damaged series; peers get what is missing interpolated, and what was cut stretched to full length."""
+    """Cluster damaged series. Peers get gaps interpolated and cut series stretched."""
     for name in SETS:
         data = load(name, "merged", folder)
         for damage in DAMAGES:

@@ -1,4 +1,4 @@
-"""Rows of results: a JSON object a line, each written in one go, so that a run can be stopped and resumed."""
+"""Rows of results: one JSON object per line, so that a run can be stopped and resumed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read(path: Path) -> list[Row]:
 
 
 def append(path: Path, row: Row) -> None:
-    """Add a row at the end of a file; one write, so that readers and other writers never see half of it."""
+    """Append a row to a file in one write, so that nobody ever reads half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:

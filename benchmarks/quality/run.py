@@ -1,10 +1,12 @@
-"""Run clustering methods on data sets and add a row of results for each; what is there already is not run again.
+"""Run clustering methods on data sets. Results that are there already are not run again.
 
-    python benchmarks/quality/run.py [--sets ...] [--methods ...] [--protocol merged test whole] [--seeds 5]
+    python benchmarks/quality/run.py [--sets ...] [--methods ...] [--protocol merged test whole]
+        [--seeds 5]
 
-Every method runs on one thread of one process. The number of clusters is known to all of them; labels are used only to
-score. A run that takes longer than --limit seconds gets a row without figures and the reason. Results of an older
-version of the code stay until their lines are removed from the file. The labels found go to labels.jsonl beside it.
+Every method runs on one thread of one process. The number of clusters is known to all of them;
+labels are used only to score. A run that takes longer than --limit seconds gets a row without
+figures and the reason. Results of an older version of the code stay until their lines are removed
+from the file. The labels found go to labels.jsonl beside it.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ KEY = ("set", "protocol", "method", "seed")
 
 
 def library_of(method: str) -> str:
-    """Return the library that a method comes from and its version; of vrae also a digest of the code that counts."""
+    """Return a method's library and version; for vrae also a digest of the code."""
     library = LIBRARY.get(method, "vrae")
     if library != "vrae":
         return f"{library} {version(library)}"

@@ -31,7 +31,7 @@ PROTOCOLS = ("merged", "test", "whole")
 
 
 class Data(NamedTuple):
-    """What a method gets, ``X`` (n, t) and perhaps ``new`` (m, t), and the classes of what it has to label."""
+    """What a method gets, ``X`` (n, t) and perhaps ``new`` (m, t), and the true classes."""
 
     X: np.ndarray
     new: np.ndarray | None
@@ -46,8 +46,9 @@ def load(name: str, protocol: str, folder: str | Path | None = None) -> Data:
     ----------
     name : str
     protocol : {"merged", "test", "whole"}
-        "merged": train and test in one, clustered and scored together; of ECG5000 the train file only. "whole": the
-        same without that exception. "test": fitted to the train file, scored on the test file.
+        "merged": train and test in one, clustered and scored together; of ECG5000 the train file
+        only. "whole": the same without that exception. "test": fitted to the train file, scored on
+        the test file.
     folder : path, optional
         See ``data_dir`` of `vrae.load_example`.
     """

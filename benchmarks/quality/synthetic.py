@@ -1,6 +1,7 @@
 """Series of two channels whose clusters differ only in how the channels move together.
 
-Every channel of every cluster is a draw of the same process, so a channel alone says nothing about the cluster.
+Every channel of every cluster is a draw of the same process, so a channel alone says nothing about
+the cluster.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ def pairs(task: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     Parameters
     ----------
     task : str
-        "together or opposed": the second channel is the first, or its mirror image. "leading or lagging": it is six
-        steps ahead of it, or behind. "three kinds": together, opposed, or another draw. "waves": sine waves
-        of random frequency and phase, the second a quarter of a period ahead, or behind.
+        "together or opposed": the second channel is the first, or its mirror image. "leading or
+        lagging": it is six steps ahead of it, or behind. "three kinds": together, opposed, or
+        another draw. "waves": sine waves of random frequency and phase, the second a quarter of a
+        period ahead, or behind.
     seed : int
     """
     rng = np.random.default_rng([seed, TASKS.index(task)])

@@ -146,7 +146,7 @@ def summary(results: Results, stability: dict[str, float], reference: str = "R-C
 
 
 def self_agreement(labels: list[rows.Row], sets: list[str]) -> dict[str, float]:
-    """Return how well each method agrees with itself: mean ARI between the labels of two seeds, over all sets."""
+    """Return each method's mean ARI between the labels of two seeds, over all sets."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for row in labels:
         if row["protocol"] == "merged":

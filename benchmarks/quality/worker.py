@@ -21,7 +21,7 @@ class Worker:
         self.process: Any = None
 
     def run(self, job: tuple[str, str, str, int], limit: float) -> dict[str, Any]:
-        """Return the results of (set, protocol, method, seed), with ``reason`` in place of figures if it failed."""
+        """Return the results of (set, protocol, method, seed), or the ``reason`` of a failure."""
         if self.process is None:
             os.environ.update(dict.fromkeys(ONE_THREAD, "1"))  # read when the new process imports its libraries
             context = multiprocessing.get_context("spawn")

@@ -1,4 +1,4 @@
-"""The data sets of the reduction benchmark as two arrays: what is fitted to, and what is rebuilt."""
+"""The data sets of the reduction benchmark: series to fit to, and series to rebuild."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEMAND = ["sales_transactions_weekly", "hospital"]
 
 
 def load(name: str, folder: str | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Return z-normalised series (n, t) to fit to and others (m, t) to rebuild: train and test, or every second one."""
+    """Return z-normalised series (n, t) to fit to, and others (m, t) to rebuild."""
     if name not in DEMAND:
         data = sets.load(name, "test", folder)
         return data.X, data.new

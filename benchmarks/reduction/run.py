@@ -1,10 +1,11 @@
-"""Reconstruction error of series not seen in training, by the number of numbers kept; PCA in the same run.
+"""Reconstruction error of unseen series by the size of the code, compared with PCA.
 
     python benchmarks/reduction/run.py [--sets ...] [--sizes 2 4 8 16 20 auto] [--seeds 1]
 
-Fitted on the train file, scored on the test file, every series z-normalised beforehand for all methods alike: level and
-spread are 0 and 1, so nobody has to store them. A row of results for each; what is there already is not run again.
-Afterwards RESULTS.md and docs/reduction/curve.png are written from all rows.
+Fitted on the train file, scored on the test file, every series z-normalised beforehand for all
+methods alike: level and spread are 0 and 1, so nobody has to store them. A row of results for each;
+what is there already is not run again. Afterwards RESULTS.md and docs/reduction/curve.png are
+written from all rows.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ KEY = ("set", "size", "method", "seed")
 
 
 def pca_error(X: np.ndarray, new: np.ndarray, size: int) -> float:
-    """Return the mean squared error of PCA, as many components as there can be if those asked for are too many."""
+    """Return the mean squared error of PCA, with at most as many components as there can be."""
     pca = PCA(min(size, len(X) - 1, X.shape[1])).fit(X)
     return float(((pca.inverse_transform(pca.transform(new)) - new) ** 2).mean())
 

@@ -1,8 +1,9 @@
-"""Kill `vrae cluster` with SIGKILL at random moments, go on with --resume, and compare with a run left in peace.
+"""Kill `vrae cluster` at random moments, resume, and compare with an undisturbed run.
 
-The moment is drawn over the whole life of the process: start-up, training, the writing of results. The file named by
---out has a line a kill, with what stood in the run folder; a line a complete run, with the results that are not the
-same, byte by byte; and a line for all. Seconds are of a machine that others use too.
+The moment is drawn over the whole life of the process: start-up, training, the writing of results.
+The file named by --out has a line a kill, with what stood in the run folder; a line a complete run,
+with the results that are not the same, byte by byte; and a line for all. Seconds are of a machine
+that others use too.
 """
 
 from __future__ import annotations

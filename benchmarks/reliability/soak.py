@@ -1,7 +1,8 @@
-"""Fit, predict, save and load over and over in one process; report how memory and open files develop.
+"""Fit, predict, save and load in one process for hours, and report memory and open files.
 
-A line every ten seconds to the file named by --out: minutes, rounds, resident memory in MiB, open file descriptors,
-threads. The last line has the slope of memory by least squares over the second half, when caches are warm.
+A line every ten seconds to the file named by --out: minutes, rounds, resident memory in MiB, open
+file descriptors, threads. The last line has the slope of memory by least squares over the second
+half, when caches are warm.
 """
 
 from __future__ import annotations

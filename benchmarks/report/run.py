@@ -1,9 +1,10 @@
-"""How large a report is, how long it takes to make, and how soon a browser shows it: benchmarks/report/RESULTS.md.
+"""How large a report is, how long it takes to make, and how soon a browser shows it.
 
     python benchmarks/report/run.py
 
-Needs Playwright and a Chromium on the PATH. The series are noisy waves in eight clusters; what they are does not change
-the figures. The last rows are real: the bundled demo data, where the time of the fit stands beside that of the report.
+Needs Playwright and a Chromium on the PATH. The series are noisy waves in eight clusters; what they
+are does not change the figures. The last rows are real: the bundled demo data, where the time of
+the fit stands beside that of the report.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def made_up(n: int) -> ReportData:
 
 
 def shown(report: Path) -> tuple[float, float]:
-    """Return seconds to the first contentful paint and to a page that answers: medians of three openings."""
+    """Return seconds to first contentful paint and to a responsive page, medians of three."""
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -1,9 +1,9 @@
-"""A million series from a Parquet file: embed and assign them in bounded memory, beside reading the file alone.
+"""Embed and assign a million series of a Parquet file in bounded memory.
 
     python benchmarks/scale/million.py [--series 100000 300000 1000000] [--steps 64] [--threads 2]
 
-Each line of work is a process of its own, whose peak of resident memory the operating system tells. Writes
-``results.jsonl`` and ``RESULTS.md`` beside this file.
+Each line of work is a process of its own, whose peak of resident memory the operating system tells.
+Writes ``results.jsonl`` and ``RESULTS.md`` beside this file.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def measure(work: Callable[[Path], None], threads: int, pipe: Any) -> None:
 
 
 def in_child(work: Callable[[Path], None], threads: int) -> dict[str, float]:
-    """Run work in a fresh process. This one stays small: a child's peak begins with its parent's memory."""
+    """Run work in a fresh process, because a child's peak begins with its parent's memory."""
     context = get_context("spawn")
     mine, theirs = context.Pipe()
     child = context.Process(target=measure, args=(work, threads, theirs))

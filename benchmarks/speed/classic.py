@@ -2,8 +2,9 @@
 
     python benchmarks/speed/classic.py [--data FOLDER] [--epochs 5] [--rounds 5] [--threads 1]
 
-Both train the same network (LSTM 90, latent 20, Adam 5e-4, batches of 32) on the same series. Without the ECG5000
-data set the series are noise of the same size (500 x 140): speed does not depend on the values.
+Both train the same network (LSTM 90, latent 20, Adam 5e-4, batches of 32) on the same series.
+Without the ECG5000 data set the series are noise of the same size (500 x 140): speed does not
+depend on the values.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from vrae.exceptions import DatasetUnavailableError, VRAEWarning
 
 
 class TextbookVRAE(nn.Module):
-    """The text of the seed, line by line: h_end, mean and log-variance, initial states, zero inputs, output."""
+    """The classic network, written line by line as in the paper."""
 
     def __init__(self, hidden: int = 90, latent: int = 20) -> None:
         super().__init__()

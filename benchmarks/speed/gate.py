@@ -1,11 +1,12 @@
-"""Has anything become slower? Times of what users wait for, beside a yardstick in the same run, against kept ratios.
+"""Fail if what users wait for became slower, relative to a reference in the same run.
 
     python benchmarks/speed/gate.py [--rounds 5] [--update]
 
-The yardstick is work that is none of ours: an LSTM of torch's forwards and backwards, a sort and a product of matrices.
-Each task runs between two of its runs, in CPU seconds of one thread, and the median of the rounds counts, so the ratios
-hardly depend on the machine or on what else it does. A task that takes more than 1.3 times the ratio in ``gate.json``
-fails: exit code 1. ``--update`` keeps the ratios of this run, when it is known why they are others.
+The yardstick is work that is none of ours: an LSTM of torch's forwards and backwards, a sort and a
+product of matrices. Each task runs between two of its runs, in CPU seconds of one thread, and the
+median of the rounds counts, so the ratios hardly depend on the machine or on what else it does. A
+task that takes more than 1.3 times the ratio in ``gate.json`` fails: exit code 1. ``--update``
+keeps the ratios of this run, when it is known why they are others.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Seconds, memory and agreement with the classes as the number of series grows: ours beside other clusterers.
+"""Seconds, memory and agreement with the classes as the number of series grows.
 
     python benchmarks/speed/growth.py [--n 500 2000 10000 50000] [--limit 600] [--data-dir FOLDER]
 
-Series are drawn from ECG5000 (140 steps, five classes), each scaled and noised a little so that none is there twice.
-Every line is a process of its own, on one thread; what a library compiles on its first call is not counted. A method
-that passes the limit is not tried at larger numbers. Rows are kept in growth.jsonl, and what is there is not run
-again; the table goes to GROWTH.md.
+Series are drawn from ECG5000 (140 steps, five classes), each scaled and noised a little so that
+none is there twice. Every line is a process of its own, on one thread; what a library compiles on
+its first call is not counted. A method that passes the limit is not tried at larger numbers. Rows
+are kept in growth.jsonl, and what is there is not run again; the table goes to GROWTH.md.
 """
 
 from __future__ import annotations

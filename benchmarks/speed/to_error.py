@@ -2,10 +2,11 @@
 
     python benchmarks/speed/to_error.py [--data FOLDER] [--rounds 3]
 
-Both are trained on the 500 training series in turn, in one run, each round with its own seed. The error is the mean
-squared error of the training series' reconstructions from the mean of the latent vector, in scaled units
-(``noise_variance_``); it is measured after training, so that measuring costs nothing. The fast network has the same
-latent size (20) and is trained a given number of epochs; the first number of the list that reaches the error counts.
+Both are trained on the 500 training series in turn, in one run, each round with its own seed. The
+error is the mean squared error of the training series' reconstructions from the mean of the latent
+vector, in scaled units (``noise_variance_``); it is measured after training, so that measuring
+costs nothing. The fast network has the same latent size (20) and is trained a given number of
+epochs; the first number of the list that reaches the error counts.
 """
 
 from __future__ import annotations
