@@ -141,12 +141,12 @@ def test_state_survives_json(scaling):
 def test_scale_hardly_depends_on_where_the_gaps_are():
     """Most of a peak is missing. The values next to the gap represent it."""
     time = np.arange(60)
-    course = (np.sin(2 * np.pi * time / 60) + 5).astype(np.float32)
+    curve = (np.sin(2 * np.pi * time / 60) + 5).astype(np.float32)
     observed = ~((time > 8) & (time < 22))
-    by_values = course[observed].mean(), course[observed].std()
-    level, spread = Scaler("series").statistics(course[None, :, None], observed[None, :, None])
+    by_values = curve[observed].mean(), curve[observed].std()
+    level, spread = Scaler("series").statistics(curve[None, :, None], observed[None, :, None])
     assert abs(level[0, 0] - 5) < 0.2 * abs(by_values[0] - 5)
-    assert abs(spread[0, 0] - course.std()) < abs(by_values[1] - course.std())
+    assert abs(spread[0, 0] - curve.std()) < abs(by_values[1] - curve.std())
 
 
 def test_a_value_represents_half_of_the_adjacent_gaps():

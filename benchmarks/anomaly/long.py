@@ -4,8 +4,8 @@
 
 FOLDER holds 135_UCR_Anomaly_InternalBleeding16_TRAIN.csv and _TEST.csv (KDD_TSAD_135 of the UCR
 anomaly archive: blood pressure; columns value, is_anomaly). The detector is fitted to windows of
-the train part only; the archive's rule counts a step within 100 steps of the anomaly as found.
-Beside it, on the same windows: the distance to the nearest training window (as in a matrix profile
+the train part only; the archive's rule counts a step within 100 steps of the anomaly as found. For
+comparison, on the same windows: the distance to the nearest training window (as in a matrix profile
 of test against train) and the error of 16 principal axes.
 """
 

@@ -6,7 +6,7 @@
 Every method runs on one thread of one process. The number of clusters is known to all of them;
 labels are used only to score. A run that takes longer than --limit seconds gets a row without
 figures and the reason. Results of an older version of the code stay until their lines are removed
-from the file. The labels found go to labels.jsonl beside it.
+from the file. The labels found go to labels.jsonl next to it.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ def draw(cells: Cells, path: Path) -> None:
         ratios = [_error(cells, name, s, "VRAE") / _error(cells, name, s, "PCA") for s in SIZES]
         ax.plot(SIZES, ratios, color="#0b6fa4", alpha=0.35, linewidth=1)
     ax.axhline(1, color="#888888", linestyle="--")
-    ax.set(title="All 16 sets: VRAE beside PCA", xlabel="numbers a series", ylabel="error / PCA's", xticks=SIZES)
+    ax.set(title="All 16 sets: VRAE and PCA", xlabel="numbers a series", ylabel="error / PCA's", xticks=SIZES)
     ax.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)

@@ -3,7 +3,7 @@
     python benchmarks/scale/million.py [--series 100000 300000 1000000] [--steps 64] [--threads 2]
 
 Each line of work is a process of its own, whose peak of resident memory the operating system tells.
-Writes ``results.jsonl`` and ``RESULTS.md`` beside this file.
+Writes ``results.jsonl`` and ``RESULTS.md`` next to this file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FAMILIES = ("slow wave", "fast wave", "sawtooth", "trend", "bump", "step")
 
 
 def family(kind: int, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return one clean course a row, (n, steps), for a random phase in [0, 1) each."""
+    """Return clean series, one per row (n, steps), for a random phase in [0, 1) each."""
     phase = rng.random((len(time), 1))
     courses: tuple[Callable[[], np.ndarray], ...] = (
         lambda: np.sin(2 * np.pi * (2 * time + phase)),

@@ -1,4 +1,4 @@
-"""Seconds an epoch of the classic network: ours beside a plain textbook loop, in turn, in one run.
+"""Seconds an epoch of the classic network: compared with a plain textbook loop.
 
     python benchmarks/speed/classic.py [--data FOLDER] [--epochs 5] [--rounds 5] [--threads 1]
 

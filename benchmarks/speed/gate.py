@@ -2,10 +2,10 @@
 
     python benchmarks/speed/gate.py [--rounds 5] [--update]
 
-The yardstick is work that is none of ours: an LSTM of torch's forwards and backwards, a sort and a
-product of matrices. Each task runs between two of its runs, in CPU seconds of one thread, and the
-median of the rounds counts, so the ratios hardly depend on the machine or on what else it does. A
-task that takes more than 1.3 times the ratio in ``gate.json`` fails: exit code 1. ``--update``
+The reference is work that does not involve vrae: an LSTM of torch's forwards and backwards, a sort
+and a product of matrices. Each task runs between two of its runs, in CPU seconds of one thread, and
+the median of the rounds counts, so the ratios hardly depend on the machine or on what else it does.
+A task that takes more than 1.3 times the ratio in ``gate.json`` fails: exit code 1. ``--update``
 keeps the ratios of this run, when it is known why they are others.
 """
 
@@ -33,7 +33,7 @@ KEPT = Path(__file__).with_name("gate.json")
 MOST = 1.3  # the noise of a busy machine is a few per cent
 
 
-def yardstick() -> None:
+def reference() -> None:
     generator = torch.Generator().manual_seed(0)
     layer = torch.nn.LSTM(28, 64, batch_first=True)
     x = torch.randn(64, 10, 28, generator=generator)
@@ -73,16 +73,16 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def measure(rounds: int) -> dict[str, float]:
-    """Return the median ratio of each task to the yardstick."""
+    """Return the median ratio of each task to the reference."""
     ratios: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         work = tasks(Path(folder))
-        for warm in (yardstick, *work.values()):
+        for warm in (reference, *work.values()):
             warm()
         for _ in range(rounds):
-            before = seconds(yardstick)
+            before = seconds(reference)
             for name, task in work.items():
-                own, after = seconds(task), seconds(yardstick)
+                own, after = seconds(task), seconds(reference)
                 ratios.setdefault(name, []).append(2 * own / (before + after))
                 before = after
     return {name: round(statistics.median(each), 3) for name, each in ratios.items()}
@@ -102,8 +102,8 @@ def main() -> int:
     kept = json.loads(KEPT.read_text())
     slower = [name for name, ratio in found.items() if ratio > MOST * kept.get(name, 0.0)]
     for name, ratio in found.items():
-        beside = ratio / kept[name] if name in kept else None
-        row = {"benchmark": name, "ratio_to_yardstick": ratio, "beside_kept": beside and round(beside, 2)}
+        relative = ratio / kept[name] if name in kept else None
+        row = {"benchmark": name, "ratio_to_reference": ratio, "relative_to_kept": relative and round(relative, 2)}
         print(json.dumps({**row, "slower": name in slower}))
     return 1 if slower else 0
 

@@ -1,4 +1,4 @@
-"""Wall time of `vrae --help` and `import vrae` beside an empty Python process, in turn, in one run.
+"""Wall time of `vrae --help` and `import vrae` compared with an empty Python process.
 
 python benchmarks/speed/startup.py [--rounds 7]
 """
