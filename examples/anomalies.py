@@ -33,7 +33,7 @@ def main() -> None:
     scores = detector.decision_function(test)
     chosen = [of[np.argsort(scores[of])[len(of) // 2]] for of in (np.flatnonzero(kinds == kind) for kind in KINDS)]
     beats = test.select(chosen)
-    band = detector.explain(beats)
+    band = detector.expected_range(beats)
     figure, axes = plt.subplots(2, 2, figsize=(9, 5), sharex=True, sharey=True, layout="constrained")
     for i, ax in enumerate(axes.flat):
         kind, score = KINDS[int(kinds[chosen[i]])], scores[chosen[i]]

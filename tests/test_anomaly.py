@@ -60,7 +60,7 @@ def test_planted_spikes_and_shapes_have_the_lowest_scores_and_are_located(detect
     assert deviation[3].argmax() == 41
     assert deviation[3].max() > 5
     assert deviation[7].argmax() in range(20, 40)
-    band = detector.explain(X, width=3)
+    band = detector.expected_range(X, width=3)
     outside = np.less(X, band.low) | np.greater(X, band.high)
     np.testing.assert_array_equal(outside, deviation > 3)
     assert outside[3, 41]
@@ -115,7 +115,7 @@ def test_contract(quick, kind, small_series):
     for one, x in zip(deviation, X, strict=True):
         assert np.shape(one) == np.shape(x)
         np.testing.assert_array_equal(np.isnan(one), np.isnan(x))
-    assert all(np.isfinite(part).all() for edge in detector.explain(X) for part in edge)
+    assert all(np.isfinite(part).all() for edge in detector.expected_range(X) for part in edge)
 
 
 @pytest.mark.parametrize("kind", ["missing", "list of channels"])
@@ -233,4 +233,4 @@ def test_too_few_series_to_estimate_a_tail(quick, small_series):
 def test_a_band_needs_a_width(quick, small_series):
     X = small_series("2d")
     with pytest.raises(InvalidParameterError, match="width"):
-        quick(X).explain(X, width=0)
+        quick(X).expected_range(X, width=0)

@@ -19,10 +19,10 @@ import typer
 from typer.testing import CliRunner
 
 from vrae.cli import app
+from vrae.cli.app import in_command_words
 from vrae.cli.config_file import save_config
 from vrae.cli.option_groups import with_groups
 from vrae.cli.shared_options import DataOptions, ModelOptions, OutFolder
-from vrae.cli.wording import in_command_words
 from vrae.exceptions import InvalidParameterError
 
 COLOUR = re.compile(r"\x1b\[[\d;]*(3|4|9|10)\d[\d;]*m")

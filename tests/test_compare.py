@@ -11,7 +11,7 @@ import pytest
 from vrae import VRAE, Panel, VRAEClusterer
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 from vrae.runs import compare
-from vrae.runs.peers import PEERS, Peer
+from vrae.runs.comparison import PEERS, Peer
 
 
 def quick(n_clusters="auto"):

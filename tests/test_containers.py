@@ -124,7 +124,8 @@ def test_other_types_are_refused():
 
     with pytest.raises(InvalidDataError, match="sparse"):
         as_panel(csr_array(np.eye(3)))
-    for X in (3, None, "sales.csv", np.ones(3), pd.Series([1.0, 2]), {"a": 1}, {1, 2}, iter([])):
+    others: tuple[Any, ...] = (3, None, "sales.csv", np.ones(3), pd.Series([1.0, 2]), {"a": 1}, {1, 2}, iter([]))
+    for X in others:
         with pytest.raises(InvalidDataError):
             as_panel(X)
 
@@ -183,12 +184,14 @@ def test_mtypes_of_sktime_are_the_same_panel(mtype):
     if mtype != "numpy3D":
         assert panel.channels == ("a", "b")
     if "days" in mtype:
+        assert panel.times is not None
         assert panel.times[:3].astype("datetime64[D]").astype(str).tolist() == [
             "2024-01-30",
             "2024-01-31",
             "2024-02-01",
         ]
     if "months" in mtype:  # a period becomes the time at which it begins
+        assert panel.times is not None
         assert panel.times[:3].astype("datetime64[D]").astype(str).tolist() == [
             "2024-01-01",
             "2024-02-01",
@@ -309,6 +312,7 @@ def test_forecast_tables_have_the_library_and_names_of_the_input(name, tmp_path)
 
 def test_id_and_time_names_do_not_replace_other_columns():
     kind = TableKind.of(multiindex(cube()[:, :1], names=("mean", "step")))
+    assert kind is not None
     assert (kind.id, kind.time) == ("mean", "step")
     columns = {"id": ["a"], "step": [1], "time": [7], "mean": [0.5]}
     assert _columns(kind.table(columns)) == columns
@@ -324,7 +328,7 @@ def test_a_model_file_cannot_name_a_module_to_load():
 def test_results_per_step_are_tables_with_all_columns_and_rows(name):
     X = TABLES[name]()
     detector = make_estimator("VRAEAnomalyDetector", max_epochs=1).fit(X)
-    for table in (detector.model_.reconstruct(X), detector.step_scores(X), *detector.explain(X)):
+    for table in (detector.model_.reconstruct(X), detector.step_scores(X), *detector.expected_range(X)):
         assert type(table) is type(X)
         assert list(_columns(table)) == list(_columns(X))
         if isinstance(X, pd.DataFrame):

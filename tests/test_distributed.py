@@ -153,11 +153,11 @@ def test_series_without_ids_are_numbered_over_all_parts(tmp_path):
     ]  # fmt: skip
 
 
-def job_for(clusterer: VRAEClusterer, operation: Any, source: str, folder: Path, part_values: int = 100) -> Job:
+def job_for(model: Any, operation: Any, source: str, folder: Path, part_values: int = 100) -> Job:
     layout, parts = layout_and_parts(source, part_values)
     staging = SharedFolder(fs.LocalFileSystem(), str(folder))
     staging.create()
-    return make_job(operation, clusterer, series.SeriesParts(layout, parts, 0), staging)
+    return make_job(operation, model, series.SeriesParts(layout, parts, 0), staging)
 
 
 def results_of(job: Job) -> list[PartResult]:
@@ -194,21 +194,21 @@ def test_agreement_is_computed_from_counts():
 
 def test_a_part_whose_file_has_changed_is_processed_again(clusterer, tmp_path):
     source = write(long_rows(12), tmp_path / "data", [80], 1000)
-    job = job_for(clusterer, Embed, source, tmp_path / "work", 50)
+    job = job_for(clusterer.model_, Embed, source, tmp_path / "work", 50)
     for n in range(len(job.parts)):
-        assert process_part(job, clusterer, n) is None
+        assert process_part(job, clusterer.model_, n) is None
     assert job.pending() == []
     write(long_rows(12).slice(0, 80), tmp_path / "data", [], 1000)  # the first file again
-    again = job_for(clusterer, Embed, source, tmp_path / "work", 50)
+    again = job_for(clusterer.model_, Embed, source, tmp_path / "work", 50)
     assert again.pending() == [0]
     other = job_for(clusterer, AssignAndEmbed, source, tmp_path / "work", 50)
     assert other.pending() == [0, 1]
 
 
 def test_a_part_whose_table_a_killed_driver_moved_is_processed_again(clusterer, tmp_path):
-    job = job_for(clusterer, Embed, write(long_rows(12), tmp_path / "data", [80], 1000), tmp_path / "work", 50)
+    job = job_for(clusterer.model_, Embed, write(long_rows(12), tmp_path / "data", [80], 1000), tmp_path / "work", 50)
     for n in range(2):
-        assert process_part(job, clusterer, n) is None
+        assert process_part(job, clusterer.model_, n) is None
     next((tmp_path / "work").glob("embedding-00001-*")).unlink()
     assert job.pending() == [1]
 
@@ -272,20 +272,22 @@ def test_the_result_of_workers_with_another_kind_of_device_is_taken_over():
     assert [{**a, "seconds": 0} for a in found.history_] == [{**b, "seconds": 0} for b in expected.history_]
 
 
-def test_a_forecaster_is_refused_by_several_processes():
+def test_a_forecaster_is_refused_by_several_processes_and_by_embed(tmp_path):
     forecaster = make_estimator("GroupForecaster")
+    with pytest.raises(InvalidParameterError, match="does not embed whole series"):
+        embed(forecaster, "nothing/*.parquet", str(tmp_path / "out"))
     with pytest.raises(InvalidParameterError, match="GroupForecaster trains several small networks"):
         fit(forecaster, make_series("2d"), engine=EngineOptions(train_workers=2))
 
 
 def test_a_part_whose_worker_ends_each_time_is_given_up(clusterer, tmp_path):
-    job = job_for(clusterer, Embed, write(long_rows(6), tmp_path / "data", [], 1000), tmp_path / "work")
+    job = job_for(clusterer.model_, Embed, write(long_rows(6), tmp_path / "data", [], 1000), tmp_path / "work")
     assert [job.start_attempt(0) for _ in range(4)] == [True, True, True, False]
-    failure = process_part(job, clusterer, 0)
+    failure = process_part(job, clusterer.model_, 0)
     assert failure is not None
     assert "3 workers ended" in failure.message
     job.clear_attempts()
-    assert process_part(job, clusterer, 0) is None
+    assert process_part(job, clusterer.model_, 0) is None
 
 
 # ---------------------------------------------------------------- refused
@@ -631,8 +633,8 @@ def test_fsspec_holds_series_and_results(clusterer, tmp_path, store_url):
     local = write(long_rows(20), tmp_path / "data", [100, 200], 64)
     layout, parts = layout_and_parts(f"{store_url}/data/00?.parquet", 100)
     with staging_folder(f"{store_url}/out") as staging:
-        job = make_job(Embed, clusterer, series.SeriesParts(layout, parts, 20), staging)
-        assert [process_part(job, clusterer, n) for n in job.pending()] == [None] * len(parts)
+        job = make_job(Embed, clusterer.model_, series.SeriesParts(layout, parts, 20), staging)
+        assert [process_part(job, clusterer.model_, n) for n in job.pending()] == [None] * len(parts)
         assert job.pending() == []
         publish(staging, [part.files["embedding"] for part in results_of(job)], f"{store_url}/out")
     write_embeddings(clusterer.model_, stream_panels(local), tmp_path / "local.parquet")

@@ -476,7 +476,7 @@ def test_a_repeated_id_replaces_the_earlier_series(tiny):
 
 
 def test_the_replay_buffer_is_bounded(tiny, monkeypatch):
-    monkeypatch.setattr("vrae.estimators.continual._REPLAY_BUFFER", 10)
+    monkeypatch.setattr("vrae.estimators.fitting._REPLAY_BUFFER", 10)
     X = np.random.default_rng(0).standard_normal((40, 12))
     model = VRAE(**tiny)
     for part in np.split(X, 4):

@@ -16,8 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from vrae import VRAE, GroupForecaster, Panel, load_model, read_panel
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
 from vrae.estimators.forecasting.combination import Combination
-from vrae.estimators.forecasting.forecast_windows import windows_at
-from vrae.estimators.forecasting.item_scale import ItemScale
+from vrae.estimators.forecasting.forecast_windows import ItemScale, windows_at
 from vrae.exceptions import InvalidDataError, InvalidParameterError, MissingDependencyError, NotFittedError
 from vrae.io.folder import read_folder, write_folder
 from vrae.nn.model import build_network

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from sklearn.preprocessing import FunctionTransformer
 import vrae
 from conftest import HEADS, TINY, make_estimator
 from vrae import VRAE, GroupForecaster, Panel, VRAEAnomalyDetector, VRAEClusterer, VRAENeighbors, load_model
-from vrae.exceptions import InvalidParameterError, NotFittedError
+from vrae.exceptions import InvalidParameterError, NotFittedError, PosteriorCollapseWarning
 from vrae.nn.model import VRAENetwork
 from vrae.train.callbacks import Callback
 from vrae.train.trainer import Trainer
@@ -330,6 +331,34 @@ def test_continued_training_uses_the_current_options(small_series):
     head.set_params(model__callbacks=[counter], model__max_epochs=3).partial_fit(X)
     assert counter.epochs == 3
     assert len(head.model_.history_) == TINY["max_epochs"] + 3
+
+
+@pytest.mark.parametrize("name", ["VRAE", *SHARING])
+def test_a_warning_raised_as_an_error_leaves_an_estimator_unchanged(name, small_series):
+    X, option = small_series("2d"), "beta" if name == "VRAE" else "model__beta"
+    for estimator in (make_estimator(name), make_estimator(name).fit(X)):
+        estimator.set_params(**{option: 1e5})
+        before = dict(vars(estimator))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(PosteriorCollapseWarning):
+                estimator.fit(X)
+        assert_unchanged(estimator, before)
+
+
+@pytest.mark.parametrize("name", ["VRAEClusterer", "VRAENeighbors"])
+def test_ctrl_c_after_training_leaves_an_estimator_unchanged(name, small_series, monkeypatch):
+    step = {"VRAEClusterer": "clusterer._probabilities", "VRAENeighbors": "neighbors.choose_search"}[name]
+
+    def interrupts(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    estimator = make_estimator(name).fit(small_series("2d", seed=1))
+    before = dict(vars(estimator))
+    monkeypatch.setattr(f"vrae.estimators.{step}", interrupts)
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(small_series("2d"))
+    assert_unchanged(estimator, before)
 
 
 # ---------------------------------------------------------------- regroup

@@ -12,7 +12,7 @@ from sklearn.frozen import FrozenEstimator
 
 from conftest import make_estimator
 from vrae import Panel, VRAENeighbors, load_model
-from vrae.estimators.search import ApproximateSearch, ExactSearch, choose_search
+from vrae.estimators.neighbors import ApproximateSearch, ExactSearch, choose_search
 from vrae.exceptions import DataWarning, InvalidParameterError, MissingDependencyError, NotFittedError
 from vrae.nn.lag import pair_lags
 

@@ -1,4 +1,4 @@
-"""What is installed: a small core that works alone, extras that are asked for by name, a wheel with all it needs."""
+"""Installation: the core works alone, messages name missing extras, and the wheel is complete."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ from pathlib import Path
 import pytest
 
 import vrae
-from vrae.exceptions import MissingDependencyError
-from vrae.optional import check_installed
+from vrae.exceptions import MissingDependencyError, check_installed
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 SOURCE = {path: path.read_text(encoding="utf-8") for path in Path(vrae.__file__).parent.rglob("*.py")}
 
-# What a user without any extra does. Nothing optional can be imported; pandas is the user's own.
+# What a user without any extra does. No optional package can be imported. pandas is the user's own.
 CORE = """
 import sys
 for name in {blocked}: sys.modules[name] = None
 import numpy as np, pandas as pd, warnings
-from vrae import VRAEClusterer, load_model
+from vrae import VRAE, VRAEClusterer, load_model
 warnings.simplefilter("ignore")
 step = np.tile(np.arange(12), 8)
 item = np.repeat([f"item{{i}}" for i in range(8)], 12)
 table = pd.DataFrame({{"unique_id": item, "ds": step, "y": np.sin(step / (1 + np.repeat(np.arange(8) % 2, 12)))}})
-clusterer = VRAEClusterer(2, hidden_size=8, max_epochs=2, random_state=0).fit(table)
+clusterer = VRAEClusterer(2, model=VRAE(hidden_size=8, max_epochs=2), random_state=0).fit(table)
 assert clusterer.labels_.shape == (8,), clusterer.labels_
 clusterer.save("model")
 assert (load_model("model").predict(table) == clusterer.labels_).all()
@@ -53,16 +52,16 @@ def run(code: str, folder: Path, **environment: str) -> subprocess.CompletedProc
     )
 
 
-def test_a_missing_package_is_named_with_the_way_to_install_it():
+def test_a_missing_package_is_named_with_the_command_that_installs_it():
     check_installed("numpy", "nothing", "Nothing")
     with pytest.raises(MissingDependencyError) as caught:
         check_installed("no_such_package", "some", "A thing", "Or do without.")
     assert str(caught.value) == ("A thing needs the package no_such_package: pip install 'vrae[some]'. Or do without.")
 
 
-def test_every_extra_that_is_asked_for_exists_and_all_holds_all_but_tools():
-    asked = {extra for text in SOURCE.values() for extra in re.findall(r'check_installed\(\s*"?\w+"?, "(\w+)"', text)}
-    assert {"aeon", "report", "onnx", "tracking"} <= asked <= set(EXTRAS)
+def test_every_named_extra_exists_and_all_has_everything_but_tools():
+    named = {extra for text in SOURCE.values() for extra in re.findall(r'check_installed\(\s*"?\w+"?, "(\w+)"', text)}
+    assert {"aeon", "report", "onnx", "tracking"} <= named <= set(EXTRAS)
     (everything,) = EXTRAS["all"]
     assert set(re.findall(r"\w+", everything)) - {"vrae"} == set(EXTRAS) - {"all", "dev", "docs"}
 
@@ -71,19 +70,19 @@ def test_what_make_calls_is_installed_by_the_extras():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     called = set(re.findall(r"\$\(BIN\)/([\w-]+)|-m (\w+)", makefile))
     tools = {first or second for first, second in called} - {"python", "pip", "venv", "vrae"}
-    named = {re.match(r"[\w-]+", package)[0] for extra in ("dev", "docs") for package in EXTRAS[extra]}
+    named = {re.findall(r"^[\w-]+", package)[0] for extra in ("dev", "docs") for package in EXTRAS[extra]}
     assert {"pip-audit", "ruff", "pytest"} <= tools
     assert {name.removesuffix("-material") for name in named} >= tools
 
 
-def test_python_versions_are_the_supported_ones():
+def test_the_classifiers_name_the_supported_python_versions():
     named = [c.split(" :: ")[-1] for c in PROJECT["classifiers"] if re.search(r"Python :: 3\.\d+$", c)]
     assert named == ["3.11", "3.12", "3.13"]
     assert PROJECT["requires-python"] == f">={named[0]}"
 
 
 @pytest.mark.slow
-def test_the_core_works_alone_and_the_report_is_asked_for_before_any_work(tmp_path):
+def test_the_core_works_alone_and_a_report_without_its_packages_is_refused_at_once(tmp_path):
     blocked = [name for name in OPTIONAL if name not in PROJECT["dependencies"]]
     done = run(CORE.format(blocked=blocked), tmp_path)
     assert done.returncode == 0, done.stderr
@@ -96,7 +95,7 @@ def test_the_core_works_alone_and_the_report_is_asked_for_before_any_work(tmp_pa
 
 
 @pytest.mark.slow
-def test_the_wheel_and_the_sdist_hold_what_they_should_and_work(tmp_path):
+def test_the_wheel_and_the_sdist_are_complete_and_work(tmp_path):
     pytest.importorskip("build", reason="the extra vrae[dev] is not installed")
     tree = tmp_path / "tree"
     for folder in ("src", "tests"):
@@ -122,10 +121,10 @@ def test_the_wheel_and_the_sdist_hold_what_they_should_and_work(tmp_path):
     site = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(site)]
     subprocess.run([*install, str(wheel)], check=True)
-    where = {"PYTHONPATH": str(site), "NUMBA_DISABLE_JIT": "1"}  # nothing compiled is kept for this copy
+    where = {"PYTHONPATH": str(site), "NUMBA_DISABLE_JIT": "1"}  # no compiled functions to cache
     done = run(f"{CORE.format(blocked=[])}\nimport vrae; print(vrae.__file__, vrae.__version__)", tmp_path, **where)
     assert done.stdout.split() == [str(site / "vrae" / "__init__.py"), vrae.__version__], done.stderr
-    told = subprocess.run(
+    shown = subprocess.run(
         [site / "bin" / "vrae", "--version"], env={**os.environ, **where}, capture_output=True, text=True, check=True
     )
-    assert told.stdout == f"vrae {vrae.__version__}\n"
+    assert shown.stdout == f"vrae {vrae.__version__}\n"

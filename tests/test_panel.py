@@ -32,6 +32,8 @@ def same(one: Panel, other: Panel) -> bool:
         np.array_equal(one.values, other.values, equal_nan=True)
         and np.array_equal(one.offsets, other.offsets)
         and np.array_equal(one.ids, other.ids)
+        and one.times is not None
+        and other.times is not None
         and np.array_equal(one.times, other.times)
         and np.array_equal(one.static["store"], other.static["store"])
         and one.channels == other.channels

@@ -9,6 +9,7 @@ from itertools import combinations
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
 
 from vrae import plots
 from vrae.exceptions import InvalidDataError, InvalidParameterError, MissingDependencyError
@@ -182,7 +183,7 @@ def test_projection_of_identical_vectors():
 
 def test_projection_refuses_what_it_does_not_know():
     with pytest.raises(InvalidParameterError, match=r"'psa'.*Did you mean 'pca'"):
-        maps.project(np.ones((3, 3)), "psa")
+        maps.project(np.ones((3, 3)), "psa")  # type: ignore[arg-type]  # misspelt on purpose
     with pytest.raises(InvalidDataError, match="shape"):
         maps.project(np.ones(3))
 
@@ -227,9 +228,11 @@ def test_latent_map_in_both_backends(method):
     ax = plots.plot_latent_map(Z, labels, method=method)
     figure = plots.plotly_latent_map(Z, labels, method=method)
     assert has_titles(ax)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == [trace.name for trace in figure.data]
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [trace.name for trace in figure.data]
     for drawn, trace in zip(ax.collections, figure.data, strict=True):
-        np.testing.assert_allclose(drawn.get_offsets(), np.column_stack([trace.x, trace.y]))
+        np.testing.assert_allclose(np.asarray(drawn.get_offsets()), np.column_stack([trace.x, trace.y]))
     assert figure.data[-1].name == "Not assigned"
     assert figure.data[-1].marker.color == palette.NOISE_COLOR
     assert figure.layout.xaxis.title.text == ax.get_xlabel()
@@ -298,7 +301,7 @@ def test_selection_in_both_backends():
 def test_sizes_in_both_backends():
     ax = plots.plot_cluster_sizes(LABELS)
     figure = plots.plotly_cluster_sizes(LABELS)
-    assert [bar.get_width() for bar in ax.patches] == list(figure.data[0].x) == [2, 3, 1]
+    assert [bar.get_width() for bar in ax.patches if isinstance(bar, Rectangle)] == list(figure.data[0].x) == [2, 3, 1]
     assert list(figure.data[0].y) == ["Cluster 0", "Cluster 1", "Not assigned"]
 
 
@@ -335,7 +338,7 @@ def test_the_expected_range_surrounds_the_reconstruction():
     x[7:9] += 3
     ax = plots.plot_anomalies(x, model - 1, model, model + 1, title="a")
     assert has_titles(ax)
-    edge = ax.collections[0].get_paths()[0].vertices[:, 1]
+    edge = np.asarray(ax.collections[0].get_paths()[0].vertices)[:, 1]
     assert edge.max() == pytest.approx(model.max() + 1)
     assert edge.min() == pytest.approx(model.min() - 1)
     np.testing.assert_array_equal(ax.lines[2].get_xdata(), [7, 8])

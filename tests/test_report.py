@@ -8,6 +8,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,12 +55,12 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.words))
 
     @property
-    def data(self) -> dict:
+    def data(self) -> dict[str, Any]:
         return json.loads(next(text for attributes, text in self.scripts if attributes.get("id") == "data"))
 
     @property
     def policy(self) -> str:
-        return next(a["content"] for _, a in self.tags if a.get("http-equiv") == "Content-Security-Policy")
+        return next(a["content"] or "" for _, a in self.tags if a.get("http-equiv") == "Content-Security-Policy")
 
 
 def page_of(data) -> Page:
@@ -215,7 +216,9 @@ def test_counts_are_those_of_all_series_where_a_sample_is_shown():
 
 def test_silhouette_only_where_it_means_something():
     Z = np.array([[0.0], [0.1], [9.0], [9.1], [np.nan]])
-    assert separation(Z, np.array([0, 0, 1, 1, 1])) > 0.9
+    clear = separation(Z, np.array([0, 0, 1, 1, 1]))
+    assert clear is not None
+    assert clear > 0.9
     for labels in ([0, 0, 0, 0, 0], [-1, -1, -1, -1, -1], [0, 1, 2, 3, 4]):
         assert separation(Z, np.array(labels)) is None
 
@@ -281,10 +284,10 @@ def test_a_direction_is_named_after_the_traits_that_correlate_with_it():
     Z = np.stack([5 * slope, rng.normal(size=200)], axis=1)
     data = make_report_data(n=200, n_clusters=1, panel=panel, embedding=Z)
     rows = trait_rows(data, *traits_of_sample(data), 2)
-    trend = next(row for row in rows if row.name == "rise from start to end")
+    trend = next(row for row in rows if row.trait.name == "rise from start to end")
     assert trend.correlations[0] > 0.8
     assert abs(trend.correlations[1]) < 0.3
-    assert not {"length", "proportion of missing values"} & {row.name for row in rows}  # these are all alike
+    assert not {"length", "proportion of missing values"} & {row.trait.name for row in rows}  # these are all alike
     first, second = describe_directions(data, rows, 2)
     assert "more of a rise" in first.meaning
     assert first.explained > 0.9
@@ -298,7 +301,7 @@ def test_the_channel_that_is_meant_is_said():
     cube[:, 1] += 9 * level[:, None]
     panel = Panel.from_arrays(cube, channels=("calm", "moved"))
     data = make_report_data(n=100, n_clusters=1, n_channels=2, panel=panel, embedding=np.stack([level, level], axis=1))
-    row = next(row for row in trait_rows(data, *traits_of_sample(data), 1) if row.name == "level")
+    row = next(row for row in trait_rows(data, *traits_of_sample(data), 1) if row.trait.name == "level")
     assert row.channels == ["moved"]
 
 

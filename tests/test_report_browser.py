@@ -7,6 +7,7 @@ import re
 import shutil
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def row_ids(page) -> list[str]:
     return page.eval_on_selector_all("#table tbody tr td:first-child button", "all => all.map(b => b.textContent)")
 
 
-def traces(page, figure: str) -> list[dict]:
+def traces(page, figure: str) -> list[dict[str, Any]]:
     script = "id => document.getElementById(id).data.map(t => ({name: t.name, n: t.x.length}))"
     return page.evaluate(script, figure)
 
@@ -210,6 +211,8 @@ def test_download_has_the_right_rows(open_report):
     page = open_report(data)
     page.click(".pick[data-cluster='2']")
     head, *rows = downloaded(page)
+    assert data.scores is not None
+    assert data.lags is not None
     assert head == ["id", "cluster", "probability", "lag", "level", "anomaly_score", "known label"]
     found = {row[0]: row for row in rows}
     assert set(found) == {f"item {row}" for row in range(2, 24, 3)}
@@ -293,6 +296,7 @@ def test_slider_moves_the_curve(open_report):
 
 def test_anomalies_are_marked_and_lead_to_the_map(open_report):
     data = make_report_data()
+    assert data.scores is not None
     page = open_report(data)
     assert page.locator(".anomaly").count() == 12
     assert page.locator(".anomaly svg.chart rect.place").count() == 12

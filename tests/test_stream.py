@@ -27,7 +27,7 @@ from conftest import make_estimator
 from vrae import Panel, load_model, read_panel
 from vrae.data import stream
 from vrae.data.selection import join_panels
-from vrae.data.stream import is_large, open_data, stream_panels
+from vrae.data.stream import open_data, stream_panels
 from vrae.exceptions import InvalidDataError, InvalidParameterError, VRAEWarning
 from vrae.runs import cluster_stream, sample_series, table_writer
 
@@ -237,10 +237,11 @@ def test_is_large_goes_by_series_and_values(tmp_path):
     write(long_table([5] * 40), tmp_path / "long.parquet", 10)
     for name, options in (("lists", {"id": "item", "value": "a"}), ("long", {"value": "sold"})):
         path = tmp_path / f"{name}.parquet"
-        assert is_large(path, 39, 10**6, **options)
-        assert is_large(path, 10**6, 199, **options)
-        assert not is_large(path, 40, 200, **options)
-    assert not is_large([[1.0, 2.0]], 0, 0)
+        opened = open_data(path, **options)
+        assert opened.is_large(39, 10**6)
+        assert opened.is_large(10**6, 199)
+        assert not opened.is_large(40, 200)
+    assert not open_data([[1.0, 2.0]]).is_large(0, 0)
 
 
 @pytest.mark.parametrize("name", ["X.parquet", "X.csv"])
@@ -248,7 +249,8 @@ def test_is_large_goes_by_series_and_values(tmp_path):
 def test_an_opened_source_is_opened_once_and_read_whole_and_in_parts(name, head_rows, tmp_path, in_parts, monkeypatch):
     write(long_table([4] * 20), tmp_path / name, 10)
     whole = read_panel(tmp_path / name, value="sold")
-    opened, found = [], []
+    opened: list[int] = []
+    found: list[int] = []
     monkeypatch.setattr("vrae.data.sources._HEAD_ROWS", head_rows)
     for counted, function in ((opened, "open_source"), (found, "find_roles")):
         original = getattr(stream, function)
@@ -372,12 +374,13 @@ def test_embedding_in_parts_is_embedding_at_once(folder, tmp_path, vrae):
 @pytest.mark.parametrize("what", ["infinite", "missing", "twice"])
 def test_a_bad_series_late_leaves_nothing(verb, out, what, folder, tmp_path, vrae):
     table = pq.read_table(folder / "X.parquet").select(["unique_id", "y"])
-    last = {"infinite": ["z", np.inf], "missing": ["z", None], "twice": ["s1", 0.0]}[what]
-    row = pa.table({"unique_id": [last[0]] * 2, "y": pa.array([last[1]] * 2, pa.float32())})
+    bad: dict[str, tuple[str, float | None]] = {"infinite": ("z", np.inf), "missing": ("z", None), "twice": ("s1", 0.0)}
+    name, value = bad[what]
+    row = pa.table({"unique_id": [name] * 2, "y": pa.array([value] * 2, pa.float32())})
     write(pa.concat_tables([table, row]), tmp_path / "X.parquet", 50)
     done = vrae(verb, tmp_path / "X.parquet", "--layout", "long", "--model", folder / "model", "--out", tmp_path / out)
     assert done.code == 2
-    assert f"'{last[0]}'" in done.err
+    assert f"'{name}'" in done.err
     assert "Traceback" not in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["X.parquet"]
 
@@ -400,7 +403,7 @@ def test_clustering_by_a_sample_of_all_is_clustering(folder, tmp_path, monkeypat
     from vrae.runs import cluster_panel
 
     monkeypatch.setattr(stream, "_WHOLE_VALUES", 0)
-    options = {"layout": "long", "label": "kind"}
+    options: dict[str, Any] = {"layout": "long", "label": "kind"}
     panel = read_panel(folder / "X.parquet", **options)
     whole = cluster_panel(make_estimator("VRAEClusterer"), panel, panel.static["label"], tmp_path / "whole", "whole")
 

@@ -23,8 +23,7 @@ from sklearn.base import BaseEstimator, ClusterMixin
 
 from vrae import GroupForecaster, Panel
 from vrae.estimators.forecasting.backtest import fit_combination, run_backtests, score_group_numbers
-from vrae.estimators.forecasting.group_forecast import GroupForecast
-from vrae.estimators.forecasting.stage import Stage
+from vrae.estimators.forecasting.stage import GroupForecast, Stage
 from vrae.estimators.partition import fit_partition, labels_of
 
 HERE = Path(__file__).parent

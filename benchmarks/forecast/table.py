@@ -28,7 +28,7 @@ def write_table(here: Path) -> None:
         "# Forecasts of four panels\n",
         "Last 13 weeks (12 months) held out, from up to two origins a horizon apart (those measured are at the end);",
         "means over items, then origins. Written by `benchmarks/forecast/run.py`. RMSSE and MASE: errors relative to",
-        "the one-step changes of the item's own past; lower is better. Items that never sold or never changed before the",
+        "the one-step changes of the item's own past; lower is better. Items that never sold or changed before the",
         "origin have neither and are left out. Low sellers: the quarter with the smallest mean. Of larger panels 1,000",
         "items drawn at random.\n",
     ]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import re
+import shlex
 import sys
 import warnings
+from collections.abc import Collection
+from contextvars import ContextVar
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from typer.core import TyperCommand
 
+from vrae._version import __version__
 from vrae.cli.anomalies_command import anomalies
-from vrae.cli.cluster_command import cluster, demo
-from vrae.cli.compare_command import compare
+from vrae.cli.cluster_command import cluster, compare, demo
 from vrae.cli.config_file import options_by_name
 from vrae.cli.forecast_command import forecast
 from vrae.cli.model_commands import assign, embed, export, info
@@ -21,17 +25,16 @@ from vrae.cli.pair_commands import cannibalization, similar
 from vrae.cli.reduce_commands import reduce, restore
 from vrae.cli.run_commands import explain, regroup, report
 from vrae.cli.terminal import INTERRUPTED, Stopped, accept_any_file_name, err
-from vrae.cli.wording import in_command_words, options_of_command
 from vrae.io.formulas import escape_formulas
 
-__all__ = ["app", "main"]
+__all__ = ["app", "in_command_words", "main"]
 
 
 class _Command(TyperCommand):
     """A command whose messages name options as the user writes them."""
 
     def invoke(self, ctx: Any) -> Any:
-        options_of_command.set(frozenset(options_by_name(self)))
+        _OPTIONS.set(frozenset(options_by_name(self)))
         return super().invoke(ctx)
 
 
@@ -76,8 +79,6 @@ def _before(
     if escaped:
         context.with_resource(escape_formulas())
     if version:
-        from vrae._version import __version__
-
         typer.echo(f"vrae {__version__}")
         raise typer.Exit
 
@@ -89,10 +90,8 @@ def main() -> None:
         with warnings.catch_warnings():
             warnings.showwarning = _show
             app()
-    except Stopped:
-        raise
     except SystemExit as stop:
-        if stop.code == INTERRUPTED:  # newer versions of Typer report Ctrl-C this way
+        if stop.code == INTERRUPTED and not isinstance(stop, Stopped):  # newer versions of Typer report Ctrl-C this way
             err.print("Stopped. Nothing was written.")
         raise
     except KeyboardInterrupt:
@@ -108,26 +107,68 @@ def main() -> None:
             err.print("[bold red]Internal error.[/] This is a fault in vrae. Please report it:", highlight=False)
             err.print_exception()
             sys.exit(1)
-        _say("[bold red]Error:[/]", in_command_words(str(error), options_of_command.get()))
+        _say("[bold red]Error:[/]", in_command_words(str(error), _OPTIONS.get()))
         sys.exit(2)
 
 
 def _show(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: Any = None,
-    line: str | None = None,
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
 ) -> None:
     """Show warnings of vrae in one line, and those of other libraries as they are."""
     if category.__module__ != "vrae.exceptions":
         err.print(warnings.formatwarning(message, category, filename, lineno), markup=False, highlight=False, end="")
         return
-    _say("[bold yellow]Warning:[/]", in_command_words(str(message), options_of_command.get()))
+    _say("[bold yellow]Warning:[/]", in_command_words(str(message), _OPTIONS.get()))
 
 
 def _say(head: str, message: str) -> None:
     """Print a message in one line. The message is not markup, since it can quote anything."""
     err.print(head, end=" ")
     err.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+# -------------------------------------------------------------------- wording of messages
+
+# Options of the command that is running.
+_OPTIONS: ContextVar[frozenset[str]] = ContextVar("options of the command", default=frozenset())
+
+# Options that have another name in Python.
+_RENAMED = {
+    "max_epochs": "epochs",
+    "n_clusters": "clusters",
+    "n_neighbors": "neighbors",
+    "random_state": "seed",
+    "season_length": "season",
+    "step": "stride",
+}
+_NAME = r"(?<![\w'\"./-])([a-z]+(?:_[a-z]+)*)"
+# time='week', freq=7 or id= (which ends a sentence). Lists and calls stay as they are.
+_ASSIGNED = re.compile(_NAME + r"=(?![\[({])(?:'([^']*)'|\"([^\"]*)\"|([\w+-]+(?:\.\w+)*))?")
+# pattern_weight anywhere, and beta in "beta must be ..." at the beginning of a sentence
+_MENTIONED = re.compile(
+    r"(?<![\w'\"./-])([a-z]+(?:_[a-z]+)+)(?![\w'\"/=-]|\.\w)|(?:^|(?<=[.:?] ))([a-z]+)(?= must be |: unknown value )"
+)
+# Choices that only Python has.
+_PHRASES = {"on_invalid='drop' to leave them out, or ": "", "resume=False (--overwrite)": "--overwrite"}
+
+
+def in_command_words(message: str, options: Collection[str]) -> str:
+    """Replace Python arguments in a message by ``options`` of the command: "train-sample"."""
+
+    def option(name: str) -> str | None:
+        found = _RENAMED.get(name, name).replace("_", "-")
+        return f"--{found}" if found in options else None
+
+    def assigned(found: re.Match[str]) -> str:
+        name = option(found[1])
+        if name is None:
+            return found[0]
+        value = next((part for part in found.groups()[1:] if part is not None), "True")
+        if value in ("True", "False"):
+            return name if value == "True" else name.replace("--", "--no-", 1)
+        return f"{name} {shlex.quote(value)}"
+
+    for phrase, replacement in _PHRASES.items():
+        message = message.replace(phrase, replacement)
+    message = _ASSIGNED.sub(assigned, message)
+    return _MENTIONED.sub(lambda found: option(found[1] or found[2]) or found[0], message)

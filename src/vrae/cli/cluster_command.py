@@ -1,10 +1,9 @@
-"""`vrae cluster` and `vrae demo`."""
+"""`vrae cluster`, `vrae demo` and `vrae compare`."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vrae.cli.config_file import save_config
-from vrae.cli.option_groups import option, with_groups
-from vrae.cli.parsing import number_or_auto
+from vrae.cli.option_groups import number_or_auto, option, with_groups
 from vrae.cli.shared_options import (
     CLUSTERING,
     OUTPUT,
@@ -28,17 +26,19 @@ from vrae.cli.shared_options import (
     Label,
     ModelOptions,
     OutFolder,
+    OutTable,
     Overwrite,
     Quiet,
     Seed,
 )
-from vrae.cli.terminal import Stopped, logger_for, out, print_json
+from vrae.cli.terminal import Stopped, err, facts_table, logger_for, out, print_json, usage_error
 
 if TYPE_CHECKING:
     from vrae.data.stream import OpenedSource
     from vrae.estimators.clusterer import VRAEClusterer
+    from vrae.runs import Comparison
 
-__all__ = ["cluster", "demo", "show_clusters"]
+__all__ = ["cluster", "compare", "demo", "show_clusters"]
 
 # A larger source is read in parts, and trained on a sample of this number of series.
 _MAX_SERIES = 200_000
@@ -46,21 +46,14 @@ _MAX_VALUES = 1 << 27
 _TRAIN_SAMPLE = 20_000
 
 TrainSample = Annotated[
-    str,
-    option(
-        SCALE,
-        "--train-sample",
-        "N",
-        "Train on N random series, and assign all. auto: 20,000 of a large file.",
-    ),
+    str, option(SCALE, "--train-sample", "N", "Train on N random series, and assign all. auto: 20,000 of a large file.")
 ]
 TrainWorkers = Annotated[
     int,
     option(SCALE, "--train-workers", "N", "Ray: number of processes that train together. 1 trains in this process."),
 ]
 Resume = Annotated[
-    bool,
-    option(OUTPUT, "--resume", None, "Continue a run that was stopped. Without one, start from the beginning."),
+    bool, option(OUTPUT, "--resume", None, "Continue a run that was stopped. Without one, start from the beginning.")
 ]
 CheckpointEvery = Annotated[
     float,
@@ -137,12 +130,12 @@ def cluster(
     """
     from vrae import runs
     from vrae.estimators.clusterer import VRAEClusterer
-    from vrae.exceptions import InvalidParameterError, TrainingInterrupted
+    from vrae.exceptions import TrainingInterrupted
     from vrae.train.checkpoint import Checkpoint
 
     runs.check_report()
     if train_workers > 1 and not engine.is_ray:
-        raise InvalidParameterError("--train-workers needs --engine ray.")
+        raise usage_error("--train-workers needs --engine ray.")
     ray = engine.options(train_workers) if engine.is_ray else None
     log = logger_for(options.quiet)
     with runs.claim_run_folder(folder, overwrite, resume):
@@ -150,81 +143,52 @@ def cluster(
         if train_workers == 1:  # processes that train together save and resume by themselves
             saving = Checkpoint(folder / runs.CHECKPOINT, checkpoint_every, resume=resume, log=log)
             model.set_params(callbacks=[*(model.callbacks or []), saving])
-        estimator = VRAEClusterer(
-            number_or_auto("--clusters", clusters), clusterer=clusterer, model=model, random_state=options.seed
-        )
+        n_clusters = number_or_auto("--clusters", clusters)
+        estimator = VRAEClusterer(n_clusters, clusterer=clusterer, model=model, random_state=options.seed)
+        reading = {**data.options(), "label": label}
         title = f"Clusters of {'standard input' if data.data == '-' else Path(data.data).name}"
-        job = (estimator, data, label, train_sample, folder, title, log)
+        run = {"out": folder, "title": title, "log": log}
         try:
             if ray is None:
-                metrics = _cluster_here(*job)
+                metrics = _cluster_here(estimator, data.data, reading, train_sample, **run)
             else:
-                metrics = _cluster_on_ray(*job, engine=ray, overwrite=overwrite, resume=resume)
+                run |= {"engine": ray, "overwrite": overwrite, "resume": resume}
+                metrics = _cluster_on_ray(estimator, data.data, reading, train_sample, **run)
             save_config(context, folder)
         except TrainingInterrupted as stop:
-            raise Stopped(f"{stop}\n{_how_to_resume()}") from None
+            given = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
+            raise Stopped(f"{stop}\nTo resume: {shlex.join(['vrae', *given, '--resume'])}") from None
     show_clusters(metrics, folder, as_json)
 
 
 def _cluster_here(
-    clusterer: VRAEClusterer,
-    data: DataOptions,
-    label: str | None,
-    train_sample: str,
-    folder: Path,
-    title: str,
-    log: Callable[[str], None],
+    clusterer: VRAEClusterer, data: str, reading: dict[str, Any], train_sample: str, **run: Any
 ) -> dict[str, Any]:
     from vrae import runs
     from vrae.data.stream import open_data, without_pipe
 
-    reading = {**data.options(), "label": label}
-    origin = runs.source_of(data.data, reading)
-    with without_pipe(data.data) as source:
+    run["source"] = runs.source_of(data, reading)
+    with without_pipe(data) as source:
         opened = open_data(source, **reading)
         n_train = _training_size(train_sample, opened)
         if n_train is not None:
-            seed = clusterer.random_state
-            return runs.cluster_stream(clusterer, opened.panels, n_train, seed, folder, title, log, origin)
+            return runs.cluster_stream(clusterer, opened.panels, n_train, clusterer.random_state, **run)
         panel = opened.panel()
-        log(f"Clustering {panel!r}")
-        return runs.cluster_panel(clusterer, panel, panel.static.get("label"), folder, title, origin)
+        run.pop("log")(f"Clustering {panel!r}")
+        return runs.cluster_panel(clusterer, panel, panel.static.get("label"), **run)
 
 
 def _cluster_on_ray(
-    clusterer: VRAEClusterer,
-    data: DataOptions,
-    label: str | None,
-    train_sample: str,
-    folder: Path,
-    title: str,
-    log: Callable[[str], None],
-    **others: Any,
+    clusterer: VRAEClusterer, data: str, reading: dict[str, Any], train_sample: str, **run: Any
 ) -> dict[str, Any]:
     from vrae import distributed
     from vrae.data.stream import open_data
     from vrae.runs import source_of
 
-    reading = {**data.options(), "label": label}
-    source = distributed.open_parquet(data.data, **reading)
-    return distributed.cluster(
-        clusterer,
-        source,
-        folder,
-        _training_size(train_sample, open_data(source, **reading)),
-        title=title,
-        log=log,
-        seed=clusterer.random_state,
-        origin=source_of(data.data, reading),
-        **others,
-        **reading,
-    )
-
-
-def _how_to_resume() -> str:
-    """Return the command line that resumes this one."""
-    given = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
-    return f"To resume: {shlex.join(['vrae', *given, '--resume'])}"
+    source = distributed.open_parquet(data, **reading)
+    run |= {"seed": clusterer.random_state, "origin": source_of(data, reading)}
+    n_train = _training_size(train_sample, open_data(source, **reading))
+    return distributed.cluster(clusterer, source, n_train=n_train, **run, **reading)
 
 
 def _training_size(text: str, opened: OpenedSource) -> int | None:
@@ -243,20 +207,100 @@ def show_clusters(metrics: dict[str, Any], folder: Path, as_json: bool, timed: b
     if as_json:
         print_json({"report": str(report), **metrics})
         return
-    table = Table(box=None, show_header=False)
-    table.add_row("[bold]Clusters[/]", str(metrics["n_clusters"]))
-    table.add_row("[bold]Sizes[/]", ", ".join(map(str, metrics["sizes"])))
+    facts = {"Clusters": metrics["n_clusters"], "Sizes": metrics["sizes"]}
     if metrics["n_noise"]:
-        table.add_row("[bold]In no cluster[/]", str(metrics["n_noise"]))
+        facts["In no cluster"] = metrics["n_noise"]
     if "n_trained" in metrics:
-        table.add_row("[bold]Trained on[/]", f"{metrics['n_trained']:,} of {metrics['n_series']:,} series")
+        facts["Trained on"] = f"{metrics['n_trained']:,} of {metrics['n_series']:,} series"
     if "ari" in metrics:
         scores = f"ARI {metrics['ari']:.3f}, NMI {metrics['nmi']:.3f}"
         if "raw_kmeans" in metrics:
             peer = metrics["raw_kmeans"]
             scores += f"   (k-means on the raw series: ARI {peer['ari']:.3f}, NMI {peer['nmi']:.3f})"
-        table.add_row("[bold]Agreement with the known classes[/]", scores)
+        facts["Agreement with the known classes"] = scores
     if timed:
-        table.add_row("[bold]Time[/]", f"{metrics['seconds']:.0f} s")
-    out.print(table, highlight=False, soft_wrap=True)
+        facts["Time"] = f"{metrics['seconds']:.0f} s"
+    out.print(facts_table(facts), highlight=False, soft_wrap=True)
     out.print(Text.assemble((" Report  ", "bold"), str(report)), soft_wrap=True)  # never wrapped, so it can be copied
+
+
+@with_groups()
+def compare(
+    *,
+    data: DataOptions,
+    label: Label = None,
+    sample: Annotated[
+        int, option("Comparison", "--sample", "N", "If there are more than N series, take N at random.")
+    ] = 1000,
+    methods: Annotated[
+        str, option("Comparison", "--methods", "LIST", "Methods, separated by commas.")
+    ] = "vrae,kmeans,kshape,kasba,rclustering",
+    rounds: Annotated[
+        int, option("Comparison", "--rounds", "N", "Random subsets that are clustered again to measure stability.")
+    ] = 2,
+    clusters: Clusters = "auto",
+    clusterer: Clusterer = "gmm",
+    options: ModelOptions,
+    file: OutTable = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare vrae with k-means, k-Shape, KASBA and R-Clustering on your own series.
+
+    All methods get the same number of clusters: --clusters, else the number of known classes, else
+    the number that vrae chooses. Silhouette measures how far apart the clusters are in the
+    z-normalised series, where k-means works. Stability measures whether a method finds its clusters
+    again in four fifths of the series. ARI and NMI measure agreement with the known classes.
+
+    Example: vrae compare sales.csv --id item --time week --value qty --clusters 6 --out compare.csv
+    """
+    from vrae import runs
+    from vrae.config import check_int
+    from vrae.estimators.clusterer import VRAEClusterer
+
+    check_int("--sample", sample, low=3)
+    panel = data.panel(label=label)
+    total = len(panel)
+    if total > sample:
+        panel, _ = runs.sample_series([panel], sample, options.seed)
+    truth = panel.static.get("label")
+    n_clusters = number_or_auto("--clusters", clusters)
+    if n_clusters == "auto" and truth is not None:
+        n_clusters = len(set(truth.tolist()))
+    estimator = VRAEClusterer(n_clusters, clusterer=clusterer, model=options.model(), random_state=options.seed)
+    names = [name.strip() for name in methods.split(",")]
+    log = logger_for(options.quiet or as_json)
+    found = runs.compare(estimator, panel, truth, names, rounds, options.seed, log)
+    if len(panel) < total:
+        found.notes.insert(0, f"{len(panel):,} of {total:,} series, drawn at random (--sample).")
+    if file is not None:
+        runs.write_columns(found.to_columns(), file)
+    if as_json:
+        print_json({"rows": found.rows, "notes": found.notes})
+    else:
+        _show(found)
+
+
+def _show(found: Comparison) -> None:
+    scores = ["ARI", "NMI"] if "ari" in found.rows[0] else []
+    heads = ["Method", "Clusters", "Silhouette", "Stability", *scores, "Seconds"]
+    _print_table(heads, [[row[head.lower()] for head in heads] for row in found.rows])
+    out.print("\nAgreement between the methods (adjusted Rand index, 1 = the same clusters)")
+    names = [row["method"] for row in found.rows]
+    _print_table(["", *names], [[row["method"], *(row[f"with {name}"] for name in names)] for row in found.rows])
+    for note in found.notes:
+        err.print(f"Note: {note}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_table(heads: list[str], rows: list[list[Any]]) -> None:
+    table = Table(box=None)
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    out.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -12,6 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
+from vrae._version import __version__
+from vrae.cli.terminal import usage_error
+
 __all__ = ["CONFIG_FILE", "Config", "change_config", "options_by_name", "save_config"]
 
 CONFIG_FILE = "config.toml"
@@ -23,21 +26,20 @@ _OF_THE_CALL = ("config", "overwrite", "resume", "json", "help")
 def _read(context: typer.Context, file: Path | None) -> Path | None:
     if file is None:
         return None
-    from vrae.exceptions import InvalidParameterError, did_you_mean
+    from vrae.exceptions import did_you_mean
 
     try:
         found = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise InvalidParameterError(f"--config {file} cannot be read as TOML: {reason}.") from None
+        raise usage_error(f"--config {file} cannot be read as TOML: {reason}.") from None
     known = {key: parameter for key, parameter in options_by_name(context.command).items() if key not in _OF_THE_CALL}
-    values = {}
+    context.default_map = {}
     for key, value in found.items():
-        if key.replace("_", "-") not in known:
-            raise InvalidParameterError(f"{file}: unknown option {key!r}.{did_you_mean(key, sorted(known))}")
-        parameter = known[key.replace("_", "-")]
-        values[parameter.name] = _checked(value, parameter, f"{file}: {key}")
-    context.default_map = values
+        parameter = known.get(key.replace("_", "-"))
+        if parameter is None:
+            raise usage_error(f"{file}: unknown option {key!r}.{did_you_mean(key, sorted(known))}")
+        context.default_map[parameter.name] = _checked(value, parameter, f"{file}: {key}")
     return file
 
 
@@ -57,11 +59,9 @@ Config = Annotated[
 
 def save_config(context: typer.Context, folder: Path) -> None:
     """Write the options of a command into the folder of its results."""
-    from vrae._version import __version__
-
     values = {key: context.params.get(parameter.name) for key, parameter in options_by_name(context.command).items()}
     given = {key: value for key, value in values.items() if key not in _OF_THE_CALL and value not in (None, [], ())}
-    lines = [f"{key} = {_toml(value)}" for key, value in given.items()]
+    lines = [_line(key, value) for key, value in given.items()]
     command = context.info_name
     head = f"# vrae {command}, version {__version__}. Repeat with: vrae {command} --config {CONFIG_FILE}"
     _write([head, *lines], folder)
@@ -74,7 +74,7 @@ def change_config(folder: Path, option: str, value: Any) -> None:
     except OSError:
         return
     others = [line for line in lines if not line.startswith(f"{option} = ")]
-    _write([*others, f"{option} = {_toml(value)}"], folder)
+    _write([*others, _line(option, value)], folder)
 
 
 def _write(lines: list[str], folder: Path) -> None:
@@ -95,31 +95,18 @@ def options_by_name(command: Any) -> dict[str, Any]:
 
 def _checked(value: Any, parameter: Any, name: str) -> Any:
     """Return a value of the file as the option's parser takes it: text, except flags and lists."""
-    from vrae.exceptions import InvalidParameterError
-
-    is_flag = getattr(parameter, "is_flag", False)
-    is_list = getattr(parameter, "multiple", False)
-    if is_flag:
-        wanted, fits = "true or false", isinstance(value, bool)
-    elif is_list:
-        value = value if isinstance(value, list) else [value]
-        wanted, fits = "text, or a list of texts", all(_is_plain(part) for part in value)
-    else:
-        wanted, fits = "text or a number", _is_plain(value)
-    if not fits:
-        raise InvalidParameterError(f"{name} must be {wanted}; found {value!r}.")
-    if is_flag:
+    if getattr(parameter, "is_flag", False):
+        if not isinstance(value, bool):
+            raise usage_error(f"{name} must be true or false; found {value!r}.")
         return value
-    return [str(part) for part in value] if is_list else str(value)
+    is_list = getattr(parameter, "multiple", False)
+    parts = value if is_list and isinstance(value, list) else [value]
+    if not all(isinstance(part, (str, int, float)) and not isinstance(part, bool) for part in parts):
+        wanted = "text, or a list of texts" if is_list else "text or a number"
+        raise usage_error(f"{name} must be {wanted}; found {parts if is_list else value!r}.")
+    return [str(part) for part in parts] if is_list else str(value)
 
 
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, (bool, int, float)):
-        return json.dumps(value)
-    return json.dumps(str(value), ensure_ascii=False)  # also a basic string of TOML
+def _line(option: str, value: Any) -> str:
+    # Numbers, text and lists of text are written as in JSON.
+    return f"{option} = {json.dumps(value, ensure_ascii=False, default=str)}"

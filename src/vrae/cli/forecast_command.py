@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from vrae.cli.option_groups import option, with_groups
-from vrae.cli.parsing import number_or_auto
+from vrae.cli.option_groups import number_or_auto, option, with_groups
 from vrae.cli.saved_runs import load_fitted, note_unused
 from vrae.cli.shared_options import Clusterer, Clusters, DataOptions, FittedModel, ModelOptions, OutFile, Save
-from vrae.cli.terminal import logger_for, target
+from vrae.cli.terminal import logger_for, target, usage_error
 
 if TYPE_CHECKING:
     from vrae.estimators.forecaster import GroupForecaster
@@ -18,19 +17,15 @@ __all__ = ["forecast"]
 
 FORECAST = "Forecast"
 
-_HORIZON = 13
-
 Horizon = Annotated[
-    int | None,
-    option(FORECAST, "--horizon", "STEPS", "Steps to forecast.", default="13, or the model's"),
+    int | None, option(FORECAST, "--horizon", "STEPS", "Steps to forecast.", default="13, or the model's")
 ]
 Levels = Annotated[
     list[str] | None,
     option(FORECAST, "--level", "PERCENT", "Coverage of the intervals. Can be repeated, or 80,95.", default="80"),
 ]
 Season = Annotated[
-    str,
-    option(FORECAST, "--season", "STEPS", "Steps of a season, 1 for none, or 'auto': from the time stamps."),
+    str, option(FORECAST, "--season", "STEPS", "Steps of a season, 1 for none, or 'auto': from the time stamps.")
 ]
 Classical = Annotated[
     bool,
@@ -71,11 +66,11 @@ def forecast(
     log = logger_for(options.quiet)
     if model is not None:
         forecaster = _fitted(model, horizon, save, options.on_invalid)
-        note_unused(options.given(), model, log)
+        note_unused(options, model, log)
         columns = forecaster.predict_table(data.panel(), levels)
     else:
         forecaster = GroupForecaster(
-            _HORIZON if horizon is None else horizon,
+            13 if horizon is None else horizon,
             number_or_auto("--clusters", clusters),
             season_length=number_or_auto("--season", season),
             level=80 if levels is None else levels,
@@ -98,18 +93,17 @@ def forecast(
 def _fitted(model: Path, horizon: int | None, save: Path | None, on_invalid: str) -> GroupForecaster:
     from vrae.config import check_int
     from vrae.estimators.forecaster import GroupForecaster
-    from vrae.exceptions import InvalidParameterError
 
     forecaster = load_fitted(model, on_invalid)
     if save is not None:
-        raise InvalidParameterError(f"--save is for training, but --model {model} is trained already. Leave it out.")
+        raise usage_error(f"--save is for training, but --model {model} is trained already. Leave it out.")
     if not isinstance(forecaster, GroupForecaster):
-        raise InvalidParameterError(
+        raise usage_error(
             f"{model} is a {type(forecaster).__name__}, not a forecaster. Train one with "
             f"`vrae forecast DATA --save FOLDER`."
         )
     if horizon is not None and check_int("--horizon", horizon, low=1) > forecaster.horizon:
-        raise InvalidParameterError(
+        raise usage_error(
             f"--horizon {horizon} is too long: {model} forecasts {forecaster.horizon} steps. Ask for fewer, or leave "
             f"out --model."
         )
@@ -117,11 +111,9 @@ def _fitted(model: Path, horizon: int | None, save: Path | None, on_invalid: str
 
 
 def _levels(texts: list[str] | None) -> list[float] | None:
-    from vrae.exceptions import InvalidParameterError
-
     if texts is None:
         return None
     try:
         return [float(part) for text in texts for part in text.replace(",", " ").split()]
     except ValueError:
-        raise InvalidParameterError(f"--level must be numbers between 0 and 100; found {', '.join(texts)!r}.") from None
+        raise usage_error(f"--level must be numbers between 0 and 100; found {', '.join(texts)!r}.") from None

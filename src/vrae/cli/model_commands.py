@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import typer
-
-from vrae.cli.option_groups import option, with_groups
-from vrae.cli.parsing import folder_for_parts
+from vrae.cli.option_groups import argument, folder_for_parts, option, with_groups
 from vrae.cli.saved_runs import load_fitted, load_vrae, load_with_clusters
-from vrae.cli.shared_options import (
-    OUTPUT,
-    AsJson,
-    DataOptions,
-    EngineGroup,
-    Model,
-    OnInvalid,
-    OutFile,
-    Quiet,
-)
+from vrae.cli.shared_options import OUTPUT, AsJson, DataOptions, EngineGroup, Model, OnInvalid, OutFile, Quiet
 from vrae.cli.terminal import facts_table, logger_for, out, print_json, target
 
 __all__ = ["assign", "embed", "export", "info"]
 
-ModelFolder = Annotated[Path, typer.Argument(metavar="MODEL", help="Run folder, or model folder.", show_default=False)]
+ModelFolder = Annotated[Path, argument("MODEL", "Run folder, or model folder.")]
 
 
 @with_groups()
@@ -45,17 +33,7 @@ def assign(
     Example: vrae assign 's3://sales/*.parquet' --model runs/sales --engine ray --out s3://results/assigned
     Example: zcat new.csv.gz | vrae assign - --model runs/sales > assigned.csv
     """
-    from vrae import runs
-
-    clusterer = load_with_clusters(model, on_invalid)
-    if not engine.is_ray:
-        runs.write_assignments(clusterer, data.panels(), target(file))
-        return
-    from vrae import distributed
-
-    place, log = folder_for_parts(file), logger_for(quiet)
-    n = distributed.assign(clusterer, data.data, place, engine=engine.options(), log=log, **data.options())
-    log(f"{n:,} series in {place}")
+    _write_rows("assign", load_with_clusters(model, on_invalid), data, file, quiet, engine)
 
 
 @with_groups()
@@ -74,17 +52,23 @@ def embed(
 
     Example: vrae embed new.parquet --model runs/sales --out embedding.parquet
     """
-    from vrae import runs
+    _write_rows("embed", load_vrae(model, on_invalid), data, file, quiet, engine)
 
-    fitted = load_vrae(model, on_invalid)
-    if not engine.is_ray:
-        runs.write_embeddings(fitted, data.panels(), target(file))
-        return
-    from vrae import distributed
 
-    place, log = folder_for_parts(file), logger_for(quiet)
-    n = distributed.embed(fitted, data.data, place, engine=engine.options(), log=log, **data.options())
-    log(f"{n:,} series in {place}")
+def _write_rows(task: str, model: Any, data: DataOptions, file: Path, quiet: bool, engine: EngineGroup) -> None:
+    """Write one row per series, by this process or by Ray."""
+    log = logger_for(quiet)
+    if engine.is_ray:
+        from vrae import distributed
+
+        place, write_parts = folder_for_parts(file), getattr(distributed, task)
+        n = write_parts(model, data.data, place, engine=engine.options(), log=log, **data.options())
+        log(f"{n:,} series in {place}")
+    else:
+        from vrae import runs
+
+        write = {"assign": runs.write_assignments, "embed": runs.write_embeddings}[task]
+        write(model, data.panels(), target(file))
 
 
 def info(model: ModelFolder, as_json: AsJson = False) -> None:
@@ -95,10 +79,7 @@ def info(model: ModelFolder, as_json: AsJson = False) -> None:
     from vrae.runs import describe_model
 
     facts = describe_model(load_fitted(model))
-    if as_json:
-        print_json(facts)
-        return
-    out.print(facts_table(facts))
+    print_json(facts) if as_json else out.print(facts_table(facts))
 
 
 def export(
@@ -122,7 +103,4 @@ def export(
         "lengths": "int64 (batch,)",
         "latent": f"float32 (batch, {config.latent_size})",
     }
-    if as_json:
-        print_json(facts)
-        return
-    out.print(facts_table(facts), highlight=False, soft_wrap=True)
+    print_json(facts) if as_json else out.print(facts_table(facts), highlight=False, soft_wrap=True)

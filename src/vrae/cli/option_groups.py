@@ -1,19 +1,35 @@
-"""Option groups: dataclasses whose fields are options that several commands share."""
+"""Declare options, groups of options that several commands share, and read values of options.
+
+An option group is a dataclass whose fields are options.
+"""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from copy import copy
 from dataclasses import MISSING, Field, fields, is_dataclass
 from inspect import Parameter, Signature, signature
-from typing import Annotated, Any, get_args, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import typer
 from rich.markup import escape
 from typer.models import OptionInfo
 
-__all__ = ["option", "with_groups"]
+from vrae.cli.terminal import usage_error
+
+__all__ = [
+    "argument",
+    "as_written",
+    "folder_for_parts",
+    "fraction_or_auto",
+    "number_or_auto",
+    "option",
+    "steps_or_fraction",
+    "with_groups",
+]
 
 Command = Callable[..., None]
 
@@ -22,26 +38,18 @@ _DEFAULT = "[dim]\\[default: "
 _LAST = ("track", "quiet")
 
 
-def option(panel: str, names: str, metavar: str | None, text: str, *, default: str = "", **others: Any) -> Any:
-    """Return an option of Typer.
+def option(panel: str, names: str, metavar: str | None, text: str, default: str = "", **others: Any) -> Any:
+    """Return an option of Typer with names such as "--out -o", in a panel of the help.
 
-    Parameters
-    ----------
-    panel : str
-        Panel of the help.
-    names : str
-        Separated by spaces: ``"--out -o"``.
-    metavar : str or None
-        Word for the value. None shows its type.
-    text : str
-        Help.
-    default : str, default=""
-        Default to show, if Typer does not know it.
-    **others
-        Other arguments of `typer.Option`.
+    Without a metavar, the help shows the type. ``default`` is shown where Typer does not know it.
     """
     shown = f" {_DEFAULT}{default}][/]" if default else ""
     return typer.Option(*names.split(), metavar=metavar, help=escape(text) + shown, rich_help_panel=panel, **others)
+
+
+def argument(metavar: str, text: str) -> Any:
+    """Return an argument of Typer."""
+    return typer.Argument(metavar=metavar, help=text, show_default=False)
 
 
 def with_groups(
@@ -49,12 +57,8 @@ def with_groups(
 ) -> Callable[[Command], Command]:
     """Replace each parameter that is an option group by the options of the group.
 
-    Parameters
-    ----------
-    without : collection of str
-        Fields that the command does not have. They keep their defaults.
-    defaults : mapping of str to str, optional
-        Default shown in the help, by field, where the command has another one than the group says.
+    Fields in ``without`` keep their defaults. ``defaults`` are those that the help shows, by field,
+    where the command has another one than the group says.
     """
 
     def decorate(command: Command) -> Command:
@@ -100,3 +104,52 @@ def _with_default(hint: Any, text: str) -> Any:
     changed: OptionInfo = copy(found)
     changed.help = str(found.help).partition(_DEFAULT)[0] + f"{_DEFAULT}{text}][/]"
     return Annotated[kind, changed]
+
+
+# -------------------------------------------------------------------- values
+
+
+class _AsWritten(type(Path())):  # type: ignore[misc]  # the path class of this system
+    """A path that remembers its text, since a path turns the two slashes of a URL into one."""
+
+    written: str
+
+
+def as_written(text: Any) -> Path:
+    """Return the path of a file, or a stand-in for a URL."""
+    path: Path = _AsWritten(text)
+    path.written = str(text)  # type: ignore[attr-defined]
+    return path
+
+
+def folder_for_parts(file: Path) -> str:
+    """Return where several processes write a table: a folder, or a URL."""
+    place: str = getattr(file, "written", str(file))
+    if place == "-" or place.endswith((".csv", ".gz")):
+        raise usage_error(
+            f"--engine ray writes a folder of Parquet files, which all machines must reach; found --out {place}. "
+            f"Name one, such as --out result.parquet."
+        )
+    return place
+
+
+def number_or_auto(option: str, text: str) -> int | Literal["auto"]:
+    """Read a whole number or "auto"."""
+    return "auto" if text == "auto" else _number(option, text, (int,), "a whole number or 'auto'")
+
+
+def fraction_or_auto(option: str, text: str) -> float | Literal["auto"]:
+    """Read a number or "auto"."""
+    return "auto" if text == "auto" else _number(option, text, (float,), "a number or 'auto'")
+
+
+def steps_or_fraction(option: str, text: str) -> int | float:
+    """Read a number of steps such as "3", or a fraction such as "0.25"."""
+    return _number(option, text, (int, float), "a number of steps, or a fraction of the length such as 0.5")
+
+
+def _number(option: str, text: str, kinds: tuple[type, ...], wanted: str) -> Any:
+    for kind in kinds:
+        with suppress(ValueError):
+            return kind(text)
+    raise usage_error(f"{option} must be {wanted}; found {text!r}.")

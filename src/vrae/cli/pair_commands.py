@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from vrae.cli.option_groups import option, with_groups
 from vrae.cli.saved_runs import load_fitted, load_with_clusters, note_unused
 from vrae.cli.shared_options import DataOptions, FittedModel, ModelOptions, OutFile, Quiet, Save
-from vrae.cli.terminal import logger_for, target
+from vrae.cli.terminal import logger_for, target, usage_error
 
 __all__ = ["cannibalization", "similar"]
 
@@ -20,13 +20,9 @@ NEIGHBORS, CANNIBALIZATION = "Neighbors", "Cannibalization"
 def similar(
     *,
     data: DataOptions,
-    neighbors: Annotated[
-        int,
-        option(NEIGHBORS, "--neighbors -n", "N", "Neighbors per series."),
-    ] = 5,
+    neighbors: Annotated[int, option(NEIGHBORS, "--neighbors -n", "N", "Neighbors per series.")] = 5,
     to: Annotated[
-        str | None,
-        option(NEIGHBORS, "--to", "DATA", "Search among these series, read with the same options as DATA."),
+        str | None, option(NEIGHBORS, "--to", "DATA", "Search among these series, read with the same options as DATA.")
     ] = None,
     model: FittedModel = None,
     options: ModelOptions,
@@ -54,8 +50,7 @@ def similar(
     panel = data.panel()
     among = panel if to is None else replace(data, data=to).panel()
     fitted = None if model is None else load_fitted(model, options.on_invalid)
-    if model is not None:
-        note_unused(options.given(), model, log)
+    note_unused(options, model, log)
     if isinstance(fitted, VRAENeighbors) and to is None:
         estimator, own = fitted, False
     else:
@@ -78,28 +73,20 @@ def cannibalization(
     data: DataOptions,
     group: Annotated[
         str | None,
-        option(
-            CANNIBALIZATION,
-            "--group",
-            "COLUMN",
-            "Compare items with the same value here, such as a category.",
-        ),
+        option(CANNIBALIZATION, "--group", "COLUMN", "Compare items with the same value here, such as a category."),
     ] = None,
     model: Annotated[
         Path | None,
         option(CANNIBALIZATION, "--model -m", "FOLDER", "Compare items in the same cluster of this fitted model."),
     ] = None,
     max_lag: Annotated[
-        int,
-        option(CANNIBALIZATION, "--max-lag", "STEPS", "Largest shift in time between two items."),
+        int, option(CANNIBALIZATION, "--max-lag", "STEPS", "Largest shift in time between two items.")
     ] = 0,
     season: Annotated[
-        int | None,
-        option(CANNIBALIZATION, "--season", "STEPS", "Steps of a season, 1 for none.", default="1"),
+        int | None, option(CANNIBALIZATION, "--season", "STEPS", "Steps of a season, 1 for none.", default="1")
     ] = None,
     fdr: Annotated[
-        float,
-        option(CANNIBALIZATION, "--fdr", "RATE", "False discovery rate: expected fraction of wrong pairs."),
+        float, option(CANNIBALIZATION, "--fdr", "RATE", "False discovery rate: expected fraction of wrong pairs.")
     ] = 0.05,
     file: OutFile = Path("-"),
     quiet: Quiet = False,
@@ -117,10 +104,9 @@ def cannibalization(
     """
     from vrae import runs
     from vrae.estimators.cannibalization import find_cannibalization
-    from vrae.exceptions import InvalidParameterError
 
     if group is not None and model is not None:
-        raise InvalidParameterError("--group and --model both define the groups. Leave out one of them.")
+        raise usage_error("--group and --model both define the groups. Leave out one of them.")
     if group is not None and group not in (data.static or []):
         data = replace(data, static=[*(data.static or []), group])
     panel = data.panel()

@@ -8,18 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from vrae.cli.config_file import save_config
-from vrae.cli.option_groups import option, with_groups
+from vrae.cli.option_groups import argument, option, with_groups
 from vrae.cli.saved_runs import load_vrae, note_unused
-from vrae.cli.shared_options import (
-    MODEL,
-    AsJson,
-    DataOptions,
-    FittedModel,
-    ModelOptions,
-    OutFile,
-    OutFolder,
-    Overwrite,
-)
+from vrae.cli.shared_options import MODEL, AsJson, DataOptions, FittedModel, ModelOptions, OutFile, OutFolder, Overwrite
 from vrae.cli.terminal import facts_table, logger_for, out, print_json, target
 
 __all__ = ["reduce", "restore"]
@@ -61,25 +52,20 @@ def reduce(
         reducer = options.model(VRAE.for_reduction(), random_state=options.seed)
     else:
         reducer = load_vrae(model, options.on_invalid)
-        note_unused(options.given(), model, log)
+    note_unused(options, model, log)
     panel = data.panel()
     log(f"Reducing {panel!r}")
     facts = runs.reduce_to_folder(reducer, panel, folder, fit=model is None)
     save_config(context, folder)
     if as_json:
         print_json({"folder": str(folder), **facts})
-        return
-    out.print(facts_table(_summary(facts, folder)), highlight=False, soft_wrap=True)
+    else:
+        out.print(facts_table(_summary(facts, folder)), highlight=False, soft_wrap=True)
 
 
 @with_groups()
 def restore(
-    codes: Annotated[
-        Path,
-        typer.Argument(
-            metavar="CODES", help="Folder that `vrae reduce` wrote, or its codes.parquet.", show_default=False
-        ),
-    ],
+    codes: Annotated[Path, argument("CODES", "Folder that `vrae reduce` wrote, or its codes.parquet.")],
     model: Annotated[
         Path | None,
         option(

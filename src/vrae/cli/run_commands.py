@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vrae.cli.cluster_command import show_clusters
 from vrae.cli.config_file import change_config
-from vrae.cli.option_groups import option
-from vrae.cli.parsing import number_or_auto
+from vrae.cli.option_groups import argument, number_or_auto, option
 from vrae.cli.saved_runs import load_with_clusters, series_of_run
 from vrae.cli.shared_options import OUTPUT, AsJson, Clusters, DataDir, OutTable, Quiet, Run, RunData
 from vrae.cli.terminal import logger_for, out, print_json, target
@@ -23,7 +22,6 @@ __all__ = ["explain", "regroup", "report"]
 
 # If a run has more series, clusters are explained with a random sample of this number.
 _MAX_SERIES = 20_000
-_WITHOUT_SERIES = "The report shows how the model reconstructs them instead. Name the series with --data to show them."
 
 
 def report(
@@ -31,8 +29,7 @@ def report(
     data: RunData = None,
     data_dir: DataDir = None,
     file: Annotated[
-        Path | None,
-        option(OUTPUT, "--out -o", "FILE", "File to write.", default="RUN/report.html"),
+        Path | None, option(OUTPUT, "--out -o", "FILE", "File to write.", default="RUN/report.html")
     ] = None,
     title: Annotated[str | None, option(OUTPUT, "--title", "TEXT", "New title of the report.")] = None,
     quiet: Quiet = False,
@@ -49,14 +46,12 @@ def report(
     from vrae import runs
 
     runs.check_report()
-    panels, reason = series_of_run(run, data, data_dir)
-    if panels is None:
-        logger_for(quiet)(f"{reason} {_WITHOUT_SERIES}")
+    panels = _series_to_show(run, data, data_dir, quiet)
     written = str(runs.rebuild_report(run, panels, file, title))
     if as_json:
         print_json({"report": written})
-        return
-    out.print(written, markup=False, highlight=False, soft_wrap=True)
+    else:
+        out.print(written, markup=False, highlight=False, soft_wrap=True)
 
 
 def regroup(
@@ -77,20 +72,14 @@ def regroup(
     from vrae import runs
 
     n_clusters = number_or_auto("--clusters", clusters)
-    panels, reason = series_of_run(run, data, data_dir)
-    if panels is None:
-        logger_for(quiet)(f"{reason} {_WITHOUT_SERIES}")
-    metrics = runs.regroup_run(run, n_clusters, panels)
+    metrics = runs.regroup_run(run, n_clusters, _series_to_show(run, data, data_dir, quiet))
     change_config(run, "clusters", clusters)
     show_clusters(metrics, run, as_json, timed=False)
 
 
 def explain(
     run: Run,
-    series: Annotated[
-        str | None,
-        typer.Argument(metavar="ID", help="Explain this series. Default: every cluster.", show_default=False),
-    ] = None,
+    series: Annotated[str | None, argument("ID", "Explain this series. Default: every cluster.")] = None,
     data: RunData = None,
     data_dir: DataDir = None,
     file: OutTable = None,
@@ -113,7 +102,8 @@ def explain(
     clusterer = load_with_clusters(run, "keep")
     panel = _sample_with(panels, series, logger_for(quiet))
     if series is not None:
-        found = clusterer.explain(panel, _id_of(panel, series))
+        name = next((panel.ids[row] for row in _rows_of(panel, series)), series)
+        found = clusterer.explain(panel, name)
         print_json(found.to_dict()) if as_json else typer.echo(str(found))
         return
     described = clusterer.describe(panel)
@@ -123,6 +113,14 @@ def explain(
         print_json([entry.to_dict() for entry in described])
     elif file is None:
         typer.echo("\n".join(map(str, described)))
+
+
+def _series_to_show(run: Path, data: str | None, data_dir: Path | None, quiet: bool) -> Iterable[Panel] | None:
+    panels, reason = series_of_run(run, data, data_dir)
+    if panels is None:
+        instead = "The report shows how the model reconstructs them instead. Name the series with --data to show them."
+        logger_for(quiet)(f"{reason} {instead}")
+    return panels
 
 
 def _sample_with(panels: Iterable[Panel], series: str | None, log: Callable[[str], None]) -> Panel:
@@ -149,8 +147,3 @@ def _sample_with(panels: Iterable[Panel], series: str | None, log: Callable[[str
 def _rows_of(panel: Panel, text: str) -> list[int]:
     """Return the first position of an id that reads as ``text``: options are always text."""
     return [row for row, name in enumerate(panel.ids.tolist()) if str(name) == text][:1]
-
-
-def _id_of(panel: Panel, text: str) -> Any:
-    rows = _rows_of(panel, text)
-    return panel.ids[rows[0]] if rows else text

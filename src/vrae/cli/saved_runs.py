@@ -7,6 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vrae.cli.shared_options import ModelOptions
+from vrae.cli.terminal import usage_error
+
 if TYPE_CHECKING:
     from vrae.data.panel import Panel
     from vrae.estimators.clusterer import VRAEClusterer
@@ -27,53 +30,35 @@ def load_fitted(model: Path, on_invalid: str = "raise") -> Any:
 
 def load_vrae(model: Path, on_invalid: str = "raise") -> VRAE:
     """Load a model that embeds series, without the estimator around it; see `load_fitted`."""
-    from vrae.exceptions import InvalidParameterError
-
     estimator = load_fitted(model, on_invalid)
     if not getattr(estimator, "embeds_series", True):
-        raise InvalidParameterError(f"{model} is a {type(estimator).__name__}, which does not embed whole series.")
-    found: VRAE = getattr(estimator, "model_", estimator)
-    return found
+        raise usage_error(f"{model} is a {type(estimator).__name__}, which does not embed whole series.")
+    return getattr(estimator, "model_", estimator)
 
 
 def load_with_clusters(model: Path, on_invalid: str = "raise") -> VRAEClusterer:
     """Load an estimator that has clusters; see `load_fitted`."""
     from vrae.estimators.clusterer import VRAEClusterer
-    from vrae.exceptions import InvalidParameterError
 
     clusterer = load_fitted(model, on_invalid)
     if not isinstance(clusterer, VRAEClusterer):
-        raise InvalidParameterError(
+        raise usage_error(
             f"{model} is a {type(clusterer).__name__}, which has no clusters. Use the folder of a `vrae cluster` run."
         )
     return clusterer
 
 
-def note_unused(options: dict[str, Any], model: Path, log: Callable[[str], None]) -> None:
+def note_unused(options: ModelOptions, model: Path | None, log: Callable[[str], None]) -> None:
     """Tell the user that options for training have no effect on a fitted model."""
-    if options:
-        flag = next(iter(options)).replace("max_epochs", "epochs").replace("_", "-")
+    if model is not None and (given := options.given()):
+        flag = next(iter(given)).replace("max_epochs", "epochs").replace("_", "-")
         log(f"Note: --{flag} has no effect, since {model} is fitted already.")
 
 
-def series_of_run(
-    run: Path, data: str | None = None, data_dir: Path | None = None
-) -> tuple[Iterable[Panel] | None, str]:
-    """Find the series that a run clustered.
+def series_of_run(run: Path, data: str | None, data_dir: Path | None) -> tuple[Iterable[Panel] | None, str]:
+    """Find the series that a run clustered: now in ``data``, or where they were.
 
-    Parameters
-    ----------
-    run : Path
-    data : str, optional
-        Where the series are now. By default, where they were when they were clustered.
-    data_dir : Path, optional
-        Folder with an example data set.
-
-    Returns
-    -------
-    panels : iterable of Panel, or None
-    reason : str
-        A sentence that says why there are none.
+    Returns them, or None and a sentence that says why there are none.
     """
     from vrae.data.datasets import load_example
     from vrae.data.stream import stream_panels

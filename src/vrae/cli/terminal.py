@@ -24,6 +24,7 @@ __all__ = [
     "out",
     "print_json",
     "target",
+    "usage_error",
 ]
 
 INTERRUPTED = 130  # exit code after Ctrl-C
@@ -45,6 +46,13 @@ def logger_for(quiet: bool) -> Callable[[str], None]:
     return lambda message: None if quiet else err.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
+def usage_error(message: str) -> Exception:
+    """Return an error about arguments. Its class is slow to import, and ``--help`` must be fast."""
+    from vrae.exceptions import InvalidParameterError
+
+    return InvalidParameterError(message)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON to stdout."""
     typer.echo(json.dumps(value, indent=2))
@@ -54,19 +62,16 @@ def facts_table(facts: dict[str, Any]) -> Table:
     """Return a table with one row per fact."""
     table = Table(show_header=False, box=None)
     for name, fact in facts.items():
-        table.add_row(f"[bold]{name}[/]", Text(_as_text(fact)))  # not a string: it could contain markup
+        if isinstance(fact, dict):
+            fact = [f"{key}={value}" for key, value in fact.items()]
+        text = ", ".join(map(str, fact)) if isinstance(fact, list) else str(fact)
+        table.add_row(f"[bold]{name}[/]", Text(text))  # not a string: it could contain markup
     return table
 
 
 def target(file: Path) -> Path | None:
     """Return where to write a table: a file, or None for stdout."""
     return None if str(file) == "-" else file
-
-
-def _as_text(fact: Any) -> str:
-    if isinstance(fact, dict):
-        return ", ".join(f"{name}={value}" for name, value in fact.items())
-    return ", ".join(map(str, fact)) if isinstance(fact, list) else str(fact)
 
 
 def accept_any_file_name() -> None:

@@ -7,19 +7,18 @@ series and drops the integers of files with time stamps, and its error messages 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
 
-from vrae.data.panel import Panel
+from vrae.data.panel import Array, Panel
 from vrae.exceptions import InvalidDataError
 
-__all__ = ["read_arff", "read_ts", "read_ucr_tsv", "text_lines"]
+__all__ = ["is_number", "read_arff", "read_ts", "read_ucr_tsv"]
 
 _Series = npt.NDArray[np.float64]
 
@@ -31,16 +30,13 @@ def read_ucr_tsv(path: Path) -> Panel:
     """
     series, labels = [], []
     with _located_errors(path) as position:
-        for position.line, line in text_lines(path):
+        for position.line, line in _text_lines(path):
             label, *fields = re.split(r"\t|[ ,]+", line)
+            values = _numbers(fields)
+            observed = np.flatnonzero(~np.isnan(values))
             labels.append(label)
-            series.append(_without_padding(_numbers(fields)))
+            series.append(values[: observed[-1] + 1] if len(observed) else values)
     return _panel(series, labels, path)
-
-
-def _without_padding(values: _Series) -> _Series:
-    observed = np.flatnonzero(~np.isnan(values))
-    return values[: observed[-1] + 1] if len(observed) else values
 
 
 def read_ts(path: Path) -> Panel:
@@ -49,32 +45,28 @@ def read_ts(path: Path) -> Panel:
     Commas separate values; colons separate channels and the label. Time stamps are dropped.
     """
     series, labels = [], []
-    header: dict[str, str] = {}
+    true: set[str] = set()  # keys of the header
     with _located_errors(path) as position:
-        lines = text_lines(path)
+        lines = _text_lines(path)
         for position.line, line in lines:
             if not line.startswith(("#", "@", "%")):
                 raise InvalidDataError("found values before the @data line. Is this a .ts file?")
             key, _, rest = line.lower().partition(" ")
             if key == "@data":
                 break
-            header[key] = rest.strip()
-        labelled = _starts_true(header.get("@classlabel")) or _starts_true(header.get("@targetlabel"))
-        has_times = _starts_true(header.get("@timestamps"))
+            if rest.strip().startswith("true"):
+                true.add(key)
+        labelled = true & {"@classlabel", "@targetlabel"}
         for position.line, line in lines:
             if line.startswith(("#", "%")):
                 continue
-            *channels, label = _drop_times(line) if has_times else line.split(":")
+            *channels, label = _drop_times(line) if "@timestamps" in true else line.split(":")
             if labelled:
                 labels.append(label.strip())
             else:
                 channels.append(label)
             series.append(_matrix(channels))
-    return _panel(series, labels, path, "target" if _starts_true(header.get("@targetlabel")) else "label")
-
-
-def _starts_true(value: str | None) -> bool:
-    return value is not None and value.startswith("true")
+    return _panel(series, labels, path, "target" if "@targetlabel" in true else "label")
 
 
 def _drop_times(line: str) -> list[str]:
@@ -88,7 +80,7 @@ def read_arff(path: Path) -> Panel:
     series, labels = [], []
     attribute = ""
     with _located_errors(path) as position:
-        lines = text_lines(path)
+        lines = _text_lines(path)
         for position.line, line in lines:
             if not line.startswith(("@", "%")):
                 raise InvalidDataError("found values before the @data line. Is this an .arff file?")
@@ -109,15 +101,10 @@ def read_arff(path: Path) -> Panel:
 # -------------------------------------------------------------------- shared by all formats
 
 
-@dataclass
-class _Position:
-    line: int = 0
-
-
 @contextmanager
-def _located_errors(path: Path) -> Iterator[_Position]:
+def _located_errors(path: Path) -> Iterator[SimpleNamespace]:
     """Prefix error messages with the file and the line."""
-    position = _Position()
+    position = SimpleNamespace(line=0)
     try:
         yield position
     except UnicodeDecodeError:
@@ -126,7 +113,7 @@ def _located_errors(path: Path) -> Iterator[_Position]:
         raise InvalidDataError(f"{path}, line {position.line}: {error}") from None
 
 
-def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+def _text_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the number, from 1, and the stripped text of each line that is not blank."""
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
@@ -139,11 +126,12 @@ def _numbers(fields: list[str]) -> _Series:
     try:
         return np.array(fields, dtype=np.float64)
     except ValueError:
-        wrong = next(field for field in fields if not _is_number(field))
+        wrong = next(field for field in fields if not is_number(field))
         raise InvalidDataError(f"found {wrong!r:.60}, expected a number. Write missing values as NaN or ?.") from None
 
 
-def _is_number(field: str) -> bool:
+def is_number(field: str) -> bool:
+    """Return whether a field can be read as a number."""
     try:
         float(field)
     except ValueError:
@@ -164,21 +152,21 @@ def _matrix(channels: list[str]) -> _Series:
 def _panel(series: list[_Series], labels: list[str], path: Path, name: str = "label") -> Panel:
     if not series:
         raise InvalidDataError(f"No series found: {path} has no lines of data. Pass at least two series.")
-    static = {name: _typed(labels)} if labels else {}
     try:
-        return Panel.from_arrays(series, static=static)
+        return Panel.from_arrays(series, static={name: _typed(labels)} if labels else {})
     except InvalidDataError as error:
         raise InvalidDataError(f"{path}: {error}") from None
 
 
-def _typed(labels: list[str]) -> npt.NDArray[Any]:
+def _typed(labels: list[str]) -> Array:
     """Convert labels to int64 or float64 if all of them are numbers. Otherwise keep the text."""
-    kinds: tuple[Callable[[str], Any], ...] = (int, float)
-    for kind in kinds:
-        try:
-            values = np.array([kind(label) for label in labels])
-        except (ValueError, OverflowError):
-            continue
-        whole = kind is float and np.isfinite(values).all() and (values == np.round(values)).all()
-        return values.astype(np.int64) if whole else values
-    return np.array(labels)
+    try:
+        return np.array([int(label) for label in labels])
+    except (ValueError, OverflowError):
+        pass
+    try:
+        values = np.array([float(label) for label in labels])
+    except ValueError:
+        return np.array(labels)
+    whole = np.isfinite(values).all() and (values == np.round(values)).all()
+    return values.astype(np.int64) if whole else values

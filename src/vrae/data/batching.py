@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vrae.data.panel import Panel
+from vrae.data.panel import Ints, Panel
 from vrae.data.scaling import Scaler
 
 __all__ = ["Batch", "collate", "inference_batches", "training_batches"]
 
-Indices = npt.NDArray[np.int64]
+Indices = Ints
 
 # Maximum number of padded steps in a batch. It bounds memory for series of any length.
 _MAX_STEPS = 1 << 18
@@ -26,34 +26,16 @@ _MAX_SCALED = 1e12
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch of series, scaled and padded.
+    """A batch of series, scaled and padded. ``values * spread + level`` is in the user's units."""
 
-    Attributes
-    ----------
-    values : Tensor, shape (batch, time, channel)
-        Scaled values, clipped to ±1e12. Unobserved values are 0, the mean.
-    mask : Tensor of float, shape (batch, time, channel)
-        1 where a value is observed, 0 where it is missing or padding.
-    lengths : Tensor of int64, shape (batch,)
-        Number of steps of each series before padding.
-    level, spread : Tensor of float64, shape (batch, channel)
-        ``values * spread + level`` is in the user's units.
-    indices : ndarray of int64, shape (batch,)
-        Positions of the series in the panel.
-    patterns : Tensor of shape (batch, n_patterns), or None
-        Pattern statistics of the series, if they have been computed.
-    visible : Tensor of float, shape (batch, time, channel), or None
-        1 for observed values that the encoder sees. None: it sees all observed values.
-    """
-
-    values: Tensor
-    mask: Tensor
-    lengths: Tensor
-    level: Tensor
-    spread: Tensor
-    indices: Indices
-    patterns: Tensor | None = None
-    visible: Tensor | None = None
+    values: Tensor  # (batch, time, channel), clipped to ±1e12; 0, the mean, where not observed
+    mask: Tensor  # (batch, time, channel): 1 if observed, 0 if missing or padding
+    lengths: Tensor  # (batch,), before padding
+    level: Tensor  # (batch, channel), float64
+    spread: Tensor  # (batch, channel), float64
+    indices: Indices  # (batch,): positions in the panel
+    patterns: Tensor | None = None  # (batch, n_patterns): pattern statistics, if computed
+    visible: Tensor | None = None  # (batch, time, channel): 1 if the encoder sees it. None: all observed
 
     @property
     def scale(self) -> Tensor:
@@ -110,13 +92,8 @@ def collate(
     )
 
 
-def training_batches(
-    lengths: npt.NDArray[np.int64], indices: Indices, batch_size: int, rng: np.random.Generator
-) -> list[Indices]:
-    """Split series into shuffled batches of similar length. Each index is in exactly one.
-
-    ``lengths`` are those of all series of the panel.
-    """
+def training_batches(lengths: Ints, indices: Indices, batch_size: int, rng: np.random.Generator) -> list[Indices]:
+    """Split series into shuffled batches of similar length. ``lengths`` are those of the panel."""
     shuffled = rng.permutation(indices)
     # Lengths within 10 % of each other count as equal, so that batches differ between epochs.
     bucket = np.round(np.log(lengths[shuffled]) / 0.1)
@@ -126,12 +103,12 @@ def training_batches(
     return [batches[b] for b in rng.permutation(len(batches))]
 
 
-def inference_batches(lengths: npt.NDArray[np.int64], indices: Indices, batch_size: int) -> list[Indices]:
+def inference_batches(lengths: Ints, indices: Indices, batch_size: int) -> list[Indices]:
     """Split series, sorted by length, into batches."""
     return _split(indices[np.argsort(lengths[indices], kind="stable")], lengths, batch_size)
 
 
-def _split(ordered: Indices, lengths: npt.NDArray[np.int64], batch_size: int) -> list[Indices]:
+def _split(ordered: Indices, lengths: Ints, batch_size: int) -> list[Indices]:
     """Split indices into batches of at most `_MAX_STEPS` padded steps, or of one series."""
     batches = []
     start = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -22,7 +22,7 @@ import pyarrow.dataset as ds
 from vrae.data.panel import Array, Ints, Values
 from vrae.exceptions import InvalidDataError, name_some
 
-__all__ = ["Table", "as_names", "as_numbers", "as_times", "encode_ids", "reading"]
+__all__ = ["Table", "as_names", "as_numbers", "as_times", "cast_to_first", "encode_ids", "reading"]
 
 # Names that pandas gives to an unnamed index: in Arrow and Parquet, in a csv, in a csv read back.
 ROW_LABELS = ("__index_level_0__", "", "Unnamed: 0")
@@ -50,12 +50,13 @@ class Table:
     """A table of named Arrow columns, in memory or on disk, read on demand.
 
     ``name`` is for messages: a path, or "the pandas table". ``index`` names the columns that were
-    levels of a named pandas index.
+    levels of a named pandas index. Only the first ``n_rows`` rows are read, by default all.
     """
 
     name: str
     data: ds.Dataset
     index: tuple[str, ...] = ()
+    n_rows: int | None = None
 
     def __post_init__(self) -> None:
         repeated = [name for name, count in Counter(self.columns).items() if count > 1]
@@ -91,10 +92,6 @@ class Table:
                 break
         return pa.concat_tables(parts) if parts else self.data.schema.empty_table().select(columns)
 
-    def is_integer(self, name: str) -> bool:
-        """Return whether a column holds integers."""
-        return bool(pa.types.is_integer(self.data.schema.field(name).type))
-
     def is_unique(self, name: str) -> bool:
         """Return whether a column has neither missing values nor repeats."""
         column = self.read([name])[name]
@@ -105,16 +102,16 @@ class Table:
         return next((name for name in ROW_LABELS if name in self.columns and self.is_unique(name)), None)
 
     def read(self, columns: Sequence[str]) -> dict[str, pa.ChunkedArray]:
-        """Return all rows of these columns."""
+        """Return these columns."""
         wanted = list(dict.fromkeys(columns))
         with reading(self.name):
-            table = self.data.to_table(columns=wanted)
+            table = self.data.to_table(columns=wanted) if self.n_rows is None else self.head(self.n_rows, wanted)
         if table.num_rows == 0:
             raise InvalidDataError(f"No series found: {self.name} has no rows. Pass at least two series.")
         return {name: _plain(table[name]) for name in wanted}
 
     def require(self, name: str) -> str:
-        """Return ``name`` if the table has such a column. Otherwise suggest the most similar name."""
+        """Return ``name`` if the table has such a column, or raise with the most similar name."""
         if name in self.columns:
             return name
         near = get_close_matches(name, self.columns, n=1)
@@ -267,12 +264,11 @@ def _stamps(column: pa.ChunkedArray) -> Array:
 def _parse_times(text: pa.ChunkedArray, name: str, table: Table) -> pa.ChunkedArray:
     trimmed = pc.utf8_trim_whitespace(text)
     trimmed = pc.if_else(pc.is_in(pc.utf8_lower(trimmed), _MISSING), pa.scalar(None, trimmed.type), trimmed)
-    for kind in (pa.int64(), pa.float64(), pa.timestamp("us"), pa.timestamp("us", "UTC")):
-        try:
-            return pc.cast(trimmed, kind)
-        except pa.ArrowInvalid:
-            continue
-    example = next((value for value in trimmed.to_pylist() if not _is_time(value)), trimmed[0].as_py())
+    found = cast_to_first(trimmed, pa.int64(), pa.float64(), pa.timestamp("us"), pa.timestamp("us", "UTC"))
+    if found is not None:
+        return found
+    wrong = (text for text in trimmed if cast_to_first(text, pa.timestamp("us")) is None)
+    example = next(wrong, trimmed[0]).as_py()
     raise InvalidDataError(
         f"The time column {name!r} of {table.name} holds text that is neither a number nor a date such as "
         f"2024-01-31 or 2024-01-31 12:00: {example!r:.60}. Convert it. If the rows are in order of time, you "
@@ -280,9 +276,9 @@ def _parse_times(text: pa.ChunkedArray, name: str, table: Table) -> pa.ChunkedAr
     )
 
 
-def _is_time(value: str | None) -> bool:
-    try:
-        pc.cast(pa.scalar(value, pa.string()), pa.timestamp("us"))
-    except pa.ArrowInvalid:
-        return False
-    return True
+def cast_to_first(column: Any, *kinds: pa.DataType) -> Any:
+    """Cast a column or scalar to the first type that fits all of its values; None if none does."""
+    for kind in kinds:
+        with suppress(pa.ArrowInvalid):
+            return pc.cast(column, kind)
+    return None

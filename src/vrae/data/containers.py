@@ -63,7 +63,7 @@ class TableKind:
         return cls(library, roles.id, roles.time)
 
     def table(self, columns: Mapping[str, Any]) -> Any:
-        """Build a table of this kind. "id" and "time" get this table's names, unless these are taken."""
+        """Build such a table. Columns "id" and "time" get its names, unless these are taken."""
         import narwhals as nw
 
         names = {"id": self.id, "time": self.time}

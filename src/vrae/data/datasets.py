@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.error import URLError
+from urllib.request import Request, urlopen
 
 import numpy as np
 import numpy.typing as npt
 
 from vrae.data.archives import read_arff, read_ts, read_ucr_tsv
-from vrae.data.download import fetch_files
 from vrae.data.panel import Panel
+from vrae.data.selection import join_panels
 from vrae.exceptions import (
     DatasetUnavailableError,
     InvalidDataError,
@@ -34,17 +38,17 @@ __all__ = ["Example", "list_examples", "load_example"]
 Split = Literal["train", "test"]
 
 _BUNDLED = (
-    "OSULeaf",
-    "GunPoint",
-    "ItalyPowerDemand",
-    "ArrowHead",
-    "BasicMotions",
-    "JapaneseVowels",
-    "PickupGestureWiimoteZ",
-    "ACSF1",
-    "PBS_dataset",
+    *("OSULeaf", "GunPoint", "ItalyPowerDemand", "ArrowHead", "BasicMotions", "JapaneseVowels"),
+    *("PickupGestureWiimoteZ", "ACSF1", "PBS_dataset"),
 )
 _READERS = {".ts": read_ts, ".tsv": read_ucr_tsv, ".arff": read_arff}
+
+_SITE = "https://zenodo.org/"
+_RECORD_TIMEOUT = 4.0  # seconds, short: without a network, the user should not wait
+_FILE_TIMEOUT = 60.0  # seconds without a byte
+_MAX_RECORD_BYTES = 1 << 20
+_MAX_FILE_BYTES = 4 << 30
+_CHUNK_BYTES = 1 << 20
 
 
 class Example(NamedTuple):
@@ -123,13 +127,14 @@ def _folders(name: str, data_dir: str | Path | None) -> Iterator[Path]:
     """Yield the folders to search for a data set, in order."""
     if not re.fullmatch(r"\w+", name):  # a name, not a path
         return
-    roots = [data_dir, os.environ.get("VRAE_DATA")]
-    given, environment = ([Path(root).expanduser()] if root else [] for root in roots)
-    below = ("", "ucr", "uea")
-    yield from (root / part / name for root in given for part in below)
+
+    def below(root: str | Path | None) -> list[Path]:
+        return [Path(root).expanduser() / part / name for part in ("", "ucr", "uea")] if root else []
+
+    yield from below(data_dir)
     if name in list_examples():
         yield _bundled_folder() / name
-    yield from (root / part / name for root in environment for part in below)
+    yield from below(os.environ.get("VRAE_DATA"))
     yield _cache() / name
 
 
@@ -166,21 +171,16 @@ def _read(folder: Path, name: str, part: Split) -> Panel:
 
 
 def _join(parts: dict[Split, Panel]) -> Example:
-    panels = list(parts.values())
-    known = all("label" in panel.static for panel in panels)  # regression data sets have targets
-    labels = np.concatenate([panel.static["label"] for panel in panels]) if known else None
-    names = np.repeat(list(parts), [len(panel) for panel in panels])
-    lengths = np.concatenate([panel.lengths for panel in panels])
-    if len({panel.n_channels for panel in panels}) > 1:
+    if len({panel.n_channels for panel in parts.values()}) > 1:
         raise InvalidDataError("The training and the test file have different numbers of channels.")
-    panel = Panel(
-        values=np.concatenate([panel.values for panel in panels]),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        ids=np.arange(len(lengths)),
-        channels=panels[0].channels,
-        static={"split": names} if labels is None else {"label": labels, "split": names},
-    )
-    return Example(panel, labels)
+    known = all("label" in panel.static for panel in parts.values())  # regression data sets have targets
+    panels: list[Panel] = []
+    for part, panel in parts.items():
+        ids = np.arange(len(panel)) + sum(len(earlier) for earlier in panels)
+        static = {"label": panel.static["label"]} if known else {}
+        panels.append(replace(panel, ids=ids, static={**static, "split": np.repeat(part, len(panel))}))
+    joined = join_panels(panels)
+    return Example(joined, joined.static.get("label"))
 
 
 def _load_prescriptions(split: Split | None) -> Example:
@@ -194,6 +194,10 @@ def _load_prescriptions(split: Split | None) -> Example:
 
 
 # -------------------------------------------------------------------- download
+#
+# Addresses are built here, use https and never leave Zenodo. Only requested names become paths. The
+# checksums come from the same site: they detect transfer errors. Against forgery, only the site's
+# certificate helps.
 
 
 def _download(name: str) -> Path:
@@ -209,7 +213,7 @@ def _download(name: str) -> Path:
     try:
         with tempfile.TemporaryDirectory() as scratch, Progress(*columns, transient=True) as bar:
             bar.add_task(f"Downloading {name} to {_cache()}")
-            found = fetch_files(tsc_zenodo[name], wanted, Path(scratch))
+            found = _fetch_files(tsc_zenodo[name], wanted, Path(scratch))
             if not any("_TRAIN" in file for file in found):
                 raise ValueError(f"its record lists none of the files {', '.join(wanted)}")
             with atomic_directory(target) as folder:
@@ -237,3 +241,45 @@ def _unknown(name: str, archive: list[str]) -> str:
         f"No example data set is called {name!r}.{hint} Installed with aeon: {', '.join(_BUNDLED)}. Use the names "
         f"of the UCR and UEA archives for others. Read your own files with vrae.read_panel."
     )
+
+
+def _fetch_files(record: int, names: Collection[str], folder: Path) -> list[str]:
+    """Download those of the named files that a Zenodo record lists, and return their names."""
+    with _open(f"{_SITE}api/records/{record:d}", _RECORD_TIMEOUT) as response:
+        text = response.read(_MAX_RECORD_BYTES + 1)
+    try:
+        listed = {entry["key"]: (int(entry["size"]), str(entry["checksum"])) for entry in json.loads(text)["files"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"record {record} of {_SITE} cannot be read ({error!r})") from None
+    found = [name for name in names if name in listed]
+    for name in found:
+        _fetch(record, name, *listed[name], folder / name)
+    return found
+
+
+def _fetch(record: int, name: str, size: int, checksum: str, target: Path) -> None:
+    if not 0 < size <= _MAX_FILE_BYTES:
+        raise ValueError(f"the record lists {name} with {size:,} bytes; at most {_MAX_FILE_BYTES:,} are allowed")
+    kind, _, expected = checksum.partition(":")
+    if kind != "md5":  # the only kind that Zenodo uses
+        raise ValueError(f"{name} has a checksum of the unknown kind {kind!r}")
+    digest = hashlib.md5(usedforsecurity=False)
+    received = 0
+    address = f"{_SITE}api/records/{record:d}/files/{name}/content"
+    with _open(address, _FILE_TIMEOUT) as response, target.open("wb") as file:
+        while received <= size and (chunk := response.read(_CHUNK_BYTES)):
+            received += len(chunk)
+            digest.update(chunk)
+            file.write(chunk)
+    if received != size or digest.hexdigest() != expected:
+        target.unlink()
+        problem = f"received {received:,} of {size:,} bytes" if received != size else "its checksum is wrong"
+        raise ValueError(f"{name} is damaged: {problem}")
+
+
+def _open(address: str, timeout: float) -> Any:
+    response = urlopen(Request(address, headers={"Accept": "*/*", "User-Agent": "vrae"}), timeout=timeout)
+    if not response.geturl().startswith(_SITE):
+        response.close()
+        raise ValueError(f"{address} redirects to {response.geturl()}, which is not {_SITE}")
+    return response

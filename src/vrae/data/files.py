@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 import pyarrow.dataset as ds
 
-from vrae.data.archives import read_arff, read_ts, read_ucr_tsv
-from vrae.data.columns import Table, reading
-from vrae.data.panel import Panel
+from vrae.data.archives import is_number, read_arff, read_ts, read_ucr_tsv
+from vrae.data.columns import Table, cast_to_first, reading
+from vrae.data.panel import Array, Panel
 from vrae.exceptions import InvalidDataError, name_some
 
 __all__ = ["csv_batches", "csv_files", "open_path"]
@@ -32,23 +31,7 @@ _KNOWN = (*_CSV, *_PARQUET, *_ARROW, *_ARRAYS, *_ARCHIVES)
 
 _SEPARATORS = ",;\t|"
 _BLOCK = 1 << 16  # bytes
-_NULLS = [
-    "",
-    "NA",
-    "N/A",
-    "#N/A",
-    "<NA>",
-    "nan",
-    "NaN",
-    "NAN",
-    "-nan",
-    "NaT",
-    "null",
-    "NULL",
-    "None",
-    "none",
-    "?",
-]
+_NULLS = ["", "NA", "N/A", "#N/A", "<NA>", "nan", "NaN", "NAN", "-nan", "NaT", "null", "NULL", "None", "none", "?"]
 
 
 def open_path(path: str | Path, id_columns: Sequence[str] = ()) -> Table | Panel:
@@ -58,8 +41,7 @@ def open_path(path: str | Path, id_columns: Sequence[str] = ()) -> Table | Panel
     ``id_columns`` of a csv.
     """
     files = _find(Path(path).expanduser())
-    name = str(path)
-    suffix = _suffix(files[0])
+    name, suffix = str(path), _suffix(files[0])
     others = [file.name for file in files if _family(_suffix(file)) != _family(suffix)]
     if others:
         raise InvalidDataError(
@@ -93,8 +75,7 @@ def _family(suffix: str) -> tuple[str, ...]:
 def _find(path: Path) -> list[Path]:
     files = _matching_files(path)
     for file in files:  # Arrow accepts UTF-8 names only
-        is_text = str(file).encode(errors="replace").decode() == str(file)
-        if not is_text and _suffix(file) in _CSV + _PARQUET + _ARROW:
+        if str(file).encode(errors="replace").decode() != str(file) and _suffix(file) in _CSV + _PARQUET + _ARROW:
             raise InvalidDataError(f"Cannot read {file}: its path is not UTF-8 text. Rename the file or its folder.")
     return files
 
@@ -102,7 +83,7 @@ def _find(path: Path) -> list[Path]:
 def _matching_files(path: Path) -> list[Path]:
     """Return the files of a folder, of a pattern, or the file itself: at least one."""
     if path.is_dir():
-        visible = [f for f in sorted(path.rglob("*")) if not f.relative_to(path).parts[-1].startswith(("_", "."))]
+        visible = [file for file in sorted(path.rglob("*")) if not file.name.startswith(("_", "."))]
         files = [file for file in visible if file.is_file() and _suffix(file)]
         if not files:
             raise InvalidDataError(f"No data files in the folder {path}. Known extensions: {', '.join(_KNOWN)}.")
@@ -126,31 +107,23 @@ def _matching_files(path: Path) -> list[Path]:
 
 def _arrow_table(files: list[Path], name: str, path: Path) -> Table:
     """Open files without reading them. Folders named ``store=3`` become a column."""
-    suffix = _suffix(files[0])
+    names = [str(file) for file in files]
     base = str(path) if path.is_dir() else None
-    kind = "parquet" if suffix in _PARQUET else "ipc"
+    kind = "parquet" if _suffix(files[0]) in _PARQUET else "ipc"
     with reading(name):
         try:
-            data = ds.dataset(
-                [str(file) for file in files],
-                format=kind,
-                partitioning="hive" if base else None,
-                partition_base_dir=base,
-            )
+            data = ds.dataset(names, format=kind, partitioning="hive" if base else None, partition_base_dir=base)
         except pa.ArrowInvalid:
             if kind != "ipc":
                 raise
             # Memory-mapped, so that values stay on disk until they are used.
-            data = ds.dataset(
-                pa.concat_tables([pa.ipc.open_stream(pa.memory_map(str(file))).read_all() for file in files])
-            )
+            data = ds.dataset(pa.concat_tables([pa.ipc.open_stream(pa.memory_map(file)).read_all() for file in names]))
     try:
         pandas = data.schema.pandas_metadata or {}
     except ValueError as error:
         raise InvalidDataError(f"{name} is damaged: its pandas metadata is not JSON ({error}).") from None
     labels = [label for label in pandas.get("index_columns", ()) if isinstance(label, str)]
-    index = tuple(label for label in labels if not label.startswith("__index_level_"))
-    return Table(name, data, index)
+    return Table(name, data, tuple(label for label in labels if not label.startswith("__index_level_")))
 
 
 # -------------------------------------------------------------------- csv
@@ -164,10 +137,9 @@ def _csv_table(files: list[Path], name: str, id_columns: Sequence[str]) -> Table
                 f"{name} holds files with different columns: {name_some(tables[0].column_names)} in "
                 f"{files[0].name}, {name_some(table.column_names)} in {file.name}. Pass files with the same columns."
             )
-    if len(tables) == 1:
-        return Table(name, ds.dataset(tables[0]))
     with reading(name):
-        return Table(name, ds.dataset(pa.concat_tables(tables, promote_options="permissive")))
+        joined = pa.concat_tables(tables, promote_options="permissive") if len(tables) > 1 else tables[0]
+    return Table(name, ds.dataset(joined))
 
 
 class _Dialect(NamedTuple):
@@ -218,13 +190,11 @@ def _parse_csv(file: Path, dialect: _Dialect, text_columns: Sequence[str]) -> pa
 
 
 def _csv_options(dialect: _Dialect, types: Mapping[str, pa.DataType], columns: Sequence[str]) -> tuple[Any, ...]:
-    return (
-        arrow_csv.ReadOptions(column_names=None if dialect.header else dialect.names),
-        arrow_csv.ParseOptions(delimiter=dialect.separator),
-        arrow_csv.ConvertOptions(
-            column_types=types, include_columns=columns, null_values=_NULLS, decimal_point=dialect.decimal
-        ),
+    read = arrow_csv.ReadOptions(column_names=None if dialect.header else dialect.names)
+    convert = arrow_csv.ConvertOptions(
+        column_types=types, include_columns=columns, null_values=_NULLS, decimal_point=dialect.decimal
     )
+    return read, arrow_csv.ParseOptions(delimiter=dialect.separator), convert
 
 
 def csv_files(path: str | Path) -> list[Path]:
@@ -275,14 +245,7 @@ def _head(file: Path) -> str:
 
 
 def _all_numbers(fields: list[str]) -> bool:
-    def is_number(field: str) -> bool:
-        try:
-            float(field)
-        except ValueError:
-            return field.strip() in ("?", "NA")
-        return True
-
-    return all(is_number(field) for field in fields)
+    return all(is_number(field) or field.strip() in ("?", "NA") for field in fields)
 
 
 def _is_ucr(file: Path) -> bool:
@@ -292,12 +255,8 @@ def _is_ucr(file: Path) -> bool:
 
 def _guess_type(text: pa.ChunkedArray) -> pa.ChunkedArray:
     present = pc.if_else(pc.is_in(text, pa.array(_NULLS)), pa.scalar(None, text.type), text)
-    for kind in (pa.int64(), pa.float64(), pa.timestamp("us")):
-        try:
-            return pc.cast(present, kind)
-        except pa.ArrowInvalid:
-            continue
-    return text
+    found = cast_to_first(present, pa.int64(), pa.float64(), pa.timestamp("us"))
+    return text if found is None else found
 
 
 def _whole_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -319,11 +278,10 @@ def _read_arrays(file: Path) -> Panel:
         raise InvalidDataError(
             f"Expected the array 'X', or 'values' and 'offsets', in {file}. Found {name_some(arrays)}."
         )
-    static = {"label": arrays["y"]} if "y" in arrays else {}
     if "y" in arrays and arrays["y"].shape != (len(X),):
         raise InvalidDataError(f"Found y of shape {arrays['y'].shape} for {len(X)} series in {file}.")
     try:
-        return Panel.from_arrays(X, arrays.get("ids"), static=static)
+        return Panel.from_arrays(X, arrays.get("ids"), static=_labels(arrays))
     except InvalidDataError as error:
         raise InvalidDataError(f"{file}: {error}") from None
 
@@ -343,7 +301,7 @@ def _load_arrays(file: Path) -> dict[str, Any]:
         raise InvalidDataError(f"Cannot read {file}: {str(error) or type(error).__name__:.200}. {hint}") from None
 
 
-def _flat_panel(arrays: dict[str, npt.NDArray[Any]], file: Path) -> Panel:
+def _flat_panel(arrays: dict[str, Array], file: Path) -> Panel:
     values, offsets = arrays["values"], arrays["offsets"]
     whole = offsets.ndim == 1 and len(offsets) > 1 and np.issubdtype(offsets.dtype, np.integer)
     if not whole or offsets[0] != 0 or (np.diff(offsets) <= 0).any() or offsets[-1] != len(values):
@@ -357,6 +315,9 @@ def _flat_panel(arrays: dict[str, npt.NDArray[Any]], file: Path) -> Panel:
             f"{file}. Found {values.dtype} of shape {values.shape}."
         )
     ids = arrays.get("ids", np.arange(len(offsets) - 1))
-    static = {"label": arrays["y"]} if "y" in arrays else {}
     flat = values.astype(np.float32).reshape(len(values), -1)
-    return Panel(flat, offsets.astype(np.int64), ids, static=static)
+    return Panel(flat, offsets.astype(np.int64), ids, static=_labels(arrays))
+
+
+def _labels(arrays: dict[str, Array]) -> dict[str, Array]:
+    return {"label": arrays["y"]} if "y" in arrays else {}

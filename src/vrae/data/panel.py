@@ -89,8 +89,7 @@ class Panel:
                 f"Wrong length: {name_some(wrong or ['times'])}."
             )
         if not self.channels:
-            c = self.n_channels
-            names = ("value",) if c == 1 else tuple(f"value{i}" for i in range(c))
+            names = ("value",) if self.n_channels == 1 else tuple(f"value{i}" for i in range(self.n_channels))
             object.__setattr__(self, "channels", names)
         self._check_ids()
 
@@ -208,7 +207,7 @@ class Panel:
         return np.arange(ends[-1] if len(ends) else 0) + shift
 
     def select(self, indices: npt.ArrayLike) -> Panel:
-        """Return a panel of some of the series: ordered positions, or a mask of shape (n_series,)."""
+        """Return a panel of the series at these positions, or in a mask of shape (n_series,)."""
         indices = np.asarray(indices)
         if indices.dtype == bool:
             indices = np.flatnonzero(indices)

@@ -14,7 +14,6 @@ from vrae.data.panel import Panel
 from vrae.exceptions import DataTypeError, InvalidParameterError
 
 if TYPE_CHECKING:
-    from vrae.data.columns import Table
     from vrae.data.roles import TableOptions
 
 __all__ = ["as_panel", "read_panel", "read_source", "table_options"]
@@ -131,10 +130,16 @@ def read_panel(
 def read_source(source: Any, options: TableOptions) -> Panel:
     """Read a source, or an opened `Table`, with checked options. See `read_panel`."""
     from vrae.data.columns import Table
+    from vrae.data.files import open_path
+    from vrae.data.frames import from_frame
     from vrae.data.roles import TableOptions
     from vrae.data.tables import table_to_panel
 
-    opened = source if isinstance(source, Table) else _open(source, options)
+    opened = source
+    if isinstance(source, (str, PathLike)):
+        opened = open_path(Path(source), [options.id or "unique_id"])
+    elif not isinstance(source, Table):
+        opened = from_frame(source) if is_table(source) else as_panel(source)
     if isinstance(opened, Table):
         return table_to_panel(opened, options)
     if options != TableOptions():
@@ -149,19 +154,11 @@ def table_options(**options: Any) -> TableOptions:
     """Return the options of `read_panel` as one object, with names as text."""
     from vrae.data.roles import TableOptions
 
-    given = {key: option for key, option in options.items() if option is not None}
-    for key in given.keys() & {"id", "time", "label"}:
-        given[key] = str(given[key])
-    for key in given.keys() & {"value", "static"}:
-        names = [given[key]] if isinstance(given[key], (str, int, np.integer)) else given[key]
-        given[key] = tuple(str(name) for name in names)
-    return TableOptions(**given)
-
-
-def _open(source: Any, options: TableOptions) -> Table | Panel:
-    from vrae.data.files import open_path
-    from vrae.data.frames import from_frame
-
-    if isinstance(source, (str, PathLike)):
-        return open_path(Path(source), [options.id or "unique_id"])
-    return from_frame(source) if is_table(source) else as_panel(source)
+    for key in ("id", "time", "label"):
+        if options.get(key) is not None:
+            options[key] = str(options[key])
+    for key in ("value", "static"):
+        if options.get(key) is not None:
+            names = [options[key]] if isinstance(options[key], (str, int, np.integer)) else options[key]
+            options[key] = tuple(str(name) for name in names)
+    return TableOptions(**options)

@@ -65,21 +65,15 @@ class Roles:
 
 def find_roles(table: Table, options: TableOptions) -> Roles:
     """Find the roles of columns, from the options first, then from names and contents."""
-    named = [options.id, options.time, options.label, *(options.static or ())]
-    for name in named:
-        if name is not None:
-            table.require(name)
+    given = (options.id, options.time, options.label, *(options.static or ()))
+    named = [table.require(name) for name in given if name is not None]
     id_, time = options.id, options.time
     if id_ is None and "unique_id" in table.columns:
         id_ = "unique_id"
     if time is None and "ds" in table.columns and id_ is not None and options.layout != "wide":
         time = "ds"
-    if (
-        time is None
-        and id_ in (None, *table.index[:1])
-        and options.layout != "wide"
-        and _index_has_steps(table, options)
-    ):
+    may_be_index = time is None and id_ in (None, *table.index[:1]) and options.layout != "wide"
+    if may_be_index and _index_has_steps(table, options):
         id_, time = table.index
     taken = {name for name in (*named, id_, time, *table.index, *ROW_LABELS) if name is not None}
     values = _named_values(table, options.value, taken)
@@ -109,7 +103,7 @@ def _index_has_steps(table: Table, options: TableOptions) -> bool:
     return _looks_like_steps(table, *_codes(table, series))
 
 
-def _looks_long(table: Table, id_: str | None, time: str | None, named: Sequence[str | None]) -> bool:
+def _looks_long(table: Table, id_: str | None, time: str | None, named: Sequence[str]) -> bool:
     """Return whether a table has a time column, or at least two rows per id."""
     if time is not None:
         return True
@@ -192,8 +186,9 @@ def _names_series(table: Table, column: str, long: bool) -> bool:
     """Return whether a column holds ids: mixed (7, 7B), or distinct integers named like item_id."""
     if table.kinds[column] == "mixed":
         return True
-    named = _ID_NAME.search(column) is not None and table.is_integer(column)
-    return named and not long and len(table.columns) >= 3 and table.is_unique(column)
+    if long or len(table.columns) < 3 or not _ID_NAME.search(column):
+        return False
+    return pa.types.is_integer(table.data.schema.field(column).type) and table.is_unique(column)
 
 
 def _constant(table: Table, id_: str | None, static: list[str]) -> list[str]:

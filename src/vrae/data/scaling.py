@@ -12,17 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.config import check_choice
-from vrae.data.panel import Panel
+from vrae.data.panel import Array, Panel, Values
 
 __all__ = ["CONSTANT", "IQR_OF_NORMAL", "SCALINGS", "Scaler"]
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 SCALINGS = ("series", "channel", "robust")
 
 # Interquartile range of a normal distribution, in standard deviations.
 IQR_OF_NORMAL = 1.349
 
-# If the spread is smaller than this fraction of the level, it is rounding error: the series is
-# constant.
+# A spread below this fraction of the level is rounding error: the series is constant.
 CONSTANT = 1e-6
 
 
@@ -45,8 +47,8 @@ class Scaler:
         if scaling is not None:
             check_choice("scaling", scaling, SCALINGS)
         self.scaling = scaling
-        self.level: npt.NDArray[np.float64] | None = None
-        self.spread: npt.NDArray[np.float64] | None = None
+        self.level: Floats | None = None
+        self.spread: Floats | None = None
         self.bridges_gaps = True
 
     def fit(self, panel: Panel) -> Scaler:
@@ -60,9 +62,7 @@ class Scaler:
             self.spread = _safe_spread(np.sqrt(squares / count), self.level)
         return self
 
-    def statistics(
-        self, values: npt.NDArray[np.float32], observed: npt.NDArray[np.bool_]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def statistics(self, values: Values, observed: Mask) -> tuple[Floats, Floats]:
         """Return the level and spread (batch, channel) of padded series (batch, time, channel).
 
         They are 0 and 1 for a channel without observed values. The spread of a constant one is 1.
@@ -70,17 +70,12 @@ class Scaler:
         batch, _, channels = values.shape
         if self.scaling is None:
             return np.zeros((batch, channels)), np.ones((batch, channels))
+        if self.scaling == "robust":
+            return _median_and_iqr(values, observed)
         if self.scaling == "channel":
             assert self.level is not None
             assert self.spread is not None
             return np.tile(self.level, (batch, 1)), np.tile(self.spread, (batch, 1))
-        if self.scaling == "robust":
-            return _median_and_iqr(values, observed)
-        return self._mean_and_deviation(values, observed)
-
-    def _mean_and_deviation(
-        self, values: npt.NDArray[np.float32], observed: npt.NDArray[np.bool_]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         weights = _gap_weights(observed) if self.bridges_gaps else observed.astype(np.float32)
         if self.level is None or self.spread is None:  # one channel, or a model of format 1
             return _mean_and_deviation(values, weights, over=(1,))
@@ -107,9 +102,7 @@ class Scaler:
         return scaler
 
 
-def _mean_and_deviation(
-    values: npt.NDArray[Any], weights: npt.NDArray[np.float32], over: tuple[int, ...]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _mean_and_deviation(values: Array, weights: Values, over: tuple[int, ...]) -> tuple[Floats, Floats]:
     total = np.maximum(weights.sum(axis=over, keepdims=True), 1)
     # In float64, so that values close to the maximum of float32 do not overflow.
     weighted = np.multiply(np.where(weights > 0, values, 0.0), weights, dtype=np.float64)
@@ -119,7 +112,7 @@ def _mean_and_deviation(
     return level[:, 0], _safe_spread(spread[:, 0], level[:, 0])
 
 
-def _gap_weights(observed: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+def _gap_weights(observed: Mask) -> Values:
     """Return the number of steps that each value represents: its own, and half of adjacent gaps.
 
     Without weights, two similar series with different gaps would be scaled differently.
@@ -137,20 +130,17 @@ def _gap_weights(observed: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     return np.where(observed, 1 + (gap_before + gap_after) / 2, 0).astype(np.float32)
 
 
-def _median_and_iqr(
-    values: npt.NDArray[np.float32], observed: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _median_and_iqr(values: Values, observed: Mask) -> tuple[Floats, Floats]:
     known = np.where(observed, values, np.nan).astype(np.float64)
     empty = ~observed.any(axis=1, keepdims=True)
     known = np.where(empty, 0.0, known)  # nanquantile would warn about channels without values
     low, level, high = np.nanquantile(known, (0.25, 0.5, 0.75), axis=1)
     spread = (high - low) / IQR_OF_NORMAL
-    # The interquartile range of mostly constant series (intermittent sales) is 0. Use the mean
-    # absolute deviation.
+    # For mostly constant series (intermittent sales) it is 0. Use the mean absolute deviation.
     mean_deviation = np.nanmean(np.abs(known - level[:, None]), axis=1)
     spread = np.where(spread > CONSTANT * np.abs(level), spread, mean_deviation)
     return level, _safe_spread(spread, level)
 
 
-def _safe_spread(spread: npt.NDArray[np.float64], level: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _safe_spread(spread: Floats, level: Floats) -> Floats:
     return np.where(spread > CONSTANT * np.maximum(np.abs(level), 1e-30), spread, 1.0)

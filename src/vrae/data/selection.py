@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
-from vrae.data.panel import Panel, invalid_series
-from vrae.exceptions import DataWarning, InvalidDataError, name_some
+from vrae.data.panel import Panel, invalid_series, offsets_of
+from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
 
 __all__ = ["drop_invalid", "hide_level_ends", "join_panels"]
 
@@ -20,10 +19,9 @@ def join_panels(panels: Sequence[Panel]) -> Panel:
     first = panels[0]
     if any(panel.channels != first.channels for panel in panels):
         raise InvalidDataError("Panels with different channels cannot be joined.")
-    lengths = np.concatenate([panel.lengths for panel in panels])
     return Panel(
         values=np.concatenate([panel.values for panel in panels]),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        offsets=offsets_of(np.concatenate([panel.lengths for panel in panels])),
         ids=np.concatenate([panel.ids for panel in panels]),
         times=None if first.times is None else np.concatenate([panel.times for panel in panels]),
         channels=first.channels,
@@ -36,11 +34,10 @@ def drop_invalid(panel: Panel) -> Panel:
     invalid = invalid_series(panel)
     if not invalid.any():
         return panel
-    warnings.warn(
-        f"Left out {invalid.sum()} of {len(panel)} series without any observed value (all NaN), ids "
-        f"{name_some(panel.ids[invalid])}.",
+    names = name_some(panel.ids[invalid])
+    warn(
+        f"Left out {invalid.sum()} of {len(panel)} series without any observed value (all NaN), ids {names}.",
         DataWarning,
-        stacklevel=3,
     )
     return panel.select(np.flatnonzero(~invalid))
 

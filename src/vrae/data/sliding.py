@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.config import check_int
-from vrae.data.panel import Panel
+from vrae.data.panel import Ints, Panel, offsets_of
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 
 __all__ = ["SlidingWindows", "dominant_period", "sliding_windows"]
@@ -121,7 +121,7 @@ def sliding_windows(panel: Panel, size: int | Literal["auto"] = "auto", step: in
     names = np.char.add(np.char.add(panel.ids.astype(str)[owners], "@"), starts.astype(str))
     windows = Panel(
         values=panel.values[positions],
-        offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        offsets=offsets_of(sizes),
         ids=names,
         channels=panel.channels,
     )
@@ -151,18 +151,16 @@ def dominant_period(panel: Panel) -> int:
     inner = correlation[1:-1]
     peaks = 1 + np.flatnonzero((inner > correlation[:-2]) & (inner >= correlation[2:]))
     peaks = peaks[(peaks >= 4) & (peaks <= longest // 2)]
-    if len(peaks) == 0 or correlation[peaks].max() < _MIN_CORRELATION:
+    highest = correlation[peaks].max(initial=0.0)
+    if highest < _MIN_CORRELATION:
         raise InvalidDataError(
             f"No period found in series of up to {longest} steps, so window='auto' cannot choose a length. "
             f"Pass the number of steps of a window."
         )
-    highest = correlation[peaks].max()
     return int(peaks[correlation[peaks] >= 0.9 * highest][0])
 
 
-def _step_positions(
-    panel: Panel, owners: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def _step_positions(panel: Panel, owners: Ints, starts: Ints, sizes: Ints) -> Ints:
     """Return the positions in ``panel.values`` of the steps of all windows, one after another."""
     ends = np.cumsum(sizes)
     return np.arange(ends[-1]) + np.repeat(panel.offsets[:-1][owners] + starts - (ends - sizes), sizes)

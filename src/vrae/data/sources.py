@@ -1,21 +1,38 @@
-"""Read tables larger than memory: their first rows, their approximate size, and their batches."""
+"""Read tables larger than memory: first rows, approximate size, batches, and chunks of series."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from vrae.data.columns import Table, reading
 from vrae.data.files import csv_batches, csv_files, open_path
 from vrae.data.frames import from_frame
+from vrae.data.panel import Ints
 from vrae.data.roles import Roles, TableOptions
 
-__all__ = ["DatasetSource", "Extent", "Source", "estimated_series", "open_source", "row_group_values", "scan_options"]
+__all__ = [
+    "DatasetSource",
+    "Extent",
+    "Source",
+    "chunk_rows",
+    "chunk_series",
+    "estimated_series",
+    "open_source",
+    "row_group_values",
+    "scan_options",
+]
+
+Batches = Iterator[pa.RecordBatch]
 
 _HEAD_ROWS = 1 << 20  # rows that decide the roles of columns
 _BATCH_VALUES = 1 << 21  # values of a batch
@@ -45,7 +62,7 @@ class Source(Protocol):
     def extent(self, roles: Roles) -> Extent:
         """Estimate the size of the source without reading all of it."""
 
-    def batches(self, roles: Roles, rows: int) -> Iterator[pa.RecordBatch]:
+    def batches(self, roles: Roles, rows: int) -> Batches:
         """Yield the columns that have a role, in batches of at most ``rows`` rows, in order."""
 
 
@@ -55,28 +72,13 @@ def open_source(source: Any, options: TableOptions) -> Source | None:
         return DatasetSource(source if isinstance(source, Table) else from_frame(source))
     if not isinstance(source, (str, PathLike)):
         return None
-    text_columns = [options.id or "unique_id"]
-    csv = csv_files(Path(source))
-    if csv:
+    path, text_columns = Path(source), [options.id or "unique_id"]
+    if csv := csv_files(path):
         return CsvSource(str(source), csv, text_columns)
-    if _is_array_file(Path(source)):
-        return None
-    opened = open_path(Path(source), text_columns)
+    if path.is_file() and path.name.lower().endswith((".npz", ".npy", ".ts", ".arff", ".tsv")):
+        return None  # arrays, not a table
+    opened = open_path(path, text_columns)
     return DatasetSource(opened) if isinstance(opened, Table) else None
-
-
-def _is_array_file(path: Path) -> bool:
-    """Return whether a file holds arrays, not a table. Such files are read whole."""
-    return path.is_file() and path.name.lower().endswith((".npz", ".npy", ".ts", ".arff", ".tsv"))
-
-
-class _Head(Table):
-    """A table of which only the first rows are read."""
-
-    def read(self, columns: Sequence[str]) -> dict[str, pa.ChunkedArray]:
-        """Return the first `_HEAD_ROWS` rows of these columns."""
-        wanted = list(dict.fromkeys(columns))
-        return Table(self.name, ds.dataset(self.head(_HEAD_ROWS, wanted))).read(wanted)
 
 
 class DatasetSource:
@@ -85,37 +87,33 @@ class DatasetSource:
     is_csv = False
 
     def __init__(self, table: Table) -> None:
-        self._data = table.data
         self.whole = table
-        self.head = _Head(table.name, table.data, table.index)
+        self.head = replace(table, n_rows=_HEAD_ROWS)
 
     @property
     def head_is_whole(self) -> bool:
         """Whether ``head`` holds all rows."""
         with reading(self.head.name):
-            return bool(self._data.count_rows() <= _HEAD_ROWS)
+            return bool(self.whole.data.count_rows() <= _HEAD_ROWS)
 
     def extent(self, roles: Roles) -> Extent:
         """Return the size from the metadata of files, and from the first rows of a long table."""
         with reading(self.head.name):
-            n_rows = self._data.count_rows()
-            n_values = sum(_values_of(fragment, roles) for fragment in self._data.get_fragments())
+            n_rows = self.whole.data.count_rows()
+            n_values = sum(_values_of(fragment, roles) for fragment in self.whole.data.get_fragments())
         return Extent(estimated_series(self.head, roles, n_rows), n_values)
 
-    def batches(self, roles: Roles, rows: int) -> Iterator[pa.RecordBatch]:
+    def batches(self, roles: Roles, rows: int) -> Batches:
         """Yield batches. Those of long lists have fewer rows, so that memory stays bounded."""
+        row_values = max((_row_values(fragment, roles) for fragment in self.whole.data.get_fragments()), default=1)
         with reading(self.head.name):
-            yield from self._data.to_batches(
+            yield from self.whole.data.to_batches(
                 columns=list(dict.fromkeys(roles.all)),
-                batch_size=max(1, min(rows, _BATCH_VALUES // self._row_values(roles))),
+                batch_size=max(1, min(rows, _BATCH_VALUES // row_values)),
                 batch_readahead=1,
                 fragment_readahead=1,
-                **scan_options(self._data),
+                **scan_options(self.whole.data),
             )
-
-    def _row_values(self, roles: Roles) -> int:
-        """Return the number of values of a row, in the row group where it is largest."""
-        return max((_row_group_values(f, roles) for f in self._data.get_fragments()), default=1)
 
 
 def scan_options(data: ds.Dataset | ds.Fragment) -> dict[str, Any]:
@@ -144,7 +142,8 @@ def _values_of(fragment: ds.Fragment, roles: Roles) -> int:
     return int(sum(batch.nbytes for batch in fragment.to_batches(columns=roles.values)) // 4)
 
 
-def _row_group_values(fragment: ds.Fragment, roles: Roles) -> int:
+def _row_values(fragment: ds.Fragment, roles: Roles) -> int:
+    """Return the number of values of a row, in the row group where it is largest."""
     if not isinstance(fragment, ds.ParquetFileFragment):
         return 1
     return max((-(-sum(counts) // rows) for rows, counts in row_group_values(fragment, roles) if rows), default=1) or 1
@@ -179,22 +178,101 @@ class CsvSource:
         n_rows = round(n_head * max(1.0, size / _BLOCK))
         return Extent(estimated_series(self.head, roles, n_rows), size // _CHARACTERS_PER_VALUE)
 
-    def batches(self, roles: Roles, rows: int) -> Iterator[pa.RecordBatch]:
+    def batches(self, roles: Roles, rows: int) -> Batches:
         """Yield batches. Ids and static columns stay text, since later rows may not be numbers."""
-        columns = list(dict.fromkeys(roles.all))
-        types = self._types(roles, columns)
+        columns, schema = list(dict.fromkeys(roles.all)), self.head.data.schema
+        types = dict.fromkeys(columns, pa.string())
+        for name in roles.values:
+            kind = schema.field(name).type
+            types[name] = pa.float64() if pa.types.is_integer(kind) or pa.types.is_null(kind) else kind
+        if roles.time and not pa.types.is_null(schema.field(roles.time).type):
+            types[roles.time] = schema.field(roles.time).type
         for file in self._files:
             yield from csv_batches(file, types, columns)
 
-    def _types(self, roles: Roles, columns: list[str]) -> Mapping[str, pa.DataType]:
-        schema = self.head.data.schema
-        types = {name: pa.string() for name in columns}
-        for name in (*roles.values, *([roles.time] if roles.time else [])):
-            kind = schema.field(name).type
-            if pa.types.is_integer(kind) and name != roles.time:
-                types[name] = pa.float64()
-            elif not pa.types.is_null(kind):
-                types[name] = kind
-            elif name != roles.time:
-                types[name] = pa.float64()
-        return types
+
+# -------------------------------------------------------------------- chunks
+
+
+def chunk_rows(batches: Batches, max_rows: int, lists: list[str], max_size: int) -> Iterator[pa.Table]:
+    """Regroup rows into chunks of at most ``max_rows`` rows and ``max_size`` values.
+
+    Values are counted in the columns of ``lists`` only. A single larger row is a chunk.
+    """
+    held: list[pa.RecordBatch] = []
+    n_held, size = 0, 0
+    for batch in batches:
+        while batch.num_rows:
+            ends = np.cumsum(_list_sizes(batch, lists)) if lists else np.zeros(batch.num_rows, np.int64)
+            fitting = int(np.searchsorted(ends, max_size - size, side="right"))
+            taken = min(max_rows - n_held, max(fitting, not held), batch.num_rows)
+            if taken:
+                held.append(batch.slice(0, taken))
+                n_held, size = n_held + taken, size + int(ends[taken - 1])
+            if n_held == max_rows or taken < batch.num_rows:
+                yield pa.Table.from_batches(held)
+                held, n_held, size = [], 0, 0
+            batch = batch.slice(taken)
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def _list_sizes(batch: pa.RecordBatch, columns: list[str]) -> Ints:
+    """Return the number of values per row in columns of lists of equal lengths."""
+    lengths = pc.fill_null(pc.list_value_length(batch.column(columns[0])), 0)
+    return lengths.to_numpy(zero_copy_only=False).astype(np.int64) * len(columns)
+
+
+def chunk_series(batches: Batches, id_column: str, max_series: int, max_rows: int) -> Iterator[pa.Table]:
+    """Regroup rows into chunks of whole series. A single longer series is a chunk.
+
+    A series is a run of rows with the same id. It may continue in the next batch, so the last
+    series of a batch is held back until the next series begins.
+    """
+    held: list[pa.RecordBatch] = []
+    starts = np.zeros(0, np.int64)  # first row of each series held
+    n_held, last_id = 0, None
+    for batch in batches:
+        if batch.num_rows == 0:
+            continue
+        ids = batch.column(id_column)
+        starts = np.append(starts, n_held + _run_starts(ids, last_id))
+        last_id, n_held = ids[-1], n_held + batch.num_rows
+        held.append(batch)
+        cuts = _cut_points(starts, max_series, max_rows)
+        if cuts:
+            table, end = pa.Table.from_batches(held), cuts[-1]
+            yield from _cut(table, cuts)
+            held, n_held = table.slice(end).to_batches(), n_held - end
+            starts = starts[starts >= end] - end
+    if held:
+        cuts = _cut_points(np.append(starts, n_held), max_series, max_rows)
+        yield from _cut(pa.Table.from_batches(held), sorted({*cuts, n_held}))
+
+
+def _cut(table: pa.Table, cuts: list[int]) -> Iterator[pa.Table]:
+    return (table.slice(begin, end - begin) for begin, end in pairwise([0, *cuts]))
+
+
+def _cut_points(starts: Ints, max_series: int, max_rows: int) -> list[int]:
+    """Return the rows at which chunks end, as far as known: the last series may continue."""
+    cuts: list[int] = []
+    i = 0  # first series of the next chunk
+    while i + 1 < len(starts):
+        fitting = int(np.searchsorted(starts, starts[i] + max_rows, side="right")) - 1
+        j = min(i + max_series, max(i + 1, fitting))
+        full = j == i + max_series or starts[-1] > starts[i] + max_rows
+        if j >= len(starts) or not full:
+            break
+        cuts.append(int(starts[j]))
+        i = j
+    return cuts
+
+
+def _run_starts(ids: pa.Array, last_id: pa.Scalar | None) -> Ints:
+    """Return the rows whose id differs from the row before. ``last_id`` precedes the first row."""
+    if pa.types.is_dictionary(ids.type):
+        ids = ids.cast(ids.type.value_type)
+    changed = pc.fill_null(pc.not_equal(ids.slice(1), ids.slice(0, len(ids) - 1)), True)
+    begins = last_id is None or not last_id.is_valid or last_id.as_py() != ids[0].as_py()
+    return np.flatnonzero(np.concatenate([[begins], changed.to_numpy(zero_copy_only=False)])).astype(np.int64)

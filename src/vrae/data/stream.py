@@ -22,20 +22,17 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from vrae.config import check_int
-from vrae.data.chunks import chunk_rows, chunk_series, list_sizes
-from vrae.data.columns import ROW_LABELS, Table, as_times
-from vrae.data.panel import Panel
+from vrae.data.columns import Table, as_times
+from vrae.data.panel import Array, Ints, Panel
 from vrae.data.reading import read_source, table_options
 from vrae.data.roles import Roles, TableOptions, find_roles
-from vrae.data.sources import DatasetSource, Extent, Source, open_source
-from vrae.data.tables import panel_by_roles
+from vrae.data.sources import DatasetSource, Extent, Source, chunk_rows, chunk_series, open_source
+from vrae.data.tables import panel_by_roles, repeated_ids
 from vrae.exceptions import InvalidDataError, OutputError, name_some
 
 __all__ = [
-    "STANDARD_INPUT",
     "OpenedSource",
     "earliest",
-    "is_large",
     "open_data",
     "settled_roles",
     "source_panels",
@@ -43,14 +40,10 @@ __all__ = [
     "without_pipe",
 ]
 
-STANDARD_INPUT = "-"
-
 # A source of at most this many values is read whole, so its rows may be in any order.
 _WHOLE_VALUES = 1 << 24
 # Maximum number of values of a panel. Panels of long series hold fewer series than requested.
 _PANEL_VALUES = 1 << 22
-
-Ints = npt.NDArray[np.int64]
 
 
 def stream_panels(source: Any, *, series_per_panel: int = 4096, **options: Any) -> Iterator[Panel]:
@@ -90,11 +83,6 @@ def _stream(source: Any, options: TableOptions, size: int) -> Iterator[Panel]:
         yield from OpenedSource(readable, options, open_source(readable, options)).panels(size)
 
 
-def is_large(source: Any, max_series: int, max_values: int, **options: Any) -> bool:
-    """Return whether a source exceeds a size. See `OpenedSource.is_large`."""
-    return open_data(source, **options).is_large(max_series, max_values)
-
-
 def open_data(source: Any, **options: Any) -> OpenedSource:
     """Open a source once, to learn its size and then read it whole or in parts."""
     parsed = table_options(**options)
@@ -103,7 +91,7 @@ def open_data(source: Any, **options: Any) -> OpenedSource:
 
 @dataclass(frozen=True)
 class OpenedSource:
-    """A source of series. ``table`` is None if it is in memory, or in a format that is read whole."""
+    """A source of series. ``table`` is None if it is in memory or must be read whole."""
 
     source: Any
     options: TableOptions
@@ -153,7 +141,7 @@ class OpenedSource:
 @contextmanager
 def without_pipe(source: Any) -> Iterator[Any]:
     """Yield a source that can be read more than once: standard input is copied to a file."""
-    if str(source) != STANDARD_INPUT:
+    if str(source) != "-":
         yield source
         return
     with TemporaryDirectory(prefix="vrae-") as folder:
@@ -187,7 +175,7 @@ def settled_roles(head: Table, options: TableOptions) -> Roles:
 
 
 def _with_row_label(head: Table, roles: Roles) -> Roles:
-    return roles if roles.long or roles.id else replace(roles, id=_row_label(head))
+    return roles if roles.long or roles.id else replace(roles, id=head.row_label())
 
 
 def source_panels(
@@ -215,63 +203,50 @@ def _slices(panel: Panel, size: int) -> Iterator[Panel]:
 
 
 def _wide_panels(opened: Source, roles: Roles, options: TableOptions, size: int, first: int) -> Iterator[Panel]:
-    lists = opened.head.kinds[roles.values[0]] == "list"
+    lists = roles.values if opened.head.kinds[roles.values[0]] == "list" else []
     rows = size if lists else max(1, min(size, _PANEL_VALUES // len(roles.values)))
-    known_ids, begin = _KnownIds(), first
-    row_sizes = list_sizes(roles.values) if lists else None
-    for part in chunk_rows(opened.batches(roles, rows), rows, row_sizes, _PANEL_VALUES):
-        panel = panel_by_roles(_part(opened, part, first), roles, options)
-        if roles.id is None:
-            panel = replace(panel, ids=np.arange(first, first + len(panel)))
-        elif (repeated := known_ids.add(panel.ids)).any():
-            raise InvalidDataError(
-                f"Ids {name_some(panel.ids[repeated])} appear more than once in column {roles.id!r} of "
-                f"{opened.head.name}, which is read as wide (one row per series). Name a column without repeats with "
-                f"id=. If each row is a time step, name the time column with time=."
-            )
-        first += part.num_rows
-        yield panel
-    _check_any(first - begin, opened)
+    chunks = chunk_rows(opened.batches(roles, rows), rows, lists, _PANEL_VALUES)
+    yield from _chunk_panels(opened, roles, options, chunks, first)
 
 
 def _long_panels(opened: Source, roles: Roles, options: TableOptions, size: int) -> Iterator[Panel]:
     if options.freq is not None and roles.time is not None and options.origin is None:
         options = replace(options, origin=earliest(opened, roles))
     assert roles.id is not None
-    known_ids, first = _KnownIds(), 0
-    max_rows = max(1, _PANEL_VALUES // len(roles.values))
-    for part in chunk_series(opened.batches(roles, max_rows // 4), roles.id, size, max_rows):
-        panel = panel_by_roles(_part(opened, part, first), roles, options)
-        repeated = known_ids.add(panel.ids)
-        if repeated.any():
-            raise InvalidDataError(
-                f"The rows of series {name_some(panel.ids[repeated])} are in several places of {opened.head.name}, "
-                f"which is too large to be read whole. There, the rows of a series must be contiguous. "
-                f"Sort it by {roles.id!r} and write it again, or read it whole with read_panel if memory allows."
-            )
-        first += part.num_rows
+    rows = max(1, _PANEL_VALUES // len(roles.values))
+    chunks = chunk_series(opened.batches(roles, rows // 4), roles.id, size, rows)
+    yield from _chunk_panels(opened, roles, options, chunks, 0)
+
+
+def _chunk_panels(
+    opened: Source, roles: Roles, options: TableOptions, chunks: Iterator[pa.Table], first: int
+) -> Iterator[Panel]:
+    """Yield one panel per chunk of rows. ``first`` is the row at which they begin."""
+    known_ids, row = _KnownIds(), first
+    for chunk in chunks:
+        name = f"{opened.head.name}, rows {row} to {row + chunk.num_rows - 1}"
+        panel = panel_by_roles(Table(name, ds.dataset(chunk)), roles, options)
+        if roles.id is None:
+            panel = replace(panel, ids=np.arange(row, row + len(panel)))
+        elif (repeated := known_ids.add(panel.ids)).any():
+            error = _scattered_series if roles.long else repeated_ids
+            raise error(panel.ids[repeated], roles, opened.head.name)
+        row += chunk.num_rows
         yield panel
-    _check_any(first, opened)
+    _check_any(row - first, opened)
+
+
+def _scattered_series(ids: Array, roles: Roles, name: str) -> InvalidDataError:
+    return InvalidDataError(
+        f"The rows of series {name_some(ids)} are in several places of {name}, which is too large to be read whole. "
+        f"There, the rows of a series must be contiguous. Sort it by {roles.id!r} and write it again, or read it whole "
+        f"with read_panel if memory allows."
+    )
 
 
 def _check_any(n_rows: int, opened: Source) -> None:
     if n_rows == 0:
         raise InvalidDataError(f"No series found: {opened.head.name} has no rows. Pass at least two series.")
-
-
-def _part(opened: Source, rows: pa.Table, first: int) -> Table:
-    name = f"{opened.head.name}, rows {first} to {first + rows.num_rows - 1}"
-    return Table(name, ds.dataset(rows))
-
-
-def _row_label(head: Table) -> str | None:
-    """Return the column of an unnamed pandas index, if it has no repeats in the first rows."""
-    for name in ROW_LABELS:
-        if name in head.columns:
-            column = head.read([name])[name]
-            if column.null_count == 0 and len(column.unique()) == len(column):
-                return name
-    return None
 
 
 def earliest(opened: Source, roles: Roles) -> Any:
@@ -292,7 +267,7 @@ class _KnownIds:
     def __init__(self) -> None:
         self._runs: list[Ints] = []
 
-    def add(self, ids: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    def add(self, ids: Array) -> npt.NDArray[np.bool_]:
         """Add ids. Return which of them were known before, shape (n_ids,)."""
         keys = _keys(ids)
         known = np.zeros(len(keys), bool)
@@ -305,7 +280,7 @@ class _KnownIds:
         return known
 
 
-def _keys(ids: npt.NDArray[Any]) -> Ints:
+def _keys(ids: Array) -> Ints:
     if ids.dtype.kind in "iu":  # Python gives -1 and -2 the same hash
         return ids.astype(np.int64)
     if ids.dtype.kind in "fM" and ids.dtype.itemsize == 8:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vrae.data.columns import ROW_LABELS, Table, as_names, as_numbers, as_times, encode_ids
+from vrae.data.columns import Table, as_names, as_numbers, as_times, encode_ids
 from vrae.data.long import Steps, merge_duplicates, put_on_grid, sort_order
-from vrae.data.panel import Panel
+from vrae.data.panel import Array, Ints, Panel, Values, offsets_of
 from vrae.data.roles import Roles, TableOptions, changing_series, find_roles, first_rows
 from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
 
-__all__ = ["panel_by_roles", "table_to_panel", "values_by_row"]
+__all__ = ["panel_by_roles", "repeated_ids", "table_to_panel", "values_by_row"]
+
+Columns = dict[str, pa.ChunkedArray]
 
 
 def table_to_panel(table: Table, options: TableOptions) -> Panel:
@@ -39,10 +40,10 @@ def panel_by_roles(table: Table, roles: Roles, options: TableOptions) -> Panel:
 
 def values_by_row(table: Table, panel: Panel, options: TableOptions) -> dict[str, Any]:
     """Return new value columns for a table, in its order of rows, with the values of a panel."""
-    shape = table_to_panel(table, options)
+    roles = find_roles(table, options)
+    shape = panel_by_roles(table, roles, options)
     if panel.values.shape != shape.values.shape or not np.array_equal(panel.offsets, shape.offsets):
         raise InvalidDataError(f"Cannot put {panel} back into {table.name}, which holds {shape}.")
-    roles = find_roles(table, options)
     if not roles.long:
         return _wide_columns(panel, roles, table)
     columns = table.read(roles.all)
@@ -56,32 +57,33 @@ def values_by_row(table: Table, panel: Panel, options: TableOptions) -> dict[str
 # -------------------------------------------------------------------- long
 
 
-def _series(
-    table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+def _series(table: Table, roles: Roles, columns: Columns) -> tuple[Ints, Array]:
     if roles.id is None:  # a single series
         return np.zeros(len(next(iter(columns.values()))), np.int64), np.zeros(1, np.int64)
     return encode_ids(columns[roles.id], roles.id, table)
 
 
-def _times(table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray]) -> npt.NDArray[Any] | None:
+def _times(table: Table, roles: Roles, columns: Columns) -> Array | None:
     return None if roles.time is None else as_times(columns[roles.time], roles.time, table)
 
 
-def _long_panel(table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray], options: TableOptions) -> Panel:
+def _values(table: Table, roles: Roles, columns: Columns) -> Values:
+    """Return the value columns, shape (n_rows, n_columns)."""
+    row_ids = columns[roles.id] if roles.id is not None else None
+    values = np.empty((len(next(iter(columns.values()))), len(roles.values)), np.float32)
+    for column, name in enumerate(roles.values):
+        values[:, column] = as_numbers(columns[name], name, table, row_ids)
+    return values
+
+
+def _long_panel(table: Table, roles: Roles, columns: Columns, options: TableOptions) -> Panel:
     codes, ids = _series(table, roles, columns)
     times = _times(table, roles, columns)
-    row_ids = columns[roles.id] if roles.id is not None else None
-    values = np.empty((len(codes), len(roles.values)), np.float32)
-    for channel, name in enumerate(roles.values):
-        values[:, channel] = as_numbers(columns[name], name, table, row_ids)
-    order = sort_order(codes, times)
-    steps = Steps(codes, values, times).take(order)
+    steps = Steps(codes, _values(table, roles, columns), times).take(sort_order(codes, times))
     steps = _regular(steps, options, ids, table, roles)
-    lengths = np.bincount(steps.codes, minlength=len(ids))
     return Panel(
         values=steps.values,
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        offsets=offsets_of(np.bincount(steps.codes, minlength=len(ids))),
         ids=ids,
         times=steps.times,
         channels=tuple(roles.values),
@@ -89,7 +91,7 @@ def _long_panel(table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray],
     )
 
 
-def _regular(steps: Steps, options: TableOptions, ids: npt.NDArray[Any], table: Table, roles: Roles) -> Steps:
+def _regular(steps: Steps, options: TableOptions, ids: Array, table: Table, roles: Roles) -> Steps:
     if options.freq is None:
         hint = "" if roles.id else f" If {table.name} holds several series, name their column with id=."
         return merge_duplicates(steps, options.duplicates, ids, hint)
@@ -101,13 +103,7 @@ def _regular(steps: Steps, options: TableOptions, ids: npt.NDArray[Any], table: 
     return put_on_grid(steps, options.freq, options.duplicates, ids, options.origin)
 
 
-def _long_static(
-    table: Table,
-    roles: Roles,
-    columns: dict[str, pa.ChunkedArray],
-    codes: npt.NDArray[np.int64],
-    ids: npt.NDArray[Any],
-) -> dict[str, npt.NDArray[Any]]:
+def _long_static(table: Table, roles: Roles, columns: Columns, codes: Ints, ids: Array) -> dict[str, Array]:
     first = first_rows(codes, len(ids))
     static = {}
     for key, name in _static_columns(roles):
@@ -130,16 +126,13 @@ def _static_columns(roles: Roles) -> list[tuple[str, str]]:
 # -------------------------------------------------------------------- wide
 
 
-def _wide_panel(table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray]) -> Panel:
+def _wide_panel(table: Table, roles: Roles, columns: Columns) -> Panel:
     ids = _wide_ids(table, roles, columns)
     static = {key: as_names(columns[name]) for key, name in _static_columns(roles)}
     if table.kinds[roles.values[0]] == "list":
         values, offsets = _nested_values(table, roles.values, columns)
         return Panel(values, offsets, ids, channels=tuple(roles.values), static=static)
-    row_ids = columns[roles.id] if roles.id is not None else None
-    matrix = np.empty((len(ids), len(roles.values)), np.float32)
-    for step, name in enumerate(roles.values):
-        matrix[:, step] = as_numbers(columns[name], name, table, row_ids)
+    matrix = _values(table, roles, columns)
     n_series, n_steps = matrix.shape
     return Panel(
         values=matrix.reshape(-1, 1),
@@ -150,32 +143,28 @@ def _wide_panel(table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray])
     )
 
 
-def _wide_ids(table: Table, roles: Roles, columns: dict[str, pa.ChunkedArray]) -> npt.NDArray[Any]:
+def _wide_ids(table: Table, roles: Roles, columns: Columns) -> Array:
+    """Return the ids. Without an id column: the index if it is unique, else the row numbers."""
     n_rows = len(next(iter(columns.values())))
     if roles.id is None:
-        return _row_labels(table, n_rows)
+        label = table.row_label()
+        return np.arange(n_rows) if label is None else as_names(table.read([label])[label])
     codes, ids = encode_ids(columns[roles.id], roles.id, table)
     if len(ids) == n_rows:
         return ids
-    repeated = ids[np.bincount(codes) > 1]
-    raise InvalidDataError(
-        f"Ids {name_some(repeated)} appear more than once in column {roles.id!r} of {table.name}, which is "
-        f"read as wide (one row per series). Name a column without repeats with id=. If each row is a time step, "
-        f"name the time column with time=, or pass layout='long' if the rows are in order."
+    raise repeated_ids(ids[np.bincount(codes) > 1], roles, table.name)
+
+
+def repeated_ids(ids: Array, roles: Roles, name: str) -> InvalidDataError:
+    """Return the error for ids that name several rows of a wide table."""
+    return InvalidDataError(
+        f"Ids {name_some(ids)} appear more than once in column {roles.id!r} of {name}, which is read as wide (one row "
+        f"per series). Name a column without repeats with id=. If each row is a time step, name the time column with "
+        f"time=, or pass layout='long' if the rows are in order."
     )
 
 
-def _row_labels(table: Table, n_rows: int) -> npt.NDArray[Any]:
-    """Return ids for a table without an id column: its index if unique, else the row numbers."""
-    for name in ROW_LABELS:
-        if name in table.columns:
-            column = table.read([name])[name]
-            if column.null_count == 0 and len(column.unique()) == n_rows:
-                return as_names(column)
-    return np.arange(n_rows)
-
-
-def _step_times(names: Iterable[str], n_series: int) -> npt.NDArray[Any] | None:
+def _step_times(names: Sequence[str], n_series: int) -> Array | None:
     """Return the time of each step if the columns are named by dates, such as 2024-01-31."""
     try:
         times = np.array([np.datetime64(name, "us") if name[4:5] == "-" else None for name in names])
@@ -184,11 +173,9 @@ def _step_times(names: Iterable[str], n_series: int) -> npt.NDArray[Any] | None:
     return None if None in times else np.tile(times.astype("datetime64[us]"), n_series)
 
 
-def _nested_values(
-    table: Table, names: Sequence[str], columns: dict[str, pa.ChunkedArray]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+def _nested_values(table: Table, names: Sequence[str], columns: Columns) -> tuple[Values, Ints]:
     """Return the values and offsets of columns of lists, one per channel."""
-    channels, offsets = [], None
+    channels, lengths = [], None
     for name in names:
         if table.kinds[name] != "list":
             raise InvalidDataError(
@@ -196,24 +183,22 @@ def _nested_values(
                 f"of lists with value=."
             )
         column = columns[name]
-        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
-        if not lengths.all():
-            rows = np.flatnonzero(lengths == 0)
+        own = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+        if not own.all():
+            rows = np.flatnonzero(own == 0)
             raise InvalidDataError(
                 f"Found {len(rows)} series of 0 steps in column {name!r} of {table.name}, rows "
                 f"{name_some(rows)} counted from 0. Remove them."
             )
-        ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        if offsets is not None and not np.array_equal(offsets, ends):
-            row = int(np.flatnonzero(offsets != ends)[0]) - 1
+        lengths = own if lengths is None else lengths
+        if not np.array_equal(lengths, own):
             raise InvalidDataError(
                 f"Columns {names[0]!r} and {name!r} of {table.name} have lists of different lengths in row "
-                f"{row}, counted from 0. All channels of a series need the same length."
+                f"{np.flatnonzero(lengths != own)[0]}, counted from 0. All channels of a series need the same length."
             )
-        offsets = ends
         channels.append(as_numbers(pc.list_flatten(column), name, table, None))
-    assert offsets is not None
-    return np.stack(channels, axis=1), offsets
+    assert lengths is not None
+    return np.stack(channels, axis=1), offsets_of(lengths)
 
 
 def _wide_columns(panel: Panel, roles: Roles, table: Table) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from vrae.describe.clusters import by_typicality, describe_clusters
+from vrae.describe.clusters import by_typicality, describe_clusters, explain_series
 from vrae.describe.curves import ClusterCurve, cluster_curve, cluster_curves
-from vrae.describe.latent import describe_traversal
-from vrae.describe.membership import explain_series
 from vrae.describe.results import ClusterDescription, SeriesExplanation, Traversal, Window
-from vrae.describe.sentences import sentence, tags
+from vrae.describe.sentences import describe_traversal, sentence, tags
 from vrae.describe.traits import TRAITS, Trait, differences, series_traits
 
 __all__ = [

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vrae.describe.words import cluster_name
+
 __all__ = ["ClusterDescription", "SeriesExplanation", "Traversal", "Window"]
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -73,8 +75,7 @@ class ClusterDescription:
     high: Floats
 
     def __str__(self) -> str:
-        name = f"Cluster {self.label}" if self.label >= 0 else "Not assigned"
-        lines = [f"{name}: {self.size:,} series ({100 * self.proportion:.0f} %). {self.words}"]
+        lines = [f"{cluster_name(self.label)}: {self.size:,} series ({100 * self.proportion:.0f} %). {self.words}"]
         lines += [f"  Shape: {window}." for window in self.windows]
         return "\n".join([*lines, f"  Most typical: {', '.join(map(str, self.medoids))}."])
 

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.describe.curves import quiet_nan
-from vrae.describe.traits import TRAITS, Traits, differences
+from vrae.describe.results import Traversal
+from vrae.describe.traits import TRAITS, Traits, differences, series_traits
 from vrae.describe.words import joined, plain, plural
 
-__all__ = ["sentence", "tags"]
+__all__ = ["describe_traversal", "sentence", "tags"]
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -20,29 +21,18 @@ _NOTABLE, _CLEAR = 0.35, 0.65  # of `differences`, which runs from -1 to 1
 
 
 def sentence(traits: Traits, member: npt.NDArray[np.bool_], channels: Sequence[str], *, is_noise: bool = False) -> str:
-    """Describe a cluster in plain words: what its series look like and what sets them apart.
+    """Describe a cluster: what its series look like and what sets them apart.
 
-    Parameters
-    ----------
-    traits : mapping of str to ndarray of shape (n_series, n_channels)
-        From `series_traits`, for all series or a sample of them.
-    member : ndarray of bool, shape (n_series,)
-        Which series are in the cluster; at least one.
-    channels : sequence of str, length n_channels
-        Names of the channels.
-    is_noise : bool, default=False
-        Describe the series that belong to no cluster.
-
-    Returns
-    -------
-    str
+    ``traits`` are those of all series or a sample of them; ``member`` of shape (n_series,) says
+    which are in the cluster, at least one. ``is_noise`` means that they belong to no cluster.
     """
     found = differences(traits, member)
     strength = np.abs(np.array([found[name] for name in TRAITS]))  # (n_traits, n_channels)
     channel = int(strength.max(axis=0).argmax())
     look = _look({name: values[:, channel] for name, values in traits.items()}, member)
     where = f"In {channels[channel]}: " if len(channels) > 1 else ""
-    text = _capitalised(f"{where}{look}.")
+    text = f"{where}{look}."
+    text = text[0].upper() + text[1:]
     if is_noise:
         return f"These series fit none of the clusters. {text}"
     if member.all():
@@ -55,6 +45,8 @@ def _look(traits: Traits, member: npt.NDArray[np.bool_]) -> str:
     inside = {name: values[member] for name, values in traits.items()}
     with quiet_nan():
         median = {name: float(np.nanmedian(values)) for name, values in inside.items()}
+        # They do not if each series was normalised.
+        levels_differ = np.nanstd(traits["level"]) > 0.25 * np.nanmedian(traits["spread"])
     if not np.isfinite(median["level"]):
         return "no observed values"
     if median["spread"] == 0:
@@ -64,7 +56,7 @@ def _look(traits: Traits, member: npt.NDArray[np.bool_]) -> str:
         low, high = np.quantile(inside[name], (0.25, 0.75))
         if high - low <= 0.2:
             words.append(f"{what} {_position(median[name])}")
-    if _varies(traits["level"], traits["spread"]):
+    if levels_differ:
         low, high = np.nanquantile(inside["level"], (0.1, 0.9))
         words.append(f"at a level around {plain(median['level'])} (mostly {plain(low)} to {plain(high)})")
     if median["zeros"] >= 0.2:
@@ -102,28 +94,11 @@ def _position(fraction: float) -> str:
     return f"about {100 * fraction:.0f} % of the way"
 
 
-def _varies(level: Floats, spread: Floats) -> bool:
-    """Whether levels differ between the series; they do not if each series was normalised."""
-    with quiet_nan():
-        return bool(np.nanstd(level) > 0.25 * np.nanmedian(spread))
-
-
 def tags(traits: Traits, series_labels: npt.NDArray[np.integer[Any]], labels: Sequence[int]) -> dict[int, str]:
-    """Give each cluster a short tag for the trait that sets it apart most.
+    """Return short tags for the traits that set clusters apart most, all different.
 
-    Parameters
-    ----------
-    traits : mapping of str to ndarray of shape (n_series, n_channels)
-        From `series_traits`.
-    series_labels : ndarray of int, shape (n_series,)
-        Cluster of each of these series.
-    labels : sequence of int
-        The clusters to tag.
-
-    Returns
-    -------
-    dict of int to str
-        Tags by label, all different. A cluster that no trait sets apart has none.
+    ``series_labels`` are the clusters of the series whose traits are given. A cluster that no trait
+    sets apart has no tag.
     """
     found = [
         (float(delta), name, label)
@@ -134,8 +109,7 @@ def tags(traits: Traits, series_labels: npt.NDArray[np.integer[Any]], labels: Se
     ]
     given: dict[int, str] = {}
     for delta, name, label in sorted(found, key=lambda entry: -abs(entry[0])):
-        words = TRAITS[name].more if delta > 0 else TRAITS[name].less
-        words = words.removeprefix("a ").removeprefix("an ").removesuffix(" from start to end")
+        words = TRAITS[name].words(delta).removeprefix("a ").removeprefix("an ").removesuffix(" from start to end")
         if label not in given and words not in given.values():
             given[label] = words
     return given
@@ -146,21 +120,38 @@ def _what_sets_apart(found: Mapping[str, Floats], channels: Sequence[str]) -> st
         ((float(delta), name, c) for name, deltas in found.items() for c, delta in enumerate(deltas)),
         key=lambda entry: -abs(entry[0]),
     )
-    parts: list[str] = []
-    named: set[str] = set()
+    strongest: dict[str, tuple[float, int]] = {}  # difference and channel
     for delta, name, c in ranked:
-        if abs(delta) < _NOTABLE or len(parts) == 3:
-            break
-        if name in named:
-            continue
-        named.add(name)
-        words = TRAITS[name].more if delta > 0 else TRAITS[name].less
+        if abs(delta) >= _NOTABLE:
+            strongest.setdefault(name, (delta, c))
+    parts = []
+    for name, (delta, c) in list(strongest.items())[:3]:
         place = f" in {channels[c]}" if len(channels) > 1 and name not in ("length", "missing") else ""
-        parts.append(f"{'clearly ' if abs(delta) >= _CLEAR else ''}{words}{place}")
+        parts.append(f"{'clearly ' if abs(delta) >= _CLEAR else ''}{TRAITS[name].words(delta)}{place}")
     if not parts:
         return "No single property sets it apart: its shape as a whole differs from the others."
     return f"Compared with the others: {joined(parts)}."
 
 
-def _capitalised(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def describe_traversal(dimension: int, values: Floats, series: Floats, *, in_use: bool = True) -> Traversal:
+    """Name up to three traits that differ between the ends of a latent dimension.
+
+    ``series`` (n_values, n_channels, n_steps) are decoded from ``values`` (n_values,), ascending.
+    ``in_use`` says whether the training series differ in this dimension.
+    """
+    if not in_use:
+        return Traversal(dimension, values, series, "not in use: constant over all series.")
+    traits = series_traits(list(series))
+    mean_spread = traits["spread"].mean(axis=0)
+    gains = []
+    for name, trait in TRAITS.items():
+        gain = (traits[name][-1] - traits[name][0]) / (trait.smallest(mean_spread) + 1e-12)  # (n_channels,)
+        c = int(np.abs(gain).argmax())
+        gains.append((float(gain[c]), trait, c))
+    parts = [
+        trait.words(gain) + (f" (channel {c})" if series.shape[1] > 1 else "")
+        for gain, trait, c in sorted(gains, key=lambda entry: -abs(entry[0]))[:3]
+        if abs(gain) >= 1
+    ]
+    words = ", ".join(parts) or "no single property changes: the shape changes as a whole"
+    return Traversal(dimension, values, series, f"{words}.")

@@ -21,18 +21,10 @@ _TRAIT_STEPS = 256  # longer series are averaged down to at most this many point
 
 @dataclass(frozen=True)
 class Trait:
-    """A property of a series that has a plain name.
+    """A property of a series that has a plain name, and words for more or less of it.
 
-    Attributes
-    ----------
-    name : str
-        Name of the property.
-    more, less : str
-        Words for a cluster that has more, or less, of it.
-    least : float
-        Smallest difference between medians worth mentioning.
-    in_spreads : bool
-        ``least`` is in units of the median standard deviation of a series.
+    ``least`` is the smallest difference worth mentioning. If ``in_spreads``, it is in units of the
+    median standard deviation of a series.
     """
 
     name: str
@@ -40,6 +32,14 @@ class Trait:
     less: str
     least: float
     in_spreads: bool = False
+
+    def smallest(self, spread: Any) -> Any:
+        """Return the smallest difference worth mentioning, given the spread of the series."""
+        return self.least * (spread if self.in_spreads else 1.0)
+
+    def words(self, difference: float) -> str:
+        """Return the words for a positive or a negative difference."""
+        return self.more if difference > 0 else self.less
 
 
 TRAITS: dict[str, Trait] = {
@@ -61,19 +61,12 @@ TRAITS: dict[str, Trait] = {
 
 
 def series_traits(series: Sequence[Floats]) -> dict[str, Floats]:
-    """Measure the traits of series.
+    """Measure the traits of series (n_channels, n_steps), each of shape (n_series, n_channels).
 
-    Parameters
-    ----------
-    series : sequence of ndarray of shape (n_channels, n_steps)
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n_series, n_channels)
-        Keys as in `TRAITS`, and ``change``: the rise from start to end, in the units of the data.
-        ``peak`` and ``trough`` are positions from 0 (first step) to 1 (last step). ``spikiness``
-        and ``roughness`` are in standard deviations of the series. ``cycles`` counts full swings
-        up and down. ``season`` is the autocorrelation at the strongest rhythm, 0 to 1.
+    ``change`` is the rise from start to end, in the units of the data. ``peak`` and ``trough`` are
+    positions from 0 (first step) to 1 (last step). ``spikiness`` and ``roughness`` are in standard
+    deviations of the series. ``cycles`` counts full swings up and down. ``season`` is the
+    autocorrelation at the strongest rhythm, 0 to 1.
     """
     measured = [_traits_of(x) for x in series]
     return {name: np.array([traits[name] for traits in measured]) for name in measured[0]}
@@ -127,18 +120,8 @@ def _season(line: Floats) -> float:
 def differences(traits: Traits, member: npt.NDArray[np.bool_]) -> dict[str, Floats]:
     """Compare the traits of a cluster with those of all other series (Cliff's delta).
 
-    Parameters
-    ----------
-    traits : mapping of str to ndarray of shape (n_series, n_channels)
-        As returned by `series_traits`.
-    member : ndarray of bool, shape (n_series,)
-        Which series are in the cluster.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n_channels,)
-        1 where every member has more than every other series, -1 where every member has less,
-        0 where the medians differ by less than is worth mentioning.
+    Each result (n_channels,) is 1 where every member has more than every other series, -1 where
+    every member has less, and 0 where the medians hardly differ.
     """
     from scipy.stats import rankdata
 
@@ -153,6 +136,5 @@ def differences(traits: Traits, member: npt.NDArray[np.bool_]) -> dict[str, Floa
             ranks = rankdata(np.nan_to_num(values), axis=0)
             delta = 2 * (ranks[member].mean(axis=0) - (inside + 1) / 2) / outside - 1
             gap = np.abs(np.nanmedian(values[member], axis=0) - np.nanmedian(values[~member], axis=0))
-            least = trait.least * (median_spread if trait.in_spreads else 1.0)
-            found[name] = np.where(gap >= least, delta, 0.0)
+            found[name] = np.where(gap >= trait.smallest(median_spread), delta, 0.0)
     return found

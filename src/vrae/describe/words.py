@@ -1,30 +1,21 @@
-"""Numbers, counts and scores as text."""
+"""Names of clusters, numbers and counts as text."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "NOISE",
-    "cluster_labels",
-    "cluster_name",
-    "joined",
-    "plain",
-    "plural",
-    "separation_word",
-    "stability_word",
-]
+__all__ = ["NOISE", "cluster_labels", "cluster_name", "joined", "plain", "plural"]
 
 NOISE = -1
 """Label of the series that belong to no cluster."""
 
 
-def cluster_name(label: int) -> str:
-    """Return the default name of a cluster."""
-    return "Not assigned" if label == NOISE else f"Cluster {label}"
+def cluster_name(label: int, names: Mapping[int, str] | None = None) -> str:
+    """Return the name of a cluster, by default "Cluster 0", ... and "Not assigned"."""
+    return (names or {}).get(label, "Not assigned" if label == NOISE else f"Cluster {label}")
 
 
 def cluster_labels(labels: npt.ArrayLike) -> list[int]:
@@ -34,13 +25,7 @@ def cluster_labels(labels: npt.ArrayLike) -> list[int]:
 
 
 def plain(number: float) -> str:
-    """Format a number for reading: three digits, thousands separators and a minus sign.
-
-    Examples
-    --------
-    >>> plain(1234.5), plain(0.12345), plain(float("nan"))
-    ('1,234', '0.123', 'unknown')
-    """
+    """Format a number for reading: three digits, thousands separators and a minus sign."""
     if not np.isfinite(number):
         return "unknown"
     text = f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
@@ -50,39 +35,11 @@ def plain(number: float) -> str:
 
 
 def plural(number: int, noun: str) -> str:
-    """Format a count with its noun.
-
-    Examples
-    --------
-    >>> plural(1, "step"), plural(1200, "step"), plural(3, "series")
-    ('1 step', '1,200 steps', '3 series')
-    """
+    """Format a count with its noun."""
     ending = "" if number == 1 or noun.endswith("s") else "s"
     return f"{number:,} {noun}{ending}"
 
 
 def joined(parts: Sequence[str]) -> str:
-    """Join at least one part with commas and a final "and".
-
-    Examples
-    --------
-    >>> joined(["a", "b", "c"])
-    'a, b and c'
-    """
+    """Join at least one part with commas and a final "and"."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def separation_word(silhouette: float) -> str:
-    """Return a word for a mean silhouette."""
-    for limit, word in ((0.5, "Clear"), (0.25, "Moderate"), (0.1, "Weak")):
-        if silhouette >= limit:
-            return word
-    return "Hardly any"
-
-
-def stability_word(agreement: float) -> str:
-    """Return a word for the agreement (adjusted Rand index) of repeated clusterings."""
-    for limit, word in ((0.9, "High"), (0.75, "Good"), (0.5, "Fair")):
-        if agreement >= limit:
-            return word
-    return "Low"

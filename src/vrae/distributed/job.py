@@ -29,38 +29,17 @@ from vrae.estimators.vrae import VRAE
 from vrae.exceptions import VRAEError
 from vrae.runs import ParquetTable
 
+__all__ = ["Job", "PartFailure", "PartResult", "model_from_bytes", "model_to_bytes", "process_part", "write_failure"]
+
 # A part whose worker ends this many times, for example for lack of memory, is given up.
 _ATTEMPTS = 3
-
-# Lines of a message that are shown; the rest are counted.
-_SHOWN_LINES = 5
-
-__all__ = [
-    "Job",
-    "PartFailure",
-    "PartResult",
-    "model_from_bytes",
-    "model_to_bytes",
-    "process_part",
-    "some_lines",
-    "write_failure",
-]
 
 Files = Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
 class PartResult:
-    """The record of a finished part.
-
-    Attributes
-    ----------
-    files : dict of str to str
-        File of every table.
-    n_series : int
-    summary : dict
-        The operation's summary.
-    """
+    """The record of a finished part. ``files`` holds the file of every table."""
 
     files: dict[str, str]
     n_series: int
@@ -69,45 +48,23 @@ class PartResult:
 
 @dataclass(frozen=True)
 class PartFailure:
-    """Why a part could not be processed.
-
-    Attributes
-    ----------
-    part : int
-    message : str
-    on_write : bool
-        Whether the output could not be written; otherwise the series are at fault.
-    """
+    """Why a part could not be processed: its output (``on_write``), or else its series."""
 
     part: int
     message: str
-    on_write: bool
+    on_write: bool = False
 
 
 @dataclass(frozen=True)
 class Job:
-    """An operation on all parts of a table, and where its results go.
+    """An operation on all parts of a table, and where its results go."""
 
-    Attributes
-    ----------
-    model : mapping of str to bytes
-        The files of a model directory.
-    operation : callable
-        Takes the model, and returns an `Operation` for one part.
-    parts : sequence of Part
-    layout : Layout
-    folder : SharedFolder
-        Staging folder.
-    fingerprint : str
-        Identifies everything except the parts.
-    """
-
-    model: Files
+    model: Files  # of a model directory
     operation: Callable[[Any], Operation]
     parts: Sequence[Part]
     layout: Layout
     folder: SharedFolder
-    fingerprint: str
+    fingerprint: str  # of everything except the parts
 
     def results(self) -> list[PartResult | None]:
         """Return the record of every part. None: not finished, or finished by another job."""
@@ -129,11 +86,11 @@ class Job:
     def start_attempt(self, number: int) -> bool:
         """Record that a part is started. Return False if it was started too often before."""
         notes = [self.folder.at(f"part-{number:05}.attempt-{n}") for n in range(_ATTEMPTS)]
-        found = self.folder.system.get_file_info(notes)
-        free = [note for note, info in zip(notes, found, strict=True) if info.type == fs.FileType.NotFound]
-        for note in free[:1]:
-            self.folder.system.open_output_stream(note).close()
-        return bool(free)
+        for info in self.folder.system.get_file_info(notes):
+            if info.type == fs.FileType.NotFound:
+                self.folder.system.open_output_stream(info.path).close()
+                return True
+        return False
 
     def clear_attempts(self) -> None:
         """Reset the count of attempts: some may have ended because the driver was killed."""
@@ -149,9 +106,8 @@ def process_part(job: Job, model: VRAE | Head, number: int) -> PartFailure | Non
     files = {table: f"{table}-{number:05}-{attempt}.parquet" for table in operation.tables}
     try:
         if not job.start_attempt(number):
-            message = f"{_ATTEMPTS} workers ended while they processed it, perhaps for lack of memory"
-            return PartFailure(number, message, on_write=False)
-        n_series = _write_tables(job, operation, files, job.layout.panels(part))
+            return PartFailure(number, f"{_ATTEMPTS} workers ended while they processed it, perhaps for lack of memory")
+        n_series = _write_tables(job.folder, operation, files, job.layout.panels(part))
         record = {"files": files, "n_series": n_series, "summary": operation.summary()}
         job.folder.write_json(_record_name(number), {**record, "digest": part.digest(job.fingerprint)})
     except (OSError, NotImplementedError) as error:  # NotImplementedError: the store is read-only
@@ -159,19 +115,17 @@ def process_part(job: Job, model: VRAE | Head, number: int) -> PartFailure | Non
         return write_failure(number, job.folder.path, error)
     except VRAEError as error:
         job.folder.remove(files.values())
-        return PartFailure(number, str(error), on_write=False)
+        return PartFailure(number, str(error))
     return None
 
 
-def _write_tables(job: Job, operation: Operation, files: dict[str, str], panels: Iterator[Panel]) -> int:
+def _write_tables(folder: SharedFolder, operation: Operation, files: dict[str, str], panels: Iterator[Panel]) -> int:
     n_series = 0
-    with ExitStack() as open_files:
-        writers = {
-            table: open_files.enter_context(
-                ParquetTable(open_files.enter_context(job.folder.system.open_output_stream(job.folder.at(file))))
-            )
-            for table, file in files.items()
-        }
+    with ExitStack() as stack:
+        writers = {}
+        for table, file in files.items():
+            stream = stack.enter_context(folder.system.open_output_stream(folder.at(file)))
+            writers[table] = stack.enter_context(ParquetTable(stream))
         for panel in panels:
             tables = operation(panel)
             for table, columns in tables.items():
@@ -184,12 +138,6 @@ def write_failure(number: int, path: str, error: Exception) -> PartFailure:
     """Return the failure of a part whose output cannot be written."""
     message = f"could not write to {path} on {socket.gethostname()}: {error_reason(error)}"
     return PartFailure(number, message, on_write=True)
-
-
-def some_lines(lines: Sequence[str]) -> str:
-    """Join the first lines of a message with indented line breaks, and count the rest."""
-    more = [f"and {len(lines) - _SHOWN_LINES} more"] if len(lines) > _SHOWN_LINES else []
-    return "\n  ".join([*lines[:_SHOWN_LINES], *more])
 
 
 def _record_name(number: int) -> str:

@@ -16,7 +16,7 @@ from vrae.estimators.anomaly import VRAEAnomalyDetector
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.head import Head
 from vrae.estimators.vrae import VRAE
-from vrae.exceptions import InvalidDataError, OutputError, name_some
+from vrae.exceptions import InvalidDataError, InvalidParameterError, OutputError, name_some
 
 __all__ = ["assign", "embed", "find_anomalies", "finish_job", "make_job"]
 
@@ -65,9 +65,15 @@ def embed(
     ------
     InvalidDataError
         Files cannot be read, or series cannot be used. The message names them.
+    InvalidParameterError
+        The model does not embed whole series, or an option is out of range.
     OutputError
         ``out`` cannot be written, or holds something else.
     """
+    if isinstance(model, Head):
+        if not model.embeds_series:
+            raise InvalidParameterError(f"A {type(model).__name__} does not embed whole series. Pass another model.")
+        model = model.model_
     return sum(part.n_series for part in _run_job(Embed, model, source, {"embedding": out}, engine, log, options))
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy.typing as npt
 
 from vrae.data.panel import Panel
 from vrae.estimators.anomaly import VRAEAnomalyDetector
 from vrae.estimators.clusterer import VRAEClusterer
-from vrae.estimators.head import Head
-from vrae.estimators.vrae import VRAE
 from vrae.runs import Tally, assign, embedding_columns, embedding_table, score_panel
 
 __all__ = ["Assign", "AssignAndEmbed", "Embed", "Operation", "ScoreAnomalies", "ScoreSteps"]
@@ -18,70 +16,52 @@ __all__ = ["Assign", "AssignAndEmbed", "Embed", "Operation", "ScoreAnomalies", "
 Tables = dict[str, dict[str, npt.NDArray[Any]]]
 
 
-class Operation(Protocol):
-    """An operation that is applied to the panels of one part, one after the other.
-
-    Attributes
-    ----------
-    tables : tuple of str
-        Names of the tables that it computes. The first has one row per series.
-    """
+class Operation:
+    """Applied to the panels of one part in turn. The first of its tables has one row per series."""
 
     tables: ClassVar[tuple[str, ...]]
 
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
     def __call__(self, panel: Panel) -> Tables:
         """Return the next rows of every table."""
+        raise NotImplementedError
 
     def summary(self) -> dict[str, Any]:
         """Return numbers about all panels so far, as JSON values."""
+        return {}
 
 
-class Embed:
+class Embed(Operation):
     """Compute the table of `vrae embed`."""
 
-    tables: ClassVar[tuple[str, ...]] = ("embedding",)
-
-    def __init__(self, model: VRAE | Head) -> None:
-        self._model = model.model_ if isinstance(model, Head) else model
+    tables = ("embedding",)
 
     def __call__(self, panel: Panel) -> Tables:
-        """Return the next rows."""
         return {"embedding": embedding_table(self._model, panel)}
 
-    def summary(self) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
 
-
-class Assign:
+class Assign(Operation):
     """Compute the table of `vrae assign`."""
 
-    tables: ClassVar[tuple[str, ...]] = ("clusters",)
-
-    def __init__(self, clusterer: VRAEClusterer) -> None:
-        self._clusterer = clusterer
+    tables = ("clusters",)
 
     def __call__(self, panel: Panel) -> Tables:
-        """Return the next rows."""
-        return {"clusters": assign(self._clusterer, panel).columns()}
-
-    def summary(self) -> dict[str, Any]:
-        """Return nothing."""
-        return {}
+        return {"clusters": assign(self._model, panel).columns()}
 
 
-class AssignAndEmbed:
+class AssignAndEmbed(Operation):
     """Compute both tables of a run folder. The summary is a `Tally`."""
 
-    tables: ClassVar[tuple[str, ...]] = ("clusters", "embedding")
+    tables = ("clusters", "embedding")
 
     def __init__(self, clusterer: VRAEClusterer) -> None:
-        self._clusterer = clusterer
+        super().__init__(clusterer)
         self._tally = Tally()
 
     def __call__(self, panel: Panel) -> Tables:
-        """Return the next rows."""
-        assignment = assign(self._clusterer, panel)
+        assignment = assign(self._model, panel)
         self._tally.add(panel, assignment, assignment.static.get("label"))
         return {
             "clusters": assignment.columns(),
@@ -89,32 +69,29 @@ class AssignAndEmbed:
         }
 
     def summary(self) -> dict[str, Any]:
-        """Return the tally."""
         return self._tally.to_dict()
 
 
-class ScoreAnomalies:
+class ScoreAnomalies(Operation):
     """Compute the table of `vrae anomalies`, with one row per series, and count the anomalies."""
 
-    tables: ClassVar[tuple[str, ...]] = ("anomalies",)
+    tables = ("anomalies",)
 
     def __init__(self, detector: VRAEAnomalyDetector) -> None:
-        self._detector = detector
+        super().__init__(detector)
         self._n_anomalies = 0
 
     def __call__(self, panel: Panel) -> Tables:
-        """Return the next rows."""
-        series, steps = score_panel(self._detector, panel)
+        series, steps = score_panel(self._model, panel)
         self._n_anomalies += int(series["anomaly"].sum())
         both = {"anomalies": series, "steps": steps}
         return {name: both[name] for name in self.tables}
 
     def summary(self) -> dict[str, Any]:
-        """Return the number of anomalies."""
         return {"anomalies": self._n_anomalies}
 
 
 class ScoreSteps(ScoreAnomalies):
     """Compute also the table with one row per time step."""
 
-    tables: ClassVar[tuple[str, ...]] = ("anomalies", "steps")
+    tables = ("anomalies", "steps")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import quote
@@ -16,8 +17,6 @@ from vrae.data.sources import open_source
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 
 __all__ = ["file_system", "open_parquet"]
-
-_WILD = "*?["
 
 
 def open_parquet(source: Any, **options: Any) -> Table:
@@ -42,17 +41,11 @@ def open_parquet(source: Any, **options: Any) -> Table:
     InvalidParameterError
         The source is not Parquet.
     """
-    if isinstance(source, (str, os.PathLike)) and "://" in str(source):
-        source = _of_url(str(source))
-    elif isinstance(source, (str, os.PathLike)):
-        source = os.path.abspath(os.path.expanduser(source))  # workers may run in another folder
+    if isinstance(source, (str, os.PathLike)):
+        # Workers may run in another folder, so a path is absolute.
+        source = _of_url(str(source)) if "://" in str(source) else os.path.abspath(os.path.expanduser(source))
     opened = open_source(source, table_options(**options))
-    data = None if opened is None else opened.head.data
-    if (
-        opened is None
-        or not isinstance(data, ds.FileSystemDataset)
-        or not isinstance(data.format, ds.ParquetFileFormat)
-    ):
+    if opened is None or not isinstance(getattr(opened.head.data, "format", None), ds.ParquetFileFormat):
         raise InvalidParameterError(
             f"The engine 'ray' reads Parquet files, which can be read in parts from many machines; found "
             f"{source!s:.200}. Convert the series to Parquet, or leave --engine out."
@@ -63,10 +56,7 @@ def open_parquet(source: Any, **options: Any) -> Table:
 def file_system(location: str) -> tuple[fs.FileSystem, str]:
     """Return the file system of a path or URL, and the path there.
 
-    Raises
-    ------
-    InvalidParameterError
-        Neither Arrow nor fsspec knows the kind of URL, or other processes cannot reach it.
+    Raises `InvalidParameterError` if neither Arrow nor fsspec knows it, or it is private memory.
     """
     if "://" not in location:
         return fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(location))
@@ -102,19 +92,14 @@ def _quoted(url: str) -> str:
 
 def _of_url(url: str) -> Table:
     filesystem, path = file_system(url)
-    base, pattern = path, ""
-    if any(mark in path for mark in _WILD):
-        first = min(path.find(mark) for mark in _WILD if mark in path)
-        base, pattern = path[:first].rpartition("/")[0], path
+    stem = re.split(r"[*?\[]", path, maxsplit=1)[0]
+    base, pattern = (path, "") if stem == path else (stem.rpartition("/")[0], path)
     with reading(url):
         info = filesystem.get_file_info(base)
-        if info.type == fs.FileType.File:
-            files = [base]
-        elif info.type == fs.FileType.Directory:
+        files = [base] if info.type == fs.FileType.File else []
+        if info.type == fs.FileType.Directory:
             everything = filesystem.get_file_info(fs.FileSelector(base, recursive=True))
             files = sorted(f.path for f in everything if f.is_file and _is_wanted(f.path, pattern))
-        else:
-            files = []
         if files:
             return Table(url, ds.dataset(files, format="parquet", filesystem=filesystem))
     raise InvalidDataError(f"No such file or folder, or no Parquet files there: {url}.")

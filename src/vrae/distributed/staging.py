@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,13 +42,6 @@ class SharedFolder:
         """Return the names of its files and folders."""
         return [f.base_name for f in self.system.get_file_info(fs.FileSelector(self.path, allow_not_found=True))]
 
-    def read_json(self, name: str) -> Any:
-        """Return the content of a JSON file, or None if the file is missing or unreadable."""
-        try:
-            return json.loads(self.read_bytes(name))
-        except (OSError, ValueError):
-            return None
-
     def read_bytes(self, name: str) -> bytes:
         """Return the content of a file."""
         with self.system.open_input_file(self.at(name)) as file:
@@ -59,6 +52,12 @@ class SharedFolder:
         """Write a file."""
         with self.system.open_output_stream(self.at(name)) as file:
             file.write(content)
+
+    def read_json(self, name: str) -> Any:
+        """Return the content of a JSON file, or None if the file is missing or unreadable."""
+        with suppress(OSError, ValueError):
+            return json.loads(self.read_bytes(name))
+        return None
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file atomically."""
@@ -87,11 +86,6 @@ def staging_folder(destination: str) -> Iterator[SharedFolder]:
     """Yield a folder for unfinished work, next to ``destination``. Delete it on success.
 
     After an error it stays if it holds finished parts, so that the same call can resume.
-
-    Raises
-    ------
-    OutputError
-        The folder cannot be created or written.
     """
     system, path = file_system(destination)
     folder = SharedFolder(system, path.rstrip("/") + ".partial")
@@ -131,36 +125,30 @@ def check_destination(destination: str) -> None:
         )
 
 
-def publish(staging: SharedFolder, files: list[str], destination: str) -> None:
+def publish(staging: SharedFolder, files: Sequence[str], destination: str) -> None:
     """Move finished files to their destination, in order, as ``part-00000.parquet``, ..."""
     system, path = file_system(destination)
-    names = [f"part-{number:05}.parquet" for number in range(len(files))]
     if isinstance(system, fs.LocalFileSystem):
         with atomic_directory(Path(path)) as folder:
-            for file, name in zip(files, names, strict=True):
-                _move(staging, file, SharedFolder(system, str(folder)), name)
+            _move(staging, files, SharedFolder(system, str(folder)))
         return
     target = SharedFolder(system, path.rstrip("/"))
     target.create()
     for name in target.names():  # files of an earlier table
         system.delete_file(target.at(name))
-    for file, name in zip(files, names, strict=True):
-        _move(staging, file, target, name)
+    _move(staging, files, target)
 
 
-def _move(staging: SharedFolder, file: str, target: SharedFolder, name: str) -> None:
-    """Move a file, to another disk or store if needed."""
+def _move(staging: SharedFolder, files: Sequence[str], target: SharedFolder) -> None:
     local = isinstance(target.system, fs.LocalFileSystem) and isinstance(staging.system, fs.LocalFileSystem)
-    if local:
-        shutil.move(staging.at(file), target.at(name))
-    elif target.system.equals(staging.system):
-        target.system.move(staging.at(file), target.at(name))
-    else:
-        with (
-            staging.system.open_input_stream(staging.at(file)) as source,
-            target.system.open_output_stream(target.at(name)) as copy,
-        ):
-            shutil.copyfileobj(source, copy)
+    for number, file in enumerate(files):
+        source, destination = staging.at(file), target.at(f"part-{number:05}.parquet")
+        if local:
+            shutil.move(source, destination)  # also to another disk
+        elif target.system.equals(staging.system):
+            target.system.move(source, destination)
+        else:
+            fs.copy_files(source, destination, staging.system, target.system)
 
 
 def _not_writable(path: str, error: Exception) -> OutputError:

@@ -14,15 +14,8 @@ from vrae.config import check_real
 from vrae.data.batching import Batch, Indices
 from vrae.data.containers import like
 from vrae.data.panel import Panel
-from vrae.estimators.fitting import TrainerLike
-from vrae.estimators.head import Head, explain_model_options
-from vrae.estimators.scores import (
-    MIN_SCORES,
-    AnomalyFeatures,
-    ReferenceScores,
-    quantile_threshold,
-    tail_threshold,
-)
+from vrae.estimators.head import Embedded, SeriesHead, explain_model_options
+from vrae.estimators.scores import MIN_SCORES, ReferenceScores, quantile_threshold, tail_threshold
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 from vrae.io.folder import Arrays, nested, shaped, subset
@@ -58,7 +51,7 @@ class Band(NamedTuple):
     high: Any
 
 
-class VRAEAnomalyDetector(OutlierMixin, Head):  # type: ignore[misc]
+class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
     """Find anomalous series, and the steps that make them anomalous.
 
     The score of a series combines four features. *Likelihood*: the importance-weighted bound of log
@@ -126,37 +119,6 @@ class VRAEAnomalyDetector(OutlierMixin, Head):  # type: ignore[misc]
         """Return the model that ``model=None`` stands for."""
         return VRAE(beta=0.3, learning_rate=5e-3)
 
-    def fit(self, X: Any, y: Any = None, *, trainer: TrainerLike | None = None) -> Self:
-        """Fit the model to series, and estimate what is normal.
-
-        Parameters
-        ----------
-        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
-            NaN is a missing value.
-        y : None
-            Ignored. Present for API consistency.
-        trainer : object, optional
-            See `VRAE.fit`.
-
-        Returns
-        -------
-        self
-            Unchanged if anything is raised.
-
-        Raises
-        ------
-        InvalidDataError, InvalidParameterError, TrainingError
-            See `VRAE.fit`.
-        """
-        model, is_fitted = self._fitted_template()
-        panel, indices = model.open(X) if is_fitted else model.usable(X)
-        self._check_options(panel, indices)
-        held_out = self._held_out(indices)
-        training = np.setdiff1d(indices, held_out, assume_unique=True)
-        if not is_fitted:
-            model.fit_panel(panel, training, trainer=trainer)
-        return self._estimate(model, panel, training, held_out)
-
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train the model further on new series; see `VRAE.partial_fit`.
 
@@ -170,23 +132,22 @@ class VRAEAnomalyDetector(OutlierMixin, Head):  # type: ignore[misc]
                 "partial_fit trains on all series, and contamination='auto' would hold some out. Pass the fraction of "
                 "outliers instead, such as contamination=0.05, or call fit."
             )
-        found = self._extend(X)
-        self._check_options(found.panel, found.indices)
-        return self._estimate(found.model, found.panel, found.indices, found.indices[:0])
+        return super().partial_fit(X)
 
-    def _estimate(self, model: VRAE, panel: Panel, training: Indices, held_out: Indices) -> Self:
-        """Estimate what is normal, and the threshold, and become fitted."""
-        features = _features(model, panel, np.sort(np.concatenate([training, held_out])))
+    def _learn(self, found: Embedded) -> Self:
+        model, panel, held_out = found.model, found.panel, found.held_out
+        training = np.setdiff1d(found.indices, held_out, assume_unique=True)
+        Z, features = _features(model, panel, found.indices)
         weights = np.array([1.0, 1.0, model.network_.config.n_patterns > 0, 1.0])
-        reference = ReferenceScores.fit(features.take(training), weights)
-        scores = reference(features)
+        reference = ReferenceScores.fit(Z[training], features[training], weights)
+        scores = reference(Z, features)
         if self.contamination == "auto":
             threshold = tail_threshold(scores[held_out], self.false_alarm_rate)
         else:
             threshold = quantile_threshold(scores[training], self.contamination)
         self.model_, self.reference_ = model, reference
         self.scores_, self.offset_ = -scores, -threshold
-        self.embedding_, self.ids_ = features.Z.astype(np.float32), panel.ids
+        self.embedding_, self.ids_ = Z.astype(np.float32), panel.ids
         return self
 
     # ---------------------------------------------------------------- which series
@@ -213,7 +174,7 @@ class VRAEAnomalyDetector(OutlierMixin, Head):  # type: ignore[misc]
         """
         self._check_fitted()
         panel, indices = self.model_.open(X)
-        return -self.reference_(_features(self.model_, panel, indices))
+        return -self.reference_(*_features(self.model_, panel, indices))
 
     def _classify(self, scores: Floats) -> npt.NDArray[np.int64]:
         return np.where(np.isnan(scores), 0, np.where(scores < self.offset_, -1, 1)).astype(np.int64)
@@ -236,7 +197,7 @@ class VRAEAnomalyDetector(OutlierMixin, Head):  # type: ignore[misc]
         panel, middle, deviation = self._expect(X)
         return like(X, panel.with_values(((panel.values - middle) / deviation).astype(np.float32)))
 
-    def explain(self, X: Any, width: float = 3.0) -> Band:
+    def expected_range(self, X: Any, width: float = 3.0) -> Band:
         """Return the range in which the model expects the values. Values outside are anomalous.
 
         Parameters
@@ -280,7 +241,7 @@ class VRAEAnomalyDetector(OutlierMixin, Head):  # type: ignore[misc]
 
     def _held_out(self, indices: Indices) -> Indices:
         """Choose the series from which the threshold is estimated, and nothing else."""
-        if not isinstance(self.contamination, str) or self.contamination != "auto":
+        if self.contamination != "auto":
             return indices[:0]
         n = round(_HELD_OUT * len(indices))
         if n < MIN_SCORES:
@@ -303,21 +264,21 @@ class VRAEAnomalyDetector(OutlierMixin, Head):  # type: ignore[misc]
         self.scores_[arrays["scored"]] = shaped("scores", arrays, arrays["scored"].shape)
 
 
-def _features(model: VRAE, panel: Panel, indices: Indices) -> AnomalyFeatures:
-    """Return the features of every series. NaN outside ``indices``."""
+def _features(model: VRAE, panel: Panel, indices: Indices) -> tuple[Floats, Floats]:
+    """Return latent vectors, and likelihood, window, patterns (n, 3). NaN outside ``indices``."""
     best = 0.5 * np.log(2 * np.pi * model.noise_variance_)  # nats per value of a perfect reconstruction
     Z = np.full((len(panel), model.network_.config.latent_size), np.nan)
-    likelihood, window, patterns = np.full((3, len(panel)), np.nan)
+    features = np.full((len(panel), 3), np.nan)
     width = max(3, round(_WINDOW * model.n_steps_))
     for batch, found in model.inference_.batches(panel, indices, _sampler(model)):
         at = batch.indices
         Z[at] = found.latent.double().cpu().numpy()
         observed = batch.mask.sum(dim=(1, 2)).double().cpu().numpy()
-        likelihood[at] = np.maximum(-found.bound.double().cpu().numpy() / observed - best, _LEAST_SURPRISE)
+        features[at, 0] = np.maximum(-found.bound.double().cpu().numpy() / observed - best, _LEAST_SURPRISE)
         squares = ((found.mean - batch.values) ** 2 * batch.mask).sum(dim=2)  # (batch, time)
-        window[at] = largest_window_mean(squares, batch.lengths, width).cpu().numpy()
-        patterns[at] = found.pattern_error.double().cpu().numpy()
-    return AnomalyFeatures(Z, likelihood, window, patterns)
+        features[at, 1] = largest_window_mean(squares, batch.lengths, width).cpu().numpy()
+        features[at, 2] = found.pattern_error.double().cpu().numpy()
+    return Z, features
 
 
 def _sampler(model: VRAE) -> Callable[[Batch], ImportanceWeighted]:

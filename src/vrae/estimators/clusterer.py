@@ -12,8 +12,7 @@ from vrae.config import check_int
 from vrae.data.batching import Indices
 from vrae.data.panel import Panel
 from vrae.describe import ClusterDescription, SeriesExplanation, describe_clusters, explain_series
-from vrae.estimators.fitting import TrainerLike
-from vrae.estimators.head import Embedded, Head, explain_model_options
+from vrae.estimators.head import Embedded, SeriesHead, explain_model_options
 from vrae.estimators.partition import (
     LatentSpace,
     Partition,
@@ -32,7 +31,7 @@ from vrae.runtime import seed_of
 __all__ = ["VRAEClusterer"]
 
 
-class VRAEClusterer(ClusterMixin, Head):  # type: ignore[misc]
+class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
     """Cluster time series by their latent vectors.
 
     Parameters
@@ -88,39 +87,13 @@ class VRAEClusterer(ClusterMixin, Head):  # type: ignore[misc]
         self.model = model
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None, *, trainer: TrainerLike | None = None) -> Self:
-        """Fit the model to series, and group their latent vectors.
-
-        Parameters
-        ----------
-        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
-            NaN is a missing value.
-        y : None
-            Ignored. Present for API consistency.
-        trainer : object, optional
-            See `VRAE.fit`.
-
-        Returns
-        -------
-        self
-            Unchanged if anything is raised.
-
-        Raises
-        ------
-        InvalidDataError, InvalidParameterError, TrainingError
-            See `VRAE.fit`.
-        """
-        return self._group(self._embed(X, trainer), self.n_clusters)
-
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train further on new series; see `VRAE.partial_fit`. Clusters keep their numbers."""
-        found = self._extend(X)
-        self._check_options(found.panel, found.indices)
-        earlier = None
+        found, earlier = self._extend(X), None
         if self.__sklearn_is_fitted__():
             before = self.model_.inference_.embed(found.panel, found.indices)
             earlier = labels_of(self.predict_proba_from_latent(before))
-        return self._group(found, self.n_clusters, earlier)
+        return self._learn(found, earlier)
 
     def regroup(self, n_clusters: int | Literal["auto"] = "auto") -> Self:
         """Change the number of clusters without training again.
@@ -245,9 +218,8 @@ class VRAEClusterer(ClusterMixin, Head):  # type: ignore[misc]
                 f"n_clusters={n_clusters} is more than the {n_series} series that can be clustered. Ask for fewer."
             )
 
-    def _group(self, found: Embedded, n_clusters: Any, earlier: npt.NDArray[np.int64] | None = None) -> Self:
-        """Group latent vectors and take over everything that was found."""
-        self._assign(found.model, found.Z, found.indices, n_clusters, earlier)
+    def _learn(self, found: Embedded, earlier: npt.NDArray[np.int64] | None = None) -> Self:
+        self._assign(found.model, found.Z, found.indices, self.n_clusters, earlier)
         self.model_, self.embedding_, self.ids_ = found.model, found.Z, found.panel.ids
         return self
 
@@ -263,18 +235,16 @@ class VRAEClusterer(ClusterMixin, Head):  # type: ignore[misc]
         seed = seed_of(self.random_state)
         vectors = Z[indices].astype(np.float64)
         space = LatentSpace.fit(vectors, model.network_)
-        selection: list[dict[str, float]] = []
-        partition: Partition
         if n_clusters == "auto":
             partition, selection = choose_partition(space(vectors), self.clusterer, seed)
         else:
-            partition = fit_partition(space(vectors), n_clusters, self.clusterer, seed)
+            partition, selection = fit_partition(space(vectors), n_clusters, self.clusterer, seed), []
         if earlier is not None:
             labels = labels_of(partition.predict_proba(space(vectors)))
             partition = partition.ordered(match_order(labels, earlier[indices], partition.n_clusters))
+        labels = labels_of(_probabilities(partition, space, Z))
         self.space_, self.partition_, self.selection_ = space, partition, selection
-        self.n_clusters_ = partition.n_clusters
-        self.labels_ = labels_of(_probabilities(partition, space, Z))
+        self.n_clusters_, self.labels_ = partition.n_clusters, labels
 
     def _html_repr(self) -> str:
         """Return a summary of the clusters above scikit-learn's table of options."""

@@ -14,7 +14,7 @@ from vrae.config import check_int
 from vrae.data.containers import like
 from vrae.data.panel import Panel
 from vrae.describe import Traversal, describe_traversal
-from vrae.estimators.continual import ContinualVRAE
+from vrae.estimators.fitting import FittedVRAE
 from vrae.estimators.reduction import Codes, ReductionReport, reduce_panel, report_reduction, restore_panel
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 from vrae.runtime import seed_of
@@ -24,7 +24,7 @@ __all__ = ["GenerativeVRAE"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class GenerativeVRAE(ContinualVRAE):
+class GenerativeVRAE(FittedVRAE):
     """A VRAE that turns latent vectors back into series."""
 
     # Z is an argument of its own and no metadata; scikit-learn expects an X.

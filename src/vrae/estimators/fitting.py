@@ -1,8 +1,9 @@
-"""How a VRAE is fitted: prepare, build, initialise, train, summarise."""
+"""How a VRAE is fitted (prepare, build, initialise, train, summarise), and trained further."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -13,10 +14,11 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from vrae.config import NetworkConfig, check_choice
 from vrae.data.batching import Indices
+from vrae.data.containers import is_table
 from vrae.data.panel import Panel, invalid_series
 from vrae.data.reading import as_panel
 from vrae.data.scaling import Scaler
-from vrae.data.selection import drop_invalid, hide_level_ends
+from vrae.data.selection import drop_invalid, hide_level_ends, join_panels
 from vrae.estimators.options import VRAEOptions
 from vrae.exceptions import InvalidDataError, NotFittedError, PosteriorCollapseWarning, name_some, warn
 from vrae.nn.loss import active_units, pointwise_loss
@@ -30,6 +32,9 @@ from vrae.train.progress import progress
 from vrae.train.trainer import Trainer, TrainingTask
 
 __all__ = ["FittedVRAE", "TrainerLike", "check_enough"]
+
+# Series that are kept for replay in `partial_fit`.
+_REPLAY_BUFFER = 4096
 
 
 class TrainerLike(Protocol):
@@ -97,6 +102,33 @@ class FittedVRAE(VRAEOptions):
         panel, indices = self.usable(X)
         return self.fit_panel(panel, indices, hidden=hidden, trainer=trainer)
 
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Train further, on series that arrive later.
+
+        The first call is a `fit`. Later calls train the network at a lower learning rate on the new
+        series and on a replay buffer: a random sample of at most 4,096 earlier series. ``ids_``,
+        ``embedding_`` and the other attributes then describe both together. A series of a table or
+        `Panel` replaces one in the buffer with the same id; series of arrays get new numbers. A
+        loaded model has an empty buffer.
+
+        Parameters
+        ----------
+        X, y
+            See `fit`.
+
+        Returns
+        -------
+        self
+            Unchanged if anything is raised.
+
+        Raises
+        ------
+        InvalidDataError, InvalidParameterError, TrainingError
+            See `fit`. Also if the series have other channels than earlier ones.
+        """
+        self.extend(X)
+        return self
+
     def fit_panel(
         self,
         panel: Panel,
@@ -162,11 +194,14 @@ class FittedVRAE(VRAEOptions):
             observed += float(batch.mask.sum())
             levels.append(batch.level)
             spreads.append(batch.spread)
+        active = active_units(torch.from_numpy(Z[indices]))
+        if active == 0:  # before anything changes, since a user may turn warnings into errors
+            self._warn_of_collapse(history, Z.shape[1])
         self._forget()
         self.network_, self.scaler_ = network, data.scaler
         self.embedding_, self.ids_ = Z, panel.ids
         self.history_, self.size_curve_ = history, prepared.size_curve
-        self.active_units_ = active_units(torch.from_numpy(Z[indices]))
+        self.active_units_ = active
         self.noise_variance_ = max(squares / observed, 1e-8)
         self.typical_level_ = torch.cat(levels).median(dim=0).values.numpy()  # (channel,)
         self.typical_spread_ = torch.cat(spreads).median(dim=0).values.numpy()  # (channel,)
@@ -174,8 +209,46 @@ class FittedVRAE(VRAEOptions):
         self.n_steps_ = int(np.median(lengths))
         if (lengths == lengths[0]).all():
             self.n_features_in_ = int(lengths[0]) * panel.n_channels
-        self._warn_of_collapse()
         return self
+
+    # ---------------------------------------------------------------- continued training
+
+    def extend(self, X: Any) -> Panel:
+        """Do what `partial_fit` does, and return the series that were used: replayed ones and X."""
+        is_first = not self.__sklearn_is_fitted__()
+        panel, indices = self.usable(X) if is_first else self.open(X)
+        panel = replace(panel.select(indices), static={}, times=None)
+        earlier: Panel | None = getattr(self, "replay_buffer_", None)
+        seen: int = getattr(self, "n_seen_", 0)
+        if not isinstance(X, Panel) and not is_table(X):
+            panel = replace(panel, ids=panel.ids + seen)  # series without ids differ from earlier ones
+        n_new = len(panel)
+        if earlier is not None:
+            kept = earlier.select(np.flatnonzero(~np.isin(earlier.ids, panel.ids)))
+            panel = join_panels([kept, replace(panel, channels=earlier.channels)])
+        everything = np.arange(len(panel))
+        if is_first:
+            self.fit_panel(panel, everything)
+        else:
+            self._continue(panel, everything)
+        self.replay_buffer_ = panel.select(_reservoir(len(panel) - n_new, n_new, seen, seed_of(self.random_state)))
+        self.n_seen_ = seen + n_new
+        return panel
+
+    def _continue(self, panel: Panel, indices: Indices) -> None:
+        """Train a copy of the network further, and take it when all went well."""
+        check_enough(panel, indices)
+        network, past = copy.deepcopy(self.network_), self.history_
+        patterns = self.inference_.patterns(panel, indices) if network.config.n_patterns else None
+        data = TrainingData(panel, indices, self.scaler_, patterns)
+        task = self._task(len(indices), seed_of(self.random_state))
+        task = TrainingTask(task.config.continued(), task.error, task.callbacks, task.seed)
+        prepared = Prepared(data, network.config, task, self.inference_.device, None, self.size_curve_)
+        records = Trainer().fit(network, data, task)
+        history = past + [{**record, "epoch": len(past) + record["epoch"]} for record in records]
+        self._summarise(network, prepared, history)
+
+    # ---------------------------------------------------------------- parts
 
     def _task(self, n_series: int, seed: int) -> TrainingTask:
         callbacks = check_callbacks(self.callbacks) + ([progress()] if self.verbose else [])
@@ -186,14 +259,13 @@ class FittedVRAE(VRAEOptions):
         for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
             delattr(self, name)
 
-    def _warn_of_collapse(self) -> None:
-        if self.active_units_ == 0:
-            warn(
-                f"Posterior collapse: none of the {self.embedding_.shape[1]} latent dimensions differs between the "
-                f"series (KL {self.history_[-1]['kl']:.3g} nats), so neither will their clusters. Lower beta (now "
-                f"{self.beta:g}) or train longer ({len(self.history_)} epochs now). Identical series cause this too.",
-                PosteriorCollapseWarning,
-            )
+    def _warn_of_collapse(self, history: list[Record], latent_size: int) -> None:
+        warn(
+            f"Posterior collapse: none of the {latent_size} latent dimensions differs between the series "
+            f"(KL {history[-1]['kl']:.3g} nats), so neither will their clusters. Lower beta (now {self.beta:g}) "
+            f"or train longer ({len(history)} epochs now). Identical series cause this too.",
+            PosteriorCollapseWarning,
+        )
 
     # ------------------------------------------------ for estimators that have a model
 
@@ -266,3 +338,13 @@ def check_enough(panel: Panel, indices: Indices) -> None:
             "Every series has one step only (1 feature(s)): there is nothing to learn over time. Pass longer "
             "series, or use an ordinary clusterer on the values."
         )
+
+
+def _reservoir(n_earlier: int, n_new: int, n_seen: int, seed: int) -> Indices:
+    """Choose which series to keep, of earlier ones (a sample of ``n_seen``) and new ones."""
+    if n_earlier + n_new <= _REPLAY_BUFFER:
+        return np.arange(n_earlier + n_new)
+    rng = np.random.default_rng([seed, n_seen])
+    of_new = min(n_new, max(_REPLAY_BUFFER - n_earlier, round(_REPLAY_BUFFER * n_new / (n_seen + n_new))))
+    kept = rng.permutation(n_earlier)[: _REPLAY_BUFFER - of_new], n_earlier + rng.permutation(n_new)[:of_new]
+    return np.sort(np.concatenate(kept))

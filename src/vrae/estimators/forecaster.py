@@ -4,31 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils.metaestimators import available_if
 
 from vrae.config import check_flag, check_int
 from vrae.data.batching import Indices
 from vrae.data.containers import TableKind
 from vrae.data.panel import Panel
 from vrae.estimators.fitting import check_enough
-from vrae.estimators.forecasting.backtest import Backtest, fit_combination, run_backtests, score_group_numbers
-from vrae.estimators.forecasting.calendar_matrix import (
-    CalendarMatrix,
-    ForecastHorizon,
-    check_length,
-    infer_season_length,
-)
-from vrae.estimators.forecasting.classical import check_statsforecast
+from vrae.estimators.forecasting.backtest import fit_combination, run_backtests, score_group_numbers
+from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix, check_length, infer_season_length
 from vrae.estimators.forecasting.combination import check_levels
 from vrae.estimators.forecasting.forecast_windows import ForecastWindows, windows_at
-from vrae.estimators.forecasting.group_forecast import GroupForecast
 from vrae.estimators.forecasting.plan import ForecastPlan, check_template, context_length, past_length
-from vrae.estimators.forecasting.stage import Stage
+from vrae.estimators.forecasting.single_forecasts import check_statsforecast
+from vrae.estimators.forecasting.stage import GroupForecast, Stage
 from vrae.estimators.head import Head, explain_model_options
 from vrae.estimators.partition import check_clusterer, labels_of
 from vrae.estimators.vrae import VRAE
@@ -45,7 +38,7 @@ class PreparedItems(NamedTuple):
     """What `GroupForecaster.fit` needs to know before there is a network."""
 
     panel: Panel
-    indices: Indices
+    indices: Indices  # of the items with observed values
     calendar: CalendarMatrix
     plan: ForecastPlan
     levels: list[float]
@@ -53,16 +46,13 @@ class PreparedItems(NamedTuple):
 
 
 class ItemQuery(NamedTuple):
-    """Items to forecast: ids, windows, which of them are empty, and the steps ahead."""
+    """Items to forecast, at their last step."""
 
     ids: npt.NDArray[Any]
     windows: ForecastWindows
-    empty: npt.NDArray[np.bool_]
-    ahead: ForecastHorizon
-
-
-def _no_score(forecaster: Any) -> bool:
-    raise AttributeError("A test set holds other items, not later steps. Use backtests; see selection_ and weights_.")
+    empty: npt.NDArray[np.bool_]  # items without any observed value
+    times: npt.NDArray[Any] | None  # (horizon,), time stamps to forecast, if they are regular
+    shift: int  # steps by which they start later than the horizon of the fitted items
 
 
 class GroupForecaster(Head):
@@ -195,7 +185,10 @@ class GroupForecaster(Head):
         """
         prepared = self._prepare(X)
         backtests = run_backtests(prepared.calendar, prepared.plan, self.n_backtests)
-        n_clusters, selection = self._choose_groups(backtests, prepared)
+        n_clusters, selection = self.n_clusters, []
+        if n_clusters == "auto":
+            selection = score_group_numbers(backtests, len(prepared.indices))
+            n_clusters = int(min(selection, key=lambda tried: tried["score"])["n_clusters"])
         stage = Stage.fit(prepared.calendar, prepared.plan)
         groups = stage.group(n_clusters)
         combination = fit_combination(backtests, n_clusters, groups.membership(stage.item_means))
@@ -220,13 +213,6 @@ class GroupForecaster(Head):
         n_context = context_length(season, self.horizon)
         plan = ForecastPlan(self.horizon, n_context, season, self.clusterer, self.classical, seed, template)
         return PreparedItems(panel, indices, calendar, plan, levels, TableKind.of(X))
-
-    def _choose_groups(self, backtests: list[Backtest], prepared: PreparedItems) -> tuple[int, list[dict[str, float]]]:
-        """Return the number of groups, and the scores of all numbers tried."""
-        if self.n_clusters != "auto":
-            return int(self.n_clusters), []
-        selection = score_group_numbers(backtests, len(prepared.indices))
-        return int(min(selection, key=lambda tried: tried["score"])["n_clusters"]), selection
 
     def _summarise(self, prepared: PreparedItems, forecast: GroupForecast, selection: list[dict[str, float]]) -> Self:
         """Become fitted. The model then describes the items instead of the training windows."""
@@ -331,26 +317,25 @@ class GroupForecaster(Head):
         self._check_fitted()
         levels = self._levels_ if level is None else check_levels(level)
         query, forecasts = self._forecast(X, levels)
-        horizon = self.forecast_.stage.plan.horizon
-        columns: dict[str, npt.NDArray[Any]] = {
-            "id": np.repeat(query.ids, horizon),
-            "step": np.tile(np.arange(1, horizon + 1), len(query.ids)),
-        }
-        if query.ahead.times is not None:
-            columns["time"] = np.tile(query.ahead.times, len(query.ids))
+        n, horizon = forecasts["mean"].shape
+        columns = {"id": np.repeat(query.ids, horizon), "step": np.tile(np.arange(1, horizon + 1), n)}
+        if query.times is not None:
+            columns["time"] = np.tile(query.times, n)
         columns |= {name: values.ravel() for name, values in forecasts.items()}
         kind = self._kind_ if X is None else TableKind.of(X)
         return columns if kind is None else kind.table(columns)
 
-    @available_if(_no_score)  # type: ignore[untyped-decorator]
-    def score(self, X: Any, y: Any = None) -> float:
+    @property
+    def score(self) -> NoReturn:
         """Not available, since a test set holds other items, not later steps."""
-        raise NotImplementedError
+        raise AttributeError(
+            "A test set holds other items, not later steps. Use backtests; see selection_ and weights_."
+        )
 
     def _forecast(self, X: Any, levels: Sequence[float]) -> tuple[ItemQuery, dict[str, Floats]]:
         """Return the items, and their forecasts by name, each (n_items, horizon)."""
         query = self._query(X)
-        forecasts = self.forecast_.forecast(query.windows, query.ahead.shift, levels)
+        forecasts = self.forecast_.forecast(query.windows, query.shift, levels)
         for values in forecasts.values():
             if self.nonnegative_:
                 np.maximum(values, 0.0, out=values)
@@ -362,12 +347,12 @@ class GroupForecaster(Head):
         self._check_fitted()
         stage, plan = self.forecast_.stage, self.forecast_.stage.plan
         if X is None:
-            return ItemQuery(self.ids_, stage.items, self._empty_, ForecastHorizon(self.next_times_, 0))
+            return ItemQuery(self.ids_, stage.items, self._empty_, self.next_times_, 0)
         panel, indices = self.model_.usable(X)
         calendar = CalendarMatrix.from_panel(panel, past_length(self.season_length, plan.horizon))
         windows = windows_at(calendar, calendar.n_steps, plan.n_context, plan.horizon, stage.variation)
         empty = np.isin(np.arange(len(panel)), indices, invert=True)
-        return ItemQuery(panel.ids, windows, empty, calendar.horizon_after(plan.horizon, self.next_times_))
+        return ItemQuery(panel.ids, windows, empty, *calendar.horizon_after(plan.horizon, self.next_times_))
 
     # ---------------------------------------------------------------- model directory
 

@@ -25,7 +25,7 @@ from vrae.exceptions import InvalidParameterError, NotFittedError
 from vrae.io.folder import Arrays, shaped, subset
 from vrae.io.plain import ids_from_json, ids_to_json
 
-__all__ = ["Embedded", "Head", "clone_model", "explain_model_options"]
+__all__ = ["Embedded", "Head", "SeriesHead", "clone_model", "explain_model_options"]
 
 _MODEL_OPTIONS = frozenset(f.name for f in fields(VRAEOptions))
 
@@ -33,22 +33,13 @@ Constructor = Callable[..., None]
 
 
 class Embedded(NamedTuple):
-    """A fitted model and the series that a head is fitted to.
-
-    Attributes
-    ----------
-    model : VRAE
-    panel : Panel
-    indices : ndarray of int64
-        Positions of the series with observed values.
-    Z : ndarray of float32, shape (n_series, latent_size)
-        Their latent vectors. NaN for the other series.
-    """
+    """A fitted model and the series that a head is fitted to."""
 
     model: VRAE
     panel: Panel
-    indices: Indices
-    Z: npt.NDArray[np.float32]
+    indices: Indices  # of the series with observed values
+    held_out: Indices  # those of them that the model was not fitted to
+    Z: npt.NDArray[np.float32]  # (n_series, latent_size), NaN for the other series
 
 
 def explain_model_options(constructor: Constructor) -> Constructor:
@@ -89,9 +80,6 @@ class Head(BaseEstimator):  # type: ignore[misc]
         Their ids.
     """
 
-    # Arguments of `fit` that are no metadata of series, for scikit-learn's metadata routing.
-    __metadata_request__fit: ClassVar[dict[str, Any]] = {"trainer": UNUSED}
-
     model: Any
     random_state: Any
     model_: VRAE
@@ -123,41 +111,8 @@ class Head(BaseEstimator):  # type: ignore[misc]
         super().set_params(**params)
         return self
 
-    def score(self, X: Any, y: Any = None) -> float:
-        """Return how well the model explains series; see `VRAE.score`.
-
-        Parameters
-        ----------
-        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
-        y : None
-            Ignored. Present for API consistency.
-
-        Returns
-        -------
-        float
-            Evidence lower bound in nats per observed value. Higher is better.
-        """
-        self._check_fitted()
-        return self.model_.score(X)
-
     def save(self, path: str | Path) -> Path:
-        """Write the fitted estimator and its model to a directory: JSON and safetensors, no pickle.
-
-        `vrae.load_model` reads it.
-
-        Parameters
-        ----------
-        path : str or Path
-            An older model of that name is replaced when the new one is complete.
-
-        Returns
-        -------
-        Path
-
-        Raises
-        ------
-        NotFittedError, OutputError
-        """
+        """Write the fitted estimator and its model to a directory; see `VRAE.save`."""
         self._check_fitted()
         config, arrays = self._state()
         vectors, ids = self.model_.embedding_, self.model_.ids_
@@ -190,11 +145,10 @@ class Head(BaseEstimator):  # type: ignore[misc]
     def _fitted_template(self) -> tuple[VRAE, bool]:
         """Return a model to fit, or a fitted one to use as it is, and whether it is fitted."""
         if isinstance(self.model, FrozenEstimator):
-            inner = self.model.estimator
-            model = inner
-            if isinstance(inner, Head) and inner.embeds_series:
-                inner._check_fitted()
-                model = inner.model_
+            model = self.model.estimator
+            if isinstance(model, Head) and model.embeds_series:
+                model._check_fitted()
+                model = model.model_
             if not isinstance(model, VRAE):
                 raise InvalidParameterError(f"model must be a VRAE; found a frozen {type(model).__name__}.")
             model.check_fitted()
@@ -207,31 +161,6 @@ class Head(BaseEstimator):  # type: ignore[misc]
         if model.random_state is None:
             model.random_state = self.random_state
         return model, False
-
-    def _embed(self, X: Any, trainer: TrainerLike | None = None) -> Embedded:
-        """Fit the model to series, or take a frozen one, and embed the series."""
-        model, is_fitted = self._fitted_template()
-        panel, indices = model.open(X) if is_fitted else model.usable(X)
-        self._check_options(panel, indices)
-        if is_fitted:
-            return Embedded(model, panel, indices, model.inference_.embed(panel, indices))
-        model.fit_panel(panel, indices, trainer=trainer)
-        return Embedded(model, panel, indices, model.embedding_)
-
-    def _extend(self, X: Any) -> Embedded:
-        """Train the model further, on X and replayed series, and embed both."""
-        model, is_frozen = self._fitted_template()
-        if is_frozen:
-            raise InvalidParameterError("A frozen model cannot be trained further. Pass a VRAE as model, or call fit.")
-        if self.__sklearn_is_fitted__():
-            # Current options, results of the last fit. Training replaces results, and changes none.
-            learned = {name: value for name, value in vars(self.model_).items() if name.endswith("_")}
-            model.__dict__.update(learned)
-        panel = model.extend(X)
-        return Embedded(model, panel, np.arange(len(panel)), model.embedding_)
-
-    def _check_options(self, panel: Panel, indices: Indices) -> None:
-        """Raise before training what would otherwise be found after it."""
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:
         """Return what the head has learned in addition to its model, as JSON values and arrays."""
@@ -254,3 +183,75 @@ class Head(BaseEstimator):  # type: ignore[misc]
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = True  # infinite values are refused
         return tags
+
+
+class SeriesHead(Head):
+    """Base of the heads that learn from the latent vectors of whole series."""
+
+    # Arguments of `fit` that are no metadata of series, for scikit-learn's metadata routing.
+    __metadata_request__fit: ClassVar[dict[str, Any]] = {"trainer": UNUSED}
+
+    def fit(self, X: Any, y: Any = None, *, trainer: TrainerLike | None = None) -> Self:
+        """Fit the model to series, or take a frozen one, and learn from the latent vectors.
+
+        Parameters
+        ----------
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
+            NaN is a missing value.
+        y : None
+            Ignored. Present for API consistency.
+        trainer : object, optional
+            See `VRAE.fit`.
+
+        Returns
+        -------
+        self
+            Unchanged if anything is raised.
+
+        Raises
+        ------
+        InvalidDataError, InvalidParameterError, TrainingError
+            See `VRAE.fit`.
+        """
+        model, is_fitted = self._fitted_template()
+        panel, indices = model.open(X) if is_fitted else model.usable(X)
+        self._check_options(panel, indices)
+        held_out = self._held_out(indices)
+        if not is_fitted:
+            model.fit_panel(panel, np.setdiff1d(indices, held_out, assume_unique=True), trainer=trainer)
+        Z = model.inference_.embed(panel, indices) if is_fitted or len(held_out) else model.embedding_
+        return self._learn(Embedded(model, panel, indices, held_out, Z))
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Train the model further on new series, and learn again; see `VRAE.partial_fit`."""
+        return self._learn(self._extend(X))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the evidence lower bound of series, per observed value; see `VRAE.score`."""
+        self._check_fitted()
+        return self.model_.score(X)
+
+    def _extend(self, X: Any) -> Embedded:
+        """Train the model further, on X and replayed series, and embed both."""
+        model, is_frozen = self._fitted_template()
+        if is_frozen:
+            raise InvalidParameterError("A frozen model cannot be trained further. Pass a VRAE as model, or call fit.")
+        if self.__sklearn_is_fitted__():
+            # Current options, results of the last fit. Training replaces results, and changes none.
+            learned = {name: value for name, value in vars(self.model_).items() if name.endswith("_")}
+            model.__dict__.update(learned)
+        panel = model.extend(X)
+        indices = np.arange(len(panel))
+        self._check_options(panel, indices)
+        return Embedded(model, panel, indices, indices[:0], model.embedding_)
+
+    def _check_options(self, panel: Panel, indices: Indices) -> None:
+        """Raise before training what would otherwise be found after it."""
+
+    def _held_out(self, indices: Indices) -> Indices:
+        """Return the series that the model is not fitted to."""
+        return indices[:0]
+
+    def _learn(self, found: Embedded) -> Self:
+        """Learn from latent vectors, and take over what was found."""
+        raise NotImplementedError

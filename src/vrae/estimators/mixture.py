@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +38,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Mixture:
-    """Weights (k,), means (k, d) and the shared covariance (d, d)."""
+    """Weights (k,), means (k, d) and the shared covariance (d, d), in the first d dimensions."""
 
     weights: Floats
     means: Floats
@@ -50,41 +49,30 @@ class Mixture:
         """Number of components."""
         return len(self.means)
 
-    def log_joint(self, X: Floats) -> Floats:
-        """Return log(weight * density) of vectors (n, d) under every component, (n, k)."""
+    def predict_proba(self, X: Floats) -> Floats:
+        """Return the components' responsibilities (n, k) for vectors (n, d or more)."""
+        X = X[:, : self.means.shape[1]]
         chol = np.linalg.cholesky(self.covariance)
         a = solve_triangular(chol, X.T, lower=True)  # (d, n)
         b = solve_triangular(chol, self.means.T, lower=True)  # (d, k)
         squares = (a**2).sum(axis=0)[:, None] - 2 * a.T @ b + (b**2).sum(axis=0)  # (n, k)
         log_det = 2 * np.log(np.diag(chol)).sum()
         constant = X.shape[1] * np.log(2 * np.pi) + log_det
-        return np.log(self.weights) - 0.5 * (squares + constant)
-
-    def predict_proba(self, X: Floats) -> Floats:
-        """Return the components' responsibilities, (n, k)."""
-        return softmax(self.log_joint(X), axis=1)
+        return softmax(np.log(self.weights) - 0.5 * (squares + constant), axis=1)
 
     def ordered(self, order: npt.NDArray[np.int64]) -> Mixture:
         """Return the same components in another order."""
         return Mixture(self.weights[order], self.means[order], self.covariance)
 
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return weights, means and covariance."""
-        return {"weights": self.weights, "means": self.means, "covariance": self.covariance}
+    def arrays(self) -> dict[str, Floats]:
+        """Return the arrays to save."""
+        return dict(vars(self))
 
 
 def fit_mixture(X: Floats, n_clusters: int, seed: int, n_init: int = _N_INIT) -> Mixture:
-    """Fit mixtures by EM from several k-means starts, and return the most likely.
+    """Fit mixtures to vectors (n, d) by EM from several k-means starts; return the most likely.
 
     With many vectors, starts run on a sample, and only the winner continues on all of them.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-    n_clusters : int
-    seed : int
-    n_init : int
-        Number of starts.
     """
     from sklearn.cluster import KMeans
 
@@ -116,29 +104,16 @@ def _quiet_single_thread() -> Iterator[None]:
 
 
 def _most_likely(X: Floats, responsibility: Floats) -> Mixture:
-    """Return the most likely of the mixtures that start from responsibilities (start, n, k)."""
-    likelihood, weights, means, covariance = _maximise(X, responsibility)
-    best = int(likelihood.argmax())
-    return Mixture(weights[best], means[best], covariance[best])
-
-
-def _maximise(X: Floats, responsibility: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Run EM from responsibilities (start, n, k), all starts at once.
+    """Run EM from responsibilities (start, n, k), all starts at once; return the most likely.
 
     With a shared covariance, the quadratic term of a vector is the same for every component. It
     cancels in the responsibilities, and its mean follows from the second moments. An iteration
     takes two products with the vectors.
-
-    Returns
-    -------
-    likelihood : ndarray, shape (start,)
-        Mean log-likelihood.
-    weights, means, covariance : ndarray, shapes (start, k), (start, k, d) and (start, d, d)
     """
     d = X.shape[1]
     total = X.T @ X / len(X)  # (d, d)
     found: list[Floats] = []
-    likelihood = np.full(len(responsibility), -np.inf)
+    likelihood = np.full(len(responsibility), -np.inf)  # mean of log p(x)
     running = np.arange(len(responsibility))
     for _ in range(_MAX_ITERATIONS):
         weights, means, covariance = now = _from_responsibilities(X, responsibility, total)
@@ -159,11 +134,11 @@ def _maximise(X: Floats, responsibility: Floats) -> tuple[Floats, Floats, Floats
         if not rising.any():
             break
         running, responsibility = running[rising], (responsibility / joint)[rising]
-    weights, means, covariance = found
-    return likelihood, weights, means, covariance
+    return Mixture(*(part[int(likelihood.argmax())] for part in found))
 
 
 def _from_responsibilities(X: Floats, responsibility: Floats, total: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the most likely weights, means and covariance of every start."""
     size = responsibility.sum(axis=1) + 1e-10  # (start, k)
     weights = size / size.sum(axis=1, keepdims=True)
     means = responsibility.swapaxes(1, 2) @ X / size[:, :, None]  # (start, k, d)

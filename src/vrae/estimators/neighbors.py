@@ -11,22 +11,23 @@ import numpy.typing as npt
 import torch
 
 from vrae.config import check_choice, check_flag, check_int
-from vrae.data.batching import Indices, collate
+from vrae.data.batching import Indices, collate, inference_batches
 from vrae.data.panel import Panel
-from vrae.estimators.fitting import TrainerLike
-from vrae.estimators.head import Embedded, Head, explain_model_options
+from vrae.estimators.head import Embedded, SeriesHead, explain_model_options
 from vrae.estimators.partition import LatentSpace
-from vrae.estimators.search import ApproximateSearch, ExactSearch, choose_search, pynndescent
-from vrae.exceptions import InvalidParameterError
+from vrae.exceptions import DataWarning, InvalidParameterError, MissingDependencyError, check_installed, warn
 from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.nn.lag import pair_lags
 from vrae.runtime import seed_of
 
-__all__ = ["Similar", "VRAENeighbors"]
+__all__ = ["ApproximateSearch", "ExactSearch", "Similar", "VRAENeighbors", "choose_search"]
 
-# Pairs, and their padded steps, whose lags are computed at once.
+# Largest number of pairs whose lags are computed at once.
 _LAG_PAIRS = 4096
-_LAG_STEPS = 1 << 21
+# "auto" is exact up to this number of series.
+_EXACT = 50_000
+# Neighbors per vector in the graph.
+_GRAPH = 30
 
 Floats = npt.NDArray[np.float64]
 
@@ -58,16 +59,11 @@ class Similar:
 
     def columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return the columns by name, for example for ``pandas.DataFrame(similar.columns())``."""
-        return {
-            "id": self.query,
-            "rank": self.rank,
-            "neighbor": self.neighbor,
-            "distance": self.distance.round(6),
-            "lag": self.lag,
-        }
+        own = {"id": self.query, "rank": self.rank, "neighbor": self.neighbor}
+        return {**own, "distance": self.distance.round(6), "lag": self.lag}
 
 
-class VRAENeighbors(Head):
+class VRAENeighbors(SeriesHead):
     """Find the most similar series by their latent vectors.
 
     Two series are close if their latent vectors decode to almost the same patterns. `VRAEClusterer`
@@ -131,34 +127,6 @@ class VRAENeighbors(Head):
         self.model = model
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None, *, trainer: TrainerLike | None = None) -> Self:
-        """Fit the model to series, and keep them.
-
-        Parameters
-        ----------
-        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
-            NaN is a missing value.
-        y : None
-            Ignored. Present for API consistency.
-        trainer : object, optional
-            See `VRAE.fit`.
-
-        Returns
-        -------
-        self
-            Unchanged if anything is raised.
-
-        Raises
-        ------
-        InvalidDataError, InvalidParameterError, TrainingError
-            See `VRAE.fit`.
-        """
-        return self._keep(self._embed(X, trainer))
-
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Train the model further on new series, and keep them; see `VRAE.partial_fit`."""
-        return self._keep(self._extend(X))
-
     def kneighbors(self, X: Any = None, n_neighbors: int | None = None, return_distance: bool = True) -> Any:
         """Return the nearest training series of every series.
 
@@ -185,9 +153,7 @@ class VRAENeighbors(Head):
         """
         self._check_fitted()
         check_flag("return_distance", return_distance)
-        k = self._checked_number(self.n_neighbors if n_neighbors is None else n_neighbors, X is None)
-        Z = self.embedding_ if X is None else self._query(X)[1]
-        distances, indices = self._nearest(Z, k, X is None)
+        _, distances, indices = self._search(X, n_neighbors)
         return (distances, indices) if return_distance else indices
 
     def similar(self, X: Any = None, n_neighbors: int | None = None) -> Similar:
@@ -204,11 +170,8 @@ class VRAENeighbors(Head):
             ``n_neighbors`` rows per series, in the order of the series. A series without any
             observed value has none.
         """
-        self._check_fitted()
-        panel, Z = (self.series_, self.embedding_) if X is None else self._query(X)
-        k = self._checked_number(self.n_neighbors if n_neighbors is None else n_neighbors, X is None)
-        distances, indices = self._nearest(Z, k, X is None)
-        found = indices.ravel() >= 0
+        panel, distances, indices = self._search(X, n_neighbors)
+        k, found = indices.shape[1], indices.ravel() >= 0
         queries, theirs = np.repeat(np.arange(len(panel)), k)[found], indices.ravel()[found]
         return Similar(
             query=panel.ids[queries],
@@ -220,35 +183,32 @@ class VRAENeighbors(Head):
 
     # ---------------------------------------------------------------- parts
 
-    def _keep(self, found: Embedded) -> Self:
+    def _learn(self, found: Embedded) -> Self:
         panel = found.panel
-        self.model_, self.embedding_, self.ids_ = found.model, found.Z, panel.ids
-        self.space_ = LatentSpace.fit(found.Z[found.indices].astype(np.float64), found.model.network_)
+        space = LatentSpace.fit(found.Z[found.indices].astype(np.float64), found.model.network_)
         self.algorithm_ = choose_search(self.algorithm, len(found.indices))
+        self.model_, self.embedding_, self.ids_, self.space_ = found.model, found.Z, panel.ids, space
         self.series_ = Panel(panel.values, panel.offsets, panel.ids, channels=panel.channels)
         self.__dict__.pop("_index", None)
         return self
 
-    def _query(self, X: Any) -> tuple[Panel, npt.NDArray[np.float32]]:
-        panel, indices = self.model_.open(X)
-        return panel, self.model_.inference_.embed(panel, indices)
-
-    def _checked_number(self, n_neighbors: int, without_itself: bool) -> int:
-        k = check_int("n_neighbors", n_neighbors, low=1)
-        there = len(self._index.indices) - without_itself
-        if k > there:
-            others = "other training series" if without_itself else "training series"
+    def _search(self, X: Any, n_neighbors: int | None) -> tuple[Panel, Floats, Indices]:
+        """Return the queries, and distances and positions (n, k) of their neighbors."""
+        self._check_fitted()
+        k = check_int("n_neighbors", self.n_neighbors if n_neighbors is None else n_neighbors, low=1)
+        if k > (there := len(self._index.indices) - (X is None)):
+            others = "other training series" if X is None else "training series"
             raise InvalidParameterError(f"n_neighbors={k} is more than the {there} {others}. Ask for fewer.")
-        return k
-
-    def _nearest(self, Z: npt.NDArray[np.float32], k: int, without_itself: bool) -> tuple[Floats, Indices]:
-        """Return distances and positions (n, k) of the neighbors of vectors (n, latent)."""
-        distances, indices = np.full((len(Z), k), np.nan), np.full((len(Z), k), -1)
+        panel, Z = self.series_, self.embedding_
+        if X is not None:
+            panel, indices = self.model_.open(X)
+            Z = self.model_.inference_.embed(panel, indices)
+        distances, neighbors = np.full((len(Z), k), np.nan), np.full((len(Z), k), -1)
         known = np.flatnonzero(np.isfinite(Z).all(axis=1))
         if len(known):
             vectors = self.space_(Z[known].astype(np.float64))
-            distances[known], indices[known] = self._index.query(vectors, k, known if without_itself else None)
-        return distances, indices
+            distances[known], neighbors[known] = self._index.query(vectors, k, known if X is None else None)
+        return panel, distances, neighbors
 
     def _lags_between(self, panel: Panel, queries: Indices, theirs: Indices) -> Indices:
         """Return the lag of series of a panel behind training series, pair by pair."""
@@ -258,20 +218,13 @@ class VRAENeighbors(Head):
         largest = np.minimum(panel.lengths[queries], self.series_.lengths[theirs]) // 2
         if config.max_lag:
             largest = np.minimum(largest, config.max_lag)
-        order = np.argsort(lengths, kind="stable")
-        start = 0
-        while start < len(order):
-            # The longest pair of a chunk determines the padding of all its pairs.
-            ahead = order[start : start + _LAG_PAIRS]
-            room = int(np.searchsorted(lengths[ahead] * np.arange(1, len(ahead) + 1), _LAG_STEPS, side="right"))
-            part = ahead[: max(1, room)]
+        for part in inference_batches(lengths, np.arange(len(queries)), _LAG_PAIRS):
             both = [
                 collate(owner, indices[part], self.model_.scaler_, cpu)
                 for owner, indices in ((panel, queries), (self.series_, theirs))
             ]
             x, reference = ((b.values - _mean(b.values, b.mask)) * b.mask for b in both)
             lags[part] = pair_lags(x, reference, torch.from_numpy(largest[part])).numpy()
-            start += len(part)
         return lags
 
     @cached_property
@@ -317,3 +270,77 @@ class VRAENeighbors(Head):
 def _mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Return the mean of observed values (batch, 1, channel)."""
     return (values * mask).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+# -------------------------------------------------------------------- nearest vectors
+
+
+class ExactSearch:
+    """A k-d tree over vectors (n, dimensions) of the training series at ``indices``."""
+
+    def __init__(self, vectors: Floats, indices: Indices) -> None:
+        from sklearn.neighbors import NearestNeighbors
+
+        self.indices = indices
+        self._search = NearestNeighbors(algorithm="kd_tree").fit(vectors)
+
+    def query(self, vectors: Floats, k: int, own: Indices | None) -> tuple[Floats, Indices]:
+        """Return distances and positions (n, k). Each query leaves out its ``own`` position."""
+        distances, found = self._search.kneighbors(vectors, k + (own is not None))
+        return _without(own, distances, self.indices[found])
+
+
+class ApproximateSearch:
+    """Nearest neighbor descent (PyNNDescent) in a graph of neighbors."""
+
+    def __init__(self, vectors: Floats, indices: Indices, seed: int) -> None:
+        self.indices = indices
+        self._vectors = vectors.astype(np.float32)
+        self._search = pynndescent().NNDescent(
+            self._vectors, n_neighbors=min(_GRAPH, len(indices)), random_state=seed, n_jobs=1
+        )
+        self._search.prepare()
+
+    def query(self, vectors: Floats, k: int, own: Indices | None) -> tuple[Floats, Indices]:
+        """See `ExactSearch.query`."""
+        k += own is not None
+        found, distances = self._search.query(vectors.astype(np.float32), k)
+        lost = np.flatnonzero((found < 0).any(axis=1))  # parts of the graph may be unreachable
+        if len(lost):
+            exact = ExactSearch(self._vectors.astype(np.float64), np.arange(len(self.indices)))
+            distances[lost], found[lost] = exact.query(vectors[lost], k, None)
+        return _without(own, distances.astype(np.float64), self.indices[found])
+
+
+def _without(own: Indices | None, distances: Floats, indices: Indices) -> tuple[Floats, Indices]:
+    """Remove each series from its own neighbors. If copies hide it, remove the last copy."""
+    if own is None:
+        return distances, indices
+    itself = indices == own[:, None]
+    itself[~itself.any(axis=1), -1] = True
+    shape = len(indices), indices.shape[1] - 1
+    return distances[~itself].reshape(shape), indices[~itself].reshape(shape)
+
+
+def choose_search(algorithm: str, n_series: int) -> str:
+    """Return the algorithm for a number of series: "exact" or "approximate"."""
+    if algorithm != "auto" or n_series <= _EXACT:
+        return "exact" if algorithm == "auto" else algorithm
+    try:
+        pynndescent()
+    except MissingDependencyError:
+        warn(
+            f"Searching {n_series:,} series exactly, which is slow: pip install 'vrae[neighbors]' for approximate "
+            f"search, or pass algorithm='exact' to silence this warning.",
+            DataWarning,
+        )
+        return "exact"
+    return "approximate"
+
+
+def pynndescent() -> Any:
+    """Return the optional package, or raise a MissingDependencyError."""
+    check_installed("pynndescent", "neighbors", "algorithm='approximate'")
+    import pynndescent as package
+
+    return package

@@ -36,30 +36,14 @@ _MAX_GRAD_NORM = 5.0
 
 @dataclass(frozen=True)
 class Architecture:
-    """What the option ``architecture`` fixes.
+    """What the option ``architecture`` fixes."""
 
-    Attributes
-    ----------
-    bidirectional : bool
-        The encoder reads in both directions.
-    pooling : {"mean", "last"}
-        Summary of the encoder's hidden states.
-    feed_latent : bool
-        The decoder reads the latent vector at every step, not only in its initial state.
-    linear_path : bool
-        Principal axes carry what they can, and the network the rest.
-    kl_warmup : float
-        Fraction of training over which the weight of the KL divergence rises to ``beta``.
-    lr_schedule : {"cosine", "constant"}
-        "cosine" rises briefly, then falls to almost zero.
-    """
-
-    bidirectional: bool = True
-    pooling: str = "mean"
-    feed_latent: bool = True
-    linear_path: bool = False
-    kl_warmup: float = 0.3
-    lr_schedule: str = "cosine"
+    bidirectional: bool = True  # the encoder reads in both directions
+    pooling: str = "mean"  # summary of the encoder's hidden states, or "last"
+    feed_latent: bool = True  # the decoder reads the latent vector at every step, not only at first
+    linear_path: bool = False  # principal axes carry what they can, and the network the rest
+    kl_warmup: float = 0.3  # fraction of training over which the weight of the KL rises to beta
+    lr_schedule: str = "cosine"  # rises briefly, then falls to almost zero; or "constant"
 
 
 ARCHITECTURES = {

@@ -10,7 +10,7 @@ both can be saved without pickle.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,6 @@ __all__ = [
     "KNNPartition",
     "LatentSpace",
     "Partition",
-    "SubspaceMixture",
     "check_clusterer",
     "choose_partition",
     "fit_partition",
@@ -60,17 +59,10 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LatentSpace:
-    """Principal axes of what latent vectors decode to: ``(Z - center) @ axes``.
+    """Principal axes of what latent vectors decode to: ``(Z - center) @ axes``."""
 
-    Attributes
-    ----------
-    center : ndarray of shape (latent,)
-    axes : ndarray of shape (latent, dimensions)
-        Scaled such that the first dimension has variance 1.
-    """
-
-    center: Floats
-    axes: Floats
+    center: Floats  # (latent,)
+    axes: Floats  # (latent, dimensions), scaled such that the first dimension has variance 1
 
     @classmethod
     def fit(cls, Z: Floats, network: nn.Module | None = None) -> LatentSpace:
@@ -99,48 +91,7 @@ class LatentSpace:
 
     def arrays(self) -> Arrays:
         """Return the arrays to save."""
-        return {"center": self.center, "axes": self.axes}
-
-
-class Partition(Protocol):
-    """A rule that assigns vectors to clusters 0 .. n_clusters - 1, or to none."""
-
-    @property
-    def n_clusters(self) -> int:
-        """Number of clusters."""
-
-    def predict_proba(self, X: Floats) -> Floats:
-        """Return probabilities (n, n_clusters). A row of zeros belongs to no cluster."""
-
-    def ordered(self, order: Labels) -> Partition:
-        """Return the same clusters, cluster ``order[0]`` first."""
-
-    def arrays(self) -> Arrays:
-        """Return the arrays to save."""
-
-
-@dataclass(frozen=True)
-class SubspaceMixture:
-    """A mixture in the leading dimensions."""
-
-    mixture: Mixture
-
-    @property
-    def n_clusters(self) -> int:
-        """Number of components."""
-        return self.mixture.n_clusters
-
-    def predict_proba(self, X: Floats) -> Floats:
-        """Return the components' responsibilities for vectors (n, dimensions), (n, k)."""
-        return self.mixture.predict_proba(X[:, : self.mixture.means.shape[1]])
-
-    def ordered(self, order: Labels) -> SubspaceMixture:
-        """Return the same components in another order."""
-        return SubspaceMixture(self.mixture.ordered(order))
-
-    def arrays(self) -> Arrays:
-        """Return the mixture's arrays."""
-        return self.mixture.arrays()
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)
@@ -176,15 +127,17 @@ class KNNPartition:
         return KNNPartition(self.vectors, place[self.labels])
 
     def arrays(self) -> Arrays:
-        """Return vectors and labels."""
-        return {"vectors": self.vectors, "labels": self.labels}
+        """Return the arrays to save."""
+        return dict(vars(self))
+
+
+# A rule that assigns vectors to clusters, or to none: a row of zeros in `predict_proba`.
+Partition = Mixture | KNNPartition
 
 
 def partition_from_arrays(arrays: Arrays) -> Partition:
     """Rebuild a rule from its ``arrays()``."""
-    if "means" in arrays:
-        return SubspaceMixture(Mixture(**arrays))
-    return KNNPartition(**arrays)
+    return Mixture(**arrays) if "means" in arrays else KNNPartition(**arrays)
 
 
 def labels_of(probabilities: Floats) -> Labels:
@@ -208,26 +161,15 @@ def match_order(labels: Labels, earlier: Labels, n_clusters: int) -> Labels:
 
 
 def fit_partition(X: Floats, n_clusters: int, clusterer: Any, seed: int) -> Partition:
-    """Find clusters of vectors, the largest first.
+    """Find clusters of vectors (n, dimensions) of a `LatentSpace`, the largest first.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n, dimensions)
-        As `LatentSpace` returns them.
-    n_clusters : int
-        At most n. Ignored by "hdbscan" and by clusterers without such a parameter.
-    clusterer : {"gmm", "kmeans", "ward", "hdbscan"} or scikit-learn clusterer
-    seed : int
-
-    Returns
-    -------
-    Partition
+    "hdbscan" and clusterers without such a parameter ignore ``n_clusters``.
     """
     sample = X[np.sort(np.random.default_rng(seed).permutation(len(X))[:_FIT_SAMPLE])]
-    if isinstance(clusterer, str) and clusterer == "gmm":
+    if clusterer == "gmm":
         partition: Partition = _most_agreed_mixture(sample, n_clusters, seed)
-    elif isinstance(clusterer, str) and clusterer == "kmeans":
-        partition = SubspaceMixture(fit_kmeans(sample, n_clusters, seed))
+    elif clusterer == "kmeans":
+        partition = fit_kmeans(sample, n_clusters, seed)
     else:
         estimator = _estimator(clusterer, n_clusters, seed)
         if clusterer == "hdbscan":
@@ -242,14 +184,8 @@ def choose_partition(X: Floats, clusterer: Any, seed: int) -> tuple[Partition, l
     """Find clusters and their number by the variance ratio of Caliński & Harabasz (1974).
 
     Splitting a well-separated cluster changes the ratio little, in either direction. So the
-    smallest number with a ratio within a tenth of the largest is taken.
-
-    Returns
-    -------
-    partition : Partition
-    selection : list of dict of str to float
-        ``n_clusters`` and ``score``, the variance ratio, of every number tried. Empty if the
-        clusterer finds its own number.
+    smallest number with a ratio within a tenth of the largest is taken. Returns ``n_clusters`` and
+    ``score`` of every number tried too; none if the clusterer finds its own number.
     """
     from sklearn.metrics import calinski_harabasz_score
 
@@ -258,7 +194,7 @@ def choose_partition(X: Floats, clusterer: Any, seed: int) -> tuple[Partition, l
     sample = X[np.sort(np.random.default_rng(seed).permutation(len(X))[:_CHOICE_SAMPLE])]
     selection = []
     for k in range(2, min(_MOST_CLUSTERS, len(sample) - 1, int(np.sqrt(len(sample))) + 1) + 1):
-        if isinstance(clusterer, str) and clusterer == "gmm":
+        if clusterer == "gmm":
             partition: Partition = _most_agreed_mixture(sample, k, seed, _CHOICE_STARTS)
         else:
             partition = fit_partition(sample, k, clusterer, seed)
@@ -272,13 +208,13 @@ def choose_partition(X: Floats, clusterer: Any, seed: int) -> tuple[Partition, l
     return fit_partition(X, int(best), clusterer, seed), selection
 
 
-def _most_agreed_mixture(X: Floats, n_clusters: int, seed: int, n_init: int = 10) -> SubspaceMixture:
+def _most_agreed_mixture(X: Floats, n_clusters: int, seed: int, n_init: int = 10) -> Mixture:
     """Fit mixtures in several subspaces, and return the one that agrees most with the others."""
     from sklearn.metrics import adjusted_rand_score
 
     d = min(max(n_clusters - 1, _FEWEST), _MOST)
     dimensions = sorted({min(round(d * span), X.shape[1]) for span in _SPANS})
-    candidates = [SubspaceMixture(fit_mixture(X[:, :d], n_clusters, seed, n_init)) for d in dimensions]
+    candidates = [fit_mixture(X[:, :d], n_clusters, seed, n_init) for d in dimensions]
     labels = [labels_of(p.predict_proba(X)) for p in candidates]
     agreement = [sum(adjusted_rand_score(own, other) for other in labels) for own in labels]
     return candidates[int(np.argmax(agreement))]
@@ -302,6 +238,7 @@ def _takes_number(clusterer: Any) -> bool:
 
 
 def _estimator(clusterer: Any, n_clusters: int, seed: int) -> Any:
+    """Return an unfitted scikit-learn clusterer, with the options that it has."""
     from sklearn.cluster import HDBSCAN, AgglomerativeClustering
 
     if isinstance(clusterer, str):

@@ -148,12 +148,9 @@ class ReductionReport:
 
 def reduce_panel(model: FittedVRAE, panel: Panel, indices: Indices) -> Codes:
     """Return the codes of a panel. Codes of series outside ``indices`` are NaN."""
-    n, c = len(panel), panel.n_channels
-    level, spread = np.zeros((n, c)), np.ones((n, c))
-    lags = np.zeros(n, np.int64)
-    latent = np.full((n, model.network_.config.latent_size), np.nan, np.float32)
-
-    inference = model.inference_
+    inference, shape = model.inference_, (len(panel), panel.n_channels)
+    level, spread, lags = np.zeros(shape), np.ones(shape), np.zeros(len(panel), np.int64)
+    latent = np.full((len(panel), model.network_.config.latent_size), np.nan, np.float32)
 
     def encode(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         if model.network_.config.max_lag:  # lags are found by decoding

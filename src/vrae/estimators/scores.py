@@ -17,17 +17,9 @@ import numpy.typing as npt
 from vrae.data.scaling import IQR_OF_NORMAL
 from vrae.io.folder import Arrays, shaped
 
-__all__ = [
-    "MIN_SCORES",
-    "AnomalyFeatures",
-    "ReferenceScores",
-    "RobustCovariance",
-    "quantile_threshold",
-    "tail_threshold",
-]
+__all__ = ["MIN_SCORES", "ReferenceScores", "RobustCovariance", "quantile_threshold", "tail_threshold"]
 
 Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
 
 # Concentration steps of the robust covariance, and number of vectors that it is fitted to.
 _ROUNDS = 20
@@ -50,27 +42,6 @@ _SHAPES = (-0.5, 0.9)
 
 
 @dataclass(frozen=True)
-class AnomalyFeatures:
-    """Features of series from which scores are computed, all at least 0.
-
-    Attributes
-    ----------
-    Z : ndarray of shape (n, latent)
-        Latent vectors.
-    likelihood, window, patterns : ndarray of shape (n,)
-    """
-
-    Z: Floats
-    likelihood: Floats
-    window: Floats
-    patterns: Floats
-
-    def take(self, indices: Indices) -> AnomalyFeatures:
-        """Return the features of these series."""
-        return AnomalyFeatures(self.Z[indices], self.likelihood[indices], self.window[indices], self.patterns[indices])
-
-
-@dataclass(frozen=True)
 class RobustCovariance:
     """Robust center (latent,) and covariance (latent, latent) of normal vectors."""
 
@@ -85,13 +56,7 @@ class RobustCovariance:
         others. Fitting the nearest half and computing distances is repeated: the concentration step
         of Rousseeuw & Van Driessen, "A Fast Algorithm for the Minimum Covariance Determinant
         Estimator", Technometrics 1999. The covariance estimator is that of Ledoit & Wolf, which
-        works for few vectors.
-
-        Returns
-        -------
-        covariance : RobustCovariance
-        limit : float
-            Largest squared distance of a vector that was included.
+        works for few vectors. The second result is the largest squared distance included.
         """
         from scipy.stats import chi2
 
@@ -135,41 +100,32 @@ def _from_densest(Z: Floats, half: int) -> Floats:
 class ReferenceScores:
     """Features of normal series, as a reference for the scores of others.
 
-    Attributes
-    ----------
-    latent : RobustCovariance
-    level, spread : ndarray of shape (4,)
-        Median and spread of the logarithms of likelihood, window, patterns and distance.
-    weights : ndarray of shape (4,)
-        Weight of each feature.
+    Features are likelihood, window and patterns, (n, 3), and the distance of latent vectors.
     """
 
     latent: RobustCovariance
-    level: Floats
-    spread: Floats
-    weights: Floats
+    level: Floats  # (4,), median of the logarithm of each feature
+    spread: Floats  # (4,)
+    weights: Floats  # (4,)
 
     @classmethod
-    def fit(cls, features: AnomalyFeatures, weights: Floats) -> ReferenceScores:
+    def fit(cls, Z: Floats, features: Floats, weights: Floats) -> ReferenceScores:
         """Estimate the reference from series of which most are normal."""
-        latent, limit = RobustCovariance.fit(features.Z)
-        logs = _logarithms(features, latent)  # (n, 4)
+        latent, limit = RobustCovariance.fit(Z)
+        logs = _logarithms(Z, features, latent)  # (n, 4)
         normal = logs[np.exp(logs[:, -1]) <= max(limit, _FLOOR) * (1 + 1e-9)]
         low, level, high = np.quantile(normal, (0.25, 0.5, 0.75), axis=0)
         return cls(latent, level, np.maximum((high - low) / IQR_OF_NORMAL, 1e-3), weights / weights.sum())
 
-    def __call__(self, features: AnomalyFeatures) -> Floats:
+    def __call__(self, Z: Floats, features: Floats) -> Floats:
         """Return the score of each series (n,). 0 is normal; higher is more anomalous."""
-        return self.parts(features) @ self.weights
-
-    def parts(self, features: AnomalyFeatures) -> Floats:
-        """Return the standardised features (n, 4): likelihood, window, patterns and distance."""
-        return (_logarithms(features, self.latent) - self.level) / self.spread
+        standardised = (_logarithms(Z, features, self.latent) - self.level) / self.spread  # (n, 4)
+        return standardised @ self.weights
 
     def arrays(self) -> Arrays:
         """Return the arrays to save."""
-        own = {"level": self.level, "spread": self.spread, "weights": self.weights}
-        return {**own, "center": self.latent.center, "covariance": self.latent.covariance}
+        own = {name: value for name, value in vars(self).items() if name != "latent"}
+        return {**own, **vars(self.latent)}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, latent_size: int) -> ReferenceScores:
@@ -180,10 +136,8 @@ class ReferenceScores:
         return cls(RobustCovariance(center, covariance), level, spread, weights)
 
 
-def _logarithms(features: AnomalyFeatures, latent: RobustCovariance) -> Floats:
-    distance = latent.distance(features.Z)
-    parts = np.column_stack([features.likelihood, features.window, features.patterns, distance])  # (n, 4)
-    return np.log(np.maximum(parts, _FLOOR))
+def _logarithms(Z: Floats, features: Floats, latent: RobustCovariance) -> Floats:
+    return np.log(np.maximum(np.column_stack([features, latent.distance(Z)]), _FLOOR))  # (n, 4)
 
 
 # -------------------------------------------------------------------- thresholds
@@ -195,19 +149,13 @@ def quantile_threshold(scores: Floats, fraction: float) -> float:
 
 
 def tail_threshold(scores: Floats, rate: float) -> float:
-    """Return the score that normal series exceed with a given probability.
+    """Return the score that normal series exceed with a probability in (0, 1).
 
-    A generalised Pareto distribution is fitted to the excesses over a high score, so the rate may
-    be smaller than one divided by the number of scores: Coles, "An Introduction to Statistical
+    The scores (n,), at least `MIN_SCORES`, belong to series that nothing was fitted to. A
+    generalised Pareto distribution is fitted to the excesses over a high score, so the rate may be
+    smaller than one divided by the number of scores: Coles, "An Introduction to Statistical
     Modeling of Extreme Values", 2001, section 4.3; for anomalies Siffer et al., "Anomaly Detection
     in Streams with Extreme Value Theory", KDD 2017.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n,)
-        Scores of series that nothing was fitted to, at least `MIN_SCORES`.
-    rate : float
-        False alarm rate among normal series, in (0, 1).
     """
     from scipy.stats import genpareto
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
+from sklearn.base import BaseEstimator
 
 from vrae._version import __version__
 from vrae.config import NetworkConfig
@@ -24,14 +25,13 @@ Config = dict[str, Any]
 Model = TypeVar("Model", bound=FittedVRAE)
 
 
-class _HasParams(Protocol):
-    def get_params(self, deep: bool = True) -> Config:
-        """Return the options by name."""
+# Attributes of a model that are JSON values, without their underscore.
+_FACTS = ("history", "noise_variance", "n_steps", "active_units")
 
 
 def save_model(
     path: str | Path,
-    estimator: _HasParams,
+    estimator: BaseEstimator,
     model: FittedVRAE,
     config: Config | None = None,
     arrays: Arrays | None = None,
@@ -47,9 +47,8 @@ def save_model(
     return write_model(path, {**facts, "model": model_config}, {**nested({"model": model_arrays}), **(arrays or {})})
 
 
-def _options(estimator: _HasParams) -> Config:
-    params = estimator.get_params(deep=False)
-    return {name: option_to_json(value) for name, value in params.items() if name != "model"}
+def _options(estimator: BaseEstimator) -> Config:
+    return {k: option_to_json(value) for k, value in estimator.get_params(deep=False).items() if k != "model"}
 
 
 def _model_state(model: FittedVRAE) -> tuple[Config, Arrays]:
@@ -57,10 +56,7 @@ def _model_state(model: FittedVRAE) -> tuple[Config, Arrays]:
         "options": _options(model),
         "network": model.network_.config.to_dict(),
         "scaler": model.scaler_.to_dict(),
-        "history": model.history_,
-        "noise_variance": model.noise_variance_,
-        "n_steps": model.n_steps_,
-        "active_units": model.active_units_,
+        **{name: getattr(model, f"{name}_") for name in _FACTS},
         "size_curve": model.size_curve_,
         "n_features_in": getattr(model, "n_features_in_", None),
         **ids_to_json(model.ids_),
@@ -81,10 +77,8 @@ def restore_model(model_class: type[Model], config: Config, arrays: Arrays) -> M
     weights = {name: torch.from_numpy(array) for name, array in subset(arrays, "network").items()}
     model.network_ = load_network(NetworkConfig.from_dict(config["network"]), weights)
     model.network_.to(_device_here(model.device)).eval()
-    model.history_ = config["history"]
-    model.noise_variance_ = config["noise_variance"]
-    model.n_steps_ = config["n_steps"]
-    model.active_units_ = config["active_units"]
+    for name in _FACTS:
+        setattr(model, f"{name}_", config[name])
     model.size_curve_ = config.get("size_curve", [])
     if config.get("n_features_in") is not None:
         model.n_features_in_ = int(config["n_features_in"])

@@ -37,13 +37,7 @@ _EXCHANGE = 2  # RENAME_EXCHANGE of Linux's renameat2(2)
 
 @contextmanager
 def atomic_directory(target: Path) -> Iterator[Path]:
-    """Yield a new folder that replaces ``target`` on success and is removed on failure.
-
-    Raises
-    ------
-    OutputError
-        The disk is full, or the target cannot be written.
-    """
+    """Yield a new folder that replaces ``target`` on success and is removed on failure."""
     with _staging(target) as staging:
         folder = staging / "new"
         folder.mkdir()
@@ -55,13 +49,7 @@ def atomic_directory(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_file(target: Path) -> Iterator[Path]:
-    """Yield the path of a new file that replaces ``target`` on success and is removed on failure.
-
-    Raises
-    ------
-    OutputError
-        The disk is full, or the target cannot be written.
-    """
+    """Yield a path whose file replaces ``target`` on success and is removed on failure."""
     with _staging(target) as staging:
         yield staging / target.name
         _flush(staging / target.name)
@@ -75,12 +63,6 @@ def only_writer(target: Path) -> Iterator[None]:
 
     The operating system holds the lock and releases it when the process ends, so the lock of a dead
     process blocks nobody. A hidden file next to ``target`` names the owner.
-
-    Raises
-    ------
-    OutputError
-        Another process is writing there, or the target cannot be written, for example because its
-        name is reserved for a device.
     """
     _refuse_name(target)
     path = target.absolute().parent / f"{_hidden_name(target)}.lock"
@@ -104,13 +86,7 @@ def only_writer(target: Path) -> Iterator[None]:
 
 
 def is_there(target: Path) -> bool:
-    """Return whether an output target exists.
-
-    Raises
-    ------
-    OutputError
-        The target cannot be inspected, for example because its name is too long or is a URL.
-    """
+    """Return whether an output target exists."""
     _refuse_name(target)
     try:
         return target.exists()
@@ -247,7 +223,9 @@ def _locked(path: Path) -> int | None:
 
 def _sign_or_remove(file: int, path: Path) -> None:
     try:
-        _sign(file)
+        os.ftruncate(file, 0)
+        os.lseek(file, 0, os.SEEK_SET)
+        os.write(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
     except OSError:  # the disk is full
         with suppress(OSError):
             path.unlink()
@@ -264,9 +242,3 @@ def _lock(file: int) -> None:
         import fcntl
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _sign(file: int) -> None:
-    os.ftruncate(file, 0)
-    os.lseek(file, 0, os.SEEK_SET)
-    os.write(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())

@@ -40,13 +40,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 def write_folder(target: Path, config: dict[str, Any], arrays: Arrays) -> None:
-    """Write ``config.json`` and ``weights.safetensors`` atomically.
-
-    Raises
-    ------
-    OutputError
-        The disk is full, or the target cannot be written.
-    """
+    """Write ``config.json`` and ``weights.safetensors`` atomically."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
@@ -63,21 +57,7 @@ def write_folder(target: Path, config: dict[str, Any], arrays: Arrays) -> None:
 def read_folder(folder: Path, kind: str, hint: str) -> tuple[dict[str, Any], Arrays]:
     """Read the two files that `write_folder` wrote. Call `check_pair` afterwards.
 
-    Parameters
-    ----------
-    folder : Path
-    kind, hint : str
-        What the folder should be and how to get one, for the messages.
-
-    Returns
-    -------
-    config : dict
-    arrays : dict of str to ndarray
-
-    Raises
-    ------
-    ModelFileError
-        A file is missing or damaged.
+    ``kind`` and ``hint`` say what the folder should be and how to get one, for the messages.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -105,12 +85,7 @@ def read_folder(folder: Path, kind: str, hint: str) -> tuple[dict[str, Any], Arr
 
 
 def check_pair(folder: Path, config: dict[str, Any]) -> None:
-    """Raise if the weights file is not the one that ``config.json`` was written with.
-
-    Raises
-    ------
-    ModelFileError
-    """
+    """Raise if the weights file is not the one that ``config.json`` was written with."""
     expected = config.get(_CHECKSUM)  # models older than 0.1.0 have none
     if expected is not None and expected != _checksum(folder / WEIGHTS_FILE):
         raise ModelFileError(

@@ -17,13 +17,7 @@ __all__ = ["read_model", "write_model"]
 
 
 def write_model(path: str | Path, config: dict[str, Any], arrays: Arrays) -> Path:
-    """Write a model directory atomically. An older model of the same name is replaced.
-
-    Raises
-    ------
-    OutputError
-        The target cannot be written, or holds something that is not a model.
-    """
+    """Write a model directory atomically. An older model of the same name is replaced."""
     target = Path(path)
     if is_there(target) and not _is_replaceable(target):
         raise OutputError(f"{target} exists and is not a model directory, or not only that. Choose another name.")
@@ -47,13 +41,7 @@ def _is_replaceable(target: Path) -> bool:
 
 
 def read_model(path: str | Path) -> tuple[dict[str, Any], Arrays]:
-    """Read the two files of a model directory as they are, whatever their format version.
-
-    Raises
-    ------
-    ModelFileError
-        Not a model directory, corrupt, or written by a newer version.
-    """
+    """Read the two files of a model directory as they are, whatever their format version."""
     folder = Path(path)
     config, arrays = read_folder(folder, "model", "A model is the folder that save() wrote.")
     version = config.get("format_version")

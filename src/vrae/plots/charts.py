@@ -84,7 +84,7 @@ def reconstruction_charts(
     """Return one chart per series and channel, and the number of columns."""
     pairs = list(zip(series_list(X), series_list(reconstruction), strict=True))[:max_series]
     units = _units(channels, unit, len(pairs[0][0]))
-    charts = []
+    charts: list[Chart] = []
     for i, (original, model) in enumerate(pairs):
         for c in range(len(original)):
             lines = []
@@ -101,20 +101,14 @@ def reconstruction_charts(
 def direction_charts(
     curves: Floats, colors: Sequence[Any], channels: Sequence[str] | None, unit: str
 ) -> tuple[list[Chart], int]:
-    """Return one chart per direction and channel, one line per position, and the number of columns."""
-    n_directions, _, n_channels, n_steps = curves.shape
-    units, steps = _units(channels, unit, n_channels), np.arange(n_steps)
-    charts = [
-        Chart(
-            f"Direction {d + 1}",
-            "step",
-            units[c],
-            [Line(steps, x[c], color, 1.2) for x, color in zip(curves[d], colors, strict=True)],
-        )
-        for d in range(n_directions)
-        for c in range(n_channels)
-    ]
-    return charts, _columns(n_directions, len(charts))
+    """Return one chart per direction and channel, with a line per position, and the columns."""
+    units, steps = _units(channels, unit, curves.shape[2]), np.arange(curves.shape[3])
+    charts = []
+    for d, direction in enumerate(curves):  # (n_positions, n_channels, n_steps)
+        for c in range(curves.shape[2]):
+            lines = [Line(steps, x[c], color, 1.2) for x, color in zip(direction, colors, strict=True)]
+            charts.append(Chart(f"Direction {d + 1}", "step", units[c], lines))
+    return charts, _columns(len(curves), len(charts))
 
 
 def _units(channels: Sequence[str] | None, unit: str, n_channels: int) -> list[str]:
@@ -125,12 +119,12 @@ def _units(channels: Sequence[str] | None, unit: str, n_channels: int) -> list[s
 
 
 def _columns(n_groups: int, n_charts: int) -> int:
-    """Return the columns of a grid: one per channel, or up to three if there is only one channel."""
+    """Return the columns of a grid: one per channel, or up to three for a single channel."""
     return n_charts // n_groups if n_charts > n_groups else min(3, n_groups)
 
 
 def decimate(x: Floats, max_points: int) -> npt.NDArray[np.int64]:
-    """Choose at most ``max_points`` steps of ``x``, the lowest and highest of each run: peaks remain."""
+    """Choose at most ``max_points`` steps: the lowest and highest of each run, to keep peaks."""
     if len(x) <= max_points:
         return np.arange(len(x))
     n_runs = max(1, max_points // 2)
@@ -165,7 +159,8 @@ def training_charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
                 (epoch.get("epoch", n), epoch[key]) for n, epoch in enumerate(history, 1) if epoch.get(key) is not None
             ]
             if known:
-                lines.append(Line(*np.array(known, float).T, color, 1.8, name))
+                epochs, values = np.array(known, float).T
+                lines.append(Line(epochs, values, color, 1.8, name))
         if lines:
             charts.append(Chart(title, "epoch", unit, lines, legend=len(lines) > 1))
     return charts
@@ -178,7 +173,7 @@ def map_groups(
     groups = np.zeros(shown.n_series, int) if labels is None else np.asarray(labels, int)
     groups = groups[shown.indices]
     for label in cluster_labels(groups):
-        yield (names or {}).get(label, cluster_name(label)), cluster_style(label), groups == label
+        yield cluster_name(label, names), cluster_style(label), groups == label
 
 
 def selection_curve(selection: Sequence[Mapping[str, Any]]) -> tuple[npt.NDArray[np.int64], Floats]:

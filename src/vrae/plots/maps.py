@@ -70,7 +70,7 @@ def project(
 
 
 def _pca(Z: Floats) -> tuple[Floats, tuple[str, str]]:
-    """Return principal components (n, 2), from the eigenvectors of the covariance, and axis titles."""
+    """Return principal components (n, 2), by eigenvectors of the covariance, and axis titles."""
     centred = Z - Z.mean(axis=0) if len(Z) else Z
     variances, axes = np.linalg.eigh(centred.T @ centred)
     order = np.argsort(variances)[::-1][:2]

@@ -303,7 +303,7 @@ def plot_anomalies(
     x : array-like of shape (n_steps,)
         NaN is a missing value.
     low, middle, high : array-like of shape (n_steps,)
-        Expected range and reconstruction, as returned by `VRAEAnomalyDetector.explain`.
+        Expected range and reconstruction, as returned by `VRAEAnomalyDetector.expected_range`.
     marked : array-like of bool, shape (n_steps,), optional
         Steps to mark. Default: those outside the range.
     title : str, default=""
@@ -324,14 +324,13 @@ def plot_anomalies(
         The arrays differ in length.
     """
     x, low, middle, high = (np.asarray(line, np.float64) for line in (x, low, middle, high))
-    lines = [x, low, middle, high] + ([] if marked is None else [np.asarray(marked, bool)])
-    shapes = {line.shape for line in lines}
+    shapes = {np.shape(line) for line in (x, low, middle, high, x if marked is None else marked)}
     if len(shapes) > 1 or x.ndim != 1:
         raise InvalidDataError(
             f"Series, range and marks must be arrays of one length, (n_steps,); found the shapes {sorted(shapes)}. "
-            f"Draw one channel at a time."
+            "Draw one channel at a time."
         )
-    outside = (x < low) | (x > high) if marked is None else lines[-1]
+    outside = (x < low) | (x > high) if marked is None else np.asarray(marked, bool)
     ax = ax or _new_axes((7.2, 2.8))
     steps = np.arange(len(x))
     ax.fill_between(steps, low, high, color=COLORS[0], alpha=0.16, linewidth=0, label="expected")

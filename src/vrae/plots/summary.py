@@ -27,20 +27,8 @@ _WIDTH, _HEIGHT = 260, 180
 def summary_html(name: str, embedding: Floats, labels: Labels | None, facts: Sequence[str]) -> str:
     """Return a summary of a fitted estimator as HTML without scripts or external files.
 
-    Parameters
-    ----------
-    name : str
-        Name of the estimator's class.
-    embedding : ndarray of shape (n_series, latent_size)
-        Latent vectors of the training series, drawn as a map.
-    labels : ndarray of int, shape (n_series,), or None
-        Cluster of each series. If given, the map is coloured and the cluster sizes are drawn.
-    facts : sequence of str
-        Plain text, one list item each.
-
-    Returns
-    -------
-    str
+    It shows facts as plain text, a map of the embedding (n_series, latent_size), and, if there are
+    labels, the sizes of the clusters.
     """
     items = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
     colours = np.zeros(len(embedding), int) if labels is None else np.asarray(labels)

@@ -54,16 +54,8 @@ def plotly_latent_map(
 ) -> Figure:
     """Draw a map of latent vectors: one point per series, similar series close together.
 
-    Parameters
-    ----------
-    Z, labels, method, names, random_state, max_points
-        See `vrae.plots.plot_latent_map`.
-    ids : sequence of length n_series, optional
-        Names of the series, shown on hover. Default: 0, 1, 2, ...
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
+    Parameters are those of `vrae.plots.plot_latent_map`. In addition, ``ids`` of shape (n_series,)
+    are names of the series to show on hover. Default: 0, 1, 2, ...
     """
     go = _graph_objects()
     shown = project(Z, method, random_state=random_state, max_points=max_points)
@@ -103,10 +95,6 @@ def plotly_courses(
     """Draw the typical curve of every cluster.
 
     Parameters and layout are those of `vrae.plots.plot_courses`.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
     """
     options = {"n_members": n_members, "adjust": adjust, "random_state": random_state}
     return _draw("Typical curve of each cluster", *curve_charts(X, labels, names, channels, unit, **options))
@@ -124,10 +112,6 @@ def plotly_reconstructions(
     """Draw series and their reconstructions.
 
     Parameters and layout are those of `vrae.plots.plot_reconstructions`.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
     """
     charts = reconstruction_charts(X, reconstruction, ids, channels, unit, max_series)
     return _draw("Series and their reconstructions", *charts)
@@ -136,14 +120,7 @@ def plotly_reconstructions(
 def plotly_training(history: Sequence[Mapping[str, Any]]) -> Figure:
     """Draw the training history: loss, reconstruction error, KL divergence and its weight.
 
-    Parameters
-    ----------
-    history : sequence of mappings
-        See `vrae.plots.plot_training`.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
+    The parameter is that of `vrae.plots.plot_training`.
     """
     figure = _draw("", training_charts(history), 2)
     figure.update_layout(margin_t=64)  # room for the legend
@@ -155,18 +132,12 @@ def plotly_selection(
 ) -> Figure:
     """Draw the score of each number of clusters tried.
 
-    Parameters
-    ----------
-    selection, chosen, criterion
-        See `vrae.plots.plot_selection`.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
+    Parameters are those of `vrae.plots.plot_selection`.
     """
     go = _graph_objects()
     numbers, scores = selection_curve(selection)
     is_chosen = numbers == chosen
+    marker = {"size": np.where(is_chosen, 13, 7), "color": np.where(is_chosen, COLORS[3], COLORS[0]), "opacity": 1}
     figure = _figure("")
     figure.add_trace(
         go.Scatter(
@@ -176,11 +147,7 @@ def plotly_selection(
             text=np.where(is_chosen, "chosen", ""),
             textposition="top center",
             line={"color": COLORS[0], "width": 2},
-            marker={
-                "size": np.where(is_chosen, 13, 7),
-                "color": np.where(is_chosen, COLORS[3], COLORS[0]),
-                "opacity": 1,
-            },
+            marker=marker,
             hovertemplate="%{x} clusters: %{y:.3f}<extra></extra>",
             showlegend=False,
         )
@@ -191,16 +158,7 @@ def plotly_selection(
 
 
 def plotly_cluster_sizes(labels: npt.ArrayLike) -> Figure:
-    """Draw the number of series in each cluster.
-
-    Parameters
-    ----------
-    labels : array-like of int, shape (n_series,)
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
-    """
+    """Draw the number of series in each cluster; ``labels`` has the shape (n_series,)."""
     go = _graph_objects()
     sizes = cluster_sizes(labels)
     figure = _figure("Series in each cluster")

@@ -20,18 +20,7 @@ _PLACES = 24  # a place is this fraction of a series, or one step of a short one
 
 @dataclass(frozen=True)
 class Anomaly:
-    """A series and the place where its error is largest.
-
-    Attributes
-    ----------
-    index : int
-        Position in the panel.
-    channel : int
-    first, last : int
-        First and last step of the place.
-    times : float
-        Root mean squared error there, as a multiple of the model's typical error. NaN = unknown.
-    """
+    """A series and its worst place: ``times`` the model's typical error there, NaN = unknown."""
 
     index: int
     channel: int
@@ -41,41 +30,20 @@ class Anomaly:
 
 
 def most_anomalous(data: ReportData) -> list[Anomaly]:
-    """Return the twelve series with the lowest scores, lowest first.
-
-    Series with far fewer observed values than most are left out.
-
-    Returns
-    -------
-    list of Anomaly
-        Empty if there are no scores.
-    """
+    """Return the series with the lowest scores, lowest first, without those of very few values."""
     if data.scores is None or data.noise is None:
         return []
     observed = np.add.reduceat((~np.isnan(data.panel.values)).sum(axis=1), data.panel.offsets[:-1])
     known = np.flatnonzero(np.isfinite(data.scores) & (observed >= _ENOUGH * np.median(observed)))
-    indices = known[np.argsort(data.scores[known], kind="stable")][:_MOST]
-    return [
-        Anomaly(int(i), *worst_place(data.series(i), data.reconstruction[int(i)].T, data.noise[i])) for i in indices
-    ]
+    indices = known[np.argsort(data.scores[known], kind="stable")][:_MOST].tolist()
+    return [Anomaly(i, *worst_place(data.series(i), data.reconstruction[i].T, data.noise[i])) for i in indices]
 
 
 def worst_place(x: Floats, model: Floats, noise: Floats) -> tuple[int, int, int, float]:
-    """Find where a series differs most from its reconstruction.
+    """Find where a series differs most from its reconstruction, both (n_channels, n_steps).
 
-    Parameters
-    ----------
-    x, model : ndarray of shape (n_channels, n_steps)
-        The series and its reconstruction.
-    noise : ndarray of shape (n_channels,)
-        Standard deviation of the model's error.
-
-    Returns
-    -------
-    channel, first, last : int
-        ``last`` is included.
-    times : float
-        Error there, as a multiple of the typical error.
+    ``noise`` (n_channels,) is the standard deviation of the model's error. Returns channel, first
+    and last step, and the root mean squared error there as a multiple of ``noise``.
     """
     width = max(1, round(x.shape[1] / _PLACES))
     with quiet_nan():
@@ -83,9 +51,9 @@ def worst_place(x: Floats, model: Floats, noise: Floats) -> tuple[int, int, int,
     means = bin_means(squares, width)  # (n_channels, n_places)
     if np.isnan(means).all():
         return 0, 0, x.shape[1] - 1, float("nan")
-    channel, place = np.unravel_index(np.nanargmax(means), means.shape)
-    last = min(x.shape[1], (int(place) + 1) * width) - 1
-    return int(channel), int(place) * width, last, float(np.sqrt(means[channel, place]))
+    channel, place = (int(i) for i in np.unravel_index(np.nanargmax(means), means.shape))
+    last = min(x.shape[1], (place + 1) * width) - 1
+    return channel, place * width, last, float(np.sqrt(means[channel, place]))
 
 
 def describe_place(data: ReportData, item: Anomaly) -> str:

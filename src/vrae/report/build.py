@@ -19,7 +19,7 @@ from vrae.plots.web import plotly_selection, plotly_training
 from vrae.report import facts, page, payload
 from vrae.report.anomalous import Anomaly, describe_place, most_anomalous
 from vrae.report.cards import Card, make_cards, traits_of_sample
-from vrae.report.data import Floats, ReportData
+from vrae.report.data import ReportData
 from vrae.report.directions import describe_directions, trait_rows
 
 __all__ = ["render_report", "write_report"]
@@ -33,17 +33,7 @@ Indices = npt.NDArray[np.int64]
 
 
 def render_report(data: ReportData) -> str:
-    """Return the report as one HTML page.
-
-    Parameters
-    ----------
-    data : ReportData
-
-    Returns
-    -------
-    str
-        A self-contained page. It requests nothing, and no data in it can run.
-    """
+    """Return the report as one HTML page, which requests nothing; no data in it can run."""
     page.check_report()
     measured, traits = traits_of_sample(data)
     cards = make_cards(data, measured, traits)
@@ -71,7 +61,7 @@ def render_report(data: ReportData) -> str:
         has_lags=data.lags is not None,
         from_model=data.from_model,
         has_training=bool(data.history),
-        has_selection=_has_selection(data),
+        has_selection=len(data.selection) > 1,
         selection_reason=facts.selection_reason(data),
         training_note=facts.training_note(data),
         active_units=data.metrics.get("active_units"),
@@ -87,32 +77,12 @@ def render_report(data: ReportData) -> str:
 
 
 def write_report(data: ReportData, path: str | os.PathLike[str]) -> Path:
-    """Write the report to a file, completely or not at all.
-
-    Parameters
-    ----------
-    data : ReportData
-    path : path-like
-        An existing file is replaced.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    OutputError
-        The file cannot be written.
-    """
+    """Write the report to a file, completely or not at all."""
     path = Path(path)
     rendered = render_report(data).encode("utf-8", errors="replace")  # ids may contain lone surrogates
     with atomic_file(path) as partial:
         partial.write_bytes(rendered)
     return path
-
-
-def _has_selection(data: ReportData) -> bool:
-    return len(data.selection) > 1
 
 
 def _shown_first(cards: Sequence[Card], anomalies: Sequence[Anomaly]) -> Indices:
@@ -153,7 +123,9 @@ def _payload(
         "webgl": len(points) > _SVG_POINTS,
         "svg_points": _SVG_POINTS,
         "clusters": [_cluster(data, card, place) for card in cards],
-        "curves": payload.pack_curves([card.curve for card in cards]),
+        "curves": payload.pack_lines(  # in the order (cluster, part, channel)
+            [line for card in cards for part in (card.curve.low, card.curve.middle, card.curve.high) for line in part]
+        ),
         "ids": [str(name) for name in data.panel.ids[points].tolist()],
         "labels": payload.pack(data.labels[points], "i4"),
         "probabilities": payload.pack_scaled(data.probabilities[points]),
@@ -172,6 +144,8 @@ def _payload(
 
 
 def _cluster(data: ReportData, card: Card, place: dict[int, int]) -> dict[str, Any]:
+    Z = data.embedding[data.labels == card.label]
+    known = Z[np.isfinite(Z).all(axis=1)]
     return {
         "label": card.label,
         "name": card.name,
@@ -180,14 +154,8 @@ def _cluster(data: ReportData, card: Card, place: dict[int, int]) -> dict[str, A
         "random": [place[index] for index in card.random],
         "atypical": [place[index] for index in card.atypical],
         "steps": card.curve.steps.tolist(),
-        "middle": _median(data.embedding[data.labels == card.label]),
+        "middle": np.median(known, axis=0).astype(float).round(4).tolist() if len(known) else None,
     }
-
-
-def _median(Z: Floats) -> list[float] | None:
-    """Return the median of the known vectors (n, latent_size), or None."""
-    known = Z[np.isfinite(Z).all(axis=1)]
-    return np.median(known, axis=0).astype(float).round(4).tolist() if len(known) else None
 
 
 def _anomaly(data: ReportData, anomaly: Anomaly, place: dict[int, int], base: int | None) -> dict[str, Any]:
@@ -205,8 +173,7 @@ def _figures(data: ReportData) -> dict[str, Any]:
     figures = {}
     if data.history:
         figures["training"] = plotly_training(data.history)
-    if _has_selection(data):
-        figures["selection"] = plotly_selection(
-            data.selection, chosen=data.n_clusters, criterion="score (higher is better)"
-        )
+    if len(data.selection) > 1:
+        criterion = "score (higher is better)"
+        figures["selection"] = plotly_selection(data.selection, chosen=data.n_clusters, criterion=criterion)
     return {name: json.loads(figure.to_json()) for name, figure in figures.items()}

@@ -13,13 +13,12 @@ from vrae.describe.curves import ClusterCurve, cluster_curve
 from vrae.describe.sentences import sentence, tags
 from vrae.describe.traits import series_traits
 from vrae.describe.words import NOISE, cluster_labels, cluster_name
-from vrae.plots.palette import COLORS, MARKERS
+from vrae.plots.palette import COLORS, cluster_style
 from vrae.report.data import Floats, ReportData
 
-__all__ = ["PER_ROW", "Card", "make_cards", "traits_of_sample"]
+__all__ = ["Card", "make_cards", "traits_of_sample"]
 
-PER_ROW = 4
-"""Number of small charts in each row of a card."""
+_PER_ROW = 4  # small charts in each row of a card
 _CURVE_STEPS = 120
 _DESCRIBED = 6000  # series measured for the sentences, over all clusters
 
@@ -47,15 +46,7 @@ class Card:
 
 
 def traits_of_sample(data: ReportData) -> tuple[Indices, dict[str, Floats]]:
-    """Measure a random sample of each cluster.
-
-    Returns
-    -------
-    indices : ndarray of int64, shape (n_sample,)
-        Which series were measured, cluster by cluster.
-    traits : dict of str to ndarray of shape (n_sample, n_channels)
-        See `vrae.describe.series_traits`.
-    """
+    """Measure a random sample of each cluster: which series, and their traits."""
     rng = np.random.default_rng(0)
     labels = cluster_labels(data.labels)
     per_cluster = max(20, _DESCRIBED // len(labels))
@@ -75,10 +66,19 @@ def _card(data: ReportData, label: int, size: int, tag: str, indices: Indices, t
     member = data.labels[indices] == label
     is_noise = label == NOISE
     ordered = by_typicality(data.embedding, np.flatnonzero(data.labels == label))
-    typical, rest = ordered[:PER_ROW], ordered[PER_ROW:]
-    atypical = rest[-PER_ROW:]
-    between = np.random.default_rng(0).permutation(rest[: len(rest) - len(atypical)])[:PER_ROW]
+    typical, rest = ordered[:_PER_ROW], ordered[_PER_ROW:]
+    atypical = rest[-_PER_ROW:]
+    between = np.random.default_rng(0).permutation(rest[: len(rest) - len(atypical)])[:_PER_ROW]
     known = data.probabilities[ordered][np.isfinite(data.probabilities[ordered])]
+    recovered = (data.metrics.get("stability") or {}).get("clusters") or []  # proportion in random halves
+    curve = cluster_curve(
+        [data.series(i) for i in indices[member]],
+        label,
+        lags=None if data.lags is None else data.lags[indices[member]],
+        n_members=0,
+        adjust=True,
+        max_steps=_CURVE_STEPS,
+    )
     return Card(
         label=label,
         name=cluster_name(label),
@@ -86,29 +86,12 @@ def _card(data: ReportData, label: int, size: int, tag: str, indices: Indices, t
         size=size,
         proportion=size / data.n_total,
         certainty=f"{100 * known.mean():.0f} %" if len(known) and not is_noise else "",
-        stability=_stability(data, label),
+        stability=f"{100 * recovered[label]:.0f} %" if 0 <= label < len(recovered) else "",
         sentence=sentence(traits, member, data.panel.channels, is_noise=is_noise),
         typical=typical.tolist(),
         random=between.tolist(),
         atypical=atypical.tolist(),
-        curve=_curve(data, label, indices[member]),
+        curve=curve,
         hue="noise" if is_noise else str(label % len(COLORS)),
-        glyph=MARKERS[0 if is_noise else label // len(COLORS) % len(MARKERS)][1],
+        glyph=cluster_style(label).symbol,
     )
-
-
-def _curve(data: ReportData, label: int, indices: Indices) -> ClusterCurve:
-    return cluster_curve(
-        [data.series(i) for i in indices],
-        label,
-        lags=None if data.lags is None else data.lags[indices],
-        n_members=0,
-        adjust=True,
-        max_steps=_CURVE_STEPS,
-    )
-
-
-def _stability(data: ReportData, label: int) -> str:
-    """Format how much of the cluster is recovered from random halves, if that was measured."""
-    found = (data.metrics.get("stability") or {}).get("clusters") or []
-    return f"{100 * found[label]:.0f} %" if 0 <= label < len(found) else ""

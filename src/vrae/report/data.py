@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vrae.data.panel import Panel
 from vrae.describe.words import NOISE, cluster_labels
 from vrae.exceptions import InvalidDataError
-from vrae.metrics import DOUBTFUL, separation
+from vrae.metrics import separation
 
 __all__ = ["DirectionCurves", "ReportData"]
 
@@ -22,12 +22,8 @@ Floats = npt.NDArray[np.floating[Any]]
 class DirectionCurves:
     """Series decoded along each main direction of the map, all other directions at their means.
 
-    Attributes
-    ----------
-    positions : ndarray of shape (n_directions, n_positions)
-        Coordinates in ``ReportData.embedding``, ascending.
-    curves : ndarray of shape (n_directions, n_positions, n_channels, n_steps)
-        Decoded series, in the units of the data.
+    ``positions`` (n_directions, n_positions) are coordinates in the embedding, ascending.
+    ``curves`` (n_directions, n_positions, n_channels, n_steps) are in the units of the data.
     """
 
     positions: Floats
@@ -36,43 +32,33 @@ class DirectionCurves:
 
 @dataclass(frozen=True)
 class ReportData:
-    """The data that a report shows.
+    """The data that a report shows. Arrays have one entry per series of ``panel``.
 
     Attributes
     ----------
-    title : str
-    panel : Panel
-        The series, in the units of the data.
-    labels : ndarray of int, shape (n_series,)
-        Cluster of every series; -1 = not assigned.
-    probabilities : ndarray of shape (n_series,)
-        Probability of the series' own cluster; NaN = unknown.
+    labels, probabilities
+        Cluster of every series, -1 = not assigned, and its probability, NaN = unknown.
     embedding : ndarray of shape (n_series, latent_size)
         Latent vectors; a row of NaN is a series that could not be embedded.
     reconstruction : Panel
         Reconstructed series, in the units of the data: same ids, lengths and channels.
-    lags : ndarray of int, shape (n_series,), or None
+    lags
         Steps by which a series is late relative to its reconstruction.
-    history : list of dict
-        One per epoch: ``epoch``, ``loss``, ``reconstruction``, ``kl``, ``kl_weight``, optionally
-        ``validation_loss`` and ``seconds``.
-    selection : list of dict
-        The numbers of clusters tried, each with ``n_clusters`` and ``score``. Empty if the number
-        was given.
+    history, selection : list of dict
+        Epochs of the training, and the numbers of clusters tried with their ``score``.
     metrics : dict
         All optional; may be nested: ``silhouette``, ``stability``, ``active_units``,
         ``latent_size``, ``seconds``, ``version``, ``options``, ``ari``, ``nmi``, and, where the
         report shows a sample, ``n_series`` and ``sizes`` of all series.
-    truth : ndarray of shape (n_series,), or None
+    truth
         Known labels. They only colour the map.
-    scores : ndarray of shape (n_series,), or None
-        How well the model explains each series: mean log-likelihood per observed value given the
-        latent vector, in nats. Higher is more normal. NaN = unknown.
-    noise : ndarray of shape (n_series, n_channels), or None
+    scores
+        Mean log-likelihood per observed value given the latent vector, in nats. Higher is more
+        normal. NaN = unknown.
+    noise : ndarray of shape (n_series, n_channels)
         Standard deviation of the model's error, in the units of the data: the width of the band
         around a reconstruction.
-    traversal : DirectionCurves or None
-    from_model : bool, default=False
+    from_model : bool
         The series were not available; ``panel`` holds their reconstructions.
     """
 
@@ -112,12 +98,6 @@ class ReportData:
     def n_clusters(self) -> int:
         """Number of non-empty clusters."""
         return len(np.unique(self.labels[self.labels != NOISE]))
-
-    @property
-    def is_doubtful(self) -> npt.NDArray[np.bool_]:
-        """Whether a series is in no cluster or its probability is low, shape (n_series,)."""
-        doubtful: npt.NDArray[np.bool_] = (self.labels == NOISE) | (self.probabilities < DOUBTFUL)
-        return doubtful
 
     def sizes(self) -> dict[int, int]:
         """Return the size of each cluster among all series, noise last."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vrae.describe.traits import TRAITS
+from vrae.describe.traits import TRAITS, Trait
 from vrae.report.data import Floats, ReportData
 
 __all__ = ["Direction", "TraitRow", "describe_directions", "trait_rows"]
@@ -31,9 +31,7 @@ class Direction:
 class TraitRow:
     """A trait, its rank correlation with each direction, and the channel of the strongest one."""
 
-    name: str
-    more: str
-    less: str
+    trait: Trait
     correlations: list[float]
     channels: list[str]
 
@@ -48,46 +46,28 @@ def describe_directions(data: ReportData, rows: Sequence[TraitRow], n_directions
 def trait_rows(
     data: ReportData, measured: npt.NDArray[np.int64], traits: Mapping[str, Floats], n_directions: int
 ) -> list[TraitRow]:
-    """Correlate traits with directions (Spearman's rank correlation).
+    """Correlate the traits that vary with directions (Spearman's rank correlation).
 
-    Parameters
-    ----------
-    data : ReportData
-    measured : ndarray of int64, shape (n_measured,)
-        Which series were measured.
-    traits : mapping of str to ndarray of shape (n_measured, n_channels)
-    n_directions : int
-
-    Returns
-    -------
-    list of TraitRow
-        Traits that do not vary are left out.
+    ``traits`` (n_measured, n_channels) are those of the series at ``measured``.
     """
     Z = data.embedding[measured][:, :n_directions]
     usable = np.asarray(np.isfinite(Z).all(axis=1))
-    names = [name for name in TRAITS if _varies(name, traits, usable)]
-    if usable.sum() < 4 or not names:
+    if usable.sum() < 4:
         return []
     ranks = _ranks(Z[usable])
     found = []
-    for name in names:
-        by_channel = _ranks(traits[name][usable]).T @ ranks / len(ranks)  # (n_channels, n_directions)
+    for name, trait in TRAITS.items():
+        values = traits[name][usable]
+        known = values[np.isfinite(values)]
+        unit = np.nanmedian(traits["spread"]) if trait.in_spreads else 1.0
+        if not len(known) or not np.std(known) > _VARIES * unit:
+            continue
+        by_channel = _ranks(values).T @ ranks / len(ranks)  # (n_channels, n_directions)
         strongest = np.abs(by_channel).argmax(axis=0)
-        values = np.take_along_axis(by_channel, strongest[None], axis=0)[0]
-        places = [str(data.panel.channels[c]) for c in strongest] if data.panel.n_channels > 1 else []
-        trait = TRAITS[name]
-        found.append(TraitRow(trait.name, trait.more, trait.less, values.round(2).tolist(), places))
+        correlations = np.take_along_axis(by_channel, strongest[None], axis=0)[0].round(2).tolist()
+        channels = [str(data.panel.channels[c]) for c in strongest] if data.panel.n_channels > 1 else []
+        found.append(TraitRow(trait, correlations, channels))
     return found
-
-
-def _varies(name: str, traits: Mapping[str, Floats], usable: npt.NDArray[np.bool_]) -> bool:
-    """Whether a trait differs noticeably between series."""
-    values = traits[name][usable]
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return False
-    unit = np.nanmedian(traits["spread"]) if TRAITS[name].in_spreads else 1.0
-    return bool(np.std(known) > _VARIES * unit)
 
 
 def _ranks(values: Floats) -> npt.NDArray[np.float64]:
@@ -101,12 +81,8 @@ def _ranks(values: Floats) -> npt.NDArray[np.float64]:
 
 def _meaning(rows: Sequence[TraitRow], direction: int) -> str:
     """Name the two traits that correlate most with a direction."""
-    ranked = sorted(rows, key=lambda row: -abs(row.correlations[direction]))[:2]
-    parts = [
-        row.more if row.correlations[direction] > 0 else row.less
-        for row in ranked
-        if abs(row.correlations[direction]) >= _NOTABLE
-    ]
+    found = sorted(((row.correlations[direction], row.trait) for row in rows), key=lambda entry: -abs(entry[0]))
+    parts = [trait.words(correlation) for correlation, trait in found[:2] if abs(correlation) >= _NOTABLE]
     if not parts:
         return "Correlates with none of the simple properties below: look at the curve."
     return f"To the right: {' and '.join(parts)}."

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from vrae.describe.words import NOISE, plain, plural, separation_word, stability_word
+from vrae.describe.words import NOISE, plain, plural
+from vrae.metrics import DOUBTFUL
 from vrae.report.data import ReportData
 
-__all__ = ["Fact", "all_numbers", "facts", "percent", "selection_reason", "summary", "training_note"]
+__all__ = ["Fact", "all_numbers", "facts", "selection_reason", "summary", "training_note"]
 
 
-@dataclass(frozen=True)
-class Fact:
+class Fact(NamedTuple):
     """A tile on the first screen."""
 
     name: str
@@ -40,33 +39,32 @@ def facts(data: ReportData) -> list[Fact]:
     found = [Fact("Series", f"{data.n_total:,}", _shape_note(data)), _cluster_fact(data)]
     known = data.probabilities[np.isfinite(data.probabilities)]
     if len(known):
-        doubtful = int(data.is_doubtful.sum())
-        note = (
-            f"mean probability of a series' own cluster; {doubtful:,} doubtful ({percent(doubtful, len(data.panel))})"
-        )
+        doubtful = int(((data.labels == NOISE) | (data.probabilities < DOUBTFUL)).sum())
+        percent = 100 * doubtful / len(data.panel)
+        part = f"{percent:.1f}\u00a0%" if 0 < percent < 1 else f"{percent:.0f}\u00a0%"
+        note = f"mean probability of a series' own cluster; {doubtful:,} doubtful ({part})"
         found.append(Fact("Certainty", f"{100 * known.mean():.0f} %", note))
-    stability = data.metrics.get("stability")
-    if isinstance(stability, Mapping) and stability.get("ari") is not None:
-        note = (
-            f"agreement {plain(round(stability['ari'], 2))} when random halves are clustered again: "
-            f"1 = the same, 0 = chance"
-        )
-        found.append(Fact("Stability", stability_word(stability["ari"]), note))
+    stability = data.metrics.get("stability") or {}
+    if stability.get("ari") is not None:
+        again = "when random halves are clustered again: 1 = the same, 0 = chance"
+        grade = _grade(stability["ari"], {0.9: "High", 0.75: "Good", 0.5: "Fair"}, "Low")
+        found.append(Fact("Stability", grade, f"agreement {plain(round(stability['ari'], 2))} {again}"))
     score = data.silhouette()
     if score is not None:
         note = f"silhouette {plain(round(score, 2))}: 1 = far apart, 0 = touching"
-        found.append(Fact("Separation", separation_word(score), note))
+        grade = _grade(score, {0.5: "Clear", 0.25: "Moderate", 0.1: "Weak"}, "Hardly any")
+        found.append(Fact("Separation", grade, note))
     if data.metrics.get("ari") is not None:
-        found.append(_agreement_fact(data.metrics))
+        note = "with the known labels: 1 = the same groups, 0 = chance"
+        peer = data.metrics.get("raw_kmeans") or {}
+        note += f"; k-means has {peer['ari']:.2f}" if "ari" in peer else ""
+        found.append(Fact("Agreement", f"{data.metrics['ari']:.2f}", note))
     return found
 
 
-def _agreement_fact(metrics: Mapping[str, Any]) -> Fact:
-    note = "with the known labels: 1 = the same groups, 0 = chance"
-    peer = metrics.get("raw_kmeans")
-    if isinstance(peer, Mapping) and "ari" in peer:
-        note += f"; k-means has {peer['ari']:.2f}"
-    return Fact("Agreement", f"{metrics['ari']:.2f}", note)
+def _grade(value: float, grades: Mapping[float, str], lowest: str) -> str:
+    """Return the word for the highest limit that a value reaches."""
+    return next((word for limit, word in grades.items() if value >= limit), lowest)
 
 
 def _shape_note(data: ReportData) -> str:
@@ -100,9 +98,9 @@ def selection_reason(data: ReportData) -> str:
     if not data.selection:
         return f"The number of clusters ({chosen}) was given. With “auto”, vrae tries several and selects one."
     scores = {int(row["n_clusters"]): float(row["score"]) for row in data.selection}
-    span = f"{min(scores)} to {max(scores)}" if len(scores) > 1 else f"{min(scores)}"
+    low, high = min(scores), max(scores)
+    text = f"Only {low} was tried" if low == high else f"Every number of clusters from {low} to {high} was tried"
     ranked = sorted(scores, key=lambda k: -scores[k])
-    text = f"Every number of clusters from {span} was tried" if len(scores) > 1 else f"Only {span} was tried"
     if chosen not in scores:
         return f"{text}; the result has {chosen}."
     if chosen != ranked[0]:
@@ -120,22 +118,16 @@ def training_note(data: ReportData) -> str:
     """Summarise the training."""
     if not data.history:
         return "This model has no training history."
-    parts = [f"The model saw all series {plural(len(data.history), 'time')}"]
-    if data.metrics.get("seconds") is not None:
-        parts.append(f"the whole run took {_duration(float(data.metrics['seconds']))}")
-    return "; ".join(parts) + ". The total loss should fall and then level off."
+    seconds = data.metrics.get("seconds")
+    took = "" if seconds is None else f"; the whole run took {_duration(float(seconds))}"
+    times = plural(len(data.history), "time")
+    return f"The model saw all series {times}{took}. The total loss should fall and then level off."
 
 
 def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
-
-
-def percent(part: int, whole: int) -> str:
-    """Format a proportion in per cent, with one decimal below 1 %."""
-    value = 100 * part / whole
-    return f"{value:.1f}\u00a0%" if 0 < value < 1 else f"{value:.0f}\u00a0%"
 
 
 def all_numbers(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -27,16 +27,9 @@ def policy(scripts: Sequence[str], *, uses_webgl: bool) -> str:
     sources = " ".join(_hash(script) for script in scripts)
     if uses_webgl:
         sources += " 'unsafe-eval'"
-    return "; ".join(
-        (
-            "default-src 'none'",
-            f"script-src {sources}",
-            "style-src 'unsafe-inline'",  # plotly writes styles as it draws
-            "img-src data: blob:",
-            "base-uri 'none'",
-            "form-action 'none'",
-        )
-    )
+    styles = "style-src 'unsafe-inline'"  # plotly writes styles as it draws
+    rest = "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; script-src {sources}; {styles}; {rest}"
 
 
 def _hash(text: str) -> str:

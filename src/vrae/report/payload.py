@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.data.panel import Panel
-from vrae.describe.curves import ClusterCurve, bin_means
+from vrae.describe.curves import bin_means, means_of_runs
 from vrae.plots.charts import Floats, decimate
 from vrae.plots.maps import MAX_FITTED, METHODS, available_methods, project
 from vrae.report.data import DirectionCurves
@@ -26,7 +26,6 @@ __all__ = [
     "latent_maps",
     "levels",
     "pack",
-    "pack_curves",
     "pack_directions",
     "pack_lines",
     "pack_scaled",
@@ -66,21 +65,15 @@ def pack_scaled(values: Floats) -> Packed:
 def pack_lines(lines: Sequence[Floats], positions: Sequence[npt.NDArray[Any]] | None = None) -> Packed:
     """Pack lines of any lengths, each in 16 bits within its own range.
 
-    Parameters
-    ----------
-    lines : sequence of ndarray of shape (n_points,)
-    positions : sequence of ndarray of shape (n_points,), optional
-        Integers from 0 to 2**32 - 1. Default: the steps 0, 1, 2, ...
+    ``positions`` of the points are integers below 2**32. Default: the steps 0, 1, 2, ...
     """
     counts = np.array([len(line) for line in lines], np.int64)
-    flat = np.concatenate([*lines, np.empty(0)])
-    starts = np.cumsum(counts) - counts
     low, high = np.zeros(len(lines)), np.zeros(len(lines))
-    for number, (start, count) in enumerate(zip(starts, counts, strict=True)):
-        line = flat[start : start + count]
+    for number, line in enumerate(lines):
         observed = line[np.isfinite(line)]
         if len(observed):
             low[number], high[number] = observed.min(), observed.max()
+    flat = np.concatenate([*lines, np.empty(0)])
     width = np.where(high > low, high - low, 1.0)
     scaled = (flat - np.repeat(low, counts)) / np.repeat(width, counts) * _TOP
     codes = np.where(np.isfinite(scaled), np.rint(np.nan_to_num(scaled)), _GAP)
@@ -93,12 +86,6 @@ def pack_lines(lines: Sequence[Floats], positions: Sequence[npt.NDArray[Any]] | 
     if positions is not None:
         packed["positions"] = pack(np.concatenate([*positions, np.empty(0)]), "u4")
     return packed
-
-
-def pack_curves(curves: Sequence[ClusterCurve]) -> Packed:
-    """Pack typical curves: lines in the order (cluster, low/middle/high, channel)."""
-    lines = [line for curve in curves for part in (curve.low, curve.middle, curve.high) for line in part]
-    return pack_lines(lines)
 
 
 def pack_directions(directions: DirectionCurves) -> Packed:
@@ -115,37 +102,25 @@ def pack_directions(directions: DirectionCurves) -> Packed:
 
 def levels(panel: Panel) -> list[Floats]:
     """Return the means of all series, (n_series,), for as many channels as the page can hold."""
-    n_channels = max(1, min(panel.n_channels, _MAX_LEVELS // len(panel)))
     starts = panel.offsets[:-1]
     found = []
-    for channel in range(n_channels):
-        values = panel.values[:, channel]
-        observed = ~np.isnan(values)
-        counts = np.add.reduceat(observed, starts, dtype=np.int64)
-        sums = np.add.reduceat(np.where(observed, values, 0.0), starts, dtype=np.float64)
-        means = np.divide(sums, counts, out=np.full(len(panel), np.nan), where=counts > 0)
-        largest = np.maximum.reduceat(np.where(observed, np.abs(values), 0.0), starts)
+    for channel in range(max(1, min(panel.n_channels, _MAX_LEVELS // len(panel)))):
+        values = panel.values[:, channel].astype(np.float64)
+        means = means_of_runs(values[None], starts)[0]
+        largest = np.maximum.reduceat(np.abs(np.nan_to_num(values)), starts)
         found.append(np.where(np.abs(means) < 1e-6 * largest, 0.0, means))  # float32 rounding noise
     return found
 
 
-def latent_maps(Z: Floats, random_state: int = 0) -> list[dict[str, Any]]:
+def latent_maps(Z: Floats) -> list[dict[str, Any]]:
     """Return a map of latent vectors (n_points, latent_size) by every available method."""
     maps = []
     for method in available_methods():
-        shown = project(Z, method, random_state=random_state, max_points=MAX_FITTED)
-        has_all = len(shown.indices) == len(Z)
-        maps.append(
-            {
-                "method": method,
-                "name": METHODS[method],
-                "titles": shown.titles,
-                "note": shown.note,
-                "x": pack_scaled(shown.points[:, 0]),
-                "y": pack_scaled(shown.points[:, 1]),
-                "points": None if has_all else pack(shown.indices, "u4"),
-            }
-        )
+        shown = project(Z, method, max_points=MAX_FITTED)
+        x, y = (pack_scaled(coordinate) for coordinate in shown.points.T)
+        points = None if len(shown.indices) == len(Z) else pack(shown.indices, "u4")
+        parts = {"method": method, "name": METHODS[method], "titles": shown.titles, "note": shown.note}
+        maps.append({**parts, "x": x, "y": y, "points": points})
     return maps
 
 
@@ -154,21 +129,9 @@ def drawn_lines(
 ) -> tuple[npt.NDArray[np.int64], Packed]:
     """Pack series and their reconstructions: the first of ``indices`` that fit into ``budget``.
 
-    Parameters
-    ----------
-    panel, reconstruction : Panel
-    indices : ndarray of int64
-        Series in order of importance.
-    budget : int
-        Maximum number of packed values.
-
-    Returns
-    -------
-    drawn : ndarray of int64, shape (n_drawn,)
-        Which series are packed.
-    lines : dict
-        Lines in the order (series, original or reconstruction, channel). With time stamps,
-        positions are seconds since ``base``, which is in milliseconds since 1970.
+    ``budget`` is a number of packed values. Returns which series are packed, and their lines in the
+    order (series, original or reconstruction, channel). With time stamps, positions are seconds
+    since ``base``, which is in milliseconds since 1970.
     """
     dated = panel.times is not None and np.issubdtype(panel.times.dtype, np.datetime64)
     costs = 2 * panel.n_channels * np.minimum(panel.lengths[indices], _LINE_STEPS)
@@ -176,7 +139,8 @@ def drawn_lines(
     if dated or crowded:
         costs = costs * 3  # positions of 32 bits in addition to values of 16 bits
     indices = indices[: max(1, int(np.searchsorted(np.cumsum(costs), budget, side="right")))]
-    seconds, base = _seconds(panel.times) if dated else (None, None)
+    seconds = np.asarray(panel.times, "M8[s]").astype(np.int64) if dated else np.zeros(1, np.int64)
+    base = int(seconds.min())
     lines, positions = [], []
     for index in indices.tolist():
         start = int(panel.offsets[index])
@@ -184,15 +148,9 @@ def drawn_lines(
             for line in series.T.astype(np.float64):
                 steps = decimate(line, _LINE_STEPS)
                 lines.append(line[steps])
-                positions.append(steps if seconds is None else seconds[start + steps])
-    return indices, {**pack_lines(lines, positions if dated or crowded else None), "base": base}
-
-
-def _seconds(times: Any) -> tuple[npt.NDArray[np.int64], int]:
-    """Return time stamps as seconds since the first, and the first in milliseconds since 1970."""
-    stamps = times.astype("datetime64[s]").astype(np.int64)
-    first = int(stamps.min())
-    return stamps - first, 1000 * first
+                positions.append(seconds[start + steps] - base if dated else steps)
+    packed = pack_lines(lines, positions if dated or crowded else None)
+    return indices, {**packed, "base": 1000 * base if dated else None}
 
 
 def colorings(columns: Mapping[str, npt.NDArray[Any]]) -> list[dict[str, Any]]:

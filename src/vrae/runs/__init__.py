@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from vrae.report import check_report
 from vrae.runs.anomaly_tables import find_segments, score_panel, window_scores, write_anomalies
-from vrae.runs.assignment import Assignment, assign
 from vrae.runs.comparison import Comparison, compare
-from vrae.runs.rebuild import RunTables, load_clusterer, rebuild_report, source_of
 from vrae.runs.reduction_folder import check_reduction_folder, read_codes, reduce_to_folder, write_series
 from vrae.runs.regrouping import regroup_run
 from vrae.runs.result_tables import (
+    assign,
     embedding_columns,
     embedding_table,
     write_assignments,
@@ -29,18 +28,17 @@ from vrae.runs.run_folder import (
     cluster_in_passes,
     cluster_panel,
     cluster_stream,
+    source_of,
 )
-from vrae.runs.run_metrics import Tally, describe_model, read_metrics, stability, write_metrics
-from vrae.runs.run_report import direction_curves, gather_report
+from vrae.runs.run_metrics import Tally, describe_model, read_metrics, stability
+from vrae.runs.run_report import direction_curves, gather_report, rebuild_report
 from vrae.runs.sample import sample_series, sampling_keys, take_smallest
 from vrae.runs.table_files import ParquetTable, table_writer, write_columns
 
 __all__ = [
     "CHECKPOINT",
-    "Assignment",
     "Comparison",
     "ParquetTable",
-    "RunTables",
     "Tally",
     "TwoPassSource",
     "assign",
@@ -58,7 +56,6 @@ __all__ = [
     "embedding_table",
     "find_segments",
     "gather_report",
-    "load_clusterer",
     "read_codes",
     "read_metrics",
     "rebuild_report",
@@ -77,6 +74,5 @@ __all__ = [
     "write_columns",
     "write_descriptions",
     "write_embeddings",
-    "write_metrics",
     "write_series",
 ]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from vrae.data.panel import Panel
 from vrae.data.sliding import SlidingWindows
 from vrae.estimators.anomaly import VRAEAnomalyDetector
-from vrae.runs.table_files import Columns, table_writer
+from vrae.runs.table_files import Columns, step_columns, table_writer
 
 __all__ = ["find_segments", "score_panel", "window_scores", "write_anomalies"]
 
@@ -21,24 +21,7 @@ __all__ = ["find_segments", "score_panel", "window_scores", "write_anomalies"]
 def write_anomalies(
     detector: VRAEAnomalyDetector, panels: Iterable[Panel], target: Path | None, steps: Path | None = None
 ) -> tuple[int, int]:
-    """Score the series of all panels.
-
-    Parameters
-    ----------
-    detector : VRAEAnomalyDetector
-        Fitted.
-    panels : iterable of Panel
-    target : Path or None
-        Gets one row per series: id, anomaly (1 or 0), score (positive for anomalies), the step with
-        the largest deviation, that deviation in standard deviations, static columns. See
-        `table_writer`.
-    steps : Path, optional
-        Gets one row per time step: id, step, time, and the deviation of each channel.
-
-    Returns
-    -------
-    n_anomalies, n_series : int
-    """
+    """Write the tables of `score_panel` for all panels. Return how many anomalies and series."""
     n_anomalies = n_series = 0
     with ExitStack() as files:
         write = files.enter_context(table_writer(target))
@@ -54,7 +37,16 @@ def write_anomalies(
 
 
 def score_panel(detector: VRAEAnomalyDetector, panel: Panel) -> tuple[Columns, Columns]:
-    """Return both tables of `write_anomalies` for one panel: by series, and by time step."""
+    """Score a panel by series and by time step.
+
+    Returns
+    -------
+    by_series : dict of str to ndarray of shape (n_series,)
+        id, anomaly (1 or 0), score (positive for anomalies), the step with the largest deviation,
+        that deviation in standard deviations, static columns.
+    by_step : dict of str to ndarray of shape (total_steps,)
+        id, step, time, and the deviation of each channel.
+    """
     panel, _ = detector.model_.open(panel)  # without the series that it drops
     score = -detector.decision_function(panel)  # (n_series,)
     deviations = detector.step_scores(panel).values  # (total_steps, n_channels)
@@ -62,37 +54,25 @@ def score_panel(detector: VRAEAnomalyDetector, panel: Panel) -> tuple[Columns, C
     anomaly = (score > 0).astype(np.int64)
     static = {name: np.asarray(column) for name, column in panel.static.items()}
     columns = {"id": panel.ids, "anomaly": anomaly, "score": score, "step": step, "deviation": largest}
-    return {**columns, **static}, {**_step_columns(panel), **_channel_columns(panel, deviations)}
+    return {**columns, **static}, {**_times(panel), **_channels(panel, deviations)}
 
 
 def window_scores(detector: VRAEAnomalyDetector, windows: SlidingWindows) -> Columns:
     """Score the time steps of long series by the sliding windows that contain them.
 
-    Parameters
-    ----------
-    detector : VRAEAnomalyDetector
-        Fitted, and does not drop windows.
-    windows : SlidingWindows
-
-    Returns
-    -------
-    dict of str to ndarray of shape (total_steps,)
-        id, step, time, anomaly (1 or 0), score (mean over the windows, positive for anomalies), and
-        the deviation of each channel from its expectation, in standard deviations.
+    Returns id, step, time, anomaly (1 or 0), score (mean over the windows, positive for anomalies),
+    and the deviation of each channel from its expectation, in standard deviations.
     """
     score = windows.to_steps(-detector.decision_function(windows.panel))
     deviations = windows.to_steps(detector.step_scores(windows.panel).values)
-    columns = {**_step_columns(windows.source), "anomaly": (score > 0).astype(np.int64), "score": score}
-    return {**columns, **_channel_columns(windows.source, deviations)}
+    columns = {**_times(windows.source), "anomaly": (score > 0).astype(np.int64), "score": score}
+    return {**columns, **_channels(windows.source, deviations)}
 
 
 def find_segments(columns: Columns) -> list[tuple[Any, int, int, float]]:
-    """Join consecutive anomalous steps of `window_scores` to segments.
+    """Join consecutive anomalous steps of `window_scores` to segments, highest score first.
 
-    Returns
-    -------
-    list of (id, first step, last step, highest score)
-        Highest score first.
+    A segment is (id, first step, last step, highest score).
     """
     marked = np.flatnonzero(columns["anomaly"])
     if len(marked) == 0:
@@ -116,12 +96,10 @@ def _largest_deviation(
     return np.where(largest < 0, -1, last - panel.offsets[:-1]), np.where(largest < 0, np.nan, largest)
 
 
-def _step_columns(panel: Panel) -> Columns:
-    step = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], panel.lengths)
-    columns = {"id": np.repeat(panel.ids, panel.lengths), "step": step}
-    return columns if panel.times is None else {**columns, "time": panel.times}
+def _times(panel: Panel) -> Columns:
+    return step_columns(panel) if panel.times is None else {**step_columns(panel), "time": panel.times}
 
 
-def _channel_columns(panel: Panel, deviations: npt.NDArray[Any]) -> Columns:
+def _channels(panel: Panel, deviations: npt.NDArray[Any]) -> Columns:
     names = ["deviation"] if panel.n_channels == 1 else [f"deviation {name}" for name in panel.channels]
-    return {name: deviations[:, c].astype(np.float64) for c, name in enumerate(names)}
+    return dict(zip(names, deviations.astype(np.float64).T, strict=True))

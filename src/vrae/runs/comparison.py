@@ -11,22 +11,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
 
 from vrae.config import check_int
+from vrae.data.batching import Indices
 from vrae.data.panel import Panel, invalid_series
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidDataError, InvalidParameterError, check_installed, did_you_mean, name_some
 from vrae.metrics import agreement, resample, separation
-from vrae.runs.peers import PEERS, Peer
 
-__all__ = ["METHODS", "Comparison", "compare"]
-
-METHODS = ("vrae", *PEERS)
+__all__ = ["METHODS", "PEERS", "Comparison", "Peer", "compare"]
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
-Indices = npt.NDArray[np.int64]
 
 # Stability: each method clusters random subsets of this fraction of the series again.
 _SUBSET = 0.8
@@ -35,17 +35,68 @@ _MIN_STEPS = 9
 
 
 @dataclass(frozen=True)
+class Peer:
+    """Another method: from series (n, channel, time), number of clusters, seed to labels (n,)."""
+
+    name: str
+    cluster: Callable[[Floats, int, int], Any]
+    needs_aeon: bool = False  # an optional package that compiles its functions on the first call
+
+
+def _kmeans(X: Floats, k: int, seed: int) -> Any:
+    """Lloyd's algorithm on the values, the best of 10 starts."""
+    return KMeans(k, n_init=10, random_state=seed).fit_predict(X.reshape(len(X), -1))
+
+
+def _kshape(X: Floats, k: int, seed: int) -> Any:
+    """Paparrizos & Gravano, "k-Shape", SIGMOD 2015."""
+    from aeon.clustering import KShape
+
+    return KShape(k, random_state=seed).fit_predict(X)
+
+
+def _kasba(X: Floats, k: int, seed: int) -> Any:
+    """Holder & Bagnall, "Rock the KASBA", 2024."""
+    from aeon.clustering import KASBA
+
+    return KASBA(k, random_state=seed).fit_predict(X)
+
+
+def _r_clustering(X: Floats, k: int, seed: int) -> Any:
+    """Marco-Blanco & Cuevas, "Time series clustering with random convolutional kernels", DMKD 2024.
+
+    MiniRocket features, standardised; principal components with at least 1 % of the variance each;
+    k-means.
+    """
+    from aeon.transformations.collection.convolution_based import MiniRocket
+
+    rocket = MiniRocket(n_kernels=500, random_state=seed, n_jobs=1)
+    features = StandardScaler().fit_transform(rocket.fit_transform(X.astype(np.float32)))
+    pca = PCA().fit(features)
+    kept = max(2, int((pca.explained_variance_ratio_ >= 0.01).sum()))
+    return KMeans(k, n_init=10, random_state=seed).fit_predict(pca.transform(features)[:, :kept])
+
+
+PEERS = {
+    "kmeans": Peer("k-means", _kmeans),
+    "kshape": Peer("k-Shape", _kshape, needs_aeon=True),
+    "kasba": Peer("KASBA", _kasba, needs_aeon=True),
+    "rclustering": Peer("R-Clustering", _r_clustering, needs_aeon=True),
+}
+METHODS = ("vrae", *PEERS)
+
+# From positions of series and a seed to labels.
+Cluster = Callable[[Indices, int], Labels]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Results of several methods on the same series.
 
-    Attributes
-    ----------
-    rows : list of dict
-        One per method: ``method``, ``clusters``, ``silhouette``, ``stability``, ``seconds``; with
-        known classes, ``ari`` and ``nmi``; and ``with NAME``, the agreement (adjusted Rand index)
-        with the clusters of each method. None where there is no value.
-    notes : list of str
-        How series were changed for a method, and which methods failed.
+    ``rows`` has one dict per method: ``method``, ``clusters``, ``silhouette``, ``stability``,
+    ``seconds``; with known classes, ``ari`` and ``nmi``; and ``with NAME``, the agreement (adjusted
+    Rand index) with the clusters of each method. None where there is no value. ``notes`` say how
+    series were changed for a method, and which methods failed.
     """
 
     rows: list[dict[str, Any]]
@@ -55,24 +106,6 @@ class Comparison:
         """Return the rows as columns. NaN where there is no value."""
         names = list(self.rows[0])
         return {n: np.array([np.nan if row[n] is None else row[n] for row in self.rows]) for n in names}
-
-
-@dataclass(frozen=True)
-class _Method:
-    """A method that can cluster some of the series.
-
-    Attributes
-    ----------
-    name : str
-    cluster : callable
-        From indices and a seed to labels.
-    warm_up : callable
-        Runs before the time is taken.
-    """
-
-    name: str
-    cluster: Callable[[Indices, int], Labels]
-    warm_up: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -95,65 +128,38 @@ def compare(
 ) -> Comparison:
     """Cluster a panel by several methods, and measure the results.
 
-    Parameters
-    ----------
-    clusterer : VRAEClusterer
-        If its number of clusters is "auto", the other methods get the number that it selects.
-    panel : Panel
-    truth : ndarray of shape (n_series,) or None
-        Known classes, to compare with. No method learns from them.
-    methods : sequence of str
-        From `METHODS`.
-    rounds : int, default=2
-        Number of random subsets, four fifths of the series each, that every method clusters again.
-        ``stability`` is the mean agreement with the clusters of all series.
-    seed : int, default=0
-    log : callable, optional
-        Gets progress messages.
-
-    Returns
-    -------
-    Comparison
-
-    Raises
-    ------
-    InvalidDataError
-        A series has no observed value.
-    InvalidParameterError
-        A method is unknown or given twice, or there are too few or too many clusters.
-    MissingDependencyError
-        A method needs aeon, which is not installed.
+    If the clusterer's number of clusters is "auto", the other methods get the number that it
+    selects. Known classes ``truth`` (n_series,) are for comparison only. ``stability`` is the mean
+    agreement with the clusters of ``rounds`` random subsets, four fifths of the series each.
     """
     _check(panel, methods, rounds)
-    ours = "vrae" in methods
-    if ours or clusterer.n_clusters == "auto":
+    first, n = None, len(panel)
+    k = clusterer.n_clusters
+    if "vrae" in methods or k == "auto":
         log("Clustering by VRAE")
         started = time.perf_counter()
-        labels = clusterer.fit(panel).labels_
-        first = _Outcome(labels, [], time.perf_counter() - started)
+        first = clusterer.fit(panel).labels_, time.perf_counter() - started
         k = clusterer.n_clusters_
-    else:
-        first, k = None, int(clusterer.n_clusters)
-    n = len(panel)
     if not 2 <= k < n:
         raise InvalidParameterError(f"A comparison needs 2 to {n - 1} clusters; found {k}. Set the number of clusters.")
     X, notes = _prepare_for_peers(panel)
     subsets = [np.sort(np.random.default_rng([seed, r]).permutation(n)[: round(_SUBSET * n)]) for r in range(rounds)]
-    names: list[str] = []
-    outcomes: list[_Outcome | None] = []
+    outcomes: dict[str, _Outcome | None] = {}
     for key in methods:
-        method = _vrae(clusterer, panel, k) if key == "vrae" else _peer(PEERS[key], X, k)
-        log(f"Measuring {method.name}" if key == "vrae" else f"Clustering by {method.name}")
-        names.append(method.name)
+        if key == "vrae":
+            log("Measuring VRAE")
+            outcomes["VRAE"] = _measure(_vrae(clusterer, panel, k), n, subsets, seed, first)
+            continue
+        name = PEERS[key].name
+        log(f"Clustering by {name}")
         try:
-            outcomes.append(_run(method, n, subsets, seed, first if key == "vrae" else None))
+            outcomes[name] = _measure(_peer(PEERS[key], X, k), n, subsets, seed)
         except Exception as error:  # the failure of another library is a result
-            if key == "vrae":
-                raise
-            outcomes.append(None)
+            outcomes[name] = None
             reason = (str(error).splitlines() or [""])[0][:200]
-            notes.append(f"{method.name} found no clusters: {type(error).__name__}: {reason}")
-    return Comparison(_table(names, outcomes, X.reshape(n, -1), truth, subsets, seed), notes)
+            notes.append(f"{name} found no clusters: {type(error).__name__}: {reason}")
+    vectors = X.reshape(n, -1)
+    return Comparison([_row(name, outcomes, vectors, truth, subsets, seed) for name in outcomes], notes)
 
 
 def _check(panel: Panel, methods: Sequence[str], rounds: int) -> None:
@@ -173,74 +179,65 @@ def _check(panel: Panel, methods: Sequence[str], rounds: int) -> None:
         )
 
 
-def _run(method: _Method, n: int, subsets: Sequence[Indices], seed: int, known: _Outcome | None) -> _Outcome:
-    """Cluster all series, unless their labels are known, and each subset."""
-    method.warm_up()
-    started = time.perf_counter()
-    labels = method.cluster(np.arange(n), seed) if known is None else known.labels
-    seconds = time.perf_counter() - started if known is None else known.seconds
-    return _Outcome(labels, [method.cluster(subset, seed + 1 + r) for r, subset in enumerate(subsets)], seconds)
+def _measure(
+    cluster: Cluster, n: int, subsets: Sequence[Indices], seed: int, first: tuple[Labels, float] | None = None
+) -> _Outcome:
+    """Cluster all series, unless their labels and time are known, and each subset."""
+    if first is None:
+        started = time.perf_counter()
+        first = cluster(np.arange(n), seed), time.perf_counter() - started
+    labels, seconds = first
+    return _Outcome(labels, [cluster(subset, seed + 1 + r) for r, subset in enumerate(subsets)], seconds)
 
 
-def _table(
-    names: Sequence[str],
-    outcomes: Sequence[_Outcome | None],
+def _row(
+    name: str,
+    outcomes: dict[str, _Outcome | None],
     vectors: Floats,
     truth: npt.NDArray[Any] | None,
     subsets: Sequence[Indices],
     seed: int,
-) -> list[dict[str, Any]]:
-    """Return the rows of a `Comparison`. An outcome of None is a method that failed."""
-    rows = []
-    for name, outcome in zip(names, outcomes, strict=True):
-        row: dict[str, Any] = {"method": name}
-        row |= dict.fromkeys(("clusters", "silhouette", "stability", "seconds"))
-        if truth is not None:
-            row |= {"ari": None, "nmi": None}
-        row |= {f"with {other}": None for other in names}
-        if outcome is not None:
-            labels = outcome.labels
-            again = [
-                agreement(labels[subset], found)["ari"]
-                for subset, found in zip(subsets, outcome.subset_labels, strict=True)
-            ]
-            row["clusters"] = len(np.unique(labels[labels >= 0]))
-            row["silhouette"] = _rounded(separation(vectors, labels, seed))
-            row["stability"] = _rounded(float(np.mean(again))) if again else None
-            row["seconds"] = round(outcome.seconds, 2)
-            if truth is not None:
-                row |= {score: _rounded(value) for score, value in agreement(truth, labels).items()}
-            for other, theirs in zip(names, outcomes, strict=True):
-                if theirs is not None:
-                    row[f"with {other}"] = _rounded(agreement(labels, theirs.labels)["ari"])
-        rows.append(row)
-    return rows
+) -> dict[str, Any]:
+    """Return a row of a `Comparison`. An outcome of None is a method that failed."""
+    scores = () if truth is None else ("ari", "nmi")
+    others = {f"with {other}": None if found is None else found.labels for other, found in outcomes.items()}
+    row: dict[str, Any] = {"method": name}
+    row |= dict.fromkeys(("clusters", "silhouette", "stability", "seconds", *scores, *others))
+    outcome = outcomes[name]
+    if outcome is None:
+        return row
+    labels = outcome.labels
+    pairs = zip(subsets, outcome.subset_labels, strict=True)
+    again = [agreement(labels[subset], found)["ari"] for subset, found in pairs]
+    row["clusters"] = len(np.unique(labels[labels >= 0]))
+    row["silhouette"] = separation(vectors, labels, seed)
+    row["stability"] = float(np.mean(again)) if again else None
+    if truth is not None:
+        row |= agreement(truth, labels)
+    row |= {other: agreement(labels, theirs)["ari"] for other, theirs in others.items() if theirs is not None}
+    rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}
+    return {**rounded, "seconds": round(outcome.seconds, 2)}
 
 
-def _vrae(clusterer: VRAEClusterer, panel: Panel, k: int) -> _Method:
+def _vrae(clusterer: VRAEClusterer, panel: Panel, k: int) -> Cluster:
     def cluster(indices: Indices, seed: int) -> Labels:
         own: VRAEClusterer = clone(clusterer).set_params(n_clusters=k, random_state=seed)
         if isinstance(own.model, VRAE):
             own.model.random_state = seed
         return own.fit(panel.select(indices)).labels_
 
-    return _Method("VRAE", cluster)
+    return cluster
 
 
-def _peer(peer: Peer, X: Floats, k: int) -> _Method:
+def _peer(peer: Peer, X: Floats, k: int) -> Cluster:
     def run(series: Floats, n_clusters: int, seed: int) -> Labels:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the internals of another library
             return np.asarray(peer.cluster(series, n_clusters, seed)).astype(np.int64)
 
-    def cluster(indices: Indices, seed: int) -> Labels:
-        return run(X[indices], k, seed)
-
-    def warm_up() -> None:
-        if peer.needs_aeon:  # aeon compiles for half a minute on the first call
-            run(np.random.default_rng(0).standard_normal((12, X.shape[1], 32)), 2, 0)
-
-    return _Method(peer.name, cluster, warm_up)
+    if peer.needs_aeon:  # aeon compiles for half a minute on the first call, which no time should include
+        run(np.random.default_rng(0).standard_normal((12, X.shape[1], 32)), 2, 0)
+    return lambda indices, seed: run(X[indices], k, seed)
 
 
 def _prepare_for_peers(panel: Panel) -> tuple[Floats, list[str]]:
@@ -260,7 +257,3 @@ def _prepare_for_peers(panel: Panel) -> tuple[Floats, list[str]]:
     X -= X.mean(axis=2, keepdims=True)
     spread = X.std(axis=2, keepdims=True)
     return X / np.where(spread > 1e-8, spread, 1.0), notes
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from vrae.data.panel import Panel
 from vrae.estimators.reduction import Codes, report_reduction
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidDataError, OutputError
 from vrae.io.atomic import atomic_directory
-from vrae.runs.result_tables import write_history
-from vrae.runs.table_files import Columns, table_writer, write_columns
+from vrae.runs.result_tables import write_model
+from vrae.runs.table_files import step_columns, table_writer, write_columns
 
 __all__ = ["check_reduction_folder", "read_codes", "reduce_to_folder", "write_series"]
 
@@ -25,13 +27,7 @@ _STEPS = 1 << 20
 
 
 def check_reduction_folder(out: Path, overwrite: bool) -> None:
-    """Refuse a folder with other content. Call it before long work.
-
-    Raises
-    ------
-    OutputError
-        ``out`` is a file, a folder with other files, or an earlier reduction without ``overwrite``.
-    """
+    """Refuse a folder with other content. Call it before long work."""
     if out.suffix in (".parquet", ".csv"):
         raise OutputError(f"--out {out} must be a folder: it gets codes.parquet, reduction.json and the model.")
     if not out.exists():
@@ -47,22 +43,9 @@ def check_reduction_folder(out: Path, overwrite: bool) -> None:
 
 
 def reduce_to_folder(model: VRAE, panel: Panel, out: Path, *, fit: bool) -> dict[str, Any]:
-    """Write the codes of a panel, the error of rebuilding it and, if fitted here, the model.
+    """Write ``codes.parquet`` and ``reduction.json``, and return the content of the latter.
 
-    Parameters
-    ----------
-    model : VRAE
-    panel : Panel
-    out : Path
-        Gets ``codes.parquet`` and ``reduction.json``. With ``fit``, also ``model/`` and
-        ``history.csv``. Written completely or not at all.
-    fit : bool
-        Fit the model to the panel first.
-
-    Returns
-    -------
-    dict
-        The content of ``reduction.json``.
+    With ``fit``, the model is fitted to the panel first, and saved with its history.
     """
     if fit:
         model.fit(panel)
@@ -70,24 +53,14 @@ def reduce_to_folder(model: VRAE, panel: Panel, out: Path, *, fit: bool) -> dict
     report = {**report_reduction(model, panel, codes).to_dict(), "size_curve": model.size_curve_}
     with atomic_directory(out) as folder:
         if fit:
-            model.save(folder / "model")
-            write_history(model, folder / "history.csv")
+            write_model(model, folder)
         write_columns(codes.to_columns(), folder / "codes.parquet")
         (folder / "reduction.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report
 
 
 def read_codes(path: Path) -> Codes:
-    """Read codes from the file or folder that `reduce_to_folder` wrote.
-
-    Raises
-    ------
-    InvalidDataError
-        There is no such file, or it has other content.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    """Read codes from the file or folder that `reduce_to_folder` wrote."""
     file = path / "codes.parquet" if path.is_dir() else path
     if not file.is_file():
         raise InvalidDataError(
@@ -102,22 +75,10 @@ def read_codes(path: Path) -> Codes:
 
 
 def write_series(panel: Panel, target: Path | None) -> None:
-    """Write series as a long table: id, step (0, 1, ...) and one column per channel.
-
-    Parameters
-    ----------
-    panel : Panel
-    target : Path or None
-        See `table_writer`.
-    """
+    """Write series as a long table: id, step (0, 1, ...) and one column per channel."""
     ends = np.searchsorted(panel.offsets, np.arange(_STEPS, panel.offsets[-1] + _STEPS, _STEPS), side="right") - 1
     cuts = np.unique(np.concatenate([[0], ends, [len(panel)]]))
     with table_writer(target) as write:
         for first, last in pairwise(cuts):
-            write(_long_columns(panel.select(np.arange(first, last))))
-
-
-def _long_columns(panel: Panel) -> Columns:
-    step = np.arange(panel.offsets[-1]) - np.repeat(panel.offsets[:-1], panel.lengths)
-    values = {name: panel.values[:, c] for c, name in enumerate(panel.channels)}
-    return {"id": np.repeat(panel.ids, panel.lengths), "step": step, **values}
+            part = panel.select(np.arange(first, last))
+            write({**step_columns(part), **dict(zip(part.channels, part.values.T, strict=True))})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,13 +19,15 @@ from vrae.estimators.partition import fit_partition, labels_of
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidParameterError
 from vrae.metrics import DOUBTFUL, agreement, agreement_of_counts, separation
-from vrae.runs.assignment import Assignment, model_of
+from vrae.runs.result_tables import Assignment
 
 __all__ = ["Tally", "describe_model", "read_metrics", "stability", "write_metrics"]
 
 # Stability: random halves of at most this many series are clustered this many times.
 _STABILITY_SAMPLE = 2000
 _STABILITY_ROUNDS = 10
+
+Labels = npt.NDArray[np.int64]
 
 
 @dataclass
@@ -44,22 +46,17 @@ class Tally:
     known: Counter[tuple[str, int]] = field(default_factory=Counter)  # series per class and cluster
 
     def add(self, panel: Panel, assignment: Assignment, truth: npt.NDArray[Any] | None = None) -> None:
-        """Count the series of one panel.
-
-        Parameters
-        ----------
-        panel : Panel
-        assignment : Assignment
-            Of these series.
-        truth : ndarray of shape (n_series,), optional
-            Known classes.
-        """
+        """Count the series of one panel, their clusters and their known classes (n_series,)."""
         self.shortest = min(self.shortest or int(panel.lengths.min()), int(panel.lengths.min()))
         self.longest = max(self.longest, int(panel.lengths.max()))
         self.n_channels = panel.n_channels
-        self.n_series += len(assignment)
         self.n_values += panel.values.size
         self.n_missing += sum(int(np.isnan(part).sum()) for part in panel.slices())
+        self.add_clusters(assignment, truth)
+
+    def add_clusters(self, assignment: Assignment, truth: npt.NDArray[Any] | None = None) -> None:
+        """Count clusters and known classes only."""
+        self.n_series += len(assignment)
         self.probability += float(assignment.probabilities.sum())
         self.n_doubtful += int((assignment.probabilities < DOUBTFUL).sum())
         self.sizes.update(assignment.labels.tolist())
@@ -67,17 +64,16 @@ class Tally:
             self.known.update(zip(map(str, truth.tolist()), assignment.labels.tolist(), strict=True))
 
     def __add__(self, other: Tally) -> Tally:
-        """Return the counts of both."""
         if not self.n_series or not other.n_series:
             return self if self.n_series else other
-        total = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        total = {name: count + getattr(other, name) for name, count in vars(self).items()}
         total |= {"shortest": min(self.shortest, other.shortest), "longest": max(self.longest, other.longest)}
         return Tally(**{**total, "n_channels": self.n_channels})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as JSON values."""
         known = [[*pair, count] for pair, count in self.known.items()]
-        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "sizes": [*self.sizes.items()], "known": known}
+        return {**vars(self), "sizes": [*self.sizes.items()], "known": known}
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Self:
@@ -86,31 +82,17 @@ class Tally:
         return cls(**{**state, "sizes": Counter(dict(state["sizes"])), "known": known})
 
     def metrics(self, clusterer: VRAEClusterer, seconds: float) -> dict[str, Any]:
-        """Return the metrics of a run as JSON values.
-
-        Parameters
-        ----------
-        clusterer : VRAEClusterer
-            Fitted.
-        seconds : float
-            Duration of the run.
-        """
+        """Return the metrics of a run as JSON values."""
         model = clusterer.model_
         last = model.history_[-1]
-        vectors = clusterer.space_(clusterer.embedding_.astype(np.float64))
-        metrics: dict[str, Any] = {
+        return {
             "version": __version__,
             "n_series": self.n_series,
             "n_channels": self.n_channels,
             "shortest": self.shortest,
             "longest": self.longest,
             "missing_share": round(self.n_missing / self.n_values, 6),
-            "n_clusters": clusterer.n_clusters_,
-            "sizes": [self.sizes.get(label, 0) for label in range(clusterer.n_clusters_)],
-            "n_noise": self.sizes.get(-1, 0),
-            "silhouette": separation(vectors, clusterer.labels_),
-            "mean_probability": self.probability / self.n_series,
-            "doubtful_share": self.n_doubtful / self.n_series,
+            **self.cluster_metrics(clusterer),
             "latent_size": model.network_.config.latent_size,
             "active_units": model.active_units_,
             "epochs": len(model.history_),
@@ -118,42 +100,34 @@ class Tally:
             "kl": last["kl"],
             "noise_variance": model.noise_variance_,
             "seconds": round(seconds, 2),
-            "selection": clusterer.selection_,
             "options": _plain_options(clusterer),
         }
-        if self.known:
-            metrics.update(agreement_of_counts(self._contingency()))
-        return metrics
 
-    def _contingency(self) -> npt.NDArray[np.int64]:
-        """Return the number of series in each class (row) and cluster (column)."""
-        classes, labels = (sorted(set(names)) for names in zip(*self.known, strict=True))
-        return np.array([[self.known[name, label] for label in labels] for name in classes], np.int64)
+    def cluster_metrics(self, clusterer: VRAEClusterer) -> dict[str, Any]:
+        """Return the metrics that depend on the clusters as JSON values."""
+        metrics: dict[str, Any] = {
+            "n_clusters": clusterer.n_clusters_,
+            "sizes": [self.sizes.get(label, 0) for label in range(clusterer.n_clusters_)],
+            "n_noise": self.sizes.get(-1, 0),
+            "silhouette": separation(clusterer.space_(clusterer.embedding_.astype(np.float64)), clusterer.labels_),
+            "mean_probability": self.probability / self.n_series,
+            "doubtful_share": self.n_doubtful / self.n_series,
+            "selection": clusterer.selection_,
+        }
+        if self.known:
+            classes, labels = (sorted(set(names)) for names in zip(*self.known, strict=True))
+            counts = [[self.known[name, label] for label in labels] for name in classes]
+            metrics |= agreement_of_counts(np.array(counts, np.int64))
+        return metrics
 
 
 def stability(clusterer: VRAEClusterer, seed: int = 0) -> dict[str, Any] | None:
     """Cluster random halves of the latent vectors again, and compare with the clusters.
 
-    The model is not trained again. This tests whether the clusters depend on which series happen to
-    be in the data.
-
-    Parameters
-    ----------
-    clusterer : VRAEClusterer
-        Fitted in this session, since a loaded model does not contain a scikit-learn clusterer.
-    seed : int, default=0
-
-    Returns
-    -------
-    dict or None
-        ``ari``: mean adjusted Rand index. ``clusters``: for each cluster, the mean Jaccard overlap
-        with the most similar group of each round, 0 to 1. ``rounds``: their number. None if there
-        is nothing to compare: one cluster, or fewer than four series per cluster.
-
-    References
-    ----------
-    Hennig, "Cluster-wise assessment of cluster stability", Computational Statistics & Data Analysis
-    2007. Do not trust a cluster with an overlap below 0.6. Above 0.85 it is highly stable.
+    Return the mean adjusted Rand index, and for each cluster the mean Jaccard overlap with the most
+    similar group of each round: do not trust a cluster below 0.6; above 0.85 it is highly stable
+    (Hennig, "Cluster-wise assessment of cluster stability", Computational Statistics & Data
+    Analysis 2007). None for one cluster, or fewer than four series per cluster.
     """
     Z = clusterer.embedding_.astype(np.float64)
     rng = np.random.default_rng(seed)
@@ -172,7 +146,7 @@ def stability(clusterer: VRAEClusterer, seed: int = 0) -> dict[str, Any] | None:
     return {"ari": round(float(np.mean(scores)), 4), "clusters": mean.tolist(), "rounds": _STABILITY_ROUNDS}
 
 
-def _overlaps(labels: npt.NDArray[np.int64], again: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.float64]:
+def _overlaps(labels: Labels, again: Labels, k: int) -> npt.NDArray[np.float64]:
     """Return the largest Jaccard overlap of each cluster with one of the new groups, shape (k,)."""
     kept = (labels >= 0) & (again >= 0)
     shared = np.zeros((k, int(again.max(initial=0)) + 1))
@@ -186,7 +160,7 @@ def _overlaps(labels: npt.NDArray[np.int64], again: npt.NDArray[np.int64], k: in
 
 def describe_model(estimator: VRAE | Head) -> dict[str, Any]:
     """Return facts about a fitted model, or about an estimator that has one, as JSON values."""
-    model = model_of(estimator)
+    model = estimator.model_ if isinstance(estimator, Head) else estimator
     config = model.network_.config
     facts: dict[str, Any] = {
         "class": type(estimator).__name__,
@@ -205,13 +179,7 @@ def describe_model(estimator: VRAE | Head) -> dict[str, Any]:
 
 
 def read_metrics(run: Path) -> dict[str, Any]:
-    """Return the content of a run folder's ``metrics.json``.
-
-    Raises
-    ------
-    InvalidParameterError
-        The folder is not a run folder.
-    """
+    """Return the content of a run folder's ``metrics.json``."""
     try:
         metrics: dict[str, Any] = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -229,11 +197,10 @@ def write_metrics(metrics: dict[str, Any], run: Path) -> None:
 
 def _plain_options(estimator: VRAE | Head) -> dict[str, Any]:
     """Return the options that are JSON values, with those of a fitted model under ``model``."""
-    options = {name: value for name, value in estimator.get_params(deep=False).items() if _is_plain(value)}
+    plain = (type(None), bool, int, float, str)
+    options: dict[str, Any] = {
+        name: value for name, value in estimator.get_params(deep=False).items() if isinstance(value, plain)
+    }
     if isinstance(estimator, Head):
         options["model"] = _plain_options(estimator.model_)
     return options
-
-
-def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, (bool, int, float, str))

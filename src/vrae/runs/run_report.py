@@ -1,7 +1,9 @@
-"""The report of a run: what the model says about the series, gathered for the page."""
+"""The report of a run: gathered for the page, and written again with the series or without them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,13 +11,25 @@ import numpy.typing as npt
 
 from vrae.data.panel import Panel
 from vrae.estimators.clusterer import VRAEClusterer
+from vrae.estimators.loading import load_model
 from vrae.estimators.vrae import VRAE
+from vrae.exceptions import InvalidDataError, InvalidParameterError, ModelFileError, name_some
 from vrae.nn.loss import log_likelihood
-from vrae.report import DirectionCurves, ReportData
-from vrae.runs.assignment import Assignment
+from vrae.report import DirectionCurves, ReportData, write_report
+from vrae.runs.result_tables import Assignment, without_dropped
+from vrae.runs.run_metrics import read_metrics
+from vrae.runs.sample import sample_series
+from vrae.runs.table_files import read_table
 from vrae.train.inference import in_units
 
-__all__ = ["MAX_REPORT_SERIES", "direction_curves", "gather_report"]
+__all__ = [
+    "MAX_REPORT_SERIES",
+    "direction_curves",
+    "gather_report",
+    "load_clusterer",
+    "read_assignment",
+    "rebuild_report",
+]
 
 # A report of more series than this shows a sample of them.
 MAX_REPORT_SERIES = 20_000
@@ -23,7 +37,9 @@ MAX_REPORT_SERIES = 20_000
 _DIRECTIONS = 8
 _POSITIONS = 11
 _REACH = 2.5  # standard deviations to each side: almost all series are within
-_MAX_STEPS = 2000
+_MAX_STEPS = 2000  # of a decoded curve
+_MAX_DECODED = 1000  # of a series that is decoded because the original is not available
+_OWN_COLUMNS = ("id", "cluster", "probability", "lag")
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,56 +52,41 @@ def gather_report(
     metrics: dict[str, Any],
     truth: npt.NDArray[Any] | None,
 ) -> ReportData:
-    """Gather the data of a report.
+    """Gather the report of a panel. ``assignment`` has its clusters, in the same order."""
+    reconstruction, scores, noise = _reconstruct(clusterer.model_, panel, assignment.embedding)
+    shown = {"panel": panel, "reconstruction": reconstruction, "scores": scores, "noise": noise}
+    return _report_data(title, clusterer, assignment, metrics, truth, **shown)
 
-    Parameters
-    ----------
-    title : str
-    clusterer : VRAEClusterer
-        Fitted.
-    panel : Panel
-        The series to show.
-    assignment : Assignment
-        Clusters and latent vectors of these series, in the same order.
-    metrics : dict
-        As in ``metrics.json``.
-    truth : ndarray of shape (n_series,) or None
-        Known classes.
 
-    Returns
-    -------
-    ReportData
-    """
+def _report_data(
+    title: str,
+    clusterer: VRAEClusterer,
+    assignment: Assignment,
+    metrics: dict[str, Any],
+    truth: npt.NDArray[Any] | None,
+    **series: Any,
+) -> ReportData:
     model = clusterer.model_
-    reconstruction, scores, noise = _reconstruct(model, panel, assignment.embedding)
     return ReportData(
         title=title,
-        panel=panel,
         labels=assignment.labels,
         probabilities=assignment.probabilities,
         embedding=clusterer.space_(assignment.embedding.astype(np.float64)),  # the map shows what was clustered
-        reconstruction=reconstruction,
         lags=assignment.lags if model.network_.config.max_lag else None,
         history=model.history_,
         selection=clusterer.selection_,
         metrics=metrics,
         truth=truth,
-        scores=scores,
-        noise=noise,
         traversal=direction_curves(clusterer),
+        **series,
     )
 
 
 def _reconstruct(model: VRAE, panel: Panel, Z: npt.NDArray[np.float32]) -> tuple[Panel, Floats, Floats]:
-    """Decode series from their latent vectors, and compare.
+    """Decode series from their latent vectors. Return reconstruction, scores and noise.
 
-    Returns
-    -------
-    reconstruction : Panel
-    scores : ndarray of shape (n_series,)
-        Mean log-likelihood per observed value, in nats. NaN for a series without any.
-    noise : ndarray of shape (n_series, n_channels)
-        Standard deviation of the model's error, in the units of the data.
+    Scores (n_series,) are mean log-likelihoods per observed value in nats, NaN without any. Noise
+    (n_series, n_channels) is the deviation of the model's error, in the units of the data.
     """
     values = np.full(panel.values.shape, np.nan, np.float32)
     scores = np.full(len(panel), np.nan)
@@ -103,10 +104,7 @@ def _reconstruct(model: VRAE, panel: Panel, Z: npt.NDArray[np.float32]) -> tuple
 def direction_curves(clusterer: VRAEClusterer) -> DirectionCurves | None:
     """Decode latent vectors along each main direction of the map, all others at their means.
 
-    Returns
-    -------
-    DirectionCurves or None
-        None if all latent vectors are equal.
+    None if all latent vectors are equal.
     """
     space, model = clusterer.space_, clusterer.model_
     Z = clusterer.embedding_.astype(np.float64)
@@ -122,3 +120,89 @@ def direction_curves(clusterer: VRAEClusterer) -> DirectionCurves | None:
     n_steps = min(model.n_steps_, _MAX_STEPS)
     curves = model.inverse_transform(vectors, n_steps)
     return DirectionCurves(positions, curves.reshape(n_directions, _POSITIONS, -1, n_steps))
+
+
+# -------------------------------------------------------------------- reports of finished runs
+
+
+def rebuild_report(
+    run: Path, panels: Iterable[Panel] | None, out: Path | None = None, title: str | None = None
+) -> Path:
+    """Write the report of a run again, to ``report.html`` or to ``out``, and return the file.
+
+    ``panels`` are the series of the run, or some of them. None: they are not available. The report
+    then shows their reconstructions, and says so.
+    """
+    metrics = read_metrics(run)
+    clusterer = load_clusterer(run)
+    title = title or metrics.get("title") or f"Clusters of {run.name}"
+    everything = read_assignment(run)
+    if panels is None:
+        data = _report_without_series(title, clusterer, everything, metrics)
+    else:
+        panel = without_dropped(clusterer.model_, sample_series(panels, MAX_REPORT_SERIES, seed=0)[0])
+        data = gather_report(
+            title, clusterer, panel, _look_up(everything, panel.ids), metrics, panel.static.get("label")
+        )
+    return write_report(data, out or run / "report.html")
+
+
+def load_clusterer(run: Path) -> VRAEClusterer:
+    """Load the clusterer of a run folder."""
+    clusterer = load_model(run / "model")
+    if not isinstance(clusterer, VRAEClusterer):
+        raise InvalidParameterError(f"{run / 'model'} is a {type(clusterer).__name__}, which has no clusters.")
+    return clusterer
+
+
+def read_assignment(run: Path) -> Assignment:
+    """Read the tables of a run folder. Ids may have lost their type."""
+    try:
+        table, latent = _read_columns(run, "clusters"), _read_columns(run, "embedding")
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"{run}: the tables of the run cannot be read ({error}). Cluster again.") from None
+    vectors = [column for name, column in latent.items() if name != "id"]
+    return Assignment(
+        ids=table["id"],
+        labels=table["cluster"].astype(np.int64),
+        probabilities=table["probability"].astype(np.float64),
+        lags=table["lag"].astype(np.int64),
+        static={name: column for name, column in table.items() if name not in _OWN_COLUMNS},
+        embedding=np.stack(vectors, axis=1).astype(np.float32),
+    )
+
+
+def _read_columns(run: Path, name: str) -> dict[str, npt.NDArray[Any]]:
+    parquet = run / f"{name}.parquet"
+    table = read_table(parquet if parquet.exists() else run / f"{name}.csv")
+    return {column: table[column].to_numpy() for column in table.column_names}
+
+
+def _look_up(everything: Assignment, ids: npt.NDArray[Any]) -> Assignment:
+    """Return the clusters of series by their ids, compared as text."""
+    index_of = {str(name): index for index, name in enumerate(everything.ids.tolist())}
+    unknown = [name for name in ids.tolist() if str(name) not in index_of]
+    if unknown:
+        raise InvalidDataError(
+            f"{len(unknown)} of {len(ids)} series were not in this run, ids {name_some(unknown)}. Pass the data "
+            f"that were clustered, or assign new series with `vrae assign`."
+        )
+    return everything.select(np.array([index_of[str(name)] for name in ids.tolist()], np.int64))
+
+
+def _report_without_series(
+    title: str, clusterer: VRAEClusterer, everything: Assignment, metrics: dict[str, Any]
+) -> ReportData:
+    """Gather a report from the model and the tables alone."""
+    model = clusterer.model_
+    shuffled = np.random.default_rng(0).permutation(len(everything))
+    assignment = everything.select(np.sort(shuffled[:MAX_REPORT_SERIES]))
+    label = assignment.static.pop("label", None)
+    Z = assignment.embedding
+    known = np.isfinite(Z).all(axis=1)
+    decoded = model.inverse_transform(Z[known], min(model.n_steps_, _MAX_DECODED))
+    curves = np.full((len(Z), *decoded.shape[1:]), np.nan, np.float32)
+    curves[known] = decoded
+    panel = Panel.from_arrays(curves, ids=assignment.ids.tolist(), static=assignment.static)
+    shown = {"panel": panel, "reconstruction": panel, "from_model": True}
+    return _report_data(title, clusterer, assignment, metrics, label, **shown)

@@ -17,26 +17,15 @@ __all__ = ["MAX_VALUES", "sample_series", "sampling_keys", "take_smallest"]
 # Maximum number of values in a sample. If series are very long, it has fewer of them.
 MAX_VALUES = 1 << 26
 
+Keys = npt.NDArray[np.float64]
+
 
 def sample_series(panels: Iterable[Panel], n_series: int, seed: int) -> tuple[Panel, int]:
-    """Draw a simple random sample of series, in their original order.
+    """Draw a simple random sample of series, in their order. Return it and the number of series.
 
-    The sample holds the series with the smallest `sampling_keys`. It depends on the seed and the
-    ids only, not on how the series are divided into panels or which process reads them.
-
-    Parameters
-    ----------
-    panels : iterable of Panel
-        At least one series in total.
-    n_series : int
-        Size of the sample. If there are no more series than this, the sample is all of them.
-    seed : int
-
-    Returns
-    -------
-    sample : Panel
-    total : int
-        Number of series in the stream.
+    The sample holds the series with the smallest `sampling_keys`, or all if there are no more than
+    ``n_series``. It depends on the seed and the ids only, not on how the series are divided into
+    panels or which process reads them.
     """
     kept: list[Panel] = []
     keys = np.zeros(0)
@@ -56,7 +45,7 @@ def sample_series(panels: Iterable[Panel], n_series: int, seed: int) -> tuple[Pa
     return take_smallest(join_panels(kept), keys, n_series)[0], total
 
 
-def sampling_keys(ids: npt.NDArray[Any], seed: int) -> npt.NDArray[np.float64]:
+def sampling_keys(ids: npt.NDArray[Any], seed: int) -> Keys:
     """Hash each id to a number in [0, 1), shape (n,). The same id and seed give the same number."""
     key = str(seed).encode()
     digests = b"".join(
@@ -65,15 +54,8 @@ def sampling_keys(ids: npt.NDArray[Any], seed: int) -> npt.NDArray[np.float64]:
     return np.frombuffer(digests, "<u8") / 2.0**64
 
 
-def take_smallest(panel: Panel, keys: npt.NDArray[np.float64], n_series: int) -> tuple[Panel, npt.NDArray[np.float64]]:
-    """Keep the series with the smallest keys, in order, and at most `MAX_VALUES` values.
-
-    Returns
-    -------
-    panel : Panel
-    keys : ndarray of float64
-        Keys of the series that were kept.
-    """
+def take_smallest(panel: Panel, keys: Keys, n_series: int) -> tuple[Panel, Keys]:
+    """Keep the series with the smallest keys, in order, and at most `MAX_VALUES` values."""
     order = np.argsort(keys)
     room = int(np.searchsorted(np.cumsum(panel.lengths[order]) * panel.n_channels, MAX_VALUES, side="right"))
     indices = np.sort(order[: min(n_series, max(room, 2))])

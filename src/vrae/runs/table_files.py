@@ -7,17 +7,20 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as pq
 
+from vrae.data.panel import Panel
 from vrae.exceptions import InvalidDataError
 from vrae.io.atomic import atomic_file
 from vrae.io.formulas import safe_cells
 
-__all__ = ["Columns", "ParquetTable", "table_writer", "write_columns"]
+__all__ = ["Columns", "ParquetTable", "read_table", "step_columns", "table_writer", "write_columns"]
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -29,18 +32,8 @@ _ROW_GROUP = 1 << 16
 def table_writer(target: Path | None) -> Iterator[Callable[[Columns], None]]:
     """Yield a function that writes the next rows of a table. All rows have the same columns.
 
-    Parameters
-    ----------
-    target : Path or None
-        Parquet if the name ends in ``.parquet``, else CSV. The file appears when it is complete.
-        None writes CSV to standard output, without waiting for the end.
-
-    Raises
-    ------
-    InvalidDataError
-        A column changes its type in later rows.
-    OutputError
-        The disk is full, or the target cannot be written.
+    The target is Parquet if its name ends in ``.parquet``, else CSV. It appears when it is
+    complete. None writes CSV to standard output, without waiting for the end.
     """
     if target is None:
         yield _CsvTable(sys.stdout).write
@@ -61,36 +54,53 @@ def write_columns(columns: Columns, target: Path | None) -> None:
         write(columns)
 
 
-class _CsvTable:
-    def __init__(self, file: TextIO) -> None:
+def step_columns(panel: Panel) -> Columns:
+    """Return the columns of a table with one row per time step: id and step (0, 1, ...)."""
+    step = np.arange(panel.offsets[-1]) - np.repeat(panel.offsets[:-1], panel.lengths)
+    return {"id": np.repeat(panel.ids, panel.lengths), "step": step}
+
+
+def read_table(file: Path) -> pa.Table:
+    """Read a CSV or Parquet file, also if its name is not valid UTF-8, which Arrow needs."""
+    with file.open("rb") as opened:
+        return pq.read_table(opened) if file.suffix == ".parquet" else arrow_csv.read_csv(opened)
+
+
+class _Table:
+    """A table whose columns keep the types of the first rows."""
+
+    def __init__(self, file: Any) -> None:
         self._file = file
+        self._types: dict[str, np.dtype[Any]] = {}
+
+    def _convert(self, columns: Columns) -> Columns:
+        if not self._types:
+            self._types = {name: column.dtype for name, column in columns.items()}
+        return {name: _convert(column, self._types[name], name) for name, column in columns.items()}
+
+
+class _CsvTable(_Table):
+    def __init__(self, file: TextIO) -> None:
+        super().__init__(file)
         self._writer = csv.writer(file, lineterminator="\n")
-        self._types = _ColumnTypes()
 
     def write(self, columns: Columns) -> None:
-        if not self._types.known:
+        if not self._types:
             self._writer.writerow(safe_cells(list(columns)))
-        cells = [safe_cells(column.tolist()) for column in self._types.convert(columns).values()]
+        cells = [safe_cells(column.tolist()) for column in self._convert(columns).values()]
         self._writer.writerows(zip(*cells, strict=True))
         self._file.flush()
 
 
-class ParquetTable:
-    """A Parquet table written part by part.
-
-    Parameters
-    ----------
-    file : file-like
-        Open for writing: a Python file, or one of an Arrow file system.
-    """
+class ParquetTable(_Table):
+    """A Parquet table written part by part to a Python file or one of an Arrow file system."""
 
     def __init__(self, file: Any) -> None:
-        self._file = file
-        self._types = _ColumnTypes()
+        super().__init__(file)
         self._writer: Any = None
         self._pending: list[pa.Table] = []
 
-    def __enter__(self) -> ParquetTable:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: Any, *rest: Any) -> None:
@@ -101,14 +111,11 @@ class ParquetTable:
 
     def write(self, columns: Columns) -> None:
         """Write the next rows."""
-        columns = self._types.convert(columns)
-        self._pending.append(pa.table({name: _to_arrow(column) for name, column in columns.items()}))
+        self._pending.append(pa.table({n: _to_arrow(column) for n, column in self._convert(columns).items()}))
         if sum(table.num_rows for table in self._pending) >= _ROW_GROUP:
             self._flush()
 
     def _flush(self) -> None:
-        import pyarrow.parquet as pq
-
         if not self._pending:
             return
         table = pa.concat_tables(self._pending, promote_options="permissive")
@@ -116,19 +123,6 @@ class ParquetTable:
             self._writer = pq.ParquetWriter(self._file, table.schema)
         self._writer.write_table(table.cast(self._writer.schema))
         self._pending = []
-
-
-class _ColumnTypes:
-    """The types of the columns, as set by the first rows."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, np.dtype[Any]] = {}
-
-    def convert(self, columns: Columns) -> Columns:
-        """Return columns with the types of the first rows."""
-        if not self.known:
-            self.known = {name: column.dtype for name, column in columns.items()}
-        return {name: _convert(column, self.known[name], name) for name, column in columns.items()}
 
 
 def _convert(column: npt.NDArray[Any], wanted: np.dtype[Any], name: str) -> npt.NDArray[Any]:

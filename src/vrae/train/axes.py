@@ -24,8 +24,7 @@ Mask = npt.NDArray[np.bool_]
 # Candidate shrinkages of the covariance.
 _SHRINKAGES = (0.0, 0.01, 0.03, 0.1, 0.25, 0.5, 1.0)
 _FOLDS = 5
-# Values per series for choosing shrinkage and size, and for computing axes. More are averaged in
-# bins.
+# Values per series to choose shrinkage and size, and to compute axes. More are averaged in bins.
 _COARSE, _FINE = 192, 1024
 # Spans within which steps are related, as fractions of the length.
 _SHORT, _LONG = 0.03, 0.1
@@ -37,42 +36,20 @@ _FILLS = 5
 
 @dataclass(frozen=True)
 class Axes:
-    """Principal axes, largest variance first.
+    """Principal axes, largest variance first."""
 
-    Attributes
-    ----------
-    center : ndarray of shape (time, channel)
-    vectors : ndarray of shape (time, channel, size)
-        Orthonormal.
-    variances : ndarray of shape (size,)
-        Variance of the series along each axis.
-    """
-
-    center: Floats
-    vectors: Floats
-    variances: Floats
+    center: Floats  # (time, channel)
+    vectors: Floats  # (time, channel, size), orthonormal
+    variances: Floats  # (size,), of the series along each axis
 
 
 def fit_axes(X: Floats, observed: Mask, size: int) -> Axes:
-    """Compute the principal axes of series.
+    """Compute the principal axes of series (n_series, time, channel), ignored where not observed.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_series, time, channel)
-        Ignored where not observed.
-    observed : ndarray of bool, same shape
-    size : int
-        Number of axes. Axes beyond the span of the data have zero variance.
-
-    Returns
-    -------
-    Axes
-
-    References
-    ----------
-    Ledoit & Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", Journal
-    of Multivariate Analysis 2004 (shrinkage). Gaspari & Cohn, Quarterly Journal of the Royal
-    Meteorological Society 1999 (tapering).
+    Axes beyond the span of the data have zero variance. Shrinkage: Ledoit & Wolf, "A
+    well-conditioned estimator for large-dimensional covariance matrices", Journal of Multivariate
+    Analysis 2004. Tapering: Gaspari & Cohn, Quarterly Journal of the Royal Meteorological Society
+    1999.
     """
     steps, n_channels = X.shape[1:]
     coarse = _Binned.of(X, observed, _COARSE)
@@ -97,19 +74,9 @@ def size_curve(X: Floats, observed: Mask, largest: int) -> list[dict[str, float]
     analysis", Journal of the Royal Statistical Society B 1999; Lucas et al., "Don't blame the
     ELBO", NeurIPS 2019). So no network has to be trained for each size.
 
-    Parameters
-    ----------
-    X, observed
-        See `fit_axes`.
-    largest : int
-
-    Returns
-    -------
-    list of dict
-        One entry per number of axes: ``latent_size``; ``error``, the mean squared error relative to
-        that of the mean curve; ``score``, the bound in nats per observed value minus one nat per
-        series and axis (Akaike 1974); ``doubt``, the standard error of the difference from the best
-        score.
+    Each entry holds ``latent_size``; ``error``, the mean squared error relative to that of the mean
+    curve; ``score``, the bound in nats per observed value minus one nat per series and axis (Akaike
+    1974); ``doubt``, the standard error of the difference from the best score.
     """
     coarse = _Binned.of(X, observed, _COARSE)
     largest = min(largest, len(X) - 2, coarse.values.shape[1] // 2)
@@ -125,16 +92,8 @@ def size_curve(X: Floats, observed: Mask, largest: int) -> list[dict[str, float]
     spread = 1.4826 * np.median(np.abs(behind - np.median(behind, axis=0)), axis=0)
     doubt = spread / np.sqrt(len(X))
     error = best.error.mean(axis=0) / best.baseline
-    behind = np.median(behind, axis=0)
-    return [
-        {
-            "latent_size": d + 1,
-            "error": float(error[d]),
-            "score": float(score.max() - behind[d]),
-            "doubt": float(doubt[d]),
-        }
-        for d in range(largest)
-    ]
+    curve = np.stack([error, score.max() - np.median(behind, axis=0), doubt], axis=1).tolist()
+    return [{"latent_size": d, "error": e, "score": s, "doubt": u} for d, (e, s, u) in enumerate(curve, start=1)]
 
 
 def choose_size(curve: list[dict[str, float]]) -> int:

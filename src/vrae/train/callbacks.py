@@ -144,13 +144,7 @@ class EarlyStopping(Callback):
 
 
 def check_callbacks(callbacks: Any) -> list[Callback]:
-    """Return the user's callbacks as a list.
-
-    Raises
-    ------
-    InvalidParameterError
-        Something in it is not a `Callback`.
-    """
+    """Return the user's callbacks as a list."""
     if callbacks is None:
         return []
     found = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]

@@ -146,32 +146,14 @@ class Checkpoint(Callback):
 
 
 def write_state(trainer: TrainingRun, folder: Path, origin: dict[str, Any] | None = None) -> None:
-    """Write the state of training to a folder atomically.
-
-    Parameters
-    ----------
-    trainer : TrainingRun
-    folder : Path
-    origin : dict, optional
-        Identity of the training, as JSON values.
-
-    Raises
-    ------
-    OutputError
-        The folder cannot be written.
-    """
-    plain, arrays = _split(trainer.state_dict())
+    """Write the state of training, and its identity (JSON values), to a folder atomically."""
+    arrays: Arrays = {}
+    plain = _split(trainer.state_dict(), arrays)
     write_folder(folder, {"format_version": _FORMAT_VERSION, "origin": origin, "state": plain}, arrays)
 
 
 def read_state(trainer: TrainingRun, folder: Path, check: Callable[[Any], None] = lambda origin: None) -> None:
-    """Restore what `write_state` wrote, after ``check(origin)``.
-
-    Raises
-    ------
-    ModelFileError
-        The folder is damaged, or written by another version.
-    """
+    """Restore what `write_state` wrote, after ``check(origin)``."""
     config, arrays = read_folder(folder, "checkpoint", "Remove it to start over.")
     check_pair(folder, config)
     if config["format_version"] != _FORMAT_VERSION:
@@ -209,21 +191,17 @@ def _change(name: str, before: Any, now: Any) -> str:
     return f"{name} was {before!r} and is {now!r}" if name not in ("series", "first weights") else f"other {name}"
 
 
-def _split(state: Any, path: str = "") -> tuple[Any, Arrays]:
-    """Split a nested state into JSON values and arrays; ``{"array": path}`` is a tensor."""
+def _split(state: Any, arrays: Arrays, path: str = "") -> Any:
+    """Return a nested state as JSON values, with ``{"array": path}`` for tensors, put in arrays."""
     if isinstance(state, Tensor):
-        return {"array": path}, {path: state.cpu().numpy()}
+        arrays[path] = state.cpu().numpy()
+        return {"array": path}
     if not isinstance(state, (dict, list)):
-        return state, {}
-    # Pairs, since JSON would turn number keys into text.
+        return state
     items = state.items() if isinstance(state, dict) else enumerate(state)
-    arrays: Arrays = {}
-    pairs = []
-    for name, value in items:
-        plain, own = _split(value, f"{path}.{name}" if path else str(name))
-        pairs.append([name, plain])
-        arrays |= own
-    return ({"pairs": pairs} if isinstance(state, dict) else [value for _, value in pairs]), arrays
+    pairs = [[name, _split(value, arrays, f"{path}.{name}".removeprefix("."))] for name, value in items]
+    # Pairs, since JSON would turn number keys into text.
+    return {"pairs": pairs} if isinstance(state, dict) else [value for _, value in pairs]
 
 
 def _merge(plain: Any, arrays: Arrays) -> Any:

@@ -22,15 +22,7 @@ _STEPS_BACK = 4
 
 
 class Diverged(Exception):  # noqa: N818 - a signal within training, never seen outside
-    """The epoch diverged.
-
-    Attributes
-    ----------
-    loss : float
-        Of the first bad batch, or of the epoch.
-    indices : ndarray of int64 or None
-        The first batch whose loss was not finite.
-    """
+    """The epoch diverged, with this loss. ``indices`` is the first batch without a finite loss."""
 
     def __init__(self, loss: float, indices: Indices | None) -> None:
         super().__init__(loss)
@@ -57,15 +49,10 @@ class DivergenceGuard:
         batches: list[Indices],
         n_values: float,
     ) -> None:
-        """Check the losses and reconstruction errors of an epoch, one per batch.
+        """Raise `Diverged` if the losses or errors (n_batches,) of an epoch are too large.
 
-        An error is too large if it is far above that of a network that predicts nothing: the
-        untrained one (the error of the very first batch), or zeros (about ``n_values``, the number
-        of values of a series).
-
-        Raises
-        ------
-        Diverged
+        That is: far above the error of a network that predicts nothing, either the untrained one
+        (the error of the very first batch) or zeros (about ``n_values``, the values of a series).
         """
         broken = np.flatnonzero(~np.isfinite(losses))
         if len(broken):
@@ -78,13 +65,7 @@ class DivergenceGuard:
             raise Diverged(loss, None)
 
     def step_back(self, found: Diverged, epoch: int, good_epoch: int, learning_rate: float) -> None:
-        """Lower the learning rate after the last good epoch, and warn the user.
-
-        Raises
-        ------
-        TrainingError
-            All retries failed.
-        """
+        """Lower the learning rate, and warn. Raise if all retries failed."""
         rate = learning_rate * self.rate
         if self.steps_back == _STEPS_BACK:
             raise TrainingError(

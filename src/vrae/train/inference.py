@@ -28,15 +28,7 @@ BATCH_SIZE = 128
 
 @dataclass(frozen=True)
 class Inference:
-    """A network and its scaler, without training.
-
-    Attributes
-    ----------
-    network : VRAENetwork
-    scaler : Scaler
-    precision : str
-        Of matrix products.
-    """
+    """A network and its scaler, without training. ``precision`` is that of matrix products."""
 
     network: VRAENetwork
     scaler: Scaler
@@ -52,20 +44,15 @@ class Inference:
     ) -> Iterator[tuple[Batch, Result]]:
         """Yield ``(batch, compute(batch))`` for batches of similar length.
 
-        Parameters
-        ----------
-        panel : Panel
-        indices : ndarray of int64
-            Positions of the series to visit.
-        compute : callable
-        patterns : Tensor of shape (n_series, n_patterns), optional
-            Pattern statistics of the panel, if already computed.
+        ``patterns`` (n_series, n_patterns) are those of the panel, if already computed.
         """
         device = self.device
 
         def visit(part: Indices) -> tuple[Batch, Result]:
             with autocast(device, self.precision):
-                batch = self._with_level(collate(panel, part, self.scaler, device, patterns))
+                batch = collate(panel, part, self.scaler, device, patterns)
+                if patterns is None and self.network.config.level_weight:  # the network does not see the level
+                    batch = replace(batch, patterns=statistics_of(self.network.statistics, batch))
                 return batch, compute(batch)
 
         yield from map_batches(panel, indices, visit, device, self.network.config.hidden_size)
@@ -101,7 +88,7 @@ class Inference:
     ) -> Iterator[tuple[Batch, Tensor]]:
         """Yield batches and their reconstructions (batch, time, channel) from known latent vectors.
 
-        ``Z`` (n_series, latent_size) as `embed` returns it, so that no series is encoded twice.
+        ``Z`` (n_series, latent_size) is what `embed` returned, so that no series is encoded twice.
         """
         latent = torch.from_numpy(Z)
 
@@ -114,12 +101,6 @@ class Inference:
     def patterns(self, panel: Panel, indices: Indices) -> Tensor:
         """Return pattern statistics (n_series, n_patterns). Rows outside ``indices`` are zero."""
         return pattern_table(self.network.statistics, panel, indices, self.scaler, self.device)
-
-    def _with_level(self, batch: Batch) -> Batch:
-        """Add patterns that depend on level and spread, which the network does not see."""
-        if batch.patterns is not None or not self.network.config.level_weight:
-            return batch
-        return replace(batch, patterns=statistics_of(self.network.statistics, batch))
 
 
 def map_batches(

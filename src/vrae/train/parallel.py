@@ -15,19 +15,10 @@ __all__ = ["BatchPart", "ProcessGroup", "SingleProcess"]
 
 
 class BatchPart(NamedTuple):
-    """The series of a batch that one process sees.
+    """The series of a batch that one process sees."""
 
-    Attributes
-    ----------
-    indices : ndarray of int64
-        At least one series, so that every process has a gradient.
-    weight : float
-        Fraction of the batch: weight of this part's mean loss.
-    source : RandomSource
-    """
-
-    indices: Indices
-    weight: float
+    indices: Indices  # at least one series, so that every process has a gradient
+    weight: float  # fraction of the batch: weight of this part's mean loss
     source: RandomSource
 
 
@@ -52,12 +43,7 @@ class SingleProcess:
 class ProcessGroup:
     """One of several processes of ``torch.distributed``, which must be initialised.
 
-    Parameters
-    ----------
-    rank, size : int
-        Number of this process, and number of processes.
-    wrap : callable
-        Wraps the network so that gradients are averaged over processes.
+    ``wrap`` wraps the network so that gradients are averaged over processes.
     """
 
     def __init__(self, rank: int, size: int, wrap: Callable[[nn.Module], nn.Module]) -> None:

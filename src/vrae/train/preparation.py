@@ -34,25 +34,14 @@ _LARGEST_SIZE = 32
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The series to learn from, prepared once.
-
-    Attributes
-    ----------
-    panel : Panel
-    indices : ndarray of int64
-        Positions of the series to learn from. The others are left out.
-    scaler : Scaler
-    patterns : Tensor of shape (n_series, n_patterns), optional
-        Pattern statistics of all series of the panel.
-    hidden : ndarray of bool, shape (total_steps,), optional
-        Steps of the panel that the encoder must not see. The loss counts them, so the network
-        learns to complete series.
-    """
+    """The series to learn from, prepared once."""
 
     panel: Panel
-    indices: Indices
+    indices: Indices  # series to learn from; the others are left out
     scaler: Scaler
-    patterns: Tensor | None = None
+    patterns: Tensor | None = None  # (n_series, n_patterns): pattern statistics of all series
+    # (total_steps,): steps that the encoder must not see. The loss counts them, so the network
+    # learns to complete series.
     hidden: npt.NDArray[np.bool_] | None = None
 
     @property
@@ -74,12 +63,7 @@ def fit_patterns(
 ) -> tuple[PatternStatistics, Tensor]:
     """Fit pattern statistics to a sample of series, and compute them for all.
 
-    Returns
-    -------
-    statistics : PatternStatistics
-        On ``device``.
-    patterns : Tensor, shape (n_series, n_patterns)
-        On the CPU. Rows outside ``indices`` are zero.
+    Patterns (n_series, n_patterns) are on the CPU, and zero outside ``indices``.
     """
     cpu = torch.device("cpu")
     statistics = PatternStatistics(config)

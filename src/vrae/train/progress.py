@@ -42,8 +42,6 @@ class NotebookProgress(Callback):
         """Advance the bar."""
         from IPython.display import HTML
 
-        if self._handle is None:
-            return
         done, total = int(record["epoch"]), trainer.config.max_epochs
         passed = time.monotonic() - self._started
         left = passed / done * (total - done)
@@ -84,8 +82,7 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, trainer: TrainingRun, record: Record) -> None:
         """Advance the bar."""
-        if self._progress is not None:
-            self._progress.update(self._task, completed=record["epoch"], numbers=_figures(record))
+        self._progress.update(self._task, completed=record["epoch"], numbers=_figures(record))
 
     def on_train_end(self, trainer: TrainingRun) -> None:
         """Restore the terminal."""

@@ -128,15 +128,7 @@ class MLflowTracker(Callback):
 
 
 def tracker(text: str) -> Callback:
-    """Return the tracker for a text: ``tensorboard=FOLDER``, ``mlflow`` or ``mlflow=URI``.
-
-    Raises
-    ------
-    InvalidParameterError
-        The text is unknown, or names TensorBoard without a folder.
-    MissingDependencyError
-        The extra ``vrae[tracking]`` is not installed.
-    """
+    """Return the tracker for ``tensorboard=FOLDER``, ``mlflow`` or ``mlflow=URI``."""
     name, _, place = text.partition("=")
     if name == "mlflow":
         return MLflowTracker(tracking_uri=place or None)

@@ -39,17 +39,7 @@ _CACHED_VALUES = 1 << 22
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """How to train.
-
-    Attributes
-    ----------
-    config : TrainingConfig
-    error : callable
-        Reconstruction error per value; see `vrae.nn.loss.pointwise_loss`.
-    callbacks : sequence of Callback
-    seed : int
-        Source of all randomness: order of series, held-out part, noise, dropout and shifts.
-    """
+    """How to train. ``seed`` is the source of all randomness."""
 
     config: TrainingConfig
     error: Pointwise
@@ -58,52 +48,13 @@ class TrainingTask:
 
 
 class Trainer:
-    """Fit a network to series.
-
-    Parameters
-    ----------
-    processes : SingleProcess or ProcessGroup, optional
-        Default: this process alone. With several processes, each has a trainer of its own.
-
-    Attributes
-    ----------
-    network : VRAENetwork
-        Trained in place, on its own device.
-    config : TrainingConfig
-    data : TrainingData
-    callbacks : list of Callback
-        The task's callbacks and those that the configuration asks for.
-    history : list of dict
-        One record per epoch; see `Callback`.
-    first_loss : float
-        Loss of the held-out series, if any, before the first step.
-    stopping : bool
-        Set by a callback to end training.
-    """
+    """Fit a network to series, in this process alone or in one of several."""
 
     def __init__(self, processes: SingleProcess | ProcessGroup | None = None) -> None:
         self.processes = processes or SingleProcess()
 
     def fit(self, network: VRAENetwork, data: TrainingData, task: TrainingTask) -> list[Record]:
-        """Train until the last epoch, or until a callback stops.
-
-        Parameters
-        ----------
-        network : VRAENetwork
-        data : TrainingData
-        task : TrainingTask
-
-        Returns
-        -------
-        list of dict
-            One record per epoch.
-
-        Raises
-        ------
-        TrainingError
-            The loss is not finite, or training diverges at every learning rate. The message names
-            the series where it began.
-        """
+        """Train until the last epoch, or until a callback stops. Return one record per epoch."""
         self.begin(network, data, task)
         with work_threads(self.device, network.config.hidden_size):
             return self.run()
@@ -190,14 +141,9 @@ class Trainer:
         return record
 
     def train_step(self, batch: Batch, source: RandomSource | None = None, weight: float = 1.0) -> LossTerms:
-        """Update the weights once.
+        """Update the weights once. Return this part's contribution to the batch's means.
 
-        ``weight`` is the fraction of the whole batch that this process sees.
-
-        Returns
-        -------
-        LossTerms
-            Contribution of this part to the means over the whole batch.
+        ``weight`` is the fraction of the batch that this process sees.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
@@ -238,10 +184,7 @@ class Trainer:
     # ---------------------------------------------------------------- resuming
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a copy of everything needed to resume exactly here, also within an epoch.
-
-        A nested dictionary of tensors and JSON values.
-        """
+        """Return a copy of everything needed to resume exactly here, also within an epoch."""
         return {
             **self._state(),
             "terms": _copy([vars(terms) for terms in self._terms]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from scipy.stats import norm
 from vrae.config import check_int, check_real
 from vrae.data.panel import Panel, invalid_series
 from vrae.data.reading import as_panel
-from vrae.estimators.cannibalization.opposition import LevelShiftTest, MovementTest, recalibrate
+from vrae.estimators.cannibalization.opposition import MovementTest, level_shift_scores, recalibrate
 from vrae.estimators.cannibalization.residuals import CommonFactors, Residuals, align, normal_scores, presence
 from vrae.exceptions import InvalidDataError, InvalidParameterError, did_you_mean
 
@@ -28,6 +28,7 @@ KINDS = ("movement", "introduction", "withdrawal")
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Pairs = npt.NDArray[np.void]
 
 
 @dataclass(frozen=True)
@@ -77,48 +78,23 @@ class Cannibalization:
 
     def columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return the columns of a table by name, for example for ``pandas.DataFrame``."""
-        return {
-            "group": self.group,
-            "item": self.item,
-            "other": self.other,
-            "kind": self.kind,
-            "lag": self.lag,
-            "strength": self.strength.round(4),
-            "taken": self.taken.round(4),
-            "p_value": self.p_value,
-            "q_value": self.q_value,
-        }
+        columns = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "n_pairs"}
+        return columns | {"strength": self.strength.round(4), "taken": self.taken.round(4)}
 
 
-@dataclass(frozen=True)
-class _Candidates:
-    """Pairs of items, as indices of series, with uncorrected p-values; one entry per pair."""
+# Pairs of items, as indices of series. A kind above 0 was found by the test of level shifts.
+_PAIR = np.dtype(
+    [(name, np.int64) for name in ("item", "other", "kind", "lag")]
+    + [(name, np.float64) for name in ("strength", "taken", "p", "q")]
+)
 
-    item: Ints
-    other: Ints
-    kind: Ints
-    lag: Ints
-    strength: Floats
-    taken: Floats
-    p: Floats
-    q: Floats
 
-    @property
-    def family(self) -> npt.NDArray[np.bool_]:
-        """The test that found each pair: False for movements, True for level shifts."""
-        return self.kind > 0
-
-    def __getitem__(self, chosen: Any) -> _Candidates:
-        return _Candidates(**{name: values[chosen] for name, values in vars(self).items()})
-
-    @classmethod
-    def empty(cls) -> _Candidates:
-        integers, reals = np.empty(0, np.int64), np.empty(0)
-        return cls(integers, integers, integers, integers, reals, reals, reals, reals)
-
-    @classmethod
-    def join(cls, parts: list[_Candidates]) -> _Candidates:
-        return cls(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in cls.__annotations__})
+def _pairs(**columns: Any) -> Pairs:
+    """Return pairs from their columns, or from one value for all pairs. ``q`` follows later."""
+    pairs = np.zeros(len(columns["other"]), _PAIR)
+    for name, values in columns.items():
+        pairs[name] = values
+    return pairs
 
 
 def find_cannibalization(
@@ -194,7 +170,7 @@ def find_cannibalization(
     begin, end = presence(aligned)
     always_present = (begin == 0) & (end == n_steps) & (codes >= 0)
     common = CommonFactors.estimate(normal_scores(aligned[always_present], season))
-    found, n_pairs = [_Candidates.empty()], np.zeros(2, np.int64)
+    found, n_pairs = [np.empty(0, _PAIR)], np.zeros(2, np.int64)
     for code in range(len(names)):
         indices = np.flatnonzero(codes == code)
         if len(indices) < 2:
@@ -202,20 +178,21 @@ def find_cannibalization(
         group = _Group(aligned[indices], begin[indices], end[indices], common)
         n_pairs += group.n_pairs()
         for part in (*group.movements(max_lag, season, fdr), *group.level_shifts(max_lag, season, fdr)):
-            found.append(replace(part, item=indices[part.item], other=indices[part.other]))
-        if sum(len(kept.p) for kept in found) > _MAX_CANDIDATES:
-            found = [_most_significant(_Candidates.join(found))]
-    pairs = _control_fdr(_most_significant(_Candidates.join(found)), n_pairs, fdr)
+            part["item"], part["other"] = indices[part["item"]], indices[part["other"]]
+            found.append(part)
+        if sum(map(len, found)) > _MAX_CANDIDATES:
+            found = [_most_significant(np.concatenate(found))]
+    pairs = _control_fdr(_most_significant(np.concatenate(found)), n_pairs, fdr)
     return Cannibalization(
-        group=names[codes[pairs.item]],
-        item=panel.ids[pairs.item],
-        other=panel.ids[pairs.other],
-        kind=np.array(KINDS)[pairs.kind],
-        lag=pairs.lag,
-        strength=pairs.strength,
-        taken=pairs.taken,
-        p_value=pairs.p,
-        q_value=pairs.q,
+        group=names[codes[pairs["item"]]],
+        item=panel.ids[pairs["item"]],
+        other=panel.ids[pairs["other"]],
+        kind=np.array(KINDS)[pairs["kind"]],
+        lag=pairs["lag"],
+        strength=pairs["strength"],
+        taken=pairs["taken"],
+        p_value=pairs["p"],
+        q_value=pairs["q"],
         n_pairs=(int(n_pairs[0]), int(n_pairs[1])),
     )
 
@@ -264,7 +241,7 @@ class _Group:
         n_all = n * (n - 1) // 2
         return n_all, n_all - n_present * (n_present - 1) // 2
 
-    def movements(self, max_lag: int, season: int | None, fdr: float) -> Iterator[_Candidates]:
+    def movements(self, max_lag: int, season: int | None, fdr: float) -> Iterator[Pairs]:
         """Yield pairs of items that may move in opposite directions."""
         time = np.arange(self.X.shape[1])
         present = (time >= self.begin[:, None]) & (time < self.end[:, None])
@@ -281,43 +258,36 @@ class _Group:
                 best.update(z / scales[lag], correlations, lag)
             p = np.minimum(norm.sf(best.z) * len(lags), 1)
             a, b = np.nonzero((p <= fdr) & (others > items[:, None]))
-            yield _Candidates(
-                item=items[a],
-                other=others[b],
-                kind=np.zeros(len(a), np.int64),
-                lag=best.lags[a, b],
-                strength=np.minimum(best.correlations[a, b], 0),
-                taken=np.full(len(a), np.nan),
-                p=p[a, b],
-                q=p[a, b],
+            strength = np.minimum(best.correlations[a, b], 0)
+            yield _pairs(
+                item=items[a], other=others[b], lag=best.lags[a, b], strength=strength, taken=np.nan, p=p[a, b]
             )
 
-    def level_shifts(self, max_lag: int, season: int | None, fdr: float) -> Iterator[_Candidates]:
+    def level_shifts(self, max_lag: int, season: int | None, fdr: float) -> Iterator[Pairs]:
         """Yield pairs in which one item may fall at an introduction, or rise at a withdrawal."""
         n_steps = self.X.shape[1]
         introduced, withdrawn = np.flatnonzero(self.begin > 0), np.flatnonzero(self.end < n_steps)
         if len(introduced) + len(withdrawn) == 0:
             return
-        test = LevelShiftTest(Residuals.estimate(self.X, season, self.common, self.always_present))
+        residuals = Residuals.estimate(self.X, season, self.common, self.always_present)
         n_events = (self.begin > 0).astype(np.int64) + (self.end < n_steps)  # of each item
         for kind, sign, steps, items in ((1, 1, self.begin, introduced), (2, -1, self.end, withdrawn)):
             for item in items.tolist():
                 first = int(steps[item])
                 best = _BestLag((len(self.X),))
                 for step in range(first, min(first + max_lag + 1, n_steps)):
-                    z, correlations = test.z_scores(item, step, sign)
+                    z, correlations = level_shift_scores(residuals, item, step, sign)
                     best.update(recalibrate(z), correlations, step - first)
                 p = np.minimum(norm.sf(best.z) * (max_lag + 1) * (n_events[item] + n_events), 1)
                 others = np.flatnonzero((p <= fdr) & (np.arange(len(p)) != item))
-                yield _Candidates(
-                    item=np.full(len(others), item),
+                yield _pairs(
+                    item=item,
                     other=others,
-                    kind=np.full(len(others), kind),
+                    kind=kind,
                     lag=best.lags[others],
                     strength=np.minimum(best.correlations[others], 0),
-                    taken=np.array([self._fraction_taken(item, o, first + int(best.lags[o]), sign) for o in others]),
+                    taken=[self._fraction_taken(item, o, first + int(best.lags[o]), sign) for o in others],
                     p=p[others],
-                    q=p[others],
                 )
 
     def _fraction_taken(self, item: int, other: int, step: int, sign: int) -> float:
@@ -359,35 +329,30 @@ def _mean(values: Floats) -> float:
     return float(np.nanmean(values)) if not np.isnan(values).all() else np.nan
 
 
-def _most_significant(candidates: _Candidates) -> _Candidates:
+def _most_significant(pairs: Pairs) -> Pairs:
     """Keep the most significant finding of each pair and test, and at most 2,000,000 in total."""
-    order = np.lexsort((candidates.kind, candidates.p))
-    kept = candidates[_first_of_pair(candidates, order, candidates.family)]
-    return kept[np.argsort(kept.p, kind="stable")[:_MAX_CANDIDATES]]
+    kept = _first_of_pair(pairs[np.lexsort((pairs["kind"], pairs["p"]))], by_test=True)
+    return kept[np.argsort(kept["p"], kind="stable")[:_MAX_CANDIDATES]]
 
 
-def _first_of_pair(candidates: _Candidates, order: Ints, family: npt.NDArray[np.bool_]) -> Ints:
-    """Return the indices of the first candidate of each pair and family, in the given order."""
-    low, high = np.minimum(candidates.item, candidates.other), np.maximum(candidates.item, candidates.other)
-    pairs = np.stack([low, high, family.astype(np.int64)], axis=1)[order]
-    _, first = np.unique(pairs, axis=0, return_index=True)
-    return order[np.sort(first)]
+def _first_of_pair(pairs: Pairs, *, by_test: bool) -> Pairs:
+    """Keep the first entry of each pair of items, or the first of each test."""
+    low, high = np.minimum(pairs["item"], pairs["other"]), np.maximum(pairs["item"], pairs["other"])
+    _, first = np.unique(np.stack([low, high, by_test & (pairs["kind"] > 0)], axis=1), axis=0, return_index=True)
+    return pairs[np.sort(first)]
 
 
-def _control_fdr(candidates: _Candidates, n_pairs: Ints, fdr: float) -> _Candidates:
+def _control_fdr(pairs: Pairs, n_pairs: Ints, fdr: float) -> Pairs:
     """Compute q-values (Benjamini & Hochberg) and keep the pairs with a q-value up to ``fdr``.
 
     The correction is over all pairs tested, by each test on its own, and the tests share the error
     rate between them (Bonferroni). Pairs that are not among the candidates have p-values above
     ``fdr`` and do not affect the q-values below it.
     """
-    q = np.ones(len(candidates.p))
-    for family in np.flatnonzero(n_pairs):
-        own = np.flatnonzero(candidates.family == family)
-        own = own[np.argsort(candidates.p[own], kind="stable")]
-        ranked = candidates.p[own] * n_pairs[family] / np.arange(1, len(own) + 1)
-        q[own] = np.minimum(np.minimum.accumulate(ranked[::-1])[::-1] * np.count_nonzero(n_pairs), 1)
-    order = np.lexsort((candidates.p, q))
-    order = order[q[order] <= fdr]
-    either_test = np.zeros(len(q), bool)
-    return replace(candidates, q=q)[_first_of_pair(candidates, order, either_test)]
+    for test in np.flatnonzero(n_pairs):
+        own = np.flatnonzero((pairs["kind"] > 0) == test)
+        own = own[np.argsort(pairs["p"][own], kind="stable")]
+        ranked = pairs["p"][own] * n_pairs[test] / np.arange(1, len(own) + 1)
+        pairs["q"][own] = np.minimum(np.minimum.accumulate(ranked[::-1])[::-1] * np.count_nonzero(n_pairs), 1)
+    order = np.lexsort((pairs["p"], pairs["q"]))
+    return _first_of_pair(pairs[order[pairs["q"][order] <= fdr]], by_test=False)

@@ -21,7 +21,7 @@ from scipy.stats import t as student
 
 from vrae.estimators.cannibalization.residuals import Residuals, prewhiten
 
-__all__ = ["LevelShiftTest", "MovementTest", "recalibrate"]
+__all__ = ["MovementTest", "level_shift_scores", "recalibrate"]
 
 # Fewest steps at which two items must both be observed.
 _MIN_SHARED = 12
@@ -42,26 +42,13 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class MovementTest:
-    """Test whether pairs of items move in opposite directions.
+    """Test whether pairs of items move in opposite directions."""
 
-    Attributes
-    ----------
-    innovations : ndarray of shape (n, time)
-        What the past of each item does not predict, with mean 0 and variance 1; see `prewhiten`.
-    observed : ndarray of bool, shape (n, time)
-    local_variance : ndarray of shape (n, time)
-        Mean square of the innovations just before and after each step.
-    autocorrelations : ndarray of shape (n, n_lags)
-        Autocorrelations that prewhitening left in the innovations, from lag 1.
-    loadings : ndarray of shape (n, n_factors)
-        See `Residuals`.
-    """
-
-    innovations: Floats
-    observed: npt.NDArray[np.bool_]
-    local_variance: Floats
-    autocorrelations: Floats
-    loadings: Floats
+    innovations: Floats  # (n, time), what the past of each item does not predict; see `prewhiten`
+    observed: npt.NDArray[np.bool_]  # (n, time)
+    local_variance: Floats  # (n, time), mean square of the innovations just before and after
+    autocorrelations: Floats  # (n, n_lags), that prewhitening left in the innovations, from lag 1
+    loadings: Floats  # (n, n_factors), see `Residuals`
 
     @classmethod
     def prepare(cls, residuals: Residuals) -> MovementTest:
@@ -75,26 +62,12 @@ class MovementTest:
         return cls(x, observed, local_variance, np.stack(autocorrelations, axis=1), residuals.loadings)
 
     def z_scores(self, items: Ints, others: Ints, lag: int) -> tuple[Floats, Floats]:
-        """Test every item of one set against every item of another, at one lag.
+        """Return z-scores and correlations (a, b) of items (a,) with others (b,) that lag them.
 
         The sum of products is divided by the larger of two standard errors: one assumes that the
         variance of an item is constant, the other uses its local variance. Remaining
-        autocorrelation in both items widens the standard error (Bartlett).
-
-        Parameters
-        ----------
-        items : ndarray of int64, shape (a,)
-            Indices of the first set.
-        others : ndarray of int64, shape (b,)
-            Indices of the second set.
-        lag : int
-            Number of steps by which ``others`` lag ``items``. Shorter than the series.
-
-        Returns
-        -------
-        z : ndarray of shape (a, b)
-            Large if the items move in opposite directions. -inf if they share fewer than 12 steps.
-        correlations : ndarray of shape (a, b)
+        autocorrelation in both items widens the standard error (Bartlett). A z-score is -inf if two
+        items share fewer than 12 steps.
         """
         time = self.innovations.shape[1]
         early, late = slice(0, time - abs(lag)), slice(abs(lag), time)
@@ -118,84 +91,54 @@ class MovementTest:
         t = opposition * np.sqrt((n - 2) / (1 - opposition**2))
         return np.where(usable, _z_from_t(t, n - 2), -np.inf), correlations
 
-    def null_scale(self, lag: int, seed: int = 0) -> float:
-        """Return the spread of the z-scores of all pairs at one lag, at least 1; see `null_scale`.
-
-        If there are more than 300 items, 300 are sampled.
-        """
+    def null_scale(self, lag: int) -> float:
+        """Return `null_scale` of the z-scores at one lag, of all pairs of at most 300 items."""
         n = len(self.innovations)
-        items = np.sort(np.random.default_rng(seed).permutation(n)[:_NULL_SAMPLE])
+        items = np.sort(np.random.default_rng(0).permutation(n)[:_NULL_SAMPLE])
         z, _ = self.z_scores(items, items, lag)
         return null_scale(z[np.triu_indices(len(items), 1)])
 
 
-@dataclass(frozen=True)
-class LevelShiftTest:
-    """Test whether items change their level at a given step.
+def level_shift_scores(residuals: Residuals, item: int, step: int, sign: int) -> tuple[Floats, Floats]:
+    """Test for every item whether its level falls (1) or rises (-1) when ``item`` comes or goes.
 
-    Attributes
-    ----------
-    residuals : Residuals
-        The items. Their common factors are part of the regression.
+    Each item is regressed on the common factors and a function that steps up at ``step``, between 1
+    and ``time - 1``. The variance of the coefficient is the larger of the ordinary one and White's
+    (heteroscedastic residuals). It is widened by the first-order autocorrelation of the residuals,
+    corrected for its bias in short series (Kendall 1954).
+
+    Returns z-scores (n,), -inf for fewer than 4 observed steps on either side, and the partial
+    correlations (n,) with the step function, given the factors.
     """
-
-    residuals: Residuals
-
-    def z_scores(self, item: int, step: int, sign: int) -> tuple[Floats, Floats]:
-        """Test, for every item, whether its level changes at a step.
-
-        Each item is regressed on the common factors and a step function. The variance of the
-        coefficient is the larger of the ordinary one and White's (heteroscedastic residuals). It is
-        widened by the first-order autocorrelation of the residuals, corrected for its bias in
-        short series (Kendall 1954).
-
-        Parameters
-        ----------
-        item : int
-            Index of the item that was introduced or withdrawn at the step.
-        step : int
-            First step after the change, between 1 and ``time - 1``.
-        sign : {1, -1}
-            1 tests for a fall, -1 for a rise.
-
-        Returns
-        -------
-        z : ndarray of shape (n,)
-            Large if the level falls (rises). -inf if fewer than 4 steps are observed on either
-            side.
-        correlations : ndarray of shape (n,)
-            Partial correlation of the item with the step function, given the factors.
-        """
-        scores, loadings = self.residuals.scores, self.residuals.loadings
-        observed = self.residuals.observed.astype(np.float64)
-        after = np.arange(scores.shape[1]) >= step
-        sides = np.minimum(observed[:, after].sum(axis=1), observed[:, ~after].sum(axis=1))
-        level = _partial_out(self.residuals, observed * after)  # (n, time): the step function
-        rest = _partial_out(self.residuals, scores)
-        weight = np.maximum((level * after).sum(axis=1), 1e-9)
-        change = (rest * after).sum(axis=1) / weight
-        errors = rest - change[:, None] * level
-        n, n_fitted = observed.sum(axis=1), len(self.residuals.components) + 2
-        inflation = _variance_inflation(errors, n_fitted / np.maximum(n, 1))
-        ordinary = (errors**2).sum(axis=1) / np.maximum(n - n_fitted, 1) / weight
-        white = (level**2 * errors**2).sum(axis=1) / weight**2 * n / np.maximum(n - n_fitted, 1)
-        standard_error = np.sqrt(np.maximum(np.maximum(ordinary, white), 1e-9) * inflation)
-        df = np.minimum(n - n_fitted, weight**2 / np.maximum((level**4).sum(axis=1), 1e-12)) / inflation
-        # The item that came or went is part of the factors, so they take a little of its own step
-        # from the others.
-        fraction = step / len(after)
-        built_in = np.maximum(loadings @ loadings[item], 0) / np.sqrt(fraction * (1 - fraction))
-        t = (-sign * change - built_in) / standard_error
-        usable = (sides >= _MIN_SIDE) & (df >= 2)
-        correlations = sign * change * np.sqrt(weight / np.maximum((rest**2).sum(axis=1), 1e-9))
-        return np.where(usable, _z_from_t(t, np.maximum(df, 2)), -np.inf), correlations
+    scores, loadings = residuals.scores, residuals.loadings
+    observed = residuals.observed.astype(np.float64)
+    after = np.arange(scores.shape[1]) >= step
+    sides = np.minimum(observed[:, after].sum(axis=1), observed[:, ~after].sum(axis=1))
+    level = _partial_out(residuals, observed * after)  # (n, time): the step function
+    rest = _partial_out(residuals, scores)
+    weight = np.maximum((level * after).sum(axis=1), 1e-9)
+    change = (rest * after).sum(axis=1) / weight
+    errors = rest - change[:, None] * level
+    n, n_fitted = observed.sum(axis=1), len(residuals.components) + 2
+    inflation = _variance_inflation(errors, n_fitted / np.maximum(n, 1))
+    ordinary = (errors**2).sum(axis=1) / np.maximum(n - n_fitted, 1) / weight
+    white = (level**2 * errors**2).sum(axis=1) / weight**2 * n / np.maximum(n - n_fitted, 1)
+    standard_error = np.sqrt(np.maximum(np.maximum(ordinary, white), 1e-9) * inflation)
+    df = np.minimum(n - n_fitted, weight**2 / np.maximum((level**4).sum(axis=1), 1e-12)) / inflation
+    # The item that came or went is part of the factors, so they take a little of its own step
+    # from the others.
+    fraction = step / len(after)
+    built_in = np.maximum(loadings @ loadings[item], 0) / np.sqrt(fraction * (1 - fraction))
+    t = (-sign * change - built_in) / standard_error
+    usable = (sides >= _MIN_SIDE) & (df >= 2)
+    correlations = sign * change * np.sqrt(weight / np.maximum((rest**2).sum(axis=1), 1e-9))
+    return np.where(usable, _z_from_t(t, np.maximum(df, 2)), -np.inf), correlations
 
 
 def null_scale(z: Floats) -> float:
     """Return the standard deviation of an empirical null distribution, at least 1.
 
-    It is estimated from the quartiles, so a few true associations hardly change it; genomic control
-    (Devlin & Roeder 1999). Fewer than 30 finite z-scores give 1.
+    The quartiles give it, so a few true associations hardly matter (Devlin & Roeder 1999).
     """
     known = z[np.isfinite(z)]
     if len(known) < _MIN_FOR_NULL:
@@ -208,8 +151,7 @@ def recalibrate(z: Floats) -> Floats:
     """Standardize the z-scores (n,) of one step by their empirical null distribution.
 
     If many items fall at the same step, the fall of one of them is weak evidence. The scale is the
-    largest of `null_scale` and the estimates from those upper tails that hold eight items or more.
-    Fewer than 30 finite z-scores are returned unchanged.
+    largest of `null_scale` and the estimates from the upper tails.
     """
     known = z[np.isfinite(z)]
     if len(known) < _MIN_FOR_NULL:
@@ -223,9 +165,8 @@ def recalibrate(z: Floats) -> Floats:
 def _partial_out(residuals: Residuals, x: Floats) -> Floats:
     """Return rows (n, time) without their mean and the common factors, where observed.
 
-    This is a ridge regression. Its penalty is the prior knowledge that an item loads on a factor
-    about as much as items do on average, so the factors explain no more of a step function than is
-    plausible.
+    The ridge penalty assumes that an item loads on a factor about as much as items do on average,
+    so the factors explain no more of a step function than is plausible.
     """
     time = x.shape[1]
     observed = residuals.observed.astype(np.float64)

@@ -26,30 +26,18 @@ _FACTOR_SAMPLE = 2_000
 _N_SHIFTS = 10
 # Fewest steps before an introduction and after a withdrawal.
 _MIN_ABSENT = 4
-# An item counts as absent if this is the probability, or less, of so many zeros in a row.
+# An item counts as absent if this is the probability, or less, of that many zeros in a row.
 _MAX_CHANCE_OF_ZEROS = 1e-3
 # Highest order of the autoregression that prewhitening removes.
 _MAX_ORDER = 4
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-_ALL = slice(None)
+Mask = npt.NDArray[np.bool_]
 
 
 def align(panel: Panel) -> Floats:
-    """Put the series of a univariate panel on one time axis.
-
-    Parameters
-    ----------
-    panel : Panel
-        One channel. Series are aligned by their time stamps. Series without time stamps all start
-        at the first step.
-
-    Returns
-    -------
-    ndarray of shape (n, time)
-    """
+    """Put the series of one channel on one time axis, by their time stamps or at their starts."""
     if panel.times is None:
         return panel.to_padded()[:, 0].astype(np.float64)
     grid, column = np.unique(panel.times, return_inverse=True)
@@ -59,21 +47,12 @@ def align(panel: Panel) -> Floats:
 
 
 def presence(X: Floats) -> tuple[Ints, Ints]:
-    """Find the steps at which items are introduced and withdrawn.
+    """Find the steps (n,) at which items are introduced and withdrawn.
 
-    A step without an observation counts as absent. If no value is negative (sales, counts), zeros
-    count as absent too, provided that the run of zeros at the start or end is longer than the
-    zeros in between make likely.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, time)
-
-    Returns
-    -------
-    begin, end : ndarray of int64, shape (n,)
-        Item ``i`` is present in ``X[i, begin[i] : end[i]]``. ``begin`` is 0 unless the item was
-        introduced, ``end`` is ``time`` unless it was withdrawn.
+    Item ``i`` is present in ``X[i, begin[i] : end[i]]``, from 0 unless it was introduced, and to
+    the end unless it was withdrawn. A step without an observation counts as absent. If no value is
+    negative (sales, counts), zeros count as absent too, provided that the run of zeros at the start
+    or end is longer than the zeros in between make likely.
     """
     time = X.shape[1]
     there = ~np.isnan(X)
@@ -95,42 +74,21 @@ def presence(X: Floats) -> tuple[Ints, Ints]:
 
 @dataclass(frozen=True)
 class CommonFactors:
-    """Leading principal components of standardized items: what many items have in common.
+    """Leading principal components of standardized items: what many items have in common."""
 
-    Attributes
-    ----------
-    components : ndarray of shape (n_factors, time)
-        Orthonormal rows, one per factor.
-    singular_values : ndarray of shape (n_factors,)
-    explained_variance_ratio : ndarray of shape (n_factors,)
-        Fraction of the items' variance that each factor explains.
-    """
-
-    components: Floats
-    singular_values: Floats
-    explained_variance_ratio: Floats
+    components: Floats  # (n_factors, time), orthonormal rows
+    singular_values: Floats  # (n_factors,)
+    explained_variance_ratio: Floats  # (n_factors,), fraction of the items' variance
 
     @classmethod
-    def estimate(cls, Z: Floats, seed: int = 0) -> CommonFactors:
-        """Estimate the common factors of items.
+    def estimate(cls, Z: Floats) -> CommonFactors:
+        """Estimate at most 8 common factors of `normal_scores`, and none for fewer than 6 items.
 
         A factor is kept if it is larger than chance makes it, even without the five items that
         load most on it. Chance is estimated by parallel analysis (Horn 1965): every item is
         shifted circularly by a random number of steps, which preserves its autocorrelation.
-
-        Parameters
-        ----------
-        Z : ndarray of shape (n, time)
-            Standardized items, see `normal_scores`. If there are more than 2,000, 2,000 are
-            sampled.
-        seed : int, default=0
-
-        Returns
-        -------
-        CommonFactors
-            At most 8 factors, and none for fewer than 6 items.
         """
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(0)
         Z = Z[np.sort(rng.permutation(len(Z))[:_FACTOR_SAMPLE])]
         n, time = Z.shape
         if n < _MIN_SHARERS:
@@ -146,29 +104,16 @@ class CommonFactors:
 class Residuals:
     """Items without their common factors.
 
-    Attributes
-    ----------
-    values : ndarray of shape (n, time)
-        Residuals of the normal scores, with mean 0 and variance 1 for each item. 0 where the value
-        is missing.
-    observed : ndarray of bool, shape (n, time)
-    scores : ndarray of shape (n, time)
-        The items as normal scores, before the factors were removed; see `normal_scores`.
-    components : ndarray of shape (n_factors, time)
-    explained_variance_ratio : ndarray of shape (n_factors,)
-        See `CommonFactors`.
-    loadings : ndarray of shape (n, n_factors)
-        Contribution of each item to each factor. Removing a factor removes a little of one item
-        from the other, so the residuals of two unrelated items have a correlation of minus the
-        product of their loadings.
+    Removing a factor removes a little of one item from the other, so the residuals of two unrelated
+    items have a correlation of minus the product of their loadings.
     """
 
-    values: Floats
-    observed: npt.NDArray[np.bool_]
-    scores: Floats
-    components: Floats
-    explained_variance_ratio: Floats
-    loadings: Floats
+    values: Floats  # (n, time), mean 0 and variance 1 for each item; 0 where missing
+    observed: Mask  # (n, time)
+    scores: Floats  # (n, time), `normal_scores` before the factors were removed
+    components: Floats  # (n_factors, time)
+    explained_variance_ratio: Floats  # (n_factors,)
+    loadings: Floats  # (n, n_factors), contribution of each item to each factor
 
     @classmethod
     def estimate(
@@ -176,32 +121,19 @@ class Residuals:
         X: Floats,
         season: int | None = None,
         common: CommonFactors | None = None,
-        reference: npt.NDArray[np.bool_] | slice = _ALL,
+        reference: Mask | slice = slice(None),
     ) -> Residuals:
-        """Remove the common factors from items.
+        """Remove from items (n, time) the ``common`` factors of a larger set, and then their own.
 
-        Parameters
-        ----------
-        X : ndarray of shape (n, time)
-        season : int, optional
-            Length of the season in steps; see `normal_scores`.
-        common : CommonFactors, optional
-            Factors of a larger set of items. They are removed first.
-        reference : ndarray of bool, shape (n,), optional
-            Items from which the other factors are estimated, by default all. Leave out items that
-            are introduced or withdrawn: each would make a factor of its own.
-
-        Returns
-        -------
-        Residuals
+        The latter are estimated from the ``reference`` items (n,). Leave out items that are
+        introduced or withdrawn: each would make a factor of its own.
         """
         scores, observed = normal_scores(X, season), ~np.isnan(X)
-        factors = [] if common is None else [common]
-        values, loadings = scores, []
-        for last in range(len(factors) + 1):
-            known = CommonFactors.estimate(values[reference]) if last == len(factors) else factors[last]
+        values, factors, loadings = scores, [], []
+        for given in [None] if common is None else [common, None]:
+            known = given or CommonFactors.estimate(values[reference])
             values, part = _regress_out(values, observed, known)
-            factors[last:] = [known]
+            factors.append(known)
             loadings.append(part)
             spread = np.sqrt((values**2).sum(axis=1) / np.maximum(observed.sum(axis=1), 1))
             values = _standardize(values, observed)
@@ -218,18 +150,8 @@ class Residuals:
 def normal_scores(X: Floats, season: int | None = None) -> Floats:
     """Replace the values of each item by normal quantiles of their ranks (van der Waerden).
 
-    The scores of an item have mean 0 and variance 1, whatever its level, spread and distribution.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, time)
-    season : int, optional
-        Length of the season in steps. The mean of each phase of the season is removed.
-
-    Returns
-    -------
-    ndarray of shape (n, time)
-        0 where the value is missing.
+    The scores of an item have mean 0 and variance 1, whatever its level, spread and distribution,
+    and are 0 where the value is missing. The mean of each phase of the season is removed.
     """
     observed = ~np.isnan(X)
     ranks = rankdata(X, axis=1, nan_policy="omit")
@@ -238,18 +160,9 @@ def normal_scores(X: Floats, season: int | None = None) -> Floats:
 
 
 def prewhiten(residuals: Residuals) -> Floats:
-    """Remove from each item what its own past predicts.
+    """Remove from each item what its own past predicts; see `Residuals.values` for the result.
 
     The prediction is an autoregression of order 4 at most, chosen by BIC.
-
-    Parameters
-    ----------
-    residuals : Residuals
-
-    Returns
-    -------
-    ndarray of shape (n, time)
-        Innovations, with mean 0 and variance 1 for each item. 0 where the value is missing.
     """
     x, observed = residuals.values, residuals.observed
     count = np.maximum(observed.sum(axis=1), 2)
@@ -274,7 +187,7 @@ def prewhiten(residuals: Residuals) -> Floats:
     return _standardize(x - predicted, observed)
 
 
-def _regress_out(Z: Floats, observed: npt.NDArray[np.bool_], factors: CommonFactors) -> tuple[Floats, Floats]:
+def _regress_out(Z: Floats, observed: Mask, factors: CommonFactors) -> tuple[Floats, Floats]:
     """Return the residuals of items (n, time) and their loadings (n, n_factors)."""
     components = factors.components
     projections = Z @ components.T  # (n, n_factors)
@@ -306,7 +219,7 @@ def _remove_season(X: Floats, season: int) -> Floats:
     return X
 
 
-def _standardize(X: Floats, observed: npt.NDArray[np.bool_]) -> Floats:
+def _standardize(X: Floats, observed: Mask) -> Floats:
     """Scale rows to mean 0 and variance 1. Missing values and constant rows become 0."""
     count = np.maximum(observed.sum(axis=1, keepdims=True), 1)
     Z = np.where(observed, X, 0)

@@ -27,17 +27,10 @@ _NEW_ORIGINS = 4
 
 @dataclass
 class Backtest:
-    """A stage of an earlier origin, and the items to try it on.
+    """A stage of an earlier origin, and the items with a known future to try it on.
 
-    Attributes
-    ----------
-    stage : Stage
-        Fitted to what was known at the origin.
-    items : Observed
-        The items with a known future.
-    new_items : list of (int, Observed)
-        New items, and the steps from the origin to theirs. These are the items introduced around
-        the origin, or, if the calendar shows few introductions, all items with a shortened context.
+    New items come with the steps from the origin to theirs. They are the items introduced around
+    the origin, or, if the calendar shows few introductions, all items with a shortened context.
     """
 
     stage: Stage
@@ -82,21 +75,13 @@ def run_backtests(calendar: CalendarMatrix, plan: ForecastPlan, n_backtests: int
 def score_group_numbers(backtests: list[Backtest], n_items: int) -> list[dict[str, float]]:
     """Return ``n_clusters`` and ``score``, the mean squared error, of each number of groups."""
     numbers = [k for k in _GROUP_NUMBERS if k == 1 or k <= n_items // _ITEMS_PER_GROUP]
-    if isinstance(clusterer := backtests[0].stage.plan.clusterer, str) and clusterer == "hdbscan":
+    if backtests[0].stage.plan.clusterer == "hdbscan":
         numbers = [1]  # it finds its own number
     return [{"n_clusters": k, "score": float(np.mean([b.error(k) for b in backtests]))} for k in numbers]
 
 
 def fit_combination(backtests: list[Backtest], n_clusters: int, membership: Floats) -> Combination:
-    """Estimate weights and errors from all backtests.
-
-    Parameters
-    ----------
-    backtests : list of Backtest
-    n_clusters : int
-    membership : ndarray of shape (n_items, n_groups)
-        Of the final groups, whose weights are estimated.
-    """
+    """Estimate weights and errors of the final groups, of ``membership`` (n_items, n_groups)."""
     members, future, groups, age = [], [], [], []
     for backtest in backtests:
         own_groups = backtest.stage.group(n_clusters)

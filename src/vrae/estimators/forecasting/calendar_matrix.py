@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vrae.data.panel import Panel
 from vrae.exceptions import InvalidDataError, name_some
 
-__all__ = ["CalendarMatrix", "ForecastHorizon", "check_length", "infer_season_length"]
+__all__ = ["CalendarMatrix", "check_length", "infer_season_length"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -27,51 +27,18 @@ _SEASONS = (
 )
 
 
-class ForecastHorizon(NamedTuple):
-    """The steps to forecast.
-
-    Attributes
-    ----------
-    times : ndarray of shape (horizon,), or None
-        Time stamps, if they follow a regular rhythm.
-    shift : int
-        Steps by which they start later than the horizon of the fitted items.
-    """
-
-    times: npt.NDArray[Any] | None
-    shift: int
-
-
 @dataclass(frozen=True)
 class CalendarMatrix:
-    """Values of items on one calendar.
+    """Values of items on one calendar."""
 
-    Attributes
-    ----------
-    values : ndarray of float64, shape (n_items, n_steps)
-        NaN where nothing was observed: before an item's introduction, in gaps, and after its end.
-    times : ndarray of shape (n_steps,), or None
-        Time stamps of the calendar.
-    """
-
-    values: Floats
-    times: npt.NDArray[Any] | None = None
+    values: Floats  # (n_items, n_steps), NaN before an item's introduction, in gaps, and after its end
+    times: npt.NDArray[Any] | None = None  # (n_steps,)
 
     @classmethod
     def from_panel(cls, panel: Panel, max_steps: int) -> CalendarMatrix:
-        """Align the series of a panel by their time stamps, or at their ends if they have none.
+        """Align series by their time stamps, or at their ends if they have none.
 
-        Parameters
-        ----------
-        panel : Panel
-            Series of one channel.
-        max_steps : int
-            Only this many last steps of the calendar are kept.
-
-        Raises
-        ------
-        InvalidDataError
-            The panel has several channels.
+        Only the last ``max_steps`` of the calendar are kept.
         """
         if panel.n_channels != 1:
             raise InvalidDataError(
@@ -80,8 +47,7 @@ class CalendarMatrix:
             )
         item = np.repeat(np.arange(len(panel)), panel.lengths)
         if panel.times is None:
-            times = None
-            n_steps = int(panel.lengths.max())
+            times, n_steps = None, int(panel.lengths.max())
             step = n_steps - np.repeat(panel.offsets[1:], panel.lengths) + np.arange(len(item))
         else:
             times, step = np.unique(panel.times, return_inverse=True)
@@ -135,18 +101,14 @@ class CalendarMatrix:
             return None
         return np.asarray(self.times[-1] + ahead * gaps[0])
 
-    def horizon_after(self, horizon: int, fitted_times: npt.NDArray[Any] | None) -> ForecastHorizon:
-        """Return the steps after the calendar, compared with those of the fitted items.
+    def horizon_after(self, horizon: int, fitted_times: npt.NDArray[Any] | None) -> tuple[npt.NDArray[Any] | None, int]:
+        """Return the next time stamps, and the steps by which they are later than the fitted ones.
 
-        Parameters
-        ----------
-        horizon : int
-        fitted_times : ndarray of shape (horizon,), or None
-            Time stamps that follow the calendar of the fitted items.
+        ``fitted_times`` (horizon,) follow the calendar of the fitted items.
         """
         times = self.next_times(horizon)
         if fitted_times is None or self.times is None or fitted_times.dtype.kind != self.times.dtype.kind:
-            return ForecastHorizon(times, 0)
+            return times, 0
         # An earlier end than that of the fitted items does not shift the horizon.
         shift = int((self.times[-1] >= fitted_times).sum())
         if len(fitted_times) > 1:
@@ -155,7 +117,7 @@ class CalendarMatrix:
                 shift += int((self.times[-1] - fitted_times[-1]) // gap)
             if times is None and shift == 0 and fitted_times[0] - self.times[-1] < 2 * gap:
                 times = fitted_times  # a single step has no rhythm, but ends where the fitted items do
-        return ForecastHorizon(times, shift)
+        return times, shift
 
 
 def infer_season_length(times: npt.NDArray[Any] | None) -> int:
@@ -167,12 +129,7 @@ def infer_season_length(times: npt.NDArray[Any] | None) -> int:
 
 
 def check_length(calendar: CalendarMatrix, ids: npt.NDArray[Any], horizon: int) -> None:
-    """Raise if the past is too short for a backtest of this horizon.
-
-    Raises
-    ------
-    InvalidDataError
-    """
+    """Raise if the past is too short for a backtest of this horizon."""
     n_steps = calendar.n_steps
     if n_steps < 3:
         raise InvalidDataError(

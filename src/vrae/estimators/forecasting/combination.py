@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.config import check_real
-from vrae.estimators.forecasting.forecast_windows import AGES, age_class
-from vrae.estimators.forecasting.item_scale import observed_mean
+from vrae.estimators.forecasting.forecast_windows import AGES, Ints, age_class, observed_mean
 
 __all__ = ["Combination", "check_levels"]
 
@@ -32,42 +31,22 @@ _PROBABILITIES = np.linspace(0.005, 0.995, 199)
 class Combination:
     """How forecasts are combined, and the errors to expect.
 
-    Attributes
-    ----------
-    new_until : int
-        Items with at most this many observed steps are new, the others are established. Each kind
-        has its own weights.
-    weights : ndarray of shape (2, n_groups, n_members)
-        For new items, and for established ones. Not negative, with sum 1.
-    age_factor : ndarray of shape (n_classes,)
-        Ratio of the errors of each age class to those of established items.
-    quantiles : ndarray of shape (n_groups, horizon, n_probabilities)
-        Quantiles of the scaled errors divided by the age factor, at .005, .01, ..., .995.
+    Items with at most ``new_until`` observed steps are new, the others are established. Each kind
+    has its own weights, which are not negative and sum to 1. The quantiles are those of the scaled
+    errors divided by the age factor, at .005, .01, ..., .995.
     """
 
     new_until: int
-    weights: Floats
-    age_factor: Floats
-    quantiles: Floats
+    weights: Floats  # (2, n_groups, n_members), for new items, and for established ones
+    age_factor: Floats  # (n_classes,), errors of each age class relative to established items
+    quantiles: Floats  # (n_groups, horizon, n_probabilities)
 
     @classmethod
-    def fit(
-        cls, members: Floats, future: Floats, membership: Floats, age: npt.NDArray[np.int64], new_until: int
-    ) -> Self:
+    def fit(cls, members: Floats, future: Floats, membership: Floats, age: Ints, new_until: int) -> Self:
         """Estimate weights and errors from backtests.
 
-        Parameters
-        ----------
-        members : ndarray of shape (n_members, n, horizon)
-            Scaled forecasts.
-        future : ndarray of shape (n, horizon)
-            Scaled values that followed. NaN where not known.
-        membership : ndarray of shape (n, n_groups)
-            Probabilities of the groups.
-        age : ndarray of int64, shape (n,)
-            Number of observed steps.
-        new_until : int
-            Highest age of a new item.
+        From scaled forecasts (n_members, n, horizon), the future (n, horizon) that followed, the
+        probabilities of the groups (n, n_groups), and observed steps (n,).
         """
         n_members, n_groups = len(members), membership.shape[1]
         equal = np.full(n_members, 1 / n_members)
@@ -91,12 +70,12 @@ class Combination:
         errors = (errors / factor[age_class(age)][:, None])[kept]
         return cls(new_until, weights, factor, _error_quantiles(errors, membership[kept]))
 
-    def predict(self, members: Floats, membership: Floats, age: npt.NDArray[np.int64]) -> Floats:
+    def predict(self, members: Floats, membership: Floats, age: Ints) -> Floats:
         """Return the combination (n, horizon) of scaled forecasts (n_members, n, horizon)."""
         weights = np.where((age > self.new_until)[:, None], membership @ self.weights[1], membership @ self.weights[0])
         return np.asarray(np.einsum("nm,mnh->nh", weights, members))
 
-    def error(self, probability: float, membership: Floats, age: npt.NDArray[np.int64]) -> Floats:
+    def error(self, probability: float, membership: Floats, age: Ints) -> Floats:
         """Return the quantile (n, horizon) of the scaled errors at a probability."""
         position = np.interp(probability, _PROBABILITIES, np.arange(len(_PROBABILITIES)))
         position = float(np.clip(position, 0, len(_PROBABILITIES) - 1))
@@ -104,22 +83,10 @@ class Combination:
         quantile = self.quantiles[..., low] + (position - low) * (self.quantiles[..., high] - self.quantiles[..., low])
         return np.asarray(membership @ quantile) * self.age_factor[age_class(age)][:, None]
 
-    def interval(
-        self, level: float, mean: Floats, membership: Floats, age: npt.NDArray[np.int64]
-    ) -> tuple[Floats, Floats]:
-        """Return the bounds of the interval that contains ``level`` percent of outcomes.
+    def interval(self, level: float, mean: Floats, membership: Floats, age: Ints) -> tuple[Floats, Floats]:
+        """Return bounds (n, horizon) that contain ``level`` percent of outcomes.
 
-        Parameters
-        ----------
-        level : float
-        mean : ndarray of shape (n, horizon)
-            The combined scaled forecasts, which are always in the interval.
-        membership : ndarray of shape (n, n_groups)
-        age : ndarray of int64, shape (n,)
-
-        Returns
-        -------
-        low, high : ndarray of float64, shape (n, horizon)
+        The combined forecasts ``mean`` are always within them.
         """
         low = mean + self.error(0.5 - level / 200, membership, age)
         high = mean + self.error(0.5 + level / 200, membership, age)
@@ -127,12 +94,7 @@ class Combination:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays to save."""
-        return {
-            "new_until": np.array([self.new_until]),
-            "weights": self.weights,
-            "age_factor": self.age_factor,
-            "quantiles": self.quantiles,
-        }
+        return {**vars(self), "new_until": np.array([self.new_until])}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self:
@@ -166,7 +128,7 @@ def _weights(members: Floats, future: Floats, window_weight: Floats, prior: Floa
     return weights / weights.sum() if weights.sum() > 0 else prior
 
 
-def _age_factor(errors: Floats, age: npt.NDArray[np.int64], new_until: int) -> Floats:
+def _age_factor(errors: Floats, age: Ints, new_until: int) -> Floats:
     """Return the mean absolute error of each age class, relative to that of established items."""
     sizes, known = np.abs(np.nan_to_num(errors)), ~np.isnan(errors)
     classes = age_class(age)

@@ -1,4 +1,4 @@
-"""Windows of the past: what was known of an item at an origin, and what came after it.
+"""Scaled windows of the past: what was known of an item at an origin, and what came after it.
 
 A window has a context, the ``n_context`` steps before an origin, and a future, the ``horizon``
 steps from it on. Everything that a forecast uses (level, spread, group, features) comes from the
@@ -15,13 +15,29 @@ import numpy.typing as npt
 
 from vrae.data.panel import Panel
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
-from vrae.estimators.forecasting.item_scale import ItemScale, observed_mean
 from vrae.exceptions import InvalidDataError
 
-__all__ = ["AGES", "ForecastWindows", "age_class", "training_windows", "windows_at"]
+__all__ = [
+    "AGES",
+    "CLIP",
+    "ForecastWindows",
+    "ItemScale",
+    "age_class",
+    "observed_mean",
+    "training_windows",
+    "typical_variation",
+    "windows_at",
+]
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
+# Scaled values are clipped to +-CLIP, so that one outlier cannot dominate a model.
+CLIP = 10.0
+# An outlier is further from the median than this multiple of the 75 % quantile of all deviations.
+_OUTLIER = 6.0
+# The prior of an item's variance counts as many steps.
+_PRIOR_STEPS = 4.0
 # Age classes: lowest number of observed steps.
 AGES = (1, 2, 3, 5, 9, 17, 33)
 # A level below this multiple of the spread is too low to decay.
@@ -35,42 +51,117 @@ _MAX_WINDOWS = 20_000
 _SHORTENED = 0.35
 
 
+# -------------------------------------------------------------------- scale
+
+
+@dataclass(frozen=True)
+class ItemScale:
+    """Level and spread of items, (n,): ``(values - level) / spread`` has no unit."""
+
+    level: Floats
+    spread: Floats
+
+    @classmethod
+    def fit(cls, context: Floats, variation: float) -> ItemScale:
+        """Estimate level and spread of the rows of (n, n_context), robust to outliers.
+
+        ``variation``, the `typical_variation` of all items, times the mean absolute value of an
+        item is the prior of its spread, which matters for items with few steps.
+        """
+        count, level, size, variance = _moments(context)
+        prior = (variation * size) ** 2
+        spread = np.sqrt((count * variance + _PRIOR_STEPS * prior) / (count + _PRIOR_STEPS))
+        return cls(level, np.where(spread > 1e-9 * np.maximum(size, 1e-30), spread, 1.0))
+
+    def transform(self, values: Floats) -> Floats:
+        """Scale values (n, steps), and clip outliers."""
+        return np.clip((values - self.level[:, None]) / self.spread[:, None], -CLIP, CLIP)
+
+    def inverse_transform(self, scaled: Floats) -> Floats:
+        """Return scaled values (n, steps) in the user's units."""
+        return scaled * self.spread[:, None] + self.level[:, None]
+
+    @property
+    def zero(self) -> Floats:
+        """Scaled value of 0 in the user's units, (n,)."""
+        return np.clip(-self.level / self.spread, -CLIP, CLIP)
+
+
+def typical_variation(context: Floats) -> float:
+    """Return the median over items of the ratio of standard deviation to mean absolute value."""
+    count, _, size, variance = _moments(context)
+    known = (count >= 2 * _PRIOR_STEPS) & (size > 0)
+    return float(np.median(np.sqrt(variance[known]) / size[known])) if known.any() else 1.0
+
+
+def observed_mean(values: Floats, axis: int = 1) -> Floats:
+    """Return the mean of the observed values, or NaN where there are none."""
+    observed = ~np.isnan(values)
+    count = observed.sum(axis=axis)
+    total = np.where(observed, values, 0.0).sum(axis=axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _moments(context: Floats) -> tuple[Any, ...]:
+    """Return count (at least 1), mean, mean absolute value and variance of each row, each (n,)."""
+    observed = ~np.isnan(context)
+    count = np.maximum(observed.sum(axis=1), 1)
+    context = _clip_outliers(context)
+    level = np.where(observed, context, 0.0).sum(axis=1) / count
+    size = np.where(observed, np.abs(context), 0.0).sum(axis=1) / count
+    variance = np.where(observed, (context - level[:, None]) ** 2, 0.0).sum(axis=1) / count
+    return count, level, size, variance
+
+
+def _clip_outliers(context: Floats) -> Floats:
+    """Clip outliers of each row (n, n_context) to the limit for normal values."""
+    median = _quantile(context, 0.5)[:, None]
+    deviation = np.abs(context - median)
+    # If most steps are equal (no sales), the others alone define what is normal.
+    typical = _quantile(np.where(deviation > 0, deviation, np.nan), 0.75)[:, None]
+    limit = _OUTLIER * np.where(np.isnan(typical), np.inf, typical)
+    return np.clip(context, median - limit, median + limit)
+
+
+def _quantile(values: Floats, q: float) -> Floats:
+    """Return the quantile of the observed values of each row. Much faster than ``np.nanquantile``.
+
+    NaN for a row without any.
+    """
+    ordered = np.sort(values, axis=1)  # NaN last
+    last = np.maximum((~np.isnan(values)).sum(axis=1) - 1, 0)
+    position = q * last
+    low = np.floor(position).astype(np.int64)
+    row = np.arange(len(values))
+    left, right = ordered[row, low], ordered[row, np.minimum(low + 1, last)]
+    return np.asarray(left + (position - low) * (right - left))
+
+
+# -------------------------------------------------------------------- windows
+
+
 @dataclass(frozen=True)
 class ForecastWindows:
-    """Scaled windows.
+    """Scaled windows. All have the same number of steps, with NaN where nothing is known."""
 
-    Attributes
-    ----------
-    context : ndarray of shape (n, n_context)
-        Scaled values. NaN where not observed.
-    future : ndarray of shape (n, horizon)
-        Values with the same scale. NaN where not known.
-    scale : ItemScale
-        Scale of each window, from its context.
-    item : ndarray of int64, shape (n,)
-        Index of the item.
-    origin : ndarray of int64, shape (n,)
-        Number of steps of the calendar before the future.
-    """
-
-    context: Floats
-    future: Floats
-    scale: ItemScale
-    item: npt.NDArray[np.int64]
-    origin: npt.NDArray[np.int64]
+    context: Floats  # (n, n_context)
+    future: Floats  # (n, horizon), in the scale of the context
+    level: Floats  # (n,), see `ItemScale`
+    spread: Floats  # (n,)
+    item: Ints  # (n,), index of the item
+    origin: Ints  # (n,), number of steps of the calendar before the future
 
     def __len__(self) -> int:
         return len(self.context)
 
-    def select(self, indices: npt.NDArray[Any]) -> ForecastWindows:
+    @classmethod
+    def join(cls, parts: list[ForecastWindows]) -> ForecastWindows:
+        """Return the windows of all parts, one part after the other."""
+        return cls(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
+
+    def select(self, indices: Ints) -> ForecastWindows:
         """Return the windows at ``indices``."""
-        return ForecastWindows(
-            self.context[indices],
-            self.future[indices],
-            self.scale.select(indices),
-            self.item[indices],
-            self.origin[indices],
-        )
+        return ForecastWindows(**{name: values[indices] for name, values in vars(self).items()})
 
     def panel(self, with_future: bool = False) -> Panel:
         """Return contexts and futures as a panel. The future is missing unless asked for."""
@@ -78,7 +169,12 @@ class ForecastWindows:
         return Panel.from_arrays(np.concatenate([self.context, future], axis=1).astype(np.float32))
 
     @property
-    def age(self) -> npt.NDArray[np.int64]:
+    def scale(self) -> ItemScale:
+        """Scale of each window, from its context."""
+        return ItemScale(self.level, self.spread)
+
+    @property
+    def age(self) -> Ints:
         """Observed steps of each context, (n,)."""
         return np.asarray((~np.isnan(self.context)).sum(axis=1))
 
@@ -90,14 +186,10 @@ class ForecastWindows:
         """Return the fraction of its level that a new item loses, by age class, (n_classes,).
 
         Many items are introduced high and settle. The fraction is the median over the windows of an
-        age class, shrunk towards 0 if they are few.
-
-        Parameters
-        ----------
-        new_until : int
-            Windows of a higher age do not count. Age classes without windows have no decay.
+        age class up to ``new_until``, shrunk towards 0 if they are few.
         """
-        lost = observed_mean(self.future) / np.where(self.scale.zero < -_MIN_LEVEL, self.scale.zero, np.nan)
+        zero = self.scale.zero
+        lost = observed_mean(self.future) / np.where(zero < -_MIN_LEVEL, zero, np.nan)
         decay = np.zeros(len(AGES))
         classes = age_class(self.age)
         for k in range(len(AGES)):
@@ -107,37 +199,23 @@ class ForecastWindows:
         return decay
 
 
-def age_class(age: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def age_class(age: Ints) -> Ints:
     """Return the class of each age (n,): the position of the last of `AGES` not above it."""
     return np.asarray(np.clip(np.searchsorted(AGES, age, side="right") - 1, 0, len(AGES) - 1))
 
 
 def windows_at(
-    calendar: CalendarMatrix,
-    origin: int,
-    n_context: int,
-    horizon: int,
-    variation: float,
-    max_age: npt.NDArray[np.int64] | None = None,
+    calendar: CalendarMatrix, origin: int, n_context: int, horizon: int, variation: float, max_age: Ints | None = None
 ) -> ForecastWindows:
-    """Return one window per item.
+    """Return one window per item, scaled with the `typical_variation` of all.
 
-    Parameters
-    ----------
-    calendar : CalendarMatrix
-    origin : int
-        Number of known steps.
-    n_context, horizon : int
-        Steps before the origin, and from it on.
-    variation : float
-        See `ItemScale.fit`.
-    max_age : ndarray of int64, shape (n_items,), optional
-        Shorten each context to this many steps, up to the last observed one.
+    ``max_age`` (n_items,) shortens each context to this many steps, up to the last observed one.
     """
     context = calendar.values[:, max(0, origin - n_context) : origin]
     context = np.pad(context, ((0, 0), (n_context - context.shape[1], 0)), constant_values=np.nan)
     if max_age is not None:
-        context = _shorten(context, max_age)
+        last = n_context - 1 - np.argmax(~np.isnan(context)[:, ::-1], axis=1)
+        context = np.where(np.arange(n_context) > (last - max_age)[:, None], context, np.nan)
     future = calendar.values[:, origin : origin + horizon]
     future = np.pad(future, ((0, 0), (0, horizon - future.shape[1])), constant_values=np.nan)
     scale = ItemScale.fit(context, variation)
@@ -145,8 +223,14 @@ def windows_at(
     if ended.any():  # an item that ended before the context keeps the scale of its whole past
         past = ItemScale.fit(calendar.values[ended, :origin], variation)
         scale.level[ended], scale.spread[ended] = past.level, past.spread
-    n = len(context)
-    return ForecastWindows(scale.transform(context), scale.transform(future), scale, np.arange(n), np.full(n, origin))
+    return ForecastWindows(
+        scale.transform(context),
+        scale.transform(future),
+        scale.level,
+        scale.spread,
+        item=np.arange(len(context)),
+        origin=np.full(len(context), origin),
+    )
 
 
 def training_windows(
@@ -155,11 +239,6 @@ def training_windows(
     """Return windows of all items at several origins of a calendar.
 
     Unless the calendar shows introductions of new items, random contexts are shortened.
-
-    Raises
-    ------
-    InvalidDataError
-        There are fewer than two windows with observed values.
     """
     n = calendar.n_steps
     # A short calendar knows only part of the future.
@@ -172,7 +251,7 @@ def training_windows(
         max_age = np.where(rng.random(len(max_age)) < shortened, max_age, n_context)
         windows = windows_at(calendar, int(origin), n_context, horizon, variation, max_age)
         parts.append(windows.select(np.flatnonzero(windows.known())))
-    windows = _concatenate(parts)
+    windows = ForecastWindows.join(parts)
     if len(windows) < 2:
         raise InvalidDataError(
             f"Found {len(windows)} windows with a past and a future in the first {n} steps of the series. Learning to "
@@ -181,23 +260,3 @@ def training_windows(
     if len(windows) > _MAX_WINDOWS:
         windows = windows.select(np.sort(rng.permutation(len(windows))[:_MAX_WINDOWS]))
     return windows
-
-
-def _concatenate(parts: list[ForecastWindows]) -> ForecastWindows:
-    return ForecastWindows(
-        np.concatenate([part.context for part in parts]),
-        np.concatenate([part.future for part in parts]),
-        ItemScale(
-            np.concatenate([part.scale.level for part in parts]),
-            np.concatenate([part.scale.spread for part in parts]),
-        ),
-        np.concatenate([part.item for part in parts]),
-        np.concatenate([part.origin for part in parts]),
-    )
-
-
-def _shorten(context: Floats, max_age: npt.NDArray[np.int64]) -> Floats:
-    """Hide all but the ``max_age`` (n,) steps up to the last observed one."""
-    n_context = context.shape[1]
-    last = n_context - 1 - np.argmax(~np.isnan(context)[:, ::-1], axis=1)
-    return np.where(np.arange(n_context) > (last - max_age)[:, None], context, np.nan)

@@ -24,30 +24,15 @@ _FIXED_OPTIONS = {"max_lag": 0, "level_weight": 0, "scaling": "series"}
 
 @dataclass(frozen=True)
 class ForecastPlan:
-    """The settings of all stages of a forecaster.
-
-    Attributes
-    ----------
-    horizon, n_context : int
-        Steps to forecast, and steps before the origin to forecast them from.
-    season : int
-        Steps of a season. 1 is none.
-    clusterer : str or scikit-learn clusterer
-        Groups the latent vectors.
-    classical : bool
-        Whether to use statsforecast's models too.
-    seed : int
-    model : VRAE
-        Template of the networks. Each stage fits a clone.
-    """
+    """The settings of all stages of a forecaster."""
 
     horizon: int
-    n_context: int
-    season: int
+    n_context: int  # steps before the origin to forecast from
+    season: int  # steps; 1 is none
     clusterer: Any
     classical: bool
     seed: int
-    model: VRAE
+    model: VRAE  # template of the networks; each stage fits a clone
 
     @property
     def new_until(self) -> int:
@@ -74,12 +59,7 @@ def past_length(season_length: int | Literal["auto"], horizon: int) -> int:
 
 
 def check_template(model: VRAE) -> None:
-    """Raise if an option of the model does not support forecasts.
-
-    Raises
-    ------
-    InvalidParameterError
-    """
+    """Raise if an option of the model does not support forecasts."""
     for name, default in _FIXED_OPTIONS.items():
         if (found := getattr(model, name)) != default:
             raise InvalidParameterError(

@@ -14,8 +14,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from vrae.estimators.forecasting.forecast_windows import ForecastWindows
-from vrae.estimators.forecasting.item_scale import observed_mean
+from vrae.estimators.forecasting.forecast_windows import ForecastWindows, Ints, observed_mean
 
 __all__ = ["PooledModel", "group_curves", "seasonal_change"]
 
@@ -37,19 +36,9 @@ _LOW, _HIGH = -5.0, 8.0
 
 
 def group_curves(windows: ForecastWindows, membership: Floats) -> Floats:
-    """Return the mean scaled curve of each group, shrunk towards that of all items.
+    """Return mean scaled curves (n_groups, n_context), shrunk towards that of all items.
 
-    Parameters
-    ----------
-    windows : ForecastWindows
-        Windows of one origin.
-    membership : ndarray of shape (n, n_groups)
-        Probabilities of the groups.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_groups, n_context)
-        NaN at steps where no item was observed.
+    The windows have one origin. NaN at steps where no item was observed.
     """
     context = np.clip(windows.context, _LOW, _HIGH)
     observed = ~np.isnan(context)
@@ -61,19 +50,10 @@ def group_curves(windows: ForecastWindows, membership: Floats) -> Floats:
 
 
 def seasonal_change(curves: Floats, season: int, horizon: int) -> Floats:
-    """Return how curves changed over the steps of the horizon a season ago.
+    """Return how curves (n, n_context) changed a season before the horizon, (n, horizon).
 
-    Parameters
-    ----------
-    curves : ndarray of shape (n, n_context)
-    season, horizon : int
-        In steps.
-
-    Returns
-    -------
-    ndarray of float64, shape (n, horizon)
-        Mean of three steps around the one a season ago, minus the mean just before that horizon. 0
-        for a curve that is too short.
+    The mean of three steps around the one a season ago, minus the mean just before that horizon. 0
+    for a curve that is too short.
     """
     n, n_context = curves.shape
     if season < 2 or n_context < season:
@@ -86,32 +66,20 @@ def seasonal_change(curves: Floats, season: int, horizon: int) -> Floats:
     return np.where(is_covered & ~np.isnan(then) & ~np.isnan(before), then - before, 0.0)
 
 
-def _a_season_ago(n_context: int, season: int, horizon: int) -> npt.NDArray[np.int64]:
+def _a_season_ago(n_context: int, season: int, horizon: int) -> Ints:
     """Return the steps of the context that are a season before those of the horizon."""
     return np.asarray(n_context - season + np.arange(horizon) % season)
 
 
 @dataclass(frozen=True)
 class PooledModel:
-    """Ridge regressions on features of windows, one per step of the horizon.
+    """Ridge regressions on features of windows, one per step of the horizon."""
 
-    Attributes
-    ----------
-    mean, deviation : ndarray of shape (n_features,)
-        Mean and standard deviation of the features in training.
-    coefficients : ndarray of shape (horizon, n_features)
-        Coefficients for all items.
-    group_coefficients : ndarray of shape (n_groups, horizon, n_features)
-        What each group adds to them. Without groups, ``n_groups`` is 0.
-    season : int
-        Steps of a season. 1 is none.
-    """
-
-    mean: Floats
-    deviation: Floats
-    coefficients: Floats
-    group_coefficients: Floats
-    season: int
+    mean: Floats  # (n_features,), of the features in training
+    deviation: Floats  # (n_features,)
+    coefficients: Floats  # (horizon, n_features), for all items
+    group_coefficients: Floats  # (n_groups, horizon, n_features), what each group adds to them
+    season: int  # steps; 1 is none
 
     @classmethod
     def fit(
@@ -119,15 +87,8 @@ class PooledModel:
     ) -> Self:
         """Fit the regressions to windows.
 
-        Parameters
-        ----------
-        windows : ForecastWindows
-        season : int
-            Steps of a season. 1 is none.
-        membership : ndarray of shape (n, n_groups), optional
-            Probabilities of the groups.
-        change : ndarray of shape (n, horizon), optional
-            `seasonal_change` of the group of each window.
+        With groups: their probabilities (n, n_groups), and the `seasonal_change` (n, horizon) of
+        the group of each window.
         """
         fixed, varying = features(windows, season, change)
         horizon = windows.future.shape[1]
@@ -143,10 +104,8 @@ class PooledModel:
         for step in range(horizon):
             known = np.flatnonzero(~np.isnan(windows.future[:, step]))
             if len(known) < _MIN_FUTURES and step:
-                coefficients[step], group_coefficients[:, step] = (
-                    coefficients[step - 1],
-                    group_coefficients[:, step - 1],
-                )
+                coefficients[step] = coefficients[step - 1]
+                group_coefficients[:, step] = group_coefficients[:, step - 1]
                 continue
             x = (np.concatenate([fixed, varying[:, step]], axis=1)[known] - mean) / deviation
             y = windows.future[known, step]
@@ -173,13 +132,7 @@ class PooledModel:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays to save."""
-        return {
-            "mean": self.mean,
-            "deviation": self.deviation,
-            "coefficients": self.coefficients,
-            "group_coefficients": self.group_coefficients,
-            "season": np.array([self.season]),
-        }
+        return {**vars(self), "season": np.array([self.season])}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self:
@@ -188,13 +141,7 @@ class PooledModel:
 
 
 def features(windows: ForecastWindows, season: int, change: Floats | None) -> tuple[Floats, Floats]:
-    """Return features that are equal at all steps of the horizon, and those that vary.
-
-    Returns
-    -------
-    fixed : ndarray of shape (n, f)
-    varying : ndarray of shape (n, horizon, g)
-    """
+    """Return features (n, f) that are equal at all steps, and others (n, horizon, g)."""
     context = np.clip(windows.context, _LOW, _HIGH)
     observed = ~np.isnan(context)
     values = np.where(observed, context, 0.0)  # 0 is the item's level
@@ -213,7 +160,7 @@ def features(windows: ForecastWindows, season: int, change: Floats | None) -> tu
     return np.stack(columns, axis=1), _seasonal(context, age, season, windows.future.shape[1], change)
 
 
-def _seasonal(context: Floats, age: npt.NDArray[np.int64], season: int, horizon: int, change: Floats | None) -> Floats:
+def _seasonal(context: Floats, age: Ints, season: int, horizon: int, change: Floats | None) -> Floats:
     """Return features from the last season of items and groups at each step, (n, horizon, g)."""
     n, n_context = context.shape
     columns = []

@@ -2,50 +2,94 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
-from vrae.estimators.forecasting.classical import seasonal_naive, smoothed_level
-from vrae.estimators.forecasting.completion import decode_future, encode_contexts, fit_completion
+from vrae.estimators.forecasting.combination import Combination
 from vrae.estimators.forecasting.forecast_windows import (
+    AGES,
+    CLIP,
     ForecastWindows,
     age_class,
     training_windows,
+    typical_variation,
     windows_at,
 )
-from vrae.estimators.forecasting.item_groups import ItemGroups, group_membership
-from vrae.estimators.forecasting.item_scale import CLIP, typical_variation
 from vrae.estimators.forecasting.plan import ForecastPlan
 from vrae.estimators.forecasting.pooled import PooledModel, group_curves, seasonal_change
-from vrae.estimators.partition import LatentSpace, fit_partition
+from vrae.estimators.forecasting.single_forecasts import (
+    decode_future,
+    encode_contexts,
+    fit_completion,
+    seasonal_naive,
+    smoothed_level,
+)
+from vrae.estimators.partition import LatentSpace, Partition, fit_partition, partition_from_arrays
 from vrae.estimators.vrae import VRAE
+from vrae.io.folder import Arrays, nested, shaped, subset
 
-__all__ = ["Observed", "Stage"]
+__all__ = ["GroupForecast", "Observed", "Stage"]
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Observed:
-    """Windows, and all that a stage computes from them without groups.
+class ItemGroups:
+    """Groups of items with similar latent vectors, and what is known of an item from its group."""
 
-    Attributes
-    ----------
-    windows : ForecastWindows
-    mean, variance : ndarray of shape (n, latent)
-        Of the latent vectors given the contexts.
-    forecasts : ndarray of shape (n_members - 2, n, horizon)
-        Scaled forecasts without groups: the first ones of ``ForecastPlan.members``.
-    """
+    space: LatentSpace  # in which latent vectors are compared
+    partition: Partition
+    proportions: Floats  # (n_groups,), fractions of the items
+    center: Floats  # (n_groups, latent), mean of the members' latent vectors
+    variance: Floats  # (n_groups, latent)
+    curves: Floats  # (n_groups, n_context), mean scaled curves before the origin
+    model: PooledModel  # with coefficients for each group
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups."""
+        return len(self.proportions)
+
+    def membership(self, Z: Floats) -> Floats:
+        """Return the probability of each group, (n, n_groups), for latent vectors (n, latent)."""
+        return _membership(self.partition.predict_proba(self.space(Z)), self.proportions)
+
+    def seasonal_change(self, membership: Floats, season: int, horizon: int, shift: int) -> Floats:
+        """Return how the groups changed a season before a horizon ``shift`` steps later."""
+        later = np.full((len(self.curves), shift), np.nan)
+        curves = np.concatenate([self.curves, later], axis=1)[:, shift:]
+        return np.asarray(membership @ seasonal_change(curves, season, horizon))
+
+    def posterior_mean(self, mean: Floats, variance: Floats, membership: Floats) -> Floats:
+        """Return latent vectors (n, latent) with the group's distribution as prior, not N(0, 1).
+
+        The group then fills in what a short context leaves open.
+        """
+        prior_mean, prior_variance = membership @ self.center, membership @ self.variance
+        evidence = np.maximum(1 / variance - 1, 0)  # precision that the context adds to the prior N(0, 1)
+        # mean / variance is the evidence times its own mean, since the mean of the prior is 0.
+        return np.asarray((mean / variance + prior_mean / prior_variance) / (evidence + 1 / prior_variance))
+
+
+def _membership(probabilities: Floats, proportions: Floats) -> Floats:
+    """Normalise the rows of (n, n_groups). An item of no group gets the groups' proportions."""
+    has_group = probabilities.sum(axis=1, keepdims=True) > 0
+    membership = np.where(has_group, probabilities, proportions)
+    return np.asarray(membership / membership.sum(axis=1, keepdims=True))
+
+
+class Observed(NamedTuple):
+    """Windows, and all that a stage computes from them without groups."""
 
     windows: ForecastWindows
-    mean: Floats
-    variance: Floats
-    forecasts: Floats
+    mean: Floats  # (n, latent), of the latent vectors given the contexts
+    variance: Floats  # (n, latent)
+    forecasts: Floats  # (n_members - 2, n, horizon), scaled: the first of ``ForecastPlan.members``
 
 
 class _Training(NamedTuple):
@@ -59,29 +103,14 @@ class _Training(NamedTuple):
 
 @dataclass
 class Stage:
-    """The network and the pooled model of one origin. `group` adds groups.
-
-    Attributes
-    ----------
-    plan : ForecastPlan
-    variation : float
-        `typical_variation` of the items.
-    model : VRAE
-        Completes windows.
-    pooled : PooledModel
-        The linear model without groups.
-    items : ForecastWindows
-        All items at the origin.
-    level_decay : ndarray of shape (n_classes,)
-        See `ForecastWindows.level_decay`.
-    """
+    """The network and the pooled model of one origin. `group` adds groups."""
 
     plan: ForecastPlan
-    variation: float
-    model: VRAE
-    pooled: PooledModel
-    items: ForecastWindows
-    level_decay: Floats
+    variation: float  # `typical_variation` of the items
+    model: VRAE  # completes windows
+    pooled: PooledModel  # without groups
+    items: ForecastWindows  # all items at the origin
+    level_decay: Floats  # (n_classes,), see `ForecastWindows.level_decay`
     _training: _Training | None = None
 
     @classmethod
@@ -98,6 +127,12 @@ class Stage:
         return cls(plan, variation, model, pooled, items, decay, training)
 
     @property
+    def _data(self) -> _Training:
+        if self._training is None:
+            raise RuntimeError("a loaded stage has no training windows")
+        return self._training
+
+    @property
     def item_means(self) -> Floats:
         """Latent means of the items at the origin, (n_items, latent)."""
         return self._data.mean
@@ -109,11 +144,11 @@ class Stage:
         partition = fit_partition(space(data.mean), n_clusters, plan.clusterer, plan.seed)
         found = partition.predict_proba(space(data.mean))
         proportions = (found.sum(axis=0) + 1e-9) / (found.sum() + 1e-9 * max(found.shape[1], 1))
-        membership = group_membership(found, proportions)
+        membership = _membership(found, proportions)
         size = membership.sum(axis=0)[:, None] + 1e-9
         center = membership.T @ data.mean / size
         variance = membership.T @ (data.mean**2 + data.variance) / size - center**2
-        of_windows = group_membership(partition.predict_proba(space(data.Z)), proportions)
+        of_windows = _membership(partition.predict_proba(space(data.Z)), proportions)
         change = _change_per_origin(data.windows, of_windows, plan)
         model = PooledModel.fit(data.windows, plan.season, of_windows, change)
         curves = group_curves(self.items, membership)
@@ -134,44 +169,23 @@ class Stage:
         return Observed(windows, *encode_contexts(self.model, windows), np.stack(forecasts))
 
     def forecast_by_group(self, observed: Observed, groups: ItemGroups, shift: int = 0) -> tuple[Floats, Floats]:
-        """Forecast with the linear models of the groups.
+        """Return scaled forecasts (n, horizon) of the groups' models, and membership (n, n_groups).
 
-        Returns
-        -------
-        forecast : ndarray of float64, shape (n, horizon)
-            Scaled.
-        membership : ndarray of float64, shape (n, n_groups)
+        The origin of the windows is ``shift`` steps after that of the stage.
         """
         membership = groups.membership(observed.mean)
         change = groups.seasonal_change(membership, self.plan.season, self.plan.horizon, shift)
         return groups.model.predict(observed.windows, membership, change), membership
 
     def forecast_members(self, observed: Observed, groups: ItemGroups, shift: int = 0) -> tuple[Floats, Floats]:
-        """Compute all forecasts that are combined.
+        """Return all scaled forecasts (n_members, n, horizon), and membership (n, n_groups).
 
-        Parameters
-        ----------
-        observed : Observed
-        groups : ItemGroups
-        shift : int, default=0
-            Steps between the origin of the stage and that of the windows.
-
-        Returns
-        -------
-        members : ndarray of float64, shape (n_members, n, horizon)
-            Scaled, in the order of ``ForecastPlan.members``.
-        membership : ndarray of float64, shape (n, n_groups)
+        The forecasts are in the order of ``ForecastPlan.members``.
         """
         grouped, membership = self.forecast_by_group(observed, groups, shift)
         Z = groups.posterior_mean(observed.mean, observed.variance, membership)
         completed = decode_future(self.model, Z, self.plan.n_context, self.plan.horizon)
         return np.clip(np.concatenate([observed.forecasts, [grouped, completed]]), -CLIP, CLIP), membership
-
-    @property
-    def _data(self) -> _Training:
-        if self._training is None:
-            raise RuntimeError("a loaded stage has no training windows")
-        return self._training
 
 
 def _change_per_origin(windows: ForecastWindows, membership: Floats, plan: ForecastPlan) -> Floats:
@@ -182,3 +196,83 @@ def _change_per_origin(windows: ForecastWindows, membership: Floats, plan: Forec
         curves = group_curves(windows.select(at), membership[at])
         change[at] = membership[at] @ seasonal_change(curves, plan.season, plan.horizon)
     return change
+
+
+@dataclass(frozen=True)
+class GroupForecast:
+    """Everything that forecasts items: a stage, its groups, and how forecasts are combined."""
+
+    stage: Stage
+    groups: ItemGroups
+    combination: Combination
+
+    def membership(self, windows: ForecastWindows) -> Floats:
+        """Return the probability of each group for windows, (n, n_groups)."""
+        return self.groups.membership(encode_contexts(self.stage.model, windows)[0])
+
+    def forecast(self, windows: ForecastWindows, shift: int, levels: Sequence[float]) -> dict[str, Floats]:
+        """Return ``mean``, ``lo-80``, ``hi-80``, ... (n, horizon), in the user's units.
+
+        The origin of the windows is ``shift`` steps after that of the stage.
+        """
+        observed, age = self.stage.observe(windows), windows.age
+        members, membership = self.stage.forecast_members(observed, self.groups, shift)
+        mean = self.combination.predict(members, membership, age)
+        scaled = {"mean": mean}
+        for level in levels:
+            bounds = self.combination.interval(level, mean, membership, age)
+            scaled[f"lo-{level:g}"], scaled[f"hi-{level:g}"] = bounds
+        return {name: windows.scale.inverse_transform(values) for name, values in scaled.items()}
+
+    def arrays(self) -> Arrays:
+        """Return the arrays to save: everything that was learned, except the network."""
+        items, groups = self.stage.items, self.groups
+        own = {"proportions": groups.proportions, "center": groups.center, "variance": groups.variance}
+        scale = {"level": items.level, "spread": items.spread, "origin": items.origin}
+        return nested(
+            {
+                "pooled": self.stage.pooled.arrays(),
+                "group_model": groups.model.arrays(),
+                "space": groups.space.arrays(),
+                "partition": groups.partition.arrays(),
+                "combination": self.combination.arrays(),
+                "groups": {**own, **_with_gaps("curves", groups.curves)},
+                "items": {**scale, "level_decay": self.stage.level_decay, **_with_gaps("context", items.context)},
+            }
+        )
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, plan: ForecastPlan, variation: float, n_items: int) -> Self:
+        """Rebuild a forecast from its `arrays`. The model of the plan is the fitted one."""
+        items, own = subset(arrays, "items"), subset(arrays, "groups")
+        shaped("context", items, (n_items, plan.n_context))
+        windows = ForecastWindows(
+            _restore_gaps("context", items),
+            np.full((n_items, plan.horizon), np.nan),
+            shaped("level", items, (n_items,)),
+            shaped("spread", items, (n_items,)),
+            np.arange(n_items),
+            shaped("origin", items, (n_items,)),
+        )
+        groups = ItemGroups(
+            LatentSpace.from_arrays(subset(arrays, "space"), plan.model.network_.config.latent_size),
+            partition_from_arrays(subset(arrays, "partition")),
+            own["proportions"],
+            own["center"],
+            own["variance"],
+            _restore_gaps("curves", own),
+            PooledModel.from_arrays(subset(arrays, "group_model")),
+        )
+        decay = items.get("level_decay", np.zeros(len(AGES)))  # early models lack it
+        pooled = PooledModel.from_arrays(subset(arrays, "pooled"))
+        stage = Stage(plan, variation, plan.model, pooled, windows, decay)
+        return cls(stage, groups, Combination.from_arrays(subset(arrays, "combination")))
+
+
+def _with_gaps(name: str, values: npt.NDArray[Any]) -> Arrays:
+    """Return values with 0 for NaN, and a mask: a model directory has finite values only."""
+    return {name: np.nan_to_num(values), f"{name}_known": (~np.isnan(values)).astype(np.uint8)}
+
+
+def _restore_gaps(name: str, arrays: Arrays) -> npt.NDArray[Any]:
+    return np.where(arrays[f"{name}_known"] == 1, arrays[name], np.nan)
