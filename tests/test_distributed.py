@@ -43,7 +43,7 @@ from vrae.distributed.operations import Assign, AssignAndEmbed, Embed
 from vrae.distributed.parts import Layout, are_in_order, divide, readable_files, row_groups
 from vrae.distributed.pool import _Worker, check_ids
 from vrae.distributed.ray_trainer import _FinishedTrainer
-from vrae.distributed.sampling import draw_sample
+from vrae.distributed.series import draw_sample
 from vrae.distributed.source import open_parquet
 from vrae.distributed.staging import SharedFolder, publish, staging_folder
 from vrae.exceptions import InvalidDataError, InvalidParameterError, MissingDependencyError, OutputError
@@ -215,7 +215,7 @@ def test_a_part_whose_table_a_killed_driver_moved_is_processed_again(clusterer, 
 
 @pytest.mark.parametrize("most", [60, 200, 10_000])
 def test_the_sample_is_that_of_one_process_and_has_its_limit(most, tmp_path, monkeypatch):
-    for module in ("vrae.runs.sample", "vrae.distributed.sampling"):
+    for module in ("vrae.runs.sample", "vrae.distributed.series"):
         monkeypatch.setattr(f"{module}.MAX_VALUES", most)
     drawn: list[int] = []
 
@@ -224,7 +224,7 @@ def test_the_sample_is_that_of_one_process_and_has_its_limit(most, tmp_path, mon
             drawn.append(0 if found[0] is None else found[0].values.size)
             yield found
 
-    monkeypatch.setattr("vrae.distributed.sampling.ordered_tasks", ordered_tasks)
+    monkeypatch.setattr("vrae.distributed.series.ordered_tasks", ordered_tasks)
     source = write(long_rows(200), tmp_path / "data", [], 100)
     layout, parts = layout_and_parts(source, 100)
     found, total = draw_sample(series.SeriesParts(layout, parts, 200), 100, seed=3)
@@ -603,9 +603,9 @@ def test_a_full_disk_is_named_and_finished_parts_are_kept(
         patch.setattr("tempfile.tempdir", str(small_disk))
         filler.unlink()
         filler.write_bytes(bytes(shutil.disk_usage(small_disk).free))
-        failed = _Worker(ray.put(job))({"part": np.array([job.pending()[0]])})
-    assert "No space left" in failed["message"][0]
-    assert str(small_disk) in failed["message"][0]
+        failed = _Worker(ray.put(job))({"part": job.pending()[0]})
+    assert "No space left" in failed["message"]
+    assert str(small_disk) in failed["message"]
     code, _, message = cli(
         "cluster", source, "--engine", "ray", "-k", "2", "--epochs", "1", "--out", small_disk / "run"
     )
@@ -643,7 +643,7 @@ def test_fsspec_holds_series_and_results(clusterer, tmp_path, store_url):
     os.utime(tmp_path / "data" / "001.parquet", ns=(1, 1))  # as if it was replaced
     _, again = layout_and_parts(f"{store_url}/data/00?.parquet", 100)
     assert [a.digest("") == b.digest("") for a, b in zip(parts, again, strict=True)] == [
-        not any("001" in piece.group.fragment.path for piece in part.pieces) for part in parts
+        not any("001" in piece.group.file.path for piece in part.pieces) for part in parts
     ]
 
 

@@ -110,8 +110,7 @@ def inference_batches(lengths: Ints, indices: Indices, batch_size: int) -> list[
 
 def _split(ordered: Indices, lengths: Ints, batch_size: int) -> list[Indices]:
     """Split indices into batches of at most `_MAX_STEPS` padded steps, or of one series."""
-    batches = []
-    start = 0
+    batches, start = [], 0
     while start < len(ordered):
         candidates = ordered[start : start + batch_size]
         padded = np.maximum.accumulate(lengths[candidates]) * np.arange(1, len(candidates) + 1)

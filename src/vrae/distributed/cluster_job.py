@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 from hashlib import sha256
-from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +13,12 @@ from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
 from vrae.data.panel import Panel
-from vrae.distributed.engine import EngineOptions, connected
-from vrae.distributed.job import PartResult, model_from_bytes, model_to_bytes
+from vrae.distributed.engine import EngineOptions, Log, connected
+from vrae.distributed.job import model_from_bytes, model_to_bytes
 from vrae.distributed.model_jobs import finish_job, make_job
 from vrae.distributed.operations import AssignAndEmbed
 from vrae.distributed.ray_trainer import fit
-from vrae.distributed.sampling import draw_sample
-from vrae.distributed.series import SeriesParts, find_series
+from vrae.distributed.series import SeriesParts, draw_sample, find_series
 from vrae.distributed.staging import SharedFolder, publish, staging_folder
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.exceptions import InvalidParameterError
@@ -42,7 +38,7 @@ def cluster(
     *,
     engine: EngineOptions | None = None,
     title: str = "Clusters",
-    log: Callable[[str], None] = lambda message: None,
+    log: Log = lambda message: None,
     seed: int = 0,
     overwrite: bool = False,
     resume: bool = False,
@@ -115,7 +111,7 @@ class _PartedSource:
     series: SeriesParts
     staging: SharedFolder
     engine: EngineOptions
-    log: Callable[[str], None]
+    log: Log
     n_train: int | None
     seed: int
 
@@ -148,38 +144,29 @@ class _PartedSource:
                 _join(self.staging, files, folder / f"{table}.{suffix if table == 'clusters' else 'parquet'}")
             else:
                 publish(self.staging, files, str(folder / f"{table}.parquet"))
-        return _total(results)
-
-
-def _total(results: list[PartResult]) -> Tally:
-    return reduce(add, (Tally.from_dict(part.summary) for part in results), Tally())
+        return sum((Tally.from_dict(part.summary) for part in results), Tally())
 
 
 def _join(folder: SharedFolder, files: list[str], target: Path) -> None:
     """Write the rows of several Parquet files into one table, in order."""
     with table_writer(target) as write:
         for file in files:
-            with folder.system.open_input_file(folder.at(file)) as opened:
+            with folder.system.open_input_file(folder.at(file)) as opened:  # a path may look like a partition
                 table = pq.read_table(opened)
             write({name: table[name].to_numpy() for name in table.column_names})
 
 
 def _fingerprint(clusterer: VRAEClusterer, sample: Panel) -> str:
-    """Return a hash of the series, the options, and the weights of a frozen model."""
-    found = sha256(repr(sorted(_options(clusterer).items())).encode())
+    """Return a hash of series, options (except callbacks) and the weights of a frozen model."""
+    options = clusterer.get_params()
+    if clusterer.model is None:
+        options |= {f"model__{name}": value for name, value in clusterer.default_model().get_params().items()}
+        del options["model"]
+    plain = [(name, value) for name, value in sorted(options.items()) if not isinstance(value, BaseEstimator)]
+    found = sha256(repr([pair for pair in plain if not pair[0].endswith("callbacks")]).encode())
     if isinstance(clusterer.model, FrozenEstimator):
         for name, content in sorted(model_to_bytes(clusterer.model.estimator).items()):
             found.update(name.encode() + content)
     found.update(repr(sample.ids.tolist()).encode("utf-8", "replace"))
     found.update(np.ascontiguousarray(sample.values).tobytes())
     return found.hexdigest()
-
-
-def _options(clusterer: VRAEClusterer) -> dict[str, Any]:
-    """Return the options of a clusterer and of its model, except callbacks."""
-    options = clusterer.get_params()
-    if clusterer.model is None:
-        options |= {f"model__{name}": value for name, value in clusterer.default_model().get_params().items()}
-        del options["model"]
-    kept = {name: value for name, value in options.items() if not isinstance(value, BaseEstimator)}
-    return {name: value for name, value in kept.items() if not name.endswith("callbacks")}

@@ -6,15 +6,17 @@ import importlib
 import logging
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from vrae.config import check_int, check_real
 from vrae.exceptions import InvalidParameterError, MissingDependencyError, check_installed
 
-__all__ = ["EngineOptions", "connected", "ray_module"]
+__all__ = ["EngineOptions", "Log", "connected", "ray_module"]
+
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +60,7 @@ class EngineOptions:
 
 
 def ray_module(name: str = "ray") -> Any:
-    """Import Ray, or one of its submodules.
-
-    Raises
-    ------
-    MissingDependencyError
-        It cannot be imported.
-    """
+    """Import Ray, or one of its submodules."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -76,53 +72,34 @@ def ray_module(name: str = "ray") -> Any:
 
 @contextmanager
 def connected(engine: EngineOptions) -> Iterator[None]:
-    """Connect to Ray. A Ray that was started here is stopped afterwards.
-
-    Raises
-    ------
-    InvalidParameterError
-        No cluster answers at the address.
-    MissingDependencyError
-        Ray cannot be imported.
-    """
+    """Connect to Ray, and silence it. A Ray that was started here is stopped afterwards."""
     ray = ray_module()
-    if ray.is_initialized():
-        with _quiet():
-            yield
-        return
+    with ExitStack() as ending:
+        if not ray.is_initialized():
+            _start(engine.address)
+            ending.callback(ray.shutdown)
+        data = ray_module("ray.data")  # importing it sets the level of its logger
+        with warnings.catch_warnings():
+            # Creating the context warns about options of Ray that nobody has set.
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"ray\.data\.context")
+            data.DataContext.get_current()
+        # Messages are also in Ray's log files, and vrae reports progress itself.
+        for logger in map(logging.getLogger, ("ray.data", "ray.train")):
+            ending.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.ERROR)
+        yield
+
+
+def _start(address: str | None) -> None:
     # A private Ray needs no dashboard, and its processes write their own log files.
-    options = {} if engine.address else {"include_dashboard": False}
-    if not engine.address:
+    options = {} if address else {"include_dashboard": False}
+    if not address:
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
-        ray.init(engine.address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        ray_module().init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InvalidParameterError(
-            f"No Ray cluster could be joined or started at {engine.address or 'this machine'}: {reason[0]:.300} "
+            f"No Ray cluster could be joined or started at {address or 'this machine'}: {reason[0]:.300} "
             f"Run `ray status` there, or leave --address out to use this machine alone."
         ) from None
-    try:
-        with _quiet():
-            yield
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Ray, whose messages are also in its log files. vrae reports progress itself."""
-    data = ray_module("ray.data")  # importing it sets the level of its logger
-    with warnings.catch_warnings():
-        # Creating the context warns about options of Ray that nobody has set.
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"ray\.data\.context")
-        data.DataContext.get_current()
-    loggers = [logging.getLogger(name) for name in ("ray.data", "ray.train")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)

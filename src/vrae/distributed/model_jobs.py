@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
-from vrae.distributed.engine import EngineOptions, connected
-from vrae.distributed.job import Job, PartFailure, PartResult, model_to_bytes, some_lines
+from vrae.distributed.engine import EngineOptions, Log, connected
+from vrae.distributed.job import Job, PartResult, model_to_bytes
 from vrae.distributed.operations import Assign, Embed, Operation, ScoreAnomalies, ScoreSteps
-from vrae.distributed.pool import process_parts
+from vrae.distributed.pool import process_parts, some_lines
 from vrae.distributed.series import SeriesParts, find_series
 from vrae.distributed.staging import SharedFolder, check_destination, publish, staging_folder
 from vrae.estimators.anomaly import VRAEAnomalyDetector
@@ -20,12 +20,6 @@ from vrae.exceptions import InvalidDataError, InvalidParameterError, OutputError
 
 __all__ = ["assign", "embed", "find_anomalies", "finish_job", "make_job"]
 
-Log = Callable[[str], None]
-
-
-def _ignore(message: str) -> None:
-    pass
-
 
 def embed(
     model: VRAE | Head,
@@ -33,7 +27,7 @@ def embed(
     out: str,
     *,
     engine: EngineOptions | None = None,
-    log: Log = _ignore,
+    log: Log = lambda message: None,
     **options: Any,
 ) -> int:
     """Write the latent vector of every series of Parquet files.
@@ -83,7 +77,7 @@ def assign(
     out: str,
     *,
     engine: EngineOptions | None = None,
-    log: Log = _ignore,
+    log: Log = lambda message: None,
     **options: Any,
 ) -> int:
     """Assign every series of Parquet files to a cluster: id, cluster, probability, lag.
@@ -115,7 +109,7 @@ def find_anomalies(
     steps: str | None = None,
     *,
     engine: EngineOptions | None = None,
-    log: Log = _ignore,
+    log: Log = lambda message: None,
     **options: Any,
 ) -> tuple[int, int]:
     """Score the anomaly of every series of Parquet files, and optionally of every time step.
@@ -177,28 +171,18 @@ def make_job(
 
 
 def finish_job(job: Job, engine: EngineOptions, log: Log) -> list[PartResult]:
-    """Process all parts that are not finished.
-
-    Raises
-    ------
-    InvalidDataError, OutputError
-        Some parts could not be processed. The message names their files and the errors.
-    """
+    """Process all parts that are not finished. An error names the files of failed parts."""
     failures = process_parts(job, engine, log)
     if failures:
-        raise _error_of(job, failures)
+        lines = [f"{job.parts[failure.part].name}: {failure.message}" for failure in failures]
+        kept = f"\nThe others are finished, and kept in {job.folder.path}." if len(lines) < len(job.parts) else ""
+        error = OutputError if all(failure.on_write for failure in failures) else InvalidDataError
+        raise error(
+            f"{len(failures)} of {len(job.parts)} parts could not be processed.\n  {some_lines(lines)}{kept}"
+            f" Fix this and run the same command again: it continues with the remaining parts."
+        )
     results = job.results()
-    lost = [job.parts[number].name for number, result in enumerate(results) if result is None]
+    lost = [part.name for part, result in zip(job.parts, results, strict=True) if result is None]
     if lost:
         raise OutputError(f"The results for {name_some(lost)} are no longer in {job.folder.path}. Run it again.")
     return [result for result in results if result is not None]
-
-
-def _error_of(job: Job, failures: list[PartFailure]) -> Exception:
-    lines = [f"{job.parts[failure.part].name}: {failure.message}" for failure in failures]
-    kind = OutputError if all(failure.on_write for failure in failures) else InvalidDataError
-    return kind(
-        f"{len(failures)} of {len(job.parts)} parts could not be processed.\n  {some_lines(lines)}"
-        + (f"\nThe others are finished, and kept in {job.folder.path}." if len(lines) < len(job.parts) else "")
-        + " Fix this and run the same command again: it continues with the remaining parts."
-    )

@@ -39,6 +39,7 @@ class Embed(Operation):
     tables = ("embedding",)
 
     def __call__(self, panel: Panel) -> Tables:
+        """Return the next rows."""
         return {"embedding": embedding_table(self._model, panel)}
 
 
@@ -48,6 +49,7 @@ class Assign(Operation):
     tables = ("clusters",)
 
     def __call__(self, panel: Panel) -> Tables:
+        """Return the next rows."""
         return {"clusters": assign(self._model, panel).columns()}
 
 
@@ -61,6 +63,7 @@ class AssignAndEmbed(Operation):
         self._tally = Tally()
 
     def __call__(self, panel: Panel) -> Tables:
+        """Return the next rows."""
         assignment = assign(self._model, panel)
         self._tally.add(panel, assignment, assignment.static.get("label"))
         return {
@@ -69,25 +72,28 @@ class AssignAndEmbed(Operation):
         }
 
     def summary(self) -> dict[str, Any]:
+        """Return the tally."""
         return self._tally.to_dict()
 
 
 class ScoreAnomalies(Operation):
     """Compute the table of `vrae anomalies`, with one row per series, and count the anomalies."""
 
-    tables = ("anomalies",)
+    tables: ClassVar[tuple[str, ...]] = ("anomalies",)
 
     def __init__(self, detector: VRAEAnomalyDetector) -> None:
         super().__init__(detector)
         self._n_anomalies = 0
 
     def __call__(self, panel: Panel) -> Tables:
+        """Return the next rows."""
         series, steps = score_panel(self._model, panel)
         self._n_anomalies += int(series["anomaly"].sum())
         both = {"anomalies": series, "steps": steps}
         return {name: both[name] for name in self.tables}
 
     def summary(self) -> dict[str, Any]:
+        """Return the number of anomalies."""
         return {"anomalies": self._n_anomalies}
 
 

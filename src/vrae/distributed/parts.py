@@ -26,18 +26,7 @@ from vrae.data.sources import Extent, Source, row_group_values, scan_options
 from vrae.data.stream import source_panels
 from vrae.exceptions import InvalidDataError
 
-__all__ = [
-    "PART_VALUES",
-    "Group",
-    "Layout",
-    "Part",
-    "are_distinct",
-    "are_in_order",
-    "divide",
-    "readable_files",
-    "row_groups",
-    "single_part",
-]
+__all__ = ["PART_VALUES", "Group", "Layout", "Part", "are_in_order", "divide", "readable_files", "row_groups"]
 
 PART_VALUES = 1 << 23  # approximate number of values of a part
 _BATCH_VALUES = 1 << 21
@@ -47,26 +36,14 @@ _EXACT = 64  # some writers store only the beginning of ids with at least this m
 
 @dataclass(frozen=True)
 class Group:
-    """A row group of a Parquet file.
+    """A row group of a Parquet file."""
 
-    Attributes
-    ----------
-    fragment : ParquetFileFragment
-        The file.
-    number, n_rows, n_values : int
-        Position in the file, and size.
-    version : str
-        Version of the file. It changes when the file does.
-    low, high : Any
-        Lowest and highest id, or None if unknown.
-    """
-
-    fragment: ds.ParquetFileFragment
-    number: int
+    file: ds.ParquetFileFragment
+    number: int  # position in the file
     n_rows: int
     n_values: int
-    version: str
-    low: Any = None
+    version: str  # changes when the file does
+    low: Any = None  # lowest and highest id, None if unknown
     high: Any = None
 
 
@@ -87,17 +64,15 @@ class Piece:
 
 @dataclass(frozen=True)
 class Part:
-    """Rows that hold complete series.
-
-    Attributes
-    ----------
-    pieces : tuple of Piece
-    first : int
-        Number of rows of the table before this part.
-    """
+    """Rows that hold complete series. ``first`` counts the rows of the table before them."""
 
     pieces: tuple[Piece, ...]
     first: int
+
+    @classmethod
+    def of_all(cls, groups: Sequence[Group]) -> Part:
+        """Return one part with all rows of the row groups."""
+        return cls(tuple(Piece(group) for group in groups), first=0)
 
     @property
     def n_values(self) -> int:
@@ -107,12 +82,12 @@ class Part:
     @property
     def name(self) -> str:
         """Name for messages: its files."""
-        files = list(dict.fromkeys(str(piece.group.fragment.path) for piece in self.pieces))
+        files = list(dict.fromkeys(str(piece.group.file.path) for piece in self.pieces))
         return files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more files"
 
     def digest(self, fingerprint: str) -> str:
         """Return a hash of these rows and of the ``fingerprint`` of the job that processes them."""
-        pieces = [(p.group.fragment.path, p.group.version, p.group.number, p.only, p.without) for p in self.pieces]
+        pieces = [(p.group.file.path, p.group.version, p.group.number, p.only, p.without) for p in self.pieces]
         return sha256(repr((fingerprint, self.first, pieces)).encode()).hexdigest()
 
 
@@ -126,7 +101,7 @@ class Layout:
 
     def source(self, part: Part) -> Source:
         """Return the rows of a part, as a source that is read batch by batch."""
-        return _PartSource(part, self)
+        return _PartSource(part, self.schema)
 
     def panels(self, part: Part) -> Iterator[Panel]:
         """Yield the series of a part, in order."""
@@ -134,14 +109,13 @@ class Layout:
 
 
 class _PartSource:
-    """The rows of a part, read batch by batch."""
+    """A `Source` of the rows of a part."""
 
     is_csv = False
 
-    def __init__(self, part: Part, layout: Layout) -> None:
-        self._part = part
-        self._schema = layout.schema
-        self.head = Table(part.name, ds.dataset(layout.schema.empty_table()))
+    def __init__(self, part: Part, schema: pa.Schema) -> None:
+        self._part, self._schema = part, schema
+        self.head = Table(part.name, ds.dataset(schema.empty_table()))
 
     def extent(self, roles: Roles) -> Extent:
         """Return the size. The number of series is unknown."""
@@ -152,14 +126,14 @@ class _PartSource:
         for piece in self._part.pieces:
             group = piece.group
             row_values = max(1, -(-group.n_values // max(1, group.n_rows)))
-            with reading(str(group.fragment.path)):
-                yield from group.fragment.subset(row_group_ids=[group.number]).to_batches(
+            with reading(str(group.file.path)):
+                yield from group.file.subset(row_group_ids=[group.number]).to_batches(
                     schema=self._schema,
                     columns=list(dict.fromkeys(roles.all)),
                     filter=piece.rows(roles.id),
                     batch_size=max(1, min(rows, _BATCH_VALUES // row_values)),
                     batch_readahead=1,
-                    **scan_options(group.fragment),
+                    **scan_options(group.file),
                 )
 
 
@@ -167,42 +141,36 @@ class _PartSource:
 
 
 def readable_files(data: ds.FileSystemDataset) -> list[ds.ParquetFileFragment]:
-    """Return all files, and read their metadata.
-
-    Raises
-    ------
-    InvalidDataError
-        The metadata of some files cannot be read. The message names these files.
-    """
-    fragments = list(data.get_fragments())
+    """Return all files, and read their metadata. Raise an error that names the unreadable ones."""
+    files = list(data.get_fragments())
     with ThreadPoolExecutor(_READERS) as pool:
-        broken = [reason for reason in pool.map(_broken, fragments) if reason is not None]
+        broken = [reason for reason in pool.map(_broken, files) if reason is not None]
     if broken:
         raise InvalidDataError(
-            f"{len(broken)} of {len(fragments)} files cannot be read: {'; '.join(broken[:5])}"
+            f"{len(broken)} of {len(files)} files cannot be read: {'; '.join(broken[:5])}"
             f"{f'; and {len(broken) - 5} more' if len(broken) > 5 else ''}. Replace or remove them. "
             f"No series has been processed yet."
         )
-    return fragments
+    return files
 
 
-def _broken(fragment: ds.ParquetFileFragment) -> str | None:
+def _broken(file: ds.ParquetFileFragment) -> str | None:
     try:
-        fragment.ensure_complete_metadata()
+        file.ensure_complete_metadata()
     except (pa.ArrowException, OSError) as error:
-        return f"{fragment.path} ({str(error).strip().splitlines()[0]:.150})"
+        return f"{file.path} ({str(error).strip().splitlines()[0]:.150})"
     return None
 
 
 def row_groups(files: Sequence[ds.ParquetFileFragment], roles: Roles) -> list[Group]:
-    """Return the row groups of all files, in order. Only metadata are read."""
-    return [group for fragment in files for group in _groups_of(fragment, roles) if group.n_rows]
-
-
-def _groups_of(fragment: ds.ParquetFileFragment, roles: Roles) -> Iterator[Group]:
-    version = _version(fragment.filesystem, fragment.path)
-    for number, (n_rows, values) in enumerate(row_group_values(fragment, roles)):
-        yield Group(fragment, number, n_rows, sum(values), version, *_bounds(fragment, number, roles.id))
+    """Return the row groups of all files that have rows, in order. Only metadata are read."""
+    groups = []
+    for file in files:
+        version = _version(file.filesystem, file.path)
+        for number, (n_rows, values) in enumerate(row_group_values(file, roles)):
+            if n_rows:
+                groups.append(Group(file, number, n_rows, sum(values), version, *_bounds(file, number, roles.id)))
+    return groups
 
 
 def _version(system: fs.FileSystem, path: str) -> str:
@@ -212,75 +180,49 @@ def _version(system: fs.FileSystem, path: str) -> str:
     return f"{info.size} {info.mtime_ns}"
 
 
-def _bounds(fragment: ds.ParquetFileFragment, number: int, id_column: str | None) -> tuple[Any, Any]:
-    group = fragment.metadata.row_group(number)
-    for c in range(group.num_columns):
-        column = group.column(c)
-        if column.path_in_schema == id_column:
-            stats = column.statistics
-            known = stats is not None and stats.has_min_max and stats.has_null_count and stats.null_count == 0
-            if known and max(len(str(stats.min)), len(str(stats.max))) < _EXACT:
-                return stats.min, stats.max
+def _bounds(file: ds.ParquetFileFragment, number: int, id_column: str | None) -> tuple[Any, Any]:
+    """Return the lowest and highest id of a row group, if its statistics have them in full."""
+    group = file.metadata.row_group(number)
+    for column in map(group.column, range(group.num_columns)):
+        stats = column.statistics if column.path_in_schema == id_column else None
+        if stats is not None and stats.has_min_max and stats.has_null_count and stats.null_count == 0:
+            exact = max(len(str(stats.min)), len(str(stats.max))) < _EXACT
+            return (stats.min, stats.max) if exact else (None, None)
     return None, None
 
 
-def are_in_order(groups: Sequence[Group]) -> bool:
-    """Return whether row groups are known to be sorted by id, so that series stay together."""
-    known = all(group.low is not None for group in groups)
-    return known and all(a.high <= b.low for a, b in pairwise(groups))
-
-
-def are_distinct(groups: Sequence[Group]) -> bool:
-    """Return whether it is known that no id is in two row groups."""
-    return are_in_order(groups) and all(a.high != b.low for a, b in pairwise(groups))
+def are_in_order(groups: Sequence[Group], distinct: bool = False) -> bool:
+    """Return whether row groups are known to be sorted by id, and to share none if ``distinct``."""
+    if any(group.low is None for group in groups):
+        return False
+    return all(a.high < b.low or (a.high == b.low and not distinct) for a, b in pairwise(groups))
 
 
 # -------------------------------------------------------------------- parts
 
 
 def divide(groups: Sequence[Group], long: bool, part_values: int = PART_VALUES) -> list[Part]:
-    """Combine row groups into parts. The result does not depend on the number of workers.
+    """Combine row groups into parts of about ``part_values`` values.
 
-    Parameters
-    ----------
-    groups : sequence of Group
-        In a long table, they must be in order; see `are_in_order`.
-    long : bool
-        Whether each row is a time step, so that a series may cross a border.
-    part_values : int
-        Approximate number of values of a part.
-
-    Returns
-    -------
-    list of Part
+    ``long``: each row is a time step, so a series may cross a border. Row groups must be in order.
     """
     parts: list[Part] = []
     held: list[Piece] = []
     first, values = 0, 0
-    for number, group in enumerate(groups):
-        held.append(Piece(group, without=_crossing(groups, number - 1) if long and not held else None))
-        values += group.n_values
-        following = groups[number + 1] if number + 1 < len(groups) else None
-        # A row group that holds only the crossing series would leave an empty part.
-        through = long and following is not None and following.high == group.high
-        if following is not None and (values < part_values or through):
-            continue
-        crossing = _crossing(groups, number) if long else None
-        pieces = (*held, Piece(groups[number + 1], only=crossing)) if crossing is not None else tuple(held)
-        parts.append(Part(pieces, first))
+    crossing = None  # id of the series that an earlier part has taken from the next row group
+    for group, following in zip(groups, [*groups[1:], None], strict=True):
+        held.append(Piece(group, without=crossing))
+        values, crossing = values + group.n_values, None
+        rest: list[Piece] = []
+        if following is not None:
+            # A row group that holds only the crossing series would leave an empty part.
+            through = long and following.high == group.high
+            if values < part_values or through:
+                continue
+            if long and following.low == group.high:
+                crossing = group.high
+                rest = [Piece(following, only=crossing)]
+        parts.append(Part((*held, *rest), first))
         first += sum(piece.group.n_rows for piece in held)
         held, values = [], 0
     return parts
-
-
-def single_part(groups: Sequence[Group]) -> Part:
-    """Return one part with all rows of the row groups."""
-    return Part(tuple(Piece(group) for group in groups), first=0)
-
-
-def _crossing(groups: Sequence[Group], before: int) -> Any:
-    """Return the id of the series that crosses the border after row group ``before``, or None."""
-    if not 0 <= before < len(groups) - 1:
-        return None
-    high, low = groups[before].high, groups[before + 1].low
-    return high if high is not None and high == low else None

@@ -9,28 +9,25 @@ from functools import cached_property
 from tempfile import gettempdir
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.dataset as ds
 
 from vrae.data.columns import reading
 from vrae.data.roles import Roles
 from vrae.data.sources import scan_options
-from vrae.distributed.engine import EngineOptions, ray_module
-from vrae.distributed.job import Job, PartFailure, model_from_bytes, process_part, some_lines, write_failure
+from vrae.distributed.engine import EngineOptions, Log, ray_module
+from vrae.distributed.job import Job, PartFailure, model_from_bytes, process_part, write_failure
 from vrae.distributed.staging import SharedFolder, error_reason
 from vrae.exceptions import InvalidDataError, OutputError, VRAEError, name_some
 
-__all__ = ["check_ids", "ordered_tasks", "process_parts", "sort_by_id"]
+__all__ = ["check_ids", "ordered_tasks", "process_parts", "some_lines", "sort_by_id"]
 
 _PAUSE = 1.0  # seconds before a failed write is tried again
-
-Batch = dict[str, npt.NDArray[Any]]
+_SHOWN_LINES = 5  # of a message; the rest are counted
 
 
 class _Worker:
-    """An actor that holds the model. Its batches are the numbers of parts, one at a time."""
+    """An actor that holds the model. Its rows are the numbers of parts."""
 
     def __init__(self, job: Any) -> None:
         self._job: Job = ray_module().get(job)
@@ -39,20 +36,13 @@ class _Worker:
     def _model(self) -> Any:
         return model_from_bytes(self._job.model)
 
-    def __call__(self, batch: Batch) -> Batch:
-        failures = [self._process(int(number)) or PartFailure(-1, "", on_write=False) for number in batch["part"]]
-        return {
-            "part": batch["part"],
-            "message": np.array([failure.message for failure in failures], dtype=np.str_),
-            "on_write": np.array([failure.on_write for failure in failures]),
-        }
-
-    def _process(self, number: int) -> PartFailure | None:
+    def __call__(self, row: dict[str, int]) -> dict[str, Any]:
+        number = int(row["part"])
         failure = self._try(number)
-        if failure is None or not failure.on_write:
-            return failure
-        time.sleep(_PAUSE)
-        return self._try(number)
+        if failure is not None and failure.on_write:
+            time.sleep(_PAUSE)
+            failure = self._try(number)
+        return dict(vars(failure or PartFailure(number, "")))
 
     def _try(self, number: int) -> PartFailure | None:
         try:
@@ -62,24 +52,17 @@ class _Worker:
         return process_part(self._job, model, number)
 
 
-def process_parts(job: Job, engine: EngineOptions, log: Callable[[str], None]) -> list[PartFailure]:
-    """Process the parts that are not finished. Failed writes are tried twice.
-
-    Returns
-    -------
-    list of PartFailure
-        In the order of the parts.
-    """
+def process_parts(job: Job, engine: EngineOptions, log: Log) -> list[PartFailure]:
+    """Process the parts that are not finished. Return the failures, in the order of the parts."""
     ray = ray_module()
     job.clear_attempts()
     pending = job.pending()
     if not pending:
         return []
     fewest, most = (engine.workers, engine.workers) if engine.workers else (1, _max_workers(engine))
-    results = _dataset_of(pending).map_batches(
+    rows = _dataset_of(pending).map(
         _Worker,
         fn_constructor_args=(ray.put(job),),
-        batch_size=1,
         compute=ray_module("ray.data").ActorPoolStrategy(
             min_size=min(fewest, len(pending)), max_size=min(most, len(pending)), max_tasks_in_flight_per_actor=2
         ),
@@ -87,26 +70,26 @@ def process_parts(job: Job, engine: EngineOptions, log: Callable[[str], None]) -
         num_gpus=engine.gpus or None,
     )
     failures = []
-    for n, row in enumerate(results.iter_rows(), 1):
+    for n, row in enumerate(rows.iter_rows(), 1):
         log(f"{n:,} of {len(pending):,} parts")
         if row["message"]:
-            failures.append(PartFailure(int(row["part"]), str(row["message"]), bool(row["on_write"])))
+            failures.append(PartFailure(**row))
     return sorted(failures, key=lambda failure: failure.part)
+
+
+def _max_workers(engine: EngineOptions) -> int:
+    """Return how many workers fit: one per CPU, or per fraction of a GPU."""
+    available = ray_module().cluster_resources()
+    return max(1, int(available.get("GPU", 0) / engine.gpus if engine.gpus else available.get("CPU", 1)))
 
 
 def ordered_tasks(work: Callable[[int], Any], numbers: Sequence[int]) -> Iterator[Any]:
     """Yield ``work(number)`` for each number, in order, computed by Ray tasks.
 
-    Few results are in memory at a time.
-
-    Raises
-    ------
-    VRAEError
-        Some tasks raised it. All errors are reported together, after the last number.
+    Few results are in memory at a time. All `VRAEError` are reported together, after the last.
     """
     errors: list[VRAEError] = []
-    ray_data = ray_module("ray.data")
-    context = ray_data.DataContext.get_current()
+    context = ray_module("ray.data").DataContext.get_current()
     before, context.execution_options.preserve_order = context.execution_options.preserve_order, True
     try:
         for row in _dataset_of(numbers).map(lambda row: {"outcome": [_attempt(work, int(row["part"]))]}).iter_rows():
@@ -117,8 +100,11 @@ def ordered_tasks(work: Callable[[int], Any], numbers: Sequence[int]) -> Iterato
                 yield result
     finally:
         context.execution_options.preserve_order = before
+    messages = list(dict.fromkeys(map(str, errors)))
+    if len(messages) > 1:
+        raise InvalidDataError(f"Several parts cannot be used.\n  {some_lines(messages)}")
     if errors:
-        raise _combined(errors)
+        raise errors[0]
 
 
 def _attempt(work: Callable[[int], Any], number: int) -> tuple[Any, VRAEError | None]:
@@ -129,38 +115,33 @@ def _attempt(work: Callable[[int], Any], number: int) -> tuple[Any, VRAEError | 
         return None, error
 
 
-def _combined(errors: list[VRAEError]) -> VRAEError:
-    messages = list(dict.fromkeys(map(str, errors)))
-    if len(messages) == 1:
-        return errors[0]
-    return InvalidDataError(f"Several parts cannot be used.\n  {some_lines(messages)}")
+def some_lines(lines: Sequence[str]) -> str:
+    """Join the first lines of a message with indented line breaks, and count the rest."""
+    more = [f"and {len(lines) - _SHOWN_LINES} more"] if len(lines) > _SHOWN_LINES else []
+    return "\n  ".join([*lines[:_SHOWN_LINES], *more])
 
 
 def _dataset_of(numbers: Sequence[int]) -> Any:
+    """Return a Ray Dataset of part numbers, one row per block, so that each is a task."""
     ray_data = ray_module("ray.data")
-    context = ray_data.DataContext.get_current()
-    context.enable_progress_bars = False
+    ray_data.DataContext.get_current().enable_progress_bars = False
     return ray_data.from_items([{"part": n} for n in numbers], override_num_blocks=len(numbers))
-
-
-def _max_workers(engine: EngineOptions) -> int:
-    """Return how many workers fit: one per CPU, or per fraction of a GPU."""
-    available = ray_module().cluster_resources()
-    return max(1, int(available.get("GPU", 0) / engine.gpus if engine.gpus else available.get("CPU", 1)))
 
 
 # -------------------------------------------------------------------- unsorted rows
 
 
+def _scan(file: ds.ParquetFileFragment, schema: pa.Schema, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    return file.to_batches(schema=schema, columns=list(dict.fromkeys(columns)), **scan_options(file))
+
+
 def _rows(data: ds.FileSystemDataset, columns: Sequence[str]) -> Any:
     """Return the rows of all files as a Ray Dataset. Workers read them."""
-    files, schema, names = list(data.get_fragments()), data.schema, list(dict.fromkeys(columns))
+    files, schema = list(data.get_fragments()), data.schema
 
-    def read(batch: Batch) -> Iterator[pa.Table]:
-        for number in batch["part"]:
-            file = files[int(number)]
-            for rows in file.to_batches(schema=schema, columns=names, **scan_options(file)):
-                yield pa.Table.from_batches([rows])
+    def read(batch: dict[str, Any]) -> Iterator[pa.Table]:
+        for rows in _scan(files[int(batch["part"][0])], schema, columns):
+            yield pa.Table.from_batches([rows])
 
     return _dataset_of(range(len(files))).map_batches(read, batch_size=1)
 
@@ -171,11 +152,11 @@ def _explained(data: ds.FileSystemDataset, columns: Sequence[str]) -> Iterator[N
     try:
         yield
     except ray_module("ray.exceptions").RayError as error:
-        files, names = list(data.get_fragments()), list(dict.fromkeys(columns))
+        files, schema = list(data.get_fragments()), data.schema
 
         def read_through(number: int) -> None:
             with reading(str(files[number].path)):
-                for _ in files[number].to_batches(schema=data.schema, columns=names, **scan_options(files[number])):
+                for _ in _scan(files[number], schema, columns):
                     pass
 
         list(ordered_tasks(read_through, range(len(files))))
@@ -192,13 +173,7 @@ def sort_by_id(data: ds.FileSystemDataset, roles: Roles, folder: SharedFolder) -
 
 
 def check_ids(data: ds.FileSystemDataset, id_column: str) -> None:
-    """Raise if an id appears in several rows.
-
-    Raises
-    ------
-    InvalidDataError
-        The message has some of these ids.
-    """
+    """Raise an error that names ids which appear in several rows."""
     counted = _rows(data, [id_column]).groupby(id_column).count()
     several = ray_module("ray.data.expressions").col("count()") > 1
     with _explained(data, [id_column]):

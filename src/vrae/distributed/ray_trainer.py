@@ -12,21 +12,21 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, TypeVar
 
 import pyarrow.dataset as ds
 import torch
 
 from vrae.distributed.engine import EngineOptions, connected, ray_module
-from vrae.distributed.sampling import draw_sample
-from vrae.distributed.series import find_series
+from vrae.distributed.series import draw_sample, find_series
 from vrae.distributed.staging import staging_folder
-from vrae.estimators.fitting import TrainerLike
+from vrae.estimators.head import SeriesHead
+from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidParameterError, TrainingError, VRAEError, name_some
 from vrae.nn.model import VRAENetwork
 from vrae.train.callbacks import Callback, Record, TrainingRun
@@ -40,13 +40,7 @@ __all__ = ["RayTrainer", "fit"]
 _STATE = "training"  # folder in a checkpoint of Ray
 _MAX_FAILURES = 3  # lost workers, one after the other
 
-
-class _Trainable(Protocol):
-    def fit(self, X: Any, y: Any = None, *, trainer: TrainerLike | None = None) -> Self:
-        """Train on series."""
-
-
-Estimator = TypeVar("Estimator", bound=_Trainable)
+Estimator = TypeVar("Estimator", bound=VRAE | SeriesHead)
 
 
 def fit(
@@ -112,7 +106,8 @@ def fit(
         )
     if not from_files and not several:
         return estimator.fit(X)
-    with connected(engine), _checkpoint_folder(storage) as folder:
+    own = TemporaryDirectory(prefix="vrae-") if storage is None else nullcontext(storage)
+    with connected(engine), own as folder:
         if from_files:
             with staging_folder(f"{folder}/sample") as staging:
                 X = draw_sample(find_series(X, staging, lambda line: None, **options), n_train, seed)[0]
@@ -121,55 +116,22 @@ def fit(
         return estimator.fit(X, trainer=RayTrainer(engine, folder, checkpoint_seconds))
 
 
-@contextmanager
-def _checkpoint_folder(storage: str | None) -> Iterator[str]:
-    if storage is not None:
-        yield storage
-        return
-    with TemporaryDirectory(prefix="vrae-") as folder:
-        yield folder
-
-
+@dataclass(frozen=True)
 class RayTrainer:
-    """Train a network in several processes. Ray must be connected.
+    """Trains a network in several processes. Ray must be connected. Checkpoints are in a folder."""
 
-    Parameters
-    ----------
-    engine : EngineOptions
-    folder : str
-        Folder for checkpoints, which all machines must reach.
-    checkpoint_seconds : float, default=10.0
-        See `vrae.distributed.fit`.
-    """
-
-    def __init__(self, engine: EngineOptions, folder: str, checkpoint_seconds: float = 10.0) -> None:
-        self.engine = engine
-        self.folder = folder
-        self.checkpoint_seconds = checkpoint_seconds
+    engine: EngineOptions
+    folder: str
+    checkpoint_seconds: float
 
     def fit(self, network: VRAENetwork, data: TrainingData, task: TrainingTask) -> list[Record]:
-        """Train the network, as `vrae.train.trainer.Trainer.fit` does.
-
-        Parameters
-        ----------
-        network : VRAENetwork
-            Trained in place.
-        data : TrainingData
-        task : TrainingTask
-
-        Returns
-        -------
-        list of dict
-            One record per epoch.
-
-        Raises
-        ------
-        TrainingError
-            Training diverges, or too many workers were lost.
-        """
-        config = _WorkerConfig(
-            copy.deepcopy(network).cpu(), task, ray_module().put(data), checkpoint_seconds=self.checkpoint_seconds
-        )
+        """Train the network in place, as `Trainer.fit` does. Return one record per epoch."""
+        config = {
+            "network": copy.deepcopy(network).cpu(),
+            "task": task,
+            "data": ray_module().put(data),
+            "checkpoint_seconds": self.checkpoint_seconds,
+        }
         try:
             with _interrupt_handler_kept():
                 result = self._torch_trainer(config).fit()
@@ -184,12 +146,12 @@ class RayTrainer:
             read_state(finished, Path(folder) / _STATE)
         return finished.history
 
-    def _torch_trainer(self, config: _WorkerConfig) -> Any:
+    def _torch_trainer(self, config: dict[str, Any]) -> Any:
         train = ray_module("ray.train")
         resources = {"CPU": 1.0} | ({"GPU": self.engine.gpus} if self.engine.gpus else {})
         return ray_module("ray.train.torch").TorchTrainer(
             _train_in_worker,
-            train_loop_config={"config": config},
+            train_loop_config=config,
             scaling_config=train.ScalingConfig(
                 num_workers=self.engine.train_workers, use_gpu=bool(self.engine.gpus), resources_per_worker=resources
             ),
@@ -227,36 +189,16 @@ def _interrupt_handler_kept() -> Iterator[None]:
 # -------------------------------------------------------------------- in the workers
 
 
-@dataclass(frozen=True)
-class _WorkerConfig:
-    """What every worker gets.
-
-    Attributes
-    ----------
-    network : VRAENetwork
-        On the CPU.
-    task : TrainingTask
-    data : ObjectRef
-        Reference to the `TrainingData`.
-    checkpoint_seconds : float
-    """
-
-    network: VRAENetwork
-    task: TrainingTask
-    data: Any
-    checkpoint_seconds: float
-
-
-def _train_in_worker(options: dict[str, Any]) -> None:
+def _train_in_worker(config: dict[str, Any]) -> None:
     train, ray_torch = ray_module("ray.train"), ray_module("ray.train.torch")
-    config: _WorkerConfig = options["config"]
     context, device = train.get_context(), ray_torch.get_device()
     processes = ProcessGroup(context.get_world_rank(), context.get_world_size(), ray_torch.prepare_model)
-    own = config.task.callbacks if processes.rank == 0 else ()
-    task = replace(config.task, callbacks=[*own, _Reporting(config.checkpoint_seconds)])
+    task: TrainingTask = config["task"]
+    own = task.callbacks if processes.rank == 0 else ()
+    task = replace(task, callbacks=[*own, _Reporting(config["checkpoint_seconds"])])
     trainer = Trainer(processes)
     try:
-        trainer.fit(config.network.to(device), ray_module().get(config.data), task)
+        trainer.fit(config["network"].to(device), ray_module().get(config["data"]), task)
     except VRAEError as error:  # all workers raise it, and would raise it again
         train.report({"error": str(error)})
         return

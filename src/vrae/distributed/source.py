@@ -20,26 +20,9 @@ __all__ = ["file_system", "open_parquet"]
 
 
 def open_parquet(source: Any, **options: Any) -> Table:
-    """Open Parquet files. Only the first one is read.
+    """Open Parquet: a pyarrow Dataset, or the path, URL or pattern of files. See `vrae.read_panel`.
 
-    Parameters
-    ----------
-    source : path, URL or pyarrow Dataset
-        A file, a folder, or a pattern such as ``"s3://bucket/sales/*.parquet"``.
-    **options
-        Options of `vrae.read_panel`.
-
-    Returns
-    -------
-    Table
-        All rows. Questions about its columns are answered from the first ones.
-
-    Raises
-    ------
-    InvalidDataError
-        No file is found, or a file cannot be read.
-    InvalidParameterError
-        The source is not Parquet.
+    Only the first file is read. Kinds of columns are decided by its first rows.
     """
     if isinstance(source, (str, os.PathLike)):
         # Workers may run in another folder, so a path is absolute.
