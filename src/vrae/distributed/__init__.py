@@ -13,10 +13,9 @@ A run works in these steps:
 6. `staging` moves the finished tables, in the order of the parts, to their destination.
 
 `model_jobs` does this for embedding, assignment and anomaly detection. `cluster_job` first draws a
-sample in one pass over the parts (`series`) and fits a model to it: in this process, or in
-several with Ray Train (`ray_trainer`). Then it assigns all series as above. The numbers of the
-report are sums over parts. Apart from the sample, a process holds at most one part and the
-model.
+sample in one pass over the parts (`series`) and fits a model to it: in this process, or in several
+with Ray Train (`ray_trainer`). Then it assigns all series as above. The numbers of the report are
+sums over parts. Apart from the sample, a process holds at most one part and the model.
 """
 
 from vrae.distributed.cluster_job import cluster

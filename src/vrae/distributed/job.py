@@ -34,8 +34,6 @@ __all__ = ["Job", "PartFailure", "PartResult", "model_from_bytes", "model_to_byt
 # A part whose worker ends this many times, for example for lack of memory, is given up.
 _ATTEMPTS = 3
 
-Files = Mapping[str, bytes]
-
 
 @dataclass(frozen=True)
 class PartResult:
@@ -59,7 +57,7 @@ class PartFailure:
 class Job:
     """An operation on all parts of a table, and where its results go."""
 
-    model: Files  # of a model directory
+    model: Mapping[str, bytes]  # of a model directory
     operation: Callable[[Any], Operation]
     parts: Sequence[Part]
     layout: Layout
@@ -147,13 +145,13 @@ def _record_name(number: int) -> str:
 # -------------------------------------------------------------------- models as bytes
 
 
-def model_to_bytes(model: VRAE | Head) -> Files:
+def model_to_bytes(model: VRAE | Head) -> dict[str, bytes]:
     """Return the files of a model directory, by name."""
     with TemporaryDirectory(prefix="vrae-") as name:
         return {file.name: file.read_bytes() for file in model.save(Path(name) / "model").iterdir()}
 
 
-def model_from_bytes(files: Files) -> Any:
+def model_from_bytes(files: Mapping[str, bytes]) -> Any:
     """Return the model that `model_to_bytes` saved, on a device of this machine."""
     with TemporaryDirectory(prefix="vrae-") as name:
         for file, content in files.items():

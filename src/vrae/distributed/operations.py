@@ -66,10 +66,8 @@ class AssignAndEmbed(Operation):
         """Return the next rows."""
         assignment = assign(self._model, panel)
         self._tally.add(panel, assignment, assignment.static.get("label"))
-        return {
-            "clusters": assignment.columns(),
-            "embedding": embedding_columns(assignment.ids, assignment.embedding),
-        }
+        embedding = embedding_columns(assignment.ids, assignment.embedding)
+        return {"clusters": assignment.columns(), "embedding": embedding}
 
     def summary(self) -> dict[str, Any]:
         """Return the tally."""

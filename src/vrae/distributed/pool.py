@@ -59,7 +59,10 @@ def process_parts(job: Job, engine: EngineOptions, log: Log) -> list[PartFailure
     pending = job.pending()
     if not pending:
         return []
-    fewest, most = (engine.workers, engine.workers) if engine.workers else (1, _max_workers(engine))
+    # One worker per CPU, or per fraction of a GPU.
+    available = ray.cluster_resources()
+    room = available.get("GPU", 0) / engine.gpus if engine.gpus else available.get("CPU", 1)
+    fewest, most = (engine.workers, engine.workers) if engine.workers else (1, max(1, int(room)))
     rows = _dataset_of(pending).map(
         _Worker,
         fn_constructor_args=(ray.put(job),),
@@ -75,12 +78,6 @@ def process_parts(job: Job, engine: EngineOptions, log: Log) -> list[PartFailure
         if row["message"]:
             failures.append(PartFailure(**row))
     return sorted(failures, key=lambda failure: failure.part)
-
-
-def _max_workers(engine: EngineOptions) -> int:
-    """Return how many workers fit: one per CPU, or per fraction of a GPU."""
-    available = ray_module().cluster_resources()
-    return max(1, int(available.get("GPU", 0) / engine.gpus if engine.gpus else available.get("CPU", 1)))
 
 
 def ordered_tasks(work: Callable[[int], Any], numbers: Sequence[int]) -> Iterator[Any]:
@@ -168,8 +165,7 @@ def _explained(data: ds.FileSystemDataset, columns: Sequence[str]) -> Iterator[N
 def sort_by_id(data: ds.FileSystemDataset, roles: Roles, folder: SharedFolder) -> None:
     """Write the rows of a long table to new files, sorted by id and time."""
     with _explained(data, roles.all):
-        ordered = _rows(data, roles.all).sort([roles.id, roles.time])
-        ordered.write_parquet(folder.path, filesystem=folder.system)
+        _rows(data, roles.all).sort([roles.id, roles.time]).write_parquet(folder.path, filesystem=folder.system)
 
 
 def check_ids(data: ds.FileSystemDataset, id_column: str) -> None:

@@ -126,32 +126,16 @@ class RayTrainer:
 
     def fit(self, network: VRAENetwork, data: TrainingData, task: TrainingTask) -> list[Record]:
         """Train the network in place, as `Trainer.fit` does. Return one record per epoch."""
-        config = {
-            "network": copy.deepcopy(network).cpu(),
-            "task": task,
-            "data": ray_module().put(data),
-            "checkpoint_seconds": self.checkpoint_seconds,
-        }
-        try:
-            with _interrupt_handler_kept():
-                result = self._torch_trainer(config).fit()
-        except ray_module("ray.train").TrainingFailedError as error:
-            lines = str(error).strip().splitlines()
-            raise TrainingError(f"Training in several processes failed: {' '.join(lines)[-600:]}") from error
-        if "error" in result.metrics:
-            raise TrainingError(result.metrics["error"])
-        finished = _FinishedTrainer()
-        finished.begin(network, data, task)
-        with result.checkpoint.as_directory() as folder:
-            read_state(finished, Path(folder) / _STATE)
-        return finished.history
-
-    def _torch_trainer(self, config: dict[str, Any]) -> Any:
         train = ray_module("ray.train")
         resources = {"CPU": 1.0} | ({"GPU": self.engine.gpus} if self.engine.gpus else {})
-        return ray_module("ray.train.torch").TorchTrainer(
+        workers = ray_module("ray.train.torch").TorchTrainer(
             _train_in_worker,
-            train_loop_config=config,
+            train_loop_config={
+                "network": copy.deepcopy(network).cpu(),
+                "task": task,
+                "data": ray_module().put(data),
+                "checkpoint_seconds": self.checkpoint_seconds,
+            },
             scaling_config=train.ScalingConfig(
                 num_workers=self.engine.train_workers, use_gpu=bool(self.engine.gpus), resources_per_worker=resources
             ),
@@ -162,6 +146,19 @@ class RayTrainer:
                 checkpoint_config=train.CheckpointConfig(num_to_keep=1),
             ),
         )
+        try:
+            with _interrupt_handler_kept():
+                result = workers.fit()
+        except train.TrainingFailedError as error:
+            lines = str(error).strip().splitlines()
+            raise TrainingError(f"Training in several processes failed: {' '.join(lines)[-600:]}") from error
+        if "error" in result.metrics:
+            raise TrainingError(result.metrics["error"])
+        finished = _FinishedTrainer()
+        finished.begin(network, data, task)
+        with result.checkpoint.as_directory() as folder:
+            read_state(finished, Path(folder) / _STATE)
+        return finished.history
 
 
 class _FinishedTrainer(Trainer):

@@ -107,9 +107,6 @@ def _sorted(
     return ds.dataset(sorted(files), filesystem=staging.system, format="parquet")
 
 
-# -------------------------------------------------------------------- sample
-
-
 def draw_sample(series: SeriesParts, n_series: int | None, seed: int) -> tuple[Panel, int]:
     """Draw the series that `vrae.runs.sample_series` would draw, and count all. None draws all.
 

@@ -45,8 +45,7 @@ class SharedFolder:
     def read_bytes(self, name: str) -> bytes:
         """Return the content of a file."""
         with self.system.open_input_file(self.at(name)) as file:
-            content: bytes = file.read()
-            return content
+            return bytes(file.read())
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """Write a file."""

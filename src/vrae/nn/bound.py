@@ -16,25 +16,13 @@ __all__ = ["ImportanceWeighted", "importance_weighted", "largest_window_mean"]
 
 @dataclass(frozen=True)
 class ImportanceWeighted:
-    """Statistics of series over several samples of their latent vectors.
+    """Statistics of series over several samples of their latent vectors."""
 
-    Attributes
-    ----------
-    bound : Tensor, shape (batch,)
-        Importance-weighted lower bound of log p(x), in nats.
-    mean, variance : Tensor, shape (batch, time, channel)
-        Of the decoded series over the samples, in scaled units. Excludes observation noise.
-    pattern_error : Tensor, shape (batch,)
-        Mean squared error of the pattern head. 0 without such a head.
-    latent : Tensor, shape (batch, latent)
-        Mean of the latent vector.
-    """
-
-    bound: Tensor
-    mean: Tensor
-    variance: Tensor
-    pattern_error: Tensor
-    latent: Tensor
+    bound: Tensor  # (batch,), lower bound of log p(x), in nats
+    mean: Tensor  # (batch, time, channel), of the decoded series over the samples, in scaled units
+    variance: Tensor  # likewise, without observation noise
+    pattern_error: Tensor  # (batch,), mean squared error of the pattern head; 0 without one
+    latent: Tensor  # (batch, latent), mean of the latent vector
 
 
 def importance_weighted(
@@ -52,21 +40,9 @@ def importance_weighted(
     "Importance Weighted Autoencoders", ICLR 2016, eq. 8. It rises to log p(x) with K. K = 1 is a
     sample of the evidence lower bound.
 
-    Parameters
-    ----------
-    network : VRAENetwork
-    x, mask : Tensor, shape (batch, time, channel)
-    lengths : Tensor of int64, shape (batch,)
-    patterns : Tensor of shape (batch, n_patterns), or None
-        Statistics of the series.
-    noise : Tensor, shape (K, latent)
-        Standard normal. The same for every series, so that a result does not depend on its batch.
-    noise_variance : float
-        Variance of a value around its reconstruction, in scaled units.
-
-    Returns
-    -------
-    ImportanceWeighted
+    ``noise`` (K, latent) is standard normal, and the same for every series, so that a result does
+    not depend on its batch. ``noise_variance`` is that of a value around its reconstruction, in
+    scaled units. See `VRAENetwork.forward` for the other arguments.
     """
     decoded = network(x, mask, lengths, patterns)
     deviation = torch.exp(0.5 * decoded.log_variance)  # (batch, latent)
@@ -92,16 +68,7 @@ def importance_weighted(
 def largest_window_mean(squares: Tensor, lengths: Tensor, width: int) -> Tensor:
     """Return the largest mean over ``width`` consecutive steps, or over a whole shorter series.
 
-    Parameters
-    ----------
-    squares : Tensor, shape (batch, time)
-        0 after the end of a series.
-    lengths : Tensor of int64, shape (batch,)
-    width : int
-
-    Returns
-    -------
-    Tensor of float64, shape (batch,)
+    ``squares`` (batch, time), 0 after the end of a series, and ``lengths`` (batch,) -> (batch,).
     """
     window = min(width, squares.shape[1])
     total = torch.nn.functional.pad(squares.double().cumsum(dim=1), (1, 0))  # (batch, time + 1)

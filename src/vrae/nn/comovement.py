@@ -38,23 +38,10 @@ def correlation_lags(longest: int) -> tuple[int, ...]:
 
 
 def cross_correlations(values: Tensor, lengths: Tensor, pairs: Tensor, lags: tuple[int, ...], circular: bool) -> Tensor:
-    """Correlate channels with each other.
+    """Correlate channels of gapless series: (batch, channel, time) -> (batch, lag * pair).
 
-    Parameters
-    ----------
-    values : Tensor, shape (batch, channel, time)
-        Without gaps.
-    lengths : Tensor of int64, shape (batch,)
-    pairs : Tensor of int64, shape (pair, 2)
-    lags : tuple of int
-        Steps by which the second channel of a pair runs behind the first.
-    circular : bool
-        The last step is followed by the first.
-
-    Returns
-    -------
-    Tensor, shape (batch, lag * pair)
-        In [-1, 1]. 0 for a constant channel.
+    The second channel of a pair (pair, 2) runs ``lag`` steps behind the first. If ``circular``, the
+    last step is followed by the first. A constant channel has correlation 0.
     """
     n_steps = values.shape[2]
     time = torch.arange(n_steps, device=values.device)

@@ -43,11 +43,7 @@ class Decoder(nn.Module):
         self.rnn = RNN(config, width + (config.latent_size if config.feed_latent else 0), bidirectional=False)
 
     def forward(
-        self,
-        z: Tensor,
-        state: list[tuple[Tensor, ...]],
-        n_steps: int,
-        generator: RandomSource | None = None,
+        self, z: Tensor, state: list[tuple[Tensor, ...]], n_steps: int, generator: RandomSource | None = None
     ) -> Tensor:
         """Unroll ``n_steps`` steps: z (batch, latent) -> (batch, n_steps, hidden)."""
         inputs = functional.pad(self.inputs[:n_steps], (0, 0, 0, max(0, n_steps - len(self.inputs))))

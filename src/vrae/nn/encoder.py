@@ -41,19 +41,9 @@ class Encoder(nn.Module):
         self.rnn = RNN(config, width * (2 if config.mask_input else 1), config.bidirectional)
 
     def forward(self, x: Tensor, mask: Tensor, lengths: Tensor, generator: RandomSource | None = None) -> Tensor:
-        """Encode series.
+        """Return ``h_end``: x, mask (batch, time, channel) -> (batch, hidden * directions).
 
-        Parameters
-        ----------
-        x, mask : Tensor, shape (batch, time, channel)
-        lengths : Tensor of int64, shape (batch,)
-        generator : RandomSource, optional
-            Draws the dropout mask.
-
-        Returns
-        -------
-        h_end : Tensor, shape (batch, hidden * directions)
-            Last hidden state, or mean of the hidden states over the steps of the series.
+        It is the last hidden state, or the mean of the hidden states over the steps of the series.
         """
         folded = fold(x, self.patch_size)  # (batch, patch, p * channel)
         if self.mask_input:

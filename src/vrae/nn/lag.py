@@ -40,17 +40,7 @@ def best_lags(x: Tensor, mask: Tensor, reference: Tensor, lengths: Tensor, max_l
 
     ``sum_t m[t] (x[t] - r[t-l])^2 = sum m x^2 - 2 corr(m x, r)[l] + corr(m, r^2)[l]``: two
     cross-correlations by FFT, in O(T log T) for all lags together. Only observed values count.
-
-    Parameters
-    ----------
-    x, mask, reference : Tensor, shape (batch, time, channel)
-    lengths : Tensor of int64, shape (batch,)
-    max_lag : int
-        Largest lag considered, in steps.
-
-    Returns
-    -------
-    Tensor of int64, shape (batch,)
+    Three (batch, time, channel) -> (batch,).
     """
     time = x.shape[1]
     width = 2 * time  # wide enough to avoid wrap-around in the FFT
@@ -79,24 +69,10 @@ def best_lags(x: Tensor, mask: Tensor, reference: Tensor, lengths: Tensor, max_l
 def pair_lags(x: Tensor, reference: Tensor, largest: Tensor) -> Tensor:
     """Find the lag with the largest cross-correlation of two series, without wrap-around.
 
-    Parameters
-    ----------
-    x : Tensor, shape (batch, time, channel)
-        Centred at 0. 0 where not observed.
-    reference : Tensor, shape (batch, reference_time, channel)
-        Likewise.
-    largest : Tensor of int64, shape (batch,)
-        Largest lag considered, in steps.
-
-    Returns
-    -------
-    Tensor of int64, shape (batch,)
-        The smallest of equally good lags.
-
-    References
-    ----------
-    The coefficient of Paparrizos & Gravano, "k-Shape", SIGMOD 2015. Steps without overlap count as
-    0, so that a short overlap cannot win.
+    x (batch, time, channel) and reference (batch, reference_time, channel) are centred at 0, and 0
+    where not observed. ``largest`` (batch,) bounds the lags (batch,); the smallest of equally good
+    ones wins. The coefficient is that of Paparrizos & Gravano, "k-Shape", SIGMOD 2015. Steps
+    without overlap count as 0, so that a short overlap cannot win.
     """
     width = x.shape[1] + reference.shape[1]  # wide enough to avoid wrap-around in the FFT
     spectra = [torch.fft.rfft(series.float(), n=width, dim=1) for series in (x, reference)]

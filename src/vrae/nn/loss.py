@@ -101,25 +101,10 @@ def training_loss(
     patterns: Tensor | None = None,
     pattern_weight: float = 0.0,
 ) -> LossTerms:
-    """Put the terms together.
+    """Put the terms together, for series (batch, time, channel).
 
-    Parameters
-    ----------
-    decoded : Decoded
-        The network's forward pass.
-    x, mask : Tensor, shape (batch, time, channel)
-    error : callable
-        See `pointwise_loss`.
-    kl_weight : float
-        ``beta * w(step)``.
-    patterns : Tensor of shape (batch, n_patterns), optional
-        Target of the pattern head.
-    pattern_weight : float
-        Weight of the mean squared error of the patterns relative to that of the series.
-
-    Returns
-    -------
-    LossTerms
+    ``kl_weight`` is ``beta * w(step)``. ``patterns`` (batch, n_patterns) is the target of the
+    pattern head; ``pattern_weight`` weighs its mean squared error relative to that of the series.
     """
     reconstruction = reconstruction_loss(decoded.x, x, mask, error)  # (batch,)
     kl = kl_divergence(decoded.mean, decoded.log_variance)  # (batch,)

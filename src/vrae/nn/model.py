@@ -28,25 +28,13 @@ _FAINT = 0.1
 
 @dataclass(frozen=True)
 class Decoded:
-    """Result of a forward pass.
+    """Result of a forward pass."""
 
-    Attributes
-    ----------
-    x : Tensor, shape (batch, time, channel)
-        Reconstruction, shifted to fit the series.
-    mean, log_variance : Tensor, shape (batch, latent)
-        Of the latent vector given the series.
-    lags : Tensor of int64, shape (batch,)
-        Steps by which the series runs behind the decoder's output.
-    patterns : Tensor of shape (batch, n_patterns), or None
-        Output of the pattern head.
-    """
-
-    x: Tensor
-    mean: Tensor
-    log_variance: Tensor
-    lags: Tensor
-    patterns: Tensor | None
+    x: Tensor  # (batch, time, channel), reconstruction, shifted to fit the series
+    mean: Tensor  # (batch, latent), of the latent vector given the series
+    log_variance: Tensor  # (batch, latent)
+    lags: Tensor  # (batch,), steps by which the series runs behind the decoder's output
+    patterns: Tensor | None  # (batch, n_patterns), output of the pattern head
 
 
 class VRAENetwork(nn.Module):
@@ -140,12 +128,9 @@ class VRAENetwork(nn.Module):
     def reconstruct(
         self, z: Tensor, x: Tensor, mask: Tensor, lengths: Tensor, generator: RandomSource | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Decode latent vectors (batch, latent) and shift the result to fit the series.
+        """Decode latent vectors (batch, latent), and shift the result to fit the series.
 
-        Returns
-        -------
-        series : Tensor, shape (batch, time, channel)
-        lags : Tensor of int64, shape (batch,)
+        Return series (batch, time, channel) and lags (batch,).
         """
         decoded = self.decode(z, x.shape[1], generator)  # (batch, time, channel)
         if not self.config.max_lag:
@@ -229,13 +214,7 @@ def build_network(config: NetworkConfig, seed: int) -> VRAENetwork:
 
 
 def load_network(config: NetworkConfig, weights: dict[str, Tensor]) -> VRAENetwork:
-    """Build a network with given weights, after a check of all shapes.
-
-    Raises
-    ------
-    ValueError
-        Some weights are missing, unknown or of the wrong shape.
-    """
+    """Build a network with given weights. Raise ValueError if they do not fit."""
     if config.num_layers > len(weights):
         raise ValueError(f"num_layers is {config.num_layers}, and there are {len(weights)} tensors")
     with torch.device("meta"):

@@ -100,12 +100,8 @@ class PatternStatistics(nn.Module):
     def fit(self, sample: Sequence[Series], scale: Tensor, generator: torch.Generator) -> Tensor:
         """Set kernels, thresholds and components from a sample of series, in batches.
 
-        ``scale`` (n_sample, 2, channel) holds their level and spread.
-
-        Returns
-        -------
-        Tensor, shape (n_sample, n_patterns)
-            The statistics of the sample.
+        ``scale`` (n_sample, 2, channel) holds their level and spread. Return the statistics of the
+        sample (n_sample, n_patterns).
         """
         self.kernels.copy_(self._draw_kernels(generator))
         self.thresholds.copy_(self._draw_thresholds(sample, generator))

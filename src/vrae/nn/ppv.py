@@ -30,24 +30,11 @@ def proportions(
 ) -> Tensor:
     """Return the proportion of steps at which each kernel's response exceeds each threshold.
 
-    Parameters
-    ----------
-    values : Tensor, shape (batch, channel, time)
-    steps : Tensor of int64, shape (batch,)
-        Length of each series, at most ``time``. Values after the end are zero.
-    kernels : Tensor, shape (dilation, kernel, channel, tap)
-        A kernel has the same nine taps on each of its channels, three of weight 2 and six of weight
-        -1, or their negatives. It is zero on other channels.
-    dilations : sequence of int
-        Steps between taps.
-    thresholds : Tensor, shape (dilation, kernel, threshold)
-    circular : bool
-        The last step precedes the first. Otherwise zeros do.
-
-    Returns
-    -------
-    Tensor, shape (batch, dilation * threshold * kernel)
-        In [0, 1].
+    Series (batch, channel, time), zero after their ``steps`` (batch,), kernels (dilation, kernel,
+    channel, tap) and thresholds (dilation, kernel, threshold) give (batch, dilation * threshold *
+    kernel). A kernel has the same nine taps on each of its channels, three of weight 2 and six of
+    weight -1, or their negatives. It is zero on other channels. If ``circular``, the last step
+    precedes the first. Otherwise zeros do.
     """
     if torch.onnx.is_in_onnx_export():  # one graph for batches of any size
         return _in_torch(values, steps, kernels, dilations, thresholds, circular)

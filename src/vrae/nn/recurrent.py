@@ -34,23 +34,11 @@ class RNN(nn.Module):
     def forward(
         self, x: Tensor, lengths: Tensor, state: State | None = None, generator: RandomSource | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Run all layers.
+        """Run all layers on x (batch, time, input), from zeros or from the ``state`` of each layer.
 
-        Parameters
-        ----------
-        x : Tensor, shape (batch, time, input)
-        lengths : Tensor of int64, shape (batch,)
-        state : list of initial states, one per layer, default=zeros
-            Only for a stack in one direction.
-        generator : RandomSource, optional
-            Draws the dropout mask. Without it nothing is dropped.
-
-        Returns
-        -------
-        outputs : Tensor, shape (batch, time, output)
-            Undefined after the end of a series.
-        last : Tensor, shape (batch, output)
-            Last hidden state of the top layer, each direction at its own end, before dropout.
+        Return the outputs (batch, time, output), undefined after the end of a series, and the last
+        hidden state of the top layer (batch, output), each direction at its own end, before
+        dropout. A stack in two directions has no initial state.
         """
         for layer, forwards in enumerate(self.forwards):
             outputs = _run(forwards, x, state[layer] if state else None)  # (batch, time, hidden)

@@ -12,19 +12,10 @@ Series = tuple[Tensor, Tensor, Tensor]  # values and mask (batch, time, channel)
 
 
 def views(x: Tensor, mask: Tensor, lengths: Tensor, circular: bool) -> list[tuple[Tensor, Tensor]]:
-    """Return the series and its first differences.
+    """Return the series (batch, time, channel) and its first differences, without gaps.
 
-    Parameters
-    ----------
-    x, mask : Tensor, shape (batch, time, channel)
-    lengths : Tensor of int64, shape (batch,)
-    circular : bool
-        The last step is followed by the first.
-
-    Returns
-    -------
-    list of (Tensor, Tensor)
-        Values of shape (batch, channel, time), zero after the end, and lengths of shape (batch,).
+    Each is values (batch, channel, time), zero after the end, and lengths (batch,). If
+    ``circular``, the last step is followed by the first.
     """
     x, mask, lengths = _trim(x, mask, lengths)
     values = fill_gaps(x, mask, lengths).transpose(1, 2)  # (batch, channel, time)
@@ -36,15 +27,7 @@ def views(x: Tensor, mask: Tensor, lengths: Tensor, circular: bool) -> list[tupl
 def fill_gaps(x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
     """Interpolate missing values linearly; extrapolate flat within a series; 0 after its end.
 
-    Parameters
-    ----------
-    x, mask : Tensor, shape (batch, time, channel)
-    lengths : Tensor of int64, shape (batch,)
-
-    Returns
-    -------
-    Tensor, shape (batch, time, channel)
-        A channel without any observed value is 0.
+    Shape (batch, time, channel). A channel without any observed value is 0.
     """
     n_steps = x.shape[1]
     time = torch.arange(n_steps, device=x.device)[None, :, None]  # (1, time, 1)
@@ -65,17 +48,8 @@ def fill_gaps(x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
 def observed_around(observed: Tensor) -> tuple[Tensor, Tensor]:
     """Find, for every step, the last observed step up to it and the first from it on.
 
-    Sorting and counting stand in for a running maximum, which ONNX does not have.
-
-    Parameters
-    ----------
-    observed : Tensor of bool, shape (batch, time, channel)
-
-    Returns
-    -------
-    before, after : Tensor of int64, shape (batch, time, channel)
-        Both are the step itself where it is observed. ``before`` is -1 and ``after`` is ``time``
-        where there is none.
+    All are (batch, time, channel). Where there is none, they are -1 and ``time``. Sorting and
+    counting stand in for a running maximum, which ONNX does not have.
     """
     n_steps = observed.shape[1]
     time = torch.arange(n_steps, device=observed.device)[None, :, None].expand_as(observed)

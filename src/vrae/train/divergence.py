@@ -12,6 +12,8 @@ from vrae.exceptions import DivergenceWarning, TrainingError, name_some, warn
 
 __all__ = ["Diverged", "DivergenceGuard", "broken_batch"]
 
+Floats = npt.NDArray[np.float64]
+
 # An error this many times that of the untrained network is divergence.
 _WORSE = 10.0
 # The same for the loss: KL may be large while its weight is small.
@@ -42,13 +44,7 @@ class DivergenceGuard:
         """Return the factor by which the learning rate is reduced."""
         return _SLOWER**self.steps_back
 
-    def check(
-        self,
-        losses: npt.NDArray[np.float64],
-        errors: npt.NDArray[np.float64],
-        batches: list[Indices],
-        n_values: float,
-    ) -> None:
+    def check(self, losses: Floats, errors: Floats, batches: list[Indices], n_values: float) -> None:
         """Raise `Diverged` if the losses or errors (n_batches,) of an epoch are too large.
 
         That is: far above the error of a network that predicts nothing, either the untrained one

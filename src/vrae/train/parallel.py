@@ -57,10 +57,11 @@ class ProcessGroup:
     def part(self, indices: Indices, generator: torch.Generator) -> BatchPart:
         """Return the part of a batch that this process sees: a contiguous slice."""
         first, end = (len(indices) * r // self.size for r in (self.rank, self.rank + 1))
+        weight = (end - first) / len(indices)
         if first == end:  # fewer series than processes: one series with weight 0
-            first, end = min(first, len(indices) - 1), min(first, len(indices) - 1) + 1
-            return BatchPart(indices[first:end], 0.0, BatchSlice(generator, first, len(indices)))
-        return BatchPart(indices[first:end], (end - first) / len(indices), BatchSlice(generator, first, len(indices)))
+            first = min(first, len(indices) - 1)
+            end = first + 1
+        return BatchPart(indices[first:end], weight, BatchSlice(generator, first, len(indices)))
 
     def total(self, numbers: Tensor) -> Tensor:
         """Return the sum over all processes."""
