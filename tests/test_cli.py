@@ -205,6 +205,7 @@ def test_regroup_keeps_ids_as_text_and_does_without_the_series(cli, data, tmp_pa
     (tmp_path / "x.csv").write_text("\n".join([head, *lines, ""]))
     run = tmp_path / "run"
     assert cli("cluster", tmp_path / "x.csv", "--id", "item", "-k", 2, "--epochs", 1, "-q", "--out", run).code == 0
+    assert cli("report", run) == (0, f"{run / 'report.html'}\n", "")  # finds 001 in the data
     (tmp_path / "x.csv").unlink()
     done = cli("regroup", run, "-k", 3)
     assert done.code == 0

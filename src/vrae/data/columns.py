@@ -163,6 +163,8 @@ def as_numbers(column: pa.ChunkedArray, name: str, table: Table, ids: pa.Chunked
 
 def _parse_numbers(text: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Table | None]:
     """Parse text as numbers. The second result lists the rows that fail (``row``, ``text``)."""
+    if not len(text):  # pyarrow before 26 crashes in indices_nonzero without a chunk
+        return pc.cast(text, pa.float64()), None
     trimmed = pc.utf8_trim_whitespace(text)
     lower = pc.utf8_lower(trimmed)
     missing = pc.or_kleene(pc.is_in(lower, _MISSING), pc.is_null(lower))

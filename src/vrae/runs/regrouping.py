@@ -40,9 +40,10 @@ def regroup_run(run: Path, n_clusters: int | Literal["auto"], panels: Iterable[P
         labels, own = labels_of(probabilities), probabilities.max(axis=1, initial=0.0)
         tally = Tally()
         tally.add_clusters(replace(assignment, labels=labels, probabilities=own), assignment.static.get("label"))
+        for earlier in ("ari", "nmi", "raw_kmeans"):  # of the clusters that are replaced
+            metrics.pop(earlier, None)
         metrics |= {"version": __version__, **tally.cluster_metrics(clusterer), "stability": stability(clusterer)}
         metrics["options"] = {**metrics.get("options", {}), "n_clusters": n_clusters}
-        metrics.pop("raw_kmeans", None)
         panel = None if panels is None else sample_series(panels, MAX_REPORT_SERIES, seed=0)[0]
         if panel is not None and "label" in panel.static:
             baseline = raw_kmeans(panel.to_padded(), clusterer.n_clusters_)

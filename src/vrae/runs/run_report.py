@@ -156,7 +156,7 @@ def load_clusterer(run: Path) -> VRAEClusterer:
 
 
 def read_assignment(run: Path) -> Assignment:
-    """Read the tables of a run folder. Ids may have lost their type."""
+    """Read the tables of a run folder. Ids from CSV are text."""
     try:
         table, latent = _read_columns(run, "clusters"), _read_columns(run, "embedding")
     except (OSError, ValueError) as error:

@@ -61,9 +61,11 @@ def step_columns(panel: Panel) -> Columns:
 
 
 def read_table(file: Path) -> pa.Table:
-    """Read a CSV or Parquet file, also if its name is not valid UTF-8, which Arrow needs."""
-    with file.open("rb") as opened:
-        return pq.read_table(opened) if file.suffix == ".parquet" else arrow_csv.read_csv(opened)
+    """Read a table of a run. Ids in CSV are text, since 007 is not 7."""
+    with file.open("rb") as opened:  # Arrow itself opens only names that are valid UTF-8
+        if file.suffix == ".parquet":
+            return pq.read_table(opened)
+        return arrow_csv.read_csv(opened, convert_options=arrow_csv.ConvertOptions(column_types={"id": pa.string()}))
 
 
 class _Table:
