@@ -217,6 +217,37 @@ def test_regroup_keeps_ids_as_text_and_does_without_the_series(cli, data, tmp_pa
     one_message(cli("explain", run), "no longer at", "--data")
 
 
+def test_regroup_joins_tables_by_id_and_follows_links(cli, run_folder, tmp_path, monkeypatch):
+    for name in ("plain", "sorted", "real"):
+        shutil.copytree(run_folder, tmp_path / name)
+    head, *lines = (tmp_path / "sorted" / "clusters.csv").read_text().splitlines()
+    (tmp_path / "sorted" / "clusters.csv").write_text("\n".join([head, *reversed(lines), ""]))
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for name in ("plain", "sorted", "link"):
+        assert cli("regroup", tmp_path / name, "-k", 3, "-q").code == 0
+    found = [sorted((tmp_path / n / "clusters.csv").read_text().splitlines()) for n in ("plain", "sorted", "real")]
+    assert found[0] == found[1] == found[2]
+    assert (tmp_path / "link").is_symlink()
+    monkeypatch.chdir(tmp_path / "plain")
+    assert cli("regroup", ".", "-k", 4, "-q").code == 0
+
+
+def test_regroup_refuses_damaged_runs_and_leaves_them_alone(cli, run_folder, tmp_path):
+    run = tmp_path / "run"
+    text = (run_folder / "clusters.csv").read_text()
+    for damage in (text.replace(",lag", ",delay"), text[: len(text) // 2]):
+        shutil.copytree(run_folder, run)
+        (run / "clusters.csv").write_text(damage)
+        one_message(cli("regroup", run, "-k", 3), "the tables of the run cannot be read")
+        assert (run / "clusters.csv").read_text() == damage
+        shutil.rmtree(run)
+    shutil.copytree(run_folder, run)
+    (run / "model" / "notes.txt").write_text("mine")
+    one_message(cli("regroup", run, "-k", 3), "notes.txt")
+    assert (run / "model" / "notes.txt").read_text() == "mine"
+    assert (run / "clusters.csv").read_text() == text
+
+
 def test_explain_reads_the_series_of_the_run(cli, data, run_folder, tmp_path):
     done = cli("explain", run_folder)
     assert (done.code, done.err) == (0, "")

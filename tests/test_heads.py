@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClusterMixin, clone
+from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
@@ -19,7 +20,7 @@ from sklearn.preprocessing import FunctionTransformer
 import vrae
 from conftest import HEADS, TINY, make_estimator
 from vrae import VRAE, GroupForecaster, Panel, VRAEAnomalyDetector, VRAEClusterer, VRAENeighbors, load_model
-from vrae.exceptions import InvalidParameterError, NotFittedError, PosteriorCollapseWarning
+from vrae.exceptions import InvalidDataError, InvalidParameterError, NotFittedError, PosteriorCollapseWarning
 from vrae.nn.model import VRAENetwork
 from vrae.train.callbacks import Callback
 from vrae.train.trainer import Trainer
@@ -376,8 +377,8 @@ def test_regroup_gives_the_clusters_of_a_new_fit_without_training(clusterer, sma
         np.testing.assert_array_equal(estimator.labels_, fresh[k].labels_)
         np.testing.assert_array_equal(estimator.predict_proba(X), fresh[k].predict_proba(X))
         assert (estimator.n_clusters_, estimator.selection_) == (fresh[k].n_clusters_, fresh[k].selection_)
+        assert estimator.n_clusters == k  # so that partial_fit and a new fit keep the number
     assert estimator.model_.network_ is network
-    assert estimator.n_clusters == 2  # the option keeps what the user passed
 
 
 def test_regroup_refuses_impossible_numbers(fitted):
@@ -390,7 +391,61 @@ def test_regroup_refuses_impossible_numbers(fitted):
         assert_unchanged(clusterer, before)
 
 
+def test_regroup_refuses_clusterers_that_find_the_number_themselves(small_series, tmp_path):
+    X = small_series("2d", 20)
+    by_density = make_estimator("VRAEClusterer", n_clusters="auto", clusterer="hdbscan").fit(X)
+    with pytest.raises(InvalidParameterError, match="'hdbscan' finds the number of clusters itself"):
+        by_density.regroup(4)
+    loaded = load_model(make_estimator("VRAEClusterer", clusterer=KMeans()).fit(X).save(tmp_path / "model"))
+    with pytest.raises(InvalidParameterError, match=r"clusterer: unknown value .*KMeans"):
+        loaded.regroup(4)  # a clusterer object is not saved
+    assert loaded.set_params(clusterer=KMeans()).regroup(4).n_clusters_ == 4
+
+
+# ---------------------------------------------------------------- wrong arguments
+
+
+def test_set_params_points_to_the_model_and_changes_nothing_if_it_fails():
+    head = VRAEClusterer(2)
+    with pytest.raises(InvalidParameterError, match=r"Write set_params\(model__latent_size=...\)"):
+        head.set_params(latent_size=3)
+    with pytest.raises(ValueError, match="wide"):
+        head.set_params(model__wide=3)
+    assert head.model is None
+
+
+def test_wrong_arguments_of_fit_are_refused_before_training(small_series, no_training):
+    X = small_series("2d")
+    for trainer in ("x", object(), Trainer):
+        with pytest.raises(InvalidParameterError, match=r"such as Trainer\(\)"):
+            make_estimator("VRAE").fit(X, trainer=trainer)
+    for hidden in (np.zeros(X.shape, bool), np.zeros(X.size), np.ones(X.size, bool)):
+        with pytest.raises(InvalidParameterError, match=rf"hidden must be .* shape \({X.size},\)"):
+            make_estimator("VRAE").fit(X, hidden=hidden)
+
+
+def test_a_frozen_model_needs_two_series_too(fitted, small_series):
+    for name in SHARING:
+        head = make_estimator(name).set_params(model=FrozenEstimator(fitted("VRAE", "2d")))
+        with pytest.raises(InvalidDataError, match="Found 1 usable series"):
+            head.fit(small_series("2d")[:1])
+
+
+def test_probabilities_are_of_latent_vectors_of_the_model(fitted):
+    for Z in (np.zeros(3), np.zeros((2, 99))):
+        with pytest.raises(InvalidDataError, match="Z must have shape"):
+            fitted("VRAEClusterer").predict_proba_from_latent(Z)
+
+
 # ---------------------------------------------------------------- saved
+
+
+def test_the_seed_of_a_loaded_head_reaches_its_model(small_series, tmp_path):
+    X = small_series("2d")
+    options = {name: value for name, value in TINY.items() if name != "random_state"}
+    one, two = (VRAEClusterer(2, model=VRAE(**options), random_state=seed).fit(X) for seed in (0, 1))
+    loaded = load_model(one.save(tmp_path / "model")).set_params(random_state=1).fit(X)
+    np.testing.assert_array_equal(loaded.embedding_, two.embedding_)
 
 
 @pytest.mark.parametrize("name", HEADS)

@@ -431,9 +431,9 @@ def test_text_among_numbers_is_named_with_its_row_and_series():
 
 
 def test_missing_ids_and_times_are_named():
-    with pytest.raises(InvalidDataError, match=r"id is missing in 1 rows .* rows 1,"):
+    with pytest.raises(InvalidDataError, match=r"id is missing in 1 row of .* row 1,"):
         read_panel(pa.table({"unique_id": ["a", None], "ds": [1, 2], "y": [1, 2]}))
-    with pytest.raises(InvalidDataError, match=r"time is missing in 1 rows .* rows 0,"):
+    with pytest.raises(InvalidDataError, match=r"time is missing in 1 row of .* row 0,"):
         read_panel(pa.table({"unique_id": ["a", "a"], "ds": [None, 2.0], "y": [1, 2]}))
     with pytest.raises(InvalidDataError, match="'1991 Jul'"):
         read_panel(pa.table({"unique_id": ["a"], "ds": ["1991 Jul"], "y": [1]}))

@@ -113,6 +113,10 @@ def test_a_loaded_estimator_knows_what_the_saved_one_knew(name, small_series, fi
         assert getattr(again, "selection_", []) == getattr(estimator, "selection_", [])
 
 
+def test_whoever_may_read_one_file_may_read_the_other(folder):
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
+
+
 @pytest.mark.parametrize("clusterer", ["gmm", "kmeans", "ward", "hdbscan"])
 def test_every_kind_of_partition_is_saved(clusterer, small_series, fitted, tmp_path):
     model = fitted("VRAEClusterer", clusterer=clusterer)

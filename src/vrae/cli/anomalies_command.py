@@ -142,6 +142,8 @@ def _check_usage(
         raise usage_error("--stride needs --window: the length of a window in steps, or 'auto'.")
     if window is not None and step_scores is not None:
         raise usage_error("With --window, --out has one row per time step already. Leave out --step-scores.")
+    if str(step_scores) == "-":
+        raise usage_error("--step-scores must be a file: standard output is for --out.")
     if is_ray and (detector is None or window is not None):
         raise usage_error(
             "--engine ray needs a fitted detector, and no --window. Fit a detector to some series on one machine "

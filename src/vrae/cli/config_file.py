@@ -71,7 +71,7 @@ def change_config(folder: Path, option: str, value: Any) -> None:
     """Change an option in the file that `save_config` wrote, if it is there."""
     try:
         lines = (folder / CONFIG_FILE).read_text(encoding="utf-8").splitlines()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return
     others = [line for line in lines if not line.startswith(f"{option} = ")]
     _write([*others, _line(option, value)], folder)

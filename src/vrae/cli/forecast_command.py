@@ -67,6 +67,9 @@ def forecast(
     if model is not None:
         forecaster = _fitted(model, horizon, save, options.on_invalid)
         note_unused(options, model, log)
+        chosen = {"--season": season != "auto", "--no-classical": not classical, "--clusters": clusters != "auto"}
+        for flag in [name for name, given in {**chosen, "--clusterer": clusterer != "gmm"}.items() if given]:
+            log(f"Note: {flag} has no effect, since {model} is fitted already.")
         columns = forecaster.predict_table(data.panel(), levels)
     else:
         forecaster = GroupForecaster(

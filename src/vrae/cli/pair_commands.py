@@ -94,9 +94,9 @@ def cannibalization(
     """Find pairs of items that take sales from each other.
 
     Writes one row per pair: group, item, other, kind, lag, strength, taken, p_value, q_value. The
-    most significant pair comes first. vrae compares items within the groups of a column, within the
-    clusters of a model, or all with all. Name a column that says which items can replace each other
-    if you have one.
+    most significant pair comes first. vrae compares items within the groups of a column or the
+    clusters of a model; without either, it compares every item with every other. If a column says
+    which items can replace each other, pass it as --group.
 
     Example: vrae cannibalization sales.csv --group category --out pairs.csv
     Example: vrae cannibalization sales.parquet --id item --time week --group category --max-lag 2
@@ -114,7 +114,8 @@ def cannibalization(
     found = find_cannibalization(panel, groups, max_lag=max_lag, season=None if season == 1 else season, fdr=fdr)
     runs.write_columns(found.columns(), target(file))
     n_movements, n_shifts = found.n_pairs
+    rate = f" Expect {100 * fdr:g} % of the pairs found to be wrong." if len(found) else ""
     logger_for(quiet or str(file) == "-")(
         f"{len(found)} of {n_movements:,} pairs take sales from each other ({n_shifts:,} were also tested for an "
-        f"introduction or a withdrawal). Expect {100 * fdr:g} % of the pairs found to be wrong."
+        f"introduction or a withdrawal).{rate}"
     )

@@ -13,7 +13,7 @@ from vrae.cli.config_file import change_config
 from vrae.cli.option_groups import argument, number_or_auto, option
 from vrae.cli.saved_runs import load_with_clusters, series_of_run
 from vrae.cli.shared_options import OUTPUT, AsJson, Clusters, DataDir, OutTable, Quiet, Run, RunData
-from vrae.cli.terminal import logger_for, out, print_json, target
+from vrae.cli.terminal import logger_for, out, print_json, target, usage_error
 
 if TYPE_CHECKING:
     from vrae.data.panel import Panel
@@ -96,6 +96,8 @@ def explain(
     from vrae import runs
     from vrae.exceptions import InvalidDataError
 
+    if series is not None and file is not None:
+        raise usage_error("--out writes the table of all clusters. Leave it out to explain one series.")
     panels, reason = series_of_run(run, data, data_dir)
     if panels is None:
         raise InvalidDataError(f"{reason} Name their file with --data.")

@@ -51,8 +51,8 @@ def load_with_clusters(model: Path, on_invalid: str = "raise") -> VRAEClusterer:
 def note_unused(options: ModelOptions, model: Path | None, log: Callable[[str], None]) -> None:
     """Tell the user that options for training have no effect on a fitted model."""
     if model is not None and (given := options.given()):
-        flag = next(iter(given)).replace("max_epochs", "epochs").replace("_", "-")
-        log(f"Note: --{flag} has no effect, since {model} is fitted already.")
+        flags = ", ".join(f"--{name}".replace("max_epochs", "epochs").replace("_", "-") for name in given)
+        log(f"Note: {flags} {'has' if len(given) == 1 else 'have'} no effect, since {model} is fitted already.")
 
 
 def series_of_run(run: Path, data: str | None, data_dir: Path | None) -> tuple[Iterable[Panel] | None, str]:

@@ -190,7 +190,7 @@ def _text_error(wrong: pa.Table, name: str, table: Table, ids: pa.ChunkedArray |
     comma = " Write a decimal comma as a point." if "," in text else ""
     return InvalidDataError(
         f"Found text in the number column {name!r} of {table.name}: {text!r:.60} in row {row}{series}, "
-        f"counted from 0.{more}{comma} Replace it by a number, or leave the cell empty if the value is missing."
+        f"counted from 0.{more}{comma} Replace it with a number, or leave the cell empty if the value is missing."
     )
 
 
@@ -231,8 +231,8 @@ def encode_ids(column: pa.ChunkedArray, name: str, table: Table) -> tuple[Ints, 
 def _refuse_missing(what: str, rows: pa.Array, name: str, table: Table) -> None:
     if len(rows):
         raise InvalidDataError(
-            f"The {what} is missing in {len(rows)} rows of {table.name} (column {name!r}), for example rows "
-            f"{name_some(rows[:3].to_pylist())}, counted from 0. Fill it in or remove those rows."
+            f"The {what} is missing in {len(rows)} row{'s' * (len(rows) != 1)} of {table.name} (column {name!r}), "
+            f"first in row {rows[0].as_py()}, counted from 0. Fill it in or remove those rows."
         )
 
 

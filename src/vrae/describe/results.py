@@ -36,10 +36,14 @@ class Window:
     n_steps: int
     difference: float
 
+    @property
+    def steps(self) -> str:
+        """The steps in words."""
+        return f"step {self.first}" if self.first == self.last else f"steps {self.first} to {self.last}"
+
     def __str__(self) -> str:
-        place = f"step {self.first}" if self.first == self.last else f"steps {self.first} to {self.last}"
         side = "higher" if self.difference > 0 else "lower"
-        return f"{side} in {place} of {self.channel} (by {abs(self.difference):.1f} standard deviations)"
+        return f"{side} in {self.steps} of {self.channel} (by {abs(self.difference):.1f} standard deviations)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +147,7 @@ class SeriesExplanation:
             lines.append(f"More typical than {100 * self.typicality:.0f} % of its cluster.")
         lines += [f"Supports this cluster: {reason}." for reason in self.agrees]
         if self.decides is not None:
-            first, last = self.decides.first, self.decides.last
-            lines.append(f"Supports this cluster: its shape in steps {first} to {last} of {self.decides.channel}.")
+            lines.append(f"Supports this cluster: its shape in {self.decides.steps} of {self.decides.channel}.")
         lines += [f"Supports cluster {self.runner_up}: {reason}." for reason in self.differs]
         lines += [f"Unusual for its cluster: {window}." for window in self.unusual]
         level = {c: 0.0 if abs(v) < 1e-6 * self.spread[c] else v for c, v in self.level.items()}  # rounding noise

@@ -106,19 +106,21 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         Returns
         -------
         self
-            With new ``labels_`` and ``n_clusters_``. The model is unchanged.
+            With new ``n_clusters``, ``n_clusters_`` and ``labels_``. The model is unchanged.
 
         Raises
         ------
         NotFittedError
             If the clusterer has not been fitted.
         InvalidParameterError
-            If there are fewer series than clusters.
+            If there are fewer series than clusters, or the clusterer finds the number itself.
         """
         self._check_fitted()
         known = np.flatnonzero(np.isfinite(self.embedding_).all(axis=1))
         self._check_number(n_clusters, len(known))
+        check_clusterer(self.clusterer, n_clusters)
         self._assign(self.model_, self.embedding_, known, n_clusters)
+        self.n_clusters = n_clusters
         return self
 
     def predict(self, X: Any) -> npt.NDArray[np.int64]:
@@ -146,6 +148,9 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         ndarray of float64, shape (n, n_clusters_)
         """
         self._check_fitted()
+        Z, latent_size = np.asarray(Z, np.float32), self.embedding_.shape[1]
+        if Z.ndim != 2 or Z.shape[1] != latent_size:
+            raise InvalidDataError(f"Z must have shape (n, {latent_size}); found {Z.shape}.")
         return _probabilities(self.partition_, self.space_, Z)
 
     def describe(self, X: Any) -> list[ClusterDescription]:

@@ -20,7 +20,14 @@ from vrae.data.reading import as_panel
 from vrae.data.scaling import Scaler
 from vrae.data.selection import drop_invalid, hide_level_ends, join_panels
 from vrae.estimators.options import VRAEOptions
-from vrae.exceptions import InvalidDataError, NotFittedError, PosteriorCollapseWarning, name_some, warn
+from vrae.exceptions import (
+    InvalidDataError,
+    InvalidParameterError,
+    NotFittedError,
+    PosteriorCollapseWarning,
+    name_some,
+    warn,
+)
 from vrae.nn.loss import active_units, pointwise_loss
 from vrae.nn.model import VRAENetwork, build_network
 from vrae.nn.patterns import PatternStatistics
@@ -100,6 +107,13 @@ class FittedVRAE(VRAEOptions):
             The loss became infinite or NaN.
         """
         panel, indices = self.usable(X)
+        if hidden is not None:
+            hidden = np.asarray(hidden)
+            if hidden.dtype != bool or hidden.shape != (len(panel.values),) or hidden.all():
+                raise InvalidParameterError(
+                    f"hidden must be an array of bool of shape ({len(panel.values)},), one per time step, and not all "
+                    f"True; found {hidden.dtype} of shape {hidden.shape}."
+                )
         return self.fit_panel(panel, indices, hidden=hidden, trainer=trainer)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
@@ -139,6 +153,8 @@ class FittedVRAE(VRAEOptions):
     ) -> Self:
         """Train the network on the series at ``indices`` of a panel that `usable` returned."""
         check_enough(panel, indices)
+        if isinstance(trainer, type) or not callable(getattr(trainer or Trainer(), "fit", None)):
+            raise InvalidParameterError(f"trainer must be an object such as Trainer(); found {trainer!r:.80}.")
         prepared = self._prepare(panel, indices, hidden)
         network = self._build(prepared)
         self._initialise(network, prepared)
@@ -297,7 +313,9 @@ class FittedVRAE(VRAEOptions):
         panel, indices = self.usable(X)
         expected = self.network_.config.n_channels
         if panel.n_channels != expected:
-            raise InvalidDataError(f"The model was fitted to {expected} channel(s) a series; found {panel.n_channels}.")
+            raise InvalidDataError(
+                f"The model was fitted to {expected} channel{'s' * (expected != 1)} a series; found {panel.n_channels}."
+            )
         return panel, indices
 
     def check_fitted(self) -> None:

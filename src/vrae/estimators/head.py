@@ -17,7 +17,7 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from vrae.data.batching import Indices
 from vrae.data.panel import Panel
-from vrae.estimators.fitting import TrainerLike
+from vrae.estimators.fitting import TrainerLike, check_enough
 from vrae.estimators.options import VRAEOptions
 from vrae.estimators.state import restore_model, save_model
 from vrae.estimators.vrae import VRAE
@@ -47,12 +47,12 @@ def explain_model_options(constructor: Constructor) -> Constructor:
 
     @functools.wraps(constructor)
     def checked(self: Any, *args: Any, **options: Any) -> None:
-        own = set(type(self)._get_param_names())
-        misplaced = [f"{name}={value!r}" for name, value in options.items() if name in _MODEL_OPTIONS - own]
+        foreign = _MODEL_OPTIONS.difference(self._get_param_names())
+        misplaced = {name: value for name, value in options.items() if name in foreign}
         if misplaced:
-            name, given = type(self).__name__, ", ".join(misplaced)
+            name, given = type(self).__name__, ", ".join(f"{option}={value!r}" for option, value in misplaced.items())
             raise TypeError(
-                f"{name}() has no option {misplaced[0].partition('=')[0]!r}: it belongs to the model. "
+                f"{name}() has no option {next(iter(misplaced))!r}: it belongs to the model. "
                 f"Write {name}(model=VRAE({given}))."
             )
         constructor(self, *args, **options)
@@ -106,9 +106,18 @@ class Head(BaseEstimator):  # type: ignore[misc]
         -------
         self
         """
+        misplaced = _MODEL_OPTIONS.difference(self._get_param_names()).intersection(params)
+        if misplaced:
+            name = min(misplaced)
+            raise InvalidParameterError(f"{name!r} is an option of the model. Write set_params(model__{name}=...).")
         if params.get("model", self.model) is None and any(name.startswith("model__") for name in params):
             params["model"] = self.default_model()
-        super().set_params(**params)
+        before = self.model
+        try:
+            super().set_params(**params)
+        except (TypeError, ValueError):
+            self.model = before
+            raise
         return self
 
     def save(self, path: str | Path) -> Path:
@@ -128,6 +137,8 @@ class Head(BaseEstimator):  # type: ignore[misc]
         self = cls(**{name: value for name, value in config["options"].items() if name in known})
         self.model_ = restore_model(VRAE, config["model"], subset(arrays, "model"))
         self.model = clone(self.model_)
+        if self.model.random_state == self.random_state:  # the head's own
+            self.model.random_state = None
         self.embedding_, self.ids_ = self.model_.embedding_, self.model_.ids_
         if "embedding" in arrays:
             self.ids_ = ids_from_json(config["ids"], config["ids_type"])
@@ -215,6 +226,7 @@ class SeriesHead(Head):
         """
         model, is_fitted = self._fitted_template()
         panel, indices = model.open(X) if is_fitted else model.usable(X)
+        check_enough(panel, indices)
         self._check_options(panel, indices)
         held_out = self._held_out(indices)
         if not is_fitted:

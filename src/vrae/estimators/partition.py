@@ -220,13 +220,18 @@ def _most_agreed_mixture(X: Floats, n_clusters: int, seed: int, n_init: int = 10
     return candidates[int(np.argmax(agreement))]
 
 
-def check_clusterer(clusterer: Any) -> None:
-    """Raise if ``clusterer`` is neither a known name nor a scikit-learn clusterer."""
+def check_clusterer(clusterer: Any, n_clusters: Any = "auto") -> None:
+    """Raise if ``clusterer`` is unknown, or cannot find this number of clusters."""
     if isinstance(clusterer, str):
         check_choice("clusterer", clusterer, CLUSTERERS)
     elif isinstance(clusterer, type) or not (hasattr(clusterer, "fit_predict") and hasattr(clusterer, "get_params")):
         raise InvalidParameterError(
             f"clusterer must be one of {', '.join(CLUSTERERS)} or a scikit-learn clusterer; found {clusterer!r:.80}."
+        )
+    if n_clusters != "auto" and not _takes_number(clusterer):
+        raise InvalidParameterError(
+            f"clusterer={clusterer!r:.80} finds the number of clusters itself, and cannot find {n_clusters}. Choose "
+            f"another clusterer, such as 'gmm', or n_clusters='auto'."
         )
 
 

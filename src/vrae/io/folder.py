@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ def write_folder(target: Path, config: dict[str, Any], arrays: Arrays) -> None:
             raise (OSError(int(number[1]), os.strerror(int(number[1]))) if number else error) from error
         text = json.dumps({**config, _CHECKSUM: _checksum(folder / WEIGHTS_FILE)}, indent=2, allow_nan=False)
         (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+        shutil.copymode(folder / CONFIG_FILE, folder / WEIGHTS_FILE)  # safetensors lets only the owner read
 
 
 def read_folder(folder: Path, kind: str, hint: str) -> tuple[dict[str, Any], Arrays]:

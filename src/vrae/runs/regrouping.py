@@ -24,7 +24,7 @@ from vrae.runs.table_files import Columns, read_table
 
 __all__ = ["regroup_run"]
 
-_REPLACED = ("clusters.csv", "clusters.parquet", "metrics.json", "model", "report.html")
+_REPLACED = ("clusters.csv", "clusters.parquet", "metrics.json", "report.html")
 
 
 def regroup_run(run: Path, n_clusters: int | Literal["auto"], panels: Iterable[Panel] | None) -> dict[str, Any]:
@@ -33,9 +33,10 @@ def regroup_run(run: Path, n_clusters: int | Literal["auto"], panels: Iterable[P
     Model, table of clusters, metrics and report are replaced, completely or not at all. All other
     files stay. For ``panels``, see `rebuild_report`.
     """
+    run = run.resolve()  # a link keeps pointing to the run
     with only_writer(run):
         metrics, clusterer, assignment = read_metrics(run), load_clusterer(run), read_assignment(run)
-        clusterer.set_params(n_clusters=n_clusters).regroup(n_clusters)
+        clusterer.regroup(n_clusters)
         probabilities = clusterer.predict_proba_from_latent(assignment.embedding)
         labels, own = labels_of(probabilities), probabilities.max(axis=1, initial=0.0)
         tally = Tally()

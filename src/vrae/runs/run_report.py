@@ -156,20 +156,31 @@ def load_clusterer(run: Path) -> VRAEClusterer:
 
 
 def read_assignment(run: Path) -> Assignment:
-    """Read the tables of a run folder. Ids from CSV are text."""
+    """Read the tables of a run folder and join them by id. Ids from CSV are text."""
     try:
         table, latent = _read_columns(run, "clusters"), _read_columns(run, "embedding")
-    except (OSError, ValueError) as error:
+        rows = _join(table["id"], latent.pop("id"))
+        return Assignment(
+            ids=table["id"],
+            labels=table["cluster"].astype(np.int64),
+            probabilities=table["probability"].astype(np.float64),
+            lags=table["lag"].astype(np.int64),
+            static={name: column for name, column in table.items() if name not in _OWN_COLUMNS},
+            embedding=np.stack(list(latent.values()), axis=1).astype(np.float32)[rows],
+        )
+    except (OSError, ValueError, KeyError) as error:
         raise ModelFileError(f"{run}: the tables of the run cannot be read ({error}). Cluster again.") from None
-    vectors = [column for name, column in latent.items() if name != "id"]
-    return Assignment(
-        ids=table["id"],
-        labels=table["cluster"].astype(np.int64),
-        probabilities=table["probability"].astype(np.float64),
-        lags=table["lag"].astype(np.int64),
-        static={name: column for name, column in table.items() if name not in _OWN_COLUMNS},
-        embedding=np.stack(vectors, axis=1).astype(np.float32),
-    )
+
+
+def _join(ids: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Return the row in ``others`` of every id, compared as text."""
+    row_of = {str(name): row for row, name in enumerate(others.tolist())}
+    rows = [row_of.get(str(name)) for name in ids.tolist()]
+    if len(ids) == len(others) and all(found in (None, row) for row, found in enumerate(rows)):
+        return np.arange(len(ids))  # in the same order; dates read differently in CSV and Parquet
+    if len(ids) != len(others) or None in rows:
+        raise ValueError("clusters and embedding list different series")
+    return np.array(rows, np.int64)
 
 
 def _read_columns(run: Path, name: str) -> dict[str, npt.NDArray[Any]]:

@@ -62,6 +62,8 @@ def step_columns(panel: Panel) -> Columns:
 
 def read_table(file: Path) -> pa.Table:
     """Read a table of a run. Ids in CSV are text, since 007 is not 7."""
+    if file.is_dir():  # many parts
+        return pq.read_table(file)
     with file.open("rb") as opened:  # Arrow itself opens only names that are valid UTF-8
         if file.suffix == ".parquet":
             return pq.read_table(opened)
