@@ -243,7 +243,7 @@ def test_regroup_refuses_damaged_runs_and_leaves_them_alone(cli, run_folder, tmp
         shutil.rmtree(run)
     shutil.copytree(run_folder, run)
     (run / "model" / "notes.txt").write_text("mine")
-    one_message(cli("regroup", run, "-k", 3), "notes.txt")
+    one_message(cli("regroup", run, "-k", 3), f"{run / 'model'} exists", "move the other files away")
     assert (run / "model" / "notes.txt").read_text() == "mine"
     assert (run / "clusters.csv").read_text() == text
 

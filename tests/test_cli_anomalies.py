@@ -117,3 +117,16 @@ def test_the_model_of_a_cluster_run_judges_series_by_each_other(cli, series, fit
     code, _, _ = cli("anomalies", series[0], "--id", "id", "--model", model, "--contamination", "0.25", "--out", out)
     assert code == 0
     assert sum(int(row["anomaly"]) for row in rows(out)) == 12  # a quarter of 48
+
+
+@pytest.mark.parametrize("command", ["anomalies", "similar", "forecast"])
+def test_where_the_model_goes_is_checked_before_training(command, cli, series, tmp_path, monkeypatch):
+    def trains(*args: Any) -> None:
+        raise AssertionError("a network was trained")
+
+    monkeypatch.setattr("vrae.train.trainer.Trainer.fit", trains)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    code, out, err = cli(command, series[0], "--id", "id", "--save", tmp_path / "mine")
+    assert (code, out) == (2, "")
+    assert "mine exists and is not a model directory" in err

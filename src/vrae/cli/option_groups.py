@@ -25,6 +25,7 @@ __all__ = [
     "as_written",
     "folder_for_parts",
     "fraction_or_auto",
+    "model_folder",
     "number_or_auto",
     "option",
     "steps_or_fraction",
@@ -119,6 +120,15 @@ def as_written(text: Any) -> Path:
     """Return the path of a file, or a stand-in for a URL."""
     path: Path = _AsWritten(text)
     path.written = str(text)  # type: ignore[attr-defined]
+    return path
+
+
+def model_folder(text: Any) -> Path:
+    """Return a folder in which a model may be saved. Training takes long, so vrae checks before."""
+    from vrae.io.model_files import check_replaceable
+
+    path = Path(text)
+    check_replaceable(path)
     return path
 
 

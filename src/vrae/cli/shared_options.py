@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from vrae.cli.config_file import Config
-from vrae.cli.option_groups import argument, as_written, number_or_auto, option, steps_or_fraction
+from vrae.cli.option_groups import argument, as_written, model_folder, number_or_auto, option, steps_or_fraction
 from vrae.cli.terminal import usage_error
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ OutFile = Annotated[
 OutTable = Annotated[Path | None, _output("--out -o", "FILE", "Write the table to this csv or .parquet file.")]
 OutFolder = Annotated[Path, _output("--out -o", "FOLDER", "Folder to write.")]
 Overwrite = Annotated[bool, _output("--overwrite", None, "Replace an earlier result.")]
-Save = Annotated[Path | None, _output("--save", "FOLDER", "Keep the fitted model, for --model.")]
+Save = Annotated[Path | None, _output("--save", "FOLDER", "Keep the fitted model, for --model.", parser=model_folder)]
 Quiet = Annotated[bool, _output("--quiet -q", None, "Print no progress, only the result.", envvar="VRAE_QUIET")]
 AsJson = Annotated[bool, _output("--json", None, "Print the result as JSON.")]
 

@@ -13,16 +13,24 @@ from vrae.io.atomic import is_there
 from vrae.io.folder import CONFIG_FILE, WEIGHTS_FILE, Arrays, read_folder, write_folder
 from vrae.io.migrations import FORMAT_VERSION, OLDER_VERSIONS
 
-__all__ = ["read_model", "write_model"]
+__all__ = ["check_replaceable", "read_model", "write_model"]
 
 
 def write_model(path: str | Path, config: dict[str, Any], arrays: Arrays) -> Path:
     """Write a model directory atomically. An older model of the same name is replaced."""
     target = Path(path)
-    if is_there(target) and not _is_replaceable(target):
-        raise OutputError(f"{target} exists and is not a model directory, or not only that. Choose another name.")
+    check_replaceable(target)
     write_folder(target, {"format_version": FORMAT_VERSION, **config}, arrays)
     return target
+
+
+def check_replaceable(target: Path) -> None:
+    """Raise if a model written to ``target`` would replace anything but a model."""
+    if is_there(target) and not _is_replaceable(target):
+        raise OutputError(
+            f"{target} exists and is not a model directory, or not only that. Choose another name, or move the other "
+            f"files away."
+        )
 
 
 def _is_replaceable(target: Path) -> bool:

@@ -16,6 +16,7 @@ from vrae._version import __version__
 from vrae.data.panel import Panel
 from vrae.estimators.partition import labels_of
 from vrae.io.atomic import atomic_directory, only_writer
+from vrae.io.model_files import check_replaceable
 from vrae.metrics import agreement, raw_kmeans
 from vrae.runs.run_metrics import Tally, read_metrics, stability, write_metrics
 from vrae.runs.run_report import MAX_REPORT_SERIES, load_clusterer, read_assignment, rebuild_report
@@ -34,6 +35,7 @@ def regroup_run(run: Path, n_clusters: int | Literal["auto"], panels: Iterable[P
     files stay. For ``panels``, see `rebuild_report`.
     """
     run = run.resolve()  # a link keeps pointing to the run
+    check_replaceable(run / "model")
     with only_writer(run):
         metrics, clusterer, assignment = read_metrics(run), load_clusterer(run), read_assignment(run)
         clusterer.regroup(n_clusters)
