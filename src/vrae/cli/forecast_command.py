@@ -66,10 +66,13 @@ def forecast(
     log = logger_for(options.quiet)
     if model is not None:
         forecaster = _fitted(model, horizon, save, options.on_invalid)
-        note_unused(options, model, log)
-        chosen = {"--season": season != "auto", "--no-classical": not classical, "--clusters": clusters != "auto"}
-        for flag in [name for name, given in {**chosen, "--clusterer": clusterer != "gmm"}.items() if given]:
-            log(f"Note: {flag} has no effect, since {model} is fitted already.")
+        chosen = {
+            "--season": season != "auto",
+            "--no-classical": not classical,
+            "--clusters": clusters != "auto",
+            "--clusterer": clusterer != "gmm",
+        }
+        note_unused(options, model, log, *(flag for flag, given in chosen.items() if given))
         columns = forecaster.predict_table(data.panel(), levels)
     else:
         forecaster = GroupForecaster(

@@ -48,11 +48,13 @@ def load_with_clusters(model: Path, on_invalid: str = "raise") -> VRAEClusterer:
     return clusterer
 
 
-def note_unused(options: ModelOptions, model: Path | None, log: Callable[[str], None]) -> None:
-    """Tell the user that options for training have no effect on a fitted model."""
-    if model is not None and (given := options.given()):
-        flags = ", ".join(f"--{name}".replace("max_epochs", "epochs").replace("_", "-") for name in given)
-        log(f"Note: {flags} {'has' if len(given) == 1 else 'have'} no effect, since {model} is fitted already.")
+def note_unused(options: ModelOptions, model: Path | None, log: Callable[[str], None], *others: str) -> None:
+    """Tell the user which options have no effect on a fitted model: the model's own, and others."""
+    flags = [f"--{name}".replace("max_epochs", "epochs").replace("_", "-") for name in options.given()]
+    flags += others
+    if model is not None and flags:
+        verb = "has" if len(flags) == 1 else "have"
+        log(f"Note: {', '.join(flags)} {verb} no effect, since {model} is fitted already.")
 
 
 def series_of_run(run: Path, data: str | None, data_dir: Path | None) -> tuple[Iterable[Panel] | None, str]:

@@ -224,8 +224,8 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
             )
 
     def _learn(self, found: Embedded, earlier: npt.NDArray[np.int64] | None = None) -> Self:
-        self._assign(found.model, found.Z, found.indices, self.n_clusters, earlier)
-        self.model_, self.embedding_, self.ids_ = found.model, found.Z, found.panel.ids
+        self._assign(found.model, found.latent, found.indices, self.n_clusters, earlier)
+        self.model_, self.embedding_, self.ids_ = found.model, found.latent, found.panel.ids
         return self
 
     def _assign(

@@ -153,12 +153,13 @@ class FittedVRAE(VRAEOptions):
     ) -> Self:
         """Train the network on the series at ``indices`` of a panel that `usable` returned."""
         check_enough(panel, indices)
-        if isinstance(trainer, type) or not callable(getattr(trainer or Trainer(), "fit", None)):
+        trainer = Trainer() if trainer is None else trainer
+        if isinstance(trainer, type) or not callable(getattr(trainer, "fit", None)):
             raise InvalidParameterError(f"trainer must be an object such as Trainer(); found {trainer!r:.80}.")
         prepared = self._prepare(panel, indices, hidden)
         network = self._build(prepared)
         self._initialise(network, prepared)
-        history = (trainer or Trainer()).fit(network, prepared.data, prepared.task)
+        history = trainer.fit(network, prepared.data, prepared.task)
         return self._summarise(network, prepared, history)
 
     # ---------------------------------------------------------------- the five verbs

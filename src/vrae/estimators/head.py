@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,14 +33,22 @@ _MODEL_OPTIONS = frozenset(f.name for f in fields(VRAEOptions))
 Constructor = Callable[..., None]
 
 
-class Embedded(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Embedded:
     """A fitted model and the series that a head is fitted to."""
 
     model: VRAE
     panel: Panel
     indices: Indices  # of the series with observed values
     held_out: Indices  # those of them that the model was not fitted to
-    Z: npt.NDArray[np.float32]  # (n_series, latent_size), NaN for the other series
+    is_frozen: bool = False  # the model was fitted to other series
+
+    @cached_property
+    def latent(self) -> npt.NDArray[np.float32]:
+        """Latent vectors (n_series, latent_size), NaN for series without any observed value."""
+        if self.is_frozen or len(self.held_out):
+            return self.model.inference_.embed(self.panel, self.indices)
+        return self.model.embedding_
 
 
 def explain_model_options(constructor: Constructor) -> Constructor:
@@ -47,8 +56,7 @@ def explain_model_options(constructor: Constructor) -> Constructor:
 
     @functools.wraps(constructor)
     def checked(self: Any, *args: Any, **options: Any) -> None:
-        foreign = _MODEL_OPTIONS.difference(self._get_param_names())
-        misplaced = {name: value for name, value in options.items() if name in foreign}
+        misplaced = {name: options[name] for name in _misplaced(self, options)}
         if misplaced:
             name, given = type(self).__name__, ", ".join(f"{option}={value!r}" for option, value in misplaced.items())
             raise TypeError(
@@ -58,6 +66,11 @@ def explain_model_options(constructor: Constructor) -> Constructor:
         constructor(self, *args, **options)
 
     return checked
+
+
+def _misplaced(head: Any, options: Iterable[str]) -> list[str]:
+    """Return which of these options belong to the model and not to the head."""
+    return [name for name in options if name in _MODEL_OPTIONS.difference(head._get_param_names())]
 
 
 def clone_model(model: VRAE) -> VRAE:
@@ -106,9 +119,8 @@ class Head(BaseEstimator):  # type: ignore[misc]
         -------
         self
         """
-        misplaced = _MODEL_OPTIONS.difference(self._get_param_names()).intersection(params)
-        if misplaced:
-            name = min(misplaced)
+        if misplaced := _misplaced(self, params):
+            name = misplaced[0]
             raise InvalidParameterError(f"{name!r} is an option of the model. Write set_params(model__{name}=...).")
         if params.get("model", self.model) is None and any(name.startswith("model__") for name in params):
             params["model"] = self.default_model()
@@ -231,8 +243,7 @@ class SeriesHead(Head):
         held_out = self._held_out(indices)
         if not is_fitted:
             model.fit_panel(panel, np.setdiff1d(indices, held_out, assume_unique=True), trainer=trainer)
-        Z = model.inference_.embed(panel, indices) if is_fitted or len(held_out) else model.embedding_
-        return self._learn(Embedded(model, panel, indices, held_out, Z))
+        return self._learn(Embedded(model, panel, indices, held_out, is_fitted))
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train the model further on new series, and learn again; see `VRAE.partial_fit`."""
@@ -255,7 +266,7 @@ class SeriesHead(Head):
         panel = model.extend(X)
         indices = np.arange(len(panel))
         self._check_options(panel, indices)
-        return Embedded(model, panel, indices, indices[:0], model.embedding_)
+        return Embedded(model, panel, indices, indices[:0])
 
     def _check_options(self, panel: Panel, indices: Indices) -> None:
         """Raise before training what would otherwise be found after it."""

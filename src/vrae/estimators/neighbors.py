@@ -185,9 +185,9 @@ class VRAENeighbors(SeriesHead):
 
     def _learn(self, found: Embedded) -> Self:
         panel = found.panel
-        space = LatentSpace.fit(found.Z[found.indices].astype(np.float64), found.model.network_)
+        space = LatentSpace.fit(found.latent[found.indices].astype(np.float64), found.model.network_)
         self.algorithm_ = choose_search(self.algorithm, len(found.indices))
-        self.model_, self.embedding_, self.ids_, self.space_ = found.model, found.Z, panel.ids, space
+        self.model_, self.embedding_, self.ids_, self.space_ = found.model, found.latent, panel.ids, space
         self.series_ = Panel(panel.values, panel.offsets, panel.ids, channels=panel.channels)
         self.__dict__.pop("_index", None)
         return self

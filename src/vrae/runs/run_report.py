@@ -173,9 +173,8 @@ def read_assignment(run: Path) -> Assignment:
 
 
 def _join(ids: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Return the row in ``others`` of every id, compared as text."""
-    row_of = {str(name): row for row, name in enumerate(others.tolist())}
-    rows = [row_of.get(str(name)) for name in ids.tolist()]
+    """Return the row in ``others`` of every id."""
+    rows = _rows_in(others, ids)
     if len(ids) == len(others) and all(found in (None, row) for row, found in enumerate(rows)):
         return np.arange(len(ids))  # in the same order; dates read differently in CSV and Parquet
     if len(ids) != len(others) or None in rows:
@@ -191,14 +190,20 @@ def _read_columns(run: Path, name: str) -> dict[str, npt.NDArray[Any]]:
 
 def _look_up(everything: Assignment, ids: npt.NDArray[Any]) -> Assignment:
     """Return the clusters of series by their ids, compared as text."""
-    index_of = {str(name): index for index, name in enumerate(everything.ids.tolist())}
-    unknown = [name for name in ids.tolist() if str(name) not in index_of]
+    rows = _rows_in(everything.ids, ids)
+    unknown = [name for name, row in zip(ids.tolist(), rows, strict=True) if row is None]
     if unknown:
         raise InvalidDataError(
             f"{len(unknown)} of {len(ids)} series were not in this run, ids {name_some(unknown)}. Pass the data "
             f"that were clustered, or assign new series with `vrae assign`."
         )
-    return everything.select(np.array([index_of[str(name)] for name in ids.tolist()], np.int64))
+    return everything.select(np.array(rows, np.int64))
+
+
+def _rows_in(known: npt.NDArray[Any], ids: npt.NDArray[Any]) -> list[int | None]:
+    """Return the row of every id among known ids, compared as text. None is not there."""
+    row_of = {str(name): row for row, name in enumerate(known.tolist())}
+    return [row_of.get(str(name)) for name in ids.tolist()]
 
 
 def _report_without_series(
