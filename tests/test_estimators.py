@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from scipy.cluster.hierarchy import dendrogram
 from sklearn.base import BaseEstimator, ClusterMixin, clone
 from sklearn.cluster import DBSCAN, BisectingKMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
-from sklearn.mixture import BayesianGaussianMixture
+from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -21,6 +22,8 @@ import vrae
 from conftest import HEADS, KINDS, make_estimator
 from vrae import VRAE, Panel, VRAEClusterer, load_model
 from vrae.data.reading import as_panel
+from vrae.estimators.cluster_number import best_number, score_numbers
+from vrae.estimators.partition import cluster_tree
 from vrae.exceptions import DataWarning, InvalidDataError
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
@@ -324,7 +327,7 @@ CLUSTERERS: list[tuple[Any, bool]] = [
     ("ward", True),
     ("hdbscan", False),
     (BisectingKMeans(), True),
-    (BayesianGaussianMixture(), True),
+    (GaussianMixture(), True),
     (DBSCAN(eps=5.0), False),
     (Halves(), False),
 ]
@@ -356,13 +359,49 @@ def test_clusterers(clusterer, takes_number, small_series):
         assert clusterer.get_params() == before  # the user's object is unchanged
 
 
-def test_auto_takes_the_smallest_number_that_is_almost_the_best(fitted):
+def test_auto_takes_the_number_with_the_best_score(fitted):
     clusterer = fitted("VRAEClusterer", n_clusters="auto")
-    numbers = [tried["n_clusters"] for tried in clusterer.selection_]
-    assert numbers == list(range(2, 2 + len(numbers)))
-    best = max(tried["score"] for tried in clusterer.selection_)
-    almost = [tried["n_clusters"] for tried in clusterer.selection_ if tried["score"] >= 0.9 * best]
-    assert clusterer.n_clusters_ == min(almost)
+    curve = clusterer.selection_
+    assert [tried["n_clusters"] for tried in curve] == list(range(2, 2 + len(curve)))
+    best = max(curve, key=lambda tried: tried["score"])
+    assert clusterer.n_clusters_ == best["n_clusters"]
+    assert best["is_peak"]
+    for tried in curve:
+        expected = max(tried["silhouette"], 0) * max(tried["stability"], 0) ** 0.5
+        assert tried["score"] == pytest.approx(expected)
+        assert 1 / tried["n_clusters"] <= tried["largest"] <= 1
+
+
+@pytest.mark.parametrize("k", [2, 4, 7])
+def test_auto_finds_the_number_of_groups_that_are_far_apart(k):
+    rng = np.random.default_rng(k)
+    X = 5 * rng.standard_normal((k, 8))[np.arange(40 * k) % k] + 0.3 * rng.standard_normal((40 * k, 8))
+    curve = score_numbers(X, "kmeans", seed=0)
+    assert best_number(curve) == k
+    found = next(tried for tried in curve if tried["n_clusters"] == k)
+    assert found["stability"] == pytest.approx(1.0)
+    assert found["largest"] == pytest.approx(1 / k)
+
+
+def test_the_tree_joins_near_clusters_first(small_series):
+    X = np.concatenate([np.full((9, 2), place) + np.eye(9, 2) for place in (0.0, 50.0, 60.0)])
+    tree = cluster_tree(X, np.repeat([0, 1, 2], 9))
+    assert tree.shape == (2, 4)
+    assert tree[0, :2].tolist() == [1, 2]
+    assert dendrogram(tree, no_plot=True)["ivl"] == ["0", "1", "2"]
+    estimator = make_estimator("VRAEClusterer", n_clusters=3).fit(small_series("2d", 24))
+    assert estimator.tree_.shape == (2, 4)
+    assert estimator.regroup(1).tree_.shape == (0, 4)
+
+
+def test_fewer_distinct_groups_than_asked_for_are_a_warning():
+    X = np.repeat(np.random.default_rng(0).standard_normal((2, 20)), 10, axis=0)
+    clusterer = make_estimator("VRAEClusterer", n_clusters=5)
+    with pytest.warns(DataWarning, match="Found 2 clusters, and 5 were asked for"):
+        clusterer.fit(X)
+    assert clusterer.n_clusters_ == 2
+    assert np.bincount(clusterer.labels_).tolist() == [10, 10]
+    assert clusterer.predict_proba(X).shape == (20, 2)
 
 
 @pytest.mark.slow

@@ -336,9 +336,9 @@ def test_continued_training_uses_the_current_options(small_series):
 
 @pytest.mark.parametrize("name", ["VRAE", *SHARING])
 def test_a_warning_raised_as_an_error_leaves_an_estimator_unchanged(name, small_series):
-    X, option = small_series("2d"), "beta" if name == "VRAE" else "model__beta"
+    X, prefix = small_series("2d"), "" if name == "VRAE" else "model__"
     for estimator in (make_estimator(name), make_estimator(name).fit(X)):
-        estimator.set_params(**{option: 1e5})
+        estimator.set_params(**{f"{prefix}beta": 1e5, f"{prefix}pattern_weight": 0.0})
         before = dict(vars(estimator))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -365,7 +365,7 @@ def test_ctrl_c_after_training_leaves_an_estimator_unchanged(name, small_series,
 # ---------------------------------------------------------------- regroup
 
 
-@pytest.mark.parametrize("clusterer", ["gmm", "ward"])
+@pytest.mark.parametrize("clusterer", ["kmeans", "gmm", "ward"])
 def test_regroup_gives_the_clusters_of_a_new_fit_without_training(clusterer, small_series, monkeypatch):
     X = small_series("missing", 20)
     fresh = {k: make_estimator("VRAEClusterer", n_clusters=k, clusterer=clusterer).fit(X) for k in (2, 4, "auto")}
@@ -376,9 +376,11 @@ def test_regroup_gives_the_clusters_of_a_new_fit_without_training(clusterer, sma
         assert estimator.regroup(k) is estimator
         np.testing.assert_array_equal(estimator.labels_, fresh[k].labels_)
         np.testing.assert_array_equal(estimator.predict_proba(X), fresh[k].predict_proba(X))
-        assert (estimator.n_clusters_, estimator.selection_) == (fresh[k].n_clusters_, fresh[k].selection_)
+        np.testing.assert_array_equal(estimator.tree_, fresh[k].tree_)
+        assert estimator.n_clusters_ == fresh[k].n_clusters_
         assert estimator.n_clusters == k  # so that partial_fit and a new fit keep the number
     assert estimator.model_.network_ is network
+    assert estimator.selection_ == fresh["auto"].selection_  # the alternatives stay in sight
 
 
 def test_regroup_refuses_impossible_numbers(fitted):

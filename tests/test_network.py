@@ -408,29 +408,31 @@ def test_channel_pairs_are_distinct_and_at_most_64():
         assert len(pairs) <= 64
 
 
-def test_start_from_patterns_minimises_the_expected_loss_of_the_patterns():
-    """The expected loss has no slope in any of the weights that the closed form sets."""
-    config = NetworkConfig(n_channels=1, n_steps=4, hidden_size=3, latent_size=6, n_patterns=5, pattern_dilations=(1,))
-    network = build_network(config, 0).double()
-    patterns = torch.randn(400, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    patterns = torch.linalg.qr(patterns - patterns.mean(0)).Q * 20 * torch.tensor([3.0, 0.1, 1.0, 2.0, 0.5])
-    patterns = patterns + torch.arange(5.0)
-    weight, beta = 0.7, 1.3
-    network.start_from_patterns(patterns, weight, beta)
+def test_the_pattern_head_starts_as_a_ridge_regression_on_the_neighbour_part():
+    from sklearn.linear_model import Ridge
 
-    kept = [0, 3, 2]  # the three that vary most
-    latent, back = network.encoder_to_latent, network.latent_to_patterns
-    mean, log_variance = latent(torch.cat([torch.zeros(400, 3, dtype=torch.float64), patterns], dim=1))
-    predicted = mean[:, :3] @ back.weight[kept, :3].T + back.bias[kept]
-    noise = (log_variance[:, :3].exp() @ (back.weight[kept, :3] ** 2).T).sum(dim=1)
-    squared_error = ((predicted - patterns[:, kept]) ** 2).sum(dim=1) + noise  # expected over the samples
-    loss = (weight * squared_error + beta * kl_divergence(mean[:, :3], log_variance[:, :3])).mean()
+    network = network_of(latent_size=4, n_patterns=5, pattern_dilations=(1,), neighbour_size=2)
+    patterns = torch.randn(60, 5, generator=seeded(0)) + torch.arange(5.0)
+    network.neighbours.standardise(patterns)
+    z = network.neighbours(patterns)
+    torch.testing.assert_close(z.mean(dim=0), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(z.var(dim=0, correction=0).mean(), torch.tensor(1.0))
+    network.start_from_neighbours(patterns)
+    expected = Ridge(alpha=0.01 * 60).fit(z.numpy(), patterns.numpy())
+    head = network.latent_to_patterns
+    np.testing.assert_allclose(head.weight[:, :2].detach(), expected.coef_, atol=1e-4)
+    np.testing.assert_allclose(head.bias.detach(), expected.intercept_, atol=1e-4)
+    assert head.weight[:, 2:].abs().max() < 0.1
+
+
+def test_the_first_latent_means_are_the_places_of_the_neighbour_encoder():
+    network = network_of(latent_size=4, n_patterns=5, pattern_dilations=(1,), neighbour_size=2)
+    network.neighbours.scale.fill_(1.0)
+    x, mask, lengths = batch_of()
+    patterns = torch.randn(len(x), 5, generator=seeded(2))
+    mean, log_variance = network.encode(x, mask, lengths, patterns)
+    assert mean.shape == log_variance.shape == (len(x), 4)
+    torch.testing.assert_close(mean[:, :2], network.neighbours(patterns))
+    loss = mean.sum() + log_variance.sum()
     loss.backward()
-    rows, columns = torch.arange(3), 3 + torch.tensor(kept)
-    slope: Any = {name: weights.grad for name, weights in network.named_parameters()}
-    encoder, head = "encoder_to_latent", "latent_to_patterns"
-    slopes = [slope[f"{encoder}.mean.weight"][rows, columns], slope[f"{encoder}.mean.bias"][:3]]
-    slopes += [slope[f"{encoder}.log_variance.bias"][:3]]
-    slopes += [slope[f"{head}.weight"][kept, rows], slope[f"{head}.bias"][kept]]
-    assert torch.cat(slopes).abs().max() < 1e-9
-    assert squared_error.mean() < 0.4 * patterns[:, kept].var(dim=0).sum()
+    assert all(weights.grad is None for weights in network.neighbours.parameters())

@@ -310,7 +310,7 @@ def test_without_a_random_state_fits_differ(small_series, tiny, global_random_st
 
 
 def test_posterior_collapse_is_a_warning_with_advice(small_series, tiny):
-    model = VRAE(**{**tiny, "beta": 1e4, "max_epochs": 25})
+    model = VRAE(**{**tiny, "beta": 1e4, "max_epochs": 25, "pattern_weight": 0.0})
     with pytest.warns(PosteriorCollapseWarning, match=r"Posterior collapse: none of the 3 .*Lower beta \(now 10000\)"):
         model.fit(small_series("2d"))
     assert model.active_units_ == 0

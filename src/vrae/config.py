@@ -68,19 +68,26 @@ class NetworkConfig(_JSONConfig):
     level_weight: float = 0.0  # weight of level and spread among the statistics
     linear_path: bool = field(default=False, metadata={"later": True})  # principal axes next to the network
     pattern_thresholds: int = field(default=0, metadata={"later": True})  # per kernel; 0: older models
+    scale_differences: bool = False  # pattern statistics see differences of variance 1
+    neighbour_size: int = 0  # latent dimensions that keep neighbours together, the first ones
 
     def __post_init__(self) -> None:
         for name in ("n_channels", "n_steps", "patch_size", "latent_size", "hidden_size", "num_layers"):
             object.__setattr__(self, name, check_int(name, getattr(self, name), low=1))
-        for name in ("max_lag", "n_patterns", "n_channel_pairs", "pattern_thresholds"):
+        for name in ("max_lag", "n_patterns", "n_channel_pairs", "pattern_thresholds", "neighbour_size"):
             object.__setattr__(self, name, check_int(name, getattr(self, name), low=0))
-        for name in ("mask_input", "bidirectional", "feed_latent", "linear_path"):
+        for name in ("mask_input", "bidirectional", "feed_latent", "linear_path", "scale_differences"):
             check_flag(name, getattr(self, name))
         object.__setattr__(self, "pattern_dilations", tuple(self.pattern_dilations))  # JSON knows lists only
         check_choice("cell", self.cell, ("lstm", "gru"))
         check_choice("pooling", self.pooling, ("mean", "last"))
         check_real("level_weight", self.level_weight, low=0)
         object.__setattr__(self, "dropout", check_real("dropout", self.dropout, low=0, below=1))
+        if self.neighbour_size >= self.latent_size or (self.neighbour_size and not self.n_patterns):
+            raise InvalidParameterError(
+                f"neighbour_size={self.neighbour_size} must be below latent_size={self.latent_size}, and needs pattern "
+                f"statistics; found n_patterns={self.n_patterns}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -12,18 +13,20 @@ from vrae.config import check_int
 from vrae.data.batching import Indices
 from vrae.data.panel import Panel
 from vrae.describe import ClusterDescription, SeriesExplanation, describe_clusters, explain_series
+from vrae.estimators.cluster_number import best_number, score_numbers
 from vrae.estimators.head import Embedded, SeriesHead, explain_model_options
 from vrae.estimators.partition import (
     LatentSpace,
     Partition,
     check_clusterer,
-    choose_partition,
+    cluster_tree,
     fit_partition,
     labels_of,
     match_order,
     partition_from_arrays,
+    takes_number,
 )
-from vrae.exceptions import InvalidDataError, InvalidParameterError
+from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, warn
 from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.plots.summary import summary_html
 from vrae.runtime import seed_of
@@ -37,9 +40,9 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
     Parameters
     ----------
     n_clusters : int or "auto", default="auto"
-        Number of clusters. "auto" compares 2, 3, ... by the variance ratio of Caliński & Harabasz
-        and takes the smallest number within a tenth of the best; see ``selection_``.
-    clusterer : {"gmm", "kmeans", "ward", "hdbscan"} or scikit-learn clusterer, default="gmm"
+        Number of clusters. "auto" scores 2, 3, ... up to 60 by how well the clusters are separated
+        and how well two halves of the series agree on them, and takes the best; see ``selection_``.
+    clusterer : {"kmeans", "gmm", "ward", "hdbscan"} or scikit-learn clusterer, default="kmeans"
         Groups the latent vectors. "gmm" is a Gaussian mixture with one shared covariance.
         "hdbscan" finds its own number of clusters and leaves some series out (-1).
     model : VRAE, FrozenEstimator or None, default=None
@@ -58,7 +61,11 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
     ids_ : ndarray, shape (n_series,)
         Ids of the training series.
     selection_ : list of dict
-        For "auto": ``n_clusters`` and ``score`` of every number tried.
+        For "auto", one entry per number of clusters tried: ``n_clusters``, ``score``,
+        ``silhouette``, ``stability``, ``largest`` (share of the largest cluster) and ``is_peak``.
+        The peaks are the alternatives to look at; `regroup` changes to one of them.
+    tree_ : ndarray, shape (n_clusters_ - 1, 4)
+        How the clusters merge, in the format of `scipy.cluster.hierarchy.linkage`.
     model_ : VRAE
         The fitted model.
 
@@ -78,7 +85,7 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         self,
         n_clusters: int | Literal["auto"] = "auto",
         *,
-        clusterer: Any = "gmm",
+        clusterer: Any = "kmeans",
         model: Any = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -101,7 +108,7 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         Parameters
         ----------
         n_clusters : int or "auto", default="auto"
-            Number of clusters. "auto" takes the best-supported number; see ``selection_``.
+            Number of clusters. "auto" takes the number with the best score; see ``selection_``.
 
         Returns
         -------
@@ -119,7 +126,7 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         known = np.flatnonzero(np.isfinite(self.embedding_).all(axis=1))
         self._check_number(n_clusters, len(known))
         check_clusterer(self.clusterer, n_clusters)
-        self._assign(self.model_, self.embedding_, known, n_clusters)
+        self._assign(self.model_, self.embedding_, known, n_clusters, selection=self.selection_)
         self.n_clusters = n_clusters
         return self
 
@@ -235,21 +242,30 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         indices: Indices,
         n_clusters: Any,
         earlier: npt.NDArray[np.int64] | None = None,
+        selection: Sequence[dict[str, Any]] = (),
     ) -> None:
-        """Find clusters of latent vectors; ``earlier`` labels (n_series,) decide their order."""
+        """Find clusters of latent vectors.
+
+        ``earlier`` labels (n_series,) decide their order. ``selection`` is the curve of these
+        vectors, if it is known.
+        """
         seed = seed_of(self.random_state)
-        vectors = Z[indices].astype(np.float64)
-        space = LatentSpace.fit(vectors, model.network_)
+        space = LatentSpace.fit(Z[indices].astype(np.float64), model.network_)
+        vectors = space(Z[indices].astype(np.float64))  # (n, dimensions)
         if n_clusters == "auto":
-            partition, selection = choose_partition(space(vectors), self.clusterer, seed)
+            selection = selection or score_numbers(vectors, self.clusterer, seed)
+            partition = fit_partition(vectors, best_number(selection), self.clusterer, seed)
         else:
-            partition, selection = fit_partition(space(vectors), n_clusters, self.clusterer, seed), []
+            partition = fit_partition(vectors, n_clusters, self.clusterer, seed)
+            if takes_number(self.clusterer) and partition.n_clusters < n_clusters:
+                _warn_of_fewer_clusters(partition.n_clusters, n_clusters)
         if earlier is not None:
-            labels = labels_of(partition.predict_proba(space(vectors)))
+            labels = labels_of(partition.predict_proba(vectors))
             partition = partition.ordered(match_order(labels, earlier[indices], partition.n_clusters))
         labels = labels_of(_probabilities(partition, space, Z))
-        self.space_, self.partition_, self.selection_ = space, partition, selection
+        self.space_, self.partition_, self.selection_ = space, partition, list(selection)
         self.n_clusters_, self.labels_ = partition.n_clusters, labels
+        self.tree_ = cluster_tree(vectors, labels[indices])
 
     def _html_repr(self) -> str:
         """Return a summary of the clusters above scikit-learn's table of options."""
@@ -271,8 +287,18 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         self.n_clusters_ = self.partition_.n_clusters
         self.selection_ = config["selection"]
         self.labels_ = shaped("labels", arrays, self.ids_.shape)
+        known = np.isfinite(self.embedding_).all(axis=1)
+        self.tree_ = cluster_tree(self.space_(self.embedding_[known].astype(np.float64)), self.labels_[known])
         if self.predict_proba_from_latent(self.embedding_[:1]).shape[1] != self.n_clusters_:
             raise ValueError("the arrays of the partition have different sizes")
+
+
+def _warn_of_fewer_clusters(found: int, wanted: int) -> None:
+    warn(
+        f"Found {found} cluster{'s' * (found != 1)}, and {wanted} were asked for: the series have no more distinct "
+        f"groups. Identical series cause this.",
+        DataWarning,
+    )
 
 
 def _probabilities(partition: Partition, space: LatentSpace, Z: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -34,6 +34,7 @@ from vrae.nn.patterns import PatternStatistics
 from vrae.runtime import resolve_device, seed_of
 from vrae.train.callbacks import Record, check_callbacks
 from vrae.train.inference import Inference
+from vrae.train.placement import place_neighbours
 from vrae.train.preparation import TrainingData, choose_latent_size, fit_patterns, sample_indices, set_axes
 from vrae.train.progress import progress
 from vrae.train.trainer import Trainer, TrainingTask
@@ -189,14 +190,14 @@ class FittedVRAE(VRAEOptions):
         return network.to(prepared.device)
 
     def _initialise(self, network: VRAENetwork, prepared: Prepared) -> None:
-        """Replace random weights where the optimum is known in closed form."""
-        data, config, task = prepared.data, prepared.config, prepared.task.config
+        """Replace random weights where something better than chance is known."""
+        data, config = prepared.data, prepared.config
         if config.linear_path:
             set_axes(network.linear, data.panel, data.indices, data.scaler)
-        elif data.patterns is not None:
-            observed = (~np.isnan(data.panel.values)).sum() / len(data.panel)  # per series, as in the loss
-            weight = task.pattern_weight * observed / config.n_patterns
-            network.start_from_patterns(data.patterns[data.indices].to(prepared.device), weight, task.beta)
+        if config.neighbour_size and data.patterns is not None:
+            patterns = data.patterns[data.indices].to(prepared.device)
+            place_neighbours(network.neighbours, patterns, prepared.task.seed)
+            network.start_from_neighbours(patterns)
 
     def _summarise(self, network: VRAENetwork, prepared: Prepared, history: list[Record]) -> Self:
         """Embed the training series, measure the reconstruction error, and become fitted."""
@@ -258,6 +259,9 @@ class FittedVRAE(VRAEOptions):
         network, past = copy.deepcopy(self.network_), self.history_
         patterns = self.inference_.patterns(panel, indices) if network.config.n_patterns else None
         data = TrainingData(panel, indices, self.scaler_, patterns)
+        if patterns is not None and network.config.neighbour_size:
+            seen = patterns[indices]
+            place_neighbours(network.neighbours, seen, seed_of(self.random_state), continued=True)
         task = self._task(len(indices), seed_of(self.random_state))
         task = TrainingTask(task.config.continued(), task.error, task.callbacks, task.seed)
         prepared = Prepared(data, network.config, task, self.inference_.device, None, self.size_curve_)

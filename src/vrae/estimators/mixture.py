@@ -19,10 +19,10 @@ from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-__all__ = ["Mixture", "fit_kmeans", "fit_mixture"]
+__all__ = ["N_INIT", "Mixture", "fit_kmeans", "fit_mixture"]
 
 # Restarts. The best of them depends much less on the seed than a single one.
-_N_INIT = 10
+N_INIT = 10
 
 # Restarts run on at most this many vectors.
 _START_SAMPLE = 5_000
@@ -61,15 +61,16 @@ class Mixture:
         return softmax(np.log(self.weights) - 0.5 * (squares + constant), axis=1)
 
     def ordered(self, order: npt.NDArray[np.int64]) -> Mixture:
-        """Return the same components in another order."""
-        return Mixture(self.weights[order], self.means[order], self.covariance)
+        """Return these components in this order; those that it leaves out are dropped."""
+        weights = self.weights[order]
+        return Mixture(weights / weights.sum(), self.means[order], self.covariance)
 
     def arrays(self) -> dict[str, Floats]:
         """Return the arrays to save."""
         return dict(vars(self))
 
 
-def fit_mixture(X: Floats, n_clusters: int, seed: int, n_init: int = _N_INIT) -> Mixture:
+def fit_mixture(X: Floats, n_clusters: int, seed: int, n_init: int = N_INIT) -> Mixture:
     """Fit mixtures to vectors (n, d) by EM from several k-means starts; return the most likely.
 
     With many vectors, starts run on a sample, and only the winner continues on all of them.
@@ -85,12 +86,12 @@ def fit_mixture(X: Floats, n_clusters: int, seed: int, n_init: int = _N_INIT) ->
         return best if few is X else _most_likely(X, best.predict_proba(X)[None])
 
 
-def fit_kmeans(X: Floats, n_clusters: int, seed: int) -> Mixture:
+def fit_kmeans(X: Floats, n_clusters: int, seed: int, n_init: int = N_INIT) -> Mixture:
     """Fit k-means: a mixture with equal weights and a sphere for a covariance."""
     from sklearn.cluster import KMeans
 
     with _quiet_single_thread():
-        model = KMeans(n_clusters, n_init=_N_INIT, random_state=seed).fit(X)
+        model = KMeans(n_clusters, n_init=n_init, random_state=seed).fit(X)
     spread = model.inertia_ / X.size + 1e-9 * max(1.0, float(X.var()))
     return Mixture(np.full(n_clusters, 1 / n_clusters), model.cluster_centers_, spread * np.eye(X.shape[1]))
 

@@ -25,11 +25,13 @@ _RNN_STEPS = 10
 # ... and never more than this for the longest one.
 _MAX_RNN_STEPS = 2048
 # max_epochs="auto": about this many training steps, and at least one epoch ...
-_TRAINING_STEPS = 100
+_TRAINING_STEPS = 200
 # ... or up to this many times as many with early stopping.
 _EARLY_STOPPING_FACTOR = 3
 # Components of the pattern statistics that are kept.
 _PATTERN_COMPONENTS = 32
+# Latent dimensions that keep neighbours together: up to this many, and at most half of all.
+_NEIGHBOUR_SIZE = 8
 # Longer gradients are clipped to this norm.
 _MAX_GRAD_NORM = 5.0
 
@@ -94,14 +96,16 @@ class VRAEOptions(BaseEstimator):  # type: ignore[misc]
         if patch_size == "auto":
             patch_size = max(math.ceil(median / _RNN_STEPS), math.ceil(longest / _MAX_RNN_STEPS))
         check_int("patch_size", patch_size, low=1, auto=True)
+        check_int("latent_size", latent_size, low=1, auto=True)
         architecture = self._architecture()
+        keeps_neighbours = has_patterns and not architecture.linear_path
         return NetworkConfig(
             n_channels=panel.n_channels,
             n_steps=math.ceil(longest / patch_size),
             patch_size=patch_size,
             # Complete series in single steps have nothing to mask: the textbook network.
             mask_input=bool(patch_size > 1 or panel.missing_share() > 0),
-            latent_size=check_int("latent_size", latent_size, low=1, auto=True),
+            latent_size=latent_size,
             hidden_size=self.hidden_size,
             num_layers=self.num_layers,
             cell=self.cell,
@@ -115,6 +119,8 @@ class VRAEOptions(BaseEstimator):  # type: ignore[misc]
             pattern_thresholds=thresholds_for(len(dilations)) if dilations else 0,
             n_channel_pairs=n_channel_pairs(panel.n_channels) if has_patterns else 0,
             level_weight=self._checked_level_weight(),
+            scale_differences=has_patterns,
+            neighbour_size=min(_NEIGHBOUR_SIZE, latent_size // 2) if keeps_neighbours else 0,
             linear_path=architecture.linear_path,
         )
 

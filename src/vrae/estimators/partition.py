@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
-from torch import nn
 
 from vrae.config import check_choice
-from vrae.estimators.mixture import Mixture, fit_kmeans, fit_mixture
+from vrae.estimators.mixture import N_INIT, Mixture, fit_kmeans, fit_mixture
 from vrae.exceptions import InvalidParameterError
 from vrae.io.folder import Arrays, shaped
+from vrae.nn.model import VRAENetwork
 
 __all__ = [
     "CLUSTERERS",
@@ -28,11 +28,12 @@ __all__ = [
     "LatentSpace",
     "Partition",
     "check_clusterer",
-    "choose_partition",
+    "cluster_tree",
     "fit_partition",
     "labels_of",
     "match_order",
     "partition_from_arrays",
+    "takes_number",
 ]
 
 CLUSTERERS = ("gmm", "kmeans", "ward", "hdbscan")
@@ -46,11 +47,6 @@ _FEWEST, _MOST = 4, 8
 # Clusters are found on at most this many vectors. All are assigned afterwards.
 _FIT_SAMPLE = 20_000
 
-# The number of clusters is chosen on a sample with fewer starts. Only the winner is fitted in full.
-_MOST_CLUSTERS = 15
-_CHOICE_SAMPLE = 2_000
-_CHOICE_STARTS = 3
-_WITHIN = 0.9
 _N_NEIGHBORS = 5
 
 Floats = npt.NDArray[np.float64]
@@ -59,24 +55,28 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LatentSpace:
-    """Principal axes of what latent vectors decode to: ``(Z - center) @ axes``."""
+    """The vectors that are compared: ``(Z - center) @ axes``."""
 
     center: Floats  # (latent,)
-    axes: Floats  # (latent, dimensions), scaled such that the first dimension has variance 1
+    axes: Floats  # (latent, dimensions)
 
     @classmethod
-    def fit(cls, Z: Floats, network: nn.Module | None = None) -> LatentSpace:
-        """Find the axes of vectors (n, latent), compared by the patterns that the network decodes.
+    def fit(cls, Z: Floats, network: VRAENetwork | None = None) -> LatentSpace:
+        """Choose what to compare of vectors (n, latent).
 
-        Without a network, or without a pattern head, the vectors themselves are compared.
+        The neighbour part, if the network has one; else the principal axes of what the vectors say
+        about the patterns. Without a pattern head, the vectors themselves are compared.
         """
+        size = network.config.neighbour_size if network is not None else 0
+        if size:
+            return cls(Z.mean(axis=0), np.eye(Z.shape[1])[:, :size])
         head = getattr(network, "latent_to_patterns", None)
         decoding = np.eye(Z.shape[1]) if head is None else head.weight.detach().double().cpu().numpy().T  # (latent, m)
         center = Z.mean(axis=0)
         decoded = (Z - center) @ decoding  # (n, m)
         variance, axes = np.linalg.eigh(decoded.T @ decoded / len(Z))  # ascending: (m,), (m, m)
         used = max(1, int((variance > 1e-8 * variance[-1]).sum()))
-        scale = 1 / np.sqrt(variance[-1]) if variance[-1] > 0 else 1.0
+        scale = 1 / np.sqrt(variance[-1]) if variance[-1] > 0 else 1.0  # the first dimension has variance 1
         return cls(center, decoding @ axes[:, ::-1][:, :used] * scale)
 
     @classmethod
@@ -122,8 +122,9 @@ class KNNPartition:
         return votes[:, :-1]
 
     def ordered(self, order: Labels) -> KNNPartition:
-        """Return the same clusters in another order."""
-        place = np.append(np.argsort(order), -1)  # the last entry keeps noise at -1
+        """Return these clusters in this order; vectors of those that it leaves out become noise."""
+        place = np.full(self.n_clusters + 1, -1)  # the last entry keeps noise at -1
+        place[order] = np.arange(len(order))
         return KNNPartition(self.vectors, place[self.labels])
 
     def arrays(self) -> Arrays:
@@ -160,16 +161,17 @@ def match_order(labels: Labels, earlier: Labels, n_clusters: int) -> Labels:
     return np.argsort(place, kind="stable")
 
 
-def fit_partition(X: Floats, n_clusters: int, clusterer: Any, seed: int) -> Partition:
+def fit_partition(X: Floats, n_clusters: int, clusterer: Any, seed: int, n_init: int = N_INIT) -> Partition:
     """Find clusters of vectors (n, dimensions) of a `LatentSpace`, the largest first.
 
-    "hdbscan" and clusterers without such a parameter ignore ``n_clusters``.
+    "hdbscan" and clusterers without such a parameter ignore ``n_clusters``. Clusters without any
+    vector are left out: there may be fewer than asked for.
     """
     sample = X[np.sort(np.random.default_rng(seed).permutation(len(X))[:_FIT_SAMPLE])]
     if clusterer == "gmm":
-        partition: Partition = _most_agreed_mixture(sample, n_clusters, seed)
+        partition: Partition = _most_agreed_mixture(sample, n_clusters, seed, n_init)
     elif clusterer == "kmeans":
-        partition = fit_kmeans(sample, n_clusters, seed)
+        partition = fit_kmeans(sample, n_clusters, seed, n_init)
     else:
         estimator = _estimator(clusterer, n_clusters, seed)
         if clusterer == "hdbscan":
@@ -177,38 +179,27 @@ def fit_partition(X: Floats, n_clusters: int, clusterer: Any, seed: int) -> Part
         partition = KNNPartition(sample, _fit_labels(sample, estimator))
     labels = labels_of(partition.predict_proba(X))
     sizes = np.bincount(labels[labels >= 0], minlength=partition.n_clusters)
-    return partition.ordered(np.argsort(-sizes, kind="stable"))
+    order = np.argsort(-sizes, kind="stable")
+    return partition.ordered(order[sizes[order] > 0])
 
 
-def choose_partition(X: Floats, clusterer: Any, seed: int) -> tuple[Partition, list[dict[str, float]]]:
-    """Find clusters and their number by the variance ratio of Caliński & Harabasz (1974).
+def cluster_tree(X: Floats, labels: Labels) -> Floats:
+    """Return how clusters merge, (n_clusters - 1, 4), in the format of SciPy's ``linkage``.
 
-    Splitting a well-separated cluster changes the ratio little, in either direction. So the
-    smallest number with a ratio within a tenth of the largest is taken. Returns ``n_clusters`` and
-    ``score`` of every number tried too; none if the clusterer finds its own number.
+    Clusters are compared by the means of their vectors (n, dimensions), and groups of clusters by
+    average linkage.
     """
-    from sklearn.metrics import calinski_harabasz_score
+    from scipy.cluster.hierarchy import linkage
 
-    if not _takes_number(clusterer):
-        return fit_partition(X, 1, clusterer, seed), []
-    sample = X[np.sort(np.random.default_rng(seed).permutation(len(X))[:_CHOICE_SAMPLE])]
-    selection = []
-    for k in range(2, min(_MOST_CLUSTERS, len(sample) - 1, int(np.sqrt(len(sample))) + 1) + 1):
-        if clusterer == "gmm":
-            partition: Partition = _most_agreed_mixture(sample, k, seed, _CHOICE_STARTS)
-        else:
-            partition = fit_partition(sample, k, clusterer, seed)
-        labels = labels_of(partition.predict_proba(sample))
-        several = 2 <= len(np.unique(labels)) < len(labels)
-        score = float(calinski_harabasz_score(sample, labels)) if several else 0.0
-        selection.append({"n_clusters": k, "score": score})
-    # With two or three series there is nothing to choose from.
-    enough = _WITHIN * max((tried["score"] for tried in selection), default=0.0)
-    best = min((tried["n_clusters"] for tried in selection if tried["score"] >= enough), default=1)
-    return fit_partition(X, int(best), clusterer, seed), selection
+    found = np.unique(labels[labels >= 0])
+    if len(found) < 2:
+        return np.zeros((0, 4))
+    means = np.stack([X[labels == cluster].mean(axis=0) for cluster in found])
+    tree: Floats = linkage(means, "average")
+    return tree
 
 
-def _most_agreed_mixture(X: Floats, n_clusters: int, seed: int, n_init: int = 10) -> Mixture:
+def _most_agreed_mixture(X: Floats, n_clusters: int, seed: int, n_init: int) -> Mixture:
     """Fit mixtures in several subspaces, and return the one that agrees most with the others."""
     from sklearn.metrics import adjusted_rand_score
 
@@ -228,14 +219,15 @@ def check_clusterer(clusterer: Any, n_clusters: Any = "auto") -> None:
         raise InvalidParameterError(
             f"clusterer must be one of {', '.join(CLUSTERERS)} or a scikit-learn clusterer; found {clusterer!r:.80}."
         )
-    if n_clusters != "auto" and not _takes_number(clusterer):
+    if n_clusters != "auto" and not takes_number(clusterer):
         raise InvalidParameterError(
             f"clusterer={clusterer!r:.80} finds the number of clusters itself, and cannot find {n_clusters}. Choose "
             f"another clusterer, such as 'gmm', or n_clusters='auto'."
         )
 
 
-def _takes_number(clusterer: Any) -> bool:
+def takes_number(clusterer: Any) -> bool:
+    """Return whether a clusterer can be told the number of clusters."""
     if isinstance(clusterer, str):
         return clusterer != "hdbscan"
     known = _estimator(clusterer, 1, 0).get_params()

@@ -1,5 +1,6 @@
 """Format versions of model directories, and how an older one becomes the next.
 
+Version 4: latent vectors have a neighbour part; pattern statistics scale differences.
 Version 3: a head stores its model under "model", since heads have a model instead of being one.
 Version 2: pattern statistics include level, spread and cross-correlations; scales bridge gaps.
 """
@@ -15,7 +16,7 @@ from vrae.io.folder import Arrays
 
 __all__ = ["FORMAT_VERSION", "OLDER_VERSIONS", "migrate"]
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 Config = dict[str, Any]
 
@@ -84,5 +85,9 @@ def _model_options(options: Config) -> Config:
     return kept
 
 
-_STEPS: dict[int, Callable[[Config, Arrays], None]] = {1: _from_1, 2: _from_2}
+def _from_3(config: Config, arrays: Arrays) -> None:
+    config["model"]["network"] |= {"neighbour_size": 0, "scale_differences": False}
+
+
+_STEPS: dict[int, Callable[[Config, Arrays], None]] = {1: _from_1, 2: _from_2, 3: _from_3}
 OLDER_VERSIONS = tuple(_STEPS)

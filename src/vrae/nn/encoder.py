@@ -59,13 +59,16 @@ class Encoder(nn.Module):
 
 
 class EncoderToLatent(nn.Module):
-    """Two linear layers: ``h_end`` to the mean and the log-variance of the latent vector."""
+    """Two linear layers: ``h_end`` to the mean and the log-variance of the latent vector.
 
-    def __init__(self, input_size: int, latent_size: int) -> None:
+    Of the mean they leave out the first ``neighbour_size`` dimensions.
+    """
+
+    def __init__(self, input_size: int, latent_size: int, neighbour_size: int) -> None:
         super().__init__()
-        self.mean = nn.Linear(input_size, latent_size)
+        self.mean = nn.Linear(input_size, latent_size - neighbour_size)
         self.log_variance = nn.Linear(input_size, latent_size)
 
     def forward(self, h_end: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance, each (batch, latent)."""
+        """Return mean (batch, latent - neighbour_size) and log-variance (batch, latent)."""
         return self.mean(h_end), self.log_variance(h_end).clamp(*_LOG_VARIANCE)

@@ -13,6 +13,7 @@ from vrae.nn.decoder import Decoder, LatentToDecoder, Output
 from vrae.nn.encoder import Encoder, EncoderToLatent
 from vrae.nn.lag import best_lags, random_lags, shift
 from vrae.nn.linear import LinearPath
+from vrae.nn.neighbours import NeighbourEncoder
 from vrae.nn.noise import RandomSource, normal
 from vrae.nn.patterns import PatternStatistics
 
@@ -24,6 +25,10 @@ _FIRST_LOG_VARIANCE = -6.0
 
 # Relative size of weights that start next to weights known in closed form.
 _FAINT = 0.1
+
+# The neighbour part has a mean variance of 1 between series. Its own uncertainty starts well below.
+_NEIGHBOUR_LOG_VARIANCE = -4.0
+_RIDGE = 0.01
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,9 @@ class VRAENetwork(nn.Module):
     """Encoder, encoder-to-latent, reparameterisation, latent-to-decoder, decoder, output.
 
     With ``n_patterns``, pattern statistics join ``h_end``, and a second head predicts them from the
-    latent vector. With ``linear_path``, principal axes carry what they can from the series to the
-    latent vector and back, and the network carries the rest.
+    latent vector. With ``neighbour_size``, the first latent dimensions come from the statistics
+    alone, and keep neighbours together. With ``linear_path``, principal axes carry what they can
+    from the series to the latent vector and back, and the network carries the rest.
 
     All randomness comes from the ``generator`` argument. With one, the network samples, drops and
     shifts as in training. Without one, it is a deterministic function of its input.
@@ -52,13 +58,17 @@ class VRAENetwork(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config)
-        self.encoder_to_latent = EncoderToLatent(self.encoder.rnn.output_size + config.n_patterns, config.latent_size)
+        self.encoder_to_latent = EncoderToLatent(
+            self.encoder.rnn.output_size + config.n_patterns, config.latent_size, config.neighbour_size
+        )
         self.latent_to_decoder = LatentToDecoder(config)
         self.decoder = Decoder(config)
         self.output = Output(config)
         if config.n_patterns:
             self.statistics = PatternStatistics(config)
             self.latent_to_patterns = nn.Linear(config.latent_size, config.n_patterns)
+        if config.neighbour_size:
+            self.neighbours = NeighbourEncoder(config.n_patterns, config.neighbour_size)
         if config.linear_path:
             self.linear = LinearPath(config)
 
@@ -112,6 +122,8 @@ class VRAENetwork(nn.Module):
                 patterns = self.statistics(x, mask, lengths)  # (batch, n_patterns)
             h_end = torch.cat([h_end, patterns], dim=1)
         mean, log_variance = self.encoder_to_latent(h_end)
+        if self.config.neighbour_size:
+            mean = torch.cat([self.neighbours(patterns), mean], dim=1)  # (batch, latent)
         if self.config.linear_path:
             mean = self.linear.encode(x, mask) + _CORRECTION * mean
         return mean, log_variance
@@ -139,35 +151,24 @@ class VRAENetwork(nn.Module):
         return shift(decoded, lags, lengths), lags
 
     @torch.no_grad()
-    def start_from_patterns(self, patterns: Tensor, weight: float, beta: float) -> None:
-        """Initialise half of the latent vector with the optimum for the patterns alone.
+    def start_from_neighbours(self, patterns: Tensor) -> None:
+        """Let the pattern head start with what the neighbour part says about the patterns.
 
-        Patterns (n, n_patterns) are uncorrelated and both of their paths are linear. The weights
-        that minimise ``weight * squared error + beta * KL`` are then known, with one pattern per
-        latent dimension: probabilistic principal components with noise of variance ``beta / (2 *
-        weight)`` (Tipping & Bishop 1999; Lucas et al. 2019, section 4). The other half is left to
-        the recurrent network, and training may change everything.
+        That is a ridge regression of patterns (n, n_patterns) on the neighbour part. The other
+        latent dimensions start faint, so that they do not blur it.
         """
-        variance, mean = torch.var_mean(patterns, dim=0, correction=0)  # (n_patterns,)
-        noise = beta / (2 * max(weight, 1e-12))
-        variance = variance.clamp(min=noise + 1e-6)  # less than the noise carries no information
-        gain = (variance - noise).sqrt()
+        size = self.config.neighbour_size
         latent, back = self.encoder_to_latent, self.latent_to_patterns
-        first = latent.mean.in_features - len(variance)  # where the patterns start in [h_end, patterns]
-        kept = variance.argsort(descending=True, stable=True)[: self.config.latent_size // 2]
-        rows = torch.arange(len(kept), device=kept.device)
-        latent.mean.weight[rows] = 0
-        latent.mean.weight[rows, first + kept] = (gain / variance)[kept]
-        latent.mean.bias[rows] = -(gain / variance * mean)[kept]
-        latent.log_variance.weight[rows] = 0
-        latent.log_variance.bias[rows] = (noise / variance[kept]).clamp(min=1e-5).log()
-        # The remaining weights start small, so that they do not blur these dimensions.
-        latent.mean.weight[len(kept) :, first:] *= _FAINT
+        z = self.neighbours(patterns).double()  # (n, size)
+        target, mean = patterns.double(), patterns.double().mean(dim=0)
+        ridge = _RIDGE * len(z) * torch.eye(size, dtype=z.dtype, device=z.device)
+        slope = torch.linalg.solve(z.T @ z + ridge, z.T @ (target - mean))  # (size, n_patterns)
         back.weight.mul_(_FAINT)
-        back.weight[:, rows] = 0
-        back.weight[kept] = 0
-        back.weight[kept, rows] = gain[kept]
+        back.weight[:, :size] = slope.T
         back.bias.copy_(mean)
+        latent.mean.weight[:, -self.config.n_patterns :] *= _FAINT
+        latent.log_variance.weight[:size] = 0
+        latent.log_variance.bias[:size] = _NEIGHBOUR_LOG_VARIANCE
 
     def _augment(
         self, x: Tensor, mask: Tensor, lengths: Tensor, generator: RandomSource | None

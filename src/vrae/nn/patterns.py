@@ -62,6 +62,7 @@ class PatternStatistics(nn.Module):
         # Series under circular shifts have no ends: kernels continue from the last step to the
         # first.
         self.circular = config.max_lag > 0
+        self.scale_differences = config.scale_differences
         shape = (2, len(self.dilations), _KERNELS)  # 2: the series and its differences
         thresholds = config.pattern_thresholds or math.ceil(_PER_VIEW / (_KERNELS * max(1, len(self.dilations))))
         self.lags = correlation_lags(max(self.dilations, default=0))
@@ -145,10 +146,13 @@ class PatternStatistics(nn.Module):
         typical = torch.where(self.usual_scale > 0, self.usual_scale, 1.0)
         return torch.asinh(_LEVEL_STEEPNESS * scale / typical).flatten(1).float()
 
+    def _views(self, x: Tensor, mask: Tensor, lengths: Tensor) -> list[tuple[Tensor, Tensor]]:
+        return views(x, mask, lengths, circular=self.circular, scale_differences=self.scale_differences)
+
     def _raw(self, x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
         """Return every statistic of every series, (batch, statistic)."""
         found = []
-        for view, (values, steps) in enumerate(views(x, mask, lengths, self.circular)):
+        for view, (values, steps) in enumerate(self._views(x, mask, lengths)):
             kernels, thresholds = self.kernels[view], self.thresholds[view]
             found.append(proportions(values, steps, kernels, self.dilations, thresholds, self.circular))
             if len(self.pairs):
@@ -191,7 +195,7 @@ class PatternStatistics(nn.Module):
                     if not here.any():
                         continue
                     picked = rows[here] - first[batch]  # one series per kernel
-                    both = views(x[picked], mask[picked], lengths[picked], self.circular)
+                    both = self._views(x[picked], mask[picked], lengths[picked])
                     for view, (values, steps) in enumerate(both):
                         padded = pad(values, steps, _REACH * dilation, self.circular)
                         own = _convolve_each(padded, self.kernels[view, place][here], dilation)  # (picked, time)

@@ -11,17 +11,23 @@ __all__ = ["Series", "fill_gaps", "mask_end", "observed_around", "pad", "views"]
 Series = tuple[Tensor, Tensor, Tensor]  # values and mask (batch, time, channel), lengths (batch,)
 
 
-def views(x: Tensor, mask: Tensor, lengths: Tensor, circular: bool) -> list[tuple[Tensor, Tensor]]:
+def views(
+    x: Tensor, mask: Tensor, lengths: Tensor, *, circular: bool, scale_differences: bool
+) -> list[tuple[Tensor, Tensor]]:
     """Return the series (batch, time, channel) and its first differences, without gaps.
 
     Each is values (batch, channel, time), zero after the end, and lengths (batch,). If
-    ``circular``, the last step is followed by the first.
+    ``circular``, the last step is followed by the first. If ``scale_differences``, the differences
+    of every series and channel have mean 0 and variance 1.
     """
     x, mask, lengths = _trim(x, mask, lengths)
     values = fill_gaps(x, mask, lengths).transpose(1, 2)  # (batch, channel, time)
     following = pad(values, lengths, 1, circular)[:, :, 2:]  # one step later
     steps = lengths if circular else (lengths - 1).clamp(min=1)
-    return [(values, lengths), (mask_end(following - values, steps, 0.0), steps)]
+    differences = mask_end(following - values, steps, 0.0)
+    if scale_differences:
+        differences = mask_end(_standardise(differences, steps), steps, 0.0)
+    return [(values, lengths), (differences, steps)]
 
 
 def fill_gaps(x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
@@ -88,6 +94,16 @@ def _trim(x: Tensor, mask: Tensor, lengths: Tensor) -> Series:
     span = (last - first + 1).clamp(min=1)
     inside = (time < span[:, None])[:, :, None]  # (batch, time, 1)
     return torch.where(inside, x.gather(1, source), 0.0), torch.where(inside, mask.gather(1, source), 0.0), span
+
+
+def _standardise(values: Tensor, steps: Tensor) -> Tensor:
+    """Give values (batch, channel, time), zero after the end, mean 0 and variance 1 up to it."""
+    count = steps[:, None, None]
+    mean = values.sum(dim=2, keepdim=True) / count
+    square = values.square().sum(dim=2, keepdim=True) / count
+    variance = (square - mean.square()).clamp(min=0.0)
+    # Differences that are all alike have no variance but that of rounding.
+    return torch.where(variance > 1e-6 * square, (values - mean) / variance.clamp(min=1e-30).sqrt(), 0.0)
 
 
 def _holds(condition: Tensor) -> bool:

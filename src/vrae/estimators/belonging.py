@@ -1,0 +1,184 @@
+"""Which new series are unlike everything that a model was trained on.
+
+Series are compared by all of their pattern statistics, not by the few components of them that the
+network sees: those describe the training series, and a new kind of series differs in what they
+leave out. The statistics of reference series, a sample of the training series, are kept. A new
+series has two scores:
+
+- *distance*: the distance to the nearest reference.
+- *isolation*: the smallest ratio of the distance to a reference and the scale of that reference,
+  its own distance to its tenth nearest reference. It finds series that are close to a loose
+  group, but do not belong to it (Breunig et al., "LOF", SIGMOD 2000).
+
+A series is new if either score exceeds its limit. Limits are set from the scores that references
+have without themselves, so no series has to be held out from training. This is fair because
+nothing was fitted closely to the references. The network was: its reconstructions and latent
+vectors are much better for training series than for others, so they are not used here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.data.batching import Indices
+from vrae.io.folder import Arrays, shaped
+
+__all__ = ["MIN_REFERENCES", "Belonging", "reference_indices"]
+
+# Most references, and fewest from which a limit can be estimated.
+_MOST_REFERENCES = 2_000
+MIN_REFERENCES = 10
+
+# Distances are kept to about 1 / sqrt(2 * 256) = 4 % by so many random projections (Johnson &
+# Lindenstrauss 1984).
+_DIMENSIONS = 256
+
+# A statistic varies by at least this much, divided by the root of the number of references.
+# Proportions are between 0 and 1. Without a floor, one that happened to be almost constant in
+# training would outweigh all others.
+_LEAST_DEVIATION = 0.25
+
+# The scale of a reference is the distance to this neighbour. Identical references have at least
+# this fraction of the usual scale.
+_NEIGHBOUR = 10
+_LEAST_SCALE = 1e-3
+
+# The tail of the scores: the largest tenth, at least fifteen, at most half.
+_TAIL = 0.1
+_LEAST_TAIL = 15
+# The largest hundredth, at least one, may be unusual itself. How large it is has no influence.
+_UNUSUAL = 0.01
+
+# Rounding differs between batches: a shorter distance is none.
+_ROUNDING = 0.1
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Belonging:
+    """References, and the limits beyond which a series belongs to none of them."""
+
+    projection: npt.NDArray[np.float32]  # (n_statistics, dimensions)
+    references: npt.NDArray[np.float32]  # (n_references, dimensions), projected statistics
+    scales: Floats  # (n_references,), distance of each to its tenth nearest reference
+    limits: Floats  # (2,), of distance and isolation
+
+    @classmethod
+    def fit(
+        cls,
+        statistics: npt.NDArray[np.floating],
+        rate: float = 0.01,
+        seed: int = 0,
+        weights: npt.NDArray[np.floating] | None = None,
+    ) -> Belonging:
+        """Learn what training series look like.
+
+        Parameters
+        ----------
+        statistics : ndarray of shape (n_references, n_statistics)
+            All pattern statistics of the references, before principal components are taken. See
+            `reference_indices`.
+        rate : float, default=0.01
+            Fraction of new series of a known kind that may be called new, in (0, 0.5).
+        seed : int, default=0
+            Draws the random projection.
+        weights : ndarray of shape (n_statistics,), optional
+            Weights of the statistics after they are divided by their deviations. Default: 1.
+
+        Returns
+        -------
+        Belonging
+            With fewer than `MIN_REFERENCES` references, its limits are infinite: no series is new.
+        """
+        raw = np.asarray(statistics, np.float64)
+        n, n_statistics = raw.shape
+        weight = 1 / np.sqrt(raw.var(axis=0) + _LEAST_DEVIATION**2 / n)
+        weight = weight if weights is None else weight * weights
+        drawn = np.random.default_rng(seed).standard_normal((n_statistics, _DIMENSIONS)) / np.sqrt(_DIMENSIONS)
+        projection = (weight[:, None] * drawn).astype(np.float32)
+        references = (raw @ projection.astype(np.float64)).astype(np.float32)
+        if n < MIN_REFERENCES:
+            return cls(projection, references, np.ones(n), np.full(2, np.inf))
+        between = _distances(references, references)  # (n, n)
+        np.fill_diagonal(between, np.inf)
+        nearest = np.sort(np.partition(between, (_place(n), _place(n) + 1), axis=1)[:, : _place(n) + 2], axis=1)
+        scales, without_one = nearest[:, _place(n)], nearest[:, _place(n) + 1]
+        least = max(_LEAST_SCALE * float(np.median(scales)), _ROUNDING)
+        # Without series i, the scale of its neighbour j is the distance to the next nearest.
+        left_out = np.where(between <= scales, without_one, scales)  # (i, j)
+        isolation = (between / np.maximum(left_out, least)).min(axis=1)
+        # Two scores are two chances of a false alarm. Each gets half of the rate.
+        distance_limit = max(tail_limit(nearest[:, 0], rate / 2), _ROUNDING)
+        isolation_limit = max(tail_limit(isolation, rate / 2), 1.0)
+        return cls(projection, references, np.maximum(scales, least), np.array([distance_limit, isolation_limit]))
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Belonging:
+        """Rebuild from ``arrays()``. Shapes that do not fit raise a ValueError."""
+        n_statistics, n = len(arrays["projection"]), len(arrays["references"])
+        dimensions = arrays["references"].shape[-1]
+        return cls(
+            shaped("projection", arrays, (n_statistics, dimensions)),
+            shaped("references", arrays, (n, dimensions)),
+            shaped("scales", arrays, (n,)),
+            shaped("limits", arrays, (2,)),
+        )
+
+    def arrays(self) -> Arrays:
+        """Return the arrays to save."""
+        return dict(vars(self))
+
+    def novelty(self, statistics: npt.NDArray[np.floating]) -> Floats:
+        """Return how unlike the references series are (n,), from statistics (n, n_statistics).
+
+        0 is a reference itself. Above 1 is new: the larger of both scores, relative to its limit.
+        """
+        projected = np.asarray(statistics, np.float64) @ self.projection.astype(np.float64)
+        between = _distances(projected, self.references)  # (n, n_references)
+        scores = np.column_stack([between.min(axis=1), (between / self.scales).min(axis=1)])
+        return (scores / self.limits).max(axis=1)
+
+    def is_new(self, statistics: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+        """Return whether series belong to no reference (n,), from statistics (n, n_statistics)."""
+        return self.novelty(statistics) > 1
+
+
+def reference_indices(indices: Indices, seed: int = 0) -> Indices:
+    """Return a random sample of training series to serve as references: at most 2,000, sorted."""
+    return np.sort(np.random.default_rng(seed).permutation(indices)[:_MOST_REFERENCES])
+
+
+def tail_limit(scores: Floats, rate: float) -> float:
+    """Return the limit that a further score of the same distribution exceeds at a given rate.
+
+    Of n scores, the m largest exceed the next one, u. A further score exceeds u with probability
+    (m + 1) / (n + 1), whatever the distribution. If the tail is exponential, it then exceeds u + c
+    s with probability (1 + c)^-k. Here s is the sum of the excesses of the k smallest of the m
+    scores, plus m - k times the largest of these: the others are censored, so that a few unusual
+    series do not hide all others like them. s is a gamma variable, and the probability includes
+    that it is uncertain (Lawless, "Statistical Models and Methods for Lifetime Data", 2003, section
+    4.1).
+    """
+    n = len(scores)
+    m = min(max(round(_TAIL * n), _LEAST_TAIL), n // 2)
+    k = m - min(max(round(_UNUSUAL * n), 1), m - 1)
+    u, *tail = np.sort(scores)[-m - 1 :]
+    excesses = np.array(tail[:k]) - u
+    s = excesses.sum() + (m - k) * excesses[-1]
+    c = ((m + 1) / ((n + 1) * rate)) ** (1 / k) - 1
+    return float(u + max(c, 0.0) * s)
+
+
+def _place(n: int) -> int:
+    """Return the position of the neighbour that sets the scale, of n - 1 others."""
+    return min(_NEIGHBOUR, n - 2) - 1
+
+
+def _distances(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> Floats:
+    from sklearn.metrics import euclidean_distances
+
+    return euclidean_distances(a.astype(np.float64), b.astype(np.float64))

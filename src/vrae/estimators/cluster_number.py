@@ -1,0 +1,86 @@
+"""The number of clusters: a curve over many numbers, and the one that is best supported."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.estimators.partition import fit_partition, labels_of, takes_number
+
+__all__ = ["best_number", "score_numbers"]
+
+# Every number up to 20 is tried, then wider steps, as long as a cluster has 4 series on average.
+_NUMBERS = (*range(2, 21), 24, 30, 36, 42, 50, 60)
+_SERIES_PER_CLUSTER = 4
+
+# The curve is computed on a sample of the vectors, with few starts.
+_SAMPLE = 2_000
+_STARTS = 3
+_ROUNDS = 2  # pairs of halves
+
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+
+def score_numbers(X: Floats, clusterer: Any, seed: int) -> list[dict[str, Any]]:
+    """Score numbers of clusters of vectors (n, dimensions) by separation and stability.
+
+    The score of a number is ``separation * sqrt(stability)``. Separation is the mean silhouette
+    (Rousseeuw 1987). Stability is the agreement between the clusters of two random halves of the
+    vectors, each extended to all vectors, as adjusted Rand index (Lange, Roth, Braun & Buhmann,
+    "Stability-Based Validation of Clustering Solutions", Neural Computation 2004).
+
+    Returns
+    -------
+    list of dict
+        By ascending ``n_clusters``, with ``score``, ``silhouette``, ``stability``, ``largest`` (the
+        share of the largest cluster) and ``is_peak`` (whether the score exceeds that of its
+        neighbours). Empty if the clusterer finds the number itself, or there is no choice.
+    """
+    if not takes_number(clusterer):
+        return []
+    from sklearn.metrics import pairwise_distances, silhouette_score
+
+    rng = np.random.default_rng(seed)
+    sample = X[np.sort(rng.permutation(len(X))[:_SAMPLE])]
+    halves = [np.array_split(rng.permutation(len(sample)), 2) for _ in range(_ROUNDS)]
+    distance = pairwise_distances(sample)
+    curve = []
+    most = max(2, len(sample) // _SERIES_PER_CLUSTER)
+    for k in itertools.takewhile(lambda k: k <= most and k < len(sample), _NUMBERS):
+        labels = _labels(sample, sample, k, clusterer, seed)
+        several = 2 <= len(np.unique(labels)) < len(labels)
+        separation = float(silhouette_score(distance, labels, metric="precomputed")) if several else 0.0
+        stability = float(np.mean([_agreement(sample, pair, k, clusterer, seed) for pair in halves]))
+        score = max(separation, 0.0) * max(stability, 0.0) ** 0.5
+        largest = float(np.bincount(labels[labels >= 0], minlength=1).max() / len(labels))
+        curve.append(
+            {"n_clusters": k, "score": score, "silhouette": separation, "stability": stability, "largest": largest}
+        )
+    scores = np.array([-np.inf, *(tried["score"] for tried in curve), -np.inf])
+    is_peak = (scores[1:-1] > scores[:-2]) & (scores[1:-1] >= scores[2:])
+    return [{**tried, "is_peak": bool(peak)} for tried, peak in zip(curve, is_peak, strict=True)]
+
+
+def best_number(curve: Sequence[dict[str, Any]]) -> int:
+    """Return the number of clusters with the best score; 1 if nothing was tried."""
+    return int(max(curve, key=lambda tried: tried["score"])["n_clusters"]) if curve else 1
+
+
+def _agreement(X: Floats, halves: list[Labels], k: int, clusterer: Any, seed: int) -> float:
+    """Return how far the clusters of two halves agree on all vectors."""
+    from sklearn.metrics import adjusted_rand_score
+
+    if min(len(half) for half in halves) < k:
+        return 0.0
+    first, second = (_labels(X[half], X, k, clusterer, seed) for half in halves)
+    return float(adjusted_rand_score(first, second))
+
+
+def _labels(X: Floats, of: Floats, k: int, clusterer: Any, seed: int) -> Labels:
+    """Find k clusters of X, and return the labels of other vectors."""
+    return labels_of(fit_partition(X, k, clusterer, seed, _STARTS).predict_proba(of))

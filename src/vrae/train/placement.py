@@ -1,0 +1,70 @@
+"""Training of the neighbour encoder: places of series that keep neighbours together."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from vrae.nn.neighbours import NeighbourEncoder, neighbour_graph, neighbour_loss
+from vrae.runtime import torch_generator, work_threads
+
+__all__ = ["place_neighbours"]
+
+# The graph is built from at most this many series: its time grows with the square of the number.
+_MOST_SERIES = 20_000
+
+_STEPS = 300
+_CONTINUED_STEPS = 100  # of an encoder that has been trained before ...
+_CONTINUED_RATE = 0.1  # ... at this fraction of the learning rate
+_LEARNING_RATE = 1e-2
+_MAX_GRAD_NORM = 5.0
+
+_EDGES = 512  # sampled in a step ...
+_NEGATIVES = 5  # ... each with as many negative samples
+
+
+def place_neighbours(encoder: NeighbourEncoder, patterns: Tensor, seed: int, *, continued: bool = False) -> None:
+    """Train an encoder to keep neighbours among series together.
+
+    Parameters
+    ----------
+    encoder : NeighbourEncoder
+    patterns : Tensor, shape (n, n_patterns)
+        Pattern statistics of the series. Of more than 20,000 an evenly spaced sample is used.
+    seed : int
+        Of the sampled edges.
+    continued : bool, default=False
+        Change an encoder that is trained already, a little. Its output is then not standardised
+        again, so that the places of earlier series stay near where they were.
+    """
+    device = next(encoder.parameters()).device
+    X = patterns[:: math.ceil(len(patterns) / _MOST_SERIES)].to(device)
+    with work_threads(device, hidden_size=1):
+        _train(encoder.requires_grad_(), X, torch_generator(seed), continued)
+        encoder.requires_grad_(False)
+        if not continued:
+            encoder.standardise(X)
+
+
+def _train(encoder: NeighbourEncoder, X: Tensor, generator: torch.Generator, continued: bool) -> None:
+    steps, rate = (_CONTINUED_STEPS, _CONTINUED_RATE) if continued else (_STEPS, 1.0)
+    graph, weights = neighbour_graph(X), list(encoder.parameters())
+    adam = torch.optim.Adam(weights, lr=rate * _LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(adam, rate * _LEARNING_RATE, total_steps=steps)
+    cumulated = graph.weight.double().cumsum(0).cpu()  # (edge,)
+    for _ in range(steps):
+        # Edges in proportion to their weights, by inversion of the cumulated weights.
+        drawn = cumulated[-1] * torch.rand(_EDGES, generator=generator, dtype=torch.float64)
+        edge = torch.searchsorted(cumulated, drawn).clamp(max=len(cumulated) - 1).to(X.device)
+        others = torch.randint(graph.n, (_EDGES * _NEGATIVES,), generator=generator).to(X.device)
+        ends = torch.cat([graph.first[edge], graph.second[edge], others])
+        shown, place = torch.unique(ends, return_inverse=True)  # each series passes the encoder once
+        first, second, others = place.split([_EDGES, _EDGES, _EDGES * _NEGATIVES])
+        loss = neighbour_loss(encoder.place(X[shown]), first, second, others.view(_EDGES, _NEGATIVES))
+        adam.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(weights, _MAX_GRAD_NORM)
+        adam.step()
+        schedule.step()
