@@ -11,7 +11,7 @@ import torch
 
 from conftest import make_estimator
 from vrae import VRAE
-from vrae.exceptions import DivergenceWarning, TrainingError
+from vrae.exceptions import DataWarning, DivergenceWarning, TrainingError
 from vrae.train.callbacks import Callback
 from vrae.train.checkpoint import Checkpoint
 
@@ -133,6 +133,7 @@ def test_extreme_series_do_not_give_nan(name):
     for scaling in ("series", "channel", "robust", None):
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)  # no overflow on the way either
+            warnings.filterwarnings("ignore", "Found 1 cluster", DataWarning)
             clusterer = make_estimator("VRAEClusterer", scaling=scaling).fit(X)
             model = clusterer.model_
             found = [model.embedding_, model.transform(X), clusterer.predict_proba(X), model.score_samples(X)]

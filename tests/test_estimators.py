@@ -24,7 +24,7 @@ from vrae import VRAE, Panel, VRAEClusterer, load_model
 from vrae.data.reading import as_panel
 from vrae.estimators.cluster_number import best_number, score_numbers
 from vrae.estimators.partition import cluster_tree
-from vrae.exceptions import DataWarning, InvalidDataError
+from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
 
@@ -414,6 +414,80 @@ def test_slow_and_fast_waves_are_separated(small_series):
     new = small_series("list", 20, seed=1)
     found = clusterer.predict(new)
     assert max((found == truth[:20]).mean(), (found != truth[:20]).mean()) > 0.85
+
+
+# ---------------------------------------------------------------- series of a new kind
+
+
+def waves_and_steps(n: int, seed: int, n_steps: int = 60) -> Any:
+    """Return smooth waves of two periods in turn, (n, n_steps)."""
+    rng = np.random.default_rng(seed)
+    period = np.where(np.arange(n) % 2, 9.0, 20.0)[:, None] * rng.uniform(0.95, 1.05, (n, 1))
+    phase = rng.uniform(0, 2 * np.pi, (n, 1))
+    return np.sin(2 * np.pi * np.arange(n_steps) / period + phase) + 0.2 * rng.standard_normal((n, n_steps))
+
+
+def sawtooths(n: int, seed: int, n_steps: int = 60) -> Any:
+    rng = np.random.default_rng(seed)
+    return (np.arange(n_steps) / 7 + rng.uniform(0, 1, (n, 1))) % 1 + 0.02 * rng.standard_normal((n, n_steps))
+
+
+@pytest.mark.parametrize("clusterer", ["kmeans", "gmm", "ward", "hdbscan"])
+def test_series_of_a_new_kind_have_no_cluster(clusterer, tmp_path):
+    X, known, new = waves_and_steps(80, 0), waves_and_steps(300, 1), sawtooths(40, 2)
+    estimator = make_estimator("VRAEClusterer", n_clusters="auto", clusterer=clusterer).fit(X)
+    np.testing.assert_array_equal(estimator.predict(X), estimator.labels_)
+    loaded = load_model(estimator.save(tmp_path / "model"))
+    for each in (estimator, loaded):
+        assert (each.predict(new) == -1).all()
+        assert (each.predict_proba(new) == 0).all()
+        every = clone(each, safe=False)
+        every.__dict__.update(vars(each))
+        every.false_alarm_rate = None
+        if clusterer != "hdbscan":
+            assert (every.predict(known) >= 0).all()
+            assert (each.predict(known) == -1).mean() <= 0.03
+
+
+def test_without_a_false_alarm_rate_every_series_has_a_cluster(tmp_path):
+    estimator = make_estimator("VRAEClusterer", n_clusters=2, false_alarm_rate=None).fit(waves_and_steps(40, 0))
+    loaded = load_model(estimator.save(tmp_path / "model"))
+    for each in (estimator, loaded):
+        assert (each.predict(sawtooths(20, 1)) >= 0).all()
+
+
+@pytest.mark.parametrize("rate", [0, 0.5, -0.1, "often"])
+def test_rates_of_false_alarms_out_of_range_are_refused_before_training(rate):
+    with pytest.raises(InvalidParameterError, match=r"false_alarm_rate must be .*above 0 and below 0\.5"):
+        make_estimator("VRAEClusterer", false_alarm_rate=rate).fit(waves_and_steps(20, 0))
+
+
+def test_more_training_series_than_references_all_keep_their_cluster(monkeypatch):
+    monkeypatch.setattr("vrae.estimators.belonging._MOST_REFERENCES", 30)
+    X = waves_and_steps(300, 0)
+    estimator = make_estimator("VRAEClusterer", n_clusters=2, false_alarm_rate=0.3).fit(X)
+    assert estimator.belonging_.is_new(estimator.model_.inference_.raw_statistics(as_panel(X), np.arange(300))).any()
+    np.testing.assert_array_equal(estimator.predict(X), estimator.labels_)
+
+
+def test_partial_fit_opens_a_cluster_for_a_new_kind():
+    X, new = waves_and_steps(80, 0), sawtooths(40, 2)
+    estimator = VRAEClusterer(2, model=VRAE(max_epochs=10), random_state=0).partial_fit(X)
+    first = estimator.predict(X)
+    estimator.partial_fit(waves_and_steps(30, 3))
+    assert estimator.n_clusters == estimator.n_clusters_ == 2  # nothing new
+    assert (estimator.predict(new) == -1).all()
+    estimator.partial_fit(new)
+    assert estimator.n_clusters == estimator.n_clusters_ == 3
+    assert (estimator.predict(new) == 2).all()
+    assert adjusted_rand_score(estimator.predict(X), first) > 0.9
+    assert set(estimator.predict(X)) == {0, 1}
+
+
+def test_models_without_patterns_compare_latent_vectors():
+    X = waves_and_steps(80, 0)
+    estimator = VRAEClusterer(2, model=VRAE(pattern_weight=0.0, max_epochs=20), random_state=0).fit(X)
+    assert (estimator.predict(waves_and_steps(200, 1)) == -1).mean() < 0.05
 
 
 # ---------------------------------------------------------------- series without values

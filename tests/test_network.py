@@ -413,6 +413,7 @@ def test_the_pattern_head_starts_as_a_ridge_regression_on_the_neighbour_part():
 
     network = network_of(latent_size=4, n_patterns=5, pattern_dilations=(1,), neighbour_size=2)
     patterns = torch.randn(60, 5, generator=seeded(0)) + torch.arange(5.0)
+    network.neighbours.metric.copy_(torch.eye(5))
     network.neighbours.standardise(patterns)
     z = network.neighbours(patterns)
     torch.testing.assert_close(z.mean(dim=0), torch.zeros(2), atol=1e-5, rtol=0)
@@ -427,6 +428,7 @@ def test_the_pattern_head_starts_as_a_ridge_regression_on_the_neighbour_part():
 
 def test_the_first_latent_means_are_the_places_of_the_neighbour_encoder():
     network = network_of(latent_size=4, n_patterns=5, pattern_dilations=(1,), neighbour_size=2)
+    network.neighbours.metric.copy_(torch.eye(5))
     network.neighbours.scale.fill_(1.0)
     x, mask, lengths = batch_of()
     patterns = torch.randn(len(x), 5, generator=seeded(2))

@@ -137,7 +137,7 @@ def test_dropped_series_are_in_no_table(panel: Panel, tiny: Any, tmp_path: Path)
 
 def test_metrics_hold_the_options_of_clusterer_and_model(run: Path, tiny: Any) -> None:
     options = runs.read_metrics(run)["options"]
-    assert (options["n_clusters"], options["clusterer"]) == (2, "gmm")
+    assert (options["n_clusters"], options["clusterer"]) == (2, "kmeans")
     assert options["model"]["hidden_size"] == tiny["hidden_size"]
     assert options["model"]["random_state"] == 0
 

@@ -22,8 +22,8 @@ import methods
 import numpy as np
 import rows
 import torch
-from sets import znorm
-from table import figure, markdown
+from layout import figure, markdown
+from sets import MOST_STEPS, znorm
 from threadpoolctl import threadpool_limits
 
 from vrae import load_example
@@ -32,7 +32,6 @@ from vrae.metrics import agreement, resample
 HERE = Path(__file__).parent
 SETS = ("ACSF1", "DodgerLoopDay", "GestureMidAirD1", "PickupGestureWiimoteZ", "PLAID")
 NAMES = ("k-means", "k-Shape", "KASBA", "R-Clustering", "VRAE")
-MOST_STEPS = 500
 
 
 def measure(name: str, method: str, seed: int, folder: str | None) -> rows.Row:

@@ -21,7 +21,7 @@ import rows
 import synthetic
 import torch
 from robustness import robustness
-from sets import SETS, load, znorm
+from sets import OLD, load, znorm
 from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
@@ -145,7 +145,7 @@ def motions(seed: int, folder: str | None) -> Iterator[Job]:
 
 def number(seed: int, folder: str | None) -> Iterator[Job]:
     """Choose the number of clusters."""
-    for name in SETS:
+    for name in OLD:
         data = load(name, "merged", folder)
         for method, run in {"VRAE": auto, "k-means, silhouette": auto_kmeans}.items():
             yield (

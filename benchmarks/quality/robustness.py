@@ -7,7 +7,7 @@ from typing import Any
 
 import methods
 import numpy as np
-from sets import SETS, load
+from sets import OLD, load
 
 from vrae.metrics import agreement, raw_kmeans, resample
 
@@ -31,7 +31,7 @@ _SPIKE = 10  # standard deviations
 
 def robustness(seed: int, folder: str | None) -> Iterator[Job]:
     """Cluster damaged series. Peers get gaps interpolated and cut series stretched."""
-    for name in SETS:
+    for name in OLD:
         data = load(name, "merged", folder)
         for damage in DAMAGES:
             X = damaged(data.X, damage, seed)[:, None]  # (n, 1, t), NaN where missing or cut off

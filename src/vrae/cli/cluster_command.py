@@ -106,7 +106,7 @@ def cluster(
     data: DataOptions,
     label: Label = None,
     clusters: Clusters = "auto",
-    clusterer: Clusterer = "gmm",
+    clusterer: Clusterer = "kmeans",
     options: ModelOptions,
     folder: OutFolder = Path("runs/latest"),
     overwrite: Overwrite = False,
@@ -239,7 +239,7 @@ def compare(
         int, option("Comparison", "--rounds", "N", "Random subsets that are clustered again to measure stability.")
     ] = 2,
     clusters: Clusters = "auto",
-    clusterer: Clusterer = "gmm",
+    clusterer: Clusterer = "kmeans",
     options: ModelOptions,
     file: OutTable = None,
     as_json: AsJson = False,

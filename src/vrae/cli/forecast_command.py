@@ -43,7 +43,7 @@ def forecast(
     season: Season = "auto",
     classical: Classical = True,
     clusters: Clusters = "auto",
-    clusterer: Clusterer = "gmm",
+    clusterer: Clusterer = "kmeans",
     model: FittedModel = None,
     options: ModelOptions,
     file: OutFile = Path("-"),
@@ -70,7 +70,7 @@ def forecast(
             "--season": season != "auto",
             "--no-classical": not classical,
             "--clusters": clusters != "auto",
-            "--clusterer": clusterer != "gmm",
+            "--clusterer": clusterer != "kmeans",
         }
         note_unused(options, model, log, *(flag for flag, given in chosen.items() if given))
         columns = forecaster.predict_table(data.panel(), levels)

@@ -7,7 +7,17 @@ from typing import Annotated, Any
 
 from vrae.cli.option_groups import argument, folder_for_parts, option, with_groups
 from vrae.cli.saved_runs import load_fitted, load_vrae, load_with_clusters
-from vrae.cli.shared_options import OUTPUT, AsJson, DataOptions, EngineGroup, Model, OnInvalid, OutFile, Quiet
+from vrae.cli.shared_options import (
+    CLUSTERING,
+    OUTPUT,
+    AsJson,
+    DataOptions,
+    EngineGroup,
+    Model,
+    OnInvalid,
+    OutFile,
+    Quiet,
+)
 from vrae.cli.terminal import facts_table, logger_for, out, print_json, target
 
 __all__ = ["assign", "embed", "export", "info"]
@@ -21,19 +31,26 @@ def assign(
     data: DataOptions,
     on_invalid: OnInvalid = "raise",
     model: Model,
+    every: Annotated[
+        bool, option(CLUSTERING, "--all", None, "Assign also series that are unlike all training series.")
+    ] = False,
     file: OutFile = Path("-"),
     quiet: Quiet = False,
     engine: EngineGroup,
 ) -> None:
     """Assign new series to the clusters of a model.
 
-    Writes one row per series: id, cluster, probability, lag. DATA can be larger than memory.
+    Writes one row per series: id, cluster, probability, lag. Cluster -1 is none: the series is
+    unlike all that the model was trained on. DATA can be larger than memory.
 
     Example: vrae assign new.csv --model runs/sales --out assigned.csv
     Example: vrae assign 's3://sales/*.parquet' --model runs/sales --engine ray --out s3://results/assigned
     Example: zcat new.csv.gz | vrae assign - --model runs/sales > assigned.csv
     """
-    _write_rows("assign", load_with_clusters(model, on_invalid), data, file, quiet, engine)
+    clusterer = load_with_clusters(model, on_invalid)
+    if every:
+        clusterer.set_params(false_alarm_rate=None)
+    _write_rows("assign", clusterer, data, file, quiet, engine)
 
 
 @with_groups()
@@ -67,8 +84,9 @@ def _write_rows(task: str, model: Any, data: DataOptions, file: Path, quiet: boo
     else:
         from vrae import runs
 
-        write = {"assign": runs.write_assignments, "embed": runs.write_embeddings}[task]
-        write(model, data.panels(), target(file))
+        write: Any = {"assign": runs.write_assignments, "embed": runs.write_embeddings}[task]
+        if note := write(model, data.panels(), target(file)):
+            log(note)
 
 
 def info(model: ModelFolder, as_json: AsJson = False) -> None:

@@ -86,7 +86,7 @@ Seed = Annotated[
 ]
 Clusters = Annotated[str, option(CLUSTERING, "--clusters -k", "K", "Number of clusters, or 'auto'.")]
 Clusterer = Annotated[
-    Literal["gmm", "kmeans", "ward", "hdbscan"],
+    Literal["kmeans", "gmm", "ward", "hdbscan"],
     option(CLUSTERING, "--clusterer", None, "Method that groups the latent vectors. hdbscan chooses K itself."),
 ]
 

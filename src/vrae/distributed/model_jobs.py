@@ -17,6 +17,7 @@ from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.head import Head
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidDataError, InvalidParameterError, OutputError, name_some
+from vrae.runs import unassigned_note
 
 __all__ = ["assign", "embed", "find_anomalies", "finish_job", "make_job"]
 
@@ -99,7 +100,11 @@ def assign(
     InvalidDataError, OutputError
         See `embed`.
     """
-    return sum(part.n_series for part in _run_job(Assign, clusterer, source, {"clusters": out}, engine, log, options))
+    results = _run_job(Assign, clusterer, source, {"clusters": out}, engine, log, options)
+    n_series = sum(part.n_series for part in results)
+    if note := unassigned_note(sum(part.summary["unassigned"] for part in results), n_series):
+        log(note)
+    return n_series
 
 
 def find_anomalies(

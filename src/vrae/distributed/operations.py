@@ -44,13 +44,23 @@ class Embed(Operation):
 
 
 class Assign(Operation):
-    """Compute the table of `vrae assign`."""
+    """Compute the table of `vrae assign`, and count the series without a cluster."""
 
     tables = ("clusters",)
 
+    def __init__(self, clusterer: VRAEClusterer) -> None:
+        super().__init__(clusterer)
+        self._n_unassigned = 0
+
     def __call__(self, panel: Panel) -> Tables:
         """Return the next rows."""
-        return {"clusters": assign(self._model, panel).columns()}
+        assignment = assign(self._model, panel)
+        self._n_unassigned += assignment.n_unassigned
+        return {"clusters": assignment.columns()}
+
+    def summary(self) -> dict[str, Any]:
+        """Return the number of series without a cluster."""
+        return {"unassigned": self._n_unassigned}
 
 
 class AssignAndEmbed(Operation):
@@ -64,7 +74,7 @@ class AssignAndEmbed(Operation):
 
     def __call__(self, panel: Panel) -> Tables:
         """Return the next rows."""
-        assignment = assign(self._model, panel)
+        assignment = assign(self._model, panel, every=True)
         self._tally.add(panel, assignment, assignment.static.get("label"))
         embedding = embedding_columns(assignment.ids, assignment.embedding)
         return {"clusters": assignment.columns(), "embedding": embedding}

@@ -1,19 +1,18 @@
 """Which new series are unlike everything that a model was trained on.
 
 Series are compared by all of their pattern statistics, not by the few components of them that the
-network sees: those describe the training series, and a new kind of series differs in what they
-leave out. The statistics of reference series, a sample of the training series, are kept. A new
-series has two scores:
+network sees. The components describe how training series differ. A new kind of series differs in
+other ways. References, a sample of the training series, are kept. A new series has two scores:
 
 - *distance*: the distance to the nearest reference.
-- *isolation*: the smallest ratio of the distance to a reference and the scale of that reference,
-  its own distance to its tenth nearest reference. It finds series that are close to a loose
-  group, but do not belong to it (Breunig et al., "LOF", SIGMOD 2000).
+- *isolation*: the smallest ratio between the distance to a reference and that reference's own
+  distance to its tenth nearest neighbour, as in the local outlier factor (Breunig et al., "LOF",
+  SIGMOD 2000). It finds regular series among noisy ones, where distances are large.
 
 A series is new if either score exceeds its limit. Limits are set from the scores that references
-have without themselves, so no series has to be held out from training. This is fair because
-nothing was fitted closely to the references. The network was: its reconstructions and latent
-vectors are much better for training series than for others, so they are not used here.
+have without themselves, so no series has to be held out. That is fair only for scores to which
+nothing was fitted closely. Reconstruction errors are not such scores: they are much smaller for
+training series than for other series of the same kind.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ import numpy.typing as npt
 from vrae.data.batching import Indices
 from vrae.io.folder import Arrays, shaped
 
-__all__ = ["MIN_REFERENCES", "Belonging", "reference_indices"]
+__all__ = ["MIN_REFERENCES", "Belonging", "reference_indices", "tail_limit"]
 
 # Most references, and fewest from which a limit can be estimated.
 _MOST_REFERENCES = 2_000
 MIN_REFERENCES = 10
 
-# Distances are kept to about 1 / sqrt(2 * 256) = 4 % by so many random projections (Johnson &
-# Lindenstrauss 1984).
+# Statistics are projected on so many random directions. Distances stay the same to about
+# 1 / sqrt(2 * 256) = 4 % (Johnson & Lindenstrauss 1984; Dasgupta & Gupta 2003).
 _DIMENSIONS = 256
 
 # A statistic varies by at least this much, divided by the root of the number of references.
@@ -52,8 +51,11 @@ _LEAST_TAIL = 15
 # The largest hundredth, at least one, may be unusual itself. How large it is has no influence.
 _UNUSUAL = 0.01
 
-# Rounding differs between batches: a shorter distance is none.
+# Rounding differs between batches, so distances below this are none, and no limit is below it.
 _ROUNDING = 0.1
+
+# A limit that no score reaches. Saved models hold no infinite numbers.
+_NEVER = 1e30
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,53 +70,44 @@ class Belonging:
     limits: Floats  # (2,), of distance and isolation
 
     @classmethod
-    def fit(
-        cls,
-        statistics: npt.NDArray[np.floating],
-        rate: float = 0.01,
-        seed: int = 0,
-        weights: npt.NDArray[np.floating] | None = None,
-    ) -> Belonging:
+    def fit(cls, statistics: npt.NDArray[np.floating], rate: float = 0.01, seed: int = 0) -> Belonging:
         """Learn what training series look like.
 
         Parameters
         ----------
         statistics : ndarray of shape (n_references, n_statistics)
-            All pattern statistics of the references, before principal components are taken. See
-            `reference_indices`.
+            All pattern statistics of the references, before principal components are taken. For a
+            model without patterns: latent vectors. See `reference_indices`.
         rate : float, default=0.01
-            Fraction of new series of a known kind that may be called new, in (0, 0.5).
+            Fraction of series of a known kind that may be called new, in (0, 0.5).
         seed : int, default=0
             Draws the random projection.
-        weights : ndarray of shape (n_statistics,), optional
-            Weights of the statistics after they are divided by their deviations. Default: 1.
 
         Returns
         -------
         Belonging
-            With fewer than `MIN_REFERENCES` references, its limits are infinite: no series is new.
+            With fewer than `MIN_REFERENCES` references, no series is new.
         """
         raw = np.asarray(statistics, np.float64)
         n, n_statistics = raw.shape
         weight = 1 / np.sqrt(raw.var(axis=0) + _LEAST_DEVIATION**2 / n)
-        weight = weight if weights is None else weight * weights
         drawn = np.random.default_rng(seed).standard_normal((n_statistics, _DIMENSIONS)) / np.sqrt(_DIMENSIONS)
         projection = (weight[:, None] * drawn).astype(np.float32)
         references = (raw @ projection.astype(np.float64)).astype(np.float32)
         if n < MIN_REFERENCES:
-            return cls(projection, references, np.ones(n), np.full(2, np.inf))
+            return cls(projection, references, np.ones(n), np.full(2, _NEVER))
         between = _distances(references, references)  # (n, n)
         np.fill_diagonal(between, np.inf)
-        nearest = np.sort(np.partition(between, (_place(n), _place(n) + 1), axis=1)[:, : _place(n) + 2], axis=1)
-        scales, without_one = nearest[:, _place(n)], nearest[:, _place(n) + 1]
+        k = min(_NEIGHBOUR, n - 2)
+        nearest = np.partition(between, (0, k - 1, k), axis=1)
+        distance, scales, without_one = nearest[:, 0], nearest[:, k - 1], nearest[:, k]  # each (n,)
         least = max(_LEAST_SCALE * float(np.median(scales)), _ROUNDING)
         # Without series i, the scale of its neighbour j is the distance to the next nearest.
         left_out = np.where(between <= scales, without_one, scales)  # (i, j)
         isolation = (between / np.maximum(left_out, least)).min(axis=1)
         # Two scores are two chances of a false alarm. Each gets half of the rate.
-        distance_limit = max(tail_limit(nearest[:, 0], rate / 2), _ROUNDING)
-        isolation_limit = max(tail_limit(isolation, rate / 2), 1.0)
-        return cls(projection, references, np.maximum(scales, least), np.array([distance_limit, isolation_limit]))
+        limits = [tail_limit(scores, rate / 2) for scores in (distance, isolation)]
+        return cls(projection, references, np.maximum(scales, least), np.maximum(limits, _ROUNDING))
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Belonging:
@@ -135,7 +128,8 @@ class Belonging:
     def novelty(self, statistics: npt.NDArray[np.floating]) -> Floats:
         """Return how unlike the references series are (n,), from statistics (n, n_statistics).
 
-        0 is a reference itself. Above 1 is new: the larger of both scores, relative to its limit.
+        The larger of both scores, relative to its limit. A reference has 0; above 1 is new. Call it
+        for a batch: it needs memory for n times 2,000 distances.
         """
         projected = np.asarray(statistics, np.float64) @ self.projection.astype(np.float64)
         between = _distances(projected, self.references)  # (n, n_references)
@@ -171,11 +165,6 @@ def tail_limit(scores: Floats, rate: float) -> float:
     s = excesses.sum() + (m - k) * excesses[-1]
     c = ((m + 1) / ((n + 1) * rate)) ** (1 / k) - 1
     return float(u + max(c, 0.0) * s)
-
-
-def _place(n: int) -> int:
-    """Return the position of the neighbour that sets the scale, of n - 1 others."""
-    return min(_NEIGHBOUR, n - 2) - 1
 
 
 def _distances(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> Floats:

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClusterMixin
 
-from vrae.config import check_int
+from vrae.config import check_int, check_real
 from vrae.data.batching import Indices
 from vrae.data.panel import Panel
 from vrae.describe import ClusterDescription, SeriesExplanation, describe_clusters, explain_series
+from vrae.estimators.belonging import Belonging, reference_indices
 from vrae.estimators.cluster_number import best_number, score_numbers
 from vrae.estimators.head import Embedded, SeriesHead, explain_model_options
 from vrae.estimators.partition import (
@@ -33,6 +34,14 @@ from vrae.runtime import seed_of
 
 __all__ = ["VRAEClusterer"]
 
+# Latent vectors of a series in different batches differ by less than this.
+_SAME = 1e-3
+
+# Series unlike all others get a cluster if there are this many, and this many times as many as the
+# rate of false alarms.
+_LEAST_NEW = 5
+_MORE_THAN_CHANCE = 3
+
 
 class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
     """Cluster time series by their latent vectors.
@@ -45,6 +54,10 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
     clusterer : {"kmeans", "gmm", "ward", "hdbscan"} or scikit-learn clusterer, default="kmeans"
         Groups the latent vectors. "gmm" is a Gaussian mixture with one shared covariance.
         "hdbscan" finds its own number of clusters and leaves some series out (-1).
+    false_alarm_rate : float or None, default=0.01
+        `predict` says -1, no cluster, of a series that is unlike all training series. This is the
+        fraction of series of a known kind of which it may say so. None: every series gets a
+        cluster.
     model : VRAE, FrozenEstimator or None, default=None
         The model. None is ``VRAE()``. ``FrozenEstimator(fitted)`` uses a fitted model as it is.
     random_state : int, RandomState or None, default=None
@@ -86,21 +99,33 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         n_clusters: int | Literal["auto"] = "auto",
         *,
         clusterer: Any = "kmeans",
+        false_alarm_rate: float | None = 0.01,
         model: Any = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.clusterer = clusterer
+        self.false_alarm_rate = false_alarm_rate
         self.model = model
         self.random_state = random_state
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Train further on new series; see `VRAE.partial_fit`. Clusters keep their numbers."""
-        found, earlier = self._extend(X), None
-        if self.__sklearn_is_fitted__():
-            before = self.model_.inference_.embed(found.panel, found.indices)
-            earlier = labels_of(self.predict_proba_from_latent(before))
-        return self._learn(found, earlier)
+        """Train further on new series; see `VRAE.partial_fit`. Clusters keep their numbers.
+
+        If five or more of the new series, and more than three times the ``false_alarm_rate``, are
+        unlike all earlier ones, ``n_clusters`` is raised by one to make room for them.
+        """
+        if not self.__sklearn_is_fitted__():
+            return self._learn(self._extend(X))
+        n_clusters = self.n_clusters
+        if n_clusters != "auto" and takes_number(self.clusterer) and self._is_new_kind(X):
+            n_clusters += 1
+        found = self._extend(X)
+        before = self.model_.inference_.embed(found.panel, found.indices)
+        earlier = labels_of(self.predict_proba_from_latent(before))
+        self._learn(found, earlier, n_clusters)
+        self.n_clusters = n_clusters
+        return self
 
     def regroup(self, n_clusters: int | Literal["auto"] = "auto") -> Self:
         """Change the number of clusters without training again.
@@ -131,7 +156,11 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         return self
 
     def predict(self, X: Any) -> npt.NDArray[np.int64]:
-        """Return the cluster of every series, shape (n_series,). -1 is none."""
+        """Return the cluster of every series, shape (n_series,).
+
+        -1 is none: the series is unlike all training series (see ``false_alarm_rate``), has no
+        observed value, or is what "hdbscan" calls noise.
+        """
         return labels_of(self.predict_proba(X))
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
@@ -140,7 +169,7 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         Rows sum to 1. A row of zeros belongs to no cluster.
         """
         self._check_fitted()
-        return self.predict_proba_from_latent(self.model_.inference_.embed(*self.model_.open(X)))
+        return self.embed_and_assign(*self.model_.open(X))[1]
 
     def predict_proba_from_latent(self, Z: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Return the probability of every cluster for latent vectors.
@@ -160,6 +189,32 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
             raise InvalidDataError(f"Z must have shape (n, {latent_size}); found {Z.shape}.")
         return _probabilities(self.partition_, self.space_, Z)
 
+    def embed_and_assign(
+        self, panel: Panel, indices: Indices
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+        """Return latent vectors and the probabilities of `predict_proba` for a panel.
+
+        Parameters
+        ----------
+        panel : Panel
+        indices : ndarray of int64
+            Series with observed values, see `VRAE.open`. Rows of the others are NaN and 0.
+
+        Returns
+        -------
+        Z : ndarray of float32, shape (n_series, latent_size)
+        probabilities : ndarray of float64, shape (n_series, n_clusters_)
+        """
+        self._check_fitted()
+        if self.belonging_ is None or self.false_alarm_rate is None:
+            Z = self.model_.inference_.embed(panel, indices)
+            return Z, self.predict_proba_from_latent(Z)
+        Z, new = self.model_.inference_.embed_and_judge(panel, indices, self.belonging_.is_new)
+        new[new] = ~self._is_training_series(Z[new])
+        probabilities = self.predict_proba_from_latent(Z)
+        probabilities[new] = 0.0
+        return Z, probabilities
+
     def describe(self, X: Any) -> list[ClusterDescription]:
         """Describe every cluster: what its series do, and how they differ from the others.
 
@@ -175,8 +230,8 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         """
         self._check_fitted()
         panel, indices = self.model_.open(X)
-        Z = self.model_.inference_.embed(panel, indices)
-        labels = labels_of(self.predict_proba_from_latent(Z))
+        Z, probabilities = self.embed_and_assign(panel, indices)
+        labels = labels_of(probabilities)
         return describe_clusters(panel, labels, self.space_(Z.astype(np.float64)), shapes=self._compares_shapes)
 
     def explain(self, X: Any, series_id: Any) -> SeriesExplanation:
@@ -198,8 +253,7 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         row = panel.position(series_id)
         if row not in indices:
             raise InvalidDataError(f"Series {series_id!r} has no observed value: there is nothing to explain.")
-        Z = self.model_.inference_.embed(panel, indices)
-        probabilities = self.predict_proba_from_latent(Z)
+        Z, probabilities = self.embed_and_assign(panel, indices)
         return explain_series(
             panel,
             row,
@@ -220,6 +274,8 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
     def _check_options(self, panel: Panel, indices: Indices) -> None:
         self._check_number(self.n_clusters, len(indices))
         check_clusterer(self.clusterer)
+        if self.false_alarm_rate is not None:
+            check_real("false_alarm_rate", self.false_alarm_rate, above=0, below=0.5)
 
     @staticmethod
     def _check_number(n_clusters: Any, n_series: int) -> None:
@@ -230,10 +286,39 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
                 f"n_clusters={n_clusters} is more than the {n_series} series that can be clustered. Ask for fewer."
             )
 
-    def _learn(self, found: Embedded, earlier: npt.NDArray[np.int64] | None = None) -> Self:
-        self._assign(found.model, found.latent, found.indices, self.n_clusters, earlier)
+    def _learn(self, found: Embedded, earlier: npt.NDArray[np.int64] | None = None, n_clusters: Any = None) -> Self:
+        belonging = self._fit_belonging(found)
+        wanted = self.n_clusters if n_clusters is None else n_clusters
+        self._assign(found.model, found.latent, found.indices, wanted, earlier)
         self.model_, self.embedding_, self.ids_ = found.model, found.latent, found.panel.ids
+        self.belonging_ = belonging
         return self
+
+    def _fit_belonging(self, found: Embedded) -> Belonging | None:
+        """Learn what series of the training series' kinds look like."""
+        if self.false_alarm_rate is None:
+            return None
+        seed = seed_of(self.random_state)
+        chosen = reference_indices(found.indices, seed)
+        statistics = found.model.inference_.raw_statistics(found.panel, chosen)
+        return Belonging.fit(statistics, self.false_alarm_rate, seed)
+
+    def _is_new_kind(self, X: Any) -> bool:
+        """Return whether more series than false alarms explain are unlike all training series."""
+        if self.belonging_ is None or self.false_alarm_rate is None:
+            return False
+        panel, indices = self.model_.open(X)
+        probabilities = self.embed_and_assign(panel, indices)[1]
+        n_new = int((~probabilities[indices].any(axis=1)).sum())
+        return n_new >= max(_LEAST_NEW, _MORE_THAN_CHANCE * self.false_alarm_rate * len(indices))
+
+    def _is_training_series(self, Z: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        """Return which latent vectors (n, latent_size) are those of training series."""
+        from scipy.spatial import cKDTree
+
+        known = self.embedding_[np.isfinite(self.embedding_).all(axis=1)]
+        distance, _ = cKDTree(known).query(Z, distance_upper_bound=_SAME) if len(Z) else (np.empty(0), None)
+        return np.isfinite(distance)
 
     def _assign(
         self,
@@ -279,11 +364,15 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:
         parts = nested({"space": self.space_.arrays(), "partition": self.partition_.arrays()})
+        if self.belonging_ is not None:
+            parts |= nested({"belonging": self.belonging_.arrays()})
         return {"selection": self.selection_}, {"labels": self.labels_, **parts}
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.space_ = LatentSpace.from_arrays(subset(arrays, "space"), self.embedding_.shape[1])
         self.partition_ = partition_from_arrays(subset(arrays, "partition"))
+        belonging = subset(arrays, "belonging")
+        self.belonging_ = Belonging.from_arrays(belonging) if belonging else None
         self.n_clusters_ = self.partition_.n_clusters
         self.selection_ = config["selection"]
         self.labels_ = shaped("labels", arrays, self.ids_.shape)

@@ -76,7 +76,7 @@ class GroupForecaster(Head):
         months and 4 for quarters if the series have time stamps, else 1.
     level : float or sequence of float, default=80
         Percentages of outcomes that the intervals should contain.
-    clusterer : {"gmm", "kmeans", "ward", "hdbscan"} or scikit-learn clusterer, default="gmm"
+    clusterer : {"kmeans", "gmm", "ward", "hdbscan"} or scikit-learn clusterer, default="kmeans"
         Groups the latent vectors.
     n_backtests : int, default=2
         Number of earlier origins, a horizon apart. Each trains a network.
@@ -139,7 +139,7 @@ class GroupForecaster(Head):
         *,
         season_length: int | Literal["auto"] = "auto",
         level: float | Sequence[float] = 80,
-        clusterer: Any = "gmm",
+        clusterer: Any = "kmeans",
         n_backtests: int = 2,
         classical: bool = True,
         model: Any = None,

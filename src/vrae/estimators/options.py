@@ -30,7 +30,7 @@ _TRAINING_STEPS = 200
 _EARLY_STOPPING_FACTOR = 3
 # Components of the pattern statistics that are kept.
 _PATTERN_COMPONENTS = 32
-# Latent dimensions that keep neighbours together: up to this many, and at most half of all.
+# Latent dimensions that keep neighbours together: half of all, and at most this many.
 _NEIGHBOUR_SIZE = 8
 # Longer gradients are clipped to this norm.
 _MAX_GRAD_NORM = 5.0
@@ -98,7 +98,7 @@ class VRAEOptions(BaseEstimator):  # type: ignore[misc]
         check_int("patch_size", patch_size, low=1, auto=True)
         check_int("latent_size", latent_size, low=1, auto=True)
         architecture = self._architecture()
-        keeps_neighbours = has_patterns and not architecture.linear_path
+        keeps_neighbours = has_patterns and latent_size > 1 and not architecture.linear_path
         return NetworkConfig(
             n_channels=panel.n_channels,
             n_steps=math.ceil(longest / patch_size),
@@ -120,7 +120,7 @@ class VRAEOptions(BaseEstimator):  # type: ignore[misc]
             n_channel_pairs=n_channel_pairs(panel.n_channels) if has_patterns else 0,
             level_weight=self._checked_level_weight(),
             scale_differences=has_patterns,
-            neighbour_size=min(_NEIGHBOUR_SIZE, latent_size // 2) if keeps_neighbours else 0,
+            neighbour_size=min(_NEIGHBOUR_SIZE, (latent_size + 1) // 2) if keeps_neighbours else 0,
             linear_path=architecture.linear_path,
         )
 

@@ -43,7 +43,8 @@ class AeonClusterer(BaseClusterer):  # type: ignore[misc]
     Parameters
     ----------
     n_clusters : int or "auto", default="auto"
-    clusterer : {"gmm", "kmeans", "ward", "hdbscan"} or scikit-learn clusterer, default="gmm"
+    clusterer : {"kmeans", "gmm", "ward", "hdbscan"} or scikit-learn clusterer, default="kmeans"
+    false_alarm_rate : float or None, default=0.01
     model : VRAE, FrozenEstimator or None, default=None
     random_state : int, RandomState or None, default=None
         See `VRAEClusterer` for all parameters.
@@ -71,12 +72,14 @@ class AeonClusterer(BaseClusterer):  # type: ignore[misc]
         self,
         n_clusters: int | Literal["auto"] = "auto",
         *,
-        clusterer: Any = "gmm",
+        clusterer: Any = "kmeans",
+        false_alarm_rate: float | None = 0.01,
         model: Any = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.clusterer = clusterer
+        self.false_alarm_rate = false_alarm_rate
         self.model = model
         self.random_state = random_state
         super().__init__()

@@ -86,7 +86,8 @@ def _model_options(options: Config) -> Config:
 
 
 def _from_3(config: Config, arrays: Arrays) -> None:
-    config["model"]["network"] |= {"neighbour_size": 0, "scale_differences": False}
+    network = config["model"]["network"]
+    config["model"]["network"] = {"neighbour_size": 0, "scale_differences": False, **network}
 
 
 _STEPS: dict[int, Callable[[Config, Arrays], None]] = {1: _from_1, 2: _from_2, 3: _from_3}

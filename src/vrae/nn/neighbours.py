@@ -1,7 +1,12 @@
 """Latent vectors that keep neighbours: series whose patterns are alike get similar vectors.
 
-A graph joins every vector of pattern statistics to its nearest neighbours. With d(i, j) the
-distance and rho_i the distance to the nearest, the edge from i to j has the weight
+Vectors of pattern statistics p are compared as ``p M``, where M whitens the differences between
+neighbours: with C their covariance, ``M = C^(-1/2)``. Directions in which neighbours differ little
+then count as much as those in which they differ a lot (relevant component analysis, Bar-Hillel,
+Hertz, Shental & Weinshall, JMLR 2005, with neighbours for equivalent points).
+
+A graph joins every vector to its nearest neighbours. With d(i, j) the distance and rho_i the
+distance to the nearest, the edge from i to j has the weight
 
     w(j | i) = exp(-(d(i, j) - rho_i) / sigma_i),    sum over j of w(j | i) = log2(n_neighbors),
 
@@ -25,14 +30,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["NeighbourEncoder", "NeighbourGraph", "neighbour_graph", "neighbour_loss"]
+__all__ = ["NeighbourEncoder", "NeighbourGraph", "neighbour_graph", "neighbour_loss", "whiten_differences"]
 
+# Neighbours of a vector: this many, and of few vectors at most a quarter.
 _N_NEIGHBORS = 15
 
 # Of q, for neighbours that are at least 0.1 apart: UMAP's default.
 _A, _B = 1.577, 0.895
 
 _HIDDEN = 128
+
+# Whitening changes who is a neighbour, so it is repeated. This fraction of the mean eigenvalue is
+# added to all eigenvalues of C.
+_WHITENINGS = 3
+_RIDGE = 0.01
+
+# Vectors of which the leading principal axis has more than this share of the variance lie along a
+# line. Whitening would hide the line, so they are compared as they are.
+_LINE = 0.5
 
 # Vectors whose distances to all others are in memory at once.
 _BLOCK = 1024
@@ -64,37 +79,40 @@ class NeighbourEncoder(nn.Module):
         self.inner = nn.Linear(n_patterns, _HIDDEN)
         self.middle = nn.Linear(_HIDDEN, _HIDDEN)
         self.outer = nn.Linear(_HIDDEN, size)
+        self.metric: Tensor
         self.center: Tensor
         self.scale: Tensor
+        self.register_buffer("metric", torch.zeros(n_patterns, n_patterns))
         self.register_buffer("center", torch.zeros(size))
         self.register_buffer("scale", torch.zeros(1))
         self.requires_grad_(False)
 
     def forward(self, patterns: Tensor) -> Tensor:
         """Return standardised places: patterns (batch, n_patterns) -> (batch, size)."""
-        return (self.place(patterns) - self.center) * self.scale
+        return (self.place(patterns @ self.metric) - self.center) * self.scale
 
-    def place(self, patterns: Tensor) -> Tensor:
-        """Return the places that `neighbour_loss` judges, (batch, size)."""
-        hidden = functional.silu(self.middle(functional.silu(self.inner(patterns))))
-        return self.linear(patterns) + self.outer(hidden)
+    def place(self, compared: Tensor) -> Tensor:
+        """Return the places that `neighbour_loss` judges, of patterns in the metric."""
+        hidden = functional.silu(self.middle(functional.silu(self.inner(compared))))
+        return self.linear(compared) + self.outer(hidden)
 
     @torch.no_grad()
-    def standardise(self, patterns: Tensor) -> None:
-        """Set mean 0 and mean variance 1 over these series.
+    def standardise(self, compared: Tensor) -> None:
+        """Set mean 0 and mean variance 1 over series (n, n_patterns) in the metric.
 
         All dimensions are scaled alike, so that distances keep their ratios.
         """
-        places = self.place(patterns)  # (n, size)
+        places = self.place(compared)  # (n, size)
         variance, mean = torch.var_mean(places, dim=0, correction=0)
         self.center.copy_(mean)
         self.scale.copy_(variance.mean().clamp(min=_SMALLEST_VARIANCE).rsqrt())
 
 
-def neighbour_graph(X: Tensor, n_neighbors: int = _N_NEIGHBORS) -> NeighbourGraph:
+def neighbour_graph(X: Tensor) -> NeighbourGraph:
     """Join vectors (n, d) to their nearest neighbours, exactly. Time grows with n squared."""
     n = len(X)
-    distance, neighbour = _nearest(X, min(n_neighbors, n - 1))  # both (n, k)
+    n_neighbors = min(_N_NEIGHBORS, max(2, n // 4), n - 1)
+    distance, neighbour = _nearest(X, n_neighbors)  # both (n, n_neighbors)
     weight = _local_weights(distance)  # (n, k)
     own = torch.arange(n, device=X.device)[:, None].expand_as(neighbour)
     edge = (torch.minimum(own, neighbour) * n + torch.maximum(own, neighbour)).flatten()
@@ -103,6 +121,30 @@ def neighbour_graph(X: Tensor, n_neighbors: int = _N_NEIGHBORS) -> NeighbourGrap
     total = torch.zeros_like(edge, dtype=weight.dtype).index_add_(0, place, weight.flatten())
     squares = torch.zeros_like(total).index_add_(0, place, weight.flatten() ** 2)
     return NeighbourGraph(edge // n, edge % n, total - (total**2 - squares) / 2, n)
+
+
+def whiten_differences(X: Tensor) -> Tensor:
+    """Return the matrix M (d, d) for vectors X (n, d). ``X @ M`` has a mean variance of 1.
+
+    M is a multiple of 1 if the vectors lie along a line.
+    """
+    metric = torch.eye(X.shape[1], dtype=torch.float64, device=X.device)
+    total = torch.linalg.eigvalsh(X.double().T.cov(correction=0))  # ascending
+    if total.mean() < _SMALLEST_VARIANCE**2:  # nothing but rounding
+        return metric.to(X.dtype)
+    metric /= total.mean().sqrt()
+    if total[-1] > _LINE * total.sum():
+        return metric.to(X.dtype)
+    for _ in range(_WHITENINGS):
+        compared = (X.double() @ metric).to(X.dtype)
+        graph = neighbour_graph(compared)
+        difference = (compared[graph.first] - compared[graph.second]).double()  # (edge, d)
+        covariance = (difference * graph.weight[:, None]).T @ difference / graph.weight.sum()
+        variance, axes = torch.linalg.eigh(covariance)
+        variance = variance.clamp(min=0.0) + _RIDGE * variance.mean() + _SMALLEST_VARIANCE**2
+        metric = metric @ (axes * variance.rsqrt()) @ axes.T
+        metric /= (X.double() @ metric).var(dim=0, correction=0).mean().sqrt()
+    return metric.to(X.dtype)
 
 
 def neighbour_loss(z: Tensor, first: Tensor, second: Tensor, others: Tensor) -> Tensor:

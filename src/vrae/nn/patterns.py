@@ -90,12 +90,7 @@ class PatternStatistics(nn.Module):
         ``scale`` (batch, 2, channel) holds their level and spread before scaling. It is required
         with ``level_weight``.
         """
-        statistics = self._raw(x, mask, lengths)
-        if self.level_weight:
-            if scale is None:
-                raise ValueError("level_weight needs the level and spread of the series")
-            statistics = torch.cat([statistics, self._levels(scale)], dim=1)
-        return self._reduce(statistics)
+        return self.reduce(self.raw(x, mask, lengths, scale))
 
     @torch.no_grad()
     def fit(self, sample: Sequence[Series], scale: Tensor, generator: torch.Generator) -> Tensor:
@@ -108,9 +103,9 @@ class PatternStatistics(nn.Module):
         self.thresholds.copy_(self._draw_thresholds(sample, generator))
         self.pairs.copy_(channel_pairs(self.kernels.shape[3], len(self.pairs), generator))
         self.usual_scale.copy_(scale.abs().median(dim=0).values[:, : self.usual_scale.shape[1]])
-        sampled = torch.cat([self._raw(*batch) for batch in sample])  # (n, statistic)
-        if self.level_weight:
-            sampled = torch.cat([sampled, self._levels(scale)], dim=1)
+        scales = torch.split(scale, [len(lengths) for _, _, lengths in sample])
+        parts = zip(sample, scales, strict=True)
+        sampled = torch.cat([self.raw(*batch, own) for batch, own in parts])  # (n, statistic)
         raw = sampled.double()
         center = raw.mean(dim=0)
         weight = self._weights(raw.std(dim=0, correction=0))
@@ -119,12 +114,24 @@ class PatternStatistics(nn.Module):
         total = standardised.var(dim=0, correction=0).sum().clamp(min=1e-12)
         self.center.copy_(center)
         self.components.copy_(weight[:, None] * axes * (self.components.shape[1] / total).sqrt())
-        return self._reduce(sampled)
+        return self.reduce(sampled)
+
+    @torch.no_grad()
+    def raw(self, x: Tensor, mask: Tensor, lengths: Tensor, scale: Tensor | None = None) -> Tensor:
+        """Return all statistics of series, (batch, statistic); see `forward`."""
+        statistics = self._of_views(x, mask, lengths)
+        if not self.level_weight:
+            return statistics
+        if scale is None:
+            raise ValueError("level_weight needs the level and spread of the series")
+        return torch.cat([statistics, self._levels(scale)], dim=1)
+
+    @torch.no_grad()
+    def reduce(self, raw: Tensor) -> Tensor:
+        """Return principal components: raw (batch, statistic) -> (batch, n_patterns)."""
+        return (raw - self.center) @ self.components
 
     # ---------------------------------------------------------------- parts
-
-    def _reduce(self, raw: Tensor) -> Tensor:
-        return (raw - self.center) @ self.components
 
     def _weights(self, spread: Tensor) -> Tensor:
         """Return the weight of each statistic for its spread between series."""
@@ -149,8 +156,8 @@ class PatternStatistics(nn.Module):
     def _views(self, x: Tensor, mask: Tensor, lengths: Tensor) -> list[tuple[Tensor, Tensor]]:
         return views(x, mask, lengths, circular=self.circular, scale_differences=self.scale_differences)
 
-    def _raw(self, x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
-        """Return every statistic of every series, (batch, statistic)."""
+    def _of_views(self, x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
+        """Return the statistics of series and differences, (batch, statistic)."""
         found = []
         for view, (values, steps) in enumerate(self._views(x, mask, lengths)):
             kernels, thresholds = self.kernels[view], self.thresholds[view]

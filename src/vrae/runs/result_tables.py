@@ -52,6 +52,11 @@ class Assignment:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def n_unassigned(self) -> int:
+        """Number of series without a cluster."""
+        return int((self.labels < 0).sum())
+
     def select(self, indices: Indices) -> Assignment:
         """Return some of the series."""
         static = {name: column[indices] for name, column in self.static.items()}
@@ -69,16 +74,21 @@ class Assignment:
         }
 
 
-def assign(clusterer: VRAEClusterer, panel: Panel, Z: npt.NDArray[np.float32] | None = None) -> Assignment:
-    """Assign every series of a panel to a cluster, without those that the model drops.
+def assign(
+    clusterer: VRAEClusterer, panel: Panel, Z: npt.NDArray[np.float32] | None = None, *, every: bool = False
+) -> Assignment:
+    """Assign series of a panel to clusters, without those that the model drops.
 
-    With known latent vectors ``Z`` (n_series, latent_size), no series is encoded again.
+    With known latent vectors ``Z`` (n_series, latent_size), no series is encoded again. Then, or if
+    ``every``, a series unlike all training series gets a cluster too.
     """
     model = clusterer.model_
     panel, indices = model.open(panel)
-    if Z is None:
-        Z = model.inference_.embed(panel, indices)
-    probabilities = clusterer.predict_proba_from_latent(Z)  # (n_series, n_clusters)
+    if Z is None and not every:
+        Z, probabilities = clusterer.embed_and_assign(panel, indices)
+    else:
+        Z = model.inference_.embed(panel, indices) if Z is None else Z
+        probabilities = clusterer.predict_proba_from_latent(Z)  # (n_series, n_clusters)
     return Assignment(
         ids=panel.ids,
         labels=labels_of(probabilities),
@@ -94,11 +104,28 @@ def without_dropped(model: VRAE, panel: Panel) -> Panel:
     return panel.select(~invalid_series(panel)) if model.on_invalid == "drop" else panel
 
 
-def write_assignments(clusterer: VRAEClusterer, panels: Iterable[Panel], target: Path | None) -> None:
-    """Write the clusters of all series: id, cluster, probability, lag and static columns."""
+def write_assignments(clusterer: VRAEClusterer, panels: Iterable[Panel], target: Path | None) -> str:
+    """Write the clusters of all series: id, cluster, probability, lag and static columns.
+
+    Return what there is to say about series without a cluster.
+    """
+    n_series = n_unassigned = 0
     with table_writer(target) as write:
         for panel in panels:
-            write(assign(clusterer, panel).columns())
+            assignment = assign(clusterer, panel)
+            n_series, n_unassigned = n_series + len(assignment.ids), n_unassigned + assignment.n_unassigned
+            write(assignment.columns())
+    return unassigned_note(n_unassigned, n_series)
+
+
+def unassigned_note(n_unassigned: int, n_series: int) -> str:
+    """Say how many series have no cluster, and why; nothing if all have one."""
+    if not n_unassigned:
+        return ""
+    return (
+        f"{n_unassigned:,} of {n_series:,} series have no cluster (-1): they are unlike all series that the model was "
+        f"trained on, have no values, or are noise to hdbscan. --all gives the first kind their nearest cluster."
+    )
 
 
 def write_embeddings(model: VRAE | Head, panels: Iterable[Panel], target: Path | None) -> None:

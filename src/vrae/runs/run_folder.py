@@ -203,7 +203,7 @@ class _Stream:
             table_writer(folder / "embedding.parquet") as write_embedding,
         ):
             for panel in self.panels():
-                assignment = assign(clusterer, panel)
+                assignment = assign(clusterer, panel, every=True)
                 write_clusters(assignment.columns())
                 write_embedding(embedding_columns(assignment.ids, assignment.embedding))
                 tally.add(panel, assignment, assignment.static.get("label"))

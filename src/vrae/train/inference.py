@@ -79,6 +79,41 @@ class Inference:
         empty = np.full((len(panel), self.network.config.latent_size), np.nan, np.float32)
         return self.per_series(panel, indices, mean, empty, patterns)
 
+    def embed_and_judge(
+        self, panel: Panel, indices: Indices, judge: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.bool_]]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Return latent means as `embed` does, and a judgement of each series (n_series,).
+
+        ``judge`` gets all statistics of a batch (batch, statistic), see `raw_statistics`. It is
+        False outside ``indices``.
+        """
+
+        def both(batch: Batch) -> Tensor:
+            raw = self._raw(batch)
+            patterns = self.network.statistics.reduce(raw) if self.network.config.n_patterns else None
+            mean = self.network.encode(batch.values, batch.mask, batch.lengths, patterns)[0].float()
+            judged = torch.from_numpy(judge(raw.float().cpu().numpy())).to(mean)
+            return torch.cat([mean, judged[:, None]], dim=1)
+
+        empty = np.full((len(panel), self.network.config.latent_size + 1), np.nan, np.float32)
+        found = self.per_series(panel, indices, both, empty)
+        return np.ascontiguousarray(found[:, :-1]), found[:, -1] == 1
+
+    def raw_statistics(self, panel: Panel, indices: Indices) -> npt.NDArray[np.float32]:
+        """Return all pattern statistics of the series at ascending indices, (n, statistic).
+
+        They are not reduced to principal components. Without patterns: the latent means.
+        """
+        found = [(batch.indices, raw.float().cpu().numpy()) for batch, raw in self.batches(panel, indices, self._raw)]
+        order = np.argsort(np.concatenate([own for own, _ in found]))
+        return np.concatenate([raw for _, raw in found])[order]
+
+    def _raw(self, batch: Batch) -> Tensor:
+        if not self.network.config.n_patterns:
+            return self.network.encode(batch.values, batch.mask, batch.lengths)[0]
+        found: Tensor = self.network.statistics.raw(batch.values, batch.mask, batch.lengths, batch.scale)
+        return found
+
     def forward(self, batch: Batch) -> Decoded:
         """Encode and decode a batch."""
         return self.network(batch.values, batch.mask, batch.lengths, batch.patterns)

@@ -7,13 +7,16 @@ import math
 import torch
 from torch import Tensor, nn
 
-from vrae.nn.neighbours import NeighbourEncoder, neighbour_graph, neighbour_loss
+from vrae.nn.neighbours import NeighbourEncoder, neighbour_graph, neighbour_loss, whiten_differences
 from vrae.runtime import torch_generator, work_threads
 
 __all__ = ["place_neighbours"]
 
 # The graph is built from at most this many series: its time grows with the square of the number.
 _MOST_SERIES = 20_000
+
+# ... and neighbours are compared in a metric found from at most this many.
+_METRIC_SERIES = 10_000
 
 _STEPS = 300
 _CONTINUED_STEPS = 100  # of an encoder that has been trained before ...
@@ -36,19 +39,23 @@ def place_neighbours(encoder: NeighbourEncoder, patterns: Tensor, seed: int, *, 
     seed : int
         Of the sampled edges.
     continued : bool, default=False
-        Change an encoder that is trained already, a little. Its output is then not standardised
-        again, so that the places of earlier series stay near where they were.
+        Change an encoder that is trained already, a little. Metric and scale then stay, so that
+        earlier series stay near where they were.
     """
-    device = next(encoder.parameters()).device
+    device = encoder.metric.device
     X = patterns[:: math.ceil(len(patterns) / _MOST_SERIES)].to(device)
     with work_threads(device, hidden_size=1):
-        _train(encoder.requires_grad_(), X, torch_generator(seed), continued)
+        if not continued:
+            encoder.metric.copy_(whiten_differences(X[:: math.ceil(len(X) / _METRIC_SERIES)]))
+        compared = X @ encoder.metric
+        _train(encoder.requires_grad_(), compared, torch_generator(seed), continued)
         encoder.requires_grad_(False)
         if not continued:
-            encoder.standardise(X)
+            encoder.standardise(compared)
 
 
 def _train(encoder: NeighbourEncoder, X: Tensor, generator: torch.Generator, continued: bool) -> None:
+    """Train places of vectors (n, n_patterns), which are in the metric."""
     steps, rate = (_CONTINUED_STEPS, _CONTINUED_RATE) if continued else (_STEPS, 1.0)
     graph, weights = neighbour_graph(X), list(encoder.parameters())
     adam = torch.optim.Adam(weights, lr=rate * _LEARNING_RATE)
