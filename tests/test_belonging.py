@@ -76,7 +76,7 @@ def test_series_near_a_regular_kind_are_found_by_their_isolation():
     new = proportions(waves(40, rng, uneven, noise=0.02, n_steps=30))
     distance, isolation = belonging.limits
     # Series of noise are far from each other, so a distance alone says little.
-    assert replace(belonging, limits=np.array([distance, np.inf])).is_new(new).mean() < 0.6
+    assert replace(belonging, limits=np.array([distance, np.inf])).is_new(new).mean() < 0.8
     assert replace(belonging, limits=np.array([np.inf, isolation])).is_new(new).mean() > 0.9
     assert belonging.is_new(new).mean() > 0.9
     assert belonging.is_new(proportions(rng.standard_normal((400, 30)))).mean() < 0.03
@@ -147,23 +147,22 @@ def test_a_statistic_without_variation_does_not_dominate():
 def test_saved_and_restored():
     rng = np.random.default_rng(9)
     belonging = Belonging.fit(proportions(waves(30, rng)))
-    restored = Belonging.from_arrays(load(save(belonging.arrays())))
+    restored = Belonging.from_arrays(load(save(belonging.arrays())), 120)
     others = proportions(waves(50, rng, square))
     np.testing.assert_array_equal(restored.novelty(others), belonging.novelty(others))
 
 
-@pytest.mark.parametrize("name", ["projection", "references", "scales", "limits"])
+@pytest.mark.parametrize("name", ["weights", "references", "scales", "limits"])
 def test_arrays_that_do_not_fit_are_refused(name):
     arrays = Belonging.fit(proportions(waves(20, np.random.default_rng(10)))).arrays()
     with pytest.raises(ValueError, match="should have the shape"):
-        Belonging.from_arrays({**arrays, name: arrays[name][..., :-1]})
+        Belonging.from_arrays({**arrays, name: arrays[name][..., :-1]}, 120)
 
 
-def test_the_same_seed_gives_the_same_result():
+def test_the_same_series_give_the_same_result():
     references = proportions(waves(40, np.random.default_rng(11)))
-    first, second, other = (Belonging.fit(references, seed=seed).arrays() for seed in (0, 0, 1))
+    first, second = (Belonging.fit(references).arrays() for _ in range(2))
     assert all((first[name] == second[name]).all() for name in first)
-    assert (first["projection"] != other["projection"]).any()
 
 
 def test_references_are_a_sample():

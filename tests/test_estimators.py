@@ -475,10 +475,10 @@ def test_partial_fit_opens_a_cluster_for_a_new_kind():
     estimator = VRAEClusterer(2, model=VRAE(max_epochs=10), random_state=0).partial_fit(X)
     first = estimator.predict(X)
     estimator.partial_fit(waves_and_steps(30, 3))
-    assert estimator.n_clusters == estimator.n_clusters_ == 2  # nothing new
+    assert (estimator.n_clusters, estimator.n_clusters_) == (2, 2)  # nothing new
     assert (estimator.predict(new) == -1).all()
     estimator.partial_fit(new)
-    assert estimator.n_clusters == estimator.n_clusters_ == 3
+    assert (estimator.n_clusters, estimator.n_clusters_) == (3, 3)
     assert (estimator.predict(new) == 2).all()
     assert adjusted_rand_score(estimator.predict(X), first) > 0.9
     assert set(estimator.predict(X)) == {0, 1}

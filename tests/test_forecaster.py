@@ -297,7 +297,9 @@ def test_a_seed_of_the_model_is_its_own(small):
 
 
 def test_a_collapse_in_backtests_is_no_warning():  # warnings are errors here
-    GroupForecaster(3, **{**TINY, "model": VRAE(**TINY_MODEL, beta=1e4, pattern_weight=0.0)}).fit(planted(n=24)[0][:, :40])
+    GroupForecaster(3, **{**TINY, "model": VRAE(**TINY_MODEL, beta=1e4, pattern_weight=0.0)}).fit(
+        planted(n=24)[0][:, :40]
+    )
 
 
 def test_a_forecaster_has_neither_score_nor_partial_fit():

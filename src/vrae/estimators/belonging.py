@@ -17,7 +17,8 @@ training series than for other series of the same kind.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -64,13 +65,13 @@ Floats = npt.NDArray[np.float64]
 class Belonging:
     """References, and the limits beyond which a series belongs to none of them."""
 
-    projection: npt.NDArray[np.float32]  # (n_statistics, dimensions)
-    references: npt.NDArray[np.float32]  # (n_references, dimensions), projected statistics
+    weights: npt.NDArray[np.float32]  # (n_statistics,)
+    references: npt.NDArray[np.float32]  # (n_references, dimensions), weighted and projected
     scales: Floats  # (n_references,), distance of each to its tenth nearest reference
     limits: Floats  # (2,), of distance and isolation
 
     @classmethod
-    def fit(cls, statistics: npt.NDArray[np.floating], rate: float = 0.01, seed: int = 0) -> Belonging:
+    def fit(cls, statistics: npt.NDArray[np.floating], rate: float = 0.01) -> Belonging:
         """Learn what training series look like.
 
         Parameters
@@ -80,8 +81,6 @@ class Belonging:
             model without patterns: latent vectors. See `reference_indices`.
         rate : float, default=0.01
             Fraction of series of a known kind that may be called new, in (0, 0.5).
-        seed : int, default=0
-            Draws the random projection.
 
         Returns
         -------
@@ -89,13 +88,11 @@ class Belonging:
             With fewer than `MIN_REFERENCES` references, no series is new.
         """
         raw = np.asarray(statistics, np.float64)
-        n, n_statistics = raw.shape
-        weight = 1 / np.sqrt(raw.var(axis=0) + _LEAST_DEVIATION**2 / n)
-        drawn = np.random.default_rng(seed).standard_normal((n_statistics, _DIMENSIONS)) / np.sqrt(_DIMENSIONS)
-        projection = (weight[:, None] * drawn).astype(np.float32)
-        references = (raw @ projection.astype(np.float64)).astype(np.float32)
+        n = len(raw)
+        weights = (1 / np.sqrt(raw.var(axis=0) + _LEAST_DEVIATION**2 / n)).astype(np.float32)
+        references = (raw @ _projection(weights)).astype(np.float32)
         if n < MIN_REFERENCES:
-            return cls(projection, references, np.ones(n), np.full(2, _NEVER))
+            return cls(weights, references, np.ones(n), np.full(2, _NEVER))
         between = _distances(references, references)  # (n, n)
         np.fill_diagonal(between, np.inf)
         k = min(_NEIGHBOUR, n - 2)
@@ -107,23 +104,26 @@ class Belonging:
         isolation = (between / np.maximum(left_out, least)).min(axis=1)
         # Two scores are two chances of a false alarm. Each gets half of the rate.
         limits = [tail_limit(scores, rate / 2) for scores in (distance, isolation)]
-        return cls(projection, references, np.maximum(scales, least), np.maximum(limits, _ROUNDING))
+        return cls(weights, references, np.maximum(scales, least), np.maximum(limits, _ROUNDING))
 
     @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Belonging:
+    def from_arrays(cls, arrays: Arrays, n_statistics: int) -> Belonging:
         """Rebuild from ``arrays()``. Shapes that do not fit raise a ValueError."""
-        n_statistics, n = len(arrays["projection"]), len(arrays["references"])
-        dimensions = arrays["references"].shape[-1]
+        n = len(arrays["references"])
         return cls(
-            shaped("projection", arrays, (n_statistics, dimensions)),
-            shaped("references", arrays, (n, dimensions)),
+            shaped("weights", arrays, (n_statistics,)),
+            shaped("references", arrays, (n, _DIMENSIONS)),
             shaped("scales", arrays, (n,)),
             shaped("limits", arrays, (2,)),
         )
 
     def arrays(self) -> Arrays:
         """Return the arrays to save."""
-        return dict(vars(self))
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @cached_property
+    def _projection(self) -> Floats:
+        return _projection(self.weights)
 
     def novelty(self, statistics: npt.NDArray[np.floating]) -> Floats:
         """Return how unlike the references series are (n,), from statistics (n, n_statistics).
@@ -131,7 +131,7 @@ class Belonging:
         The larger of both scores, relative to its limit. A reference has 0; above 1 is new. Call it
         for a batch: it needs memory for n times 2,000 distances.
         """
-        projected = np.asarray(statistics, np.float64) @ self.projection.astype(np.float64)
+        projected = np.asarray(statistics, np.float64) @ self._projection
         between = _distances(projected, self.references)  # (n, n_references)
         scores = np.column_stack([between.min(axis=1), (between / self.scales).min(axis=1)])
         return (scores / self.limits).max(axis=1)
@@ -165,6 +165,15 @@ def tail_limit(scores: Floats, rate: float) -> float:
     s = excesses.sum() + (m - k) * excesses[-1]
     c = ((m + 1) / ((n + 1) * rate)) ** (1 / k) - 1
     return float(u + max(c, 0.0) * s)
+
+
+def _projection(weights: npt.NDArray[np.float32]) -> Floats:
+    """Return random directions of weighted statistics, (n_statistics, dimensions).
+
+    They are the same in every version: numpy's `RandomState` is frozen.
+    """
+    drawn = np.random.RandomState(0).standard_normal((len(weights), _DIMENSIONS))
+    return weights[:, None] * drawn / np.sqrt(_DIMENSIONS)
 
 
 def _distances(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> Floats:

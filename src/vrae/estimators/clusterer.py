@@ -298,10 +298,9 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         """Learn what series of the training series' kinds look like."""
         if self.false_alarm_rate is None:
             return None
-        seed = seed_of(self.random_state)
-        chosen = reference_indices(found.indices, seed)
+        chosen = reference_indices(found.indices, seed_of(self.random_state))
         statistics = found.model.inference_.raw_statistics(found.panel, chosen)
-        return Belonging.fit(statistics, self.false_alarm_rate, seed)
+        return Belonging.fit(statistics, self.false_alarm_rate)
 
     def _is_new_kind(self, X: Any) -> bool:
         """Return whether more series than false alarms explain are unlike all training series."""
@@ -371,8 +370,9 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.space_ = LatentSpace.from_arrays(subset(arrays, "space"), self.embedding_.shape[1])
         self.partition_ = partition_from_arrays(subset(arrays, "partition"))
-        belonging = subset(arrays, "belonging")
-        self.belonging_ = Belonging.from_arrays(belonging) if belonging else None
+        belonging, network = subset(arrays, "belonging"), self.model_.network_
+        n_statistics = len(network.statistics.center) if network.config.n_patterns else self.embedding_.shape[1]
+        self.belonging_ = Belonging.from_arrays(belonging, n_statistics) if belonging else None
         self.n_clusters_ = self.partition_.n_clusters
         self.selection_ = config["selection"]
         self.labels_ = shaped("labels", arrays, self.ids_.shape)
