@@ -363,11 +363,12 @@ def test_auto_takes_the_number_with_the_best_score(fitted):
     clusterer = fitted("VRAEClusterer", n_clusters="auto")
     curve = clusterer.selection_
     assert [tried["n_clusters"] for tried in curve] == list(range(2, 2 + len(curve)))
-    best = max(curve, key=lambda tried: tried["score"])
-    assert clusterer.n_clusters_ == best["n_clusters"]
-    assert best["is_peak"]
+    useful = [tried for tried in curve if tried["largest"] <= 0.7 and tried["silhouette"] >= 0.25]
+    assert clusterer.n_clusters_ == max(useful or curve, key=lambda tried: tried["score"])["n_clusters"]
+    assert max(curve, key=lambda tried: tried["score"])["is_peak"]
     for tried in curve:
-        expected = max(tried["silhouette"], 0) * max(tried["stability"], 0) ** 0.5
+        assert 0 < tried["evenness"] <= 1
+        expected = max(tried["silhouette"], 0) * max(tried["stability"], 0) ** 0.5 * tried["evenness"]
         assert tried["score"] == pytest.approx(expected)
         assert 1 / tried["n_clusters"] <= tried["largest"] <= 1
 
@@ -381,6 +382,19 @@ def test_auto_finds_the_number_of_groups_that_are_far_apart(k):
     found = next(tried for tried in curve if tried["n_clusters"] == k)
     assert found["stability"] == pytest.approx(1.0)
     assert found["largest"] == pytest.approx(1 / k)
+
+
+def test_auto_does_not_put_most_series_into_one_cluster_if_there_are_other_groups():
+    rng = np.random.default_rng(0)
+    sizes = (60, 60, 60, 6)
+    centers = np.array([[0.0, 0.0], [5.0, 0.0], [0.0, 5.0], [400.0, 400.0]])
+    X = np.repeat(centers, sizes, axis=0) + 0.5 * rng.standard_normal((sum(sizes), 2))
+    curve = score_numbers(X, "kmeans", seed=0)
+    two = curve[0]
+    assert two["silhouette"] > 0.95
+    assert two["largest"] > 0.9
+    assert best_number(curve) == 4
+    assert best_number([two]) == 2  # nothing else is there
 
 
 def test_the_tree_joins_near_clusters_first(small_series):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import entr
 
 from vrae.estimators.partition import fit_partition, labels_of, takes_number
 
@@ -16,6 +17,12 @@ __all__ = ["best_number", "score_numbers"]
 # Every number up to 20 is tried, then wider steps, as long as a cluster has 4 series on average.
 _NUMBERS = (*range(2, 21), 24, 30, 36, 42, 50, 60)
 _SERIES_PER_CLUSTER = 4
+
+# A number whose largest cluster holds more than this share of the series is chosen only if no other
+# number has separated clusters. Below this silhouette there is no substantial structure (Kaufman &
+# Rousseeuw, "Finding Groups in Data", 1990, table 4).
+_LARGEST = 0.7
+_SEPARATED = 0.25
 
 # The curve is computed on a sample of the vectors, with few starts.
 _SAMPLE = 2_000
@@ -27,19 +34,21 @@ Labels = npt.NDArray[np.int64]
 
 
 def score_numbers(X: Floats, clusterer: Any, seed: int) -> list[dict[str, Any]]:
-    """Score numbers of clusters of vectors (n, dimensions) by separation and stability.
+    """Score numbers of clusters of vectors (n, dimensions).
 
-    The score of a number is ``separation * sqrt(stability)``. Separation is the mean silhouette
+    The score is ``separation * sqrt(stability) * evenness``. Separation is the mean silhouette
     (Rousseeuw 1987). Stability is the agreement between the clusters of two random halves of the
     vectors, each extended to all vectors, as adjusted Rand index (Lange, Roth, Braun & Buhmann,
-    "Stability-Based Validation of Clustering Solutions", Neural Computation 2004).
+    "Stability-Based Validation of Clustering Solutions", Neural Computation 2004). Evenness is the
+    entropy of the sizes of the clusters, divided by its largest possible value.
 
     Returns
     -------
     list of dict
-        By ascending ``n_clusters``, with ``score``, ``silhouette``, ``stability``, ``largest`` (the
-        share of the largest cluster) and ``is_peak`` (whether the score exceeds that of its
-        neighbours). Empty if the clusterer finds the number itself, or there is no choice.
+        By ascending ``n_clusters``, with ``score``, ``silhouette``, ``stability``, ``evenness``,
+        ``largest`` (the share of the largest cluster) and ``is_peak`` (whether the score exceeds
+        that of its neighbours). Empty if the clusterer finds the number itself, or there is no
+        choice.
     """
     if not takes_number(clusterer):
         return []
@@ -53,13 +62,20 @@ def score_numbers(X: Floats, clusterer: Any, seed: int) -> list[dict[str, Any]]:
     most = max(2, len(sample) // _SERIES_PER_CLUSTER)
     for k in itertools.takewhile(lambda k: k <= most and k < len(sample), _NUMBERS):
         labels = _labels(sample, sample, k, clusterer, seed)
+        shares = np.bincount(labels[labels >= 0], minlength=1) / len(labels)
         several = 2 <= len(np.unique(labels)) < len(labels)
         separation = float(silhouette_score(distance, labels, metric="precomputed")) if several else 0.0
         stability = float(np.mean([_agreement(sample, pair, k, clusterer, seed) for pair in halves]))
-        score = max(separation, 0.0) * max(stability, 0.0) ** 0.5
-        largest = float(np.bincount(labels[labels >= 0], minlength=1).max() / len(labels))
+        evenness = float(entr(shares).sum() / np.log(k))
         curve.append(
-            {"n_clusters": k, "score": score, "silhouette": separation, "stability": stability, "largest": largest}
+            {
+                "n_clusters": k,
+                "score": max(separation, 0.0) * max(stability, 0.0) ** 0.5 * evenness,
+                "silhouette": separation,
+                "stability": stability,
+                "evenness": evenness,
+                "largest": float(shares.max()),
+            }
         )
     scores = np.array([-np.inf, *(tried["score"] for tried in curve), -np.inf])
     is_peak = (scores[1:-1] > scores[:-2]) & (scores[1:-1] >= scores[2:])
@@ -67,8 +83,13 @@ def score_numbers(X: Floats, clusterer: Any, seed: int) -> list[dict[str, Any]]:
 
 
 def best_number(curve: Sequence[dict[str, Any]]) -> int:
-    """Return the number of clusters with the best score; 1 if nothing was tried."""
-    return int(max(curve, key=lambda tried: tried["score"])["n_clusters"]) if curve else 1
+    """Return the number of clusters with the best score; 1 if nothing was tried.
+
+    A number that puts most series into one cluster is taken only if no other has separated
+    clusters.
+    """
+    useful = [tried for tried in curve if tried["largest"] <= _LARGEST and tried["silhouette"] >= _SEPARATED]
+    return int(max(useful or curve, key=lambda tried: tried["score"], default={"n_clusters": 1})["n_clusters"])
 
 
 def _agreement(X: Floats, halves: list[Labels], k: int, clusterer: Any, seed: int) -> float:

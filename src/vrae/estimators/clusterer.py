@@ -49,8 +49,9 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
     Parameters
     ----------
     n_clusters : int or "auto", default="auto"
-        Number of clusters. "auto" scores 2, 3, ... up to 60 by how well the clusters are separated
-        and how well two halves of the series agree on them, and takes the best; see ``selection_``.
+        Number of clusters. "auto" scores 2, 3, ... up to 60 by how well the clusters are separated,
+        how well two halves of the series agree on them and how even their sizes are, and takes the
+        best; see ``selection_``.
     clusterer : {"kmeans", "gmm", "ward", "hdbscan"} or scikit-learn clusterer, default="kmeans"
         Groups the latent vectors. "gmm" is a Gaussian mixture with one shared covariance.
         "hdbscan" finds its own number of clusters and leaves some series out (-1).
@@ -75,8 +76,8 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         Ids of the training series.
     selection_ : list of dict
         For "auto", one entry per number of clusters tried: ``n_clusters``, ``score``,
-        ``silhouette``, ``stability``, ``largest`` (share of the largest cluster) and ``is_peak``.
-        The peaks are the alternatives to look at; `regroup` changes to one of them.
+        ``silhouette``, ``stability``, ``evenness``, ``largest`` (share of the largest cluster) and
+        ``is_peak``. The peaks are the alternatives to look at; `regroup` changes to one of them.
     tree_ : ndarray, shape (n_clusters_ - 1, 4)
         How the clusters merge, in the format of `scipy.cluster.hierarchy.linkage`.
     model_ : VRAE

@@ -99,7 +99,7 @@ def selection_reason(data: ReportData) -> str:
         return f"The number of clusters ({chosen}) was given. With “auto”, vrae tries several and selects one."
     scores = {int(row["n_clusters"]): float(row["score"]) for row in data.selection}
     low, high = min(scores), max(scores)
-    text = f"Only {low} was tried" if low == high else f"Every number of clusters from {low} to {high} was tried"
+    text = f"Only {low} was tried" if low == high else f"Numbers of clusters from {low} to {high} were tried"
     ranked = sorted(scores, key=lambda k: -scores[k])
     if chosen not in scores:
         return f"{text}; the result has {chosen}."
