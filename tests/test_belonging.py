@@ -18,6 +18,14 @@ def proportions(series):
     return np.hstack([(rise[:, :, None] > thresholds).mean(axis=1) for rise in rises])
 
 
+def fitted(statistics, rate=0.01):
+    return Belonging.fit(statistics, np.full(len(statistics), 100), rate)
+
+
+def is_new(belonging, statistics):
+    return belonging.is_new(statistics, np.full(len(statistics), 100))
+
+
 def waves(n, rng, shape=np.sin, noise=0.2, n_steps=100):
     period, phase = rng.uniform(12, 30, (n, 1)), rng.uniform(0, 2 * np.pi, (n, 1))
     return shape(2 * np.pi * np.arange(n_steps) / period + phase) + noise * rng.standard_normal((n, n_steps))
@@ -40,8 +48,8 @@ def test_false_alarms_are_as_rare_as_stated(n, draws):
     rng = np.random.default_rng(0)
     new, known = 0, 400 * draws
     for _ in range(draws):
-        belonging = Belonging.fit(proportions(waves(n, rng)), rate=0.01)
-        new += belonging.is_new(proportions(waves(400, rng))).sum()
+        belonging = fitted(proportions(waves(n, rng)))
+        new += is_new(belonging, proportions(waves(400, rng))).sum()
     # Expected are at most 1 %. Alarms of one draw depend on each other, hence the wide bound.
     assert new / known <= 0.02
 
@@ -49,7 +57,7 @@ def test_false_alarms_are_as_rare_as_stated(n, draws):
 def test_a_higher_rate_gives_more_alarms():
     rng = np.random.default_rng(0)
     references, others = proportions(waves(400, rng)), proportions(waves(2000, rng))
-    alarms = [Belonging.fit(references, rate).is_new(others).mean() for rate in (0.001, 0.01, 0.1)]
+    alarms = [is_new(fitted(references, rate), others).mean() for rate in (0.001, 0.01, 0.1)]
     assert alarms[0] < alarms[1] < alarms[2]
     assert 0.03 < alarms[2] < 0.15
     assert alarms[1] < 0.02
@@ -58,33 +66,33 @@ def test_a_higher_rate_gives_more_alarms():
 @pytest.mark.parametrize("n", [25, 300])
 def test_new_kinds_are_found(n):
     rng = np.random.default_rng(1)
-    belonging = Belonging.fit(proportions(waves(n, rng)))
+    belonging = fitted(proportions(waves(n, rng)))
     kinds = {
         "sawtooth": waves(40, rng, sawtooth),
         "square": waves(40, rng, square),
         "noise": rng.standard_normal((40, 100)),
         "random walk": rng.standard_normal((40, 100)).cumsum(axis=1),
     }
-    found = {kind: belonging.is_new(proportions(series)).mean() for kind, series in kinds.items()}
+    found = {kind: is_new(belonging, proportions(series)).mean() for kind, series in kinds.items()}
     assert min(found.values()) >= 0.95, found
 
 
 def test_series_near_a_regular_kind_are_found_by_their_isolation():
     rng = np.random.default_rng(2)
     noise, regular = rng.standard_normal((200, 30)), waves(200, rng, noise=0.02, n_steps=30)
-    belonging = Belonging.fit(proportions(np.vstack([noise, regular])))
+    belonging = fitted(proportions(np.vstack([noise, regular])))
     new = proportions(waves(40, rng, uneven, noise=0.02, n_steps=30))
     distance, isolation = belonging.limits
     # Series of noise are far from each other, so a distance alone says little.
-    assert replace(belonging, limits=np.array([distance, np.inf])).is_new(new).mean() < 0.8
-    assert replace(belonging, limits=np.array([np.inf, isolation])).is_new(new).mean() > 0.9
-    assert belonging.is_new(new).mean() > 0.9
-    assert belonging.is_new(proportions(rng.standard_normal((400, 30)))).mean() < 0.03
+    assert is_new(replace(belonging, limits=np.array([distance, np.inf])), new).mean() < 0.8
+    assert is_new(replace(belonging, limits=np.array([np.inf, isolation])), new).mean() > 0.9
+    assert is_new(belonging, new).mean() > 0.9
+    assert is_new(belonging, proportions(rng.standard_normal((400, 30)))).mean() < 0.03
 
 
 def test_limits_come_from_references_without_themselves():
     rng = np.random.default_rng(13)
-    belonging = Belonging.fit(proportions(waves(40, rng)), rate=0.01)
+    belonging = fitted(proportions(waves(40, rng)))
     between = cdist(belonging.references, belonging.references)
     distance, isolation = [], []
     for own in range(40):
@@ -99,7 +107,7 @@ def test_limits_come_from_references_without_themselves():
 
 def test_new_does_not_depend_on_the_batch():
     rng = np.random.default_rng(3)
-    belonging = Belonging.fit(proportions(waves(50, rng)))
+    belonging = fitted(proportions(waves(50, rng)))
     mixed = proportions(np.vstack([waves(5, rng), waves(5, rng, square)]))
     one_by_one = [belonging.novelty(row[None])[0] for row in mixed]
     np.testing.assert_allclose(belonging.novelty(mixed), one_by_one, rtol=1e-6)
@@ -109,9 +117,9 @@ def test_training_series_are_not_new():
     rng = np.random.default_rng(4)
     unusual = waves(1, rng, square, noise=0.0)
     references = proportions(np.vstack([waves(80, rng), unusual]))
-    belonging = Belonging.fit(references)
+    belonging = fitted(references)
     rounded = references + 1e-7 * rng.standard_normal(references.shape)
-    assert not belonging.is_new(rounded).any()
+    assert not is_new(belonging, rounded).any()
 
 
 def test_one_unusual_training_series_hides_no_others():
@@ -120,48 +128,54 @@ def test_one_unusual_training_series_hides_no_others():
     assert tail_limit(unusual, 0.01) == tail_limit(scores, 0.01)
 
 
+def test_clearly_shorter_series_are_not_judged():
+    rng = np.random.default_rng(14)
+    belonging, others = fitted(proportions(waves(50, rng))), proportions(waves(3, rng, square))
+    assert belonging.is_new(others, np.array([100, 91, 89])).tolist() == [True, True, False]
+
+
 @pytest.mark.parametrize("n", [1, 2, MIN_REFERENCES - 1])
 def test_too_few_series_cannot_tell_what_is_new(n):
     rng = np.random.default_rng(6)
-    belonging = Belonging.fit(proportions(waves(n, rng)))
-    assert not belonging.is_new(proportions(waves(10, rng, square))).any()
+    belonging = fitted(proportions(waves(n, rng)))
+    assert not is_new(belonging, proportions(waves(10, rng, square))).any()
 
 
 @pytest.mark.parametrize("n", [MIN_REFERENCES, 200])
 def test_identical_series(n):
     rng = np.random.default_rng(7)
     one = proportions(waves(1, rng))
-    belonging = Belonging.fit(np.repeat(one, n, axis=0))
-    assert not belonging.is_new(one + 1e-7 * rng.standard_normal((5, one.shape[1]))).any()
-    assert belonging.is_new(proportions(waves(5, rng, square))).all()
+    belonging = fitted(np.repeat(one, n, axis=0))
+    assert not is_new(belonging, one + 1e-7 * rng.standard_normal((5, one.shape[1]))).any()
+    assert is_new(belonging, proportions(waves(5, rng, square))).all()
 
 
 def test_a_statistic_without_variation_does_not_dominate():
     rng = np.random.default_rng(8)
     constant = np.full((100, 1), 0.5)
-    belonging = Belonging.fit(np.hstack([proportions(waves(100, rng)), constant]))
+    belonging = fitted(np.hstack([proportions(waves(100, rng)), constant]))
     nearly = np.hstack([proportions(waves(200, rng)), constant[:1].repeat(200, axis=0) + 0.01])
-    assert belonging.is_new(nearly).mean() < 0.04
+    assert is_new(belonging, nearly).mean() < 0.04
 
 
 def test_saved_and_restored():
     rng = np.random.default_rng(9)
-    belonging = Belonging.fit(proportions(waves(30, rng)))
+    belonging = fitted(proportions(waves(30, rng)))
     restored = Belonging.from_arrays(load(save(belonging.arrays())), 120)
     others = proportions(waves(50, rng, square))
     np.testing.assert_array_equal(restored.novelty(others), belonging.novelty(others))
 
 
-@pytest.mark.parametrize("name", ["weights", "references", "scales", "limits"])
+@pytest.mark.parametrize("name", ["weights", "references", "scales", "limits", "shortest"])
 def test_arrays_that_do_not_fit_are_refused(name):
-    arrays = Belonging.fit(proportions(waves(20, np.random.default_rng(10)))).arrays()
+    arrays = fitted(proportions(waves(20, np.random.default_rng(10)))).arrays()
     with pytest.raises(ValueError, match="should have the shape"):
         Belonging.from_arrays({**arrays, name: arrays[name][..., :-1]}, 120)
 
 
 def test_the_same_series_give_the_same_result():
     references = proportions(waves(40, np.random.default_rng(11)))
-    first, second = (Belonging.fit(references).arrays() for _ in range(2))
+    first, second = (fitted(references).arrays() for _ in range(2))
     assert all((first[name] == second[name]).all() for name in first)
 
 

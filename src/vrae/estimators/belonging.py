@@ -26,7 +26,7 @@ import numpy.typing as npt
 from vrae.data.batching import Indices
 from vrae.io.folder import Arrays, shaped
 
-__all__ = ["MIN_REFERENCES", "Belonging", "reference_indices", "tail_limit"]
+__all__ = ["MIN_REFERENCES", "Belonging", "are_among", "reference_indices", "tail_limit"]
 
 # Most references, and fewest from which a limit can be estimated.
 _MOST_REFERENCES = 2_000
@@ -52,8 +52,16 @@ _LEAST_TAIL = 15
 # The largest hundredth, at least one, may be unusual itself. How large it is has no influence.
 _UNUSUAL = 0.01
 
+# A series is judged if it has this fraction of the steps of a short reference, one with fewer steps
+# than 99 % of them.
+_SHORTER = 0.9
+_SHORT = 0.01
+
 # Rounding differs between batches, so distances below this are none, and no limit is below it.
 _ROUNDING = 0.1
+
+# Latent vectors of one series in different batches differ by less than this.
+_SAME = 1e-3
 
 # A limit that no score reaches. Saved models hold no infinite numbers.
 _NEVER = 1e30
@@ -69,9 +77,10 @@ class Belonging:
     references: npt.NDArray[np.float32]  # (n_references, dimensions), weighted and projected
     scales: Floats  # (n_references,), distance of each to its tenth nearest reference
     limits: Floats  # (2,), of distance and isolation
+    shortest: Floats  # (1,), steps with a value below which a series is not judged
 
     @classmethod
-    def fit(cls, statistics: npt.NDArray[np.floating], rate: float = 0.01) -> Belonging:
+    def fit(cls, statistics: npt.NDArray[np.floating], sizes: npt.NDArray[np.integer], rate: float = 0.01) -> Belonging:
         """Learn what training series look like.
 
         Parameters
@@ -79,6 +88,8 @@ class Belonging:
         statistics : ndarray of shape (n_references, n_statistics)
             All pattern statistics of the references, before principal components are taken. For a
             model without patterns: latent vectors. See `reference_indices`.
+        sizes : ndarray of int, shape (n_references,)
+            Number of steps with a value.
         rate : float, default=0.01
             Fraction of series of a known kind that may be called new, in (0, 0.5).
 
@@ -89,10 +100,11 @@ class Belonging:
         """
         raw = np.asarray(statistics, np.float64)
         n = len(raw)
+        shortest = np.array([_SHORTER * np.quantile(sizes, _SHORT)])
         weights = (1 / np.sqrt(raw.var(axis=0) + _LEAST_DEVIATION**2 / n)).astype(np.float32)
         references = (raw @ _projection(weights)).astype(np.float32)
         if n < MIN_REFERENCES:
-            return cls(weights, references, np.ones(n), np.full(2, _NEVER))
+            return cls(weights, references, np.ones(n), np.full(2, _NEVER), shortest)
         between = _distances(references, references)  # (n, n)
         np.fill_diagonal(between, np.inf)
         k = min(_NEIGHBOUR, n - 2)
@@ -104,7 +116,7 @@ class Belonging:
         isolation = (between / np.maximum(left_out, least)).min(axis=1)
         # Two scores are two chances of a false alarm. Each gets half of the rate.
         limits = [tail_limit(scores, rate / 2) for scores in (distance, isolation)]
-        return cls(weights, references, np.maximum(scales, least), np.maximum(limits, _ROUNDING))
+        return cls(weights, references, np.maximum(scales, least), np.maximum(limits, _ROUNDING), shortest)
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, n_statistics: int) -> Belonging:
@@ -115,6 +127,7 @@ class Belonging:
             shaped("references", arrays, (n, _DIMENSIONS)),
             shaped("scales", arrays, (n,)),
             shaped("limits", arrays, (2,)),
+            shaped("shortest", arrays, (1,)),
         )
 
     def arrays(self) -> Arrays:
@@ -136,14 +149,28 @@ class Belonging:
         scores = np.column_stack([between.min(axis=1), (between / self.scales).min(axis=1)])
         return (scores / self.limits).max(axis=1)
 
-    def is_new(self, statistics: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
-        """Return whether series belong to no reference (n,), from statistics (n, n_statistics)."""
-        return self.novelty(statistics) > 1
+    def is_new(self, statistics: npt.NDArray[np.floating], sizes: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+        """Return which series are new (n,); see `fit` for the parameters.
+
+        A series that is clearly shorter than the references is not called new: its statistics
+        differ for that reason alone.
+        """
+        return (self.novelty(statistics) > 1) & (sizes >= self.shortest)
 
 
 def reference_indices(indices: Indices, seed: int = 0) -> Indices:
     """Return a random sample of training series to serve as references: at most 2,000, sorted."""
     return np.sort(np.random.default_rng(seed).permutation(indices)[:_MOST_REFERENCES])
+
+
+def are_among(Z: npt.NDArray[np.float32], known: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Return which latent vectors (n, latent) are those of known series (n_known, latent)."""
+    from scipy.spatial import cKDTree
+
+    if len(Z) == 0:
+        return np.zeros(0, np.bool_)
+    tree = cKDTree(known[np.isfinite(known).all(axis=1)])
+    return np.isfinite(tree.query(Z, distance_upper_bound=_SAME)[0])
 
 
 def tail_limit(scores: Floats, rate: float) -> float:

@@ -13,7 +13,7 @@ from vrae.config import check_int, check_real
 from vrae.data.batching import Indices
 from vrae.data.panel import Panel
 from vrae.describe import ClusterDescription, SeriesExplanation, describe_clusters, explain_series
-from vrae.estimators.belonging import Belonging, reference_indices
+from vrae.estimators.belonging import Belonging, are_among, reference_indices
 from vrae.estimators.cluster_number import best_number, score_numbers
 from vrae.estimators.head import Embedded, SeriesHead, explain_model_options
 from vrae.estimators.partition import (
@@ -33,9 +33,6 @@ from vrae.plots.summary import summary_html
 from vrae.runtime import seed_of
 
 __all__ = ["VRAEClusterer"]
-
-# Latent vectors of a series in different batches differ by less than this.
-_SAME = 1e-3
 
 # Series unlike all others get a cluster if there are this many, and this many times as many as the
 # rate of false alarms.
@@ -114,17 +111,18 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         """Train further on new series; see `VRAE.partial_fit`. Clusters keep their numbers.
 
         If five or more of the new series, and more than three times the ``false_alarm_rate``, are
-        unlike all earlier ones, ``n_clusters`` is raised by one to make room for them.
+        unlike all earlier ones, there is at least one cluster more than before, to make room for
+        them. A given ``n_clusters`` is then raised by one.
         """
         if not self.__sklearn_is_fitted__():
             return self._learn(self._extend(X))
         n_clusters = self.n_clusters
-        if n_clusters != "auto" and takes_number(self.clusterer) and self._is_new_kind(X):
+        opens = takes_number(self.clusterer) and self._is_new_kind(X)
+        if opens and n_clusters != "auto":
             n_clusters += 1
         found = self._extend(X)
-        before = self.model_.inference_.embed(found.panel, found.indices)
-        earlier = labels_of(self.predict_proba_from_latent(before))
-        self._learn(found, earlier, n_clusters)
+        earlier = labels_of(self.embed_and_assign(found.panel, found.indices)[1])
+        self._learn(found, earlier, n_clusters, least=self.n_clusters_ + 1 if opens else 1)
         self.n_clusters = n_clusters
         return self
 
@@ -211,7 +209,7 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
             Z = self.model_.inference_.embed(panel, indices)
             return Z, self.predict_proba_from_latent(Z)
         Z, new = self.model_.inference_.embed_and_judge(panel, indices, self.belonging_.is_new)
-        new[new] = ~self._is_training_series(Z[new])
+        new[new] = ~are_among(Z[new], self.embedding_)  # training series belong, also those that are no references
         probabilities = self.predict_proba_from_latent(Z)
         probabilities[new] = 0.0
         return Z, probabilities
@@ -287,10 +285,16 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
                 f"n_clusters={n_clusters} is more than the {n_series} series that can be clustered. Ask for fewer."
             )
 
-    def _learn(self, found: Embedded, earlier: npt.NDArray[np.int64] | None = None, n_clusters: Any = None) -> Self:
+    def _learn(
+        self,
+        found: Embedded,
+        earlier: npt.NDArray[np.int64] | None = None,
+        n_clusters: Any = None,
+        least: int = 1,
+    ) -> Self:
         belonging = self._fit_belonging(found)
         wanted = self.n_clusters if n_clusters is None else n_clusters
-        self._assign(found.model, found.latent, found.indices, wanted, earlier)
+        self._assign(found.model, found.latent, found.indices, wanted, earlier, least=least)
         self.model_, self.embedding_, self.ids_ = found.model, found.latent, found.panel.ids
         self.belonging_ = belonging
         return self
@@ -300,8 +304,8 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         if self.false_alarm_rate is None:
             return None
         chosen = reference_indices(found.indices, seed_of(self.random_state))
-        statistics = found.model.inference_.raw_statistics(found.panel, chosen)
-        return Belonging.fit(statistics, self.false_alarm_rate)
+        statistics, sizes = found.model.inference_.raw_statistics(found.panel, chosen)
+        return Belonging.fit(statistics, sizes, self.false_alarm_rate)
 
     def _is_new_kind(self, X: Any) -> bool:
         """Return whether more series than false alarms explain are unlike all training series."""
@@ -312,14 +316,6 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         n_new = int((~probabilities[indices].any(axis=1)).sum())
         return n_new >= max(_LEAST_NEW, _MORE_THAN_CHANCE * self.false_alarm_rate * len(indices))
 
-    def _is_training_series(self, Z: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-        """Return which latent vectors (n, latent_size) are those of training series."""
-        from scipy.spatial import cKDTree
-
-        known = self.embedding_[np.isfinite(self.embedding_).all(axis=1)]
-        distance, _ = cKDTree(known).query(Z, distance_upper_bound=_SAME) if len(Z) else (np.empty(0), None)
-        return np.isfinite(distance)
-
     def _assign(
         self,
         model: Any,
@@ -328,18 +324,19 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         n_clusters: Any,
         earlier: npt.NDArray[np.int64] | None = None,
         selection: Sequence[dict[str, Any]] = (),
+        least: int = 1,
     ) -> None:
         """Find clusters of latent vectors.
 
         ``earlier`` labels (n_series,) decide their order. ``selection`` is the curve of these
-        vectors, if it is known.
+        vectors, if it is known. "auto" finds ``least`` clusters or more.
         """
         seed = seed_of(self.random_state)
         space = LatentSpace.fit(Z[indices].astype(np.float64), model.network_)
         vectors = space(Z[indices].astype(np.float64))  # (n, dimensions)
         if n_clusters == "auto":
             selection = selection or score_numbers(vectors, self.clusterer, seed)
-            partition = fit_partition(vectors, best_number(selection), self.clusterer, seed)
+            partition = fit_partition(vectors, max(best_number(selection), least), self.clusterer, seed)
         else:
             partition = fit_partition(vectors, n_clusters, self.clusterer, seed)
             if takes_number(self.clusterer) and partition.n_clusters < n_clusters:

@@ -21,6 +21,7 @@ from vrae.data.scaling import Scaler
 from vrae.data.selection import drop_invalid, hide_level_ends, join_panels
 from vrae.estimators.options import VRAEOptions
 from vrae.exceptions import (
+    DataWarning,
     InvalidDataError,
     InvalidParameterError,
     NotFittedError,
@@ -115,16 +116,19 @@ class FittedVRAE(VRAEOptions):
                     f"hidden must be an array of bool of shape ({len(panel.values)},), one per time step, and not all "
                     f"True; found {hidden.dtype} of shape {hidden.shape}."
                 )
-        return self.fit_panel(panel, indices, hidden=hidden, trainer=trainer)
+        self.fit_panel(panel, indices, hidden=hidden, trainer=trainer)
+        self.remember(panel, indices)
+        return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train further, on series that arrive later.
 
-        The first call is a `fit`. Later calls train the network at a lower learning rate on the new
-        series and on a replay buffer: a random sample of at most 4,096 earlier series. ``ids_``,
-        ``embedding_`` and the other attributes then describe both together. A series of a table or
-        `Panel` replaces one in the buffer with the same id; series of arrays get new numbers. A
-        loaded model has an empty buffer.
+        Without an earlier `fit`, this is one. Else the network is trained at a lower learning rate
+        on the new series and on a replay buffer: a random sample of at most 4,096 earlier series.
+        ``ids_``, ``embedding_`` and the other attributes then describe both together. A series of a
+        table or `Panel` replaces one in the buffer with the same id; series of arrays get new
+        numbers. A model directory does not hold series, so a loaded model has an empty buffer, and
+        a warning says so.
 
         Parameters
         ----------
@@ -178,7 +182,7 @@ class FittedVRAE(VRAEOptions):
         data = TrainingData(panel, indices, scaler, hidden=hidden)
         if not config.n_patterns:
             return Prepared(data, config, task, device, None, curve)
-        statistics, patterns = fit_patterns(config, data.visible, indices, scaler, seed, device)
+        statistics, patterns = fit_patterns(config, data.visible, indices, scaler, device)
         data = TrainingData(panel, indices, scaler, patterns, hidden)
         return Prepared(data, config, task, device, statistics, curve)
 
@@ -237,6 +241,13 @@ class FittedVRAE(VRAEOptions):
         panel, indices = self.usable(X) if is_first else self.open(X)
         panel = replace(panel.select(indices), static={}, times=None)
         earlier: Panel | None = getattr(self, "replay_buffer_", None)
+        if earlier is None and not is_first:
+            warn(
+                "This model was loaded, so its earlier series are not at hand: it is trained further on the new series "
+                "alone, and describes only these afterwards. Call partial_fit with earlier and new series together to "
+                "keep both.",
+                DataWarning,
+            )
         seen: int = getattr(self, "n_seen_", 0)
         if not isinstance(X, Panel) and not is_table(X):
             panel = replace(panel, ids=panel.ids + seen)  # series without ids differ from earlier ones
@@ -252,6 +263,12 @@ class FittedVRAE(VRAEOptions):
         self.replay_buffer_ = panel.select(_reservoir(len(panel) - n_new, n_new, seen, seed_of(self.random_state)))
         self.n_seen_ = seen + n_new
         return panel
+
+    def remember(self, panel: Panel, indices: Indices) -> None:
+        """Keep a sample of the series that the model was fitted to, for `partial_fit`."""
+        kept = indices[_reservoir(0, len(indices), 0, seed_of(self.random_state))]
+        self.replay_buffer_ = replace(panel.select(kept), static={}, times=None)
+        self.n_seen_ = len(indices)
 
     def _continue(self, panel: Panel, indices: Indices) -> None:
         """Train a copy of the network further, and take it when all went well."""

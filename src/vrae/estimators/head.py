@@ -242,7 +242,9 @@ class SeriesHead(Head):
         self._check_options(panel, indices)
         held_out = self._held_out(indices)
         if not is_fitted:
-            model.fit_panel(panel, np.setdiff1d(indices, held_out, assume_unique=True), trainer=trainer)
+            trained = np.setdiff1d(indices, held_out, assume_unique=True)
+            model.fit_panel(panel, trained, trainer=trainer)
+            model.remember(panel, trained)
         return self._learn(Embedded(model, panel, indices, held_out, is_fitted))
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:

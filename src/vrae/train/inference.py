@@ -18,6 +18,9 @@ from vrae.nn.model import Decoded, VRAENetwork
 from vrae.nn.patterns import PatternStatistics
 from vrae.runtime import autocast, ordered_map, work_threads
 
+# Statistics (batch, statistic) and sizes (batch,) of series to one bool each.
+Judge = Callable[[npt.NDArray[np.float32], npt.NDArray[np.int64]], npt.NDArray[np.bool_]]
+
 __all__ = ["BATCH_SIZE", "Inference", "in_units", "pattern_table", "statistics_of"]
 
 Result = TypeVar("Result")
@@ -80,33 +83,34 @@ class Inference:
         return self.per_series(panel, indices, mean, empty, patterns)
 
     def embed_and_judge(
-        self, panel: Panel, indices: Indices, judge: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.bool_]]
+        self, panel: Panel, indices: Indices, judge: Judge
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
         """Return latent means as `embed` does, and a judgement of each series (n_series,).
 
-        ``judge`` gets all statistics of a batch (batch, statistic), see `raw_statistics`. It is
-        False outside ``indices``.
+        ``judge`` gets what `raw_statistics` returns, of a batch. It is False outside ``indices``.
         """
 
         def both(batch: Batch) -> Tensor:
             raw = self._raw(batch)
             patterns = self.network.statistics.reduce(raw) if self.network.config.n_patterns else None
             mean = self.network.encode(batch.values, batch.mask, batch.lengths, patterns)[0].float()
-            judged = torch.from_numpy(judge(raw.float().cpu().numpy())).to(mean)
+            judged = torch.from_numpy(judge(raw.float().cpu().numpy(), _observed(batch))).to(mean)
             return torch.cat([mean, judged[:, None]], dim=1)
 
         empty = np.full((len(panel), self.network.config.latent_size + 1), np.nan, np.float32)
         found = self.per_series(panel, indices, both, empty)
         return np.ascontiguousarray(found[:, :-1]), found[:, -1] == 1
 
-    def raw_statistics(self, panel: Panel, indices: Indices) -> npt.NDArray[np.float32]:
-        """Return all pattern statistics of the series at ascending indices, (n, statistic).
+    def raw_statistics(self, panel: Panel, indices: Indices) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Return all pattern statistics of the series at ascending indices, and their sizes.
 
-        They are not reduced to principal components. Without patterns: the latent means.
+        The statistics (n, statistic) are not reduced to principal components. Without patterns they
+        are the latent means. The size of a series (n,) is the number of steps with a value.
         """
-        found = [(batch.indices, raw.float().cpu().numpy()) for batch, raw in self.batches(panel, indices, self._raw)]
-        order = np.argsort(np.concatenate([own for own, _ in found]))
-        return np.concatenate([raw for _, raw in found])[order]
+        batches = list(self.batches(panel, indices, self._raw))
+        order = np.argsort(np.concatenate([batch.indices for batch, _ in batches]))
+        statistics = np.concatenate([raw.float().cpu().numpy() for _, raw in batches])
+        return statistics[order], np.concatenate([_observed(batch) for batch, _ in batches])[order]
 
     def _raw(self, batch: Batch) -> Tensor:
         if not self.network.config.n_patterns:
@@ -136,6 +140,11 @@ class Inference:
     def patterns(self, panel: Panel, indices: Indices) -> Tensor:
         """Return pattern statistics (n_series, n_patterns). Rows outside ``indices`` are zero."""
         return pattern_table(self.network.statistics, panel, indices, self.scaler, self.device)
+
+
+def _observed(batch: Batch) -> npt.NDArray[np.int64]:
+    """Return the number of steps with a value of each series, (batch,)."""
+    return (batch.mask > 0).any(dim=2).sum(dim=1).cpu().numpy()
 
 
 def map_batches(
