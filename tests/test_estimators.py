@@ -504,6 +504,36 @@ def test_partial_fit_opens_a_cluster_for_a_new_kind(n_clusters, first):
     assert not set(after) & set(estimator.predict(new))
 
 
+def test_partial_fit_uses_the_current_options_for_what_is_new():
+    X, new = waves_and_steps(60, 0), sawtooths(20, 1)
+    new[3] = np.nan
+    estimator = make_estimator("VRAEClusterer", n_clusters=2, false_alarm_rate=None).fit(X)
+    estimator.set_params(false_alarm_rate="often")
+    with pytest.raises(InvalidParameterError, match="false_alarm_rate"):
+        estimator.partial_fit(new)
+    estimator.set_params(false_alarm_rate=0.01, model__on_invalid="drop")
+    with pytest.warns(DataWarning, match="1 of 20"):
+        estimator.partial_fit(new)
+    assert len(estimator.labels_) == 79
+
+
+def test_a_loaded_clusterer_opens_no_cluster_next_to_clusters_that_are_gone(tmp_path):
+    X, new = waves_and_steps(60, 0), sawtooths(5, 1)
+    estimator = load_model(make_estimator("VRAEClusterer", n_clusters=5).fit(X).save(tmp_path / "model"))
+    with pytest.warns(DataWarning, match="new series alone"):
+        estimator.partial_fit(new)
+    assert estimator.n_clusters == 5
+
+
+def test_regroup_scores_again_for_another_clusterer():
+    estimator = make_estimator("VRAEClusterer", n_clusters="auto").fit(waves_and_steps(60, 0))
+    by_kmeans = estimator.selection_
+    assert estimator.regroup("auto").selection_ == by_kmeans
+    estimator.set_params(clusterer="ward").regroup("auto")
+    assert estimator.selection_ != by_kmeans
+    assert estimator.set_params(clusterer="hdbscan").regroup("auto").selection_ == []
+
+
 def test_short_series_have_a_cluster():
     X = waves_and_steps(80, 0)
     estimator = VRAEClusterer(2, model=VRAE(max_epochs=10), random_state=0).fit(X)

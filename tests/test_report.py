@@ -163,9 +163,18 @@ def test_words_of_awkward_states():
 def test_reason_for_the_number_of_clusters():
     reason = facts.selection_reason
     best = make_report_data()
-    assert "3 has the highest score (0.5), ahead of 2 (0.4)." in reason(best)
+    assert "3 has the highest score (0.50), ahead of 2 (0.40)." in reason(best)
     other = replace(best, selection=[{"n_clusters": 2, "score": 0.9}, {"n_clusters": 3, "score": 0.1}])
-    assert reason(other).endswith("3 was chosen; the score alone is highest at 2.")
+    assert reason(other).startswith("You chose 3. Numbers of clusters from 2 to 3 were tried. 2 has the highest score")
+    rows = [
+        {"n_clusters": 2, "score": 0.9, "silhouette": 0.9, "largest": 0.81, "is_peak": True},
+        {"n_clusters": 3, "score": 0.5, "silhouette": 0.5, "largest": 0.4, "is_peak": False},
+        {"n_clusters": 4, "score": 0.3, "silhouette": 0.4, "largest": 0.3, "is_peak": False},
+        {"n_clusters": 5, "score": 0.4, "silhouette": 0.4, "largest": 0.3, "is_peak": True},
+    ]
+    text = reason(replace(best, selection=rows))
+    assert "3 was chosen (score 0.50). 2 scores higher (0.90), but puts 81% of the series into one cluster." in text
+    assert "Also worth a look: 2 (0.90) and 5 (0.40). `vrae regroup RUN -k 2` changes the number." in text
     close = replace(best, selection=[{"n_clusters": k, "score": s} for k, s in ((2, 0.495), (3, 0.5), (4, 0.1))])
     assert "look at both" in reason(close)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vrae import load_model
+from vrae.exceptions import ModelFileError
 from vrae.io.migrations import FORMAT_VERSION
 
 FOLDERS = sorted((Path(__file__).parent / "saved_models").glob("v*"))
@@ -28,3 +31,27 @@ def test_a_saved_model_gives_its_expected_results(folder):
         np.testing.assert_allclose(model.score_samples(expected["X"]), expected["bound"], rtol=1e-3)
         assert model.reconstruct(expected["X"]).shape == expected["X"].shape
     assert clusterer.n_clusters_ == 2
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_saved_model_chooses_the_number_of_clusters_again(folder, tmp_path):
+    shutil.copytree(folder / "model", tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    older = {"n_clusters": 7, "score": 1e3}
+    newer = {"silhouette": 0.4, "stability": 0.9, "evenness": 0.9, "largest": 0.4, "is_peak": True}
+    is_older = config["format_version"] < 4
+    config["selection"] = [older if is_older else {**older, **newer, "n_clusters": 3}]
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    clusterer = load_model(tmp_path / "model").regroup("auto")
+    assert clusterer.n_clusters_ == (clusterer.n_clusters_ if is_older else 3)
+    assert all("stability" in tried for tried in clusterer.selection_)
+    assert clusterer.tree_.shape == (clusterer.n_clusters_ - 1, 4)
+
+
+@pytest.mark.parametrize("selection", [5, "x", [1], [{}], [{"n_clusters": 3}], [{"n_clusters": 3, "score": None}]])
+def test_a_damaged_selection_is_refused(selection, tmp_path):
+    shutil.copytree(FOLDERS[-1] / "model", tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    (tmp_path / "model" / "config.json").write_text(json.dumps({**config, "selection": selection}))
+    with pytest.raises(ModelFileError, match="do not fit together"):
+        load_model(tmp_path / "model")

@@ -61,7 +61,7 @@ _SHORT = 0.01
 _ROUNDING = 0.1
 
 # Latent vectors of one series in different batches differ by less than this.
-_SAME = 1e-3
+_SAME = 1e-4
 
 # A limit that no score reaches. Saved models hold no infinite numbers.
 _NEVER = 1e30
@@ -122,6 +122,8 @@ class Belonging:
     def from_arrays(cls, arrays: Arrays, n_statistics: int) -> Belonging:
         """Rebuild from ``arrays()``. Shapes that do not fit raise a ValueError."""
         n = len(arrays["references"])
+        if n == 0 or not all((arrays[name] > 0).all() for name in ("scales", "limits")):
+            raise ValueError("scales and limits of the references must be positive")
         return cls(
             shaped("weights", arrays, (n_statistics,)),
             shaped("references", arrays, (n, _DIMENSIONS)),

@@ -12,7 +12,7 @@ from scipy.special import entr
 
 from vrae.estimators.partition import fit_partition, labels_of, takes_number
 
-__all__ = ["best_number", "score_numbers"]
+__all__ = ["best_number", "check_curve", "score_numbers"]
 
 # Every number up to 20 is tried, then wider steps, as long as a cluster has 4 series on average.
 _NUMBERS = (*range(2, 21), 24, 30, 36, 42, 50, 60)
@@ -88,8 +88,24 @@ def best_number(curve: Sequence[dict[str, Any]]) -> int:
     A number that puts most series into one cluster is taken only if no other has separated
     clusters.
     """
-    useful = [tried for tried in curve if tried["largest"] <= _LARGEST and tried["silhouette"] >= _SEPARATED]
+    useful = [
+        tried
+        for tried in curve  # curves of older versions have scores only
+        if tried.get("largest", 0.0) <= _LARGEST and tried.get("silhouette", 1.0) >= _SEPARATED
+    ]
     return int(max(useful or curve, key=lambda tried: tried["score"], default={"n_clusters": 1})["n_clusters"])
+
+
+def check_curve(curve: Any) -> list[dict[str, Any]]:
+    """Return a curve that was read from a file. Raise a ValueError if it is none."""
+    entries = curve if isinstance(curve, list) else [curve]
+    for tried in entries:
+        numbers = list(tried.values()) if isinstance(tried, dict) else ["nothing"]
+        known = isinstance(tried, dict) and {"n_clusters", "score"} <= set(tried)
+        finite = all(isinstance(number, (int, float)) and np.isfinite(number) for number in numbers)
+        if not known or not finite or not isinstance(tried["n_clusters"], int) or tried["n_clusters"] < 1:
+            raise ValueError("the selection holds something else than numbers of clusters and their scores")
+    return entries
 
 
 def _agreement(X: Floats, halves: list[Labels], k: int, clusterer: Any, seed: int) -> float:

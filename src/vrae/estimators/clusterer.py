@@ -14,7 +14,7 @@ from vrae.data.batching import Indices
 from vrae.data.panel import Panel
 from vrae.describe import ClusterDescription, SeriesExplanation, describe_clusters, explain_series
 from vrae.estimators.belonging import Belonging, are_among, reference_indices
-from vrae.estimators.cluster_number import best_number, score_numbers
+from vrae.estimators.cluster_number import best_number, check_curve, score_numbers
 from vrae.estimators.head import Embedded, SeriesHead, explain_model_options
 from vrae.estimators.partition import (
     LatentSpace,
@@ -116,13 +116,15 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         """
         if not self.__sklearn_is_fitted__():
             return self._learn(self._extend(X))
-        n_clusters = self.n_clusters
-        opens = takes_number(self.clusterer) and self._is_new_kind(X)
-        if opens and n_clusters != "auto":
-            n_clusters += 1
+        self._check_rate()
+        replays = hasattr(self.model_, "replay_buffer_")  # otherwise the earlier clusters are gone
         found = self._extend(X)
         earlier = labels_of(self.embed_and_assign(found.panel, found.indices)[1])
-        self._learn(found, earlier, n_clusters, least=self.n_clusters_ + 1 if opens else 1)
+        n_clusters, least = self.n_clusters, 1
+        if replays and takes_number(self.clusterer) and self._is_new_kind(earlier[found.indices]):
+            least = self.n_clusters_ + 1
+            n_clusters = n_clusters if n_clusters == "auto" else n_clusters + 1
+        self._learn(found, earlier, n_clusters, least)
         self.n_clusters = n_clusters
         return self
 
@@ -150,7 +152,8 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         known = np.flatnonzero(np.isfinite(self.embedding_).all(axis=1))
         self._check_number(n_clusters, len(known))
         check_clusterer(self.clusterer, n_clusters)
-        self._assign(self.model_, self.embedding_, known, n_clusters, selection=self.selection_)
+        curve = self.selection_ if self._scored == self.clusterer else []  # of another clusterer: forget it
+        self._assign(self.model_, self.embedding_, known, n_clusters, selection=curve)
         self.n_clusters = n_clusters
         return self
 
@@ -273,6 +276,9 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
     def _check_options(self, panel: Panel, indices: Indices) -> None:
         self._check_number(self.n_clusters, len(indices))
         check_clusterer(self.clusterer)
+        self._check_rate()
+
+    def _check_rate(self) -> None:
         if self.false_alarm_rate is not None:
             check_real("false_alarm_rate", self.false_alarm_rate, above=0, below=0.5)
 
@@ -307,14 +313,10 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         statistics, sizes = found.model.inference_.raw_statistics(found.panel, chosen)
         return Belonging.fit(statistics, sizes, self.false_alarm_rate)
 
-    def _is_new_kind(self, X: Any) -> bool:
-        """Return whether more series than false alarms explain are unlike all training series."""
-        if self.belonging_ is None or self.false_alarm_rate is None:
-            return False
-        panel, indices = self.model_.open(X)
-        probabilities = self.embed_and_assign(panel, indices)[1]
-        n_new = int((~probabilities[indices].any(axis=1)).sum())
-        return n_new >= max(_LEAST_NEW, _MORE_THAN_CHANCE * self.false_alarm_rate * len(indices))
+    def _is_new_kind(self, labels: npt.NDArray[np.int64]) -> bool:
+        """Return whether more series than false alarms explain have no cluster."""
+        n_new = int((labels < 0).sum())
+        return n_new >= max(_LEAST_NEW, _MORE_THAN_CHANCE * (self.false_alarm_rate or 0) * len(labels))
 
     def _assign(
         self,
@@ -345,9 +347,9 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
             labels = labels_of(partition.predict_proba(vectors))
             partition = partition.ordered(match_order(labels, earlier[indices], partition.n_clusters))
         labels = labels_of(_probabilities(partition, space, Z))
-        self.space_, self.partition_, self.selection_ = space, partition, list(selection)
-        self.n_clusters_, self.labels_ = partition.n_clusters, labels
-        self.tree_ = cluster_tree(vectors, labels[indices])
+        tree = cluster_tree(vectors, labels[indices])
+        self.space_, self.partition_, self.labels_, self.tree_ = space, partition, labels, tree
+        self.n_clusters_, self.selection_, self._scored = partition.n_clusters, list(selection), self.clusterer
 
     def _html_repr(self) -> str:
         """Return a summary of the clusters above scikit-learn's table of options."""
@@ -372,7 +374,8 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         n_statistics = len(network.statistics.center) if network.config.n_patterns else self.embedding_.shape[1]
         self.belonging_ = Belonging.from_arrays(belonging, n_statistics) if belonging else None
         self.n_clusters_ = self.partition_.n_clusters
-        self.selection_ = config["selection"]
+        self.selection_, self._scored = check_curve(config["selection"]), self.clusterer
+        self._check_rate()
         self.labels_ = shaped("labels", arrays, self.ids_.shape)
         known = np.isfinite(self.embedding_).all(axis=1)
         self.tree_ = cluster_tree(self.space_(self.embedding_[known].astype(np.float64)), self.labels_[known])

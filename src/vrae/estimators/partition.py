@@ -222,7 +222,7 @@ def check_clusterer(clusterer: Any, n_clusters: Any = "auto") -> None:
     if n_clusters != "auto" and not takes_number(clusterer):
         raise InvalidParameterError(
             f"clusterer={clusterer!r:.80} finds the number of clusters itself, and cannot find {n_clusters}. Choose "
-            f"another clusterer, such as 'gmm', or n_clusters='auto'."
+            f"another clusterer, such as 'kmeans', or n_clusters='auto'."
         )
 
 

@@ -88,6 +88,8 @@ def _model_options(options: Config) -> Config:
 def _from_3(config: Config, arrays: Arrays) -> None:
     network = config["model"]["network"]
     config["model"]["network"] = {"neighbour_size": 0, "scale_differences": False, **network}
+    if config["class"] == "VRAEClusterer":
+        config["selection"] = []  # scores of another kind
 
 
 _STEPS: dict[int, Callable[[Config, Arrays], None]] = {1: _from_1, 2: _from_2, 3: _from_3}

@@ -152,7 +152,10 @@ def plotly_selection(
             showlegend=False,
         )
     )
-    figure.update_xaxes(title_text="number of clusters", dtick=max(1, len(numbers) // 15))
+    low, high = (int(numbers.min()), int(numbers.max())) if len(numbers) else (0, 1)
+    figure.update_xaxes(
+        title_text="number of clusters", dtick=-(-(high - low) // 12) or 1, range=[low - 0.5, high + 0.5]
+    )
     figure.update_yaxes(title_text=criterion)
     return figure
 

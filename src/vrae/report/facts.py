@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vrae.describe.words import NOISE, plain, plural
+from vrae.estimators.cluster_number import best_number
 from vrae.metrics import DOUBTFUL
 from vrae.report.data import ReportData
 
@@ -93,25 +94,46 @@ def _cluster_fact(data: ReportData) -> Fact:
 
 
 def selection_reason(data: ReportData) -> str:
-    """Say why this number of clusters was selected."""
+    """Say why there are this many clusters, and which other numbers are worth a look."""
     chosen = data.n_clusters
     if not data.selection:
         return f"The number of clusters ({chosen}) was given. With “auto”, vrae tries several and selects one."
-    scores = {int(row["n_clusters"]): float(row["score"]) for row in data.selection}
-    low, high = min(scores), max(scores)
-    text = f"Only {low} was tried" if low == high else f"Numbers of clusters from {low} to {high} were tried"
-    ranked = sorted(scores, key=lambda k: -scores[k])
-    if chosen not in scores:
-        return f"{text}; the result has {chosen}."
-    if chosen != ranked[0]:
-        return f"{text}. {chosen} was chosen; the score alone is highest at {ranked[0]}."
-    text += f". {chosen} has the highest score ({scores[chosen]:.3g})"
-    if len(ranked) == 1:
-        return f"{text}."
-    margin = scores[chosen] - scores[ranked[1]]
-    close = margin < 0.1 * max(np.ptp(list(scores.values())), 1e-12)
+    tried = {int(row["n_clusters"]): row for row in data.selection}
+    scores = {k: float(row["score"]) for k, row in tried.items()}
+    low, high, best = min(scores), max(scores), best_number(data.selection)
+    text = f"Only {low} was tried. " if low == high else f"Numbers of clusters from {low} to {high} were tried. "
+    text += f"{_compared(best, scores)} {_why_not_the_highest(best, tried)}".strip()
+    if chosen != best:
+        return f"You chose {chosen}. {text}"
+    peaks = sorted((k for k, row in tried.items() if row.get("is_peak") and k != chosen), key=lambda k: -scores[k])
+    if not peaks:
+        return text
+    others = " and ".join(f"{k} ({scores[k]:.2f})" for k in peaks[:2])
+    return f"{text} Also worth a look: {others}. `vrae regroup RUN -k {peaks[0]}` changes the number."
+
+
+def _compared(best: int, scores: Mapping[int, float]) -> str:
+    """Compare the score of a number of clusters with the next best one."""
+    others = sorted((k for k in scores if k != best), key=lambda k: -scores[k])
+    if not others:
+        return f"{best} has the score {scores[best]:.2f}."
+    second = others[0]
+    if scores[second] > scores[best]:
+        return f"{best} was chosen (score {scores[best]:.2f})."
+    close = scores[best] - scores[second] < 0.1 * max(np.ptp(list(scores.values())), 1e-12)
     advice = " The two are close: look at both." if close else ""
-    return f"{text}, ahead of {ranked[1]} ({scores[ranked[1]]:.3g}).{advice}"
+    return f"{best} has the highest score ({scores[best]:.2f}), ahead of {second} ({scores[second]:.2f}).{advice}"
+
+
+def _why_not_the_highest(best: int, tried: Mapping[int, Mapping[str, Any]]) -> str:
+    """Say why a number with a higher score was not chosen; nothing if there is none."""
+    highest = max(tried, key=lambda k: float(tried[k]["score"]))
+    if float(tried[highest]["score"]) <= float(tried[best]["score"]):
+        return ""
+    return (
+        f"{highest} scores higher ({tried[highest]['score']:.2f}), but puts {tried[highest]['largest']:.0%} of the "
+        f"series into one cluster."
+    )
 
 
 def training_note(data: ReportData) -> str:

@@ -123,8 +123,9 @@ def unassigned_note(n_unassigned: int, n_series: int) -> str:
     if not n_unassigned:
         return ""
     return (
-        f"{n_unassigned:,} of {n_series:,} series have no cluster (-1): they are unlike all series that the model was "
-        f"trained on, have no values, or are noise to hdbscan. --all gives the first kind their nearest cluster."
+        f"{n_unassigned:,} of {n_series:,} series have no cluster (-1): they are unlike all training series, or have "
+        f"no values. Look at them. --all gives them their nearest cluster; for a cluster of their own, run vrae "
+        f"cluster on old and new series together."
     )
 
 
