@@ -174,7 +174,7 @@ def test_reason_for_the_number_of_clusters():
     ]
     text = reason(replace(best, selection=rows))
     assert "3 was chosen (score 0.50). 2 scores higher (0.90), but puts 81% of the series into one cluster." in text
-    assert "Also worth a look: 2 (0.90) and 5 (0.40). `vrae regroup RUN -k 2` changes the number." in text
+    assert "Also worth a look: 5 (0.40). To change the number: vrae regroup RUN -k 5." in text
     close = replace(best, selection=[{"n_clusters": k, "score": s} for k, s in ((2, 0.495), (3, 0.5), (4, 0.1))])
     assert "look at both" in reason(close)
 

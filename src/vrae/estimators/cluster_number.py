@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from scipy.special import entr
 
 from vrae.estimators.partition import fit_partition, labels_of, takes_number
 
-__all__ = ["best_number", "check_curve", "score_numbers"]
+__all__ = ["best_number", "check_curve", "is_useful", "score_numbers"]
 
 # Every number up to 20 is tried, then wider steps, as long as a cluster has 4 series on average.
 _NUMBERS = (*range(2, 21), 24, 30, 36, 42, 50, 60)
@@ -88,12 +88,16 @@ def best_number(curve: Sequence[dict[str, Any]]) -> int:
     A number that puts most series into one cluster is taken only if no other has separated
     clusters.
     """
-    useful = [
-        tried
-        for tried in curve  # curves of older versions have scores only
-        if tried.get("largest", 0.0) <= _LARGEST and tried.get("silhouette", 1.0) >= _SEPARATED
-    ]
+    useful = [tried for tried in curve if is_useful(tried)]
     return int(max(useful or curve, key=lambda tried: tried["score"], default={"n_clusters": 1})["n_clusters"])
+
+
+def is_useful(tried: Mapping[str, Any]) -> bool:
+    """Return whether clusters are separated, and none holds most of the series.
+
+    Entries of older versions have a score only, and pass.
+    """
+    return bool(tried.get("largest", 0.0) <= _LARGEST and tried.get("silhouette", 1.0) >= _SEPARATED)
 
 
 def check_curve(curve: Any) -> list[dict[str, Any]]:

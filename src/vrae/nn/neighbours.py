@@ -41,7 +41,7 @@ _A, _B = 1.577, 0.895
 _HIDDEN = 128
 
 # Whitening changes who is a neighbour, so it is repeated. This fraction of the mean eigenvalue is
-# added to all eigenvalues of C.
+# added to all eigenvalues of C, and d / n of it: C of few vectors is poorly known.
 _WHITENINGS = 3
 _RIDGE = 0.01
 
@@ -135,13 +135,14 @@ def whiten_differences(X: Tensor) -> Tensor:
     metric /= total.mean().sqrt()
     if total[-1] > _LINE * total.sum():
         return metric.to(X.dtype)
+    ridge = _RIDGE + X.shape[1] / len(X)
     for _ in range(_WHITENINGS):
         compared = (X.double() @ metric).to(X.dtype)
         graph = neighbour_graph(compared)
         difference = (compared[graph.first] - compared[graph.second]).double()  # (edge, d)
         covariance = (difference * graph.weight[:, None]).T @ difference / graph.weight.sum()
         variance, axes = torch.linalg.eigh(covariance)
-        variance = variance.clamp(min=0.0) + _RIDGE * variance.mean() + _SMALLEST_VARIANCE**2
+        variance = variance.clamp(min=0.0) + ridge * variance.mean() + _SMALLEST_VARIANCE**2
         metric = metric @ (axes * variance.rsqrt()) @ axes.T
         metric /= (X.double() @ metric).var(dim=0, correction=0).mean().sqrt()
     return metric.to(X.dtype)

@@ -145,7 +145,7 @@ def plotly_selection(
             y=scores,
             mode="lines+markers+text",
             text=np.where(is_chosen, "chosen", ""),
-            textposition="top center",
+            textposition="middle right",
             line={"color": COLORS[0], "width": 2},
             marker=marker,
             hovertemplate="%{x} clusters: %{y:.3f}<extra></extra>",

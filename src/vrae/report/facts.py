@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vrae.describe.words import NOISE, plain, plural
-from vrae.estimators.cluster_number import best_number
+from vrae.estimators.cluster_number import best_number, is_useful
 from vrae.metrics import DOUBTFUL
 from vrae.report.data import ReportData
 
@@ -105,11 +105,12 @@ def selection_reason(data: ReportData) -> str:
     text += f"{_compared(best, scores)} {_why_not_the_highest(best, tried)}".strip()
     if chosen != best:
         return f"You chose {chosen}. {text}"
-    peaks = sorted((k for k, row in tried.items() if row.get("is_peak") and k != chosen), key=lambda k: -scores[k])
+    peaks = [k for k, row in tried.items() if row.get("is_peak") and k != chosen and is_useful(row)]
+    peaks.sort(key=lambda k: -scores[k])
     if not peaks:
         return text
     others = " and ".join(f"{k} ({scores[k]:.2f})" for k in peaks[:2])
-    return f"{text} Also worth a look: {others}. `vrae regroup RUN -k {peaks[0]}` changes the number."
+    return f"{text} Also worth a look: {others}. To change the number: vrae regroup RUN -k {peaks[0]}."
 
 
 def _compared(best: int, scores: Mapping[int, float]) -> str:
