@@ -163,6 +163,7 @@ ODD = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Found 1 cluster")
 def test_odd_series_work():
     for name, X in ODD.items():
         clusterer = make_estimator("VRAEClusterer", max_epochs=1, max_lag=2).fit(X)

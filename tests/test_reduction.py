@@ -11,7 +11,7 @@ import pytest
 
 from vrae import VRAE, Panel, load_example, load_model
 from vrae.estimators.reduction import Codes
-from vrae.exceptions import InvalidDataError, InvalidParameterError
+from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError
 from vrae.train.axes import choose_size, fit_axes, size_curve
 
 QUICK: dict[str, Any] = {"max_epochs": 2, "hidden_size": 8, "random_state": 0, "device": "cpu"}
@@ -63,7 +63,8 @@ def test_auto_is_kept_saved_and_used(tmp_path):
     again = load_model(tmp_path / "model")
     assert again.size_curve_ == model.size_curve_
     assert again.network_.config == model.network_.config
-    again.partial_fit(planted(3, seed=1))
+    with pytest.warns(DataWarning, match="was loaded"):
+        again.partial_fit(planted(3, seed=1))
     assert again.network_.config.latent_size == model.network_.config.latent_size
 
 

@@ -121,7 +121,7 @@ def explain_series(
         agrees=agrees,
         differs=differs,
         decides=_decisive_window(aligned, at, own, other, sample) if is_decided else None,
-        unusual=_unusual_windows(aligned, at, own, sample),
+        unusual=_unusual_windows(aligned, at, own if len(own) else other, sample),
     )
 
 

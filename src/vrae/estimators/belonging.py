@@ -18,7 +18,7 @@ training series than for other series of the same kind.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -102,7 +102,7 @@ class Belonging:
         n = len(raw)
         shortest = np.array([_SHORTER * np.quantile(sizes, _SHORT)])
         weights = (1 / np.sqrt(raw.var(axis=0) + _LEAST_DEVIATION**2 / n)).astype(np.float32)
-        references = (raw @ _projection(weights)).astype(np.float32)
+        references = _project(raw, weights).astype(np.float32)
         if n < MIN_REFERENCES:
             return cls(weights, references, np.ones(n), np.full(2, _NEVER), shortest)
         between = _distances(references, references)  # (n, n)
@@ -136,17 +136,13 @@ class Belonging:
         """Return the arrays to save."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    @cached_property
-    def _projection(self) -> Floats:
-        return _projection(self.weights)
-
     def novelty(self, statistics: npt.NDArray[np.floating]) -> Floats:
         """Return how unlike the references series are (n,), from statistics (n, n_statistics).
 
         The larger of both scores, relative to its limit. A reference has 0; above 1 is new. Call it
         for a batch: it needs memory for n times 2,000 distances.
         """
-        projected = np.asarray(statistics, np.float64) @ self._projection
+        projected = _project(np.asarray(statistics, np.float64), self.weights)
         between = _distances(projected, self.references)  # (n, n_references)
         scores = np.column_stack([between.min(axis=1), (between / self.scales).min(axis=1)])
         return (scores / self.limits).max(axis=1)
@@ -196,13 +192,19 @@ def tail_limit(scores: Floats, rate: float) -> float:
     return float(u + max(c, 0.0) * s)
 
 
-def _projection(weights: npt.NDArray[np.float32]) -> Floats:
-    """Return random directions of weighted statistics, (n_statistics, dimensions).
+def _project(statistics: Floats, weights: npt.NDArray[np.float32]) -> Floats:
+    """Return weighted statistics in random directions, (n, dimensions)."""
+    return (statistics * weights) @ _directions(len(weights))
+
+
+@cache
+def _directions(n_statistics: int) -> Floats:
+    """Return random directions (n_statistics, dimensions).
 
     They are the same in every version: numpy's `RandomState` is frozen.
     """
-    drawn = np.random.RandomState(0).standard_normal((len(weights), _DIMENSIONS))
-    return weights[:, None] * drawn / np.sqrt(_DIMENSIONS)
+    drawn: Floats = np.random.RandomState(0).standard_normal((n_statistics, _DIMENSIONS))
+    return drawn / np.sqrt(_DIMENSIONS)
 
 
 def _distances(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> Floats:
