@@ -89,7 +89,6 @@ OLD = [
     "Trace",
     "TwoLeadECG",
 ]
-SETS = OLD  # the name that benchmarks/reduction imports
 # Unequal lengths, gaps, or several channels.
 OTHER = [
     "BasicMotions",

@@ -27,7 +27,7 @@ sys.path.insert(0, str(HERE.parent / "quality"))
 import rows  # noqa: E402
 import summary  # noqa: E402
 from panels import DEMAND, load  # noqa: E402
-from sets import SETS  # noqa: E402
+from sets import OLD as SETS  # noqa: E402
 from sklearn.decomposition import PCA  # noqa: E402
 
 from vrae import VRAE  # noqa: E402

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from panels import DEMAND
-from sets import SETS
+from sets import OLD as SETS
 
 PICTURE = Path(__file__).parents[2] / "docs" / "reduction" / "curve.png"
 SIZES = (2, 4, 8, 16, 20)
