@@ -101,7 +101,8 @@ starts from the latent vector. Adam with learning rate 0.0005, batches of 32, 40
 ## The defaults
 
 `VRAEClusterer(n_clusters=5)` reads each beat in both directions, several steps at a time, together
-with statistics of its local patterns. A Gaussian mixture finds the clusters.
+with statistics of its local patterns. A part of the latent vector keeps beats with similar patterns
+together, and k-means finds the clusters there.
 
 ![PCA of the latent vectors of the default network](ecg5000/default-pca.png)
 ![t-SNE of the latent vectors of the default network](ecg5000/default-tsne.png)
