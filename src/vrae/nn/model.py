@@ -159,9 +159,10 @@ class VRAENetwork(nn.Module):
         """
         size = self.config.neighbour_size
         latent, back = self.encoder_to_latent, self.latent_to_patterns
-        z = self.neighbours(patterns).double()  # (n, size)
-        target, mean = patterns.double(), patterns.double().mean(dim=0)
-        ridge = _RIDGE * len(z) * torch.eye(size, dtype=z.dtype, device=z.device)
+        z = self.neighbours(patterns).cpu().double()  # (n, size); not every device has float64
+        target = patterns.cpu().double()
+        mean = target.mean(dim=0)
+        ridge = _RIDGE * len(z) * torch.eye(size, dtype=z.dtype)
         slope = torch.linalg.solve(z.T @ z + ridge, z.T @ (target - mean))  # (size, n_patterns)
         back.weight.mul_(_FAINT)
         back.weight[:, :size] = slope.T

@@ -18,12 +18,12 @@ from vrae.nn.model import Decoded, VRAENetwork
 from vrae.nn.patterns import PatternStatistics
 from vrae.runtime import autocast, ordered_map, work_threads
 
-# Statistics (batch, statistic) and sizes (batch,) of series to one bool each.
-Judge = Callable[[npt.NDArray[np.float32], npt.NDArray[np.int64]], npt.NDArray[np.bool_]]
-
 __all__ = ["BATCH_SIZE", "Inference", "in_units", "pattern_table", "statistics_of"]
 
 Result = TypeVar("Result")
+
+# Statistics (batch, statistic) and sizes (batch,) of series to one bool each.
+Judge = Callable[[npt.NDArray[np.float32], npt.NDArray[np.int64]], npt.NDArray[np.bool_]]
 
 # Series per batch.
 BATCH_SIZE = 128

@@ -43,8 +43,9 @@ def place_neighbours(encoder: NeighbourEncoder, patterns: Tensor, seed: int, *, 
         earlier series stay near where they were.
     """
     device = encoder.metric.device
-    X = patterns[:: math.ceil(len(patterns) / _MOST_SERIES)].to(device)
-    with work_threads(device, hidden_size=1):
+    encoder.cpu()  # small, and not every device has float64
+    X = patterns[:: math.ceil(len(patterns) / _MOST_SERIES)].cpu()
+    with work_threads(X.device, hidden_size=1):
         if not continued:
             encoder.metric.copy_(whiten_differences(X[:: math.ceil(len(X) / _METRIC_SERIES)]))
         compared = X @ encoder.metric
@@ -52,6 +53,7 @@ def place_neighbours(encoder: NeighbourEncoder, patterns: Tensor, seed: int, *, 
         encoder.requires_grad_(False)
         if not continued:
             encoder.standardise(compared)
+    encoder.to(device)
 
 
 def _train(encoder: NeighbourEncoder, X: Tensor, generator: torch.Generator, continued: bool) -> None:
@@ -60,12 +62,12 @@ def _train(encoder: NeighbourEncoder, X: Tensor, generator: torch.Generator, con
     graph, weights = neighbour_graph(X), list(encoder.parameters())
     adam = torch.optim.Adam(weights, lr=rate * _LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(adam, rate * _LEARNING_RATE, total_steps=steps)
-    cumulated = graph.weight.double().cumsum(0).cpu()  # (edge,)
+    cumulated = graph.weight.double().cumsum(0)  # (edge,)
     for _ in range(steps):
         # Edges in proportion to their weights, by inversion of the cumulated weights.
         drawn = cumulated[-1] * torch.rand(_EDGES, generator=generator, dtype=torch.float64)
-        edge = torch.searchsorted(cumulated, drawn).clamp(max=len(cumulated) - 1).to(X.device)
-        others = torch.randint(graph.n, (_EDGES * _NEGATIVES,), generator=generator).to(X.device)
+        edge = torch.searchsorted(cumulated, drawn).clamp(max=len(cumulated) - 1)
+        others = torch.randint(graph.n, (_EDGES * _NEGATIVES,), generator=generator)
         ends = torch.cat([graph.first[edge], graph.second[edge], others])
         shown, place = torch.unique(ends, return_inverse=True)  # each series passes the encoder once
         first, second, others = place.split([_EDGES, _EDGES, _EDGES * _NEGATIVES])
