@@ -116,6 +116,9 @@ information (NMI) is between 0 and 1.
 
 {table}
 
+The default is chosen for many data sets at once. On this one its groups agree better with the
+classes by NMI, and those of the classic network by ARI.
+
 ```python
 from vrae import VRAEClusterer, load_example
 
