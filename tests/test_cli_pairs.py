@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from vrae import load_model
+from vrae import VRAE, VRAEClusterer, load_model
+from vrae.estimators import cannibalization
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 
@@ -67,3 +71,26 @@ def test_more_neighbors_than_series_are_one_message(cli, sales, tmp_path):
     assert code == 2
     assert "--neighbors 20 is more than the 19 other training series" in err
     assert not (tmp_path / "s.csv").exists()
+
+
+def test_series_of_a_new_kind_are_left_out_by_assign_alone(cli, tmp_path, monkeypatch):
+    """`vrae assign` gives them no cluster, and says so; other commands use the nearest one."""
+    rng = np.random.default_rng(0)
+    phase, period = rng.uniform(0, 6, (60, 1)), np.where(np.arange(60) % 2, 9.0, 20.0)[:, None]
+    X = np.sin(2 * np.pi * np.arange(50) / period + phase) + 0.2 * rng.standard_normal((60, 50))
+    new = (np.arange(50) / 7 + rng.uniform(0, 1, (8, 1))) % 1
+    VRAEClusterer(2, model=VRAE(max_epochs=2), random_state=0).fit(X).save(tmp_path / "model")
+    np.save(tmp_path / "new.npy", new)
+    options = (tmp_path / "new.npy", "--model", tmp_path / "model")
+    code, out, err = cli("assign", *options)
+    assert code == 0, err
+    assert pd.read_csv(io.StringIO(out)).cluster.tolist() == [-1] * 8
+    assert "8 of 8 series have no cluster (-1)" in err
+    code, out, err = cli("assign", *options, "--all")
+    clusters = pd.read_csv(io.StringIO(out)).cluster
+    assert (code, err) == (0, "")
+    assert clusters.min() >= 0
+    asked: list[Any] = []
+    monkeypatch.setattr(cannibalization, "find_cannibalization", lambda panel, groups, **_: asked.append(groups))
+    cli("cannibalization", *options, "--out", tmp_path / "pairs.csv")
+    assert asked[0].tolist() == clusters.tolist()

@@ -47,10 +47,7 @@ def assign(
     Example: vrae assign 's3://sales/*.parquet' --model runs/sales --engine ray --out s3://results/assigned
     Example: zcat new.csv.gz | vrae assign - --model runs/sales > assigned.csv
     """
-    clusterer = load_with_clusters(model, on_invalid)
-    if every:
-        clusterer.set_params(false_alarm_rate=None)
-    _write_rows("assign", clusterer, data, file, quiet, engine)
+    _write_rows("assign", load_with_clusters(model, on_invalid, every=every), data, file, quiet, engine)
 
 
 @with_groups()

@@ -110,7 +110,7 @@ def cannibalization(
     if group is not None and group not in (data.static or []):
         data = replace(data, static=[*(data.static or []), group])
     panel = data.panel()
-    groups: Any = group if model is None else load_with_clusters(model, "keep").predict(panel)
+    groups: Any = group if model is None else load_with_clusters(model, "keep", every=True).predict(panel)
     found = find_cannibalization(panel, groups, max_lag=max_lag, season=None if season == 1 else season, fdr=fdr)
     runs.write_columns(found.columns(), target(file))
     n_movements, n_shifts = found.n_pairs

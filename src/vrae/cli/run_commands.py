@@ -101,7 +101,7 @@ def explain(
     panels, reason = series_of_run(run, data, data_dir)
     if panels is None:
         raise InvalidDataError(f"{reason} Name their file with --data.")
-    clusterer = load_with_clusters(run, "keep")
+    clusterer = load_with_clusters(run, "keep", every=True)  # as in its table of clusters
     panel = _sample_with(panels, series, logger_for(quiet))
     if series is not None:
         name = next((panel.ids[row] for row in _rows_of(panel, series)), series)

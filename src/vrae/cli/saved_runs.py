@@ -36,8 +36,11 @@ def load_vrae(model: Path, on_invalid: str = "raise") -> VRAE:
     return getattr(estimator, "model_", estimator)
 
 
-def load_with_clusters(model: Path, on_invalid: str = "raise") -> VRAEClusterer:
-    """Load an estimator that has clusters; see `load_fitted`."""
+def load_with_clusters(model: Path, on_invalid: str = "raise", *, every: bool = False) -> VRAEClusterer:
+    """Load an estimator that has clusters; see `load_fitted`.
+
+    With ``every``, it gives a cluster also to series that are unlike all training series.
+    """
     from vrae.estimators.clusterer import VRAEClusterer
 
     clusterer = load_fitted(model, on_invalid)
@@ -45,6 +48,8 @@ def load_with_clusters(model: Path, on_invalid: str = "raise") -> VRAEClusterer:
         raise usage_error(
             f"{model} is a {type(clusterer).__name__}, which has no clusters. Use the folder of a `vrae cluster` run."
         )
+    if every:
+        clusterer.set_params(false_alarm_rate=None)
     return clusterer
 
 

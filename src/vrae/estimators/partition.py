@@ -1,10 +1,10 @@
 """Clusters of latent vectors, and rules that assign new vectors to them.
 
-Vectors are compared in the space of what they decode to (`LatentSpace`): two vectors are close if
-they describe almost the same series. Whatever found the clusters, one of two rules assigns a new
-vector: a mixture of normal distributions (k-means is one), or a vote of the nearest training
-vectors (Ward, HDBSCAN and other clusterers without a rule of their own). Both are a few arrays, so
-both can be saved without pickle.
+`LatentSpace` says what is compared: the part of the vectors that keeps neighbours together, or, if
+there is none, what the vectors say about the patterns. Whatever found the clusters, one of two
+rules assigns a new vector: a mixture of normal distributions (k-means is one), or a vote of the
+nearest training vectors (Ward, HDBSCAN and other clusterers without a rule of their own). Both are
+a few arrays, so both can be saved without pickle.
 """
 
 from __future__ import annotations
