@@ -8,26 +8,35 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from vrae.data.panel import Array, Ints, Values
+from vrae.data.arrays import Array, Ints, Values
 from vrae.exceptions import InvalidDataError, name_some
 
-__all__ = ["Table", "as_names", "as_numbers", "as_times", "cast_to_first", "encode_ids", "reading"]
+__all__ = [
+    "MISSING",
+    "Table",
+    "as_names",
+    "as_numbers",
+    "encode_ids",
+    "kind_of",
+    "reading",
+    "refuse_missing",
+    "stamps_of",
+]
 
 # Names that pandas gives to an unnamed index: in Arrow and Parquet, in a csv, in a csv read back.
 ROW_LABELS = ("__index_level_0__", "", "Unnamed: 0")
 
-_MISSING = pa.array(["", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "?"], pa.large_string())
+MISSING = pa.array(["", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "?"], pa.large_string())
 _NUMBER = r"^[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)$"
 _SAMPLE = 100_000  # rows that decide whether a column is text, or numbers with some errors
 
@@ -74,7 +83,7 @@ class Table:
 
         Text that can be parsed as numbers is "number", or "mixed" if only most of it can.
         """
-        kinds = {field.name: _kind(field.type) for field in self.data.schema}
+        kinds = {field.name: kind_of(field.type) for field in self.data.schema}
         texts = [name for name, kind in kinds.items() if kind == "text"]
         if texts:
             sample = self.head(_SAMPLE, texts)
@@ -125,10 +134,11 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
         kind = kind.value_type
-    return column.cast(pa.large_string()) if _kind(kind) == "text" else column
+    return column.cast(pa.large_string()) if kind_of(kind) == "text" else column
 
 
-def _kind(kind: pa.DataType) -> str:
+def kind_of(kind: pa.DataType) -> str:
+    """Return the kind of an Arrow type: number, text, time, list or other."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     tests = {
@@ -148,11 +158,11 @@ def _kind(kind: pa.DataType) -> str:
 
 def as_numbers(column: pa.ChunkedArray, name: str, table: Table, ids: pa.ChunkedArray | None) -> Values:
     """Convert a column to float32 (n_rows,). ``ids`` of the rows are for messages."""
-    if _kind(column.type) == "text":
+    if kind_of(column.type) == "text":
         column, wrong = _parse_numbers(column)
         if wrong is not None:
             raise _text_error(wrong, name, table, ids)
-    if _kind(column.type) != "number":
+    if kind_of(column.type) != "number":
         raise InvalidDataError(
             f"Column {name!r} of {table.name} holds {column.type} values, not numbers. "
             f"Name the value columns with value=."
@@ -167,7 +177,7 @@ def _parse_numbers(text: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Table | N
         return pc.cast(text, pa.float64()), None
     trimmed = pc.utf8_trim_whitespace(text)
     lower = pc.utf8_lower(trimmed)
-    missing = pc.or_kleene(pc.is_in(lower, _MISSING), pc.is_null(lower))
+    missing = pc.or_kleene(pc.is_in(lower, MISSING), pc.is_null(lower))
     number = pc.match_substring_regex(lower, _NUMBER)
     wrong = pc.indices_nonzero(pc.and_(pc.invert(missing), pc.invert(pc.fill_null(number, False))))
     if len(wrong):
@@ -200,8 +210,8 @@ def _text_error(wrong: pa.Table, name: str, table: Table, ids: pa.ChunkedArray |
 def as_names(column: pa.ChunkedArray) -> Array:
     """Convert ids or categories to a NumPy array of int64, float64, bool, text or dates."""
     kind = column.type
-    if _kind(kind) == "time":
-        return _stamps(column)
+    if kind_of(kind) == "time":
+        return stamps_of(column)
     if (pa.types.is_boolean(kind) and column.null_count == 0) or pa.types.is_floating(kind):
         return np.asarray(column.to_numpy())
     if pa.types.is_integer(kind):
@@ -209,26 +219,27 @@ def as_names(column: pa.ChunkedArray) -> Array:
             return np.asarray(column.cast(pa.float64() if column.null_count else pa.int64()).to_numpy())
         except pa.ArrowInvalid:  # beyond int64: keep as text
             pass
-    texts = column.to_pylist() if _kind(kind) != "text" else pc.fill_null(column, "").to_numpy()
+    texts = column.to_pylist() if kind_of(kind) != "text" else pc.fill_null(column, "").to_numpy()
     return np.asarray(["" if text is None else str(text) for text in texts], dtype=str)
 
 
 def encode_ids(column: pa.ChunkedArray, name: str, table: Table) -> tuple[Ints, Array]:
     """Return the series number of each row (n_rows,), and ids in order of first appearance."""
-    if _kind(column.type) in ("list", "other"):
+    if kind_of(column.type) in ("list", "other"):
         raise InvalidDataError(
             f"The id column {name!r} of {table.name} holds {column.type} values. Convert the ids to text or numbers."
         )
     missing = pc.is_null(column, nan_is_null=True)
-    if _kind(column.type) == "text":
+    if kind_of(column.type) == "text":
         missing = pc.or_(missing, pc.equal(pc.fill_null(column, ""), ""))
-    _refuse_missing("id", pc.indices_nonzero(missing), name, table)
+    refuse_missing("id", pc.indices_nonzero(missing), name, table)
     encoded = pc.dictionary_encode(column)
     codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
     return codes.astype(np.int64), as_names(pa.chunked_array([encoded.chunks[-1].dictionary]))
 
 
-def _refuse_missing(what: str, rows: pa.Array, name: str, table: Table) -> None:
+def refuse_missing(what: str, rows: pa.Array, name: str, table: Table) -> None:
+    """Raise if there are rows without an id or a time."""
     if len(rows):
         raise InvalidDataError(
             f"The {what} is missing in {len(rows)} row{'s' * (len(rows) != 1)} of {table.name} (column {name!r}), "
@@ -236,51 +247,10 @@ def _refuse_missing(what: str, rows: pa.Array, name: str, table: Table) -> None:
         )
 
 
-# -------------------------------------------------------------------- time stamps
-
-
-def as_times(column: pa.ChunkedArray, name: str, table: Table) -> Array:
-    """Convert a column to datetime64, int64 or float64 (n_rows,). Zones are converted to UTC."""
-    if _kind(column.type) == "text":
-        column = _parse_times(column, name, table)
-    if _kind(column.type) not in ("time", "number"):
-        raise InvalidDataError(
-            f"The time column {name!r} of {table.name} holds {column.type} values. Expected dates, times or numbers."
-        )
-    _refuse_missing("time", pc.indices_nonzero(pc.is_null(column, nan_is_null=True)), name, table)
-    if _kind(column.type) == "time":
-        return _stamps(column)
-    number = pa.int64() if pa.types.is_integer(column.type) else pa.float64()
-    return np.asarray(column.cast(number, safe=False).to_numpy())
-
-
-def _stamps(column: pa.ChunkedArray) -> Array:
+def stamps_of(column: pa.ChunkedArray) -> Array:
     """Convert to microseconds, so that all libraries agree. Use nanoseconds only if needed."""
     try:
         column = column.cast(pa.timestamp("us"))
     except pa.ArrowInvalid:
         column = column.cast(pa.timestamp("ns"), safe=False)
     return np.asarray(column.to_numpy())
-
-
-def _parse_times(text: pa.ChunkedArray, name: str, table: Table) -> pa.ChunkedArray:
-    trimmed = pc.utf8_trim_whitespace(text)
-    trimmed = pc.if_else(pc.is_in(pc.utf8_lower(trimmed), _MISSING), pa.scalar(None, trimmed.type), trimmed)
-    found = cast_to_first(trimmed, pa.int64(), pa.float64(), pa.timestamp("us"), pa.timestamp("us", "UTC"))
-    if found is not None:
-        return found
-    wrong = (text for text in trimmed if cast_to_first(text, pa.timestamp("us")) is None)
-    example = next(wrong, trimmed[0]).as_py()
-    raise InvalidDataError(
-        f"The time column {name!r} of {table.name} holds text that is neither a number nor a date such as "
-        f"2024-01-31 or 2024-01-31 12:00: {example!r:.60}. Convert it. If the rows are in order of time, you "
-        f"can also drop the column and pass layout='long' and id= without time=."
-    )
-
-
-def cast_to_first(column: Any, *kinds: pa.DataType) -> Any:
-    """Cast a column or scalar to the first type that fits all of its values; None if none does."""
-    for kind in kinds:
-        with suppress(pa.ArrowInvalid):
-            return pc.cast(column, kind)
-    return None

@@ -53,7 +53,8 @@ class TableKind:
         import narwhals as nw
 
         from vrae.data.frames import from_frame
-        from vrae.data.roles import TableOptions, find_roles
+        from vrae.data.roles import find_roles
+        from vrae.data.table_options import TableOptions
 
         known: Any = nw.from_native(X, pass_through=True)
         library = str(getattr(known, "implementation", "pyarrow"))

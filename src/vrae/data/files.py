@@ -16,7 +16,8 @@ import pyarrow.csv as arrow_csv
 import pyarrow.dataset as ds
 
 from vrae.data.archives import is_number, read_arff, read_ts, read_ucr_tsv
-from vrae.data.columns import Table, cast_to_first, reading
+from vrae.data.columns import Table, reading
+from vrae.data.dates import cast_to_first
 from vrae.data.panel import Array, Panel
 from vrae.exceptions import InvalidDataError, name_some
 

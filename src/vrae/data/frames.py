@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 
 from vrae.data.columns import ROW_LABELS, Table, reading
 from vrae.data.panel import Panel
-from vrae.data.roles import TableOptions
+from vrae.data.table_options import TableOptions
 from vrae.data.tables import table_to_panel, values_by_row
 from vrae.exceptions import InvalidDataError, name_some
 

@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vrae.exceptions import DataTypeError, InvalidDataError, name_some
+from vrae.data.arrays import Array, Ints, Values, as_ids, flatten_array, flatten_list
+from vrae.data.calendar import Calendar
+from vrae.data.table_options import TableOptions
+from vrae.exceptions import InvalidDataError, name_some
 
 __all__ = ["Array", "Ints", "Panel", "Values", "invalid_series", "offsets_of"]
-
-Array = npt.NDArray[Any]
-Ints = npt.NDArray[np.int64]
-Values = npt.NDArray[np.float32]
 
 # Checks visit this many values at a time, so that a memory-mapped panel is never loaded whole.
 _SLICE_VALUES = 1 << 22
@@ -45,6 +44,10 @@ class Panel:
         Names of the channels. By default ``("value",)``, or ``("value0", "value1", ...)``.
     static : mapping of str to ndarray of shape (n_series,), optional
         One value per series (category, store, ...). Results include these columns.
+    calendar : Calendar, optional
+        The regular steps of ``times``, and their zone.
+    reading : TableOptions, optional
+        How the series were read from a table, so that later tables are read alike.
 
     Raises
     ------
@@ -66,6 +69,8 @@ class Panel:
     times: npt.NDArray[Any] | None = None
     channels: tuple[str, ...] = ()
     static: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    calendar: Calendar | None = None
+    reading: TableOptions | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] == 0:
@@ -136,10 +141,10 @@ class Panel:
             has another number of channels than the others.
         """
         if isinstance(X, np.ndarray) and X.dtype != object:
-            values, lengths = _flatten_array(X)
+            values, lengths = flatten_array(X)
         else:
-            values, lengths = _flatten_list(X, ids)
-        return cls(values, offsets_of(lengths), _as_ids(ids, len(lengths)), **parts)
+            values, lengths = flatten_list(X, ids)
+        return cls(values, offsets_of(lengths), as_ids(ids, len(lengths)), **parts)
 
     # ---------------------------------------------------------------- access
 
@@ -225,6 +230,8 @@ class Panel:
             times=None if self.times is None else selected(self.times),
             channels=self.channels,
             static={name: np.asarray(column)[indices] for name, column in self.static.items()},
+            calendar=self.calendar,
+            reading=self.reading,
         )
 
     def with_values(self, values: Values) -> Panel:
@@ -267,98 +274,3 @@ def invalid_series(panel: Panel) -> npt.NDArray[np.bool_]:
             f"Replace them by NaN (missing) or by finite numbers."
         )
     return ~observed
-
-
-def _flatten_array(X: Array) -> tuple[Values, Ints]:
-    if X.ndim not in (2, 3):
-        raise InvalidDataError(
-            f"Expected an array (n_series, n_steps) or (n_series, n_channels, n_steps). Found {X.ndim}D array "
-            f"of shape {X.shape}. Reshape your data: a single series is X.reshape(1, -1)."
-        )
-    if 0 in X.shape:
-        # scikit-learn's tests expect its own words: features for steps, samples for series.
-        what = "series of 0 steps, 0 feature(s)" if len(X) else "no series, 0 sample(s)"
-        raise InvalidDataError(
-            f"Found an empty array: {what} (shape={X.shape}) while a minimum of 1 is required. Pass at least two "
-            f"series, each with at least two steps."
-        )
-    cube = X[:, None, :] if X.ndim == 2 else X  # (n_series, n_channels, n_steps)
-    n_series, n_channels, n_steps = cube.shape
-    values = _to_float32(cube.transpose(0, 2, 1)).reshape(-1, n_channels)
-    return np.ascontiguousarray(values), np.full(n_series, n_steps)
-
-
-def _flatten_list(X: Any, ids: Sequence[Any] | None) -> tuple[Values, Ints]:
-    if isinstance(X, (str, bytes, dict)) or not hasattr(X, "__iter__"):
-        raise InvalidDataError(
-            f"Expected an array, a list of arrays, a table or a Panel. Found {type(X).__name__}: {X!r:.80}."
-        )
-    series = [_series_matrix(x, index, ids) for index, x in enumerate(X)]
-    if not series:
-        raise InvalidDataError("No series found: the list is empty. Pass at least two series.")
-    names = _as_ids(ids, len(series))
-    empty = [name for name, x in zip(names, series, strict=True) if x.shape[0] == 0]
-    if empty:
-        raise InvalidDataError(f"Found {len(empty)} series of 0 steps, ids {name_some(empty)}. Remove them.")
-    channels = [x.shape[1] for x in series]
-    most_common = max(set(channels), key=channels.count)
-    others = [f"{name!r} has {c}" for name, c in zip(names.tolist(), channels, strict=True) if c != most_common]
-    if others:
-        raise InvalidDataError(
-            f"All series need the same number of channels; most have {most_common}, but {', '.join(others[:5])}"
-            f"{f' and {len(others) - 5} more' if len(others) > 5 else ''}. Pass each series as (n_steps,) or "
-            f"(n_channels, n_steps). If a series lacks a channel, fill its row with NaN."
-        )
-    return np.concatenate(series), np.array([len(x) for x in series])
-
-
-def _series_matrix(x: Any, index: int, ids: Sequence[Any] | None) -> Values:
-    """Convert a series (n_steps,) or (n_channels, n_steps) to (n_steps, n_channels)."""
-    name = ids[index] if ids is not None and index < len(ids) else index
-    try:
-        x = _to_float32(np.asarray(x))
-    except InvalidDataError as error:
-        raise type(error)(f"Series {name!r}: {error}") from None
-    except (ValueError, TypeError) as error:
-        raise InvalidDataError(f"Series {name!r}: {error}") from None
-    if x.ndim not in (1, 2):
-        raise InvalidDataError(f"Series {name!r} has shape {x.shape}. Expected (n_steps,) or (n_channels, n_steps).")
-    return np.ascontiguousarray(np.atleast_2d(x).T)
-
-
-def _to_float32(X: Array) -> Values:
-    if X.dtype.kind in "mM":
-        raise InvalidDataError(
-            f"Expected numbers, found dates or times ({X.dtype}). To pass times, use a table with a time column."
-        )
-    if np.iscomplexobj(X):
-        raise InvalidDataError(
-            "Complex data not supported: found complex numbers. Pass the real and imaginary parts as two channels."
-        )
-    try:
-        with np.errstate(over="ignore"):  # overflow gives inf, which `invalid_series` reports
-            return X.astype(np.float32)
-    except TypeError as error:
-        raise DataTypeError(
-            f"Expected numbers, found {_first_wrong(X)}: {error}. Use NaN for missing values."
-        ) from None
-    except ValueError:
-        raise InvalidDataError(f"Expected numbers, found {_first_wrong(X)}. Use NaN for missing values.") from None
-
-
-def _first_wrong(X: Array) -> str:
-    for value in X.ravel():
-        try:
-            float(value)
-        except (ValueError, TypeError):
-            plain = value.item() if isinstance(value, np.generic) else value
-            return f"{plain!r:.60} ({type(plain).__name__})"
-    return f"values of type {X.dtype}"
-
-
-def _as_ids(ids: Sequence[Any] | None, n: int) -> Array:
-    if ids is None:
-        return np.arange(n)
-    if len(ids) != n:
-        raise InvalidDataError(f"Found {len(ids)} ids for {n} series. Pass one id per series.")
-    return np.asarray(ids)

@@ -14,7 +14,7 @@ from vrae.data.panel import Panel
 from vrae.exceptions import DataTypeError, InvalidParameterError
 
 if TYPE_CHECKING:
-    from vrae.data.roles import TableOptions
+    from vrae.data.table_options import TableOptions
 
 __all__ = ["as_panel", "read_panel", "read_source", "table_options"]
 
@@ -132,7 +132,7 @@ def read_source(source: Any, options: TableOptions) -> Panel:
     from vrae.data.columns import Table
     from vrae.data.files import open_path
     from vrae.data.frames import from_frame
-    from vrae.data.roles import TableOptions
+    from vrae.data.table_options import TableOptions
     from vrae.data.tables import table_to_panel
 
     opened = source
@@ -152,7 +152,7 @@ def read_source(source: Any, options: TableOptions) -> Panel:
 
 def table_options(**options: Any) -> TableOptions:
     """Return the options of `read_panel` as one object, with names as text."""
-    from vrae.data.roles import TableOptions
+    from vrae.data.table_options import TableOptions
 
     for key in ("id", "time", "label"):
         if options.get(key) is not None:

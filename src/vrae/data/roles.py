@@ -6,17 +6,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from vrae.config import check_choice
+from vrae.data.arrays import Array, Ints
 from vrae.data.columns import ROW_LABELS, Table, encode_ids
-from vrae.data.panel import Array, Ints
+from vrae.data.table_options import TableOptions
 from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
 
-__all__ = ["Roles", "TableOptions", "changing_series", "find_roles", "first_rows"]
+__all__ = ["Roles", "changing_series", "find_roles", "first_rows"]
 
 # This many number columns are more likely steps of a wide table than channels of a long one.
 _MANY_NUMBERS = 24
@@ -24,26 +23,6 @@ _MANY_NUMBERS = 24
 _ID_NAME = re.compile(
     r"(?i)(^|[\W_])(id|key|code|no|nr|number|item|part|product|series|sku|store|meter|sensor)$|[a-z](Id|ID)$"
 )
-
-
-@dataclass(frozen=True)
-class TableOptions:
-    """Options for reading a table: the arguments of `vrae.read_panel`."""
-
-    id: str | None = None
-    time: str | None = None
-    value: Sequence[str] | None = None
-    layout: str = "auto"
-    static: Sequence[str] | None = None
-    label: str | None = None
-    freq: str | float | None = None
-    duplicates: str = "raise"
-    # For a part of a larger table: its earliest time, at which the grids of all parts begin.
-    origin: Any = None
-
-    def __post_init__(self) -> None:
-        check_choice("layout", self.layout, ("auto", "long", "wide"))
-        check_choice("duplicates", self.duplicates, ("raise", "sum", "mean", "first", "last"))
 
 
 @dataclass(frozen=True)

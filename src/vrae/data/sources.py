@@ -18,7 +18,8 @@ from vrae.data.columns import Table, reading
 from vrae.data.files import csv_batches, csv_files, open_path
 from vrae.data.frames import from_frame
 from vrae.data.panel import Ints
-from vrae.data.roles import Roles, TableOptions
+from vrae.data.roles import Roles
+from vrae.data.table_options import TableOptions
 
 __all__ = [
     "DatasetSource",

@@ -22,11 +22,13 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from vrae.config import check_int
-from vrae.data.columns import Table, as_times
+from vrae.data.columns import Table
+from vrae.data.dates import as_times
 from vrae.data.panel import Array, Ints, Panel
 from vrae.data.reading import read_source, table_options
-from vrae.data.roles import Roles, TableOptions, find_roles
+from vrae.data.roles import Roles, find_roles
 from vrae.data.sources import DatasetSource, Extent, Source, chunk_rows, chunk_series, open_source
+from vrae.data.table_options import TableOptions
 from vrae.data.tables import panel_by_roles, repeated_ids
 from vrae.exceptions import InvalidDataError, OutputError, name_some
 
@@ -254,7 +256,7 @@ def earliest(opened: Source, roles: Roles) -> Any:
     assert roles.time is not None
     only_time = replace(roles, id=None, values=[], static=[], label=None)
     times = (
-        as_times(pa.chunked_array([batch.column(0)]), roles.time, opened.head).min()
+        as_times(pa.chunked_array([batch.column(0)]), roles.time, opened.head).stamps.min()
         for batch in opened.batches(only_time, _PANEL_VALUES)
         if batch.num_rows
     )

@@ -9,10 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vrae.data.columns import Table, as_names, as_numbers, as_times, encode_ids
+from vrae.data.columns import Table, as_names, as_numbers, encode_ids
+from vrae.data.dates import as_times
 from vrae.data.long import Steps, merge_duplicates, put_on_grid, sort_order
 from vrae.data.panel import Array, Ints, Panel, Values, offsets_of
-from vrae.data.roles import Roles, TableOptions, changing_series, find_roles, first_rows
+from vrae.data.roles import Roles, changing_series, find_roles, first_rows
+from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
 
 __all__ = ["panel_by_roles", "repeated_ids", "table_to_panel", "values_by_row"]
@@ -64,7 +66,7 @@ def _series(table: Table, roles: Roles, columns: Columns) -> tuple[Ints, Array]:
 
 
 def _times(table: Table, roles: Roles, columns: Columns) -> Array | None:
-    return None if roles.time is None else as_times(columns[roles.time], roles.time, table)
+    return None if roles.time is None else as_times(columns[roles.time], roles.time, table).stamps
 
 
 def _values(table: Table, roles: Roles, columns: Columns) -> Values:

@@ -21,9 +21,10 @@ from pyarrow import fs
 
 from vrae.data.columns import Table, reading
 from vrae.data.panel import Panel
-from vrae.data.roles import Roles, TableOptions
+from vrae.data.roles import Roles
 from vrae.data.sources import Extent, Source, row_group_values, scan_options
 from vrae.data.stream import source_panels
+from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError
 
 __all__ = ["PART_VALUES", "Group", "Layout", "Part", "are_in_order", "divide", "readable_files", "row_groups"]

@@ -12,10 +12,11 @@ from pyarrow import fs
 from vrae.data.columns import Table
 from vrae.data.panel import Panel
 from vrae.data.reading import table_options
-from vrae.data.roles import Roles, TableOptions
+from vrae.data.roles import Roles
 from vrae.data.selection import join_panels
 from vrae.data.sources import estimated_series
 from vrae.data.stream import earliest, settled_roles
+from vrae.data.table_options import TableOptions
 from vrae.distributed.engine import Log
 from vrae.distributed.parts import PART_VALUES, Group, Layout, Part, are_in_order, divide, readable_files, row_groups
 from vrae.distributed.pool import check_ids, ordered_tasks, sort_by_id

@@ -1,0 +1,116 @@
+"""Convert arrays and lists of series to the flat values of a panel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.exceptions import DataTypeError, InvalidDataError, name_some
+
+__all__ = ["Array", "Ints", "Values", "as_ids", "flatten_array", "flatten_list", "to_numbers"]
+
+Array = npt.NDArray[Any]
+Ints = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float32]
+
+
+def flatten_array(X: Array) -> tuple[Values, Ints]:
+    """Return the values (total_steps, n_channels) and lengths of an array of series."""
+    if X.ndim not in (2, 3):
+        raise InvalidDataError(
+            f"Expected an array (n_series, n_steps) or (n_series, n_channels, n_steps). Found {X.ndim}D array "
+            f"of shape {X.shape}. Reshape your data: a single series is X.reshape(1, -1)."
+        )
+    if 0 in X.shape:
+        # scikit-learn's tests expect its own words: features for steps, samples for series.
+        what = "series of 0 steps, 0 feature(s)" if len(X) else "no series, 0 sample(s)"
+        raise InvalidDataError(
+            f"Found an empty array: {what} (shape={X.shape}) while a minimum of 1 is required. Pass at least two "
+            f"series, each with at least two steps."
+        )
+    cube = X[:, None, :] if X.ndim == 2 else X  # (n_series, n_channels, n_steps)
+    n_series, n_channels, n_steps = cube.shape
+    values = to_numbers(cube.transpose(0, 2, 1)).reshape(-1, n_channels)
+    return np.ascontiguousarray(values), np.full(n_series, n_steps)
+
+
+def flatten_list(X: Any, ids: Sequence[Any] | None) -> tuple[Values, Ints]:
+    """Return the values (total_steps, n_channels) and lengths of a list of series."""
+    if isinstance(X, (str, bytes, dict)) or not hasattr(X, "__iter__"):
+        raise InvalidDataError(
+            f"Expected an array, a list of arrays, a table or a Panel. Found {type(X).__name__}: {X!r:.80}."
+        )
+    series = [_series_matrix(x, index, ids) for index, x in enumerate(X)]
+    if not series:
+        raise InvalidDataError("No series found: the list is empty. Pass at least two series.")
+    names = as_ids(ids, len(series))
+    empty = [name for name, x in zip(names, series, strict=True) if x.shape[0] == 0]
+    if empty:
+        raise InvalidDataError(f"Found {len(empty)} series of 0 steps, ids {name_some(empty)}. Remove them.")
+    channels = [x.shape[1] for x in series]
+    most_common = max(set(channels), key=channels.count)
+    others = [f"{name!r} has {c}" for name, c in zip(names.tolist(), channels, strict=True) if c != most_common]
+    if others:
+        raise InvalidDataError(
+            f"All series need the same number of channels; most have {most_common}, but {', '.join(others[:5])}"
+            f"{f' and {len(others) - 5} more' if len(others) > 5 else ''}. Pass each series as (n_steps,) or "
+            f"(n_channels, n_steps). If a series lacks a channel, fill its row with NaN."
+        )
+    return np.concatenate(series), np.array([len(x) for x in series])
+
+
+def _series_matrix(x: Any, index: int, ids: Sequence[Any] | None) -> Values:
+    """Convert a series (n_steps,) or (n_channels, n_steps) to (n_steps, n_channels)."""
+    name = ids[index] if ids is not None and index < len(ids) else index
+    try:
+        x = to_numbers(np.asarray(x))
+    except InvalidDataError as error:
+        raise type(error)(f"Series {name!r}: {error}") from None
+    except (ValueError, TypeError) as error:
+        raise InvalidDataError(f"Series {name!r}: {error}") from None
+    if x.ndim not in (1, 2):
+        raise InvalidDataError(f"Series {name!r} has shape {x.shape}. Expected (n_steps,) or (n_channels, n_steps).")
+    return np.ascontiguousarray(np.atleast_2d(x).T)
+
+
+def to_numbers(X: Array) -> Values:
+    """Convert an array to numbers, or raise an error that shows what is no number."""
+    if X.dtype.kind in "mM":
+        raise InvalidDataError(
+            f"Expected numbers, found dates or times ({X.dtype}). To pass times, use a table with a time column."
+        )
+    if np.iscomplexobj(X):
+        raise InvalidDataError(
+            "Complex data not supported: found complex numbers. Pass the real and imaginary parts as two channels."
+        )
+    try:
+        with np.errstate(over="ignore"):  # overflow gives inf, which `invalid_series` reports
+            return X.astype(np.float32)
+    except TypeError as error:
+        raise DataTypeError(
+            f"Expected numbers, found {_first_wrong(X)}: {error}. Use NaN for missing values."
+        ) from None
+    except ValueError:
+        raise InvalidDataError(f"Expected numbers, found {_first_wrong(X)}. Use NaN for missing values.") from None
+
+
+def _first_wrong(X: Array) -> str:
+    for value in X.ravel():
+        try:
+            float(value)
+        except (ValueError, TypeError):
+            plain = value.item() if isinstance(value, np.generic) else value
+            return f"{plain!r:.60} ({type(plain).__name__})"
+    return f"values of type {X.dtype}"
+
+
+def as_ids(ids: Sequence[Any] | None, n: int) -> Array:
+    """Return ids as an array: 0, 1, ... by default."""
+    if ids is None:
+        return np.arange(n)
+    if len(ids) != n:
+        raise InvalidDataError(f"Found {len(ids)} ids for {n} series. Pass one id per series.")
+    return np.asarray(ids)
