@@ -7,13 +7,41 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["DOUBTFUL", "agreement", "agreement_of_counts", "raw_kmeans", "resample", "separation"]
+__all__ = [
+    "DOUBTFUL",
+    "agreement",
+    "agreement_of_counts",
+    "labelled",
+    "n_classes",
+    "raw_kmeans",
+    "resample",
+    "separation",
+]
 
 # A series is doubtful if the probability of its cluster is below this.
 DOUBTFUL = 0.6
 
+# Texts that are no class: a blank, and how pandas writes a missing value.
+_BLANKS = ("", "nan", "<na>", "nat")
+
 # Silhouettes are quadratic in the number of vectors. More than this many are sampled.
 _SILHOUETTE_SAMPLE = 5000
+
+
+def labelled(truth: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Return which of the known classes (n,) are known: not blank, None or NaN."""
+    classes = np.asarray(truth)
+    if classes.dtype.kind in "biu":
+        return np.ones(len(classes), bool)
+    if classes.dtype.kind in "fcmM":
+        return np.asarray(classes == classes)  # NaN and NaT are not equal to themselves
+    texts = [None if name is None or name != name else str(name) for name in classes.tolist()]
+    return np.array([text is not None and text.strip().lower() not in _BLANKS for text in texts], bool)
+
+
+def n_classes(truth: npt.ArrayLike) -> int:
+    """Return the number of known classes (n,), without the blank."""
+    return len(set(np.asarray(truth)[labelled(truth)].tolist()))
 
 
 def agreement(truth: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, float]:
@@ -22,15 +50,21 @@ def agreement(truth: npt.ArrayLike, labels: npt.ArrayLike) -> dict[str, float]:
     Parameters
     ----------
     truth, labels : array of shape (n,)
+        Only entries with a known class count; see `labelled`.
 
     Returns
     -------
     dict
         ``ari``: adjusted Rand index, 1 = the same groups, 0 = chance (Hubert & Arabie 1985).
-        ``nmi``: normalised mutual information, 0 to 1, arithmetic mean.
+        ``nmi``: normalised mutual information, 0 to 1, arithmetic mean. Empty if fewer than two
+        series have a known class.
     """
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
+    known = labelled(truth)
+    if known.sum() < 2:
+        return {}
+    truth, labels = np.asarray(truth)[known], np.asarray(labels)[known]
     return {
         "ari": float(adjusted_rand_score(truth, labels)),
         "nmi": float(normalized_mutual_info_score(truth, labels)),
@@ -47,12 +81,14 @@ def agreement_of_counts(counts: npt.NDArray[np.int64]) -> dict[str, float]:
     Returns
     -------
     dict
-        As `agreement`, without one entry per series.
+        As `agreement`, without one entry per series. Empty if fewer than two series are counted.
     """
     from scipy.stats import entropy
     from sklearn.metrics import mutual_info_score
 
     n, in_class, in_group = int(counts.sum()), counts.sum(axis=1), counts.sum(axis=0)
+    if n < 2:
+        return {}
     both, same_class, same_group = (
         int((c.astype(object) ** 2).sum()) - n for c in (counts, in_class, in_group)
     )  # pairs

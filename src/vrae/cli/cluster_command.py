@@ -86,11 +86,12 @@ def demo(
     from vrae import runs
     from vrae.data.datasets import load_example
     from vrae.estimators.clusterer import VRAEClusterer
+    from vrae.metrics import n_classes
 
     runs.check_report()
     with runs.claim_run_folder(folder, overwrite=folder == Path("runs/demo")):
         panel, labels = load_example(name, data_dir=data_dir)
-        known = "auto" if labels is None else str(len(set(labels.tolist())))
+        known = "auto" if labels is None else str(n_classes(labels))
         n_clusters = number_or_auto("--clusters", clusters or known)
         model = ModelOptions(quiet=quiet).model()
         clusterer = VRAEClusterer(n_clusters, model=model, random_state=seed)
@@ -212,12 +213,15 @@ def show_clusters(metrics: dict[str, Any], folder: Path, as_json: bool, timed: b
         facts["In no cluster"] = metrics["n_noise"]
     if "n_trained" in metrics:
         facts["Trained on"] = f"{metrics['n_trained']:,} of {metrics['n_series']:,} series"
+    n_series, n_labelled = metrics["n_series"], metrics.get("n_labelled")
+    part = "" if n_labelled in (None, n_series) else f" ({n_labelled:,} of {n_series:,} series labelled)"
+    if part and "ari" not in metrics:
+        facts[f"Agreement with the known classes{part}"] = "too few to compare"
     if "ari" in metrics:
         scores = f"ARI {metrics['ari']:.3f}, NMI {metrics['nmi']:.3f}"
-        if "raw_kmeans" in metrics:
-            peer = metrics["raw_kmeans"]
+        if peer := metrics.get("raw_kmeans"):
             scores += f"   (k-means on the raw series: ARI {peer['ari']:.3f}, NMI {peer['nmi']:.3f})"
-        facts["Agreement with the known classes"] = scores
+        facts[f"Agreement with the known classes{part}"] = scores
     if timed:
         facts["Time"] = f"{metrics['seconds']:.0f} s"
     out.print(facts_table(facts), highlight=False, soft_wrap=True)
@@ -256,6 +260,7 @@ def compare(
     from vrae import runs
     from vrae.config import check_int
     from vrae.estimators.clusterer import VRAEClusterer
+    from vrae.metrics import n_classes
 
     check_int("--sample", sample, low=3)
     panel = data.panel(label=label)
@@ -264,8 +269,8 @@ def compare(
         panel, _ = runs.sample_series([panel], sample, options.seed)
     truth = panel.static.get("label")
     n_clusters = number_or_auto("--clusters", clusters)
-    if n_clusters == "auto" and truth is not None:
-        n_clusters = len(set(truth.tolist()))
+    if n_clusters == "auto" and truth is not None and n_classes(truth) > 1:
+        n_clusters = n_classes(truth)
     estimator = VRAEClusterer(n_clusters, clusterer=clusterer, model=options.model(), random_state=options.seed)
     names = [name.strip() for name in methods.split(",")]
     log = logger_for(options.quiet or as_json)

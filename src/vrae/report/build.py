@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.io.atomic import atomic_file
-from vrae.metrics import DOUBTFUL
+from vrae.metrics import DOUBTFUL, labelled
 from vrae.plots.maps import METHODS, available_methods
 from vrae.plots.palette import COLORS, MARKERS, NOISE_COLOR
 from vrae.plots.web import plotly_selection, plotly_training
@@ -102,6 +102,15 @@ def _points(data: ReportData, first: Indices) -> Indices:
     return np.sort(np.concatenate([first, others[: max(0, room - len(first))]]))
 
 
+def _named(truth: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the known labels, with words for the blank, which is not one of them."""
+    known = labelled(truth)
+    if known.all():
+        return truth
+    names = zip(truth.tolist(), known.tolist(), strict=True)
+    return np.array([str(name) if is_known else "not labelled" for name, is_known in names])
+
+
 def _payload(
     data: ReportData, cards: Sequence[Card], anomalies: Sequence[Anomaly], first: Indices, points: Indices
 ) -> dict[str, Any]:
@@ -109,7 +118,7 @@ def _payload(
     place = {int(index): number for number, index in enumerate(points)}
     others = np.setdiff1d(np.random.default_rng(1).permutation(points), first, assume_unique=True)
     drawn, lines = payload.drawn_lines(data.panel, data.reconstruction, np.concatenate([first, others]), _DRAWN_NUMBERS)
-    columns = {} if data.truth is None else {"known label": np.asarray(data.truth)[points]}
+    columns = {} if data.truth is None else {"known label": _named(data.truth)[points]}
     for name, column in data.panel.static.items():
         if name != "label" or data.truth is None:  # else it is the known label
             columns[name] = np.asarray(column)[points]

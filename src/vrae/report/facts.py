@@ -56,10 +56,15 @@ def facts(data: ReportData) -> list[Fact]:
         grade = _grade(score, {0.5: "Clear", 0.25: "Moderate", 0.1: "Weak"}, "Hardly any")
         found.append(Fact("Separation", grade, note))
     if data.metrics.get("ari") is not None:
-        note = "with the known labels: 1 = the same groups, 0 = chance"
+        n_labelled = data.metrics.get("n_labelled", data.n_total)
+        part = f" of {n_labelled:,} of {data.n_total:,} series" if n_labelled < data.n_total else ""
+        note = f"with the known labels{part}: 1 = the same groups, 0 = chance"
         peer = data.metrics.get("raw_kmeans") or {}
         note += f"; k-means has {peer['ari']:.2f}" if "ari" in peer else ""
         found.append(Fact("Agreement", f"{data.metrics['ari']:.2f}", note))
+    elif "n_labelled" in data.metrics:
+        note = f"{plural(data.metrics['n_labelled'], 'series')} with a known label: too few to compare"
+        found.append(Fact("Agreement", "None", note))
     return found
 
 

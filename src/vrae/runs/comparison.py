@@ -21,7 +21,7 @@ from vrae.data.panel import Panel, invalid_series
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidDataError, InvalidParameterError, check_installed, did_you_mean, name_some
-from vrae.metrics import agreement, resample, separation
+from vrae.metrics import agreement, labelled, resample, separation
 
 __all__ = ["METHODS", "PEERS", "Comparison", "Peer", "compare"]
 
@@ -158,8 +158,21 @@ def compare(
             outcomes[name] = None
             reason = (str(error).splitlines() or [""])[0][:200]
             notes.append(f"{name} found no clusters: {type(error).__name__}: {reason}")
+    notes.extend(_label_notes(truth))
     vectors = X.reshape(n, -1)
     return Comparison([_row(name, outcomes, vectors, truth, subsets, seed) for name in outcomes], notes)
+
+
+def _label_notes(truth: npt.NDArray[Any] | None) -> list[str]:
+    """Say how many series have a known class, unless all have one."""
+    if truth is None:
+        return []
+    known = int(labelled(truth).sum())
+    if known < 2:
+        return [f"{known} of {len(truth)} series are labelled: no agreement with the known classes can be measured."]
+    if known < len(truth):
+        return [f"ARI and NMI compare the {known} of {len(truth)} series that are labelled."]
+    return []
 
 
 def _check(panel: Panel, methods: Sequence[str], rounds: int) -> None:
@@ -199,7 +212,7 @@ def _row(
     seed: int,
 ) -> dict[str, Any]:
     """Return a row of a `Comparison`. An outcome of None is a method that failed."""
-    scores = () if truth is None else ("ari", "nmi")
+    scores = () if truth is None or labelled(truth).sum() < 2 else ("ari", "nmi")
     others = {f"with {other}": None if found is None else found.labels for other, found in outcomes.items()}
     row: dict[str, Any] = {"method": name}
     row |= dict.fromkeys(("clusters", "silhouette", "stability", "seconds", *scores, *others))

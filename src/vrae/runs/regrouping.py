@@ -43,7 +43,7 @@ def regroup_run(run: Path, n_clusters: int | Literal["auto"], panels: Iterable[P
         labels, own = labels_of(probabilities), probabilities.max(axis=1, initial=0.0)
         tally = Tally()
         tally.add_clusters(replace(assignment, labels=labels, probabilities=own), assignment.static.get("label"))
-        for earlier in ("ari", "nmi", "raw_kmeans"):  # of the clusters that are replaced
+        for earlier in ("ari", "nmi", "n_labelled", "raw_kmeans"):  # of the clusters that are replaced
             metrics.pop(earlier, None)
         metrics |= {"version": __version__, **tally.cluster_metrics(clusterer), "stability": stability(clusterer)}
         metrics["options"] = {**metrics.get("options", {}), "n_clusters": n_clusters}

@@ -18,7 +18,7 @@ from vrae.estimators.head import Head
 from vrae.estimators.partition import fit_partition, labels_of
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidParameterError
-from vrae.metrics import DOUBTFUL, agreement, agreement_of_counts, separation
+from vrae.metrics import DOUBTFUL, agreement, agreement_of_counts, labelled, separation
 from vrae.runs.result_tables import Assignment
 
 __all__ = ["Tally", "describe_model", "read_metrics", "stability", "write_metrics"]
@@ -44,6 +44,7 @@ class Tally:
     n_doubtful: int = 0
     sizes: Counter[int] = field(default_factory=Counter)
     known: Counter[tuple[str, int]] = field(default_factory=Counter)  # series per class and cluster
+    n_blank: int = 0  # series without a class, though there are known classes
 
     def add(self, panel: Panel, assignment: Assignment, truth: npt.NDArray[Any] | None = None) -> None:
         """Count the series of one panel, their clusters and their known classes (n_series,)."""
@@ -61,7 +62,10 @@ class Tally:
         self.n_doubtful += int((assignment.probabilities < DOUBTFUL).sum())
         self.sizes.update(assignment.labels.tolist())
         if truth is not None:
-            self.known.update(zip(map(str, truth.tolist()), assignment.labels.tolist(), strict=True))
+            has_class = labelled(truth)
+            classes = map(str, truth[has_class].tolist())
+            self.known.update(zip(classes, assignment.labels[has_class].tolist(), strict=True))
+            self.n_blank += int((~has_class).sum())
 
     def __add__(self, other: Tally) -> Tally:
         if not self.n_series or not other.n_series:
@@ -114,6 +118,8 @@ class Tally:
             "doubtful_share": self.n_doubtful / self.n_series,
             "selection": clusterer.selection_,
         }
+        if self.known or self.n_blank:
+            metrics["n_labelled"] = self.known.total()
         if self.known:
             classes, labels = (sorted(set(names)) for names in zip(*self.known, strict=True))
             counts = [[self.known[name, label] for label in labels] for name in classes]
