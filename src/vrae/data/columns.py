@@ -8,25 +8,39 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from vrae.data.arrays import Array, Ints, Values
+from vrae.data.arrays import Array, Ints
+from vrae.data.date_text import is_date
+from vrae.data.number_text import (
+    ANY_FORMAT,
+    MISSING,
+    NumberFormat,
+    ParsedNumbers,
+    parse_numbers,
+    sign_in,
+    unlike_numbers,
+)
 from vrae.exceptions import InvalidDataError, name_some
 
 __all__ = [
     "MISSING",
+    "ROW_LABELS",
     "Table",
     "as_names",
     "as_numbers",
+    "cast_to_first",
     "encode_ids",
+    "has_leading_zeros",
     "kind_of",
     "reading",
     "refuse_missing",
@@ -36,8 +50,6 @@ __all__ = [
 # Names that pandas gives to an unnamed index: in Arrow and Parquet, in a csv, in a csv read back.
 ROW_LABELS = ("__index_level_0__", "", "Unnamed: 0")
 
-MISSING = pa.array(["", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "?"], pa.large_string())
-_NUMBER = r"^[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?)$"
 _SAMPLE = 100_000  # rows that decide whether a column is text, or numbers with some errors
 
 
@@ -60,12 +72,18 @@ class Table:
 
     ``name`` is for messages: a path, or "the pandas table". ``index`` names the columns that were
     levels of a named pandas index. Only the first ``n_rows`` rows are read, by default all.
+    ``parts`` names the columns that were joined to an id. ``first_row`` is the number of the first
+    row in the file, None for a table without a file to look into. ``numbers`` says how numbers are
+    written in text columns.
     """
 
     name: str
     data: ds.Dataset
     index: tuple[str, ...] = ()
     n_rows: int | None = None
+    parts: tuple[str, ...] = ()
+    first_row: int | None = None
+    numbers: NumberFormat = ANY_FORMAT
 
     def __post_init__(self) -> None:
         repeated = [name for name, count in Counter(self.columns).items() if count > 1]
@@ -81,14 +99,22 @@ class Table:
     def kinds(self) -> dict[str, str]:
         """Kind of each column: number, mixed, text, time, list or other.
 
-        Text that can be parsed as numbers is "number", or "mixed" if only most of it can.
+        Text that is meant as numbers or as dates is "number" or "time", or "mixed" if only most of
+        it can be numbers. But a first column with numbers such as 007 holds names.
         """
         kinds = {field.name: kind_of(field.type) for field in self.data.schema}
         texts = [name for name, kind in kinds.items() if kind == "text"]
         if texts:
+            first = next((name for name in kinds if name not in ROW_LABELS), None)
             sample = self.head(_SAMPLE, texts)
-            kinds.update({name: _text_kind(_plain(sample[name])) for name in texts})
+            kinds.update({name: _text_kind(_plain(sample[name]), name == first) for name in texts})
         return kinds
+
+    def row(self, index: int, series: str = "") -> str:
+        """Word a row for a message, as a spreadsheet counts it if the table is a file."""
+        if self.first_row is None:
+            return f"row {index}{series}, counted from 0"
+        return f"row {self.first_row + index}{series}"
 
     def head(self, n_rows: int, columns: Sequence[str]) -> pa.Table:
         """Return the first ``n_rows`` rows of these columns. Errors name the file."""
@@ -116,7 +142,10 @@ class Table:
         with reading(self.name):
             table = self.data.to_table(columns=wanted) if self.n_rows is None else self.head(self.n_rows, wanted)
         if table.num_rows == 0:
-            raise InvalidDataError(f"No series found: {self.name} has no rows. Pass at least two series.")
+            raise InvalidDataError(
+                f"No series found: {self.name} has a header (columns {name_some(self.columns, 12)}) but no rows. Pass "
+                f"at least two series."
+            )
         return {name: _plain(table[name]) for name in wanted}
 
     def require(self, name: str) -> str:
@@ -156,51 +185,63 @@ def kind_of(kind: pa.DataType) -> str:
 # -------------------------------------------------------------------- numbers
 
 
-def as_numbers(column: pa.ChunkedArray, name: str, table: Table, ids: pa.ChunkedArray | None) -> Values:
-    """Convert a column to float32 (n_rows,). ``ids`` of the rows are for messages."""
+def as_numbers(column: pa.ChunkedArray, name: str, table: Table, ids: pa.ChunkedArray | None) -> Array:
+    """Convert a column to float64 (n_rows,). ``ids`` of the rows are for messages."""
     if kind_of(column.type) == "text":
-        column, wrong = _parse_numbers(column)
-        if wrong is not None:
-            raise _text_error(wrong, name, table, ids)
+        parsed = parse_numbers(column, table.numbers)
+        if parsed.wrong is not None:
+            raise _text_error(parsed, name, table, ids)
+        column = parsed.numbers
     if kind_of(column.type) != "number":
         raise InvalidDataError(
             f"Column {name!r} of {table.name} holds {column.type} values, not numbers. "
             f"Name the value columns with value=."
         )
     with reading(table.name):
-        return np.asarray(pc.cast(column, pa.float32(), safe=False))
+        return np.asarray(pc.cast(column, pa.float64(), safe=False))
 
 
-def _parse_numbers(text: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.Table | None]:
-    """Parse text as numbers. The second result lists the rows that fail (``row``, ``text``)."""
-    if not len(text):  # pyarrow before 26 crashes in indices_nonzero without a chunk
-        return pc.cast(text, pa.float64()), None
-    trimmed = pc.utf8_trim_whitespace(text)
-    lower = pc.utf8_lower(trimmed)
-    missing = pc.or_kleene(pc.is_in(lower, MISSING), pc.is_null(lower))
-    number = pc.match_substring_regex(lower, _NUMBER)
-    wrong = pc.indices_nonzero(pc.and_(pc.invert(missing), pc.invert(pc.fill_null(number, False))))
-    if len(wrong):
-        return text, pa.table({"row": wrong, "text": text.take(wrong)})
-    present = pc.if_else(missing, pa.scalar(None, trimmed.type), trimmed)
-    return pc.cast(present, pa.float64()), None
-
-
-def _text_kind(text: pa.ChunkedArray) -> str:
-    wrong = _parse_numbers(text)[1]
-    if wrong is None:
+def _text_kind(text: pa.ChunkedArray, is_first: bool) -> str:
+    if is_first and has_leading_zeros(text):
+        return "text"
+    unlike = unlike_numbers(text, units=not is_first)
+    if unlike == 0:
         return "number"
-    return "mixed" if wrong.num_rows < len(text) / 2 else "text"
+    if unlike < len(text) / 2:
+        return "mixed"
+    return "time" if _are_dates(text) else "text"
 
 
-def _text_error(wrong: pa.Table, name: str, table: Table, ids: pa.ChunkedArray | None) -> InvalidDataError:
-    row, text = wrong["row"][0].as_py(), wrong["text"][0].as_py()
+def has_leading_zeros(text: pa.ChunkedArray) -> bool:
+    """Return whether a value such as 007 would lose zeros as a number."""
+    return bool(pc.any(pc.match_substring_regex(text, r"^0\d+$"), min_count=0).as_py())
+
+
+def _are_dates(text: pa.ChunkedArray) -> bool:
+    """Return whether most of the text is dates."""
+    present = text.drop_null()
+    if not len(present) or not any(is_date(value) for value in present[:3].to_pylist()):
+        return False
+    unique = present.unique().to_pylist()
+    return 2 * sum(map(is_date, unique)) > len(unique)
+
+
+def _text_error(parsed: ParsedNumbers, name: str, table: Table, ids: pa.ChunkedArray | None) -> InvalidDataError:
+    assert parsed.wrong is not None
+    row, text = parsed.wrong["row"][0].as_py(), parsed.wrong["text"][0].as_py()
     series = f" (series {ids[row].as_py()!r})" if ids is not None else ""
-    more = f" {wrong.num_rows - 1} more rows hold text too." if wrong.num_rows > 1 else ""
-    comma = " Write a decimal comma as a point." if "," in text else ""
+    where = f"the number column {name!r} of {table.name}: {text!r:.60} in {table.row(row, series)}."
+    n_more = parsed.wrong.num_rows - 1
+    more = f" {n_more} more row{'s' * (n_more > 1)} {'hold' if n_more > 1 else 'holds'} text too." if n_more else ""
+    if parsed.reason:
+        return InvalidDataError(f"Found unclear numbers in {where} {parsed.reason}")
+    if "\n" in text.strip():
+        more += " It goes on in the next line: look for a stray quote."
+    sign = sign_in(text)
+    if sign:
+        return InvalidDataError(f"Found {sign!r} in {where}{more} Write plain numbers, and the unit in the header.")
     return InvalidDataError(
-        f"Found text in the number column {name!r} of {table.name}: {text!r:.60} in row {row}{series}, "
-        f"counted from 0.{more}{comma} Replace it with a number, or leave the cell empty if the value is missing."
+        f"Found text in {where}{more} Replace it with a number, or leave the cell empty if the value is missing."
     )
 
 
@@ -243,7 +284,7 @@ def refuse_missing(what: str, rows: pa.Array, name: str, table: Table) -> None:
     if len(rows):
         raise InvalidDataError(
             f"The {what} is missing in {len(rows)} row{'s' * (len(rows) != 1)} of {table.name} (column {name!r}), "
-            f"first in row {rows[0].as_py()}, counted from 0. Fill it in or remove those rows."
+            f"first in {table.row(rows[0].as_py())}. Fill it in or remove those rows."
         )
 
 
@@ -254,3 +295,11 @@ def stamps_of(column: pa.ChunkedArray) -> Array:
     except pa.ArrowInvalid:
         column = column.cast(pa.timestamp("ns"), safe=False)
     return np.asarray(column.to_numpy())
+
+
+def cast_to_first(column: Any, *kinds: pa.DataType) -> Any:
+    """Cast a column or scalar to the first type that fits all of its values; None if none does."""
+    for kind in kinds:
+        with suppress(pa.ArrowInvalid):
+            return pc.cast(column, kind)
+    return None

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Any, NamedTuple
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vrae.data.arrays import Array
-from vrae.data.columns import MISSING, Table, kind_of, refuse_missing, stamps_of
-from vrae.exceptions import InvalidDataError
+from vrae.data.columns import MISSING, Table, cast_to_first, kind_of, refuse_missing, stamps_of
+from vrae.data.date_text import NotDatesError, Written, dates_of_digits, read_dates, read_dates_as
+from vrae.exceptions import InvalidDataError, InvalidParameterError
 
-__all__ = ["Times", "as_times", "cast_to_first"]
+__all__ = ["Times", "as_times", "column_dates"]
+
+# Columns with such a name hold weeks: 202405 is the fifth week of 2024 and not its May.
+_WEEK_NAME = re.compile(r"(?i)week|woche|semaine|semana|(?<![a-z])(?:wk|kw)(?![a-z])")
 
 
 class Times(NamedTuple):
@@ -24,38 +29,153 @@ class Times(NamedTuple):
 
 
 def as_times(column: pa.ChunkedArray, name: str, table: Table, date_format: str | None = None) -> Times:
-    """Convert a column to time stamps."""
+    """Convert a column to time stamps.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+        Dates, times, numbers or text. Numbers such as 20240131 and 202401 are dates if all are.
+    name : str
+    table : Table
+        For messages.
+    date_format : str, optional
+        How text and numbers are written, as for `datetime.strptime`. By default, it is recognised.
+    """
     if kind_of(column.type) == "text":
-        column = _parse_times(column, name, table)
-    if kind_of(column.type) not in ("time", "number"):
+        column = _trimmed(column)
+    if kind_of(column.type) not in ("time", "number", "text"):
         raise InvalidDataError(
             f"The time column {name!r} of {table.name} holds {column.type} values. Expected dates, times or numbers."
         )
     refuse_missing("time", pc.indices_nonzero(pc.is_null(column, nan_is_null=True)), name, table)
     if kind_of(column.type) == "time":
         return Times(stamps_of(column), getattr(column.type, "tz", None))
-    number = pa.int64() if pa.types.is_integer(column.type) else pa.float64()
-    return Times(np.asarray(column.cast(number, safe=False).to_numpy()))
+    if date_format is not None:
+        return _text_times(_as_text(column), name, table, date_format)
+    if kind_of(column.type) == "text":
+        # The fast way: numbers, and ISO dates without a zone.
+        found = cast_to_first(column, pa.int64(), pa.float64(), pa.timestamp("us"))
+        if found is None:
+            return _text_times(column, name, table, None)
+        column = found
+        if kind_of(column.type) == "time":
+            return Times(stamps_of(column))
+    return _number_times(column, name)
 
 
-def _parse_times(text: pa.ChunkedArray, name: str, table: Table) -> pa.ChunkedArray:
+def column_dates(names: Sequence[str], date_format: str | None = None) -> Times | None:
+    """Return the times that the columns of a wide table are named by; None if not all are dates.
+
+    Names such as 2024-01-31, Jan 2024, 2024-W05 and 202401 are dates; numbers from 1 to 52, and
+    years, are not.
+    """
+    if not names:
+        return None
+    if date_format is None and all(re.fullmatch(r"\d{1,9}", name) for name in names):
+        stamps = dates_of_digits(np.array([int(name) for name in names], np.int64))
+        return None if stamps is None else Times(stamps)
+    try:
+        return _zoned(read_dates(names) if date_format is None else _formatted(names, date_format))
+    except NotDatesError as error:
+        if not error.formats:
+            return None
+        raise InvalidDataError(
+            f"The columns are named by dates such as {error.text!r}, which can be read in two ways. {_choice(error)}"
+        ) from None
+
+
+# -------------------------------------------------------------------- text
+
+
+def _trimmed(text: pa.ChunkedArray) -> pa.ChunkedArray:
     trimmed = pc.utf8_trim_whitespace(text)
-    trimmed = pc.if_else(pc.is_in(pc.utf8_lower(trimmed), MISSING), pa.scalar(None, trimmed.type), trimmed)
-    found = cast_to_first(trimmed, pa.int64(), pa.float64(), pa.timestamp("us"), pa.timestamp("us", "UTC"))
-    if found is not None:
-        return found
-    wrong = (text for text in trimmed if cast_to_first(text, pa.timestamp("us")) is None)
-    example = next(wrong, trimmed[0]).as_py()
-    raise InvalidDataError(
-        f"The time column {name!r} of {table.name} holds text that is neither a number nor a date such as "
-        f"2024-01-31 or 2024-01-31 12:00: {example!r:.60}. Convert it. If the rows are in order of time, you "
-        f"can also drop the column and pass layout='long' and id= without time=."
+    return pc.if_else(pc.is_in(pc.utf8_lower(trimmed), MISSING), pa.scalar(None, trimmed.type), trimmed)
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return numbers as text: 20240131.0 as 20240131."""
+    if kind_of(column.type) == "text":
+        return column
+    whole = cast_to_first(column, pa.int64())
+    return pc.cast(column if whole is None else whole, pa.large_string())
+
+
+def _text_times(text: pa.ChunkedArray, name: str, table: Table, date_format: str | None) -> Times:
+    encoded = pc.dictionary_encode(text.combine_chunks())
+    encoded = encoded.chunk(0) if isinstance(encoded, pa.ChunkedArray) else encoded
+    texts, rows = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+    if not texts:
+        return Times(np.empty(0, "M8[us]"))
+    try:
+        written = read_dates(texts) if date_format is None else _formatted(texts, date_format)
+    except NotDatesError as error:
+        row = table.row(int(np.flatnonzero(rows == texts.index(error.text))[0]))
+        raise _not_dates(error, row, name, table, date_format) from None
+    stamps, zone = _zoned(written)
+    return Times(stamps[rows], zone)
+
+
+def _formatted(texts: Sequence[str], date_format: str) -> Written:
+    try:
+        return read_dates_as(texts, date_format)
+    except NotDatesError:
+        raise
+    except (ValueError, re.error) as error:
+        raise InvalidParameterError(
+            f"date_format={date_format!r} cannot be used: {error}. Pass a format of Python's strptime, such as "
+            f'"%d/%m/%Y" or "%Y-%m-%d %H:%M".'
+        ) from None
+
+
+def _not_dates(error: NotDatesError, row: str, name: str, table: Table, date_format: str | None) -> InvalidDataError:
+    where = f"The time column {name!r} of {table.name}"
+    if error.formats:
+        return InvalidDataError(
+            f"{where} holds dates such as {error.text!r}, which can be read in two ways. {_choice(error)}"
+        )
+    if date_format is not None:
+        return InvalidDataError(f"{where} holds {error.text!r:.60} in {row}, which is not date_format={date_format!r}.")
+    return InvalidDataError(
+        f"{where} holds text that is neither a number nor a date such as 2024-01-31 or 2024-01-31 12:00, or that is "
+        f"not written like the dates before it: {error.text!r:.60} in {row}. Correct it, or pass date_format=. If the "
+        f"rows are in order of time, you can also drop the column and pass layout='long' and id= without time=."
     )
 
 
-def cast_to_first(column: Any, *kinds: pa.DataType) -> Any:
-    """Cast a column or scalar to the first type that fits all of its values; None if none does."""
-    for kind in kinds:
-        with suppress(pa.ArrowInvalid):
-            return pc.cast(column, kind)
-    return None
+def _choice(error: NotDatesError) -> str:
+    day_first, month_first = error.formats
+    return f'Pass date_format="{day_first}" if the day is first, or date_format="{month_first}" if the month is first.'
+
+
+def _zoned(written: Written) -> Times:
+    """Convert to UTC if there are offsets.
+
+    Several offsets with a single time of day are days on the clock of a place with summer time.
+    They stay as they are written.
+    """
+    if written.offsets is None:
+        return Times(written.stamps)
+    found = np.unique(written.offsets)
+    if len(found) > 1 and len(np.unique(written.stamps - written.stamps.astype("M8[D]"))) == 1:
+        return Times(written.stamps)
+    stamps = written.stamps - written.offsets.astype("m8[m]")
+    return Times(np.asarray(stamps), "UTC" if len(found) > 1 or not found[0] else _zone_name(int(found[0])))
+
+
+def _zone_name(minutes: int) -> str:
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+
+
+# -------------------------------------------------------------------- numbers
+
+
+def _number_times(column: pa.ChunkedArray, name: str) -> Times:
+    number = pa.int64() if pa.types.is_integer(column.type) else pa.float64()
+    values = np.asarray(column.cast(number, safe=False).to_numpy())
+    whole = values.astype(np.int64) if len(values) and np.isfinite(values).all() and _are_whole(values) else None
+    stamps = None if whole is None else dates_of_digits(whole, weeks=bool(_WEEK_NAME.search(name)))
+    return Times(values if stamps is None else stamps)
+
+
+def _are_whole(values: Array) -> bool:
+    return values.dtype.kind == "i" or bool(((values == np.round(values)) & (np.abs(values) < 1e15)).all())
