@@ -46,13 +46,13 @@ def same(one: Panel, other: Panel) -> bool:
 @pytest.mark.parametrize(
     ("X", "lengths", "first"),
     [
-        (np.arange(6).reshape(2, 3), [3, 3], [[0], [1], [2]]),
-        (np.arange(12).reshape(2, 2, 3), [3, 3], [[0, 3], [1, 4], [2, 5]]),
-        ([[1.0, 2.0], [3.0]], [2, 1], [[1], [2]]),
-        (([1, 2], np.array([3], np.int8)), [2, 1], [[1], [2]]),
-        ([np.array([[1, 2], [3, 4]]), np.array([[5], [6]])], [2, 1], [[1, 3], [2, 4]]),
-        (np.array([[1, 2], [3]], dtype=object), [2, 1], [[1], [2]]),
-        ([np.array([True, False]), np.array([1, 0])], [2, 2], [[1], [0]]),
+        (np.arange(6).reshape(2, 3), [3, 3], [[0, 1, 2]]),
+        (np.arange(12).reshape(2, 2, 3), [3, 3], [[0, 1, 2], [3, 4, 5]]),
+        ([[1.0, 2.0], [3.0]], [2, 1], [[1, 2]]),
+        (([1, 2], np.array([3], np.int8)), [2, 1], [[1, 2]]),
+        ([np.array([[1, 2], [3, 4]]), np.array([[5], [6]])], [2, 1], [[1, 2], [3, 4]]),
+        (np.array([[1, 2], [3]], dtype=object), [2, 1], [[1, 2]]),
+        ([np.array([True, False]), np.array([1, 0])], [2, 2], [[1, 0]]),
     ],
     ids=["2-D", "3-D", "list", "tuple", "list of channels", "object array", "bools"],
 )
@@ -88,7 +88,7 @@ def test_access():
     assert repr(panel) == "Panel(2 series, 1 channel, 1 to 3 steps, 25.0 % missing)"
     assert len(panel) == 2
     assert panel[-1].tolist() == [[4.0]]
-    assert [len(x) for x in panel] == [3, 1]
+    assert [x.shape for x in panel] == [(1, 3), (1, 1)]
     assert panel.position("b") == 1
     assert np.shares_memory(panel[0], panel.values)
     with pytest.raises(IndexError):
@@ -134,7 +134,7 @@ def test_lists_and_padded_arrays_hold_all_values(panel):
     padded = panel.to_padded()
     assert padded.shape == (len(panel), panel.n_channels, panel.lengths.max())
     for row, length in enumerate(panel.lengths):
-        assert np.array_equal(padded[row, :, :length].T, panel[row], equal_nan=True)
+        assert np.array_equal(padded[row, :, :length], panel[row], equal_nan=True)
         assert np.isnan(padded[row, :, length:]).all()
 
 
@@ -172,7 +172,7 @@ def test_other_values_same_series(small_series):
         ([[1.0], [2.0]], ["a"], ["1 ids", "2 series"]),
         ([[1.0], [2.0]], ["a", "a"], ["'a'", "more than once"]),
         ([[1.0], [2.0]], np.array(["a", None], object), ["None"]),
-        ([[1.0], [2.0]], [(1, 2), (1, 3)], ["ids", "(2, 2)"]),
+        ([[1.0], [2.0]], [(1, 2), (1, 3)], ["(1, 2)", "tuple", "Join the parts"]),
         ("text", None, ["'text'", "str"]),
         (7, None, ["int", "7"]),
         (None, None, ["NoneType"]),

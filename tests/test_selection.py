@@ -27,13 +27,13 @@ NAN = np.nan
 def test_level_ends_are_hidden(series, expected):
     all_series = [[7.0, 7.0, 8.0], series, [8.0, 8.0]]  # other series, whose values must not matter
     hidden = hide_level_ends(Panel.from_arrays([np.array(s, float) for s in all_series]))
-    np.testing.assert_array_equal(hidden[1][:, 0], expected)
-    np.testing.assert_array_equal(hidden[0][:, 0], [NAN, 7, 8])
+    np.testing.assert_array_equal(hidden[1][0], expected)
+    np.testing.assert_array_equal(hidden[0][0], [NAN, 7, 8])
 
 
 def test_an_end_is_level_if_all_channels_are():
     hidden = hide_level_ends(Panel.from_arrays([np.array([[1, 1, 1, 2], [1, 1, 5, 5]], float)]))
-    np.testing.assert_array_equal(np.isnan(hidden[0]).all(axis=1), [True, False, False, False])
+    np.testing.assert_array_equal(np.isnan(hidden[0]).all(axis=0), [True, False, False, False])
 
 
 def test_dropped_series_are_named():

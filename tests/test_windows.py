@@ -22,11 +22,12 @@ def test_windows_are_pieces_of_their_series_and_cover_every_step(panel, size, st
     covered = np.zeros(len(panel.values), int)
     for row, (owner, start) in enumerate(zip(cut.owners, cut.starts, strict=True)):
         piece = cut.panel[row]
-        assert len(piece) == min(size, panel.lengths[owner])
-        np.testing.assert_array_equal(piece, panel[owner][start : start + len(piece)])
+        n_steps = piece.shape[1]
+        assert n_steps == min(size, panel.lengths[owner])
+        np.testing.assert_array_equal(piece, panel[owner][:, start : start + n_steps])
         assert cut.panel.ids[row] == f"{panel.ids[owner]}@{start}"
         first = panel.offsets[owner] + start
-        covered[first : first + len(piece)] += 1
+        covered[first : first + n_steps] += 1
     assert covered.min() >= 1
     # Values of the steps of windows are assigned to these steps, in every channel.
     np.testing.assert_allclose(cut.to_steps(cut.panel.values), panel.values, atol=1e-6)

@@ -32,7 +32,7 @@ def plant() -> Panel:
 
 
 def draw_series(ax: plt.Axes, panel: Panel) -> None:
-    *others, new = (panel[index][:, 0] for index in range(len(panel)))
+    *others, new = (series[0] for series in panel)
     ax.plot(np.transpose(others[1:]), color=GREY, lw=0.4, alpha=0.6)
     ax.plot(new, color=OTHER, lw=1.8, label="new product")
     ax.plot(others[0], color=ONE, lw=1.8, label="product 0")

@@ -24,12 +24,12 @@ def similar() -> None:
     figure, axes = plt.subplots(3, 4, figsize=(11, 5.4), sharex=True, sharey=True, layout="constrained")
     for row, query in enumerate((0, 70, 140)):
         name = panel.ids[query]
-        x = panel[query][:, 0]
+        x = panel[query][0]
         axes[row, 0].plot(x, color=ONE, lw=1.4)
         axes[row, 0].set_title(f"series {name}", fontsize=10, loc="left")
         mine = np.flatnonzero(found.query == name)
         for ax, at in zip(axes[row, 1:], mine, strict=True):
-            other = panel[panel.position(found.neighbor[at])][:, 0]
+            other = panel[panel.position(found.neighbor[at])][0]
             ax.plot(x, color=GREY, lw=0.9)
             ax.plot(other, color=OTHER, lw=1.4)
             text = (

@@ -62,8 +62,8 @@ def filled(panel: Panel) -> list[np.ndarray]:
     """Return z-normalised series (t_i,) without gaps."""
     series = []
     for x in panel:
-        steps, known = np.arange(len(x)), ~np.isnan(x[:, 0])
-        x = np.interp(steps, steps[known], x[known, 0].astype(np.float64))
+        steps, known = np.arange(x.shape[1]), ~np.isnan(x[0])
+        x = np.interp(steps, steps[known], x[0, known].astype(np.float64))
         series.append((x - x.mean()) / (x.std() or 1))
     return series
 

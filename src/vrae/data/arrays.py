@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vrae.data.array_likes import describe, holds_array, is_missing, refuse_sparse, to_numpy
+from vrae.data.ids import ids_of
+from vrae.data.precision import narrowed
 from vrae.exceptions import DataTypeError, InvalidDataError, name_some
 
-__all__ = ["Array", "Ints", "Values", "as_ids", "flatten_array", "flatten_list", "to_numbers"]
+__all__ = ["Array", "Ints", "Values", "flatten", "flatten_array", "flatten_list", "to_numbers"]
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
-Values = npt.NDArray[np.float32]
+Values = npt.NDArray[np.floating[Any]]  # float32, or float64 where float32 is too coarse
+
+
+def flatten(X: Any, ids: Array | None) -> tuple[Values, Ints]:
+    """Return the values (total_steps, n_channels) and lengths of an array or a list of series."""
+    refuse_sparse(X)
+    if isinstance(X, (list, tuple)) or not holds_array(X):
+        return flatten_list(X, ids)
+    array = to_numpy(X)
+    if array.ndim == 1 and array.dtype != object and not _can_reshape(X):
+        raise InvalidDataError(
+            f"Found a single series ({type(X).__name__} of {len(array)} values). Pass several: a list of them, an "
+            f"array (n_series, n_steps), or a table. One series alone is a list of one, [X]."
+        )
+    return flatten_list(array, ids) if array.dtype == object and array.ndim else flatten_array(array)
+
+
+def _can_reshape(X: Any) -> bool:
+    """Return whether ``X.reshape(1, -1)`` works; a Series of polars wants a tuple."""
+    return isinstance(X, np.ndarray) or type(X).__module__.partition(".")[0] == "torch"
 
 
 def flatten_array(X: Array) -> tuple[Values, Ints]:
@@ -33,20 +54,21 @@ def flatten_array(X: Array) -> tuple[Values, Ints]:
         )
     cube = X[:, None, :] if X.ndim == 2 else X  # (n_series, n_channels, n_steps)
     n_series, n_channels, n_steps = cube.shape
-    values = to_numbers(cube.transpose(0, 2, 1)).reshape(-1, n_channels)
-    return np.ascontiguousarray(values), np.full(n_series, n_steps)
+    values, lengths = to_numbers(cube.transpose(0, 2, 1)).reshape(-1, n_channels), np.full(n_series, n_steps)
+    found = narrowed(values, lengths)
+    return np.array(found, order="C") if np.may_share_memory(found, X) else np.ascontiguousarray(found), lengths
 
 
-def flatten_list(X: Any, ids: Sequence[Any] | None) -> tuple[Values, Ints]:
+def flatten_list(X: Any, ids: Array | None) -> tuple[Values, Ints]:
     """Return the values (total_steps, n_channels) and lengths of a list of series."""
-    if isinstance(X, (str, bytes, dict)) or not hasattr(X, "__iter__"):
-        raise InvalidDataError(
+    if isinstance(X, (str, bytes, bytearray, dict, set, frozenset)) or not hasattr(X, "__iter__"):
+        raise DataTypeError(
             f"Expected an array, a list of arrays, a table or a Panel. Found {type(X).__name__}: {X!r:.80}."
         )
     series = [_series_matrix(x, index, ids) for index, x in enumerate(X)]
     if not series:
         raise InvalidDataError("No series found: the list is empty. Pass at least two series.")
-    names = as_ids(ids, len(series))
+    names = ids_of(ids, len(series))
     empty = [name for name, x in zip(names, series, strict=True) if x.shape[0] == 0]
     if empty:
         raise InvalidDataError(f"Found {len(empty)} series of 0 steps, ids {name_some(empty)}. Remove them.")
@@ -59,25 +81,32 @@ def flatten_list(X: Any, ids: Sequence[Any] | None) -> tuple[Values, Ints]:
             f"{f' and {len(others) - 5} more' if len(others) > 5 else ''}. Pass each series as (n_steps,) or "
             f"(n_channels, n_steps). If a series lacks a channel, fill its row with NaN."
         )
-    return np.concatenate(series), np.array([len(x) for x in series])
+    lengths = np.array([len(x) for x in series])
+    return narrowed(np.concatenate(series), lengths), lengths
 
 
-def _series_matrix(x: Any, index: int, ids: Sequence[Any] | None) -> Values:
+def _series_matrix(x: Any, index: int, ids: Array | None) -> Values:
     """Convert a series (n_steps,) or (n_channels, n_steps) to (n_steps, n_channels)."""
-    name = ids[index] if ids is not None and index < len(ids) else index
+    name = ids[index : index + 1].tolist()[0] if ids is not None and index < len(ids) else index
+    if isinstance(x, (int, float, np.number)) or is_missing(x):
+        raise InvalidDataError(
+            f"Series {name!r} is a single value, {describe(x)}. Expected series of shape (n_steps,) or (n_channels, "
+            f"n_steps). One series alone is a list of one, [X]."
+        )
     try:
-        x = to_numbers(np.asarray(x))
+        x = to_numbers(to_numpy(x))
     except InvalidDataError as error:
         raise type(error)(f"Series {name!r}: {error}") from None
-    except (ValueError, TypeError) as error:
-        raise InvalidDataError(f"Series {name!r}: {error}") from None
     if x.ndim not in (1, 2):
         raise InvalidDataError(f"Series {name!r} has shape {x.shape}. Expected (n_steps,) or (n_channels, n_steps).")
     return np.ascontiguousarray(np.atleast_2d(x).T)
 
 
 def to_numbers(X: Array) -> Values:
-    """Convert an array to numbers, or raise an error that shows what is no number."""
+    """Convert an array to float32 or float64, or raise an error that shows what is no number.
+
+    float32 if it holds every value of the array's type.
+    """
     if X.dtype.kind in "mM":
         raise InvalidDataError(
             f"Expected numbers, found dates or times ({X.dtype}). To pass times, use a table with a time column."
@@ -88,12 +117,12 @@ def to_numbers(X: Array) -> Values:
         )
     try:
         with np.errstate(over="ignore"):  # overflow gives inf, which `invalid_series` reports
-            return X.astype(np.float32)
+            return X.astype(np.float32 if np.can_cast(X.dtype, np.float32) else np.float64, copy=False)
     except TypeError as error:
         raise DataTypeError(
             f"Expected numbers, found {_first_wrong(X)}: {error}. Use NaN for missing values."
         ) from None
-    except ValueError:
+    except (ValueError, OverflowError):
         raise InvalidDataError(f"Expected numbers, found {_first_wrong(X)}. Use NaN for missing values.") from None
 
 
@@ -101,16 +130,7 @@ def _first_wrong(X: Array) -> str:
     for value in X.ravel():
         try:
             float(value)
-        except (ValueError, TypeError):
+        except Exception:  # whatever an object raises, it is no number
             plain = value.item() if isinstance(value, np.generic) else value
-            return f"{plain!r:.60} ({type(plain).__name__})"
+            return describe(plain)
     return f"values of type {X.dtype}"
-
-
-def as_ids(ids: Sequence[Any] | None, n: int) -> Array:
-    """Return ids as an array: 0, 1, ... by default."""
-    if ids is None:
-        return np.arange(n)
-    if len(ids) != n:
-        raise InvalidDataError(f"Found {len(ids)} ids for {n} series. Pass one id per series.")
-    return np.asarray(ids)

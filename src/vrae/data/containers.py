@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from vrae.config import check_choice
+from vrae.data.array_likes import is_dated_series, is_indexed_series
 from vrae.data.panel import Array, Panel, Values
 from vrae.exceptions import InvalidDataError
 
@@ -56,7 +57,7 @@ class TableKind:
         from vrae.data.roles import find_roles
         from vrae.data.table_options import TableOptions
 
-        known: Any = nw.from_native(X, pass_through=True)
+        known: Any = nw.from_native(X, pass_through=True, allow_series=True)
         library = str(getattr(known, "implementation", "pyarrow"))
         if library not in _LIBRARIES:
             library = "pyarrow"  # lazy tables are collected into Arrow
@@ -87,9 +88,14 @@ def index_like(X: Any, ids: Array) -> Any:
 
 
 def is_table(X: Any) -> bool:
-    """Return whether ``X`` is a table that narwhals supports, such as pandas or polars."""
+    """Return whether ``X`` is a table that narwhals supports, such as pandas or polars.
+
+    A Series of pandas is one if its index has levels, such as item and date.
+    """
     if isinstance(X, (Panel, np.ndarray, list, tuple, str)):
         return False
+    if is_indexed_series(X):
+        return True
     import narwhals as nw
 
     try:
@@ -100,9 +106,11 @@ def is_table(X: Any) -> bool:
 
 
 def are_tables(X: Any) -> bool:
-    """Return whether ``X`` is a list of tables, one per series."""
+    """Return whether ``X`` is a list of tables, or of columns with an index of times."""
+    if not isinstance(X, (list, tuple)) or len(X) == 0:
+        return False
     # hasattr first: for a list of arrays, no table library is imported.
-    return isinstance(X, (list, tuple)) and len(X) > 0 and hasattr(X[0], "columns") and is_table(X[0])
+    return is_dated_series(X[0]) or (hasattr(X[0], "columns") and is_table(X[0]))
 
 
 def _array_like(X: Array, panel: Panel) -> Values:
@@ -119,7 +127,7 @@ def _list_like(X: Any, panel: Panel) -> Any:
     fits = [shape[-1] == length for shape, length in zip(shapes, panel.lengths, strict=False)]
     if len(shapes) != len(panel) or not all(fits):
         raise InvalidDataError(f"Cannot put {panel} back into a list of {len(shapes)} series of other lengths.")
-    series = [x[:, 0] if len(shape) == 1 else x.T for x, shape in zip(panel, shapes, strict=True)]
+    series = [x[0] if len(shape) == 1 else x for x, shape in zip(panel, shapes, strict=True)]
     if isinstance(X, np.ndarray):
         array = np.empty(len(series), object)
         array[:] = series

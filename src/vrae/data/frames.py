@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from vrae.data.array_likes import is_dated_series, is_indexed_series
 from vrae.data.columns import ROW_LABELS, Table, reading
+from vrae.data.identity import with_joined_id
 from vrae.data.panel import Panel
 from vrae.data.table_options import TableOptions
 from vrae.data.tables import table_to_panel, values_by_row
@@ -20,9 +22,13 @@ __all__ = ["frame_like", "frames_like", "frames_to_panel", "from_frame"]
 
 
 def from_frame(frame: Any) -> Table:
-    """Convert a pandas, polars or pyarrow table, or any other that narwhals supports."""
+    """Convert a pandas, polars or pyarrow table, or any other that narwhals supports.
+
+    An index with three or more levels becomes an id, which joins levels, and a time.
+    """
     if isinstance(frame, ds.Dataset):
         return Table("the Arrow dataset", frame)
+    frame = _as_frame(frame)
     try:
         known: Any = nw.from_native(frame)
     except nw.exceptions.DuplicateError as error:
@@ -36,7 +42,31 @@ def from_frame(frame: Any) -> Table:
     columns = [_arrow(eager.get_column(column)) for column in eager.columns]
     with reading(name):
         table = pa.table([*index.values(), *columns], names=[*index, *names])
-    return Table(name, ds.dataset(table), tuple(level for level in index if level not in ROW_LABELS))
+    return _with_two_levels(Table(name, ds.dataset(table), tuple(level for level in index if level not in ROW_LABELS)))
+
+
+def _as_frame(series: Any) -> Any:
+    """Return a Series of pandas as a table with a single column; a table unchanged."""
+    if not is_indexed_series(series):
+        return series
+    return series.to_frame("value" if series.name is None else series.name)
+
+
+def _with_two_levels(table: Table) -> Table:
+    """Join the levels of an index that name series: all but the last, or all of them."""
+    if len(table.index) < 3:
+        return table
+    *first, last = table.index
+    joined = with_joined_id(table, first)
+    if table.kinds[last] == "time":
+        return joined
+    if table.kinds[last] == "number" and joined.data.count_rows() >= 2 * _n_ids(joined):
+        return joined
+    return with_joined_id(table, table.index)
+
+
+def _n_ids(table: Table) -> int:
+    return len(table.read([table.index[0]])[table.index[0]].unique())
 
 
 def _index_columns(frame: Any) -> dict[str, Any]:
@@ -78,6 +108,8 @@ def frames_to_panel(frames: Sequence[Any]) -> Panel:
 
 def frame_like(frame: Any, panel: Panel) -> Any:
     """Return a table in memory with the values of ``panel``. Other columns are kept."""
+    if is_indexed_series(frame):
+        return _as_series(frame_like(_as_frame(frame), panel), frame)
     known: Any = nw.from_native(frame, pass_through=True)
     if isinstance(known, nw.LazyFrame):
         known = known.collect()
@@ -92,11 +124,22 @@ def frames_like(frames: Sequence[Any], panel: Panel) -> list[Any]:
     replaced = values_by_row(table, panel, options)
     found, start = [], 0
     for frame in frames:
-        known = nw.from_native(frame, eager_only=True)
+        known = nw.from_native(_as_unnamed(frame), eager_only=True)
         end = start + len(known)
-        found.append(_with_columns(known, {name: column[start:end] for name, column in replaced.items()}))
+        result = _with_columns(known, {name: column[start:end] for name, column in replaced.items()})
+        found.append(_as_series(result, frame) if is_dated_series(frame) else result)
         start = end
     return found
+
+
+def _as_series(frame: Any, like: Any) -> Any:
+    """Return the only column of a table of pandas, named as the Series ``like``."""
+    return frame.iloc[:, 0].rename(like.name)
+
+
+def _as_unnamed(frame: Any) -> Any:
+    """Return a Series in a list as a table. Its name would be another channel for each series."""
+    return frame.to_frame("value") if is_dated_series(frame) else frame
 
 
 def _with_columns(frame: nw.DataFrame[Any], values: dict[str, Any]) -> Any:
@@ -150,7 +193,7 @@ def _joined(parts: Sequence[pa.Table]) -> pa.Table:
 
 def _table(frame: Any, position: int) -> Table:
     try:
-        return from_frame(nw.to_native(nw.from_native(frame, eager_only=True)))
+        return from_frame(nw.to_native(nw.from_native(_as_unnamed(frame), eager_only=True)))
     except TypeError:
         raise InvalidDataError(
             f"Found a {type(frame).__name__} at position {position} of a list of tables. Pass tables in memory only, "

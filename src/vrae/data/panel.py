@@ -7,18 +7,26 @@ memory-mapped file. Only batches are padded (`vrae.data.batching`).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from operator import index as as_index
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from vrae.data.arrays import Array, Ints, Values, as_ids, flatten_array, flatten_list
-from vrae.data.calendar import Calendar
+from vrae.data.arrays import Array, Ints, Values, flatten
+from vrae.data.calendar import Calendar, local_times
+from vrae.data.display import draw_series, html_table, long_table
+from vrae.data.ids import as_ids, check_unique, ids_of
+from vrae.data.positions import positions_of
 from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError, name_some
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 __all__ = ["Array", "Ints", "Panel", "Values", "invalid_series", "offsets_of"]
 
@@ -30,14 +38,17 @@ _SLICE_VALUES = 1 << 22
 class Panel:
     """An ordered collection of time series of any lengths, with ids.
 
+    ``panel[0]`` is one series, an array of shape (n_channels, n_steps). A slice, a list of
+    positions or a mask of shape (n_series,) selects a Panel, as scikit-learn's splitters do.
+
     Parameters
     ----------
-    values : ndarray of float32, shape (total_steps, n_channels)
-        All series, concatenated. NaN is a missing value.
+    values : ndarray of float32 or float64, shape (total_steps, n_channels)
+        All series, concatenated. NaN is a missing value. float64 if float32 is too coarse.
     offsets : ndarray of int64, shape (n_series + 1,)
         Series ``i`` is ``values[offsets[i]:offsets[i + 1]]``.
     ids : ndarray, shape (n_series,)
-        A unique name for each series. Results have the same order.
+        A unique name for each series: text, numbers or dates. Results have the same order.
     times : ndarray of shape (total_steps,), optional
         Time stamp of each step.
     channels : tuple of str, optional
@@ -52,7 +63,7 @@ class Panel:
     Raises
     ------
     InvalidDataError
-        If the parts do not match, or if two series have the same id.
+        If the parts do not match, if two series have the same id, or if an id cannot be saved.
 
     Examples
     --------
@@ -60,10 +71,12 @@ class Panel:
     >>> panel
     Panel(2 series, 1 channel, 2 to 3 steps, 0.0 % missing)
     >>> panel[1].tolist()
-    [[4.0], [5.0]]
+    [[4.0, 5.0]]
+    >>> panel[:1].ids.tolist()
+    ['a']
     """
 
-    values: npt.NDArray[np.float32]
+    values: Values
     offsets: npt.NDArray[np.int64]
     ids: npt.NDArray[Any]
     times: npt.NDArray[Any] | None = None
@@ -77,6 +90,7 @@ class Panel:
             raise InvalidDataError(
                 f"The values of a panel must have shape (total_steps, n_channels). Found {self.values.shape}."
             )
+        object.__setattr__(self, "ids", as_ids(self.ids))
         n, steps = len(self.ids), len(self.values)
         if len(self.offsets) != n + 1 or self.offsets[0] != 0 or self.offsets[-1] != steps:
             raise InvalidDataError(
@@ -96,37 +110,23 @@ class Panel:
         if not self.channels:
             names = ("value",) if self.n_channels == 1 else tuple(f"value{i}" for i in range(self.n_channels))
             object.__setattr__(self, "channels", names)
-        self._check_ids()
-
-    def _check_ids(self) -> None:
-        if self.ids.ndim != 1:
-            raise InvalidDataError(f"Each id must be a single text or number. Found ids of shape {self.ids.shape}.")
-        if self.ids.dtype == object and any(name is None or name != name for name in self.ids):
-            raise InvalidDataError("Every series needs its own id. Found None or NaN among the ids.")
-        try:
-            unique, counts = np.unique(self.ids, return_counts=True)
-            repeated = unique[counts > 1].tolist()
-        except TypeError:  # a mixture of text and numbers cannot be sorted
-            repeated = [name for name, count in Counter(self.ids.tolist()).items() if count > 1]
-        if repeated:
-            raise InvalidDataError(
-                f"Every series needs its own id. These ids appear more than once: {name_some(repeated)}. "
-                f"Rename or merge the series."
-            )
+        check_unique(self.ids)
 
     # ---------------------------------------------------------------- construction
 
     @classmethod
-    def from_arrays(cls, X: Any, ids: Sequence[Any] | None = None, **parts: Any) -> Panel:
+    def from_arrays(cls, X: Any, ids: Sequence[Any] | Array | None = None, **parts: Any) -> Panel:
         """Build a panel from arrays.
 
         Parameters
         ----------
         X : ndarray or list of arrays
             An array ``(n_series, n_steps)`` or ``(n_series, n_channels, n_steps)``, or a list of
-            series ``(n_steps,)`` or ``(n_channels, n_steps)`` of any lengths.
+            series ``(n_steps,)`` or ``(n_channels, n_steps)`` of any lengths. Arrays may be masked,
+            tensors of PyTorch, or columns of a table library. What is masked or null is missing.
         ids : sequence of length n_series, optional
-            By default 0, 1, 2, ...
+            Text, whole numbers, finite floats, dates or UUIDs, which become text. By default
+            0, 1, 2, ...
         **parts
             ``times``, ``channels`` and ``static``, as in `Panel`.
 
@@ -137,26 +137,37 @@ class Panel:
         Raises
         ------
         InvalidDataError
-            If ``X`` is not numeric or has a wrong number of dimensions, or if a series is empty or
-            has another number of channels than the others.
+            If ``X`` is not numeric or has a wrong number of dimensions, if a series is empty or
+            has another number of channels than the others, or if an id cannot be saved.
         """
-        if isinstance(X, np.ndarray) and X.dtype != object:
-            values, lengths = flatten_array(X)
-        else:
-            values, lengths = flatten_list(X, ids)
-        return cls(values, offsets_of(lengths), as_ids(ids, len(lengths)), **parts)
+        given = None if ids is None else as_ids(ids)
+        values, lengths = flatten(X, given)
+        return cls(values, offsets_of(lengths), ids_of(given, len(lengths)), **parts)
 
     # ---------------------------------------------------------------- access
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, index: int) -> Values:
-        """Return a view of one series, shape (n_steps, n_channels)."""
+    @overload
+    def __getitem__(self, index: int | np.integer[Any]) -> Values: ...
+
+    @overload
+    def __getitem__(self, index: slice | Sequence[int] | Array | tuple[Any, EllipsisType]) -> Panel: ...
+
+    def __getitem__(self, index: Any) -> Values | Panel:
+        """Return a view of one series, (n_channels, n_steps), or a panel of several."""
+        if isinstance(index, tuple) and index[1:] == (Ellipsis,):
+            index = index[0]  # as scikit-learn indexes what has a shape
+        if isinstance(index, tuple):
+            raise IndexError("A panel has one index. For steps of a series: panel[i][channel, step].")
+        if isinstance(index, (bool, np.bool)) or not hasattr(index, "__index__") or np.ndim(index):
+            return self.select(index)
+        index = as_index(index)
         if not -len(self) <= index < len(self):
-            raise IndexError(f"series {index} is out of range for a panel of {len(self)} series")
+            raise IndexError(f"Series {index} is out of range for a panel of {len(self)} series.")
         index %= len(self)
-        return self.values[self.offsets[index] : self.offsets[index + 1]]
+        return self.values[self.offsets[index] : self.offsets[index + 1]].T
 
     def __iter__(self) -> Iterator[Values]:
         return (self[index] for index in range(len(self)))
@@ -168,6 +179,16 @@ class Panel:
         low, high = self.lengths.min(), self.lengths.max()
         steps = f"{low}" if low == high else f"{low} to {high}"
         return f"Panel({len(self)} series, {channels}, {steps} steps, {100 * self.missing_share():.1f} % missing)"
+
+    def _repr_html_(self) -> str:
+        """Return a table of the first series for notebooks."""
+        shown = self.head()
+        return html_table(repr(self), shown.ids, list(shown), shown._local_times(), self.channels, len(self))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of series, channels and steps of the longest series, as in `to_padded`."""
+        return len(self), self.n_channels, int(self.lengths.max(initial=0))
 
     @property
     def lengths(self) -> Ints:
@@ -201,7 +222,42 @@ class Panel:
             raise InvalidDataError(f"No series has the id {series_id!r}. Known ids: {name_some(self.ids)}.")
         return int(found[0])
 
+    def head(self, n: int = 5) -> Panel:
+        """Return a panel of the first ``n`` series."""
+        return self.select(slice(max(0, n)))
+
+    def plot(self, n: int = 5, ax: Axes | None = None) -> Axes:
+        """Draw the first ``n`` series with matplotlib, each in a colour of its own.
+
+        Several channels are drawn in lines of different styles. Returns the Axes.
+        """
+        shown = self.head(n)
+        return draw_series(shown.ids, list(shown), shown._local_times(), self.channels, ax)
+
+    def _local_times(self) -> list[Array] | None:
+        """Return the times of each series, in the zone of the calendar."""
+        if self.times is None:
+            return None
+        local = local_times(np.asarray(self.times), self._zone)
+        return [local[start:end] for start, end in zip(self.offsets[:-1], self.offsets[1:], strict=True)]
+
+    @property
+    def _zone(self) -> str | None:
+        return None if self.calendar is None else self.calendar.zone
+
     # ---------------------------------------------------------------- conversion
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a long table: a row per series and step.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns: ``unique_id``; ``ds``, or ``step`` (0, 1, ...) without times; one per channel;
+            and the static columns. Times are in the zone of ``calendar``, if it has one.
+        """
+        channels = {name: self.values[:, channel] for channel, name in enumerate(self.channels)}
+        return long_table(self.ids, self.lengths, self.times, self._zone, channels, self.static)
 
     def steps_of(self, indices: npt.ArrayLike) -> Ints:
         """Return the positions in ``values`` of all steps of these series, one after another."""
@@ -211,12 +267,9 @@ class Panel:
         shift = np.repeat(self.offsets[:-1][indices] - (ends - lengths), lengths)
         return np.arange(ends[-1] if len(ends) else 0) + shift
 
-    def select(self, indices: npt.ArrayLike) -> Panel:
-        """Return a panel of the series at these positions, or in a mask of shape (n_series,)."""
-        indices = np.asarray(indices)
-        if indices.dtype == bool:
-            indices = np.flatnonzero(indices)
-        indices = indices.astype(np.int64)
+    def select(self, indices: npt.ArrayLike | slice) -> Panel:
+        """Return a panel of the series at these positions, in a slice, or in a mask (n_series,)."""
+        indices = positions_of(indices, len(self))
         starts, ends = self.offsets[:-1][indices].tolist(), self.offsets[1:][indices].tolist()
 
         def selected(steps: Array) -> Array:
@@ -241,13 +294,13 @@ class Panel:
     def to_padded(self) -> Values:
         """Return an array (n_series, n_channels, max_length), padded with NaN at the end."""
         lengths = self.lengths
-        padded = np.full((len(self), lengths.max(initial=0), self.n_channels), np.nan, np.float32)
+        padded = np.full((len(self), lengths.max(initial=0), self.n_channels), np.nan, self.values.dtype)
         padded[np.arange(padded.shape[1]) < lengths[:, None]] = self.values
         return padded.transpose(0, 2, 1)
 
     def to_list(self) -> list[Values]:
         """Return a list of arrays of shape (n_channels, n_steps)."""
-        return [series.T for series in self]
+        return list(self)
 
 
 def offsets_of(lengths: Ints) -> Ints:

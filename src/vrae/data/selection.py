@@ -3,30 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from vrae.data.ids import joined_ids
 from vrae.data.panel import Panel, invalid_series, offsets_of
 from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
 
-__all__ = ["drop_invalid", "hide_level_ends", "join_panels"]
+__all__ = ["drop_invalid", "hide_level_ends", "join_panels", "match_channels"]
 
 
 def join_panels(panels: Sequence[Panel]) -> Panel:
-    """Concatenate panels with the same channels."""
+    """Concatenate panels with the same channels. Static columns are kept if all panels have them.
+
+    The calendar is kept if it is the same in all of them.
+    """
     if not panels:
         raise InvalidDataError("No series found: there is no panel to join.")
     first = panels[0]
     if any(panel.channels != first.channels for panel in panels):
         raise InvalidDataError("Panels with different channels cannot be joined.")
+    undated = [panel.times is None for panel in panels]
+    if any(undated) and not all(undated):
+        raise InvalidDataError("Panels with and without times cannot be joined. Pass times for all series.")
+    common = [name for name in first.static if all(name in panel.static for panel in panels)]
+    calendars = {panel.calendar and replace(panel.calendar, absent=0.0) for panel in panels}
     return Panel(
         values=np.concatenate([panel.values for panel in panels]),
         offsets=offsets_of(np.concatenate([panel.lengths for panel in panels])),
-        ids=np.concatenate([panel.ids for panel in panels]),
+        ids=joined_ids([panel.ids for panel in panels]),
         times=None if first.times is None else np.concatenate([panel.times for panel in panels]),
         channels=first.channels,
-        static={name: np.concatenate([panel.static[name] for panel in panels]) for name in first.static},
+        static={name: np.concatenate([panel.static[name] for panel in panels]) for name in common},
+        calendar=first.calendar if len(calendars) == 1 else None,
+        reading=first.reading,
     )
+
+
+def match_channels(panel: Panel, names: Sequence[str], n_channels: int) -> Panel:
+    """Return a panel with its channels in the order of a model's, by name.
+
+    Raises
+    ------
+    InvalidDataError
+        Channels are missing or unknown, or their number differs.
+    """
+    named = not _are_numbered(names) and not _are_numbered(panel.channels)
+    if panel.n_channels != n_channels:
+        raise InvalidDataError(
+            f"The model was fitted to {n_channels} channel{'s' * (n_channels != 1)} a series"
+            f"{f' ({name_some(names, 12)})' if named else ''}; found {panel.n_channels}"
+            f"{f' ({name_some(panel.channels, 12)})' if named else ''}."
+        )
+    if not named or n_channels == 1 or panel.channels == tuple(names):
+        return panel
+    if set(names) != set(panel.channels):
+        missing = [name for name in names if name not in panel.channels]
+        foreign = [name for name in panel.channels if name not in names]
+        raise InvalidDataError(
+            f"The series lack the channels {name_some(missing)} of the model, and have {name_some(foreign)}, which it "
+            f"does not know. Rename or add the columns."
+        )
+    order = [panel.channels.index(name) for name in names]
+    return replace(panel, values=panel.values[:, order], channels=tuple(names))
+
+
+def _are_numbered(channels: Sequence[str]) -> bool:
+    """Return whether channels have the names that arrays get, or none."""
+    return set(channels) <= {"value", *(f"value{i}" for i in range(len(channels)))}
 
 
 def drop_invalid(panel: Panel) -> Panel:

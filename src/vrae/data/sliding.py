@@ -124,6 +124,8 @@ def sliding_windows(panel: Panel, size: int | Literal["auto"] = "auto", step: in
         offsets=offsets_of(sizes),
         ids=names,
         channels=panel.channels,
+        calendar=panel.calendar,
+        reading=panel.reading,
     )
     return SlidingWindows(windows, panel, owners, starts)
 
@@ -137,7 +139,7 @@ def dominant_period(panel: Panel) -> int:
     longest = int(min(panel.lengths.max(), _PERIOD_STEPS))
     products, power = np.zeros(longest), 0.0
     for index in range(0, len(panel), -(-len(panel) // _PERIOD_SERIES)):
-        x = panel[index][:_PERIOD_STEPS].astype(np.float64)
+        x = panel[index].T[:_PERIOD_STEPS].astype(np.float64)  # (n_steps, n_channels)
         observed = ~np.isnan(x)
         count = observed.sum(axis=0)
         x = np.where(observed, x - np.nansum(x, axis=0) / np.maximum(count, 1), 0.0)

@@ -12,20 +12,23 @@ __all__ = ["ids_from_json", "ids_to_json", "option_to_json"]
 
 
 def ids_to_json(ids: npt.NDArray[Any]) -> dict[str, Any]:
-    """Return ids as JSON: numbers and text unchanged, ISO dates, all else as text."""
+    """Return the ids of a panel as JSON: numbers and text unchanged, dates in ISO format."""
     if ids.dtype.kind == "M":
         return {"ids": np.datetime_as_string(ids).tolist(), "ids_type": ids.dtype.str}
     if ids.dtype.kind in "biuf":
         return {"ids": ids.tolist(), "ids_type": ids.dtype.str}
-    names = [i if isinstance(i, (bool, int, float, str)) else str(i) for i in ids.tolist()]
-    return {"ids": names, "ids_type": "O" if ids.dtype == object else "U"}
+    return {"ids": ids.tolist(), "ids_type": "O" if ids.dtype == object else "U"}
 
 
 def ids_from_json(ids: list[Any], kind: str) -> npt.NDArray[Any]:
     """Invert `ids_to_json`. Other types are refused, such as text of a gigabyte per id."""
     if not re.fullmatch(r"[OU]|\|b1|[<>|][iuf][1248]|[<>]M8\[\d*\w+\]", kind):
         raise ValueError(f"ids_type {kind!r} is unknown")
-    return np.asarray(ids).astype(kind)
+    if kind == "O":  # text and numbers, which NumPy would turn into text
+        names = np.empty(len(ids), object)
+        names[:] = ids
+        return names
+    return np.array(ids, kind)
 
 
 def option_to_json(value: Any) -> Any:

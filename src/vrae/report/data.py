@@ -117,4 +117,4 @@ class ReportData:
 
     def series(self, index: int) -> npt.NDArray[np.float64]:
         """Return one series, shape (n_channels, n_steps)."""
-        return self.panel[int(index)].T.astype(np.float64)
+        return self.panel[int(index)].astype(np.float64)
