@@ -70,11 +70,12 @@ class NetworkConfig(_JSONConfig):
     pattern_thresholds: int = field(default=0, metadata={"later": True})  # per kernel; 0: older models
     scale_differences: bool = False  # pattern statistics see differences of variance 1
     neighbour_size: int = 0  # latent dimensions that keep neighbours together, the first ones
+    n_timing: int = 0  # values among the statistics that say when a series is high
 
     def __post_init__(self) -> None:
         for name in ("n_channels", "n_steps", "patch_size", "latent_size", "hidden_size", "num_layers"):
             object.__setattr__(self, name, check_int(name, getattr(self, name), low=1))
-        for name in ("max_lag", "n_patterns", "n_channel_pairs", "pattern_thresholds", "neighbour_size"):
+        for name in ("max_lag", "n_patterns", "n_channel_pairs", "pattern_thresholds", "neighbour_size", "n_timing"):
             object.__setattr__(self, name, check_int(name, getattr(self, name), low=0))
         for name in ("mask_input", "bidirectional", "feed_latent", "linear_path", "scale_differences"):
             check_flag(name, getattr(self, name))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vrae.data.arrays import Array
 from vrae.data.panel import Ints, Panel
 from vrae.data.scaling import Scaler
 
@@ -35,6 +36,7 @@ class Batch:
     spread: Tensor  # (batch, channel), float64
     indices: Indices  # (batch,): positions in the panel
     patterns: Tensor | None = None  # (batch, n_patterns): pattern statistics, if computed
+    timing: Tensor | None = None  # (batch, n_timing): when each series is high; see `vrae.data.timing`
     visible: Tensor | None = None  # (batch, time, channel): 1 if the encoder sees it. None: all observed
 
     @property
@@ -54,6 +56,7 @@ class Batch:
             spread=self.spread[chosen],
             indices=self.indices[positions],
             patterns=None if self.patterns is None else self.patterns[chosen],
+            timing=None if self.timing is None else self.timing[chosen],
             visible=None if self.visible is None else self.visible[chosen, :longest],
         )
 
@@ -80,6 +83,7 @@ def collate(
     level, spread = scaler.statistics(values, observed)
     scaled = np.where(observed, (values - level[:, None]) / spread[:, None], 0.0).clip(-_MAX_SCALED, _MAX_SCALED)
     visible = None if hidden is None else observed & ~hidden[steps][:, :, None]
+    timing = _timing(panel, steps, scaled, observed if visible is None else visible, scaler)
     return Batch(
         values=torch.from_numpy(scaled.astype(np.float32)).to(device),
         mask=torch.from_numpy(observed.astype(np.float32)).to(device),
@@ -88,8 +92,19 @@ def collate(
         spread=torch.from_numpy(spread),
         indices=indices,
         patterns=None if patterns is None else patterns[torch.from_numpy(indices)].to(device),
+        timing=None if timing is None else timing.to(device),
         visible=None if visible is None else torch.from_numpy(visible.astype(np.float32)).to(device),
     )
+
+
+def _timing(panel: Panel, steps: Ints, scaled: Array, observed: Array, scaler: Scaler) -> Tensor | None:
+    """Return the timing profiles of series; zero, which is no timing, without time stamps."""
+    if scaler.timing is None:
+        return None
+    if panel.times is None or panel.times.dtype.kind != "M":
+        return torch.zeros(len(steps), scaler.timing.n_bins * scaled.shape[2])
+    steps = np.minimum(steps, len(panel.values) - 1)
+    return torch.from_numpy(scaler.timing.profile(scaled, observed, panel.times[steps]))
 
 
 def training_batches(lengths: Ints, indices: Indices, batch_size: int, rng: np.random.Generator) -> list[Indices]:

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from vrae.data.panel import Array, Ints, Values
-from vrae.exceptions import InvalidDataError, InvalidParameterError
+from vrae.data.arrays import Array, Ints, Values
+from vrae.data.calendar import Calendar
+from vrae.exceptions import InvalidDataError
 
-__all__ = ["Steps", "merge_duplicates", "put_on_grid", "sort_order"]
+__all__ = ["Steps", "check_cells", "merge_duplicates", "put_on_grid", "sort_order", "trim_ends"]
 
-# Spellings of polars and pandas. Each is a NumPy unit and a number of these units.
-_UNITS = {
-    **{unit: (unit, 1) for unit in ("ns", "us", "ms")},
-    **dict.fromkeys(("s", "S"), ("s", 1)),
-    **dict.fromkeys(("m", "min", "T"), ("m", 1)),
-    **dict.fromkeys(("h", "H"), ("h", 1)),
-    **dict.fromkeys(("d", "D"), ("D", 1)),
-    **dict.fromkeys(("w", "W"), ("D", 7)),
-    **dict.fromkeys(("mo", "M", "MS", "ME"), ("M", 1)),
-    **dict.fromkeys(("q", "Q", "QS", "QE"), ("M", 3)),
-    **dict.fromkeys(("y", "Y", "YS", "YE"), ("Y", 1)),
-}
 # A grid with more cells per row than this is probably a mistake in ``freq``. It would fill memory.
 _MAX_CELLS_PER_ROW = 1000
 _MAX_CELLS = 1e15  # well within int64
@@ -99,92 +87,83 @@ def _total(values: Values, starts: Ints, *, mean: bool) -> Values:
     totals = np.add.reduceat(np.where(observed, values, 0), starts, axis=0, dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         totals = totals / np.maximum(counts, 1) if mean else totals
-        return np.where(counts > 0, totals, np.nan).astype(np.float32)
+        return np.where(counts > 0, totals, np.nan).astype(values.dtype)
 
 
 # -------------------------------------------------------------------- a regular grid
 
 
-class _Grid(NamedTuple):
-    cells: Ints  # cell of each row; the earliest row is in cell 0
-    start: Any  # time of cell 0
-    step: Any  # time between cells
+def put_on_grid(steps: Steps, calendar: Calendar, how: str, ids: Array, fill: float | None, end: Any) -> Steps:
+    """Put the sorted rows of each series on a calendar, from its first row to its last.
 
-    def times(self, cells: Ints, like: Array) -> Array:
-        return np.asarray((self.start + cells * self.step).astype(like.dtype))
-
-
-def put_on_grid(steps: Steps, freq: str | float, how: str, ids: Array, origin: Any = None) -> Steps:
-    """Put the sorted rows of each series on a regular grid from its first row to its last.
-
-    Grid cells begin with the units of the calendar; weeks begin on the weekday of the earliest
-    row, or of ``origin`` if the rows are a part of a table. Rows in the same cell are duplicates.
-    Cells without a row become NaN.
+    Rows in the same step are duplicates. Steps without a row become NaN. With ``fill``, they become
+    this value, up to the step of the time ``end``.
     """
     assert steps.times is not None
-    dated = np.issubdtype(steps.times.dtype, np.datetime64)
-    start = steps.times.min() if origin is None else steps.times.dtype.type(origin)
-    grid = _calendar_grid(steps.times, start, freq) if dated else _number_grid(steps.times, start, freq)
-    binned = replace(steps, times=grid.times(grid.cells, steps.times))
+    cells = calendar.cells(steps.times)
+    binned = replace(steps, times=calendar.times(cells, steps.times))
     merged = merge_duplicates(
-        binned, how, ids, hint=f" They are in one step of freq={freq!r}. A finer freq separates them."
+        binned, how, ids, hint=f" They are in one step of freq={calendar.freq!r}. A finer freq separates them."
     )
     # The cell of each merged row: merging keeps the first row of each run of duplicates.
-    first = np.concatenate([[True], (np.diff(steps.codes) != 0) | (np.diff(grid.cells) != 0)])
-    return _fill(merged, grid, grid.cells[first], freq)
+    first = np.concatenate([[True], (np.diff(steps.codes) != 0) | (np.diff(cells) != 0)])
+    last = None if fill is None else int(calendar.cells(np.asarray(end, steps.times.dtype)[None])[0])
+    return _fill(merged, calendar, cells[first], np.nan if fill is None else fill, last)
 
 
-def _fill(steps: Steps, grid: _Grid, cells: Ints, freq: str | float) -> Steps:
+def check_cells(calendar: Calendar, times: Array) -> None:
+    """Raise if a step that the user named is so short that the steps would fill memory."""
+    assert calendar.freq is not None
+    if times.dtype.kind == "M":
+        needed = float((times.max() - times.min()) / np.timedelta64(1, "h")) / calendar.hours
+    else:
+        needed = (float(times.max()) - float(times.min())) / float(calendar.freq)
+    if not needed < _MAX_CELLS:  # also true for infinite times
+        raise _too_fine(times, calendar, needed)
+
+
+def _fill(steps: Steps, calendar: Calendar, cells: Ints, value: float, last: int | None) -> Steps:
+    """Return one row per step, with ``value`` where there is none, up to the step ``last``."""
     assert steps.times is not None
     begins = np.flatnonzero(np.concatenate([[True], np.diff(steps.codes) != 0]))
-    ends = np.append(begins[1:], len(cells)) - 1
-    lengths = cells[ends] - cells[begins] + 1
+    ends = cells[np.append(begins[1:], len(cells)) - 1]
+    if last is not None:
+        ends = np.maximum(ends, last)
+    lengths = ends - cells[begins] + 1
     total = lengths.sum(dtype=np.float64)  # float, since cells of nanoseconds can overflow int64
     if total > _MAX_CELLS_PER_ROW * (len(cells) + 1000):
-        raise _too_fine(steps.times, freq, total)
+        raise _too_fine(steps.times, calendar, total)
     owners = np.repeat(np.arange(len(begins)), lengths)
     firsts = np.cumsum(lengths) - lengths  # first output row of each series
     all_cells = np.arange(len(owners)) - firsts[owners] + cells[begins][owners]
-    series = np.repeat(np.arange(len(begins)), ends - begins + 1)
-    values = np.full((len(owners), steps.values.shape[1]), np.nan, np.float32)
+    series = np.repeat(np.arange(len(begins)), np.diff(np.append(begins, len(cells))))
+    values = np.full((len(owners), steps.values.shape[1]), value, steps.values.dtype)
     values[firsts[series] + cells - cells[begins][series]] = steps.values
-    return Steps(steps.codes[begins][owners], values, grid.times(all_cells, steps.times))
+    return Steps(steps.codes[begins][owners], values, calendar.times(all_cells, steps.times))
 
 
-def _calendar_grid(times: Array, earliest: Any, freq: str | float) -> _Grid:
-    found = re.fullmatch(r"(\d*)\s*([A-Za-z]+)", freq) if isinstance(freq, str) else None
-    if found is None or found[2] not in _UNITS or found[1].strip("0") == "" != found[1]:
-        raise InvalidParameterError(
-            f"freq={freq!r} is not a time step. For dates, pass a number and a unit, such as "
-            f'"15min", "1h", "1d", "1w", "1mo", "1q" or "1y".'
-        )
-    unit, factor = _UNITS[found[2]]
-    size = factor * int(found[1] or 1)
-    counts = times.astype(f"datetime64[{unit}]").astype(np.int64)
-    start = earliest.astype(f"datetime64[{unit}]").astype(np.int64)
-    if unit == "M":
-        start -= start % factor  # quarters begin in January, April, ...
-    first = np.array(start).astype(f"datetime64[{unit}]")
-    return _Grid((counts - start) // size, first, np.array(size).astype(f"timedelta64[{unit}]"))
-
-
-def _number_grid(times: Array, start: Any, freq: str | float) -> _Grid:
-    if isinstance(freq, (str, bool)) or not 0 < freq < np.inf:
-        raise InvalidParameterError(
-            f"freq={freq!r} is not a positive number. For times that are numbers, pass the distance between steps."
-        )
-    step = float(freq)
-    cells_needed = (float(times.max()) - float(start)) / step
-    if not cells_needed < _MAX_CELLS:  # also true for infinite times
-        raise _too_fine(times, freq, cells_needed)
-    if np.issubdtype(times.dtype, np.integer) and step.is_integer():
-        return _Grid((times - start) // int(step), start, int(step))
-    cells = np.floor((times - start) / step + 1e-6).astype(np.int64)  # in floats, 0.3 / 0.1 < 3
-    return _Grid(cells, start, step)
-
-
-def _too_fine(times: Array, freq: str | float, cells: float) -> InvalidDataError:
+def _too_fine(times: Array, calendar: Calendar, cells: float) -> InvalidDataError:
     return InvalidDataError(
-        f"freq={freq!r} would make {cells:.3g} steps from {len(times)} rows. Pass a coarser freq, or look for a "
-        f"wrong time: times range from {times.min()} to {times.max()}."
+        f"freq={calendar.freq!r} would make {cells:.3g} steps from {len(times)} rows. Pass a coarser freq, or look for "
+        f"a wrong time: times range from {times.min()} to {times.max()}."
     )
+
+
+def trim_ends(steps: Steps) -> Steps:
+    """Drop the rows before the first and after the last value of each series.
+
+    All rows of a series without any value are kept.
+    """
+    known = (~np.isnan(steps.values)).any(axis=1)
+    if known.all():
+        return steps
+    begins = np.flatnonzero(np.concatenate([[True], np.diff(steps.codes) != 0]))
+    ends = np.append(begins[1:], len(steps.codes))
+    rows = np.arange(len(steps.codes))
+    first = np.minimum.reduceat(np.where(known, rows, len(rows)), begins)
+    last = np.maximum.reduceat(np.where(known, rows, -1), begins)
+    empty = last < 0
+    first, last = np.where(empty, begins, first), np.where(empty, ends - 1, last)
+    lengths = ends - begins
+    inside = (rows >= np.repeat(first, lengths)) & (rows <= np.repeat(last, lengths))
+    return steps.take(np.flatnonzero(inside))

@@ -13,6 +13,7 @@ import pyarrow as pa
 from vrae.data.arrays import Array, Ints
 from vrae.data.columns import ROW_LABELS, Table, encode_ids
 from vrae.data.table_options import TableOptions
+from vrae.data.value_columns import channel_columns, ordered_steps, step_columns
 from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
 
 __all__ = ["Roles", "changing_series", "find_roles", "first_rows"]
@@ -54,7 +55,7 @@ def find_roles(table: Table, options: TableOptions) -> Roles:
     may_be_index = time is None and id_ in (None, *table.index[:1]) and options.layout != "wide"
     if may_be_index and _index_has_steps(table, options):
         id_, time = table.index
-    taken = {name for name in (*named, id_, time, *table.index, *ROW_LABELS) if name is not None}
+    taken = {name for name in (*named, id_, time, *table.index, *table.parts, *ROW_LABELS) if name is not None}
     values = _named_values(table, options.value, taken)
     long = options.layout == "long" or (options.layout == "auto" and _looks_long(table, id_, time, named))
     if id_ is None:
@@ -62,11 +63,15 @@ def find_roles(table: Table, options: TableOptions) -> Roles:
         if id_ is not None and not long and not _serves_as_id(table, id_, options.layout):
             id_ = None
     if not values:
-        values = _default_values(table, long, {*taken, id_})
+        values = _default_values(table, long, {*taken, id_}, id_, time)
+    elif not long:
+        values = ordered_steps(values)
     static = options.static
     if static is None:
         static = [n for n, kind in table.kinds.items() if kind == "text" and n not in {*taken, *values, id_}]
         static = _constant(table, id_, static) if long and static else static
+        if table.parts and id_ == "/".join(table.parts):
+            static = [*table.parts, *static]
     return Roles(long, id_, time if long else None, values, list(static), options.label)
 
 
@@ -136,7 +141,7 @@ def _named_values(table: Table, patterns: Sequence[str] | None, taken: set[str])
     return list(dict.fromkeys(found))
 
 
-def _default_values(table: Table, long: bool, taken: set[str | None]) -> list[str]:
+def _default_values(table: Table, long: bool, taken: set[str | None], id_: str | None, time: str | None) -> list[str]:
     free = [name for name in table.columns if name not in taken]
     if long and "y" in free:
         return ["y"]
@@ -148,7 +153,11 @@ def _default_values(table: Table, long: bool, taken: set[str | None]) -> list[st
             f"Its columns: {name_some(table.columns, 12)}. "
             f"Name the value columns with value=. In a csv, check the separator (one of , ; tab |)."
         )
-    return found
+    if lists:
+        return found
+    if not long:
+        return step_columns(table, found)
+    return channel_columns(table, found, None if id_ is None else _codes(table, id_)[0], time)
 
 
 def _guess_id(table: Table, long: bool, taken: set[str]) -> str | None:
@@ -164,7 +173,7 @@ def _guess_id(table: Table, long: bool, taken: set[str]) -> str | None:
 def _names_series(table: Table, column: str, long: bool) -> bool:
     """Return whether a column holds ids: mixed (7, 7B), or distinct integers named like item_id."""
     if table.kinds[column] == "mixed":
-        return True
+        return not table.is_like_others(column)
     if long or len(table.columns) < 3 or not _ID_NAME.search(column):
         return False
     return pa.types.is_integer(table.data.schema.field(column).type) and table.is_unique(column)

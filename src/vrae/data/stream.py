@@ -19,26 +19,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from vrae.config import check_int
-from vrae.data.columns import Table
+from vrae.data.columns import Table, encode_ids
 from vrae.data.dates import as_times
+from vrae.data.long import Steps, sort_order
 from vrae.data.panel import Array, Ints, Panel
 from vrae.data.reading import read_source, table_options
 from vrae.data.roles import Roles, find_roles
 from vrae.data.sources import DatasetSource, Extent, Source, chunk_rows, chunk_series, open_source
 from vrae.data.table_options import TableOptions
-from vrae.data.tables import panel_by_roles, repeated_ids
+from vrae.data.tables import calendar_of, panel_by_roles, repeated_ids
 from vrae.exceptions import InvalidDataError, OutputError, name_some
 
 __all__ = [
     "OpenedSource",
-    "earliest",
+    "distinct_times",
     "open_data",
     "settled_roles",
     "source_panels",
     "stream_panels",
+    "with_calendar",
     "without_pipe",
 ]
 
@@ -191,7 +192,7 @@ def source_panels(
     else:  # small, so that rows can be in any order; or a single series
         batches = [batch for batch in opened.batches(roles, _PANEL_VALUES) if batch.num_rows]
         _check_any(len(batches), opened)
-        whole = Table(opened.head.name, ds.dataset(pa.Table.from_batches(batches)))
+        whole = opened.head.with_rows(opened.head.name, pa.Table.from_batches(batches), 0)
         yield from _slices(panel_by_roles(whole, roles, options), size)
 
 
@@ -212,8 +213,8 @@ def _wide_panels(opened: Source, roles: Roles, options: TableOptions, size: int,
 
 
 def _long_panels(opened: Source, roles: Roles, options: TableOptions, size: int) -> Iterator[Panel]:
-    if options.freq is not None and roles.time is not None and options.origin is None:
-        options = replace(options, origin=earliest(opened, roles))
+    if roles.time is not None and options.calendar is None:
+        options = with_calendar(opened.head, roles, options, distinct_times(opened, roles, options))
     assert roles.id is not None
     rows = max(1, _PANEL_VALUES // len(roles.values))
     chunks = chunk_series(opened.batches(roles, rows // 4), roles.id, size, rows)
@@ -226,8 +227,9 @@ def _chunk_panels(
     """Yield one panel per chunk of rows. ``first`` is the row at which they begin."""
     known_ids, row = _KnownIds(), first
     for chunk in chunks:
-        name = f"{opened.head.name}, rows {row} to {row + chunk.num_rows - 1}"
-        panel = panel_by_roles(Table(name, ds.dataset(chunk)), roles, options)
+        begin = row + (opened.head.first_row or 0)
+        name = f"{opened.head.name}, rows {begin} to {begin + chunk.num_rows - 1}"
+        panel = panel_by_roles(opened.head.with_rows(name, chunk, row), roles, options)
         if roles.id is None:
             panel = replace(panel, ids=np.arange(row, row + len(panel)))
         elif (repeated := known_ids.add(panel.ids)).any():
@@ -251,16 +253,35 @@ def _check_any(n_rows: int, opened: Source) -> None:
         raise InvalidDataError(f"No series found: {opened.head.name} has no rows. Pass at least two series.")
 
 
-def earliest(opened: Source, roles: Roles) -> Any:
-    """Return the earliest time of a source, at which the grids of all series begin."""
+def distinct_times(opened: Source, roles: Roles, options: TableOptions) -> Array:
+    """Return the times that occur in a source, in order."""
     assert roles.time is not None
     only_time = replace(roles, id=None, values=[], static=[], label=None)
-    times = (
-        as_times(pa.chunked_array([batch.column(0)]), roles.time, opened.head).stamps.min()
-        for batch in opened.batches(only_time, _PANEL_VALUES)
-        if batch.num_rows
-    )
-    return min(times, default=None)
+    found = [np.zeros(0, np.int64)]
+    for batch in opened.batches(only_time, _PANEL_VALUES):
+        if batch.num_rows:
+            column = pa.chunked_array([batch.column(0)])
+            own = np.unique(as_times(column, roles.time, opened.head, options.date_format).stamps)
+            found = [np.union1d(found[0], own) if len(found[0]) else own]
+    return found[0]
+
+
+def with_calendar(head: Table, roles: Roles, options: TableOptions, distinct: Array) -> TableOptions:
+    """Return the options to read all parts of a table on one calendar.
+
+    It is found from the rows of ``head``, and from the distinct times of the whole table.
+    """
+    assert roles.time is not None
+    columns = head.read([roles.time, *([roles.id] if roles.id else [])])
+    times = as_times(columns[roles.time], roles.time, head, options.date_format)
+    n_rows = len(times.stamps)
+    codes = np.zeros(n_rows, np.int64) if roles.id is None else encode_ids(columns[roles.id], roles.id, head)[0]
+    steps = Steps(codes, np.empty((n_rows, 0)), times.stamps).take(sort_order(codes, times.stamps))
+    calendar = calendar_of(steps, times.zone, options)
+    if options.freq is not None or (calendar.freq is not None and not calendar.is_met_by(distinct)):
+        everything = Steps(np.zeros(len(distinct), np.int64), np.empty((len(distinct), 0)), distinct)
+        calendar = calendar_of(everything, times.zone, options)
+    return replace(options, calendar=calendar, end=distinct[-1] if len(distinct) else None)
 
 
 class _KnownIds:

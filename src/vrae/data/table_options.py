@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 from vrae.config import check_choice
 from vrae.data.calendar import Calendar
@@ -18,7 +18,8 @@ class TableOptions:
 
     Several id columns, ``id_parts``, are joined to one column of the name ``id``. ``calendar`` and
     ``end`` are set for a part of a larger table: the calendar of the whole table, and its last
-    time.
+    time. ``given`` names the options that the user gave in addition to those that a model
+    remembers; None if nothing is remembered.
     """
 
     id: str | None = None
@@ -39,10 +40,31 @@ class TableOptions:
     encoding: str | None = None
     calendar: Calendar | None = None
     end: Any = None
-    origin: Any = None
+    given: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         check_choice("layout", self.layout, ("auto", "long", "wide"))
         check_choice("duplicates", self.duplicates, ("raise", "sum", "mean", "first", "last"))
         if self.align is not None:
             check_choice("align", self.align, ("calendar", "start"))
+
+    def recalled(self, **given: Any) -> TableOptions:
+        """Return these options for a later table, with what the user gives for it."""
+        given = {name: value for name, value in given.items() if value is not None}
+        options = replace(self, given=tuple(given), **given)
+        if {"freq", "align", "time"} & set(given):
+            options = replace(options, calendar=None)
+        return options if "time" not in given or "layout" in given else replace(options, layout="auto")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a model remembers as values that JSON can hold."""
+        state = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("label", "end", "given")}
+        return {**state, "calendar": None if self.calendar is None else self.calendar.to_dict()}
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Self:
+        """Restore options from the result of `to_dict`."""
+        calendar = state["calendar"]
+        lists = {name: state[name] and tuple(state[name]) for name in ("value", "static")}
+        parts = {"id_parts": tuple(state["id_parts"]), "calendar": calendar and Calendar(**calendar)}
+        return cls(**{**state, **lists, **parts})

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vrae.data.arrays import Array, Ints
+from vrae.data.calendar import Calendar
 from vrae.data.columns import Table, as_names, as_numbers, encode_ids
-from vrae.data.dates import as_times
-from vrae.data.long import Steps, merge_duplicates, put_on_grid, sort_order
-from vrae.data.panel import Array, Ints, Panel, Values, offsets_of
+from vrae.data.dates import Times, as_times, column_dates
+from vrae.data.long import Steps, check_cells, merge_duplicates, put_on_grid, sort_order, trim_ends
+from vrae.data.panel import Panel, offsets_of
+from vrae.data.precision import narrowed
+from vrae.data.regularity import Regularity, find_calendar
 from vrae.data.roles import Roles, changing_series, find_roles, first_rows
 from vrae.data.table_options import TableOptions
-from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
+from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, name_some, warn
 
-__all__ = ["panel_by_roles", "repeated_ids", "table_to_panel", "values_by_row"]
+__all__ = ["calendar_of", "panel_by_roles", "repeated_ids", "table_to_panel", "values_by_row"]
 
 Columns = dict[str, pa.ChunkedArray]
 
@@ -30,30 +35,71 @@ def table_to_panel(table: Table, options: TableOptions) -> Panel:
 def panel_by_roles(table: Table, roles: Roles, options: TableOptions) -> Panel:
     """Convert a table with known roles of columns to a panel. See `table_to_panel`."""
     columns = table.read(roles.all)
-    if roles.long:
-        return _long_panel(table, roles, columns, options)
-    if options.freq is not None:
-        raise InvalidParameterError(
-            f"freq={options.freq!r} needs a long table with a time column. {table.name} is read as wide (one row "
-            f"per series). If it is long, pass time=."
-        )
-    return _wide_panel(table, roles, columns)
+    panel = _long_panel(table, roles, columns, options) if roles.long else _wide_panel(table, roles, columns, options)
+    return replace(panel, reading=_remembered(table, roles, options, panel.calendar))
+
+
+def _remembered(table: Table, roles: Roles, options: TableOptions, calendar: Calendar | None) -> TableOptions:
+    """Return the options that read a later table in the same way."""
+    return replace(
+        options,
+        id=roles.id,
+        id_parts=table.parts,
+        time=roles.time,
+        value=tuple(roles.values) if roles.long else options.value,
+        layout="long" if roles.long else "wide",
+        static=tuple(roles.static),
+        label=None,
+        calendar=None if calendar is None else replace(calendar, absent=0.0),
+        end=None,
+    )
 
 
 def values_by_row(table: Table, panel: Panel, options: TableOptions) -> dict[str, Any]:
-    """Return new value columns for a table, in its order of rows, with the values of a panel."""
+    """Return new value columns for a table, in its order of rows, with the values of a panel.
+
+    The value is missing where the panel has no step: before the first value of a series, and after
+    its last.
+    """
     roles = find_roles(table, options)
-    shape = panel_by_roles(table, roles, options)
-    if panel.values.shape != shape.values.shape or not np.array_equal(panel.offsets, shape.offsets):
-        raise InvalidDataError(f"Cannot put {panel} back into {table.name}, which holds {shape}.")
-    if not roles.long:
-        return _wide_columns(panel, roles, table)
     columns = table.read(roles.all)
-    codes, _ = _series(table, roles, columns)
-    order = sort_order(codes, _times(table, roles, columns))
-    unsorted = np.empty_like(panel.values)
-    unsorted[slice(None) if order is None else order] = panel.values
-    return {name: unsorted[:, channel] for channel, name in enumerate(roles.values)}
+    if roles.long:
+        codes, ids = _series(table, roles, columns)
+        times = _times(table, roles, columns, options)
+        place = _places(panel, codes, len(ids), None if times is None else times.stamps)
+    else:
+        place = _wide_places(panel, roles, table)
+    if place is None:
+        raise InvalidDataError(f"Cannot put {panel} back into {table.name}, which holds other series or steps.")
+    if not roles.long:
+        return _wide_columns(panel, roles, table, place)
+    values = np.append(panel.values, np.full((1, panel.n_channels), np.nan, panel.values.dtype), axis=0)[place]
+    return {name: values[:, channel] for channel, name in enumerate(roles.values)}
+
+
+def _places(panel: Panel, codes: Ints, n_series: int, times: Array | None) -> Ints | None:
+    """Return the position in the values of a panel of each row of a long table; -1 is none."""
+    if len(panel) != n_series:
+        return None
+    if times is None or panel.calendar is None or panel.calendar.freq is None:
+        if len(codes) != len(panel.values):
+            return None
+        order = sort_order(codes, times)
+        place = np.arange(len(codes))
+        place[slice(None) if order is None else order] = np.arange(len(codes))
+        return place
+    assert panel.times is not None
+    return _on_steps(panel, codes, panel.calendar.cells(times))
+
+
+def _on_steps(panel: Panel, series: Ints, cells: Ints) -> Ints:
+    """Return the position in the values of a panel of steps of a calendar; -1 is none."""
+    assert panel.times is not None
+    assert panel.calendar is not None
+    first = panel.calendar.cells(panel.times[panel.offsets[:-1]])
+    step = cells - first[series]
+    inside = (step >= 0) & (step < panel.lengths[series])
+    return np.where(inside, panel.offsets[:-1][series] + step, -1)
 
 
 # -------------------------------------------------------------------- long
@@ -65,44 +111,105 @@ def _series(table: Table, roles: Roles, columns: Columns) -> tuple[Ints, Array]:
     return encode_ids(columns[roles.id], roles.id, table)
 
 
-def _times(table: Table, roles: Roles, columns: Columns) -> Array | None:
-    return None if roles.time is None else as_times(columns[roles.time], roles.time, table).stamps
+def _times(table: Table, roles: Roles, columns: Columns, options: TableOptions) -> Times | None:
+    return None if roles.time is None else as_times(columns[roles.time], roles.time, table, options.date_format)
 
 
-def _values(table: Table, roles: Roles, columns: Columns) -> Values:
-    """Return the value columns, shape (n_rows, n_columns)."""
+def _values(table: Table, roles: Roles, columns: Columns, missing: float | None) -> Array:
+    """Return the value columns in float64, shape (n_rows, n_columns)."""
     row_ids = columns[roles.id] if roles.id is not None else None
-    values = np.empty((len(next(iter(columns.values()))), len(roles.values)), np.float32)
+    values = np.empty((len(next(iter(columns.values()))), len(roles.values)))
     for column, name in enumerate(roles.values):
         values[:, column] = as_numbers(columns[name], name, table, row_ids)
+    if missing is not None:
+        values[values == missing] = np.nan
     return values
 
 
 def _long_panel(table: Table, roles: Roles, columns: Columns, options: TableOptions) -> Panel:
     codes, ids = _series(table, roles, columns)
-    times = _times(table, roles, columns)
-    steps = Steps(codes, _values(table, roles, columns), times).take(sort_order(codes, times))
-    steps = _regular(steps, options, ids, table, roles)
+    times = _times(table, roles, columns, options)
+    stamps = None if times is None else times.stamps
+    steps = Steps(codes, _values(table, roles, columns, options.missing), stamps).take(sort_order(codes, stamps))
+    static = _long_static(table, roles, columns, codes, ids)
+    if times is None:
+        _need_time(options, table, roles)
+        calendar = None
+    else:
+        steps, calendar = _on_calendar(steps, times.zone, options, ids, table, roles)
+    lengths = np.bincount(steps.codes, minlength=len(ids))
     return Panel(
-        values=steps.values,
-        offsets=offsets_of(np.bincount(steps.codes, minlength=len(ids))),
+        values=narrowed(steps.values, lengths),
+        offsets=offsets_of(lengths),
         ids=ids,
         times=steps.times,
         channels=tuple(roles.values),
-        static=_long_static(table, roles, columns, codes, ids),
+        static=static,
+        calendar=calendar,
     )
 
 
-def _regular(steps: Steps, options: TableOptions, ids: Array, table: Table, roles: Roles) -> Steps:
-    if options.freq is None:
-        hint = "" if roles.id else f" If {table.name} holds several series, name their column with id=."
-        return merge_duplicates(steps, options.duplicates, ids, hint)
-    if steps.times is None:
-        raise InvalidParameterError(
-            f"freq={options.freq!r} needs a time column. Name it with time=. "
-            f"Columns of {table.name}: {name_some(table.columns, 12)}."
+def _need_time(options: TableOptions, table: Table, roles: Roles) -> None:
+    for name in ("freq", "fill", "align"):
+        if (given := getattr(options, name)) is not None:
+            raise InvalidParameterError(
+                f"{name}={given!r} needs a time column. Name it with time=. "
+                f"Columns of {table.name}: {name_some(table.columns, 12)}."
+            )
+
+
+def _on_calendar(
+    steps: Steps, zone: str | None, options: TableOptions, ids: Array, table: Table, roles: Roles
+) -> tuple[Steps, Calendar]:
+    """Put sorted rows on their calendar: a known one, that of ``freq``, or that of their times."""
+    assert steps.times is not None
+    hint = "" if roles.id else f" If {table.name} holds several series, name their column with id=."
+    calendar = calendar_of(steps, zone, options)
+    if calendar.freq is None:
+        return merge_duplicates(steps, options.duplicates, ids, hint), calendar
+    n_rows = len(steps.codes)
+    end = steps.times.max() if options.end is None else options.end
+    merged = merge_duplicates(steps, options.duplicates, ids, hint) if options.freq is None else steps
+    gridded = put_on_grid(merged, calendar, options.duplicates, ids, options.fill, end)
+    absent = 1 - min(n_rows, len(gridded.codes)) / len(gridded.codes)
+    trimmed = trim_ends(gridded) if calendar.aligned else gridded
+    return trimmed, calendar.without_rows(absent)
+
+
+def calendar_of(steps: Steps, zone: str | None, options: TableOptions) -> Calendar:
+    """Return the calendar of sorted rows with times, and say what was assumed."""
+    assert steps.times is not None
+    dated = steps.times.dtype.kind == "M"
+    aligned = (options.align or ("calendar" if dated else "start")) == "calendar"
+    if options.calendar is not None:
+        return replace(options.calendar, zone=zone or options.calendar.zone)
+    if options.freq is not None:
+        calendar = Calendar.from_freq(options.freq, steps.times, zone, aligned)
+        check_cells(calendar, steps.times)
+        return calendar
+    found = find_calendar(steps.codes, steps.times, zone, aligned)
+    say_calendar(found, steps)
+    return found.calendar
+
+
+def say_calendar(found: Regularity, steps: Steps) -> None:
+    """Warn if times have no regular step, or were moved to the beginning of theirs."""
+    calendar = found.calendar
+    if found.moved:
+        warn(
+            f"Times were moved to the beginning of their steps, since different series have different times within "
+            f"a step: {calendar.describe()}. Pass freq= for other steps.",
+            DataWarning,
         )
-    return put_on_grid(steps, options.freq, options.duplicates, ids, options.origin)
+    if calendar.freq is None and found.suggestion:
+        freq = found.suggestion
+        shown = f"'{freq}'" if freq[-1].isalpha() else freq
+        warn(
+            f"The times follow no regular step, so the rows of a series are read as neighbours, whatever the time "
+            f"between them. Pass freq=, for example freq={shown}, to put them on regular steps; steps without a row "
+            f"are then missing values.",
+            DataWarning,
+        )
 
 
 def _long_static(table: Table, roles: Roles, columns: Columns, codes: Ints, ids: Array) -> dict[str, Array]:
@@ -128,21 +235,72 @@ def _static_columns(roles: Roles) -> list[tuple[str, str]]:
 # -------------------------------------------------------------------- wide
 
 
-def _wide_panel(table: Table, roles: Roles, columns: Columns) -> Panel:
+def _wide_panel(table: Table, roles: Roles, columns: Columns, options: TableOptions) -> Panel:
     ids = _wide_ids(table, roles, columns)
     static = {key: as_names(columns[name]) for key, name in _static_columns(roles)}
     if table.kinds[roles.values[0]] == "list":
-        values, offsets = _nested_values(table, roles.values, columns)
-        return Panel(values, offsets, ids, channels=tuple(roles.values), static=static)
-    matrix = _values(table, roles, columns)
-    n_series, n_steps = matrix.shape
+        values, lengths = _nested_values(table, roles.values, columns)
+        _refuse_grid(options, table)
+        known = narrowed(_without(values, options.missing), lengths)
+        return Panel(known, offsets_of(lengths), ids, channels=tuple(roles.values), static=static)
+    matrix = _values(table, roles, columns, options.missing)
+    dates = column_dates(roles.values)
+    if dates is None:
+        _refuse_grid(options, table)
+        n_series, n_steps = matrix.shape
+        lengths = np.full(n_series, n_steps)
+        return Panel(narrowed(matrix.reshape(-1, 1), lengths), offsets_of(lengths), ids, static=static)
+    steps, calendar = _wide_steps(matrix, dates, options)
+    lengths = np.bincount(steps.codes, minlength=len(ids))
     return Panel(
-        values=matrix.reshape(-1, 1),
-        offsets=np.arange(n_series + 1, dtype=np.int64) * n_steps,
+        values=narrowed(steps.values, lengths),
+        offsets=offsets_of(lengths),
         ids=ids,
-        times=_step_times(roles.values, n_series),
+        times=steps.times,
         static=static,
+        calendar=calendar,
     )
+
+
+def _without(values: Array, missing: float | None) -> Array:
+    return values if missing is None else np.where(values == missing, np.nan, values)
+
+
+def _refuse_grid(options: TableOptions, table: Table) -> None:
+    """Raise if options for dates were given for a table without any."""
+    for name in ("freq", "fill", "align"):
+        if (given := getattr(options, name)) is not None:
+            raise InvalidParameterError(
+                f"{name}={given!r} needs times. {table.name} is read as wide (one row per series), and its columns are "
+                f"not named by dates. If it is long, name the time column with time=."
+            )
+
+
+def _wide_steps(matrix: Array, dates: Times, options: TableOptions) -> tuple[Steps, Calendar]:
+    """Put a matrix (n_series, n_steps) on the calendar of its columns, without the empty ends."""
+    n_series, n_steps = matrix.shape
+    axis = Steps(np.zeros(n_steps, np.int64), np.empty((n_steps, 0)), dates.stamps)
+    calendar = calendar_of(axis, dates.zone, options)
+    times, columns = dates.stamps, np.arange(n_steps)
+    if calendar.freq is not None:
+        cells = calendar.cells(times)
+        if len(np.unique(cells)) < n_steps:
+            raise InvalidDataError(
+                f"Several columns of the table are in one step of freq={calendar.freq!r}. Pass a finer freq, or sum "
+                f"these columns."
+            )
+        columns = cells - cells[0]
+        times = calendar.times(np.arange(cells[0], cells[-1] + 1), times)
+    full = np.full((n_series, len(times)), np.nan)
+    full[:, columns] = matrix
+    if options.fill is not None:
+        begun = np.maximum.accumulate(~np.isnan(full), axis=1)
+        full[begun & np.isnan(full)] = options.fill
+    codes = np.repeat(np.arange(n_series), len(times))
+    steps = Steps(codes, full.reshape(-1, 1), np.tile(times, n_series))
+    inside = trim_ends(steps)
+    absent = float(np.isnan(inside.values).mean())
+    return inside, calendar.without_rows(absent)
 
 
 def _wide_ids(table: Table, roles: Roles, columns: Columns) -> Array:
@@ -166,17 +324,8 @@ def repeated_ids(ids: Array, roles: Roles, name: str) -> InvalidDataError:
     )
 
 
-def _step_times(names: Sequence[str], n_series: int) -> Array | None:
-    """Return the time of each step if the columns are named by dates, such as 2024-01-31."""
-    try:
-        times = np.array([np.datetime64(name, "us") if name[4:5] == "-" else None for name in names])
-    except ValueError:
-        return None
-    return None if None in times else np.tile(times.astype("datetime64[us]"), n_series)
-
-
-def _nested_values(table: Table, names: Sequence[str], columns: Columns) -> tuple[Values, Ints]:
-    """Return the values and offsets of columns of lists, one per channel."""
+def _nested_values(table: Table, names: Sequence[str], columns: Columns) -> tuple[Array, Ints]:
+    """Return the values and lengths of columns of lists, one per channel."""
     channels, lengths = [], None
     for name in names:
         if table.kinds[name] != "list":
@@ -200,11 +349,28 @@ def _nested_values(table: Table, names: Sequence[str], columns: Columns) -> tupl
             )
         channels.append(as_numbers(pc.list_flatten(column), name, table, None))
     assert lengths is not None
-    return np.stack(channels, axis=1), offsets_of(lengths)
+    return np.stack(channels, axis=1), lengths.astype(np.int64)
 
 
-def _wide_columns(panel: Panel, roles: Roles, table: Table) -> dict[str, Any]:
+def _wide_places(panel: Panel, roles: Roles, table: Table) -> Ints | None:
+    """Return the position in the values of a panel of each cell of a wide table; -1 is none."""
     if table.kinds[roles.values[0]] == "list":
-        return {name: [series[:, channel].tolist() for series in panel] for channel, name in enumerate(roles.values)}
-    matrix = panel.values.reshape(len(panel), -1)
-    return {name: matrix[:, step] for step, name in enumerate(roles.values)}
+        return np.arange(len(panel.values))
+    n_steps = len(roles.values)
+    dates = column_dates(roles.values)
+    if dates is None or panel.calendar is None or panel.times is None:
+        return np.arange(len(panel.values)) if len(panel.values) == len(panel) * n_steps else None
+    series = np.repeat(np.arange(len(panel)), n_steps)
+    if panel.calendar.freq is not None:
+        return _on_steps(panel, series, np.tile(panel.calendar.cells(dates.stamps), len(panel)))
+    first = np.searchsorted(dates.stamps, panel.times[panel.offsets[:-1]])
+    step = np.tile(np.arange(n_steps), len(panel)) - first[series]
+    return np.where((step >= 0) & (step < panel.lengths[series]), panel.offsets[:-1][series] + step, -1)
+
+
+def _wide_columns(panel: Panel, roles: Roles, table: Table, place: Ints) -> dict[str, Any]:
+    if table.kinds[roles.values[0]] == "list":
+        parts = np.split(panel.values, panel.offsets[1:-1])
+        return {name: [part[:, channel].tolist() for part in parts] for channel, name in enumerate(roles.values)}
+    values = np.append(panel.values[:, 0], np.array(np.nan, panel.values.dtype))[place]
+    return dict(zip(roles.values, values.reshape(-1, len(roles.values)).T, strict=True))

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow.dataset as ds
 from pyarrow import fs
 
+from vrae.data.arrays import Array
 from vrae.data.columns import Table
 from vrae.data.panel import Panel
 from vrae.data.reading import table_options
 from vrae.data.roles import Roles
 from vrae.data.selection import join_panels
 from vrae.data.sources import estimated_series
-from vrae.data.stream import earliest, settled_roles
+from vrae.data.stream import distinct_times, settled_roles, with_calendar
 from vrae.data.table_options import TableOptions
 from vrae.distributed.engine import Log
 from vrae.distributed.parts import PART_VALUES, Group, Layout, Part, are_in_order, divide, readable_files, row_groups
@@ -69,19 +71,22 @@ def find_series(
     elif roles.id is None or (not are_in_order(groups) and sum(g.n_values for g in groups) <= _SMALL_VALUES):
         return SeriesParts(Layout(data.schema, roles, given), [Part.of_all(groups)], n_series)
     else:
-        if given.freq is not None and roles.time is not None:
-            given = replace(given, origin=_earliest(groups, Layout(data.schema, roles, given)))
+        if roles.time is not None:
+            layout = Layout(data.schema, roles, given)
+            given = with_calendar(table, roles, given, _distinct_times(groups, layout))
         if not are_in_order(groups):
             data = _sorted(table, groups, roles, given, staging, log)
             groups = row_groups(readable_files(data), roles)
     return SeriesParts(Layout(data.schema, roles, given), divide(groups, roles.long, part_values), n_series)
 
 
-def _earliest(groups: list[Group], layout: Layout) -> Any:
-    """Return the earliest time of all series, at which their grids begin."""
-    return min(
-        ordered_tasks(lambda n: earliest(layout.source(Part.of_all([groups[n]])), layout.roles), range(len(groups)))
-    )
+def _distinct_times(groups: list[Group], layout: Layout) -> Array:
+    """Return the times that occur in all row groups, in order."""
+
+    def of_group(n: int) -> Array:
+        return distinct_times(layout.source(Part.of_all([groups[n]])), layout.roles, layout.options)
+
+    return np.unique(np.concatenate(list(ordered_tasks(of_group, range(len(groups))))))
 
 
 def _sorted(

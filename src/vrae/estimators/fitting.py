@@ -18,7 +18,8 @@ from vrae.data.containers import is_table
 from vrae.data.panel import Panel, invalid_series
 from vrae.data.reading import as_panel
 from vrae.data.scaling import Scaler
-from vrae.data.selection import drop_invalid, hide_level_ends, join_panels
+from vrae.data.selection import drop_invalid, hide_level_ends, join_panels, match_channels
+from vrae.data.table_options import TableOptions
 from vrae.estimators.options import VRAEOptions
 from vrae.exceptions import (
     DataWarning,
@@ -178,7 +179,9 @@ class FittedVRAE(VRAEOptions):
         curve: list[dict[str, float]] = []
         if size == "auto":
             size, curve = choose_latent_size(panel, indices, scaler)
-        config, task = self.network_config(panel, indices, size), self._task(len(indices), seed)
+        scaler.timing = self.timing_of(panel)
+        config = self.network_config(panel, indices, size, scaler.timing)
+        task = self._task(len(indices), seed)
         data = TrainingData(panel, indices, scaler, hidden=hidden)
         if not config.n_patterns:
             return Prepared(data, config, task, device, None, curve)
@@ -222,6 +225,7 @@ class FittedVRAE(VRAEOptions):
         self._forget()
         self.network_, self.scaler_ = network, data.scaler
         self.embedding_, self.ids_ = Z, panel.ids
+        self.channels_, self.calendar_, self.reading_ = panel.channels, panel.calendar, panel.reading
         self.history_, self.size_curve_ = history, prepared.size_curve
         self.active_units_ = active
         self.noise_variance_ = max(squares / observed, 1e-8)
@@ -239,7 +243,7 @@ class FittedVRAE(VRAEOptions):
         """Do what `partial_fit` does, and return the series that were used: replayed ones and X."""
         is_first = not self.__sklearn_is_fitted__()
         panel, indices = self.usable(X) if is_first else self.open(X)
-        panel = replace(panel.select(indices), static={}, times=None)
+        panel = replace(panel.select(indices), static={})
         earlier: Panel | None = getattr(self, "replay_buffer_", None)
         if earlier is None and not is_first:
             warn(
@@ -254,6 +258,8 @@ class FittedVRAE(VRAEOptions):
         n_new = len(panel)
         if earlier is not None:
             kept = earlier.select(np.flatnonzero(~np.isin(earlier.ids, panel.ids)))
+            if (kept.times is None) != (panel.times is None):  # without dates, time does not matter
+                kept, panel = (replace(part, times=None, calendar=None) for part in (kept, panel))
             panel = join_panels([kept, replace(panel, channels=earlier.channels)])
         everything = np.arange(len(panel))
         if is_first:
@@ -267,7 +273,7 @@ class FittedVRAE(VRAEOptions):
     def remember(self, panel: Panel, indices: Indices) -> None:
         """Keep a sample of the series that the model was fitted to, for `partial_fit`."""
         kept = indices[_reservoir(0, len(indices), 0, seed_of(self.random_state))]
-        self.replay_buffer_ = replace(panel.select(kept), static={}, times=None)
+        self.replay_buffer_ = replace(panel.select(kept), static={})
         self.n_seen_ = len(indices)
 
     def _continue(self, panel: Panel, indices: Indices) -> None:
@@ -312,10 +318,13 @@ class FittedVRAE(VRAEOptions):
         """The fitted network, applied to panels in batches."""
         return Inference(self.network_, self.scaler_, self.precision)
 
-    def usable(self, X: Any) -> tuple[Panel, Indices]:
-        """Return X as a panel, and the positions of its usable series; see ``on_invalid``."""
+    def usable(self, X: Any, remembered: TableOptions | None = None) -> tuple[Panel, Indices]:
+        """Return X as a panel, and the positions of its usable series; see ``on_invalid``.
+
+        A table is read with the options that a fitted model remembers.
+        """
         check_choice("on_invalid", self.on_invalid, ("raise", "drop", "keep"))
-        panel = as_panel(X)
+        panel = as_panel(X, remembered)
         if self.on_invalid == "drop":
             panel = drop_invalid(panel)
         invalid = invalid_series(panel)
@@ -332,13 +341,14 @@ class FittedVRAE(VRAEOptions):
     def open(self, X: Any) -> tuple[Panel, Indices]:
         """Return what `usable` returns, after a check against the fitted model."""
         self.check_fitted()
-        panel, indices = self.usable(X)
-        expected = self.network_.config.n_channels
-        if panel.n_channels != expected:
-            raise InvalidDataError(
-                f"The model was fitted to {expected} channel{'s' * (expected != 1)} a series; found {panel.n_channels}."
+        panel, indices = self.usable(X, self.reading_)
+        if self.scaler_.timing is not None and (panel.times is None or panel.times.dtype.kind != "M"):
+            warn(
+                "The model compares series by date, but these have no dates: their time of year, week or day does not "
+                "count. Pass a table with a time column, or fit with timing='free'.",
+                DataWarning,
             )
-        return panel, indices
+        return match_channels(panel, self.channels_, self.network_.config.n_channels), indices
 
     def check_fitted(self) -> None:
         """Raise a NotFittedError before `fit`."""

@@ -13,6 +13,7 @@ from torch import nn
 from vrae.config import NetworkConfig, TrainingConfig, check_choice, check_int, check_real
 from vrae.data.batching import Indices
 from vrae.data.panel import Panel
+from vrae.data.timing import Timing
 from vrae.exceptions import InvalidParameterError
 from vrae.nn.comovement import n_channel_pairs
 from vrae.nn.patterns import dilations_for, thresholds_for
@@ -71,6 +72,7 @@ class VRAEOptions(BaseEstimator):  # type: ignore[misc]
     max_lag: int | float = 0
     pattern_weight: float = 2.0
     level_weight: float = 0.0
+    timing: str = "calendar"
     scaling: str | None = "series"
     reconstruction_loss: str | nn.Module = "mse"
     beta: float = 1.0
@@ -86,7 +88,9 @@ class VRAEOptions(BaseEstimator):  # type: ignore[misc]
     verbose: int = 0
     callbacks: list[Callback] | None = None
 
-    def network_config(self, panel: Panel, indices: Indices, latent_size: Any) -> NetworkConfig:
+    def network_config(
+        self, panel: Panel, indices: Indices, latent_size: Any, timing: Timing | None = None
+    ) -> NetworkConfig:
         """Return the configuration of a network for the series at ``indices``."""
         lengths = panel.lengths[indices]
         median, longest = int(np.median(lengths)), int(lengths.max())
@@ -122,7 +126,18 @@ class VRAEOptions(BaseEstimator):  # type: ignore[misc]
             scale_differences=has_patterns,
             neighbour_size=min(_NEIGHBOUR_SIZE, (latent_size + 1) // 2) if keeps_neighbours else 0,
             linear_path=architecture.linear_path,
+            n_timing=0 if timing is None or not has_patterns else timing.n_bins * panel.n_channels,
         )
+
+    def timing_of(self, panel: Panel) -> Timing | None:
+        """Return what to look at in the time stamps of series; None if time does not matter."""
+        check_choice("timing", self.timing, ("calendar", "free"))
+        calendar = panel.calendar
+        if self.timing == "free" or self.max_lag or not self.pattern_weight or calendar is None or panel.times is None:
+            return None
+        if not calendar.aligned or not isinstance(calendar.freq, str) or panel.times.max() == panel.times.min():
+            return None
+        return Timing.of(calendar, panel.times)
 
     def training_config(self, n_series: int) -> TrainingConfig:
         """Return the configuration of training on this number of series."""

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from vrae._version import __version__
 from vrae.config import NetworkConfig
 from vrae.data.scaling import Scaler
+from vrae.data.table_options import TableOptions
 from vrae.estimators.fitting import FittedVRAE
 from vrae.exceptions import InvalidParameterError
 from vrae.io.folder import Arrays, nested, shaped, subset
@@ -59,6 +60,8 @@ def _model_state(model: FittedVRAE) -> tuple[Config, Arrays]:
         **{name: getattr(model, f"{name}_") for name in _FACTS},
         "size_curve": model.size_curve_,
         "n_features_in": getattr(model, "n_features_in_", None),
+        "reading": None if model.reading_ is None else model.reading_.to_dict(),
+        "channels": model.channels_,
         **ids_to_json(model.ids_),
     }
     arrays = {
@@ -83,6 +86,9 @@ def restore_model(model_class: type[Model], config: Config, arrays: Arrays) -> M
     if config.get("n_features_in") is not None:
         model.n_features_in_ = int(config["n_features_in"])
     model.ids_ = ids_from_json(config["ids"], config["ids_type"])
+    model.reading_ = None if config["reading"] is None else TableOptions.from_dict(config["reading"])
+    model.calendar_ = None if model.reading_ is None else model.reading_.calendar
+    model.channels_ = tuple(config["channels"] or ())
     size, channels = model.network_.config.latent_size, model.network_.config.n_channels
     model.embedding_ = shaped("embedding", arrays, (len(model.ids_), size))
     model.typical_level_ = shaped("typical_level", arrays, (channels,))

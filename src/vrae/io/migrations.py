@@ -1,5 +1,6 @@
 """Format versions of model directories, and how an older one becomes the next.
 
+Version 5: a model remembers how its table was read, and when its series are high.
 Version 4: latent vectors have a neighbour part; pattern statistics scale differences.
 Version 3: a head stores its model under "model", since heads have a model instead of being one.
 Version 2: pattern statistics include level, spread and cross-correlations; scales bridge gaps.
@@ -16,7 +17,7 @@ from vrae.io.folder import Arrays
 
 __all__ = ["FORMAT_VERSION", "OLDER_VERSIONS", "migrate"]
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 Config = dict[str, Any]
 
@@ -92,5 +93,12 @@ def _from_3(config: Config, arrays: Arrays) -> None:
         config["selection"] = []  # scores of another kind
 
 
-_STEPS: dict[int, Callable[[Config, Arrays], None]] = {1: _from_1, 2: _from_2, 3: _from_3}
+def _from_4(config: Config, arrays: Arrays) -> None:
+    model = config["model"]
+    model["network"]["n_timing"] = 0
+    model["scaler"]["timing"] = None
+    model |= {"reading": None, "channels": None}
+
+
+_STEPS: dict[int, Callable[[Config, Arrays], None]] = {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4}
 OLDER_VERSIONS = tuple(_STEPS)

@@ -43,6 +43,9 @@ _CORRELATION_WEIGHT = 0.7
 # variance. This factor keeps those of noiseless series finite.
 _LARGEST_CORRELATION = 0.97
 
+# Weight of timing relative to the proportions, which have variance 1 each.
+_TIMING_WEIGHT = 2.0
+
 _MAX_DILATIONS = 32
 
 # Levels above a tenth of the typical one are compared by their logarithms.
@@ -69,7 +72,8 @@ class PatternStatistics(nn.Module):
         pairs = config.n_channel_pairs
         self.level_weight = config.level_weight
         n_levels = 2 * config.n_channels if self.level_weight else 0
-        n_statistics = math.prod(shape) * thresholds + shape[0] * pairs * len(self.lags) + n_levels
+        self.n_timing = config.n_timing
+        n_statistics = math.prod(shape) * thresholds + shape[0] * pairs * len(self.lags) + n_levels + self.n_timing
         self.kernels: Tensor
         self.thresholds: Tensor
         self.pairs: Tensor
@@ -84,28 +88,35 @@ class PatternStatistics(nn.Module):
         self.register_buffer("components", torch.zeros(n_statistics, config.n_patterns))
 
     @torch.no_grad()
-    def forward(self, x: Tensor, mask: Tensor, lengths: Tensor, scale: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, mask: Tensor, lengths: Tensor, scale: Tensor | None = None, timing: Tensor | None = None
+    ) -> Tensor:
         """Return the statistics (batch, n_patterns) of series (batch, time, channel).
 
         ``scale`` (batch, 2, channel) holds their level and spread before scaling. It is required
-        with ``level_weight``.
+        with ``level_weight``. ``timing`` (batch, n_timing) holds when they are high, and is required
+        with ``n_timing``.
         """
-        return self.reduce(self.raw(x, mask, lengths, scale))
+        return self.reduce(self.raw(x, mask, lengths, scale, timing))
 
     @torch.no_grad()
-    def fit(self, sample: Sequence[Series], scale: Tensor, generator: torch.Generator) -> Tensor:
+    def fit(
+        self, sample: Sequence[Series], scale: Tensor, generator: torch.Generator, timing: Tensor | None = None
+    ) -> Tensor:
         """Set kernels, thresholds and components from a sample of series, in batches.
 
-        ``scale`` (n_sample, 2, channel) holds their level and spread. Return the statistics of the
-        sample (n_sample, n_patterns).
+        ``scale`` (n_sample, 2, channel) holds their level and spread, and ``timing`` (n_sample,
+        n_timing) when they are high. Return the statistics of the sample (n_sample, n_patterns).
         """
         self.kernels.copy_(self._draw_kernels(generator))
         self.thresholds.copy_(self._draw_thresholds(sample, generator))
         self.pairs.copy_(channel_pairs(self.kernels.shape[3], len(self.pairs), generator))
         self.usual_scale.copy_(scale.abs().median(dim=0).values[:, : self.usual_scale.shape[1]])
-        scales = torch.split(scale, [len(lengths) for _, _, lengths in sample])
-        parts = zip(sample, scales, strict=True)
-        sampled = torch.cat([self.raw(*batch, own) for batch, own in parts])  # (n, statistic)
+        sizes = [len(lengths) for _, _, lengths in sample]
+        scales = torch.split(scale, sizes)
+        timings = [None] * len(sizes) if timing is None else torch.split(timing, sizes)
+        parts = zip(sample, scales, timings, strict=True)
+        sampled = torch.cat([self.raw(*batch, own, when) for batch, own, when in parts])  # (n, statistic)
         raw = sampled.double()
         center = raw.mean(dim=0)
         weight = self._weights(raw.std(dim=0, correction=0))
@@ -117,14 +128,20 @@ class PatternStatistics(nn.Module):
         return self.reduce(sampled)
 
     @torch.no_grad()
-    def raw(self, x: Tensor, mask: Tensor, lengths: Tensor, scale: Tensor | None = None) -> Tensor:
+    def raw(
+        self, x: Tensor, mask: Tensor, lengths: Tensor, scale: Tensor | None = None, timing: Tensor | None = None
+    ) -> Tensor:
         """Return all statistics of series, (batch, statistic); see `forward`."""
-        statistics = self._of_views(x, mask, lengths)
-        if not self.level_weight:
-            return statistics
-        if scale is None:
-            raise ValueError("level_weight needs the level and spread of the series")
-        return torch.cat([statistics, self._levels(scale)], dim=1)
+        found = [self._of_views(x, mask, lengths)]
+        if self.level_weight:
+            if scale is None:
+                raise ValueError("level_weight needs the level and spread of the series")
+            found.append(self._levels(scale))
+        if self.n_timing:
+            if timing is None:
+                raise ValueError("n_timing needs the timing of the series")
+            found.append(timing)
+        return torch.cat(found, dim=1)
 
     @torch.no_grad()
     def reduce(self, raw: Tensor) -> Tensor:
@@ -136,8 +153,8 @@ class PatternStatistics(nn.Module):
     def _weights(self, spread: Tensor) -> Tensor:
         """Return the weight of each statistic for its spread between series."""
         n_proportions = self.thresholds[0].numel()
-        n_levels = self.usual_scale.numel()
-        by_view, levels = spread[: len(spread) - n_levels], spread[len(spread) - n_levels :]
+        n_levels, n_timing = self.usual_scale.numel(), self.n_timing
+        by_view, levels, timing = torch.split(spread, [len(spread) - n_levels - n_timing, n_levels, n_timing])
         proportion, correlation = by_view.view(2, -1)[:, :n_proportions], by_view.view(2, -1)[:, n_proportions:]
         standardising = torch.where(proportion > 1e-6, 1 / proportion.clamp(min=1e-6), 0.0)
         # Not standardised one by one: the correlation of channels that truly move together varies
@@ -146,7 +163,9 @@ class PatternStatistics(nn.Module):
         weight = torch.cat([standardising, common.expand_as(correlation)], dim=1)  # (view, statistic)
         weight[1] *= _DIFFERENCE_WEIGHT
         of_levels = self.level_weight * math.sqrt(n_proportions) / levels.norm().clamp(min=1e-6)
-        return torch.cat([weight.flatten(), of_levels.expand_as(levels)])
+        # Not standardised: the variance of timing is the fraction of the series' own that it explains.
+        of_timing = torch.full_like(timing, _TIMING_WEIGHT * math.sqrt(n_proportions))
+        return torch.cat([weight.flatten(), of_levels.expand_as(levels), of_timing])
 
     def _levels(self, scale: Tensor) -> Tensor:
         """Return level and spread (batch, statistic), on a log scale except near zero."""

@@ -54,7 +54,8 @@ class Inference:
         def visit(part: Indices) -> tuple[Batch, Result]:
             with autocast(device, self.precision):
                 batch = collate(panel, part, self.scaler, device, patterns)
-                if patterns is None and self.network.config.level_weight:  # the network does not see the level
+                config = self.network.config
+                if patterns is None and (config.level_weight or config.n_timing):  # the network sees neither
                     batch = replace(batch, patterns=statistics_of(self.network.statistics, batch))
                 return batch, compute(batch)
 
@@ -115,7 +116,7 @@ class Inference:
     def _raw(self, batch: Batch) -> Tensor:
         if not self.network.config.n_patterns:
             return self.network.encode(batch.values, batch.mask, batch.lengths)[0]
-        found: Tensor = self.network.statistics.raw(batch.values, batch.mask, batch.lengths, batch.scale)
+        found: Tensor = self.network.statistics.raw(batch.values, batch.mask, batch.lengths, batch.scale, batch.timing)
         return found
 
     def forward(self, batch: Batch) -> Decoded:
@@ -162,7 +163,7 @@ def map_batches(
 
 def statistics_of(statistics: PatternStatistics, batch: Batch) -> Tensor:
     """Return the pattern statistics of a batch, (batch, n_patterns)."""
-    found: Tensor = statistics(batch.values, batch.mask, batch.lengths, batch.scale)
+    found: Tensor = statistics(batch.values, batch.mask, batch.lengths, batch.scale, batch.timing)
     return found
 
 
@@ -180,8 +181,11 @@ def pattern_table(
     return table
 
 
-def in_units(batch: Batch, x: Tensor) -> npt.NDArray[np.float32]:
-    """Return decoded series end to end, (steps, channel), in their own units."""
+def in_units(batch: Batch, x: Tensor, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return decoded series end to end, (steps, channel), in their own units.
+
+    ``dtype``, float32 or float64, is that of their panel.
+    """
     series = x.double().cpu() * batch.spread[:, None] + batch.level[:, None]
     inside = torch.arange(series.shape[1]) < batch.lengths.cpu()[:, None]  # (batch, time)
-    return series[inside].float().numpy()
+    return series[inside].to(torch.float32 if dtype == np.float32 else torch.float64).numpy()

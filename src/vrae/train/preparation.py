@@ -76,7 +76,10 @@ def fit_patterns(
     scale = torch.cat([b.scale for b in batches])
     with work_threads(cpu, hidden_size=1):
         of_sample = statistics.fit(
-            [(b.values, b.mask, b.lengths) for b in batches], scale, torch_generator(_PATTERN_SEED)
+            [(b.values, b.mask, b.lengths) for b in batches],
+            scale,
+            torch_generator(_PATTERN_SEED),
+            torch.cat([b.timing for b in batches if b.timing is not None]) if scaler.timing else None,
         )
     sampled = np.concatenate(parts)
     rest = np.setdiff1d(indices, sampled, assume_unique=True)

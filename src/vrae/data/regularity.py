@@ -1,0 +1,217 @@
+"""Find the regular step of time stamps: hours, days, business days, weeks, months, numbers, ..."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vrae.data.arrays import Array, Ints
+from vrae.data.calendar import Calendar, local_times
+
+__all__ = ["Regularity", "find_calendar"]
+
+# Rows must fill at least this fraction of the steps of a calendar that was found from them. With
+# fewer, the step is that of the clock (every second) rather than that of the data.
+_LEAST_FILLED = 0.05
+
+# ... and the closest rows of a series must be at most this many steps apart.
+_MOST_APART = 4
+
+# As many dates as this without a Saturday or Sunday show business days.
+_BUSINESS_DAYS = 6
+
+_DAY = np.timedelta64(1, "D")
+_WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+_NICE = ("1s", "5s", "10s", "15s", "30s", "1min", "5min", "10min", "15min", "30min", "1h", "2h", "6h", "12h", "1d")
+_NICE_SECONDS = (1, 5, 10, 15, 30, 60, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400)
+
+
+class Regularity(NamedTuple):
+    """What was found about the steps of time stamps."""
+
+    calendar: Calendar  # with freq None if there is no regular step
+    moved: bool = False  # rows lie within steps, not at their beginnings
+    suggestion: str = ""  # a freq to try if there is no regular step
+
+
+def find_calendar(codes: Ints, times: Array, zone: str | None, aligned: bool) -> Regularity:
+    """Find the calendar of rows that are sorted by series and time.
+
+    Parameters
+    ----------
+    codes : ndarray of int64, shape (n_rows,)
+        Number of the series of each row.
+    times : ndarray, shape (n_rows,)
+        datetime64 in UTC, or on the clock if there is no zone; or numbers.
+    zone : str or None
+        Zone in which a day is a day.
+    aligned : bool
+        See `Calendar`.
+    """
+    none = Regularity(Calendar(None, zone, aligned=aligned))
+    distinct = np.unique(times)
+    if len(distinct) < 2:
+        return none
+    if times.dtype.kind != "M":
+        return _number_steps(codes, times, distinct, none)
+    found = _day_steps(codes, times, distinct, zone, aligned) or _clock_steps(codes, times, distinct, zone, aligned)
+    if found is not None and _is_filled(codes, times, found):
+        return found
+    return none._replace(suggestion=_suggestion(codes, times))
+
+
+# -------------------------------------------------------------------- days and longer
+
+
+def _day_steps(codes: Ints, times: Array, distinct: Array, zone: str | None, aligned: bool) -> Regularity | None:
+    """Return steps of days, weeks or months, if each series has one time of day."""
+    wall = local_times(times, zone)
+    gaps = _gaps(codes, wall)
+    if len(gaps) and (gaps % _DAY != np.timedelta64(0)).any():
+        return None
+    own = np.unique(local_times(distinct, zone))
+    days = np.unique(own.astype("M8[D]"))
+    if len(days) < 2:
+        return None
+    hour = own[0] - own[0].astype("M8[D]")
+    moved = bool((own - own.astype("M8[D]") != hour).any())
+    alias = _month_alias(days) or _week_alias(days) or _days_alias(days, gaps)
+    if alias is None:
+        return None
+    name, within_steps = alias
+    if not (moved or within_steps):
+        return Regularity(Calendar(name, zone, str((days[0] + hour).astype("M8[us]")), aligned))
+    # Weeks begin on the weekday of the earliest row.
+    plain = name.split("-")[0] if name.startswith("W-") else name
+    return Regularity(Calendar.from_freq(plain, times, zone, aligned), moved=True)
+
+
+def _month_alias(days: Array) -> tuple[str, bool] | None:
+    """Return the alias of monthly, quarterly or yearly steps."""
+    months = days.astype("M8[M]")
+    number = months.astype(np.int64)
+    if len(np.unique(number)) < len(days):
+        return None
+    first = months.astype("M8[D]")
+    last = (months + 1).astype("M8[D]") - _DAY
+    gcd = int(np.gcd.reduce(np.diff(number)))
+    if (days == first).all():
+        rule = "S"
+    elif (days == last).all():
+        rule = "E"
+    elif len(days) > 2 and (days == np.busday_offset(first, 0, roll="forward")).all():
+        rule = "BS"
+    elif len(days) > 2 and (days == np.busday_offset(last, 0, roll="backward")).all():
+        rule = "BE"
+    elif len(np.unique(days - first)) == 1 and len(days) > 2:
+        return _of_months(gcd, "S", int(number[0])), True
+    else:
+        return None
+    return _of_months(gcd, rule, int(number[0])), False
+
+
+def _of_months(gcd: int, rule: str, first: int) -> str:
+    business, edge = rule[:-1], rule[-1]
+    names = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+    if gcd % 12 == 0:
+        return f"{gcd // 12 if gcd > 12 else ''}{business}Y{edge}-{names[first % 12]}"
+    if gcd % 3 == 0:
+        return f"{gcd // 3 if gcd > 3 else ''}{business}Q{edge}-{names[first % 12]}"
+    return f"{gcd if gcd > 1 else ''}{business}M{edge}"
+
+
+def _week_alias(days: Array) -> tuple[str, bool] | None:
+    number = days.astype(np.int64)
+    gcd = int(np.gcd.reduce(np.diff(number)))
+    if gcd % 7:
+        return None
+    weeks = gcd // 7
+    return f"{weeks if weeks > 1 else ''}W-{_WEEKDAYS[(number[0] + 3) % 7]}", False
+
+
+def _days_alias(days: Array, gaps: Array) -> tuple[str, bool] | None:
+    number = days.astype(np.int64)
+    within = int(np.gcd.reduce(gaps // _DAY)) if len(gaps) else 0
+    if within % 7 == 0 and within:  # weeks that begin on different days in different series
+        return f"{within // 7 if within > 7 else ''}W-{_WEEKDAYS[(number[0] + 3) % 7]}", True
+    gcd = int(np.gcd.reduce(np.diff(number)))
+    if gcd == 1 and len(days) >= _BUSINESS_DAYS and np.is_busday(days).all() and np.ptp(number) >= 7:
+        return "B", False
+    return f"{gcd if gcd > 1 else ''}D", False
+
+
+# -------------------------------------------------------------------- parts of a day
+
+
+def _clock_steps(codes: Ints, times: Array, distinct: Array, zone: str | None, aligned: bool) -> Regularity | None:
+    gaps = _gaps(codes, times)
+    unit = np.ones(1, gaps.dtype)[0]
+    between = int(np.gcd.reduce(np.diff(distinct) // unit))
+    within = int(np.gcd.reduce(gaps // unit)) if len(gaps) else between
+    size = (within * unit).astype("m8[ns]")
+    alias = _tick_alias(int(size.astype(np.int64)))
+    if between == within:  # the stamps of all series are on one grid, which may begin at any minute
+        return Regularity(Calendar(alias, zone, str(distinct[0]), aligned))
+    return Regularity(Calendar.from_freq(alias, times, zone, aligned), moved=True)
+
+
+def _tick_alias(nanoseconds: int) -> str:
+    units = (("h", 3_600_000_000_000), ("min", 60_000_000_000), ("s", 1_000_000_000), ("ms", 10**6), ("us", 1000))
+    name, size = next(((n, s) for n, s in units if nanoseconds % s == 0), ("ns", 1))
+    count = nanoseconds // size
+    return f"{count if count > 1 else ''}{name}"
+
+
+# -------------------------------------------------------------------- numbers
+
+
+def _number_steps(codes: Ints, times: Array, distinct: Array, none: Regularity) -> Regularity:
+    gaps = _gaps(codes, times)
+    gaps = gaps if len(gaps) else np.diff(distinct)
+    suggestion = f"{float(np.median(gaps)):g}"
+    if np.issubdtype(times.dtype, np.integer):
+        step: float = int(np.gcd.reduce(gaps))
+    else:
+        step = float(gaps.min())
+        if not np.isfinite(distinct).all() or (np.abs(gaps / step - np.round(gaps / step)) > 1e-3).any():
+            return none._replace(suggestion=suggestion)
+        step = float(gaps.sum() / np.round(gaps / step).sum())
+    found = Regularity(Calendar(step, None, distinct[0].item(), none.calendar.aligned))
+    found = found._replace(moved=not found.calendar.is_met_by(times))
+    return found if _is_filled(codes, times, found) else none._replace(suggestion=suggestion)
+
+
+# -------------------------------------------------------------------- shared
+
+
+def _gaps(codes: Ints, times: Array) -> Array:
+    """Return the times between rows of the same series, without those of repeated times."""
+    gaps = np.diff(times)[np.diff(codes) == 0]
+    return gaps[gaps != gaps.dtype.type(0)]
+
+
+def _is_filled(codes: Ints, times: Array, found: Regularity) -> bool:
+    """Return whether rows are dense enough on a calendar for its step to be that of the data."""
+    cells = found.calendar.cells(times)
+    same = np.diff(codes) == 0
+    gaps = np.diff(cells)[same]
+    if not (gaps > 0).any():
+        return True
+    lengths = gaps.sum(dtype=np.float64) + len(np.unique(codes))
+    # One weekday, or one day of the month, is no accident.
+    close = gaps[gaps > 0].min() <= _MOST_APART or found.calendar.hours > 24
+    return bool(close and len(times) >= _LEAST_FILLED * lengths)
+
+
+def _suggestion(codes: Ints, times: Array) -> str:
+    """Return a step close to what lies between rows mostly."""
+    gaps = _gaps(codes, times)
+    if not len(gaps):
+        return "1d"
+    seconds = float(np.median(gaps / np.timedelta64(1, "s")))
+    if seconds >= 27 * 86400:
+        return "1mo"
+    if seconds >= 6 * 86400:
+        return "1w"
+    return _NICE[int(np.abs(np.log(np.array(_NICE_SECONDS) / max(seconds, 1))).argmin())]

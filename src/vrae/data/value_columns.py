@@ -1,0 +1,165 @@
+"""Choose the columns of values of a table when the user names none."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vrae.data.arrays import Ints
+from vrae.data.columns import Table
+from vrae.data.date_text import is_date
+from vrae.data.dates import column_dates
+from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
+
+__all__ = ["channel_columns", "ordered_steps", "step_columns"]
+
+# Names of columns that hold what is measured, and not a code, a price or a date.
+_CONVENTIONAL = re.compile(
+    r"(?i)y|values?|qty|quantity|sales|sold|units|units_sold|amount|demand|consumption|volume|count|target|reading"
+)
+# A name of a step: text, a number, text. "w1", "2024_03", "day 7".
+_NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
+
+# Of the number columns of a wide table, this fraction or more must be named like steps for the
+# others to be something else.
+_MOSTLY_STEPS = 0.5
+
+
+# -------------------------------------------------------------------- wide
+
+
+def step_columns(table: Table, names: Sequence[str]) -> list[str]:
+    """Return the number columns of a wide table that are steps, in order of time.
+
+    A column that is not named like the others, such as a price beside w1, w2, ..., is left out with
+    a warning.
+    """
+    steps = _dated(names) or _numbered(names)
+    if len(steps) < max(3, _MOSTLY_STEPS * len(names)) or len(steps) == len(names):
+        return ordered_steps(names)
+    others = [name for name in names if name not in steps]
+    warn(
+        f"Left out the columns {name_some(others)} of {table.name}, which are not named like the steps "
+        f"{steps[0]} to {steps[-1]}. Name the columns of values with value= to change this.",
+        DataWarning,
+    )
+    return ordered_steps(steps)
+
+
+def ordered_steps(names: Sequence[str]) -> list[str]:
+    """Return the columns of a wide table in order of time, if their names show it.
+
+    Names show it if all are dates, or one text with different numbers, such as w1, w2, ..., w10.
+    """
+    dates = column_dates(names)
+    if dates is not None:
+        return [names[i] for i in np.argsort(dates.stamps, kind="stable")]
+    numbered = _numbered(names)
+    return numbered if len(numbered) == len(names) else list(names)
+
+
+def _dated(names: Sequence[str]) -> list[str]:
+    return [name for name in names if is_date(name)]
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """Return the names that share a text and differ in a number, in order of the number."""
+    parts = {name: found for name in names if (found := _NUMBERED.fullmatch(name))}
+    stems = Counter((found[1], found[3]) for found in parts.values())
+    if not stems:
+        return []
+    stem = stems.most_common(1)[0][0]
+    alike = [name for name, found in parts.items() if (found[1], found[3]) == stem]
+    if len({int(parts[name][2]) for name in alike}) < len(alike):  # 1 and 01
+        return []
+    return sorted(alike, key=lambda name: int(parts[name][2]))
+
+
+# -------------------------------------------------------------------- long
+
+
+def channel_columns(table: Table, names: Sequence[str], codes: Ints | None, time: str | None) -> list[str]:
+    """Return the number columns of a long table that are measured, and so are its channels.
+
+    Parameters
+    ----------
+    table : Table
+    names : sequence of str
+        Number columns without another role.
+    codes : ndarray of int64, shape (n_rows,), optional
+        Number of the series of each row.
+    time : str, optional
+        The time column.
+
+    Raises
+    ------
+    InvalidDataError
+        Several columns may be meant.
+    """
+    if len(names) < 2:
+        return list(names)
+    columns = table.read([*names, *([time] if time else [])])
+    not_measured = {name: why for name in names if (why := _why_not_measured(columns, name, codes, time))}
+    measured = [name for name in names if name not in not_measured]
+    named = [name for name in measured if _CONVENTIONAL.fullmatch(name)]
+    if len(measured) > 1 and len(named) == 1:
+        others = [name for name in measured if name != named[0]]
+        warn(
+            f"Took {named[0]!r} of {table.name} for the values, by its name, and left out {name_some(others)}. Name "
+            f"the column of values with value=, or several for a channel each.",
+            DataWarning,
+        )
+        return named
+    if len(measured) > 1 and {"unique_id", "ds"} <= set(table.columns):
+        warn(
+            f"Took the {len(measured)} number columns {name_some(measured)} of {table.name} for channels. Name those "
+            f"that are with value=.",
+            DataWarning,
+        )
+    elif len(measured) != 1:
+        raise InvalidDataError(
+            f"Which column of {table.name} holds the values? Found {name_some(measured or names, 12)}. Name it with "
+            f"value=, or name several for a channel each."
+        )
+    if not_measured:
+        reasons = ", ".join(f"{name!r} ({why})" for name, why in list(not_measured.items())[:5])
+        warn(
+            f"Took {name_some(measured)} of {table.name} for the values, and left out {reasons}. Name the columns of "
+            f"values with value= to change this.",
+            DataWarning,
+        )
+    return measured
+
+
+def _why_not_measured(
+    columns: dict[str, pa.ChunkedArray], name: str, codes: Ints | None, time: str | None
+) -> str | None:
+    """Return why a column of whole numbers is not what was measured; None if it may be."""
+    column = columns[name]
+    numbers = column if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) else None
+    if numbers is None or not len(numbers):
+        return None
+    values = np.asarray(pc.cast(numbers, pa.float64()).to_numpy())
+    known = ~np.isnan(values)
+    if not known.any() or (values[known] != np.round(values[known])).any():
+        return None
+    if codes is not None and codes.max(initial=0) and _is_function_of(values, codes):
+        return "the same all along in every series"
+    if time is not None and len(values) > 1:
+        stamps = pc.dictionary_encode(columns[time])
+        times = np.concatenate([chunk.indices.to_numpy() for chunk in stamps.chunks]).astype(np.int64)
+        if len(np.unique(times)) < len(times) and _is_function_of(values, times):
+            return "the same in all series at any time"
+    return None
+
+
+def _is_function_of(values: np.ndarray, groups: Ints) -> bool:
+    """Return whether values are equal within each group."""
+    first = np.full(int(groups.max()) + 1, np.nan)
+    first[groups[::-1]] = values[::-1]
+    return bool(np.array_equal(values, first[groups], equal_nan=True))
