@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import decimal
 import subprocess
 import sys
 from typing import Any
@@ -14,13 +16,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.sparse import coo_matrix, csr_array
 
 from conftest import make_estimator
 from vrae import load_model
+from vrae.data.columns import Table
 from vrae.data.containers import TableKind, like
+from vrae.data.frames import from_frame
+from vrae.data.identity import with_joined_id
 from vrae.data.panel import Panel
 from vrae.data.reading import as_panel
-from vrae.exceptions import InvalidDataError, InvalidParameterError
+from vrae.exceptions import DataTypeError, InvalidDataError, InvalidParameterError
 
 
 def doubled(X):
@@ -119,11 +125,147 @@ def test_a_panel_of_another_shape_is_refused():
             like(X, other)
 
 
-def test_other_types_are_refused():
-    from scipy.sparse import csr_array
+# ---------------------------------------------------------------- arrays of other libraries
 
-    with pytest.raises(InvalidDataError, match="sparse"):
-        as_panel(csr_array(np.eye(3)))
+
+class ArrayLike:
+    """What numpy can read, such as an array of xarray."""
+
+    def __init__(self, values: Any):
+        self.values = values
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        if isinstance(self.values, Exception):
+            raise self.values
+        return self.values
+
+
+def masked(shape: tuple[int, ...], kind: str = "f8") -> np.ma.MaskedArray[Any, Any]:
+    values = np.arange(1, 1 + np.prod(shape)).reshape(shape).astype(kind)
+    return np.ma.array(np.where(values == 1, -9999, values).astype(kind), mask=values == 1)
+
+
+# Each has two series with values 1 to 6, of which the first is missing.
+MISSING: dict[str, Any] = {
+    "masked floats": lambda: masked((2, 3)),
+    "masked integers": lambda: masked((2, 3), "i4"),
+    "masked objects": lambda: masked((2, 3), "O"),
+    "masked 3-D": lambda: masked((2, 1, 3)),
+    "list of masked arrays": lambda: list(masked((2, 3))),
+    "lists of masked channels": lambda: [[x] for x in masked((2, 3))],
+    "array of masked arrays": lambda: _objects(list(masked((2, 3)))),
+    "masked value": lambda: [[np.ma.masked, 2.0, 3.0], [4, 5, 6]],
+    "pandas Int64": lambda: _split(pd.Series([None, 2, 3, 4, 5, 6], dtype="Int64")),
+    "pandas Float64": lambda: _split(pd.Series([None, 2, 3, 4, 5, 6], dtype="Float64")),
+    "pandas with Arrow": lambda: _split(pd.Series([None, 2, 3, 4, 5, 6], dtype="int64[pyarrow]")),
+    "pandas objects": lambda: _split(pd.Series([pd.NA, 2, 3, 4, 5, 6], dtype=object)),
+    "pandas sparse": lambda: _split(pd.Series(pd.arrays.SparseArray([np.nan, 2, 3, 4, 5, 6]))),
+    "polars": lambda: _split(pl.Series([None, 2, 3, 4, 5, 6])),
+    "polars decimals": lambda: _split(pl.Series([None, *map(decimal.Decimal, range(2, 7))])),
+    "polars of lists": lambda: pl.Series([[None, 2, 3], [4, 5, 6]]),
+    "pyarrow": lambda: [pa.array([None, 2, 3]), pa.chunked_array([[4], [5, 6]])],
+    "objects with NA": lambda: np.array([[pd.NA, 2, 3], [4, 5, 6]], object),
+    "objects with None": lambda: np.array([[None, 2, 3], [4, 5, 6]], object),
+    "array-like": lambda: ArrayLike(np.array([[np.nan, 2, 3], [4, 5, 6]])),
+    "list of array-likes": lambda: [ArrayLike(np.array([np.nan, 2, 3])), ArrayLike(np.array([4, 5, 6]))],
+    "array module": lambda: [array.array("d", [np.nan, 2, 3]), array.array("f", [4, 5, 6])],
+    "memoryview": lambda: np.array([[np.nan, 2, 3], [4, 5, 6]]).data,
+}
+
+
+def _objects(series: list[Any]) -> Any:
+    cells = np.empty(len(series), object)
+    for row, x in enumerate(series):
+        cells[row] = x
+    return cells
+
+
+def _split(column: Any) -> list[Any]:
+    return [column[:3], column[3:]]
+
+
+@pytest.mark.parametrize("kind", MISSING)
+def test_what_is_masked_or_null_is_missing(kind):
+    X = MISSING[kind]()
+    for panel in (as_panel(X), Panel.from_arrays(X)):
+        np.testing.assert_array_equal(panel.values.ravel(), [np.nan, 2, 3, 4, 5, 6])
+        assert panel.lengths.tolist() == [3, 3]
+    back = like(X, panel)
+    np.testing.assert_array_equal([np.ravel(x) for x in back], [[np.nan, 2, 3], [4, 5, 6]])
+
+
+def test_tensors_of_any_kind():
+    torch = pytest.importorskip("torch")
+    kinds = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.float8_e4m3fn)
+    for kind in kinds:
+        x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]).to(kind)
+        for X in (x, list(x), [[x[0]], [x[1]]]):
+            assert as_panel(X).values.ravel().tolist() == [1, 2, 3, 4, 5, 6]
+    x = torch.ones(2, 3, requires_grad=True)
+    for X in (x, list(x), torch.nn.Parameter(x.detach()), [[x[0], x[1]]]):
+        assert (as_panel(X).values == 1).all()
+        assert np.shape(like(X, as_panel(X))) == np.shape([[np.ones(3)] * 2]) if isinstance(X[0], list) else (2, 3)
+    for wrong, words in ((torch.ones(2, 3).to_sparse(), "sparse"), (torch.ones(2, 3, device="meta"), "meta")):
+        with pytest.raises(DataTypeError, match=words):
+            as_panel(wrong)
+    with pytest.raises(InvalidDataError, match=r"reshape\(1, -1\)"):
+        as_panel(torch.ones(3))
+
+
+class Unprintable:
+    def __float__(self) -> float:
+        raise RuntimeError("no")
+
+    __repr__ = __float__  # type: ignore[assignment]
+
+
+ODD: dict[str, tuple[Any, str]] = {
+    "ragged channels": ([[[1, 2], [3]], [[1, 2], [3, 4]]], "Series 0: .*different lengths"),
+    "numbers": ([1, 2, 3], "Series 0 is a single value, 1 "),
+    "numpy numbers": (list(np.ones(3)), "Series 0 is a single value, 1.0 "),
+    "None": ([None], "Series 0 is a single value, None"),
+    "NA": ([np.ones(3), pd.NA], "Series 1 is a single value"),
+    "text": (["abc", "d"], "Series 0: Expected numbers, found 'abc'"),
+    "bytes": ([b"abc"], "Series 0: Expected numbers, found b'abc'"),
+    "dicts": ([{"a": 1}], "found an object of type dict"),
+    "sets": ([{1, 2}], "found an object of type set"),
+    "generators": ([(x for x in [1])], "found an object of type generator"),
+    "sparse list": ([csr_array(np.eye(3))], "Series 0: .*sparse"),
+    "sparse": (csr_array(np.eye(3)), "sparse"),
+    "coo": (coo_matrix(np.eye(3)), "sparse"),
+    "set": ({1, 2}, "set"),
+    "bytearray": (bytearray(b"abc"), "bytearray"),
+    "large integers": ([[10**5000, 1]], "integer beyond the range"),
+    "broken array": (ArrayLike(RuntimeError("out of reach")), "out of reach"),
+    "broken arrays": ([ArrayLike(RuntimeError("out of reach"))], "Series 0: .*out of reach"),
+    "broken number": ([[Unprintable()]], "Series 0 cannot be read as numbers|found an object of type Unprintable"),
+    "records": (np.zeros((2, 3), [("a", float), ("b", int)]), "tuple"),
+    "no dimension": (np.array(1.0), "0D array"),
+    "dates": ([np.array(["2024"], "M8[D]")], "Series 0: Expected numbers, found dates"),
+    "dates of pandas": ([pd.Series(pd.date_range("2024", periods=2))], "Series 0: Expected numbers, found dates"),
+    "categories": ([pd.Series(["a", "b"], dtype="category")], "found 'a'"),
+    "complex": ([np.ones(3, complex)], "Series 0: Complex"),
+    "values of a dict": ({"a": 1}.values(), "Series 0 is a single value"),
+    "type": (int, "Found type"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_every_other_input_is_refused_in_words(kind):
+    X, words = ODD[kind]
+    for read in (as_panel, Panel.from_arrays, make_estimator("VRAEClusterer", max_epochs=1).fit):
+        with pytest.raises(InvalidDataError, match=words):
+            read(X)
+
+
+def test_a_single_column_is_told_to_bring_others():
+    for X in (pd.Series([1.0, 2]), pl.Series([1.0, 2]), pa.array([1, 2]), pd.Index([1, 2]), array.array("d", [1, 2])):
+        with pytest.raises(InvalidDataError, match=r"Found a single series .* of 2 values.*\[X\]") as caught:
+            as_panel(X)
+        assert "reshape" not in str(caught.value)
+
+
+def test_other_types_are_refused():
     others: tuple[Any, ...] = (3, None, "sales.csv", np.ones(3), pd.Series([1.0, 2]), {"a": 1}, {1, 2}, iter([]))
     for X in others:
         with pytest.raises(InvalidDataError):
@@ -273,6 +415,109 @@ def test_an_index_of_two_names_is_not_a_time():
     codes = pd.MultiIndex.from_product([["north", "south"], [17, 18]], names=["region", "product_id"])
     with pytest.raises(InvalidDataError, match="long or wide"):
         as_panel(pd.DataFrame(np.ones((4, 5)), index=codes))
+
+
+# ---------------------------------------------------------------- ids of several parts
+
+
+def sales(*ids: Any, dates: Any = None, **columns: Any) -> Any:
+    """A Series of pandas with levels of ids, and dates as the last level."""
+    names = [*("store", "item", "size")[: len(ids)], "date"]
+    dates = pd.date_range("2024-01-01", periods=4) if dates is None else dates
+    index = pd.MultiIndex.from_product([*ids, dates], names=names)
+    return pd.Series(np.arange(len(index), dtype=float), index, **columns)
+
+
+@pytest.mark.parametrize("name", [None, "qty"])
+def test_a_series_with_item_and_date_reads_as_its_frame(name):
+    series = sales(["b", "a"], name=name)
+    panel, frame = as_panel(series), as_panel(series.to_frame(name or "value"))
+    assert panel.channels == frame.channels == (name or "value",)
+    assert panel.ids.tolist() == frame.ids.tolist() == ["b", "a"]
+    np.testing.assert_array_equal(panel.to_padded(), frame.to_padded())
+    np.testing.assert_array_equal(panel.times, frame.times)
+    back = doubled(series)
+    pd.testing.assert_series_equal(back, series * 2, check_dtype=False)
+    kind = TableKind.of(series)
+    assert kind is not None
+    assert (kind.library, kind.id, kind.time) == ("pandas", "store", "date")
+
+
+@pytest.mark.parametrize("make", [lambda x: x, lambda x: x.to_frame("qty")])
+def test_more_levels_of_an_index_are_one_id(make):
+    panel = as_panel(make(sales(["s", "n"], [7, 5])))
+    assert panel.ids.tolist() == ["s/7", "s/5", "n/7", "n/5"]
+    assert {name: column.tolist() for name, column in panel.static.items()} == {
+        "store": ["s", "s", "n", "n"],
+        "item": [7, 5, 7, 5],
+    }
+    assert panel.n_channels == 1
+    assert panel.lengths.tolist() == [4, 4, 4, 4]
+    three = as_panel(make(sales(["s"], ["tea"], ["L", "M"], dates=[1, 2, 3])))
+    assert three.ids.tolist() == ["s/tea/L", "s/tea/M"]
+    assert three.lengths.tolist() == [3, 3]
+    back = doubled(make(sales(["s", "n"], [7, 5])))
+    assert type(back) is type(make(sales(["s"])))
+    assert np.ravel(back).tolist() == [2.0 * value for value in range(16)]
+
+
+def test_levels_without_steps_name_the_rows_of_a_wide_table():
+    index = pd.MultiIndex.from_product([["n", "s"], ["tea", "milk"], ["L", "M"]], names=["region", "item", "size"])
+    panel = as_panel(pd.DataFrame(np.ones((8, 5)), index))
+    assert panel.ids[:2].tolist() == ["n/tea/L", "n/tea/M"]
+    assert panel.lengths.tolist() == [5] * 8
+
+
+def parts_table(**columns: Any) -> Table:
+    return from_frame(pd.DataFrame(columns))
+
+
+def joined(store: Any, item: Any) -> list[str]:
+    table = with_joined_id(parts_table(store=store, item=item, qty=np.arange(len(store))), ["store", "item"])
+    assert table.parts == ("store", "item")
+    assert table.columns == ["store", "item", "qty", "store/item"]
+    assert with_joined_id(table, ["store", "item"]) is table
+    return table.read(["store/item"])["store/item"].to_pylist()
+
+
+def test_id_columns_are_joined_without_collisions():
+    assert joined(["a", "b", "a"], [1, 2, 1]) == ["a/1", "b/2", "a/1"]
+    assert joined([1.0, 2.0], [True, False]) == ["1/True", "2/False"]
+    assert joined(pd.to_datetime(["2024-01-31", "2024-02-29"]), ["x", "y"]) == ["2024-01-31/x", "2024-02-29/y"]
+    assert joined(["a/b", "a"], ["c", "b/c"]) == ["a/b | c", "a | b/c"]
+    assert joined(["a |", "a", "/"], ["b", "| b", "c"]) == ["a | :: b", "a :: | b", "/ :: c"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "parts", "words"),
+    [
+        ({"store": ["a", None], "item": [1, 2]}, ["store", "item"], "id is missing in 1 row .*'store'"),
+        ({"store": ["a", "b"], "item": [1, np.nan]}, ["store", "item"], "id is missing in 1 row .*'item'"),
+        ({"store": ["a", "b"], "item": [1, 2]}, ["store", "itm"], "No column 'itm'.*Did you mean 'item'"),
+        ({"store": ["a", "b"], "item": [1, 2]}, ["store", "store"], "named twice"),
+        ({"store": ["a"], "item": [1], "store/item": ["x"]}, ["store", "item"], "has a column 'store/item' already"),
+        ({"store": ["a/ | :: ~ b"], "item": ["x"]}, ["store", "item"], "cannot be joined"),
+        ({"store": [[1.0]], "item": ["x"]}, ["store", "item"], "'store'.*list"),
+    ],
+    ids=str,
+)
+def test_id_columns_that_cannot_be_joined(columns, parts, words):
+    with pytest.raises(InvalidDataError, match=words):
+        with_joined_id(parts_table(**columns), parts)
+
+
+def test_columns_with_an_index_of_times_keep_their_times():
+    series = [
+        pd.Series([1.0, 2.0, 3.0], pd.date_range("2024-01-01", periods=3)),
+        pd.Series([4.0, 5.0], pd.date_range("2024-02-01", periods=2), name="other"),
+    ]
+    panel = as_panel(series)
+    assert panel.channels == ("value",)
+    assert panel.times is not None
+    assert panel.times.astype("M8[D]").astype(str).tolist()[2:4] == ["2024-01-03", "2024-02-01"]
+    back = doubled(series)
+    for one, other in zip(series, back, strict=True):
+        pd.testing.assert_series_equal(other, one * 2, check_dtype=False, check_freq=False)
 
 
 # ---------------------------------------------------------------- results in the table of the input

@@ -97,6 +97,8 @@ def _series_matrix(x: Any, index: int, ids: Array | None) -> Values:
         x = to_numbers(to_numpy(x))
     except InvalidDataError as error:
         raise type(error)(f"Series {name!r}: {error}") from None
+    except Exception as error:  # of the objects in an array
+        raise DataTypeError(f"Series {name!r} cannot be read as numbers: {error!r:.200}") from None
     if x.ndim not in (1, 2):
         raise InvalidDataError(f"Series {name!r} has shape {x.shape}. Expected (n_steps,) or (n_channels, n_steps).")
     return np.ascontiguousarray(np.atleast_2d(x).T)

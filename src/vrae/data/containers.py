@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from vrae.config import check_choice
-from vrae.data.array_likes import is_dated_series, is_indexed_series
+from vrae.data.array_likes import holds_array, is_dated_series, is_indexed_series, to_numpy
 from vrae.data.panel import Array, Panel, Values
 from vrae.exceptions import InvalidDataError
 
@@ -30,9 +30,12 @@ def like(X: Any, panel: Panel) -> Any:
         from vrae.data.frames import frame_like, frames_like
 
         return frame_like(X, panel) if is_table(X) else type(X)(frames_like(X, panel))
-    if isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.dtype == object):
+    if isinstance(X, (list, tuple)):
         return _list_like(X, panel)
-    return _array_like(np.asarray(X), panel)
+    if not holds_array(X):
+        return panel.to_list()  # of an iterator, which is used up
+    array = to_numpy(X)
+    return _list_like(array, panel) if array.dtype == object else _array_like(array, panel)
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def _array_like(X: Array, panel: Panel) -> Values:
 
 
 def _list_like(X: Any, panel: Panel) -> Any:
-    shapes = [np.shape(x) for x in X]
+    shapes = [to_numpy(x).shape for x in X]
     fits = [shape[-1] == length for shape, length in zip(shapes, panel.lengths, strict=False)]
     if len(shapes) != len(panel) or not all(fits):
         raise InvalidDataError(f"Cannot put {panel} back into a list of {len(shapes)} series of other lengths.")

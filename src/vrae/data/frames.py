@@ -176,7 +176,12 @@ def _stack(frames: Sequence[Any]) -> tuple[Table, TableOptions]:
     index = [name for name in first.columns if name in (*first.index, *ROW_LABELS)]
     times = [name for name in index if first.kinds[name] == "time"]
     # An index of numbers is ignored: mostly, it numbers the rows of a larger table.
-    options = TableOptions(id=series, time=times[0] if times else None, layout="long", static=())
+    time = times[0] if times else "ds" if "ds" in first.columns else None
+    numbers = [
+        name for name in first.columns if first.kinds[name] in ("number", "mixed") and name not in (time, *index)
+    ]
+    value = ("y",) if "y" in numbers else tuple(numbers) or None
+    options = TableOptions(id=series, time=time, value=value, layout="long", static=())
     return Table("the list of tables", ds.dataset(rows), first.index), options
 
 

@@ -43,7 +43,7 @@ def with_joined_id(table: Table, parts: Sequence[str]) -> Table:
     names = [table.require(name) for name in parts]
     if len(set(names)) < len(names):
         raise InvalidDataError(f"An id column of {table.name} is named twice: {name_some(names)}. Name each once.")
-    if len(names) < 2:
+    if len(names) < 2 or table.parts == tuple(names):
         return table
     joined = "/".join(names)
     if joined in table.columns:

@@ -157,6 +157,8 @@ def _default_values(table: Table, long: bool, taken: set[str | None], id_: str |
         return found
     if not long:
         return step_columns(table, found)
+    if id_ in table.index and time in table.index:
+        return found  # as in sktime, all other columns are channels
     return channel_columns(table, found, None if id_ is None else _codes(table, id_)[0], time)
 
 

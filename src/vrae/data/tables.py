@@ -354,6 +354,8 @@ def _nested_values(table: Table, names: Sequence[str], columns: Columns) -> tupl
 
 def _wide_places(panel: Panel, roles: Roles, table: Table) -> Ints | None:
     """Return the position in the values of a panel of each cell of a wide table; -1 is none."""
+    if len(panel) != len(next(iter(table.read(roles.values[:1]).values()))):
+        return None
     if table.kinds[roles.values[0]] == "list":
         return np.arange(len(panel.values))
     n_steps = len(roles.values)
