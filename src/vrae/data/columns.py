@@ -6,10 +6,11 @@ and Parquet then share the same code, so the same rows give the same panel.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
@@ -30,6 +31,7 @@ from vrae.data.number_text import (
     sign_in,
     unlike_numbers,
 )
+from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError, name_some
 
 __all__ = [
@@ -90,6 +92,15 @@ class Table:
         if repeated:
             raise InvalidDataError(f"Two columns of {self.name} have the same name: {name_some(repeated)}. Rename one.")
 
+    def written(self, options: TableOptions) -> Table:
+        """Return the table with text that is written as the options say."""
+        return replace(self, numbers=NumberFormat(options.decimal, options.thousands))
+
+    def with_rows(self, name: str, rows: pa.Table, begin: int) -> Table:
+        """Return rows of the same file, of which the first is row ``begin``, as a table."""
+        first_row = None if self.first_row is None else self.first_row + begin
+        return Table(name, ds.dataset(rows), first_row=first_row, numbers=self.numbers)
+
     @cached_property
     def columns(self) -> list[str]:
         """Names of all columns, in table order."""
@@ -108,7 +119,17 @@ class Table:
             first = next((name for name in kinds if name not in ROW_LABELS), None)
             sample = self.head(_SAMPLE, texts)
             kinds.update({name: _text_kind(_plain(sample[name]), name == first) for name in texts})
+            # A step of a wide table with more errors than numbers is a step still.
+            for name in texts:
+                if kinds[name] == "text" and self.is_like_others(name, kinds) and _has_numbers(sample[name]):
+                    kinds[name] = "mixed"
         return kinds
+
+    def is_like_others(self, name: str, kinds: Mapping[str, str] | None = None) -> bool:
+        """Return whether a column is named like number columns, as t0 is beside t1 and t2."""
+        kinds = self.kinds if kinds is None else kinds
+        stem = _stem(name)
+        return "#" in stem and sum(kind == "number" and _stem(other) == stem for other, kind in kinds.items()) > 1
 
     def row(self, index: int, series: str = "") -> str:
         """Word a row for a message, as a spreadsheet counts it if the table is a file."""
@@ -215,6 +236,15 @@ def _text_kind(text: pa.ChunkedArray, is_first: bool) -> str:
 def has_leading_zeros(text: pa.ChunkedArray) -> bool:
     """Return whether a value such as 007 would lose zeros as a number."""
     return bool(pc.any(pc.match_substring_regex(text, r"^0\d+$"), min_count=0).as_py())
+
+
+def _stem(name: str) -> str:
+    """Return the name of a column with numbers and dates replaced by #."""
+    return "#" if is_date(name) else re.sub(r"\d+", "#", name)
+
+
+def _has_numbers(text: pa.ChunkedArray) -> bool:
+    return unlike_numbers(text) < len(text) - text.null_count
 
 
 def _are_dates(text: pa.ChunkedArray) -> bool:

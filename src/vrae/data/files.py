@@ -1,45 +1,50 @@
-"""Open files as tables or panels: csv, Parquet, Arrow, UCR and UEA formats and NumPy arrays."""
+"""Open files as tables or panels: csv, Excel, JSON, Parquet, Arrow, UCR, UEA and NumPy formats."""
 
 from __future__ import annotations
 
-import csv
 import glob
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as arrow_csv
 import pyarrow.dataset as ds
+import pyarrow.json as arrow_json
 
 from vrae.data.archives import is_number, read_arff, read_ts, read_ucr_tsv
+from vrae.data.arrays import to_numbers
 from vrae.data.columns import Table, reading
-from vrae.data.dates import cast_to_first
+from vrae.data.csv_dialect import first_lines
+from vrae.data.csv_files import read_csv
 from vrae.data.panel import Array, Panel
+from vrae.data.precision import narrowed
+from vrae.data.spreadsheets import read_spreadsheet
+from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError, name_some
 
-__all__ = ["csv_batches", "csv_files", "open_path"]
+__all__ = ["csv_files", "open_path"]
+
+DEFAULT_OPTIONS = TableOptions()
 
 _CSV = (".csv", ".csv.gz", ".csv.bz2", ".csv.zst", ".tsv", ".tsv.gz", ".txt")
+_EXCEL = (".xlsx", ".xlsm", ".xls")
+_JSON = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 _ARROW = (".feather", ".arrow", ".ipc")
 _PARQUET = (".parquet", ".pq", ".parq")
 _ARRAYS = (".npz", ".npy")
 _ARCHIVES: dict[str, Callable[[Path], Panel]] = {".ts": read_ts, ".arff": read_arff}
-_KNOWN = (*_CSV, *_PARQUET, *_ARROW, *_ARRAYS, *_ARCHIVES)
+_KNOWN = (*_CSV, *_EXCEL, *_JSON, *_PARQUET, *_ARROW, *_ARRAYS, *_ARCHIVES)
 
-_SEPARATORS = ",;\t|"
-_BLOCK = 1 << 16  # bytes
-_NULLS = ["", "NA", "N/A", "#N/A", "<NA>", "nan", "NaN", "NAN", "-nan", "NaT", "null", "NULL", "None", "none", "?"]
+_JSON_BLOCK = 1 << 28  # bytes; a line must fit into a block
 
 
-def open_path(path: str | Path, id_columns: Sequence[str] = ()) -> Table | Panel:
+def open_path(path: str | Path, options: TableOptions = DEFAULT_OPTIONS) -> Table | Panel:
     """Open a file, a folder of files or a pattern such as ``"sales/*.parquet"``.
 
-    csv, Parquet and Arrow files become a table, others a panel. Leading zeros are kept in the
-    ``id_columns`` of a csv.
+    csv, Excel, JSON lines, Parquet and Arrow files become a table, others a panel. Of the options,
+    those about numbers, dates, the encoding and the roles of columns are used.
     """
     files = _find(Path(path).expanduser())
     name, suffix = str(path), _suffix(files[0])
@@ -53,9 +58,13 @@ def open_path(path: str | Path, id_columns: Sequence[str] = ()) -> Table | Panel
     if empty:
         raise InvalidDataError(f"No series found: {name_some(empty, 3)} is empty (0 bytes).")
     if suffix in _CSV and not (suffix == ".tsv" and _is_ucr(files[0])):
-        return _csv_table(files, name, id_columns)
+        return _joined([read_csv(file, options) for file in files], name)
+    if suffix in _EXCEL:
+        return _joined([read_spreadsheet(file).written(options) for file in files], name)
+    if suffix in _JSON:
+        return _joined([_read_json(file).written(options) for file in files], name)
     if suffix in _PARQUET or suffix in _ARROW:
-        return _arrow_table(files, name, Path(path).expanduser())
+        return _arrow_table(files, name, Path(path).expanduser()).written(options)
     if len(files) > 1:
         raise InvalidDataError(f"{name} holds {len(files)} {suffix} files. Pass them one at a time.")
     return _read_arrays(files[0]) if suffix in _ARRAYS else _ARCHIVES.get(suffix, read_ucr_tsv)(files[0])
@@ -70,13 +79,16 @@ def _suffix(file: Path) -> str:
 
 
 def _family(suffix: str) -> tuple[str, ...]:
-    return next((family for family in (_CSV, _PARQUET, _ARROW) if suffix in family), (suffix,))
+    return next((family for family in (_CSV, _EXCEL, _JSON, _PARQUET, _ARROW) if suffix in family), (suffix,))
 
 
 def _find(path: Path) -> list[Path]:
     files = _matching_files(path)
     for file in files:  # Arrow accepts UTF-8 names only
-        if str(file).encode(errors="replace").decode() != str(file) and _suffix(file) in _CSV + _PARQUET + _ARROW:
+        if (
+            str(file).encode(errors="replace").decode() != str(file)
+            and _suffix(file) in _CSV + _JSON + _PARQUET + _ARROW
+        ):
             raise InvalidDataError(f"Cannot read {file}: its path is not UTF-8 text. Rename the file or its folder.")
     return files
 
@@ -127,75 +139,7 @@ def _arrow_table(files: list[Path], name: str, path: Path) -> Table:
     return Table(name, data, tuple(label for label in labels if not label.startswith("__index_level_")))
 
 
-# -------------------------------------------------------------------- csv
-
-
-def _csv_table(files: list[Path], name: str, id_columns: Sequence[str]) -> Table:
-    tables = [_read_csv(file, id_columns) for file in files]
-    for file, table in zip(files, tables, strict=True):
-        if set(table.column_names) != set(tables[0].column_names):
-            raise InvalidDataError(
-                f"{name} holds files with different columns: {name_some(tables[0].column_names)} in "
-                f"{files[0].name}, {name_some(table.column_names)} in {file.name}. Pass files with the same columns."
-            )
-    with reading(name):
-        joined = pa.concat_tables(tables, promote_options="permissive") if len(tables) > 1 else tables[0]
-    return Table(name, ds.dataset(joined))
-
-
-class _Dialect(NamedTuple):
-    """Format of a csv file, detected from its first lines."""
-
-    separator: str
-    names: list[str]  # column names
-    header: bool  # whether the first line holds the names
-    decimal: str  # decimal point
-
-
-def _read_csv(file: Path, id_columns: Sequence[str]) -> pa.Table:
-    dialect = _sniff(file)
-    with reading(str(file)):
-        try:
-            table = _parse_csv(file, dialect, id_columns)
-        except pa.ArrowInvalid as error:
-            if "conversion error" not in str(error):
-                raise
-            # Arrow infers types from the first block. A later value does not match: read as text.
-            table = _parse_csv(file, dialect, dialect.names)
-            for column in set(table.column_names) - set(id_columns):
-                table = _replace(table, column, _guess_type)
-    binary = [field.name for field in table.schema if pa.types.is_binary(field.type)]
-    if binary:
-        raise InvalidDataError(f"{file} is not UTF-8 text (column {name_some(binary)}). Save it as UTF-8.")
-    for column in set(id_columns) & set(table.column_names):
-        table = _replace(table, column, _whole_numbers)
-    return table
-
-
-def _sniff(file: Path) -> _Dialect:
-    head = _head(file)
-    first = head.splitlines()[0]
-    separator = max(_SEPARATORS, key=first.count)
-    fields = next(csv.reader([first], delimiter=separator))
-    count = [str(i) for i in range(len(fields) + 1)]
-    # A first line of numbers is data, unless it counts from 0 or 1.
-    header = not _all_numbers(fields) or fields in (count[:-1], count[1:])
-    comma = separator != "," and re.search(r"\d,\d", head) and not re.search(r"\d\.\d", head)
-    return _Dialect(separator, fields if header else count[:-1], header, "," if comma else ".")
-
-
-def _parse_csv(file: Path, dialect: _Dialect, text_columns: Sequence[str]) -> pa.Table:
-    table = arrow_csv.read_csv(file, *_csv_options(dialect, dict.fromkeys(text_columns, pa.string()), ()))
-    _ = table.column_names  # names that are not UTF-8 raise here, where the error is handled
-    return table
-
-
-def _csv_options(dialect: _Dialect, types: Mapping[str, pa.DataType], columns: Sequence[str]) -> tuple[Any, ...]:
-    read = arrow_csv.ReadOptions(column_names=None if dialect.header else dialect.names)
-    convert = arrow_csv.ConvertOptions(
-        column_types=types, include_columns=columns, null_values=_NULLS, decimal_point=dialect.decimal
-    )
-    return read, arrow_csv.ParseOptions(delimiter=dialect.separator), convert
+# -------------------------------------------------------------------- csv and JSON lines
 
 
 def csv_files(path: str | Path) -> list[Path]:
@@ -205,65 +149,35 @@ def csv_files(path: str | Path) -> list[Path]:
     return files if usable == files and not (_suffix(files[0]) == ".tsv" and _is_ucr(files[0])) else []
 
 
-def csv_batches(file: Path, types: Mapping[str, pa.DataType], columns: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
-    """Read a csv file in record batches of about one megabyte.
-
-    Types that are not given are inferred from the first batch.
-    """
-    options = _csv_options(_sniff(file), types, columns)
-    with reading(str(file)):
-        try:
-            stream = arrow_csv.open_csv(file, *options)
-            _ = stream.schema.names  # as in _parse_csv
-            yield from stream
-        except pa.ArrowInvalid as error:
-            if "conversion error" not in str(error) or "UTF8" in str(error):
-                raise
-            raise InvalidDataError(
-                f"{file}: {str(error).splitlines()[0]:.300}. Earlier rows of this column have another type. Correct "
-                f"the value, or leave the cell empty if it is missing."
-            ) from None
-
-
-def _replace(table: pa.Table, column: str, change: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> pa.Table:
-    if table.column_names.count(column) > 1:  # Table reports this
-        return table
-    return table.set_column(table.column_names.index(column), column, change(table[column]))
-
-
-def _head(file: Path) -> str:
-    """Return the first lines of a file, compressed or not, including all of the first line."""
-    with reading(str(file)), pa.input_stream(str(file), compression="detect") as stream:
-        start = stream.read(_BLOCK)
-        while b"\n" not in start and (more := stream.read(_BLOCK)):
-            start += more
-    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InvalidDataError(f"{file} is UTF-16 text. Save it as UTF-8 (csv).")
-    head: str = start.decode("utf-8-sig", errors="replace").lstrip("\r\n")
-    if not head.strip():
-        raise InvalidDataError(f"No series found: {file} is empty.")
-    return head
-
-
-def _all_numbers(fields: list[str]) -> bool:
+def _is_ucr(file: Path) -> bool:
+    """Return whether a ``.tsv`` is a UCR file, which has no header, and not a table."""
+    fields = first_lines(file)[1].strip().splitlines()[0].split("\t")
     return all(is_number(field) or field.strip() in ("?", "NA") for field in fields)
 
 
-def _is_ucr(file: Path) -> bool:
-    """Return whether a ``.tsv`` is a UCR file, which has no header, and not a table."""
-    return _all_numbers(_head(file).splitlines()[0].strip().split("\t"))
+def _joined(tables: list[Table], name: str) -> Table:
+    """Join the tables of several files. Their rows are counted from 0."""
+    first = tables[0]
+    if len(tables) == 1:
+        return replace(first, name=name)
+    for table in tables:
+        if set(table.columns) != set(first.columns):
+            raise InvalidDataError(
+                f"{name} holds files with different columns: {name_some(first.columns)} in {first.name}, "
+                f"{name_some(table.columns)} in {table.name}. Pass files with the same columns."
+            )
+    with reading(name):
+        rows = pa.concat_tables([table.data.to_table() for table in tables], promote_options="permissive")
+    unclear = [table.numbers for table in tables if table.numbers.commas]
+    return Table(name, ds.dataset(rows), numbers=unclear[0] if unclear else first.numbers)
 
 
-def _guess_type(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    present = pc.if_else(pc.is_in(text, pa.array(_NULLS)), pa.scalar(None, text.type), text)
-    found = cast_to_first(present, pa.int64(), pa.float64(), pa.timestamp("us"))
-    return text if found is None else found
-
-
-def _whole_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Convert ids to int64 if nothing is lost. 007 stays text."""
-    whole = pc.match_substring_regex(text, r"^(0|-?[1-9]\d{0,17})$")
-    return pc.cast(text, pa.int64()) if pc.all(whole, min_count=0).as_py() else text
+def _read_json(file: Path) -> Table:
+    """Read a file with one JSON object per line."""
+    with reading(str(file)):
+        size = max(arrow_json.ReadOptions().block_size, min(file.stat().st_size * 10, _JSON_BLOCK))
+        rows = arrow_json.read_json(file, arrow_json.ReadOptions(block_size=size))
+    return Table(str(file), ds.dataset(rows), first_row=1)
 
 
 # -------------------------------------------------------------------- NumPy
@@ -316,7 +230,7 @@ def _flat_panel(arrays: dict[str, Array], file: Path) -> Panel:
             f"{file}. Found {values.dtype} of shape {values.shape}."
         )
     ids = arrays.get("ids", np.arange(len(offsets) - 1))
-    flat = values.astype(np.float32).reshape(len(values), -1)
+    flat = narrowed(to_numbers(values).reshape(len(values), -1), np.diff(offsets))
     return Panel(flat, offsets.astype(np.int64), ids, static=_labels(arrays))
 
 

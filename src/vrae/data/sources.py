@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from os import PathLike
@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from vrae.data.columns import Table, reading
-from vrae.data.files import csv_batches, csv_files, open_path
+from vrae.data.csv_files import csv_batches, csv_head
+from vrae.data.files import csv_files, open_path
 from vrae.data.frames import from_frame
 from vrae.data.panel import Ints
 from vrae.data.roles import Roles
@@ -70,15 +71,15 @@ class Source(Protocol):
 def open_source(source: Any, options: TableOptions) -> Source | None:
     """Open a source that can be read in parts; None if it is in memory or must be read whole."""
     if isinstance(source, (ds.Dataset, Table)):
-        return DatasetSource(source if isinstance(source, Table) else from_frame(source))
+        return DatasetSource(source if isinstance(source, Table) else from_frame(source).written(options))
     if not isinstance(source, (str, PathLike)):
         return None
-    path, text_columns = Path(source), [options.id or "unique_id"]
+    path = Path(source)
     if csv := csv_files(path):
-        return CsvSource(str(source), csv, text_columns)
+        return CsvSource(str(source), csv, options)
     if path.is_file() and path.name.lower().endswith((".npz", ".npy", ".ts", ".arff", ".tsv")):
         return None  # arrays, not a table
-    opened = open_path(path, text_columns)
+    opened = open_path(path, options)
     return DatasetSource(opened) if isinstance(opened, Table) else None
 
 
@@ -164,12 +165,11 @@ class CsvSource:
 
     is_csv = True
 
-    def __init__(self, name: str, files: list[Path], text_columns: Sequence[str]) -> None:
-        self._files = files
-        self._text = dict.fromkeys(text_columns, pa.string())
-        first = next(csv_batches(files[0], self._text), None)
-        rows = pa.table({}) if first is None else pa.Table.from_batches([first])
-        self.head = Table(name, ds.dataset(rows))
+    def __init__(self, name: str, files: list[Path], options: TableOptions) -> None:
+        self._files, self._options = files, options
+        head, self._formats = csv_head(files[0], options)
+        self.head = replace(head, name=name)
+        self._encoding_is_known = False  # whether the user knows what encoding was assumed
 
     def extent(self, roles: Roles) -> Extent:
         """Estimate the size from the sizes of the files."""
@@ -188,8 +188,10 @@ class CsvSource:
             types[name] = pa.float64() if pa.types.is_integer(kind) or pa.types.is_null(kind) else kind
         if roles.time and not pa.types.is_null(schema.field(roles.time).type):
             types[roles.time] = schema.field(roles.time).type
+        formats = {name: self._formats[name] for name in roles.values if name in self._formats}
+        quiet, self._encoding_is_known = self._encoding_is_known, True
         for file in self._files:
-            yield from csv_batches(file, types, columns)
+            yield from csv_batches(file, self._options, types, columns, formats, quiet)
 
 
 # -------------------------------------------------------------------- chunks

@@ -1,0 +1,238 @@
+"""Read csv files: whole, or batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+import pyarrow.dataset as ds
+
+from vrae.data.columns import Table, cast_to_first, has_leading_zeros, reading
+from vrae.data.csv_dialect import WESTERN, Dialect, find_dialect, not_decoded, warn_of_encoding
+from vrae.data.number_text import MISSING, NumberFormat, parse_numbers
+from vrae.data.sheet_rows import check_totals, refuse_swallowed_rows, without_empty_end
+from vrae.data.table_options import TableOptions
+from vrae.exceptions import InvalidDataError
+
+__all__ = ["csv_batches", "csv_head", "read_csv"]
+
+_NULLS = ["", "NA", "N/A", "#N/A", "<NA>", "nan", "NaN", "NAN", "-nan", "NaT", "null", "NULL", "None", "none", "?"]
+
+Change = Callable[[pa.ChunkedArray], pa.ChunkedArray]
+
+
+def read_csv(file: Path, options: TableOptions) -> Table:
+    """Read a csv file. Leading zeros are kept in ids and in the first column."""
+    dialect = find_dialect(file, options)
+    try:
+        table = _parsed(file, dialect, options)
+    except _NotUtf8Error:
+        dialect = dialect._replace(encoding=WESTERN)
+        table = _parsed(file, dialect, options)
+    warn_of_encoding(file, dialect, options)
+    refuse_swallowed_rows(table, str(file))
+    table = without_empty_end(table)
+    found = Table(str(file), ds.dataset(table), first_row=dialect.first_row, numbers=dialect.numbers)
+    check_totals(table, str(file), found.row(table.num_rows - 1))
+    return found
+
+
+class _NotUtf8Error(Exception):
+    """The file is not UTF-8 text, and its encoding was not named."""
+
+
+def _parsed(file: Path, dialect: Dialect, options: TableOptions) -> pa.Table:
+    changes = _changes(dialect, options)
+    with reading(str(file)):
+        try:
+            table = _parse(file, dialect, changes)
+        except UnicodeError:
+            raise not_decoded(file, dialect.encoding) from None
+        except pa.ArrowInvalid as error:
+            if "UTF8" in str(error) and dialect.encoding == "utf-8" and options.encoding is None:
+                raise _NotUtf8Error from None
+            if "conversion error" not in str(error):
+                raise
+            # Arrow infers types from the first block. A later value does not match: read as text.
+            changes = _changes(dialect._replace(closer=True), options)
+            table = _parse(file, dialect, changes)
+    if any(pa.types.is_binary(field.type) for field in table.schema):
+        if options.encoding is None:
+            raise _NotUtf8Error
+        raise not_decoded(file, dialect.encoding)
+    for name, change in changes.items():
+        if table.column_names.count(name) == 1:  # Table reports repeated names
+            table = table.set_column(table.column_names.index(name), name, change(table[name]))
+    return table
+
+
+def _parse(file: Path, dialect: Dialect, changes: Mapping[str, Change]) -> pa.Table:
+    types = dict.fromkeys(changes, pa.string())
+    table = arrow_csv.read_csv(file, *_csv_options(dialect, types, ()))
+    _ = table.column_names  # names that are not UTF-8 raise here, where the error is handled
+    zoned = [field.name for field in table.schema if getattr(field.type, "tz", None)]
+    if zoned:  # Arrow would forget the zone
+        types.update(dict.fromkeys(zoned, pa.string()))
+        table = arrow_csv.read_csv(file, *_csv_options(dialect, types, ()))
+    return table
+
+
+def _csv_options(dialect: Dialect, types: Mapping[str, pa.DataType], columns: Sequence[str]) -> tuple[Any, ...]:
+    read = arrow_csv.ReadOptions(
+        column_names=None if dialect.header else dialect.names,
+        skip_rows=dialect.n_skipped,
+        encoding="utf8" if dialect.encoding == "utf-8" else dialect.encoding,
+    )
+    convert = arrow_csv.ConvertOptions(
+        column_types=types, include_columns=columns, null_values=_NULLS, decimal_point=dialect.decimal
+    )
+    return read, arrow_csv.ParseOptions(delimiter=dialect.separator), convert
+
+
+# -------------------------------------------------------------------- types of columns
+
+
+def _changes(dialect: Dialect, options: TableOptions) -> dict[str, Change]:
+    """Return the columns to read as text, and how to convert each afterwards."""
+
+    def guess(text: pa.ChunkedArray) -> pa.ChunkedArray:
+        return _guess_type(text, dialect.numbers)
+
+    ids = {options.id or "unique_id", *options.id_parts}
+    names = {*dialect.names[:1], *(options.static or ()), *([options.label] if options.label else [])}
+    times = {options.time or "ds"} if options.date_format is not None else set()
+    changes: dict[str, Change] = {}
+    for name in dialect.names:
+        if name in ids:
+            changes[name] = _whole_numbers
+        elif name in times:
+            changes[name] = _unchanged
+        elif name in names:
+            changes[name] = lambda text: text if has_leading_zeros(text) else guess(text)
+        elif dialect.closer:
+            changes[name] = guess
+    return changes
+
+
+def _unchanged(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    return text
+
+
+def _guess_type(text: pa.ChunkedArray, style: NumberFormat) -> pa.ChunkedArray:
+    lower = pc.utf8_lower(pc.utf8_trim_whitespace(text))
+    present = pc.if_else(pc.is_in(lower, pc.cast(MISSING, text.type)), pa.scalar(None, text.type), text)
+    found = cast_to_first(present, pa.int64(), *([pa.float64()] if style.is_plain else []))
+    if found is None and not style.is_plain:
+        parsed = parse_numbers(present, style)
+        found = parsed.numbers if parsed.wrong is None else None
+    found = cast_to_first(present, pa.timestamp("us")) if found is None else found
+    return text if found is None else found
+
+
+def _whole_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Convert ids to int64 if nothing is lost. 007 stays text."""
+    whole = pc.match_substring_regex(text, r"^(0|-?[1-9]\d{0,17})$")
+    return pc.cast(text, pa.int64()) if pc.all(whole, min_count=0).as_py() else text
+
+
+# -------------------------------------------------------------------- in parts
+
+
+def csv_head(file: Path, options: TableOptions) -> tuple[Table, dict[str, NumberFormat]]:
+    """Return the first rows of a large csv file, and the format of number columns that are text."""
+    dialect = find_dialect(file, options)
+    changes = _changes(dialect, options)
+    first = next(_batches(file, dialect, dict.fromkeys(changes, pa.string()), ()), None)
+    if first is None:
+        rows = pa.table({name: pa.array([], pa.null()) for name in dialect.names})
+    else:
+        rows = pa.Table.from_batches([first])
+        for name, change in changes.items():
+            rows = rows.set_column(rows.column_names.index(name), name, change(rows[name]))
+    head = Table(str(file), ds.dataset(rows), first_row=dialect.first_row, numbers=dialect.numbers)
+    texts = [name for name in head.columns if head.kinds[name] == "number" and pa.types.is_string(rows[name].type)]
+    parsed = {name: parse_numbers(head.read([name])[name], dialect.numbers) for name in texts}
+    return head, {name: found.format for name, found in parsed.items() if found.wrong is None}
+
+
+def csv_batches(
+    file: Path,
+    options: TableOptions,
+    types: Mapping[str, pa.DataType],
+    columns: Sequence[str] = (),
+    formats: Mapping[str, NumberFormat] | None = None,
+    quiet: bool = False,
+) -> Iterator[pa.RecordBatch]:
+    """Read a csv file in record batches of about one megabyte.
+
+    Parameters
+    ----------
+    file : Path
+    options : TableOptions
+    types : mapping of str to pyarrow.DataType
+        Types that are not given are inferred from the first batch.
+    columns : sequence of str
+        Columns to read, by default all.
+    formats : mapping of str to NumberFormat, optional
+        Columns to read as text and to parse as numbers of this format.
+    quiet : bool, default=False
+        Do not say again what encoding was assumed.
+    """
+    dialect = find_dialect(file, options)
+    if not quiet:
+        warn_of_encoding(file, dialect, options)
+    types = {**types, **dict.fromkeys(formats or (), pa.string())}
+    row = dialect.first_row
+    held: pa.RecordBatch | None = None
+    for batch in _batches(file, dialect, types, columns):
+        if held is not None:
+            yield _numbers(held, formats or {}, file, row)
+            row += held.num_rows
+        refuse_swallowed_rows(pa.Table.from_batches([batch]), str(file))
+        held = batch
+    if held is None:
+        return
+    end = without_empty_end(pa.Table.from_batches([held])).combine_chunks()
+    if end.num_rows:
+        check_totals(end, str(file), f"row {row + end.num_rows - 1}")
+        yield _numbers(end.to_batches()[0], formats or {}, file, row)
+
+
+def _batches(
+    file: Path, dialect: Dialect, types: Mapping[str, pa.DataType], columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    with reading(str(file)):
+        try:
+            stream = arrow_csv.open_csv(file, *_csv_options(dialect, types, columns))
+            _ = stream.schema.names  # as in _parse
+            yield from stream
+        except UnicodeError:
+            raise not_decoded(file, dialect.encoding) from None
+        except pa.ArrowInvalid as error:
+            if "UTF8" in str(error):
+                raise not_decoded(file, dialect.encoding) from None
+            if "conversion error" not in str(error):
+                raise
+            raise InvalidDataError(
+                f"{file}: {str(error).splitlines()[0]:.300}. Earlier rows of this column have another type. Correct "
+                f"the value, or leave the cell empty if it is missing."
+            ) from None
+
+
+def _numbers(batch: pa.RecordBatch, formats: Mapping[str, NumberFormat], file: Path, row: int) -> pa.RecordBatch:
+    """Parse the columns of text that hold numbers of a known format."""
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    for name in formats.keys() & columns.keys():
+        parsed = parse_numbers(pa.chunked_array([columns[name]]), formats[name])
+        if parsed.wrong is not None:
+            found = parsed.wrong.slice(0, 1).to_pylist()[0]
+            raise InvalidDataError(
+                f"Found {found['text']!r:.60} in the number column {name!r} of {file}, row {row + found['row']}. "
+                f"Numbers of earlier rows are written in another way. Correct it, or leave the cell empty."
+            )
+        columns[name] = parsed.numbers.combine_chunks()
+    return pa.RecordBatch.from_pydict(columns)

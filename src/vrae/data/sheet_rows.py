@@ -1,0 +1,158 @@
+"""Rows of office files around the table: titles above it, empty rows and totals below it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vrae.data.archives import is_number
+from vrae.data.columns import cast_to_first, kind_of
+from vrae.data.dates import column_dates
+from vrae.exceptions import DataWarning, InvalidDataError, warn
+
+__all__ = ["Header", "check_totals", "find_header", "refuse_swallowed_rows", "without_empty_end"]
+
+_TITLES = 30  # the header is among these rows
+_TOTALS = pa.array(
+    ["total", "totals", "grand total", "sum", "sums", "summe", "gesamt", "gesamtsumme", "insgesamt", "totale", "somme"]
+)
+
+
+class Header(NamedTuple):
+    """Where a table begins. ``names`` is None if its first row holds values."""
+
+    n_titles: int
+    names: list[str] | None
+
+
+def find_header(rows: Sequence[Sequence[str]], name: str) -> Header:
+    """Find the row with the names of columns among the first rows of a file.
+
+    Titles above it fill less than half of the columns. A row of numbers is data, unless the numbers
+    count from 0 or 1 or are dates.
+    """
+    widths = [len(row) for row in rows if row]
+    width = max(set(widths), key=lambda n: (widths.count(n), n), default=0)
+    filled = [sum(bool(cell.strip()) for cell in row) for row in rows[:_TITLES]]
+    begin = next((i for i, n in enumerate(filled) if 2 * n > width), 0) if width > 1 else 0
+    titled = begin > 0 and any(filled[:begin])
+    names = [cell.strip() for cell in rows[begin]]
+    if all(_may_be_data(cell) for cell in names):
+        header = _counts(names)
+    else:
+        numbers = [float(cell) for cell in names if is_number(cell) and cell.lower() not in ("nan", "inf")]
+        header = _is_monotone(numbers)
+        if not header and titled:
+            raise InvalidDataError(
+                f"Where does the table in {name} begin? Row {begin + 1} holds values, and the rows above it name fewer "
+                f"columns. Write one name per column above the values, and remove titles."
+            )
+        if not header:
+            warn(f"{name} has no header: its first row holds values. Columns are numbered from 0.", DataWarning)
+    return Header(begin, names if header else None)
+
+
+def _may_be_data(cell: str) -> bool:
+    return is_number(cell) or cell in ("?", "NA")
+
+
+def _counts(names: list[str]) -> bool:
+    """Return whether numbers name columns: they count from 0 or 1, or are years or dates."""
+    count = [str(i) for i in range(len(names) + 1)]
+    if names in (count[:-1], count[1:]):
+        return True
+    if not all(re.fullmatch(r"\d{4,8}", name) for name in names) or len(names) < 3:
+        return False
+    numbers = [int(name) for name in names]
+    years = all(a >= 1900 and b == a + 1 <= 2100 for a, b in pairwise(numbers))
+    return years or (column_dates(names) is not None and _is_monotone(numbers))
+
+
+def _is_monotone(numbers: Sequence[float]) -> bool:
+    """Return whether numbers rise or fall all along, as names of columns do."""
+    steps = np.diff(numbers)
+    return bool((steps > 0).all() or (steps < 0).all())
+
+
+# -------------------------------------------------------------------- below the table
+
+
+def without_empty_end(table: pa.Table) -> pa.Table:
+    """Drop rows without anything in them from the end of a table that has text.
+
+    In a table of numbers, such a row is a series without values.
+    """
+    if not any(kind_of(field.type) == "text" for field in table.schema) or table.num_columns < 2:
+        return table
+    end = table.num_rows
+    while end and all(_is_empty(column[end - 1]) for column in table.columns):
+        end -= 1
+    return table.slice(0, end)
+
+
+def _is_empty(cell: pa.Scalar) -> bool:
+    value = cell.as_py()
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
+
+
+def check_totals(table: pa.Table, name: str, row: str) -> None:
+    """Refuse a last row of totals. Warn of a last row that is named so, but may be a series.
+
+    ``row`` words the last row for the message.
+    """
+    texts = [field.name for field in table.schema if kind_of(field.type) == "text"]
+    if table.num_rows < 3 or table.schema.names.count("") > 1:
+        return
+    last = table.slice(table.num_rows - 1)
+    found = [c for c in texts if pc.is_in(_lower(last[c]), _TOTALS)[0].as_py()]
+    # A shop may have this name. It then has several rows, and not only the last one.
+    found = [c for c in found if pc.sum(pc.equal(_lower(table[c]), _lower(last[c])[0])).as_py() == 1]
+    if not found:
+        return
+    what = f"The last row of {name} ({row}) is named {last[found[0]][0].as_py()!r} in column {found[0]!r}"
+    others = [c for c in texts if c not in found]
+    if any(_is_empty(last[c][0]) for c in others) or _holds_sums(table):
+        raise InvalidDataError(f"{what}, and holds totals. Remove it: totals are no series.")
+    warn(f"{what}. It is read like the others. Remove it if it holds totals.", DataWarning)
+
+
+def _lower(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.utf8_rtrim(pc.utf8_lower(pc.utf8_trim_whitespace(pc.cast(text, pa.string()))), ":")
+
+
+def _holds_sums(table: pa.Table) -> bool:
+    """Return whether the last row holds the sums of most columns of numbers."""
+    right = total = 0
+    for column in table.columns:
+        usable = kind_of(column.type) in ("number", "text")
+        values = cast_to_first(column, pa.float64()) if usable else None
+        if values is None or values.null_count == len(values):
+            continue
+        numbers = values.to_numpy()
+        above, last = numbers[:-1], numbers[-1]
+        right += bool(np.isclose(np.nansum(above), last, rtol=1e-4))
+        total += 1
+    return 2 * right > total > 0
+
+
+def refuse_swallowed_rows(table: pa.Table, name: str) -> None:
+    """Refuse a cell that holds further rows of the file, because of a stray quote."""
+    for field in table.schema:
+        if kind_of(field.type) != "text":
+            continue
+        broken = pc.filter(table[field.name], pc.fill_null(pc.match_substring_regex(table[field.name], r"\n."), False))
+        for text in broken[:100].to_pylist():
+            line = text.split("\n")[1]
+            separator = max(",;\t|", key=line.count)
+            cells = line.split(separator)
+            if len(cells) >= table.num_columns and any(is_number(cell) for cell in cells):
+                raise InvalidDataError(
+                    f"A cell of column {field.name!r} of {name} holds whole rows: {text!r:.60}. Look for a stray "
+                    f'quote (") before them, and remove it.'
+                )

@@ -1,0 +1,175 @@
+"""Read tables from Excel files."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from vrae.data.columns import Table
+from vrae.data.sheet_rows import check_totals, find_header, without_empty_end
+from vrae.exceptions import DataWarning, InvalidDataError, MissingDependencyError, check_installed, name_some, warn
+
+__all__ = ["read_spreadsheet"]
+
+Rows = list[tuple[Any, ...]]
+
+
+def read_spreadsheet(file: Path) -> Table:
+    """Read the first sheet with data of an Excel file. Dates in cells are dates."""
+    if file.suffix.lower() == ".xls":
+        sheets = _old_sheets(file)
+    else:
+        check_installed("openpyxl", "excel", f"Reading {file}", "Or save it as csv.")
+        sheets = _sheets(file)
+    if not sheets:
+        raise InvalidDataError(f"No series found: {file} has no sheet with data.")
+    title, *others = sheets
+    if others:
+        warn(
+            f"{file} has {len(sheets)} sheets with data. Only the first, {title!r}, is read, and not "
+            f"{name_some(others)}. Save another one as a file of its own.",
+            DataWarning,
+        )
+    return _table(file, title, sheets[title])
+
+
+def _sheets(file: Path) -> dict[str, Rows]:
+    """Return the rows of the sheets that have data, visible ones if there are any."""
+    import openpyxl
+
+    try:
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        try:
+            visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+            found = {sheet.title: _rows(sheet) for sheet in visible or book.worksheets}
+        finally:
+            book.close()
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError, EOFError, SyntaxError, IndexError) as error:
+        raise _unreadable(file, error) from None
+    except Exception as error:  # a damaged file can raise any exception, also of other packages
+        raise _unreadable(file, error) from None
+    return {title: rows for title, rows in found.items() if any(map(_has_data, rows))}
+
+
+def _rows(sheet: Any) -> Rows:
+    sheet.reset_dimensions()  # some programs write wrong ones
+    rows = [tuple(row) for row in sheet.iter_rows(values_only=True)]
+    width = max(map(len, rows), default=0)
+    return [row + (None,) * (width - len(row)) for row in rows]
+
+
+def _old_sheets(file: Path) -> dict[str, Rows]:
+    """Return the rows of the sheets of a ``.xls`` file."""
+    try:
+        import pandas as pd
+
+        frames = pd.read_excel(file, sheet_name=None, header=None, dtype=object)
+    except ImportError:
+        raise MissingDependencyError(
+            f"Reading {file}, which has the format of old Excel, needs the packages pandas and xlrd: pip install "
+            f"pandas xlrd. Or save it as .xlsx or csv."
+        ) from None
+    except Exception as error:  # a damaged file can raise any exception
+        raise _unreadable(file, error) from None
+    found = {
+        str(title): [tuple(None if cell != cell else cell for cell in row) for row in frame.itertuples(index=False)]
+        for title, frame in frames.items()
+    }
+    return {title: rows for title, rows in found.items() if any(map(_has_data, rows))}
+
+
+def _unreadable(file: Path, error: Exception) -> InvalidDataError:
+    return InvalidDataError(
+        f"Cannot read {file}: {str(error) or type(error).__name__:.200}. It may be truncated, protected by a password "
+        f"or in another format than its extension says. Save it again as .xlsx or csv."
+    )
+
+
+def _has_data(row: tuple[Any, ...]) -> bool:
+    return any(cell is not None and str(cell).strip() for cell in row)
+
+
+# -------------------------------------------------------------------- a table from rows
+
+
+def _table(file: Path, sheet: str, rows: Rows) -> Table:
+    used = [i for i, column in enumerate(zip(*rows, strict=True)) if _has_data(column)]
+    rows = [tuple(row[i] for i in used) for row in rows]
+    header = find_header([[_text(cell) for cell in row] for row in rows[:200]], str(file))
+    begin = header.n_titles + (header.names is not None)
+    names = header.names or [str(i) for i in range(len(used))]
+    body = rows[begin:]
+    while body and not _has_data(body[-1]):
+        body.pop()
+    columns = [_column(list(column)) for column in zip(*body, strict=True)] or [pa.array([], pa.null())] * len(names)
+    table = without_empty_end(pa.table(columns, names=names))
+    found = Table(str(file), ds.dataset(table), first_row=begin + 1)
+    _refuse_formulas(file, sheet, body, begin)
+    check_totals(table, str(file), found.row(table.num_rows - 1))
+    return found
+
+
+def _column(cells: list[Any]) -> pa.Array:
+    """Return a column of one type: numbers, dates or truth values; of several types, text."""
+    cells = [None if isinstance(cell, str) and not cell.strip() else cell for cell in cells]
+    kinds = {type(cell) for cell in cells if cell is not None}
+    if kinds <= {int, float}:
+        return pa.array(cells, pa.float64() if float in kinds else pa.int64())
+    if kinds == {bool}:
+        return pa.array(cells, pa.bool_())
+    if all(issubclass(kind, date) for kind in kinds):
+        moments = [_moment(cell) for cell in cells]
+        return pa.array(moments, pa.timestamp("us"))
+    return pa.array([None if cell is None else _text(cell) for cell in cells], pa.large_string())
+
+
+def _moment(cell: date | None) -> datetime | None:
+    return cell if cell is None or isinstance(cell, datetime) else datetime(cell.year, cell.month, cell.day)
+
+
+def _text(cell: Any) -> str:
+    """Return a cell as text: 7.0 as 7, a date without a time of day as 2024-01-31."""
+    if cell is None:
+        return ""
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
+        return str(int(cell))
+    if isinstance(cell, datetime):
+        return str(cell.date()) if cell.time().isoformat() == "00:00:00" else cell.isoformat(" ")
+    return str(cell)
+
+
+def _refuse_formulas(file: Path, sheet: str, body: Rows, begin: int) -> None:
+    """Raise if an empty cell is a formula whose result was not saved."""
+    if file.suffix.lower() == ".xls" or all(cell is not None for row in body for cell in row):
+        return
+    wrong = next(_formulas(file, sheet, begin), None)
+    if wrong is not None:
+        raise InvalidDataError(
+            f"Cell {wrong} of {file} holds a formula without its result. Open the file in a spreadsheet program and "
+            f"save it, or save it as csv."
+        )
+
+
+def _formulas(file: Path, sheet: str, begin: int) -> Iterator[str]:
+    """Yield the places of formulas whose results are not in the file."""
+    import openpyxl
+
+    results = openpyxl.load_workbook(file, read_only=True, data_only=True)
+    formulas = openpyxl.load_workbook(file, read_only=True)
+    try:
+        both = zip(
+            results[sheet].iter_rows(min_row=begin + 1), formulas[sheet].iter_rows(min_row=begin + 1), strict=False
+        )
+        for values, texts in both:
+            for value, text in zip(values, texts, strict=False):
+                if value.value is None and isinstance(text.value, str) and text.value.startswith("="):
+                    yield text.coordinate
+    finally:
+        results.close()
+        formulas.close()
