@@ -6,11 +6,13 @@ import csv
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from vrae import VRAE, Panel, VRAEClusterer
 from vrae.exceptions import InvalidDataError, InvalidParameterError
-from vrae.runs import compare
+from vrae.metrics import agreement, agreement_of_counts, labelled, n_classes
+from vrae.runs import compare, read_metrics
 from vrae.runs.comparison import PEERS, Peer
 
 
@@ -111,3 +113,84 @@ def test_from_the_command_line(cli, tmp_path):
     code, out, err = run("--methods", "dtw")
     assert (code, out) == (2, "")
     assert "unknown method 'dtw'" in err
+
+
+# -------------------------------------------------------------------- incomplete classes
+
+
+@pytest.mark.parametrize("blank", [None, "", " ", np.nan, "nan"])
+def test_a_blank_is_no_class(blank):
+    truth = np.array(["a", blank, "b", "a", blank], object)
+    assert labelled(truth).tolist() == [True, False, True, True, False]
+    assert n_classes(truth) == 2
+    assert agreement(truth, [0, 0, 1, 0, 1]) == {"ari": 1, "nmi": 1}
+    assert agreement([blank] * 3, [0, 1, 1]) == {}
+
+
+def test_a_missing_number_or_date_is_no_class():
+    assert labelled(np.array([1.0, np.nan])).tolist() == [True, False]
+    assert labelled(np.array(["2024-01-01", "NaT"], "M8[D]")).tolist() == [True, False]
+    assert labelled(np.array([0, 1])).all()
+
+
+@pytest.mark.parametrize("classes", [[0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 2, 3]])
+def test_scores_from_counts_are_those_of_scikit_learn(classes):
+    labels = np.array([0, 0, 1, 1])
+    counts = np.zeros((4, 2), np.int64)
+    np.add.at(counts, (classes, labels), 1)
+    assert agreement_of_counts(counts) == pytest.approx(agreement(classes, labels))
+
+
+def test_scores_are_those_of_the_labelled_series():
+    panel, kinds = slow_and_fast()
+    truth = np.where(np.arange(30) % 3, kinds, np.nan)
+    found = compare(quick(2), panel, truth, ["kmeans"], rounds=0)
+    assert (found.rows[0]["ari"], found.rows[0]["nmi"]) == (1, 1)
+    assert found.notes == ["ARI and NMI compare the 20 of 30 series that are labelled."]
+    found = compare(quick(2), panel, np.full(30, ""), ["kmeans"], rounds=0)
+    assert "ari" not in found.rows[0]
+    assert "0 of 30 series are labelled" in found.notes[0]
+
+
+def labelled_csv(tmp_path, known: list) -> str:
+    panel, _ = slow_and_fast(24)
+    values = {f"w{i}": column for i, column in enumerate(panel.to_padded()[:, 0].T)}
+    pd.DataFrame({"item": panel.ids, "cls": known, **values}).to_csv(tmp_path / "x.csv", index=False)
+    return str(tmp_path / "x.csv")
+
+
+RUN = ("--id", "item", "--value", "w*", "--label", "cls")
+
+
+@pytest.mark.parametrize("kind", ["number", "text"])
+def test_a_run_scores_the_labelled_series_and_says_how_many(kind, cli, tmp_path):
+    names = np.arange(24) % 2 if kind == "number" else np.array(["slow", "fast"])[np.arange(24) % 2]
+    known = [None if i % 3 == 0 else name for i, name in enumerate(names)]
+    run = tmp_path / "run"
+    done = cli("cluster", labelled_csv(tmp_path, known), *RUN, "-k", 2, "--epochs", 1, "--out", run)
+    assert "Agreement with the known classes (16 of 24 series labelled)" in done.out
+    metrics = read_metrics(run)
+    assert metrics["n_labelled"] == 16
+    table = pd.read_csv(run / "clusters.csv")
+    clear = table["label"].notna()
+    expected = agreement(table["label"][clear], table["cluster"][clear])
+    assert {name: metrics[name] for name in ("ari", "nmi")} == pytest.approx(expected)
+    assert "of 16 of 24 series" in (run / "report.html").read_text(encoding="utf-8")
+    assert "not labelled" in (run / "report.html").read_text(encoding="utf-8")
+    done = cli("regroup", run, "-k", 3)
+    assert "(16 of 24 series labelled)" in done.out
+    assert read_metrics(run)["n_labelled"] == 16
+
+
+def test_a_run_without_any_label_has_no_scores_and_says_so(cli, tmp_path):
+    run = tmp_path / "run"
+    done = cli("cluster", labelled_csv(tmp_path, [None] * 24), *RUN, "-k", 2, "--epochs", 1, "--out", run)
+    assert "Agreement with the known classes (0 of 24 series labelled)" in done.out
+    assert "ari" not in read_metrics(run)
+    assert "too few to compare" in (run / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_number_of_known_classes_is_without_the_blank(cli, tmp_path):
+    known = [None if i % 3 == 0 else i % 2 for i in range(24)]
+    done = cli("compare", labelled_csv(tmp_path, known), *RUN, "--methods", "kmeans", "--json")
+    assert json.loads(done.out)["rows"][0]["clusters"] == 2

@@ -92,6 +92,7 @@ def test_none_leaves_values_as_they_are():
     assert torch.equal(scaled(X, None).values[:, :, 0], torch.tensor(X, dtype=torch.float32))
 
 
+@pytest.mark.filterwarnings("ignore:scaling=None leaves")
 @pytest.mark.parametrize("scaling", ALL)
 @pytest.mark.parametrize("value", [0.0, 1e-6, 3.3, -1e30])
 def test_constant_series_and_missing_channels_stay_finite(scaling, value):

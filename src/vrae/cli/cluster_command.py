@@ -205,6 +205,13 @@ def _training_size(text: str, opened: OpenedSource) -> int | None:
 def show_clusters(metrics: dict[str, Any], folder: Path, as_json: bool, timed: bool = True) -> None:
     """Print the metrics of a run, and where its report is."""
     report = folder / "report.html"
+    n_series, n_labelled = metrics["n_series"], metrics.get("n_labelled")
+    if n_labelled not in (None, n_series):
+        err.print(
+            f"Note: {n_series - n_labelled:,} of {n_series:,} series have no known class. Scores are of the others.",
+            highlight=False,
+            soft_wrap=True,
+        )
     if as_json:
         print_json({"report": str(report), **metrics})
         return
@@ -213,7 +220,6 @@ def show_clusters(metrics: dict[str, Any], folder: Path, as_json: bool, timed: b
         facts["In no cluster"] = metrics["n_noise"]
     if "n_trained" in metrics:
         facts["Trained on"] = f"{metrics['n_trained']:,} of {metrics['n_series']:,} series"
-    n_series, n_labelled = metrics["n_series"], metrics.get("n_labelled")
     part = "" if n_labelled in (None, n_series) else f" ({n_labelled:,} of {n_series:,} series labelled)"
     if part and "ari" not in metrics:
         facts[f"Agreement with the known classes{part}"] = "too few to compare"

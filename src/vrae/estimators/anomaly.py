@@ -215,7 +215,7 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
         check_real("width", width, above=0)
         panel, middle, deviation = self._expect(X)
         edges = (middle - width * deviation, middle, middle + width * deviation)
-        return Band(*(like(X, panel.with_values(edge.astype(np.float32))) for edge in edges))
+        return Band(*(like(X, panel.with_values(edge.astype(panel.values.dtype))) for edge in edges))
 
     def _expect(self, X: Any) -> tuple[Panel, Floats, Floats]:
         """Return a panel, and mean and deviation of its values (total_steps, n_channels)."""

@@ -12,7 +12,8 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from vrae.config import check_int
 from vrae.data.containers import like
-from vrae.data.panel import Panel
+from vrae.data.panel import Panel, Values
+from vrae.data.precision import float_type
 from vrae.describe import Traversal, describe_traversal
 from vrae.estimators.fitting import FittedVRAE
 from vrae.estimators.reduction import Codes, ReductionReport, reduce_panel, report_reduction, restore_panel
@@ -30,7 +31,7 @@ class GenerativeVRAE(FittedVRAE):
     # Z is an argument of its own and no metadata; scikit-learn expects an X.
     __metadata_request__inverse_transform: ClassVar[dict[str, Any]] = {"Z": UNUSED}
 
-    def inverse_transform(self, Z: npt.ArrayLike, n_steps: int | None = None) -> npt.NDArray[np.float32]:
+    def inverse_transform(self, Z: npt.ArrayLike, n_steps: int | None = None) -> Values:
         """Decode latent vectors to series.
 
         Parameters
@@ -43,7 +44,8 @@ class GenerativeVRAE(FittedVRAE):
         -------
         ndarray of float32, shape (n, n_steps), or (n, n_channels, n_steps) for several channels
             A latent vector describes the shape of a series. Level and spread are the medians of the
-            training series, unless ``scaling`` leaves them in.
+            training series, unless ``scaling`` leaves them in. float64 if float32 is too coarse for
+            this level.
         """
         self.check_fitted()
         Z = np.asarray(Z, np.float32)
@@ -54,12 +56,10 @@ class GenerativeVRAE(FittedVRAE):
         with torch.inference_mode():
             decoded = self.network_.decode(torch.from_numpy(Z).to(self.inference_.device), n_steps)
         series = decoded.cpu().numpy() * self.typical_spread_ + self.typical_level_  # (n, time, channel)
-        series = series.astype(np.float32).transpose(0, 2, 1)
+        series = series.astype(float_type(self.typical_level_, self.typical_spread_)).transpose(0, 2, 1)
         return series[:, 0] if series.shape[1] == 1 else series
 
-    def sample(
-        self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None
-    ) -> npt.NDArray[np.float32]:
+    def sample(self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None) -> Values:
         """Draw new series from the prior. Shapes and units as in `inverse_transform`."""
         self.check_fitted()
         check_int("n_samples", n_samples, low=1)
@@ -115,9 +115,9 @@ class GenerativeVRAE(FittedVRAE):
         """
         panel, indices = self.open(X)
         inference = self.inference_
-        values = np.full(panel.values.shape, np.nan, np.float32)
+        values = np.full(panel.values.shape, np.nan, panel.values.dtype)
         for batch, decoded in inference.batches(panel, indices, inference.forward):
-            values[panel.steps_of(batch.indices)] = in_units(batch, decoded.x)
+            values[panel.steps_of(batch.indices)] = in_units(batch, decoded.x, values.dtype)
         return like(X, panel.with_values(values))
 
     def reduce(self, X: Any) -> Codes:

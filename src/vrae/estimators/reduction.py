@@ -12,6 +12,7 @@ import torch
 
 from vrae.data.batching import Batch, Indices, inference_batches
 from vrae.data.panel import Panel
+from vrae.data.precision import float_type
 from vrae.estimators.fitting import FittedVRAE
 from vrae.exceptions import InvalidDataError, name_some
 from vrae.nn.lag import shift
@@ -174,10 +175,11 @@ def restore_panel(model: FittedVRAE, codes: Codes) -> Panel:
             f"has {config.latent_size} and {config.n_channels}. Use the model that they were made with."
         )
     offsets = np.concatenate([[0], np.cumsum(codes.lengths)]).astype(np.int64)
-    values = np.full((int(offsets[-1]), config.n_channels), np.nan, np.float32)
+    known = np.flatnonzero(np.isfinite(codes.latent).all(axis=1))
+    dtype = float_type(codes.level[known], codes.spread[known])
+    values = np.full((int(offsets[-1]), config.n_channels), np.nan, dtype)
     panel = Panel(values, offsets, codes.ids)
     device = model.inference_.device
-    known = np.flatnonzero(np.isfinite(codes.latent).all(axis=1))
     for part in inference_batches(panel.lengths, known, BATCH_SIZE):
         lengths = torch.from_numpy(codes.lengths[part]).to(device)
         with torch.inference_mode():
@@ -186,7 +188,7 @@ def restore_panel(model: FittedVRAE, codes: Codes) -> Panel:
                 series = shift(series, torch.from_numpy(codes.lags[part]).to(device), lengths)
         scaled = series.double().cpu().numpy() * codes.spread[part][:, None] + codes.level[part][:, None]
         inside = np.arange(scaled.shape[1]) < codes.lengths[part][:, None]  # (batch, time)
-        values[panel.steps_of(part)] = scaled[inside].astype(np.float32)
+        values[panel.steps_of(part)] = scaled[inside].astype(dtype)
     return panel
 
 

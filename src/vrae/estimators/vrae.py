@@ -18,9 +18,10 @@ from vrae.config import check_choice
 from vrae.data.batching import Batch, Indices
 from vrae.data.containers import index_like
 from vrae.data.panel import Panel
+from vrae.data.precision import float_type
 from vrae.estimators.decoding import GenerativeVRAE
 from vrae.estimators.state import save_model
-from vrae.exceptions import InvalidParameterError
+from vrae.exceptions import DataWarning, InvalidParameterError, warn
 from vrae.nn.loss import evidence_lower_bound
 from vrae.plots.summary import summary_html
 
@@ -88,6 +89,11 @@ class VRAE(TransformerMixin, GenerativeVRAE, auto_wrap_output_keys=None):  # typ
     level_weight : float, default=0.0
         Weight of the level and spread of a series relative to its shape. 0 compares shapes only, 1
         weighs both alike. Needs patterns, and ``scaling`` "series" or "robust".
+    timing : {"calendar", "free"}, default="calendar"
+        Whether it matters when a series is high, if series have dates on one calendar: at which
+        hours, weekdays and months, and in which part of the calendar. Items that sell in summer and
+        in winter are then different. "free" compares the patterns alone, wherever they occur, and
+        so do series without dates.
     scaling : {"series", "channel", "robust"} or None, default="series"
         "series" scales each series to mean 0 and standard deviation 1, "robust" by median and
         interquartile range. "channel" scales each channel by its mean and standard deviation over
@@ -361,6 +367,13 @@ class VRAE(TransformerMixin, GenerativeVRAE, auto_wrap_output_keys=None):  # typ
         from vrae.export import export_onnx
 
         self.check_fitted()
+        if float_type(self.typical_level_, self.typical_spread_) is np.float64:
+            warn(
+                f"The graph takes float32 values, which are too coarse for series that vary by "
+                f"{self.typical_spread_.min():.3g} around {np.abs(self.typical_level_).max():.6g}. Fit the model to "
+                f"series from which you subtracted a constant, and subtract it before you run the graph.",
+                DataWarning,
+            )
         facts = {"vrae_version": __version__, "class": type(self).__name__, "scaling": str(self.scaler_.scaling)}
         return export_onnx(self.network_, self.scaler_, path, facts)
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.data.panel import Panel
+from vrae.data.precision import float_type
 from vrae.describe.curves import bin_means, means_of_runs
 from vrae.plots.charts import Floats, decimate
 from vrae.plots.maps import MAX_FITTED, METHODS, available_methods, project
@@ -52,7 +53,7 @@ def to_json(payload: Mapping[str, Any]) -> str:
 
 
 def pack(values: npt.ArrayLike, dtype: str) -> Packed:
-    """Pack a column as base64 of little-endian ``dtype`` ("u1", "u2", "u4", "i4" or "f4")."""
+    """Pack a column as base64 of little-endian ``dtype`` ("u1", "u2", "u4", "i4", "f4" or "f8")."""
     array = np.asarray(values).astype(f"<{dtype}")
     return {"type": dtype, "data": base64.b64encode(array.tobytes()).decode("ascii")}
 
@@ -77,10 +78,11 @@ def pack_lines(lines: Sequence[Floats], positions: Sequence[npt.NDArray[Any]] | 
     width = np.where(high > low, high - low, 1.0)
     scaled = (flat - np.repeat(low, counts)) / np.repeat(width, counts) * _TOP
     codes = np.where(np.isfinite(scaled), np.rint(np.nan_to_num(scaled)), _GAP)
+    ends = "f8" if float_type(low, width) is np.float64 else "f4"
     packed = {
         "count": pack(counts, "u4"),
-        "low": pack(low, "f4"),
-        "high": pack(low + width, "f4"),
+        "low": pack(low, ends),
+        "high": pack(low + width, ends),
         "values": pack(codes, "u2"),
     }
     if positions is not None:
@@ -145,7 +147,7 @@ def drawn_lines(
     for index in indices.tolist():
         start = int(panel.offsets[index])
         for series in (panel[index], reconstruction[index]):
-            for line in series.T.astype(np.float64):
+            for line in series.astype(np.float64):
                 steps = decimate(line, _LINE_STEPS)
                 lines.append(line[steps])
                 positions.append(seconds[start + steps] - base if dated else steps)

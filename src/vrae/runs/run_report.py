@@ -88,12 +88,12 @@ def _reconstruct(model: VRAE, panel: Panel, Z: npt.NDArray[np.float32]) -> tuple
     Scores (n_series,) are mean log-likelihoods per observed value in nats, NaN without any. Noise
     (n_series, n_channels) is the deviation of the model's error, in the units of the data.
     """
-    values = np.full(panel.values.shape, np.nan, np.float32)
+    values = np.full(panel.values.shape, np.nan, panel.values.dtype)
     scores = np.full(len(panel), np.nan)
     noise = np.zeros((len(panel), panel.n_channels))
     opened, indices = model.open(panel)
     for batch, x in model.inference_.reconstructions(opened, indices, Z):
-        values[panel.steps_of(batch.indices)] = in_units(batch, x)
+        values[panel.steps_of(batch.indices)] = in_units(batch, x, values.dtype)
         observed = batch.mask.sum(dim=(1, 2))
         likelihood = log_likelihood(x, batch.values, batch.mask, model.noise_variance_)
         scores[batch.indices] = (likelihood / observed).double().cpu().numpy()
@@ -217,7 +217,7 @@ def _report_without_series(
     Z = assignment.embedding
     known = np.isfinite(Z).all(axis=1)
     decoded = model.inverse_transform(Z[known], min(model.n_steps_, _MAX_DECODED))
-    curves = np.full((len(Z), *decoded.shape[1:]), np.nan, np.float32)
+    curves = np.full((len(Z), *decoded.shape[1:]), np.nan, decoded.dtype)
     curves[known] = decoded
     panel = Panel.from_arrays(curves, ids=assignment.ids.tolist(), static=assignment.static)
     shown = {"panel": panel, "reconstruction": panel, "from_model": True}
