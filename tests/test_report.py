@@ -196,11 +196,6 @@ def test_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]
 
 
-def test_half_characters_in_ids_do_not_stop_it(tmp_path):
-    data = make_report_data(n=2, n_clusters=1, ids=["\ud800 half", "whole"])
-    assert "half" in write_report(data, tmp_path / "r.html").read_text("utf-8")
-
-
 def test_same_data_same_page():
     assert render_report(make_report_data()) == render_report(make_report_data())
 

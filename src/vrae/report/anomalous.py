@@ -36,7 +36,7 @@ def most_anomalous(data: ReportData) -> list[Anomaly]:
     observed = np.add.reduceat((~np.isnan(data.panel.values)).sum(axis=1), data.panel.offsets[:-1])
     known = np.flatnonzero(np.isfinite(data.scores) & (observed >= _ENOUGH * np.median(observed)))
     indices = known[np.argsort(data.scores[known], kind="stable")][:_MOST].tolist()
-    return [Anomaly(i, *worst_place(data.series(i), data.reconstruction[i].T, data.noise[i])) for i in indices]
+    return [Anomaly(i, *worst_place(data.series(i), data.reconstruction[i], data.noise[i])) for i in indices]
 
 
 def worst_place(x: Floats, model: Floats, noise: Floats) -> tuple[int, int, int, float]:
