@@ -21,6 +21,8 @@ def _binary(kind: str) -> bytes:
         table.to_parquet(buffer)
     elif kind == "feather":
         table.to_feather(buffer)
+    elif kind == "xlsx":
+        table.to_excel(buffer, index=False)
     elif kind == "npz":
         np.savez(buffer, X=np.eye(4), ids=list("abcd"))
     else:
@@ -38,6 +40,8 @@ FILES: dict[str, bytes] = {
     "x.arff": b"@relation r\n@attribute a numeric\n@attribute c {x,y}\n@data\n1,2,x\n3,4,y\n",
     "x.parquet": _binary("parquet"),
     "x.feather": _binary("feather"),
+    "x.xlsx": _binary("xlsx"),
+    "x.jsonl": b'{"unique_id":"a","ds":1,"y":1.5}\n{"unique_id":"a","ds":2,"y":2}\n{"unique_id":"b","ds":1,"y":null}\n',
     "x.npz": _binary("npz"),
     "x.npy": _binary("npy"),
 }

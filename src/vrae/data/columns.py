@@ -75,8 +75,8 @@ class Table:
     ``name`` is for messages: a path, or "the pandas table". ``index`` names the columns that were
     levels of a named pandas index. Only the first ``n_rows`` rows are read, by default all.
     ``parts`` names the columns that were joined to an id. ``first_row`` is the number of the first
-    row in the file, None for a table without a file to look into. ``numbers`` says how numbers are
-    written in text columns.
+    row in the file, None for a table without a file to look into. ``numbers`` and ``date_format``
+    say how numbers and dates are written in text.
     """
 
     name: str
@@ -86,6 +86,7 @@ class Table:
     parts: tuple[str, ...] = ()
     first_row: int | None = None
     numbers: NumberFormat = ANY_FORMAT
+    date_format: str | None = None
 
     def __post_init__(self) -> None:
         repeated = [name for name, count in Counter(self.columns).items() if count > 1]
@@ -94,12 +95,13 @@ class Table:
 
     def written(self, options: TableOptions) -> Table:
         """Return the table with text that is written as the options say."""
-        return replace(self, numbers=NumberFormat(options.decimal, options.thousands))
+        numbers = NumberFormat(options.decimal, options.thousands)
+        return replace(self, numbers=numbers, date_format=options.date_format)
 
     def with_rows(self, name: str, rows: pa.Table, begin: int) -> Table:
         """Return rows of the same file, of which the first is row ``begin``, as a table."""
         first_row = None if self.first_row is None else self.first_row + begin
-        return Table(name, ds.dataset(rows), first_row=first_row, numbers=self.numbers)
+        return Table(name, ds.dataset(rows), first_row=first_row, numbers=self.numbers, date_format=self.date_format)
 
     @cached_property
     def columns(self) -> list[str]:
@@ -126,10 +128,13 @@ class Table:
         return kinds
 
     def is_like_others(self, name: str, kinds: Mapping[str, str] | None = None) -> bool:
-        """Return whether a column is named like number columns, as t0 is beside t1 and t2."""
+        """Return whether a column is named like a number column, as t0 is beside t1."""
         kinds = self.kinds if kinds is None else kinds
         stem = _stem(name)
-        return "#" in stem and sum(kind == "number" and _stem(other) == stem for other, kind in kinds.items()) > 1
+        return (
+            "#" in stem
+            and sum(kind == "number" and _stem(other) == stem for other, kind in kinds.items() if other != name) > 0
+        )
 
     def row(self, index: int, series: str = "") -> str:
         """Word a row for a message, as a spreadsheet counts it if the table is a file."""

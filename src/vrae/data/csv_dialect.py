@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,11 +40,12 @@ class Dialect(NamedTuple):
     decimal: str  # decimal mark of numbers that Arrow reads
     closer: bool  # numbers need a closer look than Arrow's: read all columns as text
     numbers: NumberFormat
+    has_gaps: bool  # whether there are empty lines between the rows
 
     @property
-    def first_row(self) -> int:
-        """Number of the first row of values, as a spreadsheet shows it."""
-        return self.n_skipped + self.header + 1
+    def first_row(self) -> int | None:
+        """Number of the first row of values in a spreadsheet; None if numbers would be wrong."""
+        return None if self.has_gaps else self.n_skipped + self.header + 1
 
 
 def find_dialect(file: Path, options: TableOptions) -> Dialect:
@@ -60,7 +62,8 @@ def find_dialect(file: Path, options: TableOptions) -> Dialect:
     decimal, closer, numbers = _number_format(body, separator, asked)
     first, has_header = rows[header.n_titles], header.names is not None
     names = first if has_header else [str(i) for i in range(len(first))]
-    return Dialect(encoding, separator, n_skipped + begin, names, has_header, decimal, closer, numbers)
+    gaps = any(not row and after for row, after in pairwise(body))
+    return Dialect(encoding, separator, n_skipped + begin, names, has_header, decimal, closer, numbers, gaps)
 
 
 # -------------------------------------------------------------------- encoding

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,16 @@ def read_csv(file: Path, options: TableOptions) -> Table:
         dialect = dialect._replace(encoding=WESTERN)
         table = _parsed(file, dialect, options)
     warn_of_encoding(file, dialect, options)
+    found = _table(file, table, dialect, options)
     refuse_swallowed_rows(table, str(file))
     table = without_empty_end(table)
-    found = Table(str(file), ds.dataset(table), first_row=dialect.first_row, numbers=dialect.numbers)
     check_totals(table, str(file), found.row(table.num_rows - 1))
-    return found
+    return replace(found, data=ds.dataset(table))
+
+
+def _table(file: Path, rows: pa.Table, dialect: Dialect, options: TableOptions) -> Table:
+    data = ds.dataset(rows)
+    return replace(Table(str(file), data).written(options), first_row=dialect.first_row, numbers=dialect.numbers)
 
 
 class _NotUtf8Error(Exception):
@@ -56,7 +62,7 @@ def _parsed(file: Path, dialect: Dialect, options: TableOptions) -> pa.Table:
             if "UTF8" in str(error) and dialect.encoding == "utf-8" and options.encoding is None:
                 raise _NotUtf8Error from None
             if "conversion error" not in str(error):
-                raise
+                raise _unparsed(error, file) from None
             # Arrow infers types from the first block. A later value does not match: read as text.
             changes = _changes(dialect._replace(closer=True), options)
             table = _parse(file, dialect, changes)
@@ -68,6 +74,16 @@ def _parsed(file: Path, dialect: Dialect, options: TableOptions) -> pa.Table:
         if table.column_names.count(name) == 1:  # Table reports repeated names
             table = table.set_column(table.column_names.index(name), name, change(table[name]))
     return table
+
+
+def _unparsed(error: pa.ArrowInvalid, file: Path) -> Exception:
+    """Return what to raise if Arrow cannot divide a file into rows and columns."""
+    if '"' not in str(error):
+        return error
+    return InvalidDataError(
+        f"Cannot read {file}: {str(error).splitlines()[0]:.300} A stray quote joins cells, also of several lines. Look "
+        f'for a quote (") without its partner, and remove it.'
+    )
 
 
 def _parse(file: Path, dialect: Dialect, changes: Mapping[str, Change]) -> pa.Table:
@@ -153,7 +169,7 @@ def csv_head(file: Path, options: TableOptions) -> tuple[Table, dict[str, Number
         rows = pa.Table.from_batches([first])
         for name, change in changes.items():
             rows = rows.set_column(rows.column_names.index(name), name, change(rows[name]))
-    head = Table(str(file), ds.dataset(rows), first_row=dialect.first_row, numbers=dialect.numbers)
+    head = _table(file, rows, dialect, options)
     texts = [name for name in head.columns if head.kinds[name] == "number" and pa.types.is_string(rows[name].type)]
     parsed = {name: parse_numbers(head.read([name])[name], dialect.numbers) for name in texts}
     return head, {name: found.format for name, found in parsed.items() if found.wrong is None}
@@ -186,7 +202,7 @@ def csv_batches(
     if not quiet:
         warn_of_encoding(file, dialect, options)
     types = {**types, **dict.fromkeys(formats or (), pa.string())}
-    row = dialect.first_row
+    row = dialect.first_row or 0
     held: pa.RecordBatch | None = None
     for batch in _batches(file, dialect, types, columns):
         if held is not None:
@@ -216,7 +232,7 @@ def _batches(
             if "UTF8" in str(error):
                 raise not_decoded(file, dialect.encoding) from None
             if "conversion error" not in str(error):
-                raise
+                raise _unparsed(error, file) from None
             raise InvalidDataError(
                 f"{file}: {str(error).splitlines()[0]:.300}. Earlier rows of this column have another type. Correct "
                 f"the value, or leave the cell empty if it is missing."

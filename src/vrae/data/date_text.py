@@ -157,10 +157,10 @@ def _month_and_day(texts: Sequence[str], fields: Fields, short: Array) -> tuple[
         return second, first
     mark, year = fields["mark"][0], "%y" if short.any() else "%Y"
     day_first, month_first = f"%d{mark}%m{mark}{year}", f"%m{mark}%d{mark}{year}"
-    unclear = short.any() or not ((first > 12).any() or (second > 12).any() or (first == second).all())
-    if unclear:
+    days = np.flatnonzero((first > 12) | (second > 12))  # of these, one part can only be the day
+    if short.any() or not (len(days) or (first == second).all()):
         raise NotDatesError(texts[0], (day_first, month_first))
-    return (second, first) if (second <= 12).all() else (first, second)
+    return (first, second) if len(days) and second[days[0]] > 12 else (second, first)
 
 
 def _weeks(texts: Sequence[str], year: Ints, week: Ints, weekday: Ints) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -67,15 +68,18 @@ def column_dates(names: Sequence[str], date_format: str | None = None) -> Times 
     """Return the times that the columns of a wide table are named by; None if not all are dates.
 
     Names such as 2024-01-31, Jan 2024, 2024-W05 and 202401 are dates; numbers from 1 to 52, and
-    years, are not.
+    years, are not. Names that do not fit ``date_format`` are read without it.
     """
     if not names:
         return None
-    if date_format is None and all(re.fullmatch(r"\d{1,9}", name) for name in names):
+    if date_format is not None:
+        with suppress(NotDatesError):
+            return _zoned(_formatted(names, date_format))
+    if all(re.fullmatch(r"\d{1,9}", name) for name in names):
         stamps = dates_of_digits(np.array([int(name) for name in names], np.int64))
         return None if stamps is None else Times(stamps)
     try:
-        return _zoned(read_dates(names) if date_format is None else _formatted(names, date_format))
+        return _zoned(read_dates(names))
     except NotDatesError as error:
         if not error.formats:
             return None

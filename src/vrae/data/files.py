@@ -169,7 +169,8 @@ def _joined(tables: list[Table], name: str) -> Table:
     with reading(name):
         rows = pa.concat_tables([table.data.to_table() for table in tables], promote_options="permissive")
     unclear = [table.numbers for table in tables if table.numbers.commas]
-    return Table(name, ds.dataset(rows), numbers=unclear[0] if unclear else first.numbers)
+    numbers = unclear[0] if unclear else first.numbers
+    return replace(first, name=name, data=ds.dataset(rows), first_row=None, numbers=numbers)
 
 
 def _read_json(file: Path) -> Table:
@@ -177,6 +178,8 @@ def _read_json(file: Path) -> Table:
     with reading(str(file)):
         size = max(arrow_json.ReadOptions().block_size, min(file.stat().st_size * 10, _JSON_BLOCK))
         rows = arrow_json.read_json(file, arrow_json.ReadOptions(block_size=size))
+        _ = rows.column_names  # names that are not UTF-8 raise here, and values below
+        rows.validate(full=True)
     return Table(str(file), ds.dataset(rows), first_row=1)
 
 

@@ -65,7 +65,7 @@ def find_roles(table: Table, options: TableOptions) -> Roles:
     if not values:
         values = _default_values(table, long, {*taken, id_}, id_, time)
     elif not long:
-        values = ordered_steps(values)
+        values = ordered_steps(values, table.date_format)
     static = options.static
     if static is None:
         static = [n for n, kind in table.kinds.items() if kind == "text" and n not in {*taken, *values, id_}]

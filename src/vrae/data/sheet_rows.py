@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 
 from vrae.data.archives import is_number
 from vrae.data.columns import cast_to_first, kind_of
-from vrae.data.dates import column_dates
+from vrae.data.date_text import dates_of_digits
 from vrae.exceptions import DataWarning, InvalidDataError, warn
 
 __all__ = ["Header", "check_totals", "find_header", "refuse_swallowed_rows", "without_empty_end"]
@@ -43,41 +42,51 @@ def find_header(rows: Sequence[Sequence[str]], name: str) -> Header:
     begin = next((i for i, n in enumerate(filled) if 2 * n > width), 0) if width > 1 else 0
     titled = begin > 0 and any(filled[:begin])
     names = [cell.strip() for cell in rows[begin]]
-    if all(_may_be_data(cell) for cell in names):
-        header = _counts(names)
-    else:
-        numbers = [float(cell) for cell in names if is_number(cell) and cell.lower() not in ("nan", "inf")]
-        header = _is_monotone(numbers)
-        if not header and titled:
-            raise InvalidDataError(
-                f"Where does the table in {name} begin? Row {begin + 1} holds values, and the rows above it name fewer "
-                f"columns. Write one name per column above the values, and remove titles."
-            )
-        if not header:
-            warn(f"{name} has no header: its first row holds values. Columns are numbered from 0.", DataWarning)
-    return Header(begin, names if header else None)
+    numbers = [number for cell in names if (number := _number(cell)) is not None]
+    only_numbers = all(_number(cell) is not None or cell in ("?", "NA", "nan", "NaN") for cell in names)
+    if only_numbers:  # 1, 2, 3 are names, but 1.0, 2.0, 3.0 are values
+        return Header(begin, names if all(map(str.isdigit, names)) and _are_names(numbers) else None)
+    if _are_names(numbers):
+        return Header(begin, names)
+    if titled:
+        raise InvalidDataError(
+            f"Where does the table in {name} begin? Row {begin + 1} holds values, and the rows above it name fewer "
+            f"columns. Write one name per column above the values, and remove titles."
+        )
+    if _rise(numbers):
+        warn(
+            f"The first row of {name} holds numbers such as {numbers[0]:g}. They are taken for the names of columns. "
+            f"If they are values, add a row with names above them.",
+            DataWarning,
+        )
+        return Header(begin, names)
+    warn(f"{name} has no header: its first row holds values. Columns are numbered from 0.", DataWarning)
+    return Header(begin, None)
 
 
-def _may_be_data(cell: str) -> bool:
-    return is_number(cell) or cell in ("?", "NA")
+def _number(cell: str) -> float | None:
+    """Return the value of a cell with a number, also one with a decimal comma."""
+    if is_number(cell):
+        return float(cell) if np.isfinite(float(cell)) else None
+    if re.fullmatch(r"[+-]?\d+([.' \u00a0]\d{3})*,\d+|[+-]?\d{1,3}([.,' \u00a0]\d{3})+", cell):
+        return float(re.sub(r"[.' \u00a0]", "", cell).replace(",", "."))
+    return None
 
 
-def _counts(names: list[str]) -> bool:
-    """Return whether numbers name columns: they count from 0 or 1, or are years or dates."""
-    count = [str(i) for i in range(len(names) + 1)]
-    if names in (count[:-1], count[1:]):
-        return True
-    if not all(re.fullmatch(r"\d{4,8}", name) for name in names) or len(names) < 3:
+def _are_names(numbers: Sequence[float]) -> bool:
+    """Return whether numbers name columns: they count from 0 or 1, or are dates."""
+    if not all(number == int(number) for number in numbers):
         return False
-    numbers = [int(name) for name in names]
-    years = all(a >= 1900 and b == a + 1 <= 2100 for a, b in pairwise(numbers))
-    return years or (column_dates(names) is not None and _is_monotone(numbers))
+    whole = [int(number) for number in numbers]
+    steps = set(np.diff(whole).tolist())
+    if steps <= {1} and (not whole or whole[0] in (0, 1)):
+        return True
+    years = steps in ({1}, {-1}) and all(1900 <= number <= 2100 for number in whole)
+    return years or (_rise(numbers) and len(whole) > 1 and dates_of_digits(np.array(whole)) is not None)
 
 
-def _is_monotone(numbers: Sequence[float]) -> bool:
-    """Return whether numbers rise or fall all along, as names of columns do."""
-    steps = np.diff(numbers)
-    return bool((steps > 0).all() or (steps < 0).all())
+def _rise(numbers: Sequence[float]) -> bool:
+    return bool((np.diff(numbers) > 0).all())
 
 
 # -------------------------------------------------------------------- below the table

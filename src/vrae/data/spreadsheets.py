@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
+import warnings
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -41,20 +41,24 @@ def read_spreadsheet(file: Path) -> Table:
 
 def _sheets(file: Path) -> dict[str, Rows]:
     """Return the rows of the sheets that have data, visible ones if there are any."""
-    import openpyxl
-
     try:
-        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        book = _opened(file, data_only=True)
         try:
             visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
             found = {sheet.title: _rows(sheet) for sheet in visible or book.worksheets}
         finally:
             book.close()
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError, EOFError, SyntaxError, IndexError) as error:
-        raise _unreadable(file, error) from None
     except Exception as error:  # a damaged file can raise any exception, also of other packages
         raise _unreadable(file, error) from None
     return {title: rows for title, rows in found.items() if any(map(_has_data, rows))}
+
+
+def _opened(file: Path, data_only: bool) -> Any:
+    import openpyxl
+
+    with warnings.catch_warnings():  # about styles and other things that hold no data
+        warnings.simplefilter("ignore")
+        return openpyxl.load_workbook(file, read_only=True, data_only=data_only)
 
 
 def _rows(sheet: Any) -> Rows:
@@ -158,10 +162,7 @@ def _refuse_formulas(file: Path, sheet: str, body: Rows, begin: int) -> None:
 
 def _formulas(file: Path, sheet: str, begin: int) -> Iterator[str]:
     """Yield the places of formulas whose results are not in the file."""
-    import openpyxl
-
-    results = openpyxl.load_workbook(file, read_only=True, data_only=True)
-    formulas = openpyxl.load_workbook(file, read_only=True)
+    results, formulas = _opened(file, data_only=True), _opened(file, data_only=False)
     try:
         both = zip(
             results[sheet].iter_rows(min_row=begin + 1), formulas[sheet].iter_rows(min_row=begin + 1), strict=False

@@ -165,6 +165,7 @@ def _copy_input(folder: Path) -> Path:
     with copy.open("rb") as file:
         start = file.read(6)
     magic = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\xff\xff\xff\xff": ".arrow", b"\x1f\x8b": ".csv.gz"}
+    magic |= {b"PK\x03\x04": ".xlsx", b"{": ".jsonl"}
     suffix = next((suffix for mark, suffix in magic.items() if start.startswith(mark)), ".csv")
     return copy.rename(copy.with_name(copy.name + suffix))
 

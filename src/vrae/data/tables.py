@@ -244,7 +244,7 @@ def _wide_panel(table: Table, roles: Roles, columns: Columns, options: TableOpti
         known = narrowed(_without(values, options.missing), lengths)
         return Panel(known, offsets_of(lengths), ids, channels=tuple(roles.values), static=static)
     matrix = _values(table, roles, columns, options.missing)
-    dates = column_dates(roles.values)
+    dates = column_dates(roles.values, table.date_format)
     if dates is None:
         _refuse_grid(options, table)
         n_series, n_steps = matrix.shape
@@ -359,7 +359,7 @@ def _wide_places(panel: Panel, roles: Roles, table: Table) -> Ints | None:
     if table.kinds[roles.values[0]] == "list":
         return np.arange(len(panel.values))
     n_steps = len(roles.values)
-    dates = column_dates(roles.values)
+    dates = column_dates(roles.values, table.date_format)
     if dates is None or panel.calendar is None or panel.times is None:
         return np.arange(len(panel.values)) if len(panel.values) == len(panel) * n_steps else None
     series = np.repeat(np.arange(len(panel)), n_steps)

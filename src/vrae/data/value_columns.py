@@ -41,22 +41,22 @@ def step_columns(table: Table, names: Sequence[str]) -> list[str]:
     """
     steps = _dated(names) or _numbered(names)
     if len(steps) < max(3, _MOSTLY_STEPS * len(names)) or len(steps) == len(names):
-        return ordered_steps(names)
+        return ordered_steps(names, table.date_format)
     others = [name for name in names if name not in steps]
     warn(
         f"Left out the columns {name_some(others)} of {table.name}, which are not named like the steps "
         f"{steps[0]} to {steps[-1]}. Name the columns of values with value= to change this.",
         DataWarning,
     )
-    return ordered_steps(steps)
+    return ordered_steps(steps, table.date_format)
 
 
-def ordered_steps(names: Sequence[str]) -> list[str]:
+def ordered_steps(names: Sequence[str], date_format: str | None = None) -> list[str]:
     """Return the columns of a wide table in order of time, if their names show it.
 
     Names show it if all are dates, or one text with different numbers, such as w1, w2, ..., w10.
     """
-    dates = column_dates(names)
+    dates = column_dates(names, date_format)
     if dates is not None:
         return [names[i] for i in np.argsort(dates.stamps, kind="stable")]
     numbered = _numbered(names)

@@ -102,7 +102,7 @@ class Layout:
 
     def source(self, part: Part) -> Source:
         """Return the rows of a part, as a source that is read batch by batch."""
-        return _PartSource(part, self.schema)
+        return _PartSource(part, self.schema, self.options)
 
     def panels(self, part: Part) -> Iterator[Panel]:
         """Yield the series of a part, in order."""
@@ -114,9 +114,9 @@ class _PartSource:
 
     is_csv = False
 
-    def __init__(self, part: Part, schema: pa.Schema) -> None:
+    def __init__(self, part: Part, schema: pa.Schema, options: TableOptions) -> None:
         self._part, self._schema = part, schema
-        self.head = Table(part.name, ds.dataset(schema.empty_table()))
+        self.head = Table(part.name, ds.dataset(schema.empty_table())).written(options)
 
     def extent(self, roles: Roles) -> Extent:
         """Return the size. The number of series is unknown."""

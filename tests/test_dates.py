@@ -1,0 +1,196 @@
+"""Dates are recognised however they are written, or refused where they can be read in two ways."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vrae.data.columns import Table
+from vrae.data.dates import Times, as_times, column_dates
+from vrae.data.reading import read_panel
+from vrae.exceptions import InvalidDataError, InvalidParameterError
+
+
+def times(values: Any, name: str = "ds", date_format: str | None = None) -> Times:
+    table = Table("the table", ds.dataset(pa.table({name: values})))
+    return as_times(table.read([name])[name], name, table, date_format)
+
+
+def texts(found: Times) -> list[str]:
+    """Return the times as text, without a time of 0."""
+    return [str(stamp).removesuffix("T00:00:00.000000") for stamp in found.stamps]
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (["2024-01", "2024-02"], ["2024-01-01", "2024-02-01"]),
+        (["2024/01/31", "2024/2/1"], ["2024-01-31", "2024-02-01"]),
+        (["31.01.2024", "1.2.2024"], ["2024-01-31", "2024-02-01"]),
+        (["03.04.2024", "04.05.24"], ["2024-04-03", "2024-05-04"]),
+        (["31/01/2024", "03/04/2024"], ["2024-01-31", "2024-04-03"]),
+        (["03/04/2024", "01/31/2024"], ["2024-03-04", "2024-01-31"]),
+        (["03-04-2024", "31-12-2024"], ["2024-04-03", "2024-12-31"]),
+        (["Jan 2024", "February 2024"], ["2024-01-01", "2024-02-01"]),
+        (["31 Jan 2024", "1 Sept. 2024"], ["2024-01-31", "2024-09-01"]),
+        (["31-Jan-24", "01-MAY-99"], ["2024-01-31", "1999-05-01"]),
+        (["Jan-24", "Dec-68"], ["2024-01-01", "2068-12-01"]),
+        (["Jan 31, 2024", "July 4, 2024"], ["2024-01-31", "2024-07-04"]),
+        (["1991 Jul", "1991 Aug"], ["1991-07-01", "1991-08-01"]),
+        (["2024-W05", "2024-W6"], ["2024-01-29", "2024-02-05"]),
+        (["2024W05", "2020W53"], ["2024-01-29", "2020-12-28"]),
+        (["2024-W05-1", "2024-W05-7"], ["2024-01-29", "2024-02-04"]),
+        (["2024Q1", "2024-Q4"], ["2024-01-01", "2024-10-01"]),
+        (["Q1 2024", "Q2/2024"], ["2024-01-01", "2024-04-01"]),
+        (["2024-01-31 12:30:15,25", "2024-01-31T12:30"], ["2024-01-31T12:30:15.250000", "2024-01-31T12:30:00.000000"]),
+        (["01/31/2024 1:05 PM", "01/31/2024 12:05 a.m."], ["2024-01-31T13:05:00.000000", "2024-01-31T00:05:00.000000"]),
+        (["31.12.2023 24:00", "20240131 06:00"][:1], ["2024-01-01"]),
+        (["1492-10-12", "3000-01-01"], ["1492-10-12", "3000-01-01"]),
+        (["12.10.1492", "01.01.3000"], ["1492-10-12", "3000-01-01"]),
+        ([20240131, 20240201], ["2024-01-31", "2024-02-01"]),
+        ([20240131.0, 20240201.0], ["2024-01-31", "2024-02-01"]),
+        (["20240131", "20240201"], ["2024-01-31", "2024-02-01"]),
+        ([202401, 202412], ["2024-01-01", "2024-12-01"]),
+        ([202401, 202413], ["2024-01-01", "2024-03-25"]),
+        ([202001, 202053], ["2019-12-30", "2020-12-28"]),
+    ],
+)
+def test_dates_are_recognised(written, expected):
+    found = times(written)
+    assert texts(found) == expected
+    assert found.zone is None
+
+
+@pytest.mark.parametrize("values", [[2023, 2024], ["2023", "2024"], [1, 52], [202400, 202401], [202401, 202453], [1e9]])
+def test_other_numbers_stay_numbers(values):
+    assert times(values).stamps.tolist() == [float(value) for value in values]
+
+
+@pytest.mark.parametrize("name", ["week", "Kalenderwoche", "KW", "wk_2", "semaine", "YearWeek"])
+def test_six_digits_are_weeks_in_a_column_of_weeks(name):
+    assert texts(times([202401, 202405], name)) == ["2024-01-01", "2024-01-29"]
+    assert texts(times([202401, 202405], "kwh")) == ["2024-01-01", "2024-05-01"]
+
+
+@pytest.mark.parametrize(
+    ("written", "formats"),
+    [
+        ("03/04/2024", ("%d/%m/%Y", "%m/%d/%Y")),
+        ("03-04-2024", ("%d-%m-%Y", "%m-%d-%Y")),
+        ("31/01/24", ("%d/%m/%y", "%m/%d/%y")),
+    ],
+)
+def test_dates_that_can_be_read_in_two_ways_are_refused(written, formats):
+    with pytest.raises(InvalidDataError, match="two ways") as error:
+        times([written])
+    for date_format in formats:
+        assert f'date_format="{date_format}"' in str(error.value)
+    assert texts(times([written], date_format=formats[0])) in (["2024-04-03"], ["2024-01-31"])
+    with pytest.raises(InvalidDataError, match="two ways"):
+        column_dates([written, written])
+
+
+@pytest.mark.parametrize(
+    ("values", "wrong", "row"),
+    [
+        (["2024-01-31", "2024-02-30"], "2024-02-30", 1),
+        (["31.01.2024", "x"], "x", 1),
+        (["2024-W52", "2024-W53"], "2024-W53", 1),
+        (["2024-01-31 25:00"], "2024-01-31 25:00", 0),
+        (["2024-01-31 00:00+01:00", "2024-01-31 00:00"], "2024-01-31 00:00", 1),
+        (["31/01/2024", "01/31/2024"], "01/31/2024", 1),
+    ],
+)
+def test_what_is_no_date_is_shown_with_its_row(values, wrong, row):
+    with pytest.raises(InvalidDataError) as error:
+        times(values)
+    assert f"{wrong!r} in row {row}, counted from 0" in str(error.value)
+
+
+def test_offsets_give_a_zone():
+    assert times(["2024-01-31T00:00:00Z", "2024-01-31 01:00 UTC"]).zone == "UTC"
+    found = times(["2024-01-31 00:00:00.5+02:00", "2024-01-31 01:00:00.5+02:00"])
+    assert (found.zone, texts(found)[0]) == ("+02:00", "2024-01-30T22:00:00.500000")
+    assert times(["2024-01-31 00:00-0330"]).zone == "-03:30"
+    # Days on a clock with summer time, as they are written.
+    days = times(["2024-03-30 00:00+01:00", "2024-04-01 00:00+02:00"])
+    assert (days.zone, texts(days)) == (None, ["2024-03-30", "2024-04-01"])
+    hours = times(["2024-03-30 00:00+01:00", "2024-04-01 01:00+02:00"])
+    assert (hours.zone, texts(hours)) == ("UTC", ["2024-03-29T23:00:00.000000", "2024-03-31T23:00:00.000000"])
+
+
+def test_nanoseconds_are_kept():
+    for mark in ("T", " "):
+        assert str(times([f"2024-01-31{mark}00:00:00.123456789"]).stamps[0]).endswith(".123456789")
+
+
+def test_a_date_format_of_the_user():
+    assert texts(times(["05/03/2024"], date_format="%d/%m/%Y")) == ["2024-03-05"]
+    assert texts(times(["2024-W05"], date_format="%G-W%V")) == ["2024-01-29"]
+    assert texts(times([31012024.0], date_format="%d%m%Y")) == ["2024-01-31"]
+    assert times(["2024-01-31 00:00 +0200"], date_format="%Y-%m-%d %H:%M %z").zone == "+02:00"
+    with pytest.raises(InvalidDataError, match=r"'3 May' in row 1, counted from 0, which is not date_format='%Y'"):
+        times(["2024", "3 May"], date_format="%Y")
+    for wrong in ("%Q", "%V", "%d%d"):
+        with pytest.raises(InvalidParameterError, match="date_format="):
+            times(["2024-01-01"], date_format=wrong)
+    assert texts(times(pd.to_datetime(["2024-01-31"]), date_format="%d")) == ["2024-01-31"]  # dates already
+
+
+def test_columns_named_by_dates():
+    named = {
+        "2024-01-31": "2024-01-31",
+        "Jan 2024": "2024-01-01",
+        "2024-W05": "2024-01-29",
+        "202401": "2024-01-01",
+        "31.01.2024": "2024-01-31",
+    }
+    for name, day in named.items():
+        found = column_dates([name])
+        assert found is not None
+        assert texts(found) == [day]
+    for names in (["1", "52"], ["0", "23"], ["w1", "w52"], ["2023", "2024"], ["2024-01-01", "total"], ["a"], [""], []):
+        assert column_dates(names) is None
+    odd = column_dates(["05/03/2024", "06/03/2024"], "%d/%m/%Y")
+    assert odd is not None
+    assert texts(odd) == ["2024-03-05", "2024-03-06"]
+
+
+def test_columns_of_written_dates_are_times_and_not_ids(tmp_path):
+    (tmp_path / "x.csv").write_text("day,sold\n31.01.2024,5\n01.02.2024,6\n")
+    with pytest.raises(InvalidDataError, match="column of dates, 'day'"):
+        read_panel(tmp_path / "x.csv")
+    panel = read_panel(tmp_path / "x.csv", time="day")
+    assert panel.times is not None
+    assert panel.values.ravel().tolist() == [5, 6]
+
+
+def test_a_csv_keeps_what_a_date_format_needs(tmp_path):
+    (tmp_path / "x.csv").write_text("unique_id,ds,y\na,2024-03-05,1\na,2024-04-05,2\n")
+    panel = read_panel(tmp_path / "x.csv", date_format="%Y-%d-%m")
+    assert panel.times is not None
+    assert panel.times.astype("M8[D]").astype(str).tolist() == ["2024-05-03", "2024-05-04"]
+    (tmp_path / "x.csv").write_text("unique_id,ds,y\na,2024-03-05T00:00:00+02:00,1\na,2024-03-06T00:00:00+02:00,2\n")
+    panel = read_panel(tmp_path / "x.csv")
+    assert panel.calendar is not None
+    assert panel.calendar.zone == "+02:00"
+
+
+@given(st.lists(st.dates(date(1, 1, 1), date(9999, 12, 30)), min_size=1, max_size=5), st.sampled_from("-/."))
+def test_any_day_is_read_back(days, mark):
+    for written in ("{0:04}{3}{1:02}{3}{2:02}", "{2}{3}{1}{3}{0:04}"):
+        try:
+            found = times([written.format(day.year, day.month, day.day, mark) for day in days])
+        except InvalidDataError as error:
+            assert "two ways" in str(error)  # noqa: PT017
+            assert all(day.day <= 12 for day in days)
+            continue
+        assert (found.stamps == np.array(days, "M8[D]")).all()
