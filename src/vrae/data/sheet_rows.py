@@ -111,7 +111,7 @@ def _is_empty(cell: pa.Scalar) -> bool:
 
 
 def check_totals(table: pa.Table, name: str, row: str) -> None:
-    """Refuse a last row of totals. Warn of a last row that is named so, but may be a series.
+    """Refuse a last row of totals. Warn of one that may be a series, and of a note.
 
     ``row`` words the last row for the message.
     """
@@ -119,6 +119,13 @@ def check_totals(table: pa.Table, name: str, row: str) -> None:
     if table.num_rows < 3 or table.schema.names.count("") > 1:
         return
     last = table.slice(table.num_rows - 1)
+    filled = [c for c in table.column_names if not _is_empty(last[c][0])]
+    if len(filled) == 1 and table.num_columns > 2 and filled[0] in texts:
+        warn(
+            f"The last row of {name} ({row}) holds {last[filled[0]][0].as_py()!r:.60} and nothing else. Remove it if it "
+            f"is a note.",
+            DataWarning,
+        )
     found = [c for c in texts if pc.is_in(_lower(last[c]), _TOTALS)[0].as_py()]
     # A shop may have this name. It then has several rows, and not only the last one.
     found = [c for c in found if pc.sum(pc.equal(_lower(table[c]), _lower(last[c])[0])).as_py() == 1]
