@@ -122,8 +122,8 @@ def check_totals(table: pa.Table, name: str, row: str) -> None:
     filled = [c for c in table.column_names if not _is_empty(last[c][0])]
     if len(filled) == 1 and table.num_columns > 2 and filled[0] in texts:
         warn(
-            f"The last row of {name} ({row}) holds {last[filled[0]][0].as_py()!r:.60} and nothing else. Remove it if it "
-            f"is a note.",
+            f"The last row of {name} ({row}) holds {last[filled[0]][0].as_py()!r:.60} and nothing else. Remove it if "
+            f"it is a note.",
             DataWarning,
         )
     found = [c for c in texts if pc.is_in(_lower(last[c]), _TOTALS)[0].as_py()]
