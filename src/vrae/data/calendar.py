@@ -14,7 +14,7 @@ import numpy as np
 from vrae.data.arrays import Array, Ints
 from vrae.exceptions import InvalidParameterError
 
-__all__ = ["Calendar", "local_times", "offset_of", "universal_times"]
+__all__ = ["Calendar", "local_times", "offset_of", "universal_times", "zoned_times"]
 
 # Spellings of polars, and former ones of pandas, for aliases that pandas knows today. Months and
 # longer begin with their first day.
@@ -280,6 +280,16 @@ def universal_times(wall: Array, zone: str) -> Array:
     first = np.ones(len(wall), bool)  # of two equal times, when clocks are set back
     there = pd.DatetimeIndex(wall).tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
     return np.asarray(there.tz_convert("UTC").tz_localize(None).to_numpy().astype(wall.dtype))
+
+
+def zoned_times(times: Array, zone: str | None) -> Array:
+    """Return times in UTC as datetimes of their zone, shape (n,), dtype object; others unchanged."""
+    if zone is None or times.dtype.kind != "M":
+        return times
+    import pandas as pd
+
+    aware = pd.DatetimeIndex(times).tz_localize("UTC").tz_convert(zone)
+    return np.asarray(aware.to_pydatetime(), object)
 
 
 def _is_tick(offset: Any) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from vrae.config import check_choice
 from vrae.data.array_likes import holds_array, is_dated_series, is_indexed_series, to_numpy
 from vrae.data.panel import Array, Panel, Values
+from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError
 
 __all__ = ["TableKind", "are_tables", "index_like", "is_table", "like"]
@@ -50,31 +51,40 @@ class TableKind:
         check_choice("library", self.library, _LIBRARIES)  # narwhals would import any module a model file names
 
     @classmethod
-    def of(cls, X: Any) -> Self | None:
-        """Return the kind of the table ``X``, or None if ``X`` is not a table."""
+    def of(cls, X: Any, reading: TableOptions | None = None) -> Self | None:
+        """Return the kind of the table ``X``, or None if ``X`` is not a table.
+
+        ``reading`` says how it was read, if that is known.
+        """
         if not is_table(X):
             return None
         import narwhals as nw
 
         from vrae.data.frames import from_frame
         from vrae.data.roles import find_roles
-        from vrae.data.table_options import TableOptions
 
         known: Any = nw.from_native(X, pass_through=True, allow_series=True)
         library = str(getattr(known, "implementation", "pyarrow"))
         if library not in _LIBRARIES:
             library = "pyarrow"  # lazy tables are collected into Arrow
-        roles = find_roles(from_frame(X), TableOptions(static=()))
+        roles = reading or find_roles(from_frame(X), TableOptions(static=()))
         return cls(library, roles.id, roles.time)
 
-    def table(self, columns: Mapping[str, Any]) -> Any:
-        """Build such a table. Columns "id" and "time" get its names, unless these are taken."""
+    def table(self, columns: Mapping[str, Any], zone: str | None = None) -> Any:
+        """Build such a table. Columns "id" and "time" get its names, unless these are taken.
+
+        With a zone, the time is in UTC, and is shown on the clock of the zone.
+        """
         import narwhals as nw
 
         names = {"id": self.id, "time": self.time}
         renamed = {new if (new := names.get(n)) and new not in columns else n: c for n, c in columns.items()}
         backend: Any = self.library
-        return nw.from_dict(renamed, backend=backend).to_native()
+        table = nw.from_dict(renamed, backend=backend)
+        if zone is not None and "time" in columns:
+            time = nw.col(list(renamed)[list(columns).index("time")])
+            table = table.with_columns(time.dt.replace_time_zone("UTC").dt.convert_time_zone(zone))
+        return table.to_native()
 
 
 def index_like(X: Any, ids: Array) -> Any:

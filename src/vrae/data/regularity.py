@@ -18,6 +18,9 @@ _LEAST_FILLED = 0.05
 # ... and the closest rows of a series must be at most this many steps apart.
 _MOST_APART = 4
 
+# Times are moved to the beginning of a step only if this many gaps between rows show the step.
+_EVIDENCE = 10
+
 # As many dates as this without a Saturday or Sunday show business days.
 _BUSINESS_DAYS = 6
 
@@ -80,6 +83,8 @@ def _day_steps(codes: Ints, times: Array, distinct: Array, zone: str | None, ali
     if alias is None:
         return None
     name, within_steps = alias
+    if (moved or within_steps) and len(gaps) < _EVIDENCE:
+        return None
     if not (moved or within_steps):
         return Regularity(Calendar(name, zone, str((days[0] + hour).astype("M8[us]")), aligned))
     # Weeks begin on the weekday of the earliest row.
@@ -133,7 +138,7 @@ def _week_alias(days: Array) -> tuple[str, bool] | None:
 def _days_alias(days: Array, gaps: Array) -> tuple[str, bool] | None:
     number = days.astype(np.int64)
     within = int(np.gcd.reduce(gaps // _DAY)) if len(gaps) else 0
-    if within % 7 == 0 and within:  # weeks that begin on different days in different series
+    if within % 7 == 0 and len(gaps) >= _EVIDENCE:  # weeks that begin on different days in different series
         return f"{within // 7 if within > 7 else ''}W-{_WEEKDAYS[(number[0] + 3) % 7]}", True
     gcd = int(np.gcd.reduce(np.diff(number)))
     if gcd == 1 and len(days) >= _BUSINESS_DAYS and np.is_busday(days).all() and np.ptp(number) >= 7:
@@ -149,9 +154,9 @@ def _clock_steps(codes: Ints, times: Array, distinct: Array, zone: str | None, a
     unit = np.ones(1, gaps.dtype)[0]
     between = int(np.gcd.reduce(np.diff(distinct) // unit))
     within = int(np.gcd.reduce(gaps // unit)) if len(gaps) else between
-    size = (within * unit).astype("m8[ns]")
-    alias = _tick_alias(int(size.astype(np.int64)))
-    if between == within:  # the stamps of all series are on one grid, which may begin at any minute
+    together = between == within or len(gaps) < _EVIDENCE
+    alias = _tick_alias(int(((between if together else within) * unit).astype("m8[ns]").astype(np.int64)))
+    if together:  # the stamps of all series are on one grid, which may begin at any minute
         return Regularity(Calendar(alias, zone, str(distinct[0]), aligned))
     return Regularity(Calendar.from_freq(alias, times, zone, aligned), moved=True)
 
@@ -171,14 +176,13 @@ def _number_steps(codes: Ints, times: Array, distinct: Array, none: Regularity) 
     gaps = gaps if len(gaps) else np.diff(distinct)
     suggestion = f"{float(np.median(gaps)):g}"
     if np.issubdtype(times.dtype, np.integer):
-        step: float = int(np.gcd.reduce(gaps))
+        step: float = int(np.gcd.reduce(np.diff(distinct)))
     else:
         step = float(gaps.min())
         if not np.isfinite(distinct).all() or (np.abs(gaps / step - np.round(gaps / step)) > 1e-3).any():
             return none._replace(suggestion=suggestion)
         step = float(gaps.sum() / np.round(gaps / step).sum())
     found = Regularity(Calendar(step, None, distinct[0].item(), none.calendar.aligned))
-    found = found._replace(moved=not found.calendar.is_met_by(times))
     return found if _is_filled(codes, times, found) else none._replace(suggestion=suggestion)
 
 

@@ -14,7 +14,7 @@ from vrae.data.arrays import Array, Ints
 from vrae.data.columns import ROW_LABELS, Table, encode_ids
 from vrae.data.table_options import TableOptions
 from vrae.data.value_columns import channel_columns, ordered_steps, step_columns
-from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
+from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, name_some, warn
 
 __all__ = ["Roles", "changing_series", "find_roles", "first_rows"]
 
@@ -58,6 +58,8 @@ def find_roles(table: Table, options: TableOptions) -> Roles:
     taken = {name for name in (*named, id_, time, *table.index, *table.parts, *ROW_LABELS) if name is not None}
     values = _named_values(table, options.value, taken)
     long = options.layout == "long" or (options.layout == "auto" and _looks_long(table, id_, time, named))
+    if long and time is None:
+        _need_time(options, table)
     if id_ is None:
         id_ = _guess_id(table, long, taken | set(values))
         if id_ is not None and not long and not _serves_as_id(table, id_, options.layout):
@@ -73,6 +75,16 @@ def find_roles(table: Table, options: TableOptions) -> Roles:
         if table.parts and id_ == "/".join(table.parts):
             static = [*table.parts, *static]
     return Roles(long, id_, time if long else None, values, list(static), options.label)
+
+
+def _need_time(options: TableOptions, table: Table) -> None:
+    """Raise if options for times were given for a long table without any."""
+    for name in ("freq", "fill", "align"):
+        if (given := getattr(options, name)) is not None:
+            raise InvalidParameterError(
+                f"{name}={given!r} needs a time column. Name it with time=. "
+                f"Columns of {table.name}: {name_some(table.columns, 12)}."
+            )
 
 
 def _index_has_steps(table: Table, options: TableOptions) -> bool:

@@ -210,7 +210,7 @@ def _wide_panels(opened: Source, roles: Roles, options: TableOptions, size: int,
     lists = roles.values if opened.head.kinds[roles.values[0]] == "list" else []
     rows = size if lists else max(1, min(size, _PANEL_VALUES // len(roles.values)))
     chunks = chunk_rows(opened.batches(roles, rows), rows, lists, _PANEL_VALUES)
-    yield from _chunk_panels(opened, roles, options, chunks, first)
+    yield from _chunk_panels(opened, roles, options, chunks, first, size)
 
 
 def _long_panels(opened: Source, roles: Roles, options: TableOptions, size: int) -> Iterator[Panel]:
@@ -219,13 +219,16 @@ def _long_panels(opened: Source, roles: Roles, options: TableOptions, size: int)
     assert roles.id is not None
     rows = max(1, _PANEL_VALUES // len(roles.values))
     chunks = chunk_series(opened.batches(roles, rows // 4), roles.id, size, rows)
-    yield from _chunk_panels(opened, roles, options, chunks, 0)
+    yield from _chunk_panels(opened, roles, options, chunks, 0, size)
 
 
 def _chunk_panels(
-    opened: Source, roles: Roles, options: TableOptions, chunks: Iterator[pa.Table], first: int
+    opened: Source, roles: Roles, options: TableOptions, chunks: Iterator[pa.Table], first: int, size: int
 ) -> Iterator[Panel]:
-    """Yield one panel per chunk of rows. ``first`` is the row at which they begin."""
+    """Yield the series of each chunk of rows. ``first`` is the row at which they begin.
+
+    A panel is smaller than a chunk if steps without a row make its series long.
+    """
     known_ids, row = _KnownIds(), first
     for chunk in chunks:
         begin = row + (opened.head.first_row or 0)
@@ -237,7 +240,7 @@ def _chunk_panels(
             error = _scattered_series if roles.long else repeated_ids
             raise error(panel.ids[repeated], roles, opened.head.name)
         row += chunk.num_rows
-        yield panel
+        yield from _slices(panel, size)
     _check_any(row - first, opened)
 
 

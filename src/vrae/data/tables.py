@@ -133,7 +133,6 @@ def _long_panel(table: Table, roles: Roles, columns: Columns, options: TableOpti
     steps = Steps(codes, _values(table, roles, columns, options.missing), stamps).take(sort_order(codes, stamps))
     static = _long_static(table, roles, columns, codes, ids)
     if times is None:
-        _need_time(options, table, roles)
         calendar = None
     else:
         steps, calendar = _on_calendar(steps, times.zone, options, ids, table, roles)
@@ -147,15 +146,6 @@ def _long_panel(table: Table, roles: Roles, columns: Columns, options: TableOpti
         static=static,
         calendar=calendar,
     )
-
-
-def _need_time(options: TableOptions, table: Table, roles: Roles) -> None:
-    for name in ("freq", "fill", "align"):
-        if (given := getattr(options, name)) is not None:
-            raise InvalidParameterError(
-                f"{name}={given!r} needs a time column. Name it with time=. "
-                f"Columns of {table.name}: {name_some(table.columns, 12)}."
-            )
 
 
 def _on_calendar(

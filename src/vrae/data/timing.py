@@ -96,14 +96,21 @@ class Timing:
 
 
 def _bin_means(z: Array, observed: Array, code: Array, n_bins: int, count: Array) -> Array:
-    """Return the weighted means of standardised values by bin, shape (batch, channel, bin)."""
+    """Return the weighted means of standardised values by bin, shape (batch, channel, bin).
+
+    They are shrunk by what means of unrelated values would be (James & Stein, "Estimation with
+    quadratic loss", 1961), so that few values show no timing.
+    """
     batch, _, channels = z.shape
     row = np.arange(batch)[:, None] * (n_bins + 1) + np.where(code < 0, n_bins, code)  # the last bin is dropped
+    size = batch * (n_bins + 1)
     found = np.empty((batch, channels, n_bins))
     for channel in range(channels):
-        size = batch * (n_bins + 1)
         total = np.bincount(row.ravel(), z[:, :, channel].ravel(), size).reshape(batch, -1)[:, :n_bins]
         seen = np.bincount(row.ravel(), observed[:, :, channel].ravel(), size).reshape(batch, -1)[:, :n_bins]
-        # One more than observed: means of few values are shrunk towards 0.
-        found[:, channel] = total / np.sqrt((seen + 1) * count[:, [channel]])
+        found[:, channel] = total / np.sqrt(np.maximum(seen, 1) * count[:, [channel]])
+        explained = np.square(found[:, channel]).sum(axis=1)  # (batch,)
+        by_chance = ((seen > 0).sum(axis=1) - 1) / count[:, channel]
+        shrinkage = 1 - by_chance / np.maximum(explained, 1e-12)
+        found[:, channel] *= np.clip(shrinkage, 0, 1)[:, None]
     return found

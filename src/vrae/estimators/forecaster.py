@@ -12,6 +12,7 @@ from sklearn.frozen import FrozenEstimator
 
 from vrae.config import check_flag, check_int
 from vrae.data.batching import Indices
+from vrae.data.calendar import zoned_times
 from vrae.data.containers import TableKind
 from vrae.data.panel import Panel
 from vrae.estimators.fitting import check_enough
@@ -209,16 +210,17 @@ class GroupForecaster(Head):
         if self.model is None or self.model.random_state is None:
             template.set_params(random_state=seed)
         template.set_params(scaling=None)  # windows are scaled already
-        season = infer_season_length(calendar.times) if self.season_length == "auto" else int(self.season_length)
+        season = infer_season_length(calendar) if self.season_length == "auto" else int(self.season_length)
         n_context = context_length(season, self.horizon)
         plan = ForecastPlan(self.horizon, n_context, season, self.clusterer, self.classical, seed, template)
-        return PreparedItems(panel, indices, calendar, plan, levels, TableKind.of(X))
+        return PreparedItems(panel, indices, calendar, plan, levels, TableKind.of(X, panel.reading))
 
     def _summarise(self, prepared: PreparedItems, forecast: GroupForecast, selection: list[dict[str, float]]) -> Self:
         """Become fitted. The model then describes the items instead of the training windows."""
         panel, indices, calendar = prepared.panel, prepared.indices, prepared.calendar
         model, lengths = forecast.stage.model, panel.lengths[indices]
         model.embedding_, model.ids_ = forecast.stage.item_means.astype(np.float32), panel.ids
+        model.channels_, model.calendar_, model.reading_ = panel.channels, calendar.calendar, panel.reading
         model.__dict__.pop("n_features_in_", None)  # of the windows
         if (lengths == lengths[0]).all():
             model.n_features_in_ = int(lengths[0])
@@ -322,8 +324,11 @@ class GroupForecaster(Head):
         if query.times is not None:
             columns["time"] = np.tile(query.times, n)
         columns |= {name: values.ravel() for name, values in forecasts.items()}
-        kind = self._kind_ if X is None else TableKind.of(X)
-        return columns if kind is None else kind.table(columns)
+        kind = self._kind_ if X is None else TableKind.of(X, self.model_.reading_)
+        zone = self.model_.calendar_.zone if self.model_.calendar_ else None
+        if kind is not None:
+            return kind.table(columns, zone)
+        return {**columns, "time": zoned_times(columns["time"], zone)} if "time" in columns else columns
 
     @property
     def score(self) -> NoReturn:
@@ -348,8 +353,9 @@ class GroupForecaster(Head):
         stage, plan = self.forecast_.stage, self.forecast_.stage.plan
         if X is None:
             return ItemQuery(self.ids_, stage.items, self._empty_, self.next_times_, 0)
-        panel, indices = self.model_.usable(X)
-        calendar = CalendarMatrix.from_panel(panel, past_length(self.season_length, plan.horizon))
+        panel, indices = self.model_.usable(X, self.model_.reading_)
+        length = past_length(self.season_length, plan.horizon)
+        calendar = CalendarMatrix.from_panel(panel, length, self.model_.calendar_)
         windows = windows_at(calendar, calendar.n_steps, plan.n_context, plan.horizon, stage.variation)
         empty = np.isin(np.arange(len(panel)), indices, invert=True)
         return ItemQuery(panel.ids, windows, empty, *calendar.horizon_after(plan.horizon, self.next_times_))

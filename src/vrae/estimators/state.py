@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 
 from vrae._version import __version__
 from vrae.config import NetworkConfig
+from vrae.data.calendar import Calendar
 from vrae.data.scaling import Scaler
 from vrae.data.table_options import TableOptions
 from vrae.estimators.fitting import FittedVRAE
@@ -62,6 +63,7 @@ def _model_state(model: FittedVRAE) -> tuple[Config, Arrays]:
         "n_features_in": getattr(model, "n_features_in_", None),
         "reading": None if model.reading_ is None else model.reading_.to_dict(),
         "channels": model.channels_,
+        "calendar": None if model.calendar_ is None else model.calendar_.to_dict(),
         **ids_to_json(model.ids_),
     }
     arrays = {
@@ -87,7 +89,7 @@ def restore_model(model_class: type[Model], config: Config, arrays: Arrays) -> M
         model.n_features_in_ = int(config["n_features_in"])
     model.ids_ = ids_from_json(config["ids"], config["ids_type"])
     model.reading_ = None if config["reading"] is None else TableOptions.from_dict(config["reading"])
-    model.calendar_ = None if model.reading_ is None else model.reading_.calendar
+    model.calendar_ = None if config["calendar"] is None else Calendar(**config["calendar"])
     model.channels_ = tuple(config["channels"] or ())
     size, channels = model.network_.config.latent_size, model.network_.config.n_channels
     model.embedding_ = shaped("embedding", arrays, (len(model.ids_), size))

@@ -97,7 +97,7 @@ def _from_4(config: Config, arrays: Arrays) -> None:
     model = config["model"]
     model["network"]["n_timing"] = 0
     model["scaler"]["timing"] = None
-    model |= {"reading": None, "channels": None}
+    model |= {"reading": None, "channels": None, "calendar": None}
 
 
 _STEPS: dict[int, Callable[[Config, Arrays], None]] = {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4}

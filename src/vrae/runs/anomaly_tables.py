@@ -54,7 +54,7 @@ def score_panel(detector: VRAEAnomalyDetector, panel: Panel) -> tuple[Columns, C
     anomaly = (score > 0).astype(np.int64)
     static = {name: np.asarray(column) for name, column in panel.static.items()}
     columns = {"id": panel.ids, "anomaly": anomaly, "score": score, "step": step, "deviation": largest}
-    return {**columns, **static}, {**_times(panel), **_channels(panel, deviations)}
+    return {**columns, **static}, {**step_columns(panel), **_channels(panel, deviations)}
 
 
 def window_scores(detector: VRAEAnomalyDetector, windows: SlidingWindows) -> Columns:
@@ -65,7 +65,7 @@ def window_scores(detector: VRAEAnomalyDetector, windows: SlidingWindows) -> Col
     """
     score = windows.to_steps(-detector.decision_function(windows.panel))
     deviations = windows.to_steps(detector.step_scores(windows.panel).values)
-    columns = {**_times(windows.source), "anomaly": (score > 0).astype(np.int64), "score": score}
+    columns = {**step_columns(windows.source), "anomaly": (score > 0).astype(np.int64), "score": score}
     return {**columns, **_channels(windows.source, deviations)}
 
 
@@ -94,10 +94,6 @@ def _largest_deviation(
     last = order[panel.offsets[1:] - 1]
     largest = size[last].astype(np.float64)
     return np.where(largest < 0, -1, last - panel.offsets[:-1]), np.where(largest < 0, np.nan, largest)
-
-
-def _times(panel: Panel) -> Columns:
-    return step_columns(panel) if panel.times is None else {**step_columns(panel), "time": panel.times}
 
 
 def _channels(panel: Panel, deviations: npt.NDArray[Any]) -> Columns:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
+from vrae.data.calendar import zoned_times
 from vrae.data.panel import Panel
 from vrae.exceptions import InvalidDataError
 from vrae.io.atomic import atomic_file
@@ -55,9 +56,12 @@ def write_columns(columns: Columns, target: Path | None) -> None:
 
 
 def step_columns(panel: Panel) -> Columns:
-    """Return the columns of a table with one row per time step: id and step (0, 1, ...)."""
+    """Return the columns of a table with one row per time step: id, step (0, 1, ...) and time."""
     step = np.arange(panel.offsets[-1]) - np.repeat(panel.offsets[:-1], panel.lengths)
-    return {"id": np.repeat(panel.ids, panel.lengths), "step": step}
+    columns = {"id": np.repeat(panel.ids, panel.lengths), "step": step}
+    if panel.times is None:
+        return columns
+    return {**columns, "time": zoned_times(panel.times, panel.calendar.zone if panel.calendar else None)}
 
 
 def read_table(file: Path) -> pa.Table:
@@ -91,7 +95,7 @@ class _CsvTable(_Table):
     def write(self, columns: Columns) -> None:
         if not self._types:
             self._writer.writerow(safe_cells(list(columns)))
-        cells = [safe_cells(column.tolist()) for column in self._convert(columns).values()]
+        cells = [safe_cells(_plain_dates(column).tolist()) for column in self._convert(columns).values()]
         self._writer.writerows(zip(*cells, strict=True))
         self._file.flush()
 
@@ -144,6 +148,14 @@ def _convert(column: npt.NDArray[Any], wanted: np.dtype[Any], name: str) -> npt.
             f"Column {name!r} is {wanted} in the first rows and {column.dtype} in later ones, such as "
             f"{column[0].item()!r}. Make it text in all rows, or leave it out."
         ) from None
+
+
+def _plain_dates(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return times that are all at midnight as dates, which have no time of day."""
+    if column.dtype.kind != "M":
+        return column
+    days = column.astype("M8[D]")
+    return days if (days == column).all() else column
 
 
 def _to_arrow(column: npt.NDArray[Any]) -> pa.Array:

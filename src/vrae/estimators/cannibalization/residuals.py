@@ -40,8 +40,12 @@ def align(panel: Panel) -> Floats:
     """Put the series of one channel on one time axis, by their time stamps or at their starts."""
     if panel.times is None:
         return panel.to_padded()[:, 0].astype(np.float64)
-    grid, column = np.unique(panel.times, return_inverse=True)
-    X = np.full((len(panel), len(grid)), np.nan)
+    if panel.calendar is None or panel.calendar.freq is None:
+        column = np.unique(panel.times, return_inverse=True)[1]
+    else:
+        column = panel.calendar.cells(panel.times)
+        column = column - column.min()
+    X = np.full((len(panel), int(column.max()) + 1), np.nan)
     X[np.repeat(np.arange(len(panel)), panel.lengths), column] = panel.values[:, 0]
     return X
 

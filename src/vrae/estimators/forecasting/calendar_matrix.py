@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vrae.data.calendar import Calendar
 from vrae.data.panel import Panel
+from vrae.data.regularity import find_calendar
 from vrae.exceptions import InvalidDataError, name_some
 
 __all__ = ["CalendarMatrix", "check_length", "infer_season_length"]
@@ -19,8 +21,10 @@ Floats = npt.NDArray[np.float64]
 _MIN_INTRODUCTIONS = 100
 # Lowest and highest number of hours between steps, and steps of a season.
 _SEASONS = (
+    (0.5, 0.5, 48),  # half-hours
     (1, 1, 24),  # hours
     (24, 24, 7),  # days
+    (33.6, 33.6, 5),  # business days
     (168, 168, 52),  # weeks
     (24 * 28, 24 * 31, 12),  # months
     (24 * 89, 24 * 92, 4),  # quarters
@@ -33,12 +37,14 @@ class CalendarMatrix:
 
     values: Floats  # (n_items, n_steps), NaN before an item's introduction, in gaps, and after its end
     times: npt.NDArray[Any] | None = None  # (n_steps,)
+    calendar: Calendar | None = None
 
     @classmethod
-    def from_panel(cls, panel: Panel, max_steps: int) -> CalendarMatrix:
+    def from_panel(cls, panel: Panel, max_steps: int, fitted: Calendar | None = None) -> CalendarMatrix:
         """Align series by their time stamps, or at their ends if they have none.
 
-        Only the last ``max_steps`` of the calendar are kept.
+        Only the last ``max_steps`` are kept. Series without a regular step of their own have that
+        of the calendar ``fitted``, if their times are steps of it.
         """
         if panel.n_channels != 1:
             raise InvalidDataError(
@@ -46,17 +52,22 @@ class CalendarMatrix:
                 f"{', '.join(panel.channels)}. Name the one to forecast with value=."
             )
         item = np.repeat(np.arange(len(panel)), panel.lengths)
+        calendar = _calendar_of(panel, fitted)
         if panel.times is None:
             times, n_steps = None, int(panel.lengths.max())
             step = n_steps - np.repeat(panel.offsets[1:], panel.lengths) + np.arange(len(item))
-        else:
+        elif calendar is None:
             times, step = np.unique(panel.times, return_inverse=True)
             n_steps = len(times)
+        else:
+            cells = calendar.cells(panel.times)
+            step, n_steps = cells - cells.min(), int(np.ptp(cells)) + 1
+            times = calendar.times(np.arange(cells.min(), cells.max() + 1), panel.times)
         first = max(0, n_steps - max_steps)
         recent = step >= first
         values = np.full((len(panel), n_steps - first), np.nan)
         values[item[recent], step[recent] - first] = panel.values[recent, 0]
-        return cls(values, None if times is None else times[first:])
+        return cls(values, None if times is None else times[first:], calendar)
 
     @property
     def n_steps(self) -> int:
@@ -80,26 +91,14 @@ class CalendarMatrix:
 
     def up_to(self, n_steps: int) -> CalendarMatrix:
         """Return what was known after the first ``n_steps``."""
-        return CalendarMatrix(self.values[:, :n_steps], None if self.times is None else self.times[:n_steps])
+        times = None if self.times is None else self.times[:n_steps]
+        return CalendarMatrix(self.values[:, :n_steps], times, self.calendar)
 
     def next_times(self, horizon: int) -> npt.NDArray[Any] | None:
-        """Return the next time stamps, (horizon,), or None without a regular rhythm."""
-        if self.times is None or len(self.times) < 2:
+        """Return the next time stamps, (horizon,), or None without a regular step."""
+        if self.times is None or self.calendar is None:
             return None
-        ahead = np.arange(1, horizon + 1)
-        if self.times.dtype.kind == "M":
-            # The last day of a month is the day before a first day.
-            for early in (np.timedelta64(0, "D"), np.timedelta64(1, "D")):
-                times = self.times + early
-                months = times.astype("datetime64[M]")
-                within = times - months.astype(times.dtype)
-                gaps = np.unique(np.diff(months.astype(np.int64)))
-                if len(gaps) == 1 and gaps[0] > 0 and len(np.unique(within)) == 1:
-                    return (months[-1] + ahead * gaps[0]).astype(times.dtype) + within[0] - early
-        gaps = np.unique(np.diff(self.times))
-        if len(gaps) > 1 and not (gaps.dtype.kind == "f" and np.ptp(gaps) < 1e-6 * gaps.max()):
-            return None
-        return np.asarray(self.times[-1] + ahead * gaps[0])
+        return self.calendar.after(self.times[-1], horizon)
 
     def horizon_after(self, horizon: int, fitted_times: npt.NDArray[Any] | None) -> tuple[npt.NDArray[Any] | None, int]:
         """Return the next time stamps, and the steps by which they are later than the fitted ones.
@@ -107,24 +106,30 @@ class CalendarMatrix:
         ``fitted_times`` (horizon,) follow the calendar of the fitted items.
         """
         times = self.next_times(horizon)
-        if fitted_times is None or self.times is None or fitted_times.dtype.kind != self.times.dtype.kind:
+        if fitted_times is None or times is None or fitted_times.dtype.kind != times.dtype.kind:
             return times, 0
-        # An earlier end than that of the fitted items does not shift the horizon.
-        shift = int((self.times[-1] >= fitted_times).sum())
-        if len(fitted_times) > 1:
-            gap = fitted_times[-1] - fitted_times[-2]
-            if shift == len(fitted_times):
-                shift += int((self.times[-1] - fitted_times[-1]) // gap)
-            if times is None and shift == 0 and fitted_times[0] - self.times[-1] < 2 * gap:
-                times = fitted_times  # a single step has no rhythm, but ends where the fitted items do
-        return times, shift
+        assert self.calendar is not None
+        later = self.calendar.cells(times[:1]) - self.calendar.cells(fitted_times[:1])
+        return times, max(0, int(later[0]))  # an earlier end does not shift the horizon
 
 
-def infer_season_length(times: npt.NDArray[Any] | None) -> int:
-    """Return the steps of a season from the median time between steps. 1 if unknown."""
-    if times is None or times.dtype.kind != "M" or len(times) < 3:
+def _calendar_of(panel: Panel, fitted: Calendar | None) -> Calendar | None:
+    """Return the calendar of a panel with time stamps, if it has a regular step."""
+    if panel.times is None:
+        return None
+    if panel.calendar is not None and panel.calendar.freq is not None:
+        return panel.calendar
+    if fitted is None or fitted.freq is None or isinstance(fitted.freq, str) != (panel.times.dtype.kind == "M"):
+        found = find_calendar(np.repeat(np.arange(len(panel)), panel.lengths), panel.times, None, True).calendar
+        return None if found.freq is None else found
+    return fitted if fitted.is_met_by(panel.times) else None
+
+
+def infer_season_length(calendar: CalendarMatrix) -> int:
+    """Return the steps of a season from the time between steps. 1 if unknown."""
+    if calendar.calendar is None or not isinstance(calendar.calendar.freq, str):
         return 1
-    hours = np.median(np.diff(times).astype("timedelta64[s]").astype(np.float64)) / 3600
+    hours = calendar.calendar.hours
     return next((season for low, high, season in _SEASONS if low <= hours <= high), 1)
 
 
