@@ -98,11 +98,11 @@ def anomalies(
         size = number_or_auto("--window", window)
         if size == "auto" and detector is not None:
             size = detector.model_.n_steps_
-        windows = sliding_windows(data.panel(), size, stride)
-    panels = data.panels() if windows is None else iter([windows.panel])
+        windows = sliding_windows(data.panel(model=fitted, log=log), size, stride)
+    panels = data.panels(fitted, log) if windows is None else iter([windows.panel])
     if detector is None:
-        panel = data.panel() if windows is None else windows.panel
-        log(f"Learning what is normal in {panel!r}")
+        panel = data.panel(model=fitted, log=log) if windows is None else windows.panel
+        log("Learning what is normal")
         detector = VRAEAnomalyDetector(
             0.05 if contamination is None else fraction_or_auto("--contamination", contamination),
             0.01 if false_alarm_rate is None else false_alarm_rate,
@@ -167,6 +167,6 @@ def _score_on_ray(
     log = logger_for(quiet)
     by_series, by_step = folder_for_parts(file), None if step_scores is None else folder_for_parts(step_scores)
     found, total = distributed.find_anomalies(
-        detector, data.data, by_series, by_step, engine=engine.options(), log=log, **data.options()
+        detector, data.data, by_series, by_step, engine=engine.options(), log=log, **data.options(detector)
     )
     log(f"{found:,} of {total:,} series are anomalies.")

@@ -95,7 +95,8 @@ def demo(
         n_clusters = number_or_auto("--clusters", clusters or known)
         model = ModelOptions(quiet=quiet).model()
         clusterer = VRAEClusterer(n_clusters, model=model, random_state=seed)
-        logger_for(quiet)(f"Clustering {panel!r}")
+        for line in panel.summary():
+            logger_for(quiet)(line)
         metrics = runs.cluster_panel(clusterer, panel, labels, folder, f"Clusters of {name}", {"example": name})
     show_clusters(metrics, folder, as_json)
 
@@ -175,7 +176,9 @@ def _cluster_here(
         if n_train is not None:
             return runs.cluster_stream(clusterer, opened.panels, n_train, clusterer.random_state, **run)
         panel = opened.panel()
-        run.pop("log")(f"Clustering {panel!r}")
+        log = run.pop("log")
+        for line in panel.summary():
+            log(line)
         return runs.cluster_panel(clusterer, panel, panel.static.get("label"), **run)
 
 
@@ -269,7 +272,8 @@ def compare(
     from vrae.metrics import n_classes
 
     check_int("--sample", sample, low=3)
-    panel = data.panel(label=label)
+    log = logger_for(options.quiet or as_json)
+    panel = data.panel(label=label, log=log)
     total = len(panel)
     if total > sample:
         panel, _ = runs.sample_series([panel], sample, options.seed)
@@ -279,7 +283,6 @@ def compare(
         n_clusters = n_classes(truth)
     estimator = VRAEClusterer(n_clusters, clusterer=clusterer, model=options.model(), random_state=options.seed)
     names = [name.strip() for name in methods.split(",")]
-    log = logger_for(options.quiet or as_json)
     found = runs.compare(estimator, panel, truth, names, rounds, options.seed, log)
     if len(panel) < total:
         found.notes.insert(0, f"{len(panel):,} of {total:,} series, drawn at random (--sample).")

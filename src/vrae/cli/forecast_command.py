@@ -73,7 +73,7 @@ def forecast(
             "--clusterer": clusterer != "kmeans",
         }
         note_unused(options, model, log, *(flag for flag, given in chosen.items() if given))
-        columns = forecaster.predict_table(data.panel(), levels)
+        columns = forecaster.predict_table(data.panel(model=forecaster, log=log), levels)
     else:
         forecaster = GroupForecaster(
             13 if horizon is None else horizon,
@@ -85,8 +85,8 @@ def forecast(
             random_state=options.seed,
         )
         forecaster.model = options.model(forecaster.default_model())
-        panel = data.panel()
-        log(f"Forecasting {forecaster.horizon} steps of {panel!r}")
+        panel = data.panel(log=log)
+        log(f"Forecasting {forecaster.horizon} steps")
         columns = forecaster.fit(panel).predict_table()
         if save is not None:
             forecaster.save(save)

@@ -76,13 +76,13 @@ def _write_rows(task: str, model: Any, data: DataOptions, file: Path, quiet: boo
         from vrae import distributed
 
         place, write_parts = folder_for_parts(file), getattr(distributed, task)
-        n = write_parts(model, data.data, place, engine=engine.options(), log=log, **data.options())
+        n = write_parts(model, data.data, place, engine=engine.options(), log=log, **data.options(model))
         log(f"{n:,} series in {place}")
     else:
         from vrae import runs
 
         write: Any = {"assign": runs.write_assignments, "embed": runs.write_embeddings}[task]
-        if note := write(model, data.panels(), target(file)):
+        if note := write(model, data.panels(model, log), target(file)):
             log(note)
 
 

@@ -47,16 +47,16 @@ def similar(
     from vrae.estimators.neighbors import VRAENeighbors
 
     log = logger_for(options.quiet)
-    panel = data.panel()
-    among = panel if to is None else replace(data, data=to).panel()
     fitted = None if model is None else load_fitted(model, options.on_invalid)
+    panel = data.panel(model=fitted, log=log)
+    among = panel if to is None else replace(data, data=to).panel(model=fitted, log=log)
     note_unused(options, model, log)
     if isinstance(fitted, VRAENeighbors) and to is None:
         estimator, own = fitted, False
     else:
         estimator, own = VRAENeighbors(neighbors, random_state=options.seed), to is None
         if fitted is None:
-            log(f"Training on {among!r}")
+            log("Training")
             estimator.model = options.model(estimator.default_model())
         else:
             estimator.model = FrozenEstimator(fitted)
@@ -109,8 +109,9 @@ def cannibalization(
         raise usage_error("--group and --model both define the groups. Leave out one of them.")
     if group is not None and group not in (data.static or []):
         data = replace(data, static=[*(data.static or []), group])
-    panel = data.panel()
-    groups: Any = group if model is None else load_with_clusters(model, "keep", every=True).predict(panel)
+    clusterer = None if model is None else load_with_clusters(model, "keep", every=True)
+    panel = data.panel(model=clusterer, log=logger_for(quiet))
+    groups: Any = group if clusterer is None else clusterer.predict(panel)
     found = find_cannibalization(panel, groups, max_lag=max_lag, season=None if season == 1 else season, fdr=fdr)
     runs.write_columns(found.columns(), target(file))
     n_movements, n_shifts = found.n_pairs

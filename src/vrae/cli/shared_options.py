@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,8 @@ __all__ = [
     "Save",
     "Seed",
 ]
+
+Log = Callable[[str], None]
 
 # Panels of the help.
 DATA, CLUSTERING, MODEL, OUTPUT, SCALE = "Data", "Clustering", "Model", "Output", "Scale"
@@ -107,10 +110,15 @@ AsJson = Annotated[bool, _output("--json", None, "Print the result as JSON.")]
 
 @dataclass(frozen=True)
 class DataOptions:
-    """How to read the series of DATA: the options of `vrae.read_panel`."""
+    """How to read the series of DATA: the options of `vrae.read_panel`.
+
+    A fitted model remembers how its table was read. Options then only change that.
+    """
 
     data: Data
-    id_: Annotated[str | None, _data("--id", "COLUMN", "Column that names the series.")] = None
+    id_: Annotated[
+        list[str] | None, _data("--id", "COLUMN", "Column that names the series. Repeat it for several (store, item).")
+    ] = None
     time: Annotated[
         str | None, _data("--time", "COLUMN", "Column of dates or numbers that orders the steps of a series.")
     ] = None
@@ -127,30 +135,63 @@ class DataOptions:
     ] = None
     freq: Annotated[
         str | None,
-        _data("--freq", "STEP", "Regular grid for the steps: 1h, 1d, 1w, 1mo, ... Gaps become missing values."),
+        _data("--freq", "STEP", "Step of the calendar: 1h, 1d, B, 1w, W-SUN, 1mo, ...", "found from the times"),
+    ] = None
+    align: Annotated[
+        Literal["calendar", "start"] | None,
+        _data("--align", None, "Compare series by date, or from their starts.", "calendar for dates"),
+    ] = None
+    fill: Annotated[
+        float | None, _data("--fill", "VALUE", "Value of steps without a row, such as 0 for sales.", "missing")
+    ] = None
+    missing: Annotated[
+        float | None, _data("--missing", "VALUE", "Number that stands for a missing value, such as -9999.")
     ] = None
     duplicates: Annotated[
         Literal["raise", "sum", "mean", "first", "last"],
         _data("--duplicates", None, "How to merge rows of the same series and time."),
     ] = "raise"
+    decimal: Annotated[str | None, _data("--decimal", "SIGN", "Decimal sign of numbers.", "recognised")] = None
+    thousands: Annotated[
+        str | None, _data("--thousands", "SIGN", "Separator of thousands in numbers.", "recognised")
+    ] = None
+    date_format: Annotated[
+        str | None, _data("--date-format", "FORMAT", "Format of dates, such as %d/%m/%Y.", "recognised")
+    ] = None
+    encoding: Annotated[str | None, _data("--encoding", "NAME", "Encoding of text, such as cp1252.", "UTF-8")] = None
 
-    def options(self) -> dict[str, Any]:
-        """Return the options of `vrae.read_panel` by name."""
-        return {f.name.rstrip("_"): getattr(self, f.name) or None for f in fields(self) if f.name != "data"}
+    def options(self, model: Any = None) -> dict[str, Any]:
+        """Return the options of `vrae.read_panel` that the user gave, and what a model remembers."""
+        given = {
+            f.name.rstrip("_"): getattr(self, f.name) for f in fields(self)[1:] if getattr(self, f.name) != f.default
+        }
+        if "freq" in given:
+            with suppress(ValueError):
+                given["freq"] = float(given["freq"])
+        remembered = getattr(getattr(model, "model_", model), "reading_", None)
+        return given if remembered is None else {**given, "remembered": remembered}
 
-    def panel(self, label: str | None = None) -> Panel:
-        """Read all series."""
-        from vrae.data.reading import read_panel
+    def panel(self, label: str | None = None, model: Any = None, log: Log | None = None) -> Panel:
+        """Read all series, and tell what was read."""
+        from vrae.data.reading import read_source, table_options
         from vrae.data.stream import without_pipe
 
         with without_pipe(self.data) as source:
-            return read_panel(source, **self.options(), label=label)
+            panel = read_source(source, table_options(**self.options(model), label=label))
+        for line in panel.summary() if log else ():
+            log(line)
+        return panel
 
-    def panels(self) -> Iterator[Panel]:
-        """Read the series in parts, so that they can be larger than memory."""
+    def panels(self, model: Any = None, log: Log | None = None) -> Iterator[Panel]:
+        """Read the series in parts, so that they can be larger than memory. Tell what was read."""
         from vrae.data.stream import stream_panels
 
-        return stream_panels(self.data, **self.options())
+        total = None
+        for panel in stream_panels(self.data, **self.options(model)):
+            total = panel.overview() if total is None else total.merged(panel.overview())
+            yield panel
+        for line in total.lines() if log and total else ():
+            log(line)
 
 
 @dataclass(frozen=True)

@@ -283,7 +283,7 @@ def universal_times(wall: Array, zone: str) -> Array:
 
 
 def zoned_times(times: Array, zone: str | None) -> Array:
-    """Return times in UTC as datetimes of their zone, shape (n,), dtype object; others unchanged."""
+    """Return times in UTC as datetimes of their zone, dtype object; without a zone unchanged."""
     if zone is None or times.dtype.kind != "M":
         return times
     import pandas as pd

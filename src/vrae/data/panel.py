@@ -20,6 +20,7 @@ from vrae.data.arrays import Array, Ints, Values, flatten
 from vrae.data.calendar import Calendar, local_times
 from vrae.data.display import draw_series, html_table, long_table
 from vrae.data.ids import as_ids, check_unique, ids_of
+from vrae.data.overview import Overview
 from vrae.data.positions import positions_of
 from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError, name_some
@@ -221,6 +222,27 @@ class Panel:
         if len(found) == 0:
             raise InvalidDataError(f"No series has the id {series_id!r}. Known ids: {name_some(self.ids)}.")
         return int(found[0])
+
+    def overview(self) -> Overview:
+        """Return the facts that `summary` tells."""
+        lengths, dated = self.lengths, self.times is not None and len(self.times) > 0
+        return Overview(
+            n_series=len(self),
+            shortest=int(lengths.min(initial=self.values.shape[0])),
+            longest=int(lengths.max(initial=0)),
+            n_steps=len(self.values),
+            n_values=self.values.size,
+            n_missing=sum(int(np.isnan(part).sum()) for part in self.slices()),
+            channels=self.channels,
+            first=np.asarray(self.times).min() if dated else None,
+            last=np.asarray(self.times).max() if dated else None,
+            calendar=self.calendar,
+            id_column=None if self.reading is None else self.reading.id,
+        )
+
+    def summary(self) -> list[str]:
+        """Return what the panel holds in three lines: series, time, channels and gaps."""
+        return self.overview().lines()
 
     def head(self, n: int = 5) -> Panel:
         """Return a panel of the first ``n`` series."""

@@ -180,6 +180,7 @@ def read_source(source: Any, options: TableOptions) -> Panel:
     from vrae.data.columns import Table
     from vrae.data.files import open_path
     from vrae.data.frames import from_frame
+    from vrae.data.identity import with_joined_id
     from vrae.data.table_options import TableOptions
     from vrae.data.tables import table_to_panel
 
@@ -189,7 +190,7 @@ def read_source(source: Any, options: TableOptions) -> Panel:
     elif not isinstance(source, Table):
         opened = as_panel(source) if not is_table(source) else from_frame(source).written(options)
     if isinstance(opened, Table):
-        return table_to_panel(opened, options)
+        return table_to_panel(with_joined_id(opened, options.id_parts), options)
     if options.given or (options.given is None and options != TableOptions()):
         name = source if isinstance(source, (str, PathLike)) else f"a {type(source).__name__}"
         raise InvalidParameterError(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +46,8 @@ class Roles:
 
 def find_roles(table: Table, options: TableOptions) -> Roles:
     """Find the roles of columns, from the options first, then from names and contents."""
+    if options.given is not None:
+        options = _of_this_table(table, options)
     given = (options.id, options.time, options.label, *(options.static or ()))
     named = [table.require(name) for name in given if name is not None]
     id_, time = options.id, options.time
@@ -75,6 +78,17 @@ def find_roles(table: Table, options: TableOptions) -> Roles:
         if table.parts and id_ == "/".join(table.parts):
             static = [*table.parts, *static]
     return Roles(long, id_, time if long else None, values, list(static), options.label)
+
+
+def _of_this_table(table: Table, options: TableOptions) -> TableOptions:
+    """Return the options that a model remembers without columns that a table can do without."""
+    assert options.given is not None
+    changes: dict[str, Any] = {}
+    if options.static and "static" not in options.given:
+        changes["static"] = tuple(name for name in options.static if name in table.columns)
+    if options.layout == "wide" and "id" not in options.given and options.id not in table.columns:
+        changes |= {"id": None, "layout": "auto"}
+    return replace(options, **changes)
 
 
 def _need_time(options: TableOptions, table: Table) -> None:

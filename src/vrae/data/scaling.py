@@ -50,8 +50,8 @@ class Scaler:
       which outliers do not affect.
 
     ``level`` and ``spread`` (n_channels,) are those of the training series, if `fit` learns them.
-    ``bridges_gaps`` is False in models of format 1. ``timing`` is what to look at in the time stamps
-    of series on one calendar; None if time does not matter.
+    ``bridges_gaps`` is False in models of format 1. ``timing`` is what to look at in the time
+    stamps of series on one calendar; None if time does not matter.
     """
 
     def __init__(self, scaling: str | None = "series") -> None:

@@ -18,6 +18,7 @@ from vrae.data.columns import Table, reading
 from vrae.data.csv_files import csv_batches, csv_head
 from vrae.data.files import csv_files, open_path
 from vrae.data.frames import from_frame
+from vrae.data.identity import with_joined_id
 from vrae.data.panel import Ints
 from vrae.data.roles import Roles
 from vrae.data.table_options import TableOptions
@@ -71,16 +72,17 @@ class Source(Protocol):
 def open_source(source: Any, options: TableOptions) -> Source | None:
     """Open a source that can be read in parts; None if it is in memory or must be read whole."""
     if isinstance(source, (ds.Dataset, Table)):
-        return DatasetSource(source if isinstance(source, Table) else from_frame(source).written(options))
+        opened: Any = source if isinstance(source, Table) else from_frame(source).written(options)
+        return DatasetSource(with_joined_id(opened, options.id_parts))
     if not isinstance(source, (str, PathLike)):
         return None
     path = Path(source)
-    if csv := csv_files(path):
+    if (csv := csv_files(path)) and not options.id_parts:  # joined ids need the whole table
         return CsvSource(str(source), csv, options)
     if path.is_file() and path.name.lower().endswith((".npz", ".npy", ".ts", ".arff", ".tsv")):
         return None  # arrays, not a table
     opened = open_path(path, options)
-    return DatasetSource(opened) if isinstance(opened, Table) else None
+    return DatasetSource(with_joined_id(opened, options.id_parts)) if isinstance(opened, Table) else None
 
 
 class DatasetSource:

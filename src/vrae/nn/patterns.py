@@ -94,7 +94,7 @@ class PatternStatistics(nn.Module):
         """Return the statistics (batch, n_patterns) of series (batch, time, channel).
 
         ``scale`` (batch, 2, channel) holds their level and spread before scaling. It is required
-        with ``level_weight``. ``timing`` (batch, n_timing) holds when they are high, and is required
+        with ``level_weight``. ``timing`` (batch, n_timing) holds when they are high. It is required
         with ``n_timing``.
         """
         return self.reduce(self.raw(x, mask, lengths, scale, timing))
@@ -163,7 +163,7 @@ class PatternStatistics(nn.Module):
         weight = torch.cat([standardising, common.expand_as(correlation)], dim=1)  # (view, statistic)
         weight[1] *= _DIFFERENCE_WEIGHT
         of_levels = self.level_weight * math.sqrt(n_proportions) / levels.norm().clamp(min=1e-6)
-        # Not standardised: the variance of timing is the fraction of the series' own that it explains.
+        # Not standardised: the variance of timing is the fraction of that of the series.
         of_timing = torch.full_like(timing, _TIMING_WEIGHT * math.sqrt(n_proportions))
         return torch.cat([weight.flatten(), of_levels.expand_as(levels), of_timing])
 

@@ -1,0 +1,93 @@
+"""What was read, in three lines: series, time, channels and gaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from vrae.data.calendar import Calendar, local_times
+from vrae.exceptions import name_some
+
+__all__ = ["Overview"]
+
+_SHOWN_CHANNELS = 8
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Facts about some series of one table. Those of its parts can be `merged`."""
+
+    n_series: int
+    shortest: int
+    longest: int
+    n_steps: int  # of all series together
+    n_values: int
+    n_missing: int
+    channels: tuple[str, ...]
+    first: Any = None  # time, or None without times
+    last: Any = None
+    calendar: Calendar | None = None
+    id_column: str | None = None
+
+    def merged(self, other: Overview) -> Overview:
+        """Return the facts about the series of both."""
+        calendar, n_steps = self.calendar, self.n_steps + other.n_steps
+        if calendar is not None and other.calendar is not None:
+            absent = calendar.absent * self.n_steps + other.calendar.absent * other.n_steps
+            calendar = replace(calendar, absent=absent / n_steps)
+        return replace(
+            self,
+            n_series=self.n_series + other.n_series,
+            shortest=min(self.shortest, other.shortest),
+            longest=max(self.longest, other.longest),
+            n_steps=n_steps,
+            n_values=self.n_values + other.n_values,
+            n_missing=self.n_missing + other.n_missing,
+            first=None if self.first is None else min(self.first, other.first),
+            last=None if self.last is None else max(self.last, other.last),
+            calendar=calendar,
+        )
+
+    def lines(self) -> list[str]:
+        """Return three lines of text."""
+        return [self._series(), self._time(), self._channels()]
+
+    def _series(self) -> str:
+        steps = f"{self.longest:,}" if self.shortest == self.longest else f"{self.shortest:,} to {self.longest:,}"
+        named = f", named by {self.id_column}" if self.id_column else ""
+        return f"{self.n_series:,} series of {steps} steps{named}"
+
+    def _time(self) -> str:
+        calendar = self.calendar
+        if self.first is None:
+            return "No times: steps are in the order of the data"
+        zone = calendar.zone if calendar else None
+        span = f"{_shown(self.first, zone)} to {_shown(self.last, zone)}{f' ({zone})' if zone else ''}"
+        if calendar is None or calendar.freq is None:
+            return f"No regular step, {span}: rows are read as neighbours"
+        compared = "" if calendar.aligned else "; series are compared from their starts"
+        step = calendar.describe()
+        return f"{step[0].upper()}{step[1:]}, {span}{compared}"
+
+    def _channels(self) -> str:
+        n = len(self.channels)
+        text = f"{n} channel{'s' * (n != 1)}: {name_some(self.channels, _SHOWN_CHANNELS)}"
+        absent = self.calendar.absent if self.calendar else 0.0
+        other = self.n_missing / max(self.n_values, 1) - absent
+        gaps = []
+        if self.calendar is not None and absent > 0:
+            gaps.append(f"{100 * absent:.1f} % of {self.calendar.unit} have no row")
+        if other > 5e-4 or not gaps:
+            gaps.append(f"{100 * max(other, 0.0):.1f} % of values are missing")
+        return f"{text}; {', '.join(gaps)}"
+
+
+def _shown(time: Any, zone: str | None) -> str:
+    """Return a time without parts that are zero."""
+    if not isinstance(time, np.datetime64):
+        return f"{time:g}" if isinstance(time, float) else str(time)
+    local = local_times(np.asarray(time)[None], zone)[0]
+    day = local.astype("M8[D]")
+    return str(day) if day == local else str(local.astype("M8[m]")).replace("T", " ")
