@@ -30,6 +30,7 @@ from vrae.cli.shared_options import (
     Overwrite,
     Quiet,
     Seed,
+    tell,
 )
 from vrae.cli.terminal import Stopped, err, facts_table, logger_for, out, print_json, usage_error
 
@@ -95,8 +96,7 @@ def demo(
         n_clusters = number_or_auto("--clusters", clusters or known)
         model = ModelOptions(quiet=quiet).model()
         clusterer = VRAEClusterer(n_clusters, model=model, random_state=seed)
-        for line in panel.summary():
-            logger_for(quiet)(line)
+        tell(panel.overview(), logger_for(quiet))
         metrics = runs.cluster_panel(clusterer, panel, labels, folder, f"Clusters of {name}", {"example": name})
     show_clusters(metrics, folder, as_json)
 
@@ -176,9 +176,7 @@ def _cluster_here(
         if n_train is not None:
             return runs.cluster_stream(clusterer, opened.panels, n_train, clusterer.random_state, **run)
         panel = opened.panel()
-        log = run.pop("log")
-        for line in panel.summary():
-            log(line)
+        tell(panel.overview(), run.pop("log"))
         return runs.cluster_panel(clusterer, panel, panel.static.get("label"), **run)
 
 

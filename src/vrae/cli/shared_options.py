@@ -14,6 +14,7 @@ from vrae.cli.option_groups import argument, as_written, model_folder, number_or
 from vrae.cli.terminal import usage_error
 
 if TYPE_CHECKING:
+    from vrae.data.overview import Overview
     from vrae.data.panel import Panel
     from vrae.distributed import EngineOptions
     from vrae.estimators.vrae import VRAE
@@ -43,6 +44,7 @@ __all__ = [
     "RunData",
     "Save",
     "Seed",
+    "tell",
 ]
 
 Log = Callable[[str], None]
@@ -161,10 +163,9 @@ class DataOptions:
     encoding: Annotated[str | None, _data("--encoding", "NAME", "Encoding of text, such as cp1252.", "UTF-8")] = None
 
     def options(self, model: Any = None) -> dict[str, Any]:
-        """Return the options of `vrae.read_panel` that the user gave, and what a model remembers."""
-        given = {
-            f.name.rstrip("_"): getattr(self, f.name) for f in fields(self)[1:] if getattr(self, f.name) != f.default
-        }
+        """Return the options of `vrae.read_panel` that the user gave, and what a model knows."""
+        options = ((f.name.rstrip("_"), getattr(self, f.name), f.default) for f in fields(self)[1:])
+        given: dict[str, Any] = {name: value for name, value, default in options if value != default}
         if "freq" in given:
             with suppress(ValueError):
                 given["freq"] = float(given["freq"])
@@ -178,8 +179,7 @@ class DataOptions:
 
         with without_pipe(self.data) as source:
             panel = read_source(source, table_options(**self.options(model), label=label))
-        for line in panel.summary() if log else ():
-            log(line)
+        tell(panel.overview(), log)
         return panel
 
     def panels(self, model: Any = None, log: Log | None = None) -> Iterator[Panel]:
@@ -190,7 +190,13 @@ class DataOptions:
         for panel in stream_panels(self.data, **self.options(model)):
             total = panel.overview() if total is None else total.merged(panel.overview())
             yield panel
-        for line in total.lines() if log and total else ():
+        tell(total, log)
+
+
+def tell(overview: Overview | None, log: Log | None) -> None:
+    """Log what was read."""
+    if overview is not None and log is not None:
+        for line in overview.lines():
             log(line)
 
 

@@ -157,7 +157,7 @@ def _run_job(
     for destination in destinations.values():
         check_destination(destination)
     with connected(engine), staging_folder(next(iter(destinations.values()))) as staging:
-        reading = getattr(model, "model_", model).reading_
+        reading = (model.model_ if isinstance(model, Head) else model).reading_
         series = find_series(source, staging, log, **{"remembered": reading, **options})
         results = finish_job(make_job(operation, model, series, staging), engine, log)
         for table, destination in destinations.items():
