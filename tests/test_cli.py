@@ -28,6 +28,11 @@ VERBS = (
     *("demo", "cluster", "regroup", "report", "explain", "compare", "assign", "embed", "info", "export"),
     *("anomalies", "similar", "cannibalization", "forecast", "reduce", "restore"),
 )
+# What the command line says about the series of `data`.
+READ = (
+    "24 series of 16 steps\nNo times: steps are in the order of the data\n"
+    "1 channel: 'value'; 0.0 % of values are missing\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +148,7 @@ def test_a_run_folder_holds_model_tables_and_report(run_folder):
 def test_assign_gives_what_cluster_gave(name, cli, data, run_folder, tmp_path):
     extra = ["--id", "item"] if name == "X.csv" else []
     done = cli("assign", data / name, *extra, "--model", run_folder / "model", "--out", tmp_path / "new.csv")
-    assert done == (0, "", "")
+    assert done == (0, "", READ if name == "X.npz" else READ.replace("steps\n", "steps, named by item\n", 1))
     columns = ("id", "cluster", "probability", "lag")
     expected = rows_of((run_folder / "clusters.csv").read_text())
     found = rows_of((tmp_path / "new.csv").read_text())
@@ -154,16 +159,16 @@ def test_assign_gives_what_cluster_gave(name, cli, data, run_folder, tmp_path):
 @pytest.mark.parametrize("verb", ["assign", "embed"])
 def test_a_dash_or_nothing_is_standard_output(verb, cli, data, run_folder):
     done = cli(verb, data / "X.npz", "-m", run_folder, "-o", "-")
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (0, READ)
     assert len(rows_of(done.out)) == 24
-    assert cli(verb, data / "X.npz", "-m", run_folder).out == done.out
+    assert cli(verb, data / "X.npz", "-m", run_folder, "--quiet") == (0, done.out, "")
 
 
 def test_embed_writes_parquet_and_the_models_vectors(cli, data, run_folder, tmp_path):
     import pyarrow.parquet as pq
 
     done = cli("embed", data / "X.npy", "--model", run_folder / "model", "--out", tmp_path / "deep" / "Z.parquet")
-    assert done == (0, "", "")
+    assert done == (0, "", READ)
     table = pq.read_table(tmp_path / "deep" / "Z.parquet").to_pandas()
     Z = load_model(run_folder / "model").model_.transform(np.load(data / "X.npy"))
     np.testing.assert_array_equal(table.drop(columns="id").to_numpy(), Z)

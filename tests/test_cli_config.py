@@ -81,7 +81,7 @@ out = "runs/Größe"
 
 def test_a_file_sets_options_of_every_kind(probe):
     got = probe(EVERYTHING)
-    assert (got["data"], got["id_"], got["value"]) == ('sales "2024".csv', "item", ["qty", "price"])
+    assert (got["data"], got["id_"], got["value"]) == ('sales "2024".csv', ["item"], ["qty", "price"])
     assert (got["static"], got["seed"], got["epochs"]) == (["shop"], 7, "3")
     assert (got["on_invalid"], got["quiet"], got["folder"]) == ("keep", True, Path("runs/Größe"))
     assert (got["max_lag"], got["beta"], got["scaling"]) == ("0.25", 2.0, "robust")
@@ -109,7 +109,7 @@ def test_the_command_line_beats_the_environment_which_beats_the_file(probe, monk
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = 3", r"given.toml: unknown option 'epoch'. Did you mean 'epochs'\? Known: batch-size, "),
+        ("epoch = 3", r"given.toml: unknown option 'epoch'. Did you mean 'epochs'\? Known: align, batch-size, "),
         ("overwrite = true", "unknown option 'overwrite'"),
         ("epochs = [1, 2]", r"given.toml: epochs must be text or a number; found \[1, 2\]."),
         ("quiet = 1", "given.toml: quiet must be true or false; found 1."),

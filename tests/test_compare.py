@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -152,7 +153,7 @@ def test_scores_are_those_of_the_labelled_series():
     assert "0 of 30 series are labelled" in found.notes[0]
 
 
-def labelled_csv(tmp_path, known: list) -> str:
+def labelled_csv(tmp_path, known: list[Any]) -> str:
     panel, _ = slow_and_fast(24)
     values = {f"w{i}": column for i, column in enumerate(panel.to_padded()[:, 0].T)}
     pd.DataFrame({"item": panel.ids, "cls": known, **values}).to_csv(tmp_path / "x.csv", index=False)

@@ -93,7 +93,7 @@ def test_several_value_columns_are_channels_and_static_columns_stay():
     )
     panel = read_panel(table, id="item", time="week", value=["qty", "pri*"], static=["store", "region"], label="kind")
     assert panel.channels == ("qty", "price")
-    np.testing.assert_allclose(panel[0], [[3, 5], [0.3, 0.5]])
+    np.testing.assert_allclose(panel[0], [[3.0, 5.0], [0.3, 0.5]])
     assert {k: v.tolist() for k, v in panel.static.items()} == {
         "store": ["x", "y"],
         "region": [1, 2],
@@ -554,7 +554,7 @@ def test_same_rows_same_panel_whatever_the_source(tmp_path, rows, text_ids, date
         same(panel, read["pyarrow"])
     panel = read["pyarrow"]
     owners = np.repeat(panel.ids.astype(str), panel.lengths)
-    times = panel.times.astype("M8[D]").astype(np.int64) if dates else panel.times
+    times = np.asarray(panel.times).astype("M8[D]").astype(np.int64) if dates else np.asarray(panel.times)
     found = {(i, t): v for i, t, v in zip(owners, times.tolist(), panel.values[:, 0], strict=True) if v == v}
     assert found == {(f"n {r[0]}" if text_ids else str(r[0]), r[1]): np.float32(r[2]) for r in rows if r[2] is not None}
 

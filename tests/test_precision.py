@@ -104,7 +104,7 @@ def test_the_check_of_slices_is_that_of_the_whole(monkeypatch):
 def test_the_values_of_a_series_do_not_depend_on_the_others():
     X = np.random.default_rng(0).standard_normal((4, 20))
     alone, mixed = Panel.from_arrays(X), Panel.from_arrays([*X, 1e12 + np.arange(20)])
-    assert (alone.values.dtype, mixed.values.dtype) == (np.float32, np.float64)
+    assert [alone.values.dtype, mixed.values.dtype] == [np.dtype(np.float32), np.dtype(np.float64)]
     np.testing.assert_array_equal(mixed.select(range(4)).values, alone.values)
     for scaling in ("series", "robust"):
         ours, theirs = (batch_of(x, scaling) for x in (X, [*X, 1e12 + np.arange(20)]))
