@@ -14,7 +14,7 @@ import numpy as np
 from vrae.data.arrays import Array, Ints
 from vrae.exceptions import InvalidParameterError
 
-__all__ = ["Calendar", "local_times", "offset_of", "universal_times", "zoned_times"]
+__all__ = ["Calendar", "day_times", "local_times", "offset_of", "universal_times", "zoned_times"]
 
 # Spellings of polars, and former ones of pandas, for aliases that pandas knows today. Months and
 # longer begin with their first day.
@@ -124,7 +124,7 @@ class Calendar:
             return self._number_cells(times)
         wall, origin = self._wall(times), np.datetime64(self.origin)
         if self._size is not None:
-            away = wall - origin
+            away = (wall.astype("M8[D]") if self.ends else wall) - origin  # the last day is part of its step
             return np.asarray(-(-away // self._size) if self.ends else away // self._size, np.int64)
         days = wall.astype("M8[D]")
         axis = _axis(self._single, min(days.min(), origin.astype("M8[D]")), max(days.max(), origin.astype("M8[D]")))
@@ -229,7 +229,7 @@ class Calendar:
         return _TICKS.get(name) or _OFFSETS.get(name) or ("step", "steps", self._offset.freqstr)
 
     def _wall(self, times: Array) -> Array:
-        return times if _is_tick(self._offset) else local_times(times, self.zone)
+        return times if _is_tick(self._offset) else day_times(times, self.zone)
 
     def _number_cells(self, times: Array) -> Ints:
         step: Any = self.freq
@@ -271,6 +271,21 @@ def local_times(times: Array, zone: str | None) -> Array:
 
     local = pd.DatetimeIndex(times).tz_localize("UTC").tz_convert(zone).tz_localize(None)
     return np.asarray(local.to_numpy().astype(times.dtype))
+
+
+def day_times(times: Array, zone: str | None) -> Array:
+    """Convert times in UTC to the clock of a zone, for steps of days.
+
+    Where clocks skip midnight, the first time of the day counts as midnight.
+    """
+    if zone is None:
+        return times
+    wall = local_times(times, zone)
+    midnight = wall.astype("M8[D]").astype(wall.dtype)
+    early = np.flatnonzero((wall > midnight) & (wall - midnight <= np.timedelta64(1, "h")))
+    first = early[universal_times(midnight[early], zone) == times[early]]
+    wall[first] = midnight[first]
+    return wall
 
 
 def universal_times(wall: Array, zone: str) -> Array:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vrae.data.arrays import Array, Ints
-from vrae.data.calendar import Calendar, local_times
+from vrae.data.calendar import Calendar, day_times
 
 __all__ = ["Regularity", "find_calendar"]
 
@@ -69,11 +69,11 @@ def find_calendar(codes: Ints, times: Array, zone: str | None, aligned: bool) ->
 
 def _day_steps(codes: Ints, times: Array, distinct: Array, zone: str | None, aligned: bool) -> Regularity | None:
     """Return steps of days, weeks or months, if each series has one time of day."""
-    wall = local_times(times, zone)
+    wall = day_times(times, zone)
     gaps = _gaps(codes, wall)
     if len(gaps) and (gaps % _DAY != np.timedelta64(0)).any():
         return None
-    own = np.unique(local_times(distinct, zone))
+    own = np.unique(day_times(distinct, zone))
     days = np.unique(own.astype("M8[D]"))
     if len(days) < 2:
         return None
