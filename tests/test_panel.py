@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given, settings
@@ -23,7 +24,7 @@ from vrae import Panel
 from vrae.data.calendar import Calendar
 from vrae.data.containers import like
 from vrae.data.panel import invalid_series
-from vrae.data.reading import as_panel
+from vrae.data.reading import as_panel, read_panel
 from vrae.data.selection import join_panels
 from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError
@@ -463,3 +464,17 @@ def test_invalid_series_are_marked_and_infinite_ones_named():
 def test_long_lists_of_names_are_capped():
     with pytest.raises(InvalidDataError, match=r"0, 1, 2, 3, 4 and 95 more"):
         invalid_series(Panel.from_arrays(np.full((100, 3), np.inf)))
+
+
+def test_what_was_read_is_told_in_three_lines():
+    weeks = np.arange("2024-01-01", "2024-02-12", 7, "M8[D]")
+    table = {"item": [*"aaaa", *"bbb"], "week": weeks[[0, 1, 3, 5, 2, 3, 4]], "qty": [1, 2, None, 4, 5, 6, 7]}
+    panel = read_panel(pa.table(table), id="item", time="week")
+    assert panel.summary() == [
+        "2 series of 3 to 6 steps, named by item",
+        "Weekly (Mondays), 2024-01-01 to 2024-02-05",
+        "1 channel: 'qty'; 22.2 % of weeks have no row, 11.1 % of values are missing",
+    ]
+    parts = [panel.select([0]).overview(), panel.select([]).overview(), panel.select([1]).overview()]
+    for first, second, third in (parts, parts[::-1], (parts[1], parts[0], parts[2])):
+        assert first.merged(second).merged(third).lines()[1] == panel.summary()[1]

@@ -34,9 +34,12 @@ class Overview:
     def merged(self, other: Overview) -> Overview:
         """Return the facts about the series of both."""
         calendar, n_steps = self.calendar, self.n_steps + other.n_steps
+        # A part without any step has no times.
+        starts = [first for first in (self.first, other.first) if first is not None]
+        ends = [last for last in (self.last, other.last) if last is not None]
         if calendar is not None and other.calendar is not None:
             absent = calendar.absent * self.n_steps + other.calendar.absent * other.n_steps
-            calendar = replace(calendar, absent=absent / n_steps)
+            calendar = replace(calendar, absent=absent / max(n_steps, 1))
         return replace(
             self,
             n_series=self.n_series + other.n_series,
@@ -45,8 +48,8 @@ class Overview:
             n_steps=n_steps,
             n_values=self.n_values + other.n_values,
             n_missing=self.n_missing + other.n_missing,
-            first=None if self.first is None else min(self.first, other.first),
-            last=None if self.last is None else max(self.last, other.last),
+            first=min(starts, default=None),
+            last=max(ends, default=None),
             calendar=calendar,
         )
 
