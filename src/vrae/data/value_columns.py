@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,12 +21,10 @@ __all__ = ["channel_columns", "ordered_steps", "step_columns"]
 _CONVENTIONAL = re.compile(
     r"(?i)y|values?|qty|quantity|sales|sold|units|units_sold|amount|demand|consumption|volume|count|target|reading"
 )
-# A name of a step: text, a number, text. "w1", "2024_03", "day 7".
-_NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
+_DIGITS = re.compile(r"\d+")
 
-# Of the number columns of a wide table, this fraction or more must be named like steps for the
-# others to be something else.
-_MOSTLY_STEPS = 0.5
+# Fewer columns than this with names of one kind are no steps.
+_FEWEST_STEPS = 3
 
 
 # -------------------------------------------------------------------- wide
@@ -38,17 +35,42 @@ def step_columns(table: Table, names: Sequence[str]) -> list[str]:
 
     A column that is not named like the others, such as a price beside w1, w2, ..., is left out with
     a warning.
+
+    Raises
+    ------
+    InvalidDataError
+        Several groups of columns are named like steps.
     """
-    steps = _dated(names) or _numbered(names)
-    if len(steps) < max(3, _MOSTLY_STEPS * len(names)) or len(steps) == len(names):
+    if table.date_format is not None:  # the user says that the names are dates
         return ordered_steps(names, table.date_format)
+    groups = sorted(_groups(names), key=len, reverse=True)
+    steps = groups[0] if groups else []
+    rivals = [group for group in groups[1:] if 2 * len(group) > len(steps)]
+    if rivals:
+        shown = ", ".join(f"{group[0]!r} to {group[-1]!r}" for group in groups[: 1 + len(rivals)])
+        raise InvalidDataError(
+            f"Which columns of {table.name} are the steps? {1 + len(rivals)} groups have names of steps: {shown}. Name "
+            f"one with value=, for example value={_DIGITS.split(steps[0])[0] + '*'!r}."
+        )
+    if len(steps) == len(names) or 2 * len(steps) < len(names):
+        return ordered_steps(names)
     others = [name for name in names if name not in steps]
     warn(
         f"Left out the columns {name_some(others)} of {table.name}, which are not named like the steps "
-        f"{steps[0]} to {steps[-1]}. Name the columns of values with value= to change this.",
+        f"{steps[0]!r} to {steps[-1]!r}. Name the columns of values with value= to change this.",
         DataWarning,
     )
-    return ordered_steps(steps, table.date_format)
+    return ordered_steps(steps)
+
+
+def _groups(names: Sequence[str]) -> list[list[str]]:
+    """Return groups of columns that are named like steps: dates, and one text with numbers."""
+    dated = [name for name in names if is_date(name)]
+    stems: dict[str, list[str]] = {}
+    for name in names:
+        if name not in dated and _DIGITS.search(name):
+            stems.setdefault(_DIGITS.sub("#", name), []).append(name)
+    return [group for group in (dated, *stems.values()) if len(group) >= _FEWEST_STEPS]
 
 
 def ordered_steps(names: Sequence[str], date_format: str | None = None) -> list[str]:
@@ -59,25 +81,10 @@ def ordered_steps(names: Sequence[str], date_format: str | None = None) -> list[
     dates = column_dates(names, date_format)
     if dates is not None:
         return [names[i] for i in np.argsort(dates.stamps, kind="stable")]
-    numbered = _numbered(names)
-    return numbered if len(numbered) == len(names) else list(names)
-
-
-def _dated(names: Sequence[str]) -> list[str]:
-    return [name for name in names if is_date(name)]
-
-
-def _numbered(names: Sequence[str]) -> list[str]:
-    """Return the names that share a text and differ in a number, in order of the number."""
-    parts = {name: found for name in names if (found := _NUMBERED.fullmatch(name))}
-    stems = Counter((found[1], found[3]) for found in parts.values())
-    if not stems:
-        return []
-    stem = stems.most_common(1)[0][0]
-    alike = [name for name, found in parts.items() if (found[1], found[3]) == stem]
-    if len({int(parts[name][2]) for name in alike}) < len(alike):  # 1 and 01
-        return []
-    return sorted(alike, key=lambda name: int(parts[name][2]))
+    if len({_DIGITS.sub("#", name) for name in names}) > 1 or not all(map(_DIGITS.search, names)):
+        return list(names)
+    numbers = {name: tuple(map(int, _DIGITS.findall(name))) for name in names}
+    return sorted(names, key=numbers.__getitem__) if len(set(numbers.values())) == len(names) else list(names)
 
 
 # -------------------------------------------------------------------- long
