@@ -28,7 +28,7 @@ def agreement(X: Any, truth: Any, epochs: int = 4, **options: Any) -> float:
 
 
 def seasonal_items() -> tuple[pd.DataFrame, np.ndarray]:
-    """Return weekly sales of items that sell in summer or in winter, launched at different weeks."""
+    """Return weekly sales of summer and winter items, launched at different weeks."""
     rng = np.random.default_rng(1)
     weeks, t = pd.date_range("2023-01-02", periods=130, freq="W-MON"), np.arange(130)
     rows = []
@@ -299,7 +299,7 @@ def test_two_usual_names_are_not_guessed():
 
 
 def test_codes_are_no_channels_and_this_is_said():
-    """A store number is the same all along in each series, and the month in all series at a time."""
+    """A store is the same all along in each series, the month in all series at a time."""
     weeks = pd.date_range("2024-01-01", periods=20, freq="W-MON")
     table = long_table(store_nbr=np.repeat(np.arange(6) % 4, 20), month=np.tile(weeks.month, 6), measured=None)
     said = r"Took 'measured'.*'store_nbr' \(the same all along in every series\), 'month' \(the same in all series"
@@ -320,7 +320,7 @@ def test_one_number_column_needs_no_word():
 
 
 def test_only_codes_are_listed():
-    with pytest.raises(InvalidDataError, match="Which column .* 'store', 'shelf'"):
+    with pytest.raises(InvalidDataError, match=r"Which column .* 'store', 'shelf'"):
         read(long_table(store=np.repeat(np.arange(6), 20), shelf=np.repeat(np.arange(6) % 2, 20)))
 
 
