@@ -337,7 +337,7 @@ def test_lines_survive_packing():
 
 def test_drawn_series_keep_to_their_budget():
     data = make_report_data(n=200)
-    rows, packed = payload.drawn_lines(data.panel, data.reconstruction, np.arange(200)[::-1], budget=2 * 40 * 50)
+    rows, packed = payload.drawn_lines(data.panel, data.reconstruction, None, np.arange(200)[::-1], budget=2 * 40 * 50)
     assert rows.tolist() == list(range(199, 149, -1))
     assert len(unpack(packed["values"])) == 2 * 40 * 50
     assert packed["base"] is None
@@ -345,7 +345,7 @@ def test_drawn_series_keep_to_their_budget():
 
 def test_dates_travel_as_seconds():
     data = awkward_cases()["dates and a static column"]
-    _, packed = payload.drawn_lines(data.panel, data.reconstruction, np.arange(2), budget=10**6)
+    _, packed = payload.drawn_lines(data.panel, data.reconstruction, data.times, np.arange(2), budget=10**6)
     assert packed["base"] == 1000 * int(np.datetime64("2024-01-01", "s").astype(int))
     assert unpack(packed["positions"])[:3].tolist() == [0, 7 * 86400, 14 * 86400]
 

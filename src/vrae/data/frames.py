@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import narwhals as nw
@@ -107,7 +108,10 @@ def frames_to_panel(frames: Sequence[Any]) -> Panel:
 
 
 def frame_like(frame: Any, panel: Panel) -> Any:
-    """Return a table in memory with the values of ``panel``. Other columns are kept."""
+    """Return a table in memory with the values of ``panel``, which was read from one like it.
+
+    Other columns are kept.
+    """
     if is_indexed_series(frame):
         return _as_series(frame_like(_as_frame(frame), panel), frame)
     known: Any = nw.from_native(frame, pass_through=True)
@@ -115,7 +119,9 @@ def frame_like(frame: Any, panel: Panel) -> Any:
         known = known.collect()
     if not isinstance(known, nw.DataFrame):
         raise InvalidDataError(f"Cannot put series back into a {type(frame).__name__}. Pass a table in memory.")
-    return _with_columns(known, values_by_row(from_frame(frame), panel, TableOptions(static=())))
+    options = TableOptions() if panel.reading is None else panel.reading.recalled()
+    table = with_joined_id(from_frame(frame).written(options), options.id_parts)
+    return _with_columns(known, values_by_row(table, panel, replace(options, static=())))
 
 
 def frames_like(frames: Sequence[Any], panel: Panel) -> list[Any]:

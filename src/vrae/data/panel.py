@@ -281,6 +281,28 @@ class Panel:
         channels = {name: self.values[:, channel] for channel, name in enumerate(self.channels)}
         return long_table(self.ids, self.lengths, self.times, self._zone, channels, self.static)
 
+    def common_steps(self, most: int = 100_000) -> tuple[Ints, Array] | None:
+        """Find the steps that the series of one calendar share.
+
+        Returns
+        -------
+        first : ndarray of int64, shape (n_series,)
+            Position of the first step of each series among them.
+        times : ndarray
+            Time of each of these steps.
+
+            None instead of both if series are not compared by date, or if the steps are more than
+            ``most``.
+        """
+        calendar = self.calendar
+        if self.times is None or calendar is None or calendar.freq is None or not calendar.aligned or not len(self):
+            return None
+        first = calendar.cells(self.times[self.offsets[:-1]])
+        n_steps = int((first + self.lengths).max() - first.min())
+        if n_steps > most:
+            return None
+        return first - first.min(), calendar.times(first.min() + np.arange(n_steps), self.times)
+
     def steps_of(self, indices: npt.ArrayLike) -> Ints:
         """Return the positions in ``values`` of all steps of these series, one after another."""
         indices = np.asarray(indices)

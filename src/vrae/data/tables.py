@@ -74,7 +74,8 @@ def values_by_row(table: Table, panel: Panel, options: TableOptions) -> dict[str
     if not roles.long:
         return _wide_columns(panel, roles, table, place)
     values = np.append(panel.values, np.full((1, panel.n_channels), np.nan, panel.values.dtype), axis=0)[place]
-    return {name: values[:, channel] for channel, name in enumerate(roles.values)}
+    channels = panel.channels if set(panel.channels) == set(roles.values) else roles.values
+    return {name: values[:, channel] for channel, name in enumerate(channels)}
 
 
 def _places(panel: Panel, codes: Ints, n_series: int, times: Array | None) -> Ints | None:

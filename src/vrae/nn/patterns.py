@@ -44,7 +44,7 @@ _CORRELATION_WEIGHT = 0.7
 _LARGEST_CORRELATION = 0.97
 
 # Weight of timing relative to the proportions, which have variance 1 each.
-_TIMING_WEIGHT = 2.0
+_TIMING_WEIGHT = 0.7
 
 _MAX_DILATIONS = 32
 

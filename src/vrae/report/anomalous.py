@@ -63,9 +63,10 @@ def describe_place(data: ReportData, item: Anomaly) -> str:
     if item.times < 1:
         return "No place stands out: the shape as a whole is anomalous."
     first, last, unit = f"{item.first:,}", f"{item.last:,}", "step"
-    if data.panel.times is not None:
+    times = data.panel.times if data.times is None else data.times
+    if times is not None:
         start = int(data.panel.offsets[item.index])
-        first, last = (_stamp(data.panel.times[start + step]) for step in (item.first, item.last))
+        first, last = (_stamp(times[start + step]) for step in (item.first, item.last))
         unit = "time"
     where = f"at {unit} {first}" if first == last else f"from {unit} {first} to {last}"
     channel = f" in {data.panel.channels[item.channel]}" if data.panel.n_channels > 1 else ""

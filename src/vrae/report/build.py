@@ -117,7 +117,8 @@ def _payload(
     """Gather the data for the page's script. Series are numbered by their place in ``points``."""
     place = {int(index): number for number, index in enumerate(points)}
     others = np.setdiff1d(np.random.default_rng(1).permutation(points), first, assume_unique=True)
-    drawn, lines = payload.drawn_lines(data.panel, data.reconstruction, np.concatenate([first, others]), _DRAWN_NUMBERS)
+    wanted = np.concatenate([first, others])
+    drawn, lines = payload.drawn_lines(data.panel, data.reconstruction, data.times, wanted, _DRAWN_NUMBERS)
     columns = {} if data.truth is None else {"known label": _named(data.truth)[points]}
     for name, column in data.panel.static.items():
         if name != "label" or data.truth is None:  # else it is the known label
@@ -131,7 +132,8 @@ def _payload(
         "symbols": [symbol for _, symbol in MARKERS],
         "webgl": len(points) > _SVG_POINTS,
         "svg_points": _SVG_POINTS,
-        "clusters": [_cluster(data, card, place) for card in cards],
+        "clusters": [_cluster(data, card, place, lines["base"]) for card in cards],
+        "curves_dated": data.common_steps is not None,
         "curves": payload.pack_lines(  # in the order (cluster, part, channel)
             [line for card in cards for part in (card.curve.low, card.curve.middle, card.curve.high) for line in part]
         ),
@@ -152,7 +154,7 @@ def _payload(
     }
 
 
-def _cluster(data: ReportData, card: Card, place: dict[int, int]) -> dict[str, Any]:
+def _cluster(data: ReportData, card: Card, place: dict[int, int], base: int | None) -> dict[str, Any]:
     Z = data.embedding[data.labels == card.label]
     known = Z[np.isfinite(Z).all(axis=1)]
     return {
@@ -162,17 +164,25 @@ def _cluster(data: ReportData, card: Card, place: dict[int, int]) -> dict[str, A
         "typical": [place[index] for index in card.typical],
         "random": [place[index] for index in card.random],
         "atypical": [place[index] for index in card.atypical],
-        "steps": card.curve.steps.tolist(),
+        "steps": _positions(data, card.curve.steps, base),
         "middle": np.median(known, axis=0).astype(float).round(4).tolist() if len(known) else None,
     }
+
+
+def _positions(data: ReportData, steps: npt.NDArray[Any], base: int | None) -> list[float]:
+    """Return the positions of a typical curve: steps, or seconds since ``base`` on a calendar."""
+    if data.common_steps is None or base is None:
+        return list(steps.tolist())
+    seconds = data.common_steps[1].astype("M8[s]").astype(np.int64) - base // 1000
+    return list(np.interp(steps, np.arange(len(seconds)), seconds).tolist())
 
 
 def _anomaly(data: ReportData, anomaly: Anomaly, place: dict[int, int], base: int | None) -> dict[str, Any]:
     """Return an anomaly, its place in the units of the lines: steps, or seconds since ``base``."""
     first, last = anomaly.first, anomaly.last
-    if base is not None and data.panel.times is not None:
+    if base is not None and data.times is not None:
         start = int(data.panel.offsets[anomaly.index])
-        stamps = data.panel.times[[start + first, start + last]].astype("datetime64[s]").astype(np.int64)
+        stamps = data.times[[start + first, start + last]].astype("datetime64[s]").astype(np.int64)
         first, last = (stamps - base // 1000).tolist()
     return {"point": place[anomaly.index], "channel": anomaly.channel, "first": first, "last": last}
 

@@ -72,7 +72,7 @@ def _card(data: ReportData, label: int, size: int, tag: str, indices: Indices, t
     known = data.probabilities[ordered][np.isfinite(data.probabilities[ordered])]
     recovered = (data.metrics.get("stability") or {}).get("clusters") or []  # proportion in random halves
     curve = cluster_curve(
-        [data.series(i) for i in indices[member]],
+        [data.on_calendar(i) for i in indices[member]],
         label,
         lags=None if data.lags is None else data.lags[indices[member]],
         n_members=0,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vrae.data.calendar import local_times
 from vrae.data.panel import Panel
 from vrae.describe.words import NOISE, cluster_labels
 from vrae.exceptions import InvalidDataError
@@ -114,6 +116,29 @@ class ReportData:
         if given is None:
             return separation(self.embedding, self.labels)
         return float(given) if np.isfinite(given) else None
+
+    @cached_property
+    def times(self) -> npt.NDArray[Any] | None:
+        """Dates of all steps of the panel, on the clock of its zone; None without dates."""
+        times = self.panel.times
+        return local_times(times, self._zone) if times is not None and times.dtype.kind == "M" else None
+
+    @property
+    def _zone(self) -> str | None:
+        return self.panel.calendar.zone if self.panel.calendar else None
+
+    @cached_property
+    def common_steps(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]] | None:
+        """First step of each series among those of one calendar, and their times; None without."""
+        found = None if self.times is None or self.lags is not None else self.panel.common_steps()
+        return found and (found[0], local_times(found[1], self._zone))
+
+    def on_calendar(self, index: int) -> npt.NDArray[np.float64]:
+        """Return one series (n_channels, n_steps), on a calendar with NaN before its first step."""
+        series = self.series(index)
+        if self.common_steps is None:
+            return series
+        return np.pad(series, ((0, 0), (int(self.common_steps[0][index]), 0)), constant_values=np.nan)
 
     def series(self, index: int) -> npt.NDArray[np.float64]:
         """Return one series, shape (n_channels, n_steps)."""

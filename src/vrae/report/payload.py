@@ -127,21 +127,25 @@ def latent_maps(Z: Floats) -> list[dict[str, Any]]:
 
 
 def drawn_lines(
-    panel: Panel, reconstruction: Panel, indices: npt.NDArray[np.int64], budget: int
+    panel: Panel,
+    reconstruction: Panel,
+    times: npt.NDArray[Any] | None,
+    indices: npt.NDArray[np.int64],
+    budget: int,
 ) -> tuple[npt.NDArray[np.int64], Packed]:
     """Pack series and their reconstructions: the first of ``indices`` that fit into ``budget``.
 
     ``budget`` is a number of packed values. Returns which series are packed, and their lines in the
-    order (series, original or reconstruction, channel). With time stamps, positions are seconds
-    since ``base``, which is in milliseconds since 1970.
+    order (series, original or reconstruction, channel). With ``times``, the dates of all steps,
+    positions are seconds since ``base``, which is in milliseconds since 1970.
     """
-    dated = panel.times is not None and np.issubdtype(panel.times.dtype, np.datetime64)
+    dated = times is not None
     costs = 2 * panel.n_channels * np.minimum(panel.lengths[indices], _LINE_STEPS)
     crowded = bool((panel.lengths[indices] > _LINE_STEPS).any())
     if dated or crowded:
         costs = costs * 3  # positions of 32 bits in addition to values of 16 bits
     indices = indices[: max(1, int(np.searchsorted(np.cumsum(costs), budget, side="right")))]
-    seconds = np.asarray(panel.times, "M8[s]").astype(np.int64) if dated else np.zeros(1, np.int64)
+    seconds = np.asarray(times, "M8[s]").astype(np.int64) if dated else np.zeros(1, np.int64)
     base = int(seconds.min())
     lines, positions = [], []
     for index in indices.tolist():

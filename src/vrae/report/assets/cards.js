@@ -4,7 +4,8 @@ function curveChart(index, channel) {
   const part = (kind) => curveOf((index * 3 + kind) * nChannels + channel).y;
   const [low, middle, high] = [part(0), part(1), part(2)];
   const { parts, toX, toY, drawing } = frame(
-    [420, 190], [steps[0], steps[steps.length - 1]], extent([...low, ...high]), "step", data.channels[channel]);
+    [420, 190], [steps[0], steps[steps.length - 1]], extent([...low, ...high]),
+    data.curves_dated ? "time" : "step", data.channels[channel], data.curves_dated);
   parts.push(element("svg:path", { class: "band", d: band(steps, low, high, toX, toY) }));
   parts.push(element("svg:path", { class: "middle", d: path(steps, middle, toX, toY) }));
   return drawing();

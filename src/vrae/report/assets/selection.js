@@ -76,11 +76,11 @@ function onOwnScale(line, reference) {
 function drawOverview(channel) {
   const shown = data.clusters.slice(0, MAX_CURVES);
   const traces = shown.map((c, i) => {
-    const line = { x: c.steps, y: curveOf((i * 3 + 1) * nChannels + channel).y };
+    const line = { x: data.curves_dated ? c.steps.map(toTime) : c.steps, y: curveOf((i * 3 + 1) * nChannels + channel).y };
     return lineTrace(line, c.name, { color: hue(c.label), width: 2 }, { opacity: 0.9 });
   });
   Plotly.react("series", traces, layout({
-    hovermode: "closest", height: $("#series").clientHeight, xaxis: { title: { text: "step" } }, yaxis: { title: { text: asText(data.channels[channel]) } },
+    hovermode: "closest", height: $("#series").clientHeight, xaxis: data.curves_dated ? { title: { text: "time" }, type: "date" } : { title: { text: "step" } }, yaxis: { title: { text: asText(data.channels[channel]) } },
   }), PLAIN_CONFIG);
   const some = shown.length < data.clusters.length ? `The first ${shown.length} of ${data.clusters.length} clusters. ` : "";
   $("#series-note").textContent = `${some}Select series on the map, in the list of clusters or by id to see them here.`;
