@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -246,7 +247,23 @@ NAMES = {"id": "item", "time": "date", "value": "y"}
 def test_a_long_table_gets_its_rows_back_in_order():
     long = melted(holes(matrix_table())).sample(frac=1, random_state=1).assign(shop="north")
     panel = read_long(long)
-    assert like(long, panel.with_values(panel.values * 2)).equals(long.assign(y=long["y"] * 2))
+    back = like(long, panel.with_values(panel.values * 2))
+    pd.testing.assert_frame_equal(back, long.assign(y=long["y"] * 2), check_dtype=False)
+
+
+def test_columns_get_their_own_channels_back():
+    long = melted(matrix_table()).assign(z=lambda t: t["y"] + 100)
+    panel = read_panel(long, id="item", time="date", value=["y", "z"])
+    turned = replace(panel, values=panel.values[:, ::-1], channels=("z", "y"))
+    pd.testing.assert_frame_equal(like(long, turned), long, check_dtype=False)
+
+
+def test_joined_ids_are_joined_again_for_the_way_back():
+    long = melted(matrix_table()).assign(shop=lambda t: t["item"].str[1:].astype(int) % 2, item="x")
+    long["item"] = np.repeat(list("aabbcc"), 24)
+    panel = read_panel(long, id=["shop", "item"], time="date", value="y")
+    assert panel.ids.tolist() == ["0/a", "1/a", "0/b", "1/b", "0/c", "1/c"]
+    pd.testing.assert_frame_equal(like(long, panel), long, check_dtype=False)
 
 
 def test_a_wide_table_gets_its_cells_back():
@@ -273,7 +290,7 @@ def test_reconstructions_have_the_rows_of_the_table():
     inside = (given.groupby("item")["y"].ffill().notna() & given.groupby("item")["y"].bfill().notna())[long.index]
     assert inside.sum() > long["y"].notna().sum()
     np.testing.assert_array_equal(rows["y"].notna(), inside)
-    cells = model.reconstruct(wide).set_index("item")
+    cells = like(wide, model.reconstruct(read_panel(wide, id="item"))).set_index("item")
     aligned = rows.pivot(index="item", columns="date", values="y")
     np.testing.assert_allclose(cells.to_numpy(float), aligned.to_numpy(float), rtol=1e-5)
 
