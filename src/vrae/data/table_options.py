@@ -65,6 +65,6 @@ class TableOptions:
     def from_dict(cls, state: dict[str, Any]) -> Self:
         """Restore options from the result of `to_dict`."""
         calendar = state["calendar"]
-        lists = {name: state[name] and tuple(state[name]) for name in ("value", "static")}
+        lists = {name: None if state[name] is None else tuple(state[name]) for name in ("value", "static")}
         parts = {"id_parts": tuple(state["id_parts"]), "calendar": calendar and Calendar(**calendar)}
         return cls(**{**state, **lists, **parts})
