@@ -13,6 +13,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,13 +35,14 @@ from object_store import BUCKET, MODIFIED, FsspecStore, object_store
 from vrae import VRAE, Panel, VRAEClusterer, load_model, read_panel
 from vrae.data.reading import table_options
 from vrae.data.selection import join_panels
-from vrae.data.stream import settled_roles, stream_panels
+from vrae.data.stream import distinct_times, settled_roles, stream_panels, with_calendar
+from vrae.data.table_options import TableOptions
 from vrae.distributed import EngineOptions, cluster, embed, find_anomalies, fit, series
 from vrae.distributed.cluster_job import _fingerprint
 from vrae.distributed.job import Job, PartResult, process_part
 from vrae.distributed.model_jobs import make_job
 from vrae.distributed.operations import Assign, AssignAndEmbed, Embed
-from vrae.distributed.parts import Layout, are_in_order, divide, readable_files, row_groups
+from vrae.distributed.parts import Layout, Part, are_in_order, divide, readable_files, row_groups
 from vrae.distributed.pool import _Worker, check_ids
 from vrae.distributed.ray_trainer import _FinishedTrainer
 from vrae.distributed.series import draw_sample
@@ -89,13 +91,17 @@ def write(table: pa.Table, folder: Path, cuts: list[int], group_rows: int) -> st
     return f"{folder}/*.parquet"
 
 
-def layout_and_parts(source: str, part_values: int) -> tuple[Layout, list[Any]]:
-    head = open_parquet(source)
+def layout_and_parts(source: str, part_values: int, remembered: TableOptions | None = None) -> tuple[Layout, list[Any]]:
+    head, options = open_parquet(source), table_options(remembered)
     files = readable_files(head.data)
-    roles = settled_roles(head, table_options())
+    roles = settled_roles(head, options)
     groups = row_groups(files, roles)
     assert not roles.long or are_in_order(groups)
-    return Layout(head.data.schema, roles, table_options()), divide(groups, roles.long, part_values)
+    layout = Layout(head.data.schema, roles, options)
+    if remembered is not None:  # the calendar of all parts
+        times = distinct_times(layout.source(Part.of_all(groups)), roles, options)
+        layout = replace(layout, options=with_calendar(head, roles, options, times))
+    return layout, divide(groups, roles.long, part_values)
 
 
 def assert_same_panel(a: Panel, b: Panel) -> None:
@@ -153,8 +159,11 @@ def test_series_without_ids_are_numbered_over_all_parts(tmp_path):
     ]  # fmt: skip
 
 
-def job_for(model: Any, operation: Any, source: str, folder: Path, part_values: int = 100) -> Job:
-    layout, parts = layout_and_parts(source, part_values)
+def job_for(
+    model: Any, operation: Any, source: str, folder: Path, part_values: int = 100, remembered: bool = False
+) -> Job:
+    """Return a job on small parts. ``remembered``: with what the model remembers, as in commands."""
+    layout, parts = layout_and_parts(source, part_values, model.model_.reading_ if remembered else None)
     staging = SharedFolder(fs.LocalFileSystem(), str(folder))
     staging.create()
     return make_job(operation, model, series.SeriesParts(layout, parts, 0), staging)
@@ -490,13 +499,13 @@ def test_a_killed_worker_and_a_damaged_part_lose_no_other_row(
 ):
     source = write(long_rows(40), tmp_path / "data", [200, 400], 64)
     out, partial, earlier = tmp_path / "out", tmp_path / "out.partial", tmp_path / "out" / "part-00000.parquet"
-    repair = damage(tmp_path / "data" / "001.parquet")
     clusterer.save(tmp_path / "model")
     out.mkdir()
     earlier.write_bytes(b"yesterday's")
     operation = fragile(Assign, tmp_path / "killed", last="s008")
     monkeypatch.setattr("vrae.distributed.model_jobs.Assign", operation)
-    job = job_for(load_model(tmp_path / "model"), operation, source, partial, **PARTS)
+    job = job_for(load_model(tmp_path / "model"), operation, source, partial, remembered=True, **PARTS)
+    repair = damage(tmp_path / "data" / "001.parquet")
     command = ["assign", source, "--model", tmp_path / "model", "--engine", "ray", "--out", f"file://{out}"]
 
     code, _, message = cli(*command, "--workers", "2")
@@ -596,7 +605,7 @@ def test_a_full_disk_is_named_and_finished_parts_are_kept(
     written = {file.name for file in partial.iterdir() if ".attempt-" not in file.name}
     assert written == tables | set(kept)  # nothing incomplete
 
-    job = job_for(load_model(tmp_path / "model"), Assign, source, partial, **PARTS)
+    job = job_for(load_model(tmp_path / "model"), Assign, source, partial, remembered=True, **PARTS)
     assert len(job.pending()) == len(job.parts) - len(kept)
     monkeypatch.setattr("vrae.distributed.pool._PAUSE", 0)
     with monkeypatch.context() as patch:  # a worker without space to unpack the model
@@ -692,7 +701,8 @@ def test_unsorted_rows_are_sorted_first(local_ray, clusterer, tmp_path, monkeypa
 
 
 @pytest.mark.slow
-def test_an_id_in_two_files_is_named(local_ray, clusterer, tmp_path, monkeypatch):
+def test_an_id_in_two_files_is_named(local_ray, tmp_path, monkeypatch):
+    clusterer = make_estimator("VRAEClusterer").fit(make_series("list", 24))
     rows = wide_rows(12)
     source = write(pa.concat_tables([rows, rows.slice(7, 1)]), tmp_path / "data", [5], 3)
     with pytest.raises(InvalidDataError, match="'s007' appear more than once"):

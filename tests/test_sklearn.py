@@ -59,7 +59,7 @@ NO_FORECAST = "its rows have 2 steps, and a forecast needs 3"
 def known_failures(estimator: BaseEstimator) -> dict[str, str]:
     """Return the checks that contradict the design, each with the reason."""
     found = {"check_n_features_in_after_fitting": ANY_LENGTH}
-    if isinstance(estimator, VRAE):
+    if isinstance(estimator, (VRAE, VRAEClusterer)):
         found["check_transformer_general"] = ANY_LENGTH
     if isinstance(estimator, VRAEClusterer):
         found["check_estimators_partial_fit_n_features"] = ANY_LENGTH
@@ -99,7 +99,7 @@ class OneLengthVRAE(VRAE):
 
 def one_length(estimator: BaseEstimator) -> BaseEstimator:
     """Return an estimator with the same options whose model takes one length only."""
-    if isinstance(estimator, VRAE):
+    if isinstance(estimator, (VRAE, VRAEClusterer)):
         return OneLengthVRAE(**estimator.get_params())
     return clone(estimator).set_params(model=OneLengthVRAE(**MODEL.get_params()))
 

@@ -14,7 +14,7 @@ import numpy as np
 from vrae.data.arrays import Array, Ints
 from vrae.exceptions import InvalidParameterError
 
-__all__ = ["Calendar", "day_times", "local_times", "offset_of", "universal_times", "zoned_times"]
+__all__ = ["Calendar", "day_times", "local_times", "offset_of", "plain_step", "universal_times", "zoned_times"]
 
 # Spellings of polars, and former ones of pandas, for aliases that pandas knows today. Months and
 # longer begin with their first day.
@@ -238,13 +238,22 @@ class Calendar:
         return np.floor((times - self.origin) / step + 1e-6).astype(np.int64)  # in floats, 0.3 / 0.1 < 3
 
 
+def plain_step(freq: Any) -> Any:
+    """Return a step as text or a number, which can be saved."""
+    if isinstance(freq, timedelta) and freq % timedelta(days=1) == timedelta(0):
+        return f"{freq.days // 7}W" if freq.days % 7 == 0 else f"{freq.days}D"
+    if isinstance(freq, timedelta):
+        from pandas.tseries.frequencies import to_offset
+
+        return to_offset(freq).freqstr
+    return freq.item() if isinstance(freq, np.number) else getattr(freq, "freqstr", freq)
+
+
 def offset_of(freq: Any) -> Any:
     """Return pandas' offset for an alias, such as "1w", "W-SUN", "MS" or a Timedelta."""
     from pandas.tseries.frequencies import to_offset
 
-    text = freq
-    if isinstance(freq, timedelta) and freq % timedelta(days=1) == timedelta(0):
-        text = f"{freq.days // 7}W" if freq.days % 7 == 0 else f"{freq.days}D"
+    text = plain_step(freq)
     if isinstance(freq, str):
         found = re.fullmatch(r"\s*(\d*)\s*([A-Za-z]+)\s*", freq)
         if found and found[2] in _SPELLINGS:

@@ -104,7 +104,10 @@ def frames_to_panel(frames: Sequence[Any]) -> Panel:
 
     Rows are sorted by the column ``ds`` or by a pandas index of times, if there is one.
     """
-    return table_to_panel(*_stack(frames))
+    panel = table_to_panel(*_stack(frames))
+    assert panel.reading is not None
+    # A later table names series and times in its own way.
+    return replace(panel, reading=replace(panel.reading, id=None, time=None, layout="auto", static=None))
 
 
 def frame_like(frame: Any, panel: Panel) -> Any:

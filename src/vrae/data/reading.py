@@ -13,6 +13,7 @@ import numpy as np
 
 from vrae.config import check_real
 from vrae.data.array_likes import refuse_sparse
+from vrae.data.calendar import plain_step
 from vrae.data.containers import are_tables, is_table
 from vrae.data.panel import Panel
 from vrae.exceptions import DataTypeError, InvalidParameterError
@@ -219,5 +220,7 @@ def table_options(remembered: TableOptions | None = None, **options: Any) -> Tab
         options |= {"id": "/".join(names), "id_parts": names if len(names) > 1 else ()}
     for key in ("fill", "missing"):
         if key in options:
-            check_real(key, options[key], low=-math.inf)
+            options[key] = check_real(key, options[key], low=-math.inf)
+    if "freq" in options:
+        options["freq"] = plain_step(options["freq"])
     return TableOptions(**options) if remembered is None else remembered.recalled(**options)

@@ -285,7 +285,8 @@ def with_calendar(head: Table, roles: Roles, options: TableOptions, distinct: Ar
     if options.freq is not None or (calendar.freq is not None and not calendar.is_met_by(distinct)):
         everything = Steps(np.zeros(len(distinct), np.int64), np.empty((len(distinct), 0)), distinct)
         calendar = calendar_of(everything, times.zone, options)
-    return replace(options, calendar=calendar, end=distinct[-1] if len(distinct) else None)
+    needs_end = options.fill is not None and len(distinct) > 0
+    return replace(options, calendar=calendar, end=distinct[-1] if needs_end else None)
 
 
 class _KnownIds:

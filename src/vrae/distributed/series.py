@@ -81,12 +81,22 @@ def find_series(
 
 
 def _distinct_times(groups: list[Group], layout: Layout) -> Array:
-    """Return the times that occur in all row groups, in order."""
+    """Return the times that occur in all readable row groups, in order.
 
-    def of_group(n: int) -> Array:
-        return distinct_times(layout.source(Part.of_all([groups[n]])), layout.roles, layout.options)
+    A part that cannot be read fails later, when the others are processed.
+    """
 
-    return np.unique(np.concatenate(list(ordered_tasks(of_group, range(len(groups))))))
+    def of_group(n: int) -> Array | InvalidDataError:
+        try:
+            return distinct_times(layout.source(Part.of_all([groups[n]])), layout.roles, layout.options)
+        except InvalidDataError as error:
+            return error
+
+    found = list(ordered_tasks(of_group, range(len(groups))))
+    times = [part for part in found if not isinstance(part, InvalidDataError)]
+    if not times:
+        raise found[0]
+    return np.unique(np.concatenate(times))
 
 
 def _sorted(

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import ClusterMixin
+from sklearn.base import ClusterMixin, TransformerMixin
 
 from vrae.config import check_int, check_real
 from vrae.data.batching import Indices
@@ -18,16 +18,17 @@ from vrae.estimators.cluster_number import best_number, check_curve, score_numbe
 from vrae.estimators.head import Embedded, SeriesHead, explain_model_options
 from vrae.estimators.partition import (
     LatentSpace,
-    Partition,
     check_clusterer,
     cluster_tree,
     fit_partition,
     labels_of,
     match_order,
     partition_from_arrays,
+    probabilities_of,
     takes_number,
+    warn_of_fewer_clusters,
 )
-from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, warn
+from vrae.exceptions import InvalidDataError, InvalidParameterError
 from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.plots.summary import summary_html
 from vrae.runtime import seed_of
@@ -40,7 +41,7 @@ _LEAST_NEW = 5
 _MORE_THAN_CHANCE = 3
 
 
-class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
+class VRAEClusterer(ClusterMixin, TransformerMixin, SeriesHead, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
     """Cluster time series by their latent vectors.
 
     Parameters
@@ -173,6 +174,15 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         self._check_fitted()
         return self.embed_and_assign(*self.model_.open(X))[1]
 
+    def transform(self, X: Any) -> Any:
+        """Return the latent vectors, shape (n_series, latent_size); see `VRAE.transform`."""
+        self._check_fitted()
+        return self.model_.transform(X)
+
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Fit to series and return their latent vectors; see `transform`."""
+        return self.fit(X).embedding_
+
     def predict_proba_from_latent(self, Z: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Return the probability of every cluster for latent vectors.
 
@@ -189,7 +199,7 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         Z, latent_size = np.asarray(Z, np.float32), self.embedding_.shape[1]
         if Z.ndim != 2 or Z.shape[1] != latent_size:
             raise InvalidDataError(f"Z must have shape (n, {latent_size}); found {Z.shape}.")
-        return _probabilities(self.partition_, self.space_, Z)
+        return probabilities_of(self.partition_, self.space_, Z)
 
     def embed_and_assign(
         self, panel: Panel, indices: Indices
@@ -342,11 +352,11 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         else:
             partition = fit_partition(vectors, n_clusters, self.clusterer, seed)
             if takes_number(self.clusterer) and partition.n_clusters < n_clusters:
-                _warn_of_fewer_clusters(partition.n_clusters, n_clusters)
+                warn_of_fewer_clusters(partition.n_clusters, n_clusters)
         if earlier is not None:
             labels = labels_of(partition.predict_proba(vectors))
             partition = partition.ordered(match_order(labels, earlier[indices], partition.n_clusters))
-        labels = labels_of(_probabilities(partition, space, Z))
+        labels = labels_of(probabilities_of(partition, space, Z))
         tree = cluster_tree(vectors, labels[indices])
         self.space_, self.partition_, self.labels_, self.tree_ = space, partition, labels, tree
         self.n_clusters_, self.selection_, self._scored = partition.n_clusters, list(selection), self.clusterer
@@ -381,19 +391,3 @@ class VRAEClusterer(ClusterMixin, SeriesHead):  # type: ignore[misc]
         self.tree_ = cluster_tree(self.space_(self.embedding_[known].astype(np.float64)), self.labels_[known])
         if self.predict_proba_from_latent(self.embedding_[:1]).shape[1] != self.n_clusters_:
             raise ValueError("the arrays of the partition have different sizes")
-
-
-def _warn_of_fewer_clusters(found: int, wanted: int) -> None:
-    warn(
-        f"Found {found} cluster{'s' * (found != 1)}, and {wanted} were asked for: the series have no more distinct "
-        f"groups. Identical series cause this.",
-        DataWarning,
-    )
-
-
-def _probabilities(partition: Partition, space: LatentSpace, Z: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    probabilities = np.zeros((len(Z), partition.n_clusters))
-    known = np.flatnonzero(np.isfinite(Z).all(axis=1))
-    if len(known):
-        probabilities[known] = partition.predict_proba(space(Z[known].astype(np.float64)))
-    return probabilities

@@ -18,7 +18,7 @@ from sklearn.base import clone
 
 from vrae.config import check_choice
 from vrae.estimators.mixture import N_INIT, Mixture, fit_kmeans, fit_mixture
-from vrae.exceptions import InvalidParameterError
+from vrae.exceptions import DataWarning, InvalidParameterError, warn
 from vrae.io.folder import Arrays, shaped
 from vrae.nn.model import VRAENetwork
 
@@ -33,7 +33,9 @@ __all__ = [
     "labels_of",
     "match_order",
     "partition_from_arrays",
+    "probabilities_of",
     "takes_number",
+    "warn_of_fewer_clusters",
 ]
 
 CLUSTERERS = ("gmm", "kmeans", "ward", "hdbscan")
@@ -251,3 +253,21 @@ def _fit_labels(X: Floats, estimator: Any) -> Labels:
     labels = np.asarray(estimator.fit_predict(X))
     found = np.unique(labels[labels >= 0])
     return np.where(labels >= 0, np.searchsorted(found, labels), -1).astype(np.int64)
+
+
+def warn_of_fewer_clusters(found: int, wanted: int) -> None:
+    """Warn that there are fewer clusters than were asked for."""
+    warn(
+        f"Found {found} cluster{'s' * (found != 1)}, and {wanted} were asked for: the series have no more distinct "
+        f"groups. Identical series cause this.",
+        DataWarning,
+    )
+
+
+def probabilities_of(partition: Partition, space: LatentSpace, Z: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return the probability of each cluster for latent vectors (n, latent_size); 0 for NaN."""
+    probabilities = np.zeros((len(Z), partition.n_clusters))
+    known = np.flatnonzero(np.isfinite(Z).all(axis=1))
+    if len(known):
+        probabilities[known] = partition.predict_proba(space(Z[known].astype(np.float64)))
+    return probabilities

@@ -42,8 +42,8 @@ def score_panel(detector: VRAEAnomalyDetector, panel: Panel) -> tuple[Columns, C
     Returns
     -------
     by_series : dict of str to ndarray of shape (n_series,)
-        id, anomaly (1 or 0), score (positive for anomalies), the step with the largest deviation,
-        that deviation in standard deviations, static columns.
+        id, anomaly (1 or 0), score (positive for anomalies), the step with the largest deviation
+        and its time, that deviation in standard deviations, static columns.
     by_step : dict of str to ndarray of shape (total_steps,)
         id, step, time, and the deviation of each channel.
     """
@@ -53,8 +53,8 @@ def score_panel(detector: VRAEAnomalyDetector, panel: Panel) -> tuple[Columns, C
     step, largest = _largest_deviation(panel, deviations)
     anomaly = (score > 0).astype(np.int64)
     static = {name: np.asarray(column) for name, column in panel.static.items()}
-    columns = {"id": panel.ids, "anomaly": anomaly, "score": score, "step": step, "deviation": largest}
-    return {**columns, **static}, {**step_columns(panel), **_channels(panel, deviations)}
+    columns = {"id": panel.ids, "anomaly": anomaly, "score": score, "step": step, **_time_of(panel, step)}
+    return {**columns, "deviation": largest, **static}, {**step_columns(panel), **_channels(panel, deviations)}
 
 
 def window_scores(detector: VRAEAnomalyDetector, windows: SlidingWindows) -> Columns:
@@ -94,6 +94,17 @@ def _largest_deviation(
     last = order[panel.offsets[1:] - 1]
     largest = size[last].astype(np.float64)
     return np.where(largest < 0, -1, last - panel.offsets[:-1]), np.where(largest < 0, np.nan, largest)
+
+
+def _time_of(panel: Panel, step: npt.NDArray[np.int64]) -> Columns:
+    """Return the time of one step of each series, as a column; none without times."""
+    if panel.times is None:
+        return {}
+    times = step_columns(panel)["time"][panel.offsets[:-1] + np.maximum(step, 0)]
+    if (step < 0).any():  # no value observed
+        times = times.astype(object)
+        times[step < 0] = None
+    return {"time": times}
 
 
 def _channels(panel: Panel, deviations: npt.NDArray[Any]) -> Columns:

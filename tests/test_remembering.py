@@ -1,0 +1,450 @@
+"""A model remembers how its table was read, and later tables are read alike."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import make_estimator
+from vrae import VRAE, GroupForecaster, load_model, read_panel
+from vrae.exceptions import DataWarning, InvalidDataError
+
+pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
+
+HEADS = ("VRAEClusterer", "VRAEAnomalyDetector", "VRAENeighbors")
+
+
+def sales(n: int = 12, weeks: int = 24, zone: str | None = None, freq: str = "W-MON") -> pd.DataFrame:
+    """Return weekly rows of slow and fast items, two channels, with a category."""
+    rng = np.random.default_rng(0)
+    dates = pd.date_range("2024-01-01", periods=weeks, freq=freq, tz=zone)
+    period = np.where(np.arange(n) % 2, 12, 4)[:, None]
+    wave = np.sin(2 * np.pi * (np.arange(weeks) + rng.uniform(0, 2, (n, 1))) / period)
+    qty = 9 + 5 * wave + 0.3 * rng.standard_normal((n, weeks))
+    price = 3 + np.cumsum(rng.standard_normal((n, weeks)), axis=1)
+    return pd.DataFrame(
+        {
+            "product": np.repeat([f"p{i}" for i in range(n)], weeks),
+            "kind": np.repeat([f"k{i % 3}" for i in range(n)], weeks),
+            "week": np.tile(dates, n),
+            "qty": qty.ravel().round(3),
+            "price": price.ravel().round(3),
+        }
+    )
+
+
+def sparse(n: int = 14, weeks: int = 60) -> pd.DataFrame:
+    """Return sales without a row where nothing was sold, every second or every fifth week."""
+    rng = np.random.default_rng(0)
+    table = sales(n, weeks)[["product", "week", "qty"]]
+    item, week = np.repeat(np.arange(n), weeks), np.tile(np.arange(weeks), n)
+    table["qty"] = (5 + rng.standard_normal(len(table))).round(3)
+    return table[(week + item) % np.where(item < n // 2, 2, 5) == 0].reset_index(drop=True)
+
+
+def read(table: pd.DataFrame, **options: Any) -> Any:
+    return read_panel(table, **{"id": "product", "time": "week", "value": ["qty", "price"], **options})
+
+
+def result(estimator: Any, X: Any) -> np.ndarray:
+    """Return what an estimator says of series, as an array."""
+    if hasattr(estimator, "kneighbors"):
+        return np.asarray(estimator.kneighbors(X)[0])
+    return np.asarray(estimator.transform(X) if hasattr(estimator, "transform") else estimator.score_samples(X))
+
+
+def saved(estimator: Any, folder: Path) -> Any:
+    estimator.save(folder / "model")
+    return load_model(folder / "model")
+
+
+@pytest.fixture
+def silent() -> Any:
+    """Fail at any warning about data."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        yield
+
+
+# ---------------------------------------------------------------- later tables
+
+
+@pytest.mark.parametrize("name", ["VRAE", *HEADS])
+def test_a_saved_model_reads_a_table_as_it_read_the_first(name, tmp_path, silent):
+    table = sales()
+    panel = read(table)
+    fitted = make_estimator(name).fit(panel)
+    expected = result(fitted, panel)
+    for model in (fitted, saved(fitted, tmp_path)):
+        np.testing.assert_allclose(result(model, table), expected, atol=1e-5)
+        np.testing.assert_allclose(result(model, table.drop(columns="kind")), expected, atol=1e-5)
+        further = table.assign(stock=1.5)[["price", "stock", "week", "kind", "qty", "product"]]
+        np.testing.assert_allclose(result(model, further), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["VRAE", *HEADS])
+def test_channels_are_matched_by_name(name, tmp_path, silent):
+    panel = read(sales())
+    turned = read(sales(), value=["price", "qty"])
+    assert turned.channels == ("price", "qty")
+    fitted = make_estimator(name).fit(panel)
+    for model in (fitted, saved(fitted, tmp_path)):
+        np.testing.assert_allclose(result(model, turned), result(fitted, panel), atol=1e-5)
+        foreign = read(sales().rename(columns={"qty": "co2", "price": "pressure"}), value=["co2", "pressure"])
+        with pytest.raises(InvalidDataError, match=r"lack the channels 'qty', 'price'.*have 'co2', 'pressure'"):
+            result(model, foreign)
+        with pytest.raises(InvalidDataError, match=r"fitted to 2 channels.*'qty', 'price'.*found 1 .*'qty'"):
+            result(model, read(sales(), value="qty"))
+        with pytest.raises(InvalidDataError, match="No column 'qty'"):
+            result(model, sales().rename(columns={"qty": "co2"}))
+
+
+def test_swapped_columns_of_a_plain_table_change_no_label():
+    """Columns that nobody named are channels in the order of the table: a model keeps theirs."""
+    names = {"product": "unique_id", "week": "ds", "qty": "temp", "price": "hum"}
+    table = sales().rename(columns=names).drop(columns="kind")
+    with pytest.warns(DataWarning, match="for channels"):
+        clusterer = make_estimator("VRAEClusterer").fit(table)
+    with pytest.warns(DataWarning, match="for channels"):
+        detector = make_estimator("VRAEAnomalyDetector").fit(table)
+    swapped = table[["unique_id", "ds", "hum", "temp"]]
+    assert clusterer.predict(swapped).tolist() == clusterer.labels_.tolist()
+    np.testing.assert_allclose(detector.score_samples(swapped), detector.score_samples(table), atol=1e-6)
+    with pytest.raises(InvalidDataError, match="No column 'temp'"):
+        clusterer.predict(table.rename(columns={"temp": "pressure", "hum": "co2"}))
+
+
+def test_arrays_have_no_names_to_match():
+    panel = read(sales())
+    model = make_estimator("VRAE").fit(panel)
+    X = np.stack(list(panel))
+    with pytest.warns(DataWarning, match="no dates"):
+        assert model.transform(X).shape == (12, 3)
+
+
+WIDE_NAMES = {
+    "numbered": [f"w{i}" for i in range(1, 25)],
+    "dated": [str(d.date()) for d in pd.date_range("2024-01-01", periods=24)],
+}
+
+
+@pytest.mark.parametrize("names", WIDE_NAMES)
+def test_columns_of_a_wide_table_may_come_in_another_order(names, tmp_path, small_series, silent):
+    X = np.hstack([small_series("2d", 12), small_series("2d", 12)[:, :8]])
+    wide = pd.DataFrame(X, columns=WIDE_NAMES[names])
+    fitted = make_estimator("VRAE").fit(wide)
+    for other in (wide[sorted(wide.columns)], wide[wide.columns[::-1]]):
+        np.testing.assert_allclose(fitted.transform(other), fitted.embedding_, atol=1e-5)
+        np.testing.assert_allclose(saved(fitted, tmp_path).transform(other), fitted.embedding_, atol=1e-5)
+        np.testing.assert_allclose(make_estimator("VRAE").fit(other).embedding_, fitted.embedding_, atol=1e-5)
+        (tmp_path / "model").rename(tmp_path / f"model-{other.columns[0]}")
+
+
+def test_a_wide_table_may_have_other_ids_or_none(silent):
+    wide = sales().pivot(index="product", columns="week", values="qty").reset_index()
+    fitted = make_estimator("VRAE").fit(wide)
+    without = wide.drop(columns="product")
+    np.testing.assert_allclose(fitted.transform(without), fitted.embedding_, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"freq": "2w", "duplicates": "sum"},
+        {"freq": timedelta(days=14), "duplicates": "mean"},
+        {"fill": 0.0},
+        {"align": "start"},
+        {"freq": "1w", "fill": 0},
+    ],
+    ids=str,
+)
+def test_freq_fill_and_align_are_remembered(options, tmp_path, silent):
+    table = sparse()
+    panel = read(table, value="qty", **options)
+    fitted = make_estimator("VRAE").fit(panel)
+    model = saved(fitted, tmp_path)
+    again = model.usable(table, model.reading_)[0]
+    np.testing.assert_array_equal(again.values, panel.values)
+    np.testing.assert_array_equal(again.times, panel.times)
+    assert again.calendar == panel.calendar
+    np.testing.assert_allclose(model.transform(table), fitted.embedding_, atol=1e-5)
+
+
+def test_steps_and_numbers_of_other_libraries_can_be_saved(tmp_path):
+    """Offsets of pandas, and numbers of NumPy, are not what JSON holds."""
+    options = {"freq": pd.offsets.Week(weekday=0), "fill": np.int64(0), "missing": np.float32(-1)}
+    fitted = make_estimator("VRAE").fit(read(sparse(), value="qty", **options))
+    assert saved(fitted, tmp_path).reading_ == fitted.reading_
+    numbers = sparse().assign(week=lambda t: t["week"].rank(method="dense").astype(int))
+    fitted = make_estimator("VRAE").fit(read(numbers, value="qty", freq=np.int64(2), duplicates="sum"))
+    assert saved_again(fitted, tmp_path).reading_ == fitted.reading_
+
+
+def test_missing_is_remembered(tmp_path, silent):
+    table = sales()
+    table.loc[::9, "qty"] = -9999
+    fitted = make_estimator("VRAE").fit(read(table, missing=-9999))
+    assert np.isnan(read(table, missing=-9999).values).any()
+    np.testing.assert_allclose(saved(fitted, tmp_path).transform(table), fitted.embedding_, atol=1e-5)
+
+
+def test_steps_of_the_model_hold_for_a_table_too_small_to_show_them(tmp_path):
+    """Two rows, two weeks apart: three weekly steps, of which one has no row."""
+    fitted = make_estimator("VRAE").fit(read(sales()))
+    few = sales().iloc[[0, 2]]
+    panel = saved(fitted, tmp_path).usable(few, fitted.reading_)[0]
+    assert panel.lengths.tolist() == [3]
+    assert panel.calendar.freq == "W-MON"
+
+
+def test_what_a_user_gives_later_counts():
+    fitted = make_estimator("VRAE").fit(read(sales()))
+    options = fitted.reading_.recalled(freq="1d")
+    assert (options.freq, options.calendar, options.id, options.given) == ("1d", None, "product", ("freq",))
+
+
+def test_weeks_of_a_zone_are_remembered(tmp_path, silent):
+    table = sales(zone="Europe/Berlin", freq="D")
+    fitted = make_estimator("VRAE").fit(read(table))
+    assert fitted.calendar_.zone == "Europe/Berlin"
+    model = saved(fitted, tmp_path)
+    assert model.calendar_ == fitted.calendar_
+    assert model.reading_ == fitted.reading_
+    np.testing.assert_allclose(model.transform(table), fitted.embedding_, atol=1e-5)
+
+
+def test_ids_of_several_columns_are_remembered(tmp_path, silent):
+    table = sales().assign(shop=lambda t: t["product"].str[1:].astype(int) % 2)
+    table["product"] = "p" + (table["product"].str[1:].astype(int) // 2).astype(str)
+    fitted = make_estimator("VRAE").fit(read(table, id=["shop", "product"]))
+    assert fitted.ids_[:3].tolist() == ["0/p0", "1/p0", "0/p1"]
+    np.testing.assert_allclose(saved(fitted, tmp_path).transform(table), fitted.embedding_, atol=1e-5)
+    indexed = table.set_index(["shop", "product", "week"])[["qty", "price"]]
+    of_levels = make_estimator("VRAE").fit(indexed)
+    np.testing.assert_allclose(saved_again(of_levels, tmp_path).transform(indexed), of_levels.embedding_, atol=1e-5)
+    np.testing.assert_allclose(of_levels.embedding_, fitted.embedding_, atol=1e-5)
+
+
+def saved_again(estimator: Any, folder: Path) -> Any:
+    estimator.save(folder / "second")
+    return load_model(folder / "second")
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_dated_tables_train_a_model_further(zone, silent):
+    table = sales(zone=zone, freq="D")
+    first, second = (table[table["product"].isin(ids)] for ids in (["p0", "p1", "p2", "p3"], ["p3", "p4", "p5"]))
+    model = make_estimator("VRAE").partial_fit(read(first))
+    model.partial_fit(second)  # read as the first
+    assert model.ids_.tolist() == ["p0", "p1", "p2", "p3", "p4", "p5"]
+    assert model.calendar_.freq == "D"
+    assert model.calendar_.zone == zone
+    assert model.transform(table).shape == (12, 3)
+
+
+def test_channels_are_matched_by_name_when_training_goes_on():
+    model = make_estimator("VRAE").partial_fit(read(sales()))
+    later = sales().assign(product=lambda t: "q" + t["product"])
+    model.partial_fit(read(later, value=["price", "qty"]))
+    twins = model.embedding_.reshape(2, 12, -1)
+    np.testing.assert_allclose(twins[0], twins[1], atol=1e-5)
+    with pytest.raises(InvalidDataError, match="lack the channels"):
+        model.partial_fit(read(later.rename(columns={"qty": "co2"}), value=["co2", "price"]))
+
+
+# ---------------------------------------------------------------- forecasts
+
+
+def forecaster() -> GroupForecaster:
+    model = VRAE(max_epochs=1, latent_size=2, hidden_size=4)
+    return GroupForecaster(3, 1, n_backtests=1, classical=False, model=model, random_state=0)
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", None])
+def test_forecasts_have_dates_and_zone_also_after_loading(zone, tmp_path, silent):
+    table = sales(zone=zone, freq="D")
+    fitted = forecaster().fit(read(table, value="qty"))
+    days = pd.date_range(table["week"].max(), periods=4, freq="D")[1:]
+    model = saved(fitted, tmp_path)
+    for one in (fitted, model):
+        rows = one.predict_table(table)
+        assert rows.columns[:2].tolist() == ["product", "step"]
+        assert rows["week"].tolist() == days.tolist() * 12
+        assert str(rows["week"].dt.tz) == str(zone)
+        at_hand = one.predict_table()  # of a panel: a dict
+        assert list(at_hand["time"][:3]) == (days.tolist() if zone else days.to_numpy().astype("M8[us]").tolist())
+    np.testing.assert_allclose(model.predict(table), fitted.predict(table), rtol=1e-5)
+    later = table[table["week"] < table["week"].max()]
+    assert model.predict_table(later)["week"].iloc[0] == table["week"].max()
+
+
+CALENDARS = {
+    "business days": pd.bdate_range("2024-01-01", periods=40),
+    "months of a zone": pd.date_range("2022-01-01", periods=30, freq="MS", tz="Europe/Berlin"),
+    "a week missing for all": pd.date_range("2023-01-02", periods=40, freq="W-MON").delete(30),
+    "last business days": pd.date_range("2021-01-31", periods=36, freq="BME"),
+    "half-hours": pd.date_range("2024-01-01 00:15", periods=40, freq="30min"),
+}
+
+
+@pytest.mark.parametrize("name", CALENDARS)
+def test_forecasts_of_any_calendar_have_dates(name, silent):
+    stamps = CALENDARS[name]
+    y = 10 + np.random.default_rng(0).standard_normal(8 * len(stamps))
+    table = pd.DataFrame({"unique_id": np.repeat(list("abcdefgh"), len(stamps)), "ds": list(stamps) * 8, "y": y})
+    rows = forecaster().fit(table).predict_table()
+    freq = {"business days": "B", "months of a zone": "MS", "a week missing for all": "W-MON",
+            "last business days": "BME", "half-hours": "30min"}[name]  # fmt: skip
+    assert rows["ds"].tolist()[:3] == pd.date_range(stamps[-1], periods=4, freq=freq)[1:].tolist()
+
+
+def test_numbers_that_are_weeks_and_months_go_on_as_dates(silent):
+    for numbers, expected in (
+        ([202400 + week for week in range(1, 53)], "2024-12-30"),  # and not 202453
+        ([202300 + month for month in range(1, 13)] + [202401, 202402], "2024-03-01"),  # and not 202403
+    ):
+        n = len(numbers)
+        y = 10 + np.random.default_rng(0).standard_normal(6 * n)
+        table = pd.DataFrame({"unique_id": np.repeat(list("abcdef"), n), "ds": numbers * 6, "y": y})
+        rows = forecaster().fit(table).predict_table()
+        assert str(pd.Timestamp(rows["ds"].iloc[0]).date()) == expected
+
+
+def test_a_forecast_without_regular_dates_was_warned_about():
+    rng = np.random.default_rng(0)
+    stamps = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.cumsum(rng.integers(3000, 90000, 30)), unit="s")
+    table = pd.DataFrame({"unique_id": np.repeat(list("abcdef"), 30), "ds": list(stamps) * 6})
+    with pytest.warns(DataWarning, match=r"no regular step.*freq="):
+        fitted = forecaster().fit(table.assign(y=rng.standard_normal(180)))
+    assert "ds" not in fitted.predict_table().columns
+
+
+# ---------------------------------------------------------------- command line
+
+FAST = ("--epochs", "1", "--quiet", "--device", "cpu")
+
+
+def write(table: pd.DataFrame, folder: Path) -> Path:
+    path = folder / "sales.csv"
+    table.to_csv(path, index=False)
+    return path
+
+
+CASES: dict[str, tuple[Callable[[], pd.DataFrame], list[str], str]] = {
+    "names": (lambda: sales().drop(columns="price"), [], "product"),
+    "two channels": (sales, ["--value", "price"], "product"),
+    "freq": (sparse, ["--freq", "2w", "--duplicates", "sum"], "product"),
+    "fill": (sparse, ["--fill", "0"], "product"),
+    "missing": (
+        lambda: sales().drop(columns="price").assign(qty=lambda t: t["qty"].where(t.index % 7 > 0, -9999)),
+        ["--missing", "-9999"],
+        "product",
+    ),
+    "align": (sparse, ["--align", "start"], "product"),
+    "joined ids": (
+        lambda: (
+            sales()
+            .drop(columns=["kind", "price"])
+            .assign(shop=lambda t: t["product"].str[1:].astype(int) % 2)
+            .assign(product=lambda t: "p" + (t["product"].str[1:].astype(int) // 2).astype(str))
+        ),
+        ["--id", "shop"],
+        "product/shop",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_commands_read_the_file_as_cluster_read_it(case, cli, tmp_path):
+    build, options, name = CASES[case]
+    path, run = write(build(), tmp_path), tmp_path / "run"
+    names = ["--id", "product", "--time", "week", "--value", "qty"]
+    done = cli("cluster", path, *names, *options, "--clusters", "2", *FAST, "--out", run)
+    assert done.code == 0, done.err
+    clusters = pd.read_csv(run / "clusters.csv")
+    assert clusters.columns[0] == name or "id" in clusters.columns[0]
+    again = tmp_path / "again.csv"
+    done = cli("assign", path, "--model", run, "--out", again)
+    assert done.code == 0, done.err
+    assert pd.read_csv(again)["cluster"].tolist() == clusters["cluster"].tolist()
+    vectors = tmp_path / "vectors.csv"
+    assert cli("embed", path, "--model", run, "--out", vectors).code == 0
+    np.testing.assert_allclose(
+        pd.read_csv(vectors).iloc[:, -16:].to_numpy(),
+        load_model(run / "model").embedding_,
+        atol=1e-4,
+    )
+
+
+def test_reports_and_explanations_read_the_file_as_cluster_read_it(cli, tmp_path):
+    path, run = write(sparse(), tmp_path), tmp_path / "run"
+    names = ["--id", "product", "--time", "week", "--value", "qty", "--freq", "1w", "--fill", "0"]
+    assert cli("cluster", path, *names, "--clusters", "2", *FAST, "--out", run).code == 0
+    for command in (("report", run), ("explain", run, "p3"), ("regroup", run, "--clusters", "3")):
+        done = cli(*command)
+        assert (done.code, "Warning" in done.err) == (0, False), (command, done.err)
+    for command in ("similar", "anomalies"):
+        plain, named = tmp_path / "plain.csv", tmp_path / "named.csv"
+        assert cli(command, path, "--model", run, "--quiet", "--out", plain).code == 0
+        assert cli(command, path, *names, "--model", run, "--quiet", "--out", named).code == 0
+        assert plain.read_text() == named.read_text()
+
+
+def test_anomalies_and_forecasts_are_the_same_with_a_saved_model(cli, tmp_path):
+    path = write(sparse(), tmp_path)
+    names = ["--id", "product", "--time", "week", "--value", "qty", "--fill", "0"]
+    for command, more in (("anomalies", []), ("forecast", ["--horizon", "3", "--no-classical", "--clusters", "1"])):
+        first, second = tmp_path / f"{command}1.csv", tmp_path / f"{command}2.csv"
+        model = tmp_path / command
+        done = cli(command, path, *names, *more, *FAST, "--save", model, "--out", first)
+        assert done.code == 0, (command, done.err)
+        done = cli(command, path, "--model", model, "--out", second)
+        assert done.code == 0, (command, done.err)
+        found, expected = pd.read_csv(second), pd.read_csv(first)
+        assert found.columns.tolist() == expected.columns.tolist()
+        numbers = expected.select_dtypes("number").columns
+        np.testing.assert_allclose(found[numbers], expected[numbers], rtol=1e-3, atol=1e-4)
+
+
+def test_three_lines_say_what_was_read(cli, tmp_path):
+    path = write(sparse(), tmp_path)
+    names = ["--id", "product", "--time", "week", "--value", "qty"]
+    options = [option for option in FAST if option != "--quiet"]
+    done = cli("cluster", path, *names, "--clusters", "2", *options, "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    assert "14 series of 56 to 59 steps, named by product" in done.err + done.out
+    assert "Weekly (Mondays), 2024-01-01 to 2025-02-17" in done.err + done.out
+    assert "of weeks have no row" in done.err + done.out
+
+
+def test_a_run_says_in_json_how_its_table_was_read(cli, tmp_path):
+    path, run = write(sparse(), tmp_path), tmp_path / "run"
+    names = ["--id", "product", "--time", "week", "--value", "qty", "--fill", "0"]
+    assert cli("cluster", path, *names, "--clusters", "2", *FAST, "--out", run).code == 0
+    (config,) = run.rglob("config.json")
+    reading = json.loads(config.read_text())["model"]["reading"]
+    assert (reading["id"], reading["time"], reading["value"], reading["fill"]) == ("product", "week", ["qty"], 0)
+    assert reading["calendar"]["freq"] == "W-MON"
+
+
+def test_options_given_later_count_more_than_remembered_ones(cli, tmp_path):
+    path, run = write(sales().drop(columns="price"), tmp_path), tmp_path / "run"
+    names = ["--id", "product", "--time", "week", "--value", "qty"]
+    assert cli("cluster", path, *names, "--clusters", "2", *FAST, "--out", run).code == 0
+    renamed = tmp_path / "renamed.csv"
+    sales().drop(columns="price").rename(columns={"product": "sku", "week": "monday"}).to_csv(renamed, index=False)
+    done = cli("assign", renamed, "--model", run, "--out", tmp_path / "a.csv")
+    assert done.code == 2
+    assert "'product'" in done.err
+    done = cli("assign", renamed, "--model", run, "--id", "sku", "--time", "monday", "--out", tmp_path / "a.csv")
+    assert done.code == 0, done.err
+    labels = pd.read_csv(tmp_path / "a.csv")
+    assert labels["cluster"].tolist() == pd.read_csv(run / "clusters.csv")["cluster"].tolist()
