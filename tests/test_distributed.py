@@ -162,7 +162,7 @@ def test_series_without_ids_are_numbered_over_all_parts(tmp_path):
 def job_for(
     model: Any, operation: Any, source: str, folder: Path, part_values: int = 100, remembered: bool = False
 ) -> Job:
-    """Return a job on small parts. ``remembered``: with what the model remembers, as in commands."""
+    """Return a job on small parts. ``remembered``: read with the options that the model remembers."""
     layout, parts = layout_and_parts(source, part_values, model.model_.reading_ if remembered else None)
     staging = SharedFolder(fs.LocalFileSystem(), str(folder))
     staging.create()
@@ -506,6 +506,7 @@ def test_a_killed_worker_and_a_damaged_part_lose_no_other_row(
     monkeypatch.setattr("vrae.distributed.model_jobs.Assign", operation)
     job = job_for(load_model(tmp_path / "model"), operation, source, partial, remembered=True, **PARTS)
     repair = damage(tmp_path / "data" / "001.parquet")
+    job = replace(job, parts=layout_and_parts(source, **PARTS)[1])  # versions of the files as they are now
     command = ["assign", source, "--model", tmp_path / "model", "--engine", "ray", "--out", f"file://{out}"]
 
     code, _, message = cli(*command, "--workers", "2")

@@ -22,14 +22,14 @@ import pyarrow as pa
 
 from vrae.config import check_int
 from vrae.data.columns import Table, encode_ids
-from vrae.data.dates import as_times
 from vrae.data.long import Steps, sort_order
 from vrae.data.panel import Array, Ints, Panel
 from vrae.data.reading import read_source, table_options
 from vrae.data.roles import Roles, find_roles
 from vrae.data.sources import DatasetSource, Extent, Source, chunk_rows, chunk_series, open_source
+from vrae.data.table_calendar import calendar_of, row_times
 from vrae.data.table_options import TableOptions
-from vrae.data.tables import calendar_of, panel_by_roles, repeated_ids
+from vrae.data.tables import panel_by_roles, repeated_ids
 from vrae.exceptions import InvalidDataError, OutputError, name_some
 
 __all__ = [
@@ -214,7 +214,7 @@ def _wide_panels(opened: Source, roles: Roles, options: TableOptions, size: int,
 
 
 def _long_panels(opened: Source, roles: Roles, options: TableOptions, size: int) -> Iterator[Panel]:
-    if roles.time is not None and options.calendar is None:
+    if roles.time is not None and (options.calendar is None or (options.fill is not None and options.end is None)):
         options = with_calendar(opened.head, roles, options, distinct_times(opened, roles, options))
     assert roles.id is not None
     rows = max(1, _PANEL_VALUES // len(roles.values))
@@ -265,7 +265,7 @@ def distinct_times(opened: Source, roles: Roles, options: TableOptions) -> Array
     for batch in opened.batches(only_time, _PANEL_VALUES):
         if batch.num_rows:
             column = pa.chunked_array([batch.column(0)])
-            own = np.unique(as_times(column, roles.time, opened.head, options.date_format).stamps)
+            own = np.unique(row_times(column, roles.time, opened.head, options).stamps)
             found = [np.union1d(found[0], own) if len(found[0]) else own]
     return found[0]
 
@@ -277,7 +277,7 @@ def with_calendar(head: Table, roles: Roles, options: TableOptions, distinct: Ar
     """
     assert roles.time is not None
     columns = head.read([roles.time, *([roles.id] if roles.id else [])])
-    times = as_times(columns[roles.time], roles.time, head, options.date_format)
+    times = row_times(columns[roles.time], roles.time, head, options)
     n_rows = len(times.stamps)
     codes = np.zeros(n_rows, np.int64) if roles.id is None else encode_ids(columns[roles.id], roles.id, head)[0]
     steps = Steps(codes, np.empty((n_rows, 0)), times.stamps).take(sort_order(codes, times.stamps))
