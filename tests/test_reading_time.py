@@ -379,6 +379,14 @@ def test_lines_tell_empty_cells_from_steps_without_a_row():
     assert read_long(melted(matrix_table())).overview().lines()[2] == "1 channel: 'y'; 0.0 % of values are missing"
 
 
+def test_weeks_without_any_of_their_days_have_no_row():
+    days = pd.date_range("2024-01-01", periods=60).delete(range(20, 40))
+    long = pd.DataFrame({"item": "a", "date": days, "y": 1.0})
+    lines = read_long(long, freq="1w", duplicates="sum").overview().lines()
+    assert lines[0] == "1 series of 9 steps, named by item"
+    assert lines[2] == "1 channel: 'y'; 22.2 % of weeks have no row"
+
+
 def test_lines_of_other_times():
     assert Panel.from_arrays(np.ones((2, 3))).overview().lines() == [
         "2 series of 3 steps",

@@ -15,6 +15,9 @@ import pytest
 
 from conftest import make_estimator
 from vrae import VRAE, GroupForecaster, load_model, read_panel
+from vrae.data import stream
+from vrae.data.selection import join_panels
+from vrae.data.stream import stream_panels
 from vrae.exceptions import DataWarning, InvalidDataError
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
@@ -258,6 +261,59 @@ def test_channels_are_matched_by_name_when_training_goes_on():
     np.testing.assert_allclose(twins[0], twins[1], atol=1e-5)
     with pytest.raises(InvalidDataError, match="lack the channels"):
         model.partial_fit(read(later.rename(columns={"qty": "co2"}), value=["co2", "price"]))
+
+
+# ---------------------------------------------------------------- later times that differ
+
+
+def numbered() -> pd.DataFrame:
+    return sales().assign(week=lambda t: t["week"].rank(method="dense").astype(int))
+
+
+def test_dates_and_numbers_are_not_mixed_up():
+    dated, counted = (make_estimator("VRAE").fit(read(table)) for table in (sales(), numbered()))
+    with pytest.raises(InvalidDataError, match="are numbers, but those of the series of the model are dates"):
+        dated.transform(numbered())
+    with pytest.raises(InvalidDataError, match="are dates, but those of the series of the model are numbers"):
+        counted.transform(sales())
+
+
+def test_rows_within_the_steps_of_a_model_are_moved_and_this_is_said():
+    """A model of weeks from Monday, and a table whose weeks begin on Wednesday."""
+    fitted = make_estimator("VRAE").fit(read(sales()))
+    wednesdays = sales().assign(week=lambda t: t["week"] + pd.Timedelta(days=2))
+    with pytest.warns(DataWarning, match=r"moved to the steps of the series of the model: weekly \(Mondays\)"):
+        Z = fitted.transform(wednesdays)
+    np.testing.assert_allclose(Z, fitted.embedding_, atol=1e-5)
+
+
+def test_times_without_a_zone_are_on_the_clock_of_the_model_and_this_is_said():
+    zoned, plain = sales(zone="Asia/Tokyo", freq="D"), sales(freq="D")
+    fitted = make_estimator("VRAE").fit(read(zoned))
+    with pytest.warns(DataWarning, match="no zone. They are read on the clock of Asia/Tokyo"):
+        panel = fitted.usable(plain, fitted.reading_)[0]
+    np.testing.assert_array_equal(panel.times, read(zoned).times)
+    fitted = make_estimator("VRAE").fit(read(plain))
+    with pytest.warns(DataWarning, match="in Asia/Tokyo, but the series of the model have no zone"):
+        panel = fitted.usable(zoned, fitted.reading_)[0]
+    np.testing.assert_array_equal(panel.times, read(plain).times)
+    assert panel.calendar.zone is None
+
+
+@pytest.mark.parametrize("options", [{}, {"fill": 0.0}, {"freq": "2w", "fill": 0.0, "duplicates": "sum"}])
+def test_large_tables_are_read_in_parts_as_a_model_remembers(options, tmp_path, monkeypatch):
+    """With fill=0, series that have ended go on to the end of the table, and not of its part."""
+    table = sparse()
+    table = table[(table["product"] > "p2") | (table["week"] < "2024-06-01")]
+    table = table.sort_values("product", kind="stable")
+    table.to_parquet(tmp_path / "table.parquet")
+    fitted = make_estimator("VRAE").fit(read(table, value="qty", **options))
+    whole = fitted.usable(table, fitted.reading_)[0]
+    monkeypatch.setattr(stream, "_WHOLE_VALUES", 0)
+    read_in_parts = stream_panels(tmp_path / "table.parquet", series_per_panel=2, remembered=fitted.reading_)
+    parts = join_panels(list(read_in_parts))
+    np.testing.assert_array_equal(parts.lengths, whole.lengths)
+    np.testing.assert_array_equal(parts.values, whole.values)
 
 
 # ---------------------------------------------------------------- forecasts

@@ -151,7 +151,7 @@ def test_another_process_gives_the_same_clusters(folder, small_series, fitted, t
 def test_a_model_directory_holds_two_plain_files(folder):
     assert sorted(files(folder)) == ["config.json", "weights.safetensors"]
     config = json.loads((folder / "config.json").read_text())
-    assert config["format_version"] == 4
+    assert config["format_version"] == 5
     assert config["class"] == "VRAEClusterer"
     weights = (folder / "weights.safetensors").read_bytes()
     header = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])
@@ -229,7 +229,7 @@ DAMAGE = {
     "no weights": (lambda f: (f / "weights.safetensors").unlink(), ["weights.safetensors is not there"]),
     "misspelt class": (lambda f: edit(f, **{"class": "VRAEClusterr"}), ["'VRAEClusterr'", "'VRAEClusterer'?"]),
     "foreign class": (lambda f: edit(f, **{"class": "os.system"}), ["'os.system'", "Known: VRAE"]),
-    "newer format": (lambda f: edit(f, format_version=99), ["99", "reads up to 4", "vrae 0"]),
+    "newer format": (lambda f: edit(f, format_version=99), ["99", "reads up to 5", "vrae 0"]),
     "format of text": (lambda f: edit(f, format_version="1"), ["'1'"]),
     "NaN weights": (poison, ["not finite", "model.network.output.linear.bias"]),
     "other shape": (swap, ["do not fit together", "output.linear.bias"]),

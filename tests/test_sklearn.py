@@ -99,7 +99,7 @@ class OneLengthVRAE(VRAE):
 
 def one_length(estimator: BaseEstimator) -> BaseEstimator:
     """Return an estimator with the same options whose model takes one length only."""
-    if isinstance(estimator, (VRAE, VRAEClusterer)):
+    if isinstance(estimator, VRAE):
         return OneLengthVRAE(**estimator.get_params())
     return clone(estimator).set_params(model=OneLengthVRAE(**MODEL.get_params()))
 
@@ -161,7 +161,7 @@ def test_tags_are_true():
         assert not tags.non_deterministic
         assert is_clusterer(estimator) == isinstance(estimator, VRAEClusterer)
         assert is_outlier_detector(estimator) == isinstance(estimator, VRAEAnomalyDetector)
-        assert (tags.transformer_tags is not None) == isinstance(estimator, VRAE)
+        assert (tags.transformer_tags is not None) == isinstance(estimator, (VRAE, VRAEClusterer))
     assert get_tags(ESTIMATORS[0]).transformer_tags.preserves_dtype == ["float32"]
 
 

@@ -13,16 +13,16 @@ import pyarrow.compute as pc
 from vrae.data.arrays import Array, Ints
 from vrae.data.calendar import Calendar
 from vrae.data.columns import Table, as_names, as_numbers, encode_ids
-from vrae.data.dates import Times, as_times, column_dates
-from vrae.data.long import Steps, check_cells, merge_duplicates, put_on_grid, sort_order, trim_ends
+from vrae.data.dates import Times, column_dates
+from vrae.data.long import Steps, merge_duplicates, put_on_grid, sort_order, trim_ends
 from vrae.data.panel import Panel, offsets_of
 from vrae.data.precision import narrowed
-from vrae.data.regularity import Regularity, find_calendar
 from vrae.data.roles import Roles, changing_series, find_roles, first_rows
+from vrae.data.table_calendar import calendar_of, count_steps, row_times
 from vrae.data.table_options import TableOptions
-from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, name_some, warn
+from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
 
-__all__ = ["calendar_of", "panel_by_roles", "repeated_ids", "table_to_panel", "values_by_row"]
+__all__ = ["panel_by_roles", "repeated_ids", "table_to_panel", "values_by_row"]
 
 Columns = dict[str, pa.ChunkedArray]
 
@@ -113,7 +113,7 @@ def _series(table: Table, roles: Roles, columns: Columns) -> tuple[Ints, Array]:
 
 
 def _times(table: Table, roles: Roles, columns: Columns, options: TableOptions) -> Times | None:
-    return None if roles.time is None else as_times(columns[roles.time], roles.time, table, options.date_format)
+    return None if roles.time is None else row_times(columns[roles.time], roles.time, table, options)
 
 
 def _values(table: Table, roles: Roles, columns: Columns, missing: float | None) -> Array:
@@ -158,49 +158,12 @@ def _on_calendar(
     calendar = calendar_of(steps, zone, options)
     if calendar.freq is None:
         return merge_duplicates(steps, options.duplicates, ids, hint), calendar
-    n_rows = len(steps.codes)
     end = steps.times.max() if options.end is None else options.end
     merged = merge_duplicates(steps, options.duplicates, ids, hint) if options.freq is None else steps
     gridded = put_on_grid(merged, calendar, options.duplicates, ids, options.fill, end)
-    absent = 1 - min(n_rows, len(gridded.codes)) / len(gridded.codes)
+    absent = 1 - count_steps(merged, calendar) / len(gridded.codes)
     trimmed = trim_ends(gridded) if calendar.aligned else gridded
     return trimmed, calendar.without_rows(absent)
-
-
-def calendar_of(steps: Steps, zone: str | None, options: TableOptions) -> Calendar:
-    """Return the calendar of sorted rows with times, and say what was assumed."""
-    assert steps.times is not None
-    dated = steps.times.dtype.kind == "M"
-    aligned = (options.align or ("calendar" if dated else "start")) == "calendar"
-    if options.calendar is not None:
-        return replace(options.calendar, zone=zone or options.calendar.zone)
-    if options.freq is not None:
-        calendar = Calendar.from_freq(options.freq, steps.times, zone, aligned)
-        check_cells(calendar, steps.times)
-        return calendar
-    found = find_calendar(steps.codes, steps.times, zone, aligned)
-    say_calendar(found, steps)
-    return found.calendar
-
-
-def say_calendar(found: Regularity, steps: Steps) -> None:
-    """Warn if times have no regular step, or were moved to the beginning of theirs."""
-    calendar = found.calendar
-    if found.moved:
-        warn(
-            f"Times were moved to the beginning of their steps, since different series have different times within "
-            f"a step: {calendar.describe()}. Pass freq= for other steps.",
-            DataWarning,
-        )
-    if calendar.freq is None and found.suggestion:
-        freq = found.suggestion
-        shown = f"'{freq}'" if freq[-1].isalpha() else freq
-        warn(
-            f"The times follow no regular step, so the rows of a series are read as neighbours, whatever the time "
-            f"between them. Pass freq=, for example freq={shown}, to put them on regular steps; steps without a row "
-            f"are then missing values.",
-            DataWarning,
-        )
 
 
 def _long_static(table: Table, roles: Roles, columns: Columns, codes: Ints, ids: Array) -> dict[str, Array]:
