@@ -218,6 +218,10 @@ class ModelOptions:
     level_weight: Annotated[
         float | None, _model("--level-weight", "W", "Weight of level and spread relative to shape. 0: shape only.", "0")
     ] = None
+    timing: Annotated[
+        Literal["calendar", "free"] | None,
+        _model("--timing", None, "Whether it matters when dated series are high. free: patterns alone.", "calendar"),
+    ] = None
     scaling: Annotated[
         Literal["series", "channel", "robust", "none"] | None,
         _model(

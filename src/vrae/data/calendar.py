@@ -133,10 +133,12 @@ class Calendar:
         return np.asarray((where[:-1] - where[-1]) // self._offset.n, np.int64)
 
     def times(self, cells: Ints, like: Array) -> Array:
-        """Return the time of each step, in the type of ``like``."""
+        """Return the time of each step, in the type of ``like``. Half steps of integers are floats."""
         if like.dtype.kind != "M":
             step: Any = self.freq
-            return np.asarray((self.origin + cells * step).astype(like.dtype))
+            found = np.asarray(self.origin + cells * step)
+            exact = found.astype(like.dtype)
+            return exact if np.array_equal(exact, found) else found
         origin = np.datetime64(self.origin)
         if self._size is not None:
             wall = origin + cells * self._size
@@ -353,4 +355,4 @@ def _positive(freq: Any) -> float:
         raise InvalidParameterError(
             f"freq={freq!r} is not a positive number. For times that are numbers, pass the distance between steps."
         )
-    return float(freq)
+    return int(freq) if float(freq).is_integer() else float(freq)

@@ -361,12 +361,18 @@ class VRAE(TransformerMixin, GenerativeVRAE, auto_wrap_output_keys=None):  # typ
         ------
         MissingDependencyError
             The extra ``vrae[onnx]`` is not installed.
+        InvalidParameterError
+            The model compares series by date; see ``timing``.
         NotFittedError, OutputError
         """
         from vrae._version import __version__
         from vrae.export import export_onnx
 
         self.check_fitted()
+        if self.scaler_.timing is not None:
+            raise InvalidParameterError(
+                "An ONNX file has no dates, and this model compares series by date. Fit it with timing='free'."
+            )
         if float_type(self.typical_level_, self.typical_spread_) is np.float64:
             warn(
                 f"The graph takes float32 values, which are too coarse for series that vary by "
