@@ -224,6 +224,14 @@ def test_large_integers_stay_exact(step, start, n):
     np.testing.assert_array_equal(calendar.times(calendar.cells(times), times), times)
 
 
+def test_half_steps_of_integers_are_floats():
+    panel = read_panel(table(np.array([1, 2, 4])), freq=0.5)
+    assert panel.times.tolist() == [1, 1.5, 2, 2.5, 3, 3.5, 4]
+    assert read_panel(table(np.array([1, 2, 4])), freq=1.0).times.dtype == np.int64
+    exact = read_panel(table(10**17 + np.array([1, 2, 4])), freq=1)
+    assert (exact.times - 10**17).tolist() == [1, 2, 3, 4]
+
+
 def test_numbers_without_a_step_are_irregular():
     found = find(np.array([0.0, 1.0, 2.7, 3.1, 9.4]))
     assert found.calendar.freq is None

@@ -344,6 +344,24 @@ def test_csv_in_parts_is_filled_to_the_end_of_the_table(options, tmp_path, monke
         assert len({panel.times[-1] for panel in panels}) == 1
 
 
+@pytest.mark.parametrize("weeks", [1, 2])
+def test_phases_are_moved_alike_in_parts(weeks, tmp_path, monkeypatch):
+    """Weeks that begin on other days in other series. The earliest day is in the last series."""
+    starts = [pd.Timestamp("2024-01-03") + pd.Timedelta(days=k % 3) for k in range(8)] + [pd.Timestamp("2024-01-02")]
+    dates = [pd.date_range(start, periods=20, freq=f"{7 * weeks}D") for start in starts]
+    table = pd.concat([pd.DataFrame({"item": f"i{k}", "date": own, "y": 1.0}) for k, own in enumerate(dates)])
+    table.to_parquet(tmp_path / "table.parquet")
+    with pytest.warns(DataWarning, match="moved to the beginning of their steps"):
+        whole = read_panel(tmp_path / "table.parquet", **NAMES)
+    assert whole.calendar.freq == ("W-TUE" if weeks == 1 else "2W-TUE")
+    assert not whole.calendar.ends
+    assert whole.lengths.tolist() == [20] * 9
+    monkeypatch.setattr(stream, "_WHOLE_VALUES", 0)
+    with pytest.warns(DataWarning, match="moved to the beginning of their steps"):
+        panels = list(stream_panels(tmp_path / "table.parquet", series_per_panel=2, **NAMES))
+    assert_same(join_panels(panels), whole)
+
+
 def test_facts_about_parts_are_those_of_the_whole(tmp_path, monkeypatch):
     path = tmp_path / "table.parquet"
     gapped([9, 1, 4, 6, 2, 8], "W-MON").to_parquet(path)

@@ -88,7 +88,7 @@ def _day_steps(codes: Ints, times: Array, distinct: Array, zone: str | None, ali
     if not (moved or within_steps):
         return Regularity(Calendar(name, zone, str((days[0] + hour).astype("M8[us]")), aligned))
     # Weeks begin on the weekday of the earliest row.
-    plain = name.split("-")[0] if name.startswith("W-") else name
+    plain = name.split("-")[0] if "W-" in name else name
     return Regularity(Calendar.from_freq(plain, times, zone, aligned), moved=True)
 
 

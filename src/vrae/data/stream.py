@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from vrae.config import check_int
+from vrae.data.calendar import Calendar
 from vrae.data.columns import Table, encode_ids
 from vrae.data.long import Steps, sort_order
 from vrae.data.panel import Array, Ints, Panel
@@ -281,8 +282,14 @@ def with_calendar(head: Table, roles: Roles, options: TableOptions, distinct: Ar
     n_rows = len(times.stamps)
     codes = np.zeros(n_rows, np.int64) if roles.id is None else encode_ids(columns[roles.id], roles.id, head)[0]
     steps = Steps(codes, np.empty((n_rows, 0)), times.stamps).take(sort_order(codes, times.stamps))
+    assert steps.times is not None
     calendar = calendar_of(steps, times.zone, options)
-    if options.freq is not None or (calendar.freq is not None and not calendar.is_met_by(distinct)):
+    found = options.freq is None and options.calendar is None and calendar.freq is not None
+    if found and not calendar.is_met_by(steps.times):  # rows lie within the steps
+        step = str(calendar.freq)
+        step = step.split("-")[0] if "W-" in step else step  # weeks begin on the weekday of the earliest row
+        calendar = Calendar.from_freq(step, distinct, times.zone, calendar.aligned)
+    elif options.freq is not None or (found and not calendar.is_met_by(distinct)):
         everything = Steps(np.zeros(len(distinct), np.int64), np.empty((len(distinct), 0)), distinct)
         calendar = calendar_of(everything, times.zone, options)
     needs_end = options.fill is not None and len(distinct) > 0
