@@ -133,7 +133,7 @@ class Calendar:
         return np.asarray((where[:-1] - where[-1]) // self._offset.n, np.int64)
 
     def times(self, cells: Ints, like: Array) -> Array:
-        """Return the time of each step, in the type of ``like``; fractions of integers as floats."""
+        """Return the time of each step, in the type of ``like``; parts of integers as floats."""
         if like.dtype.kind != "M":
             step: Any = self.freq
             found = np.asarray(self.origin + cells * step)
