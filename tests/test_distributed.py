@@ -162,7 +162,7 @@ def test_series_without_ids_are_numbered_over_all_parts(tmp_path):
 def job_for(
     model: Any, operation: Any, source: str, folder: Path, part_values: int = 100, remembered: bool = False
 ) -> Job:
-    """Return a job on small parts. ``remembered``: read with the options that the model remembers."""
+    """Return a job on small parts. ``remembered``: read with the options of the model."""
     layout, parts = layout_and_parts(source, part_values, model.model_.reading_ if remembered else None)
     staging = SharedFolder(fs.LocalFileSystem(), str(folder))
     staging.create()

@@ -344,16 +344,17 @@ def rows_of(text: str) -> list[dict[str, str]]:
 def test_standard_input_gives_a_row_for_every_series_in_order(name, folder, vrae):
     options = ["--layout", "long", "--model", folder / "model"]
     done = vrae("assign", "-", *options, "--out", "-", feed=(folder / name).read_bytes())
-    assert (done.code, done.err) == (0, "")
     rows = rows_of(done.out)
     panel = read_panel(folder / name, layout="long")
+    assert (done.code, done.err.splitlines()) == (0, panel.summary())  # the facts of all parts together
+    assert panel.summary()[0] == "60 series of 11 to 20 steps, named by unique_id"
     assert [row["id"] for row in rows] == panel.ids.tolist()
     assert [row["kind"] for row in rows] == ["x", "y"] * 30
     assert [int(row["cluster"]) for row in rows] == load_model(folder / "model").predict(panel).tolist()
 
 
 def test_a_pipe_of_real_processes(folder):
-    command = [sys.executable, "-m", "vrae", "embed", "-", "--layout", "long", "--model", folder / "model"]
+    command = [sys.executable, "-m", "vrae", "embed", "-", "--layout", "long", "--quiet", "--model", folder / "model"]
     done = subprocess.run(command, input=(folder / "X.csv").read_bytes(), capture_output=True, check=True)
     assert done.stderr == b""
     assert [row["id"] for row in rows_of(done.stdout.decode())] == [f"s{i}" for i in range(60)]
