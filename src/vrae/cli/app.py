@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Collection
 from contextvars import ContextVar
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -88,7 +89,7 @@ def main() -> None:
     accept_any_file_name()
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _show
+            warnings.showwarning = partial(_show, set())
             app()
     except SystemExit as stop:
         if stop.code == INTERRUPTED and not isinstance(stop, Stopped):  # newer versions of Typer report Ctrl-C this way
@@ -112,9 +113,18 @@ def main() -> None:
 
 
 def _show(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+    shown: set[str],
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: Any = None,
 ) -> None:
-    """Show warnings of vrae in one line, and those of other libraries as they are."""
+    """Show warnings of vrae in one line, each once, and those of other libraries as they are."""
+    if str(message) in shown:
+        return
+    shown.add(str(message))
     if category.__module__ != "vrae.exceptions":
         err.print(warnings.formatwarning(message, category, filename, lineno), markup=False, highlight=False, end="")
         return

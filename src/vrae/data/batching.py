@@ -13,6 +13,7 @@ from torch import Tensor
 from vrae.data.arrays import Array
 from vrae.data.panel import Ints, Panel
 from vrae.data.scaling import Scaler
+from vrae.data.timing import Timing
 
 __all__ = ["Batch", "collate", "inference_batches", "training_batches"]
 
@@ -83,7 +84,9 @@ def collate(
     level, spread = scaler.statistics(values, observed)
     scaled = np.where(observed, (values - level[:, None]) / spread[:, None], 0.0).clip(-_MAX_SCALED, _MAX_SCALED)
     visible = None if hidden is None else observed & ~hidden[steps][:, :, None]
-    timing = _timing(panel, steps, scaled, observed if visible is None else visible, scaler)
+    timing = None
+    if patterns is None and scaler.timing is not None:  # else it is part of the patterns
+        timing = _timing(panel, steps, scaled, observed if visible is None else visible, scaler.timing)
     return Batch(
         values=torch.from_numpy(scaled.astype(np.float32)).to(device),
         mask=torch.from_numpy(observed.astype(np.float32)).to(device),
@@ -97,14 +100,12 @@ def collate(
     )
 
 
-def _timing(panel: Panel, steps: Ints, scaled: Array, observed: Array, scaler: Scaler) -> Tensor | None:
+def _timing(panel: Panel, steps: Ints, scaled: Array, observed: Array, timing: Timing) -> Tensor:
     """Return the timing profiles of series; zero, which is no timing, without time stamps."""
-    if scaler.timing is None:
-        return None
     if panel.times is None or panel.times.dtype.kind != "M":
-        return torch.zeros(len(steps), scaler.timing.n_bins * scaled.shape[2])
+        return torch.zeros(len(steps), timing.n_bins * scaled.shape[2])
     steps = np.minimum(steps, len(panel.values) - 1)
-    return torch.from_numpy(scaler.timing.profile(scaled, observed, panel.times[steps]))
+    return torch.from_numpy(timing.profile(scaled, observed, panel.times[steps]))
 
 
 def training_batches(lengths: Ints, indices: Indices, batch_size: int, rng: np.random.Generator) -> list[Indices]:

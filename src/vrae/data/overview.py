@@ -30,6 +30,7 @@ class Overview:
     last: Any = None
     calendar: Calendar | None = None
     id_column: str | None = None
+    fill: float | None = None  # value of steps without a row
 
     def merged(self, other: Overview) -> Overview:
         """Return the facts about the series of both."""
@@ -78,10 +79,11 @@ class Overview:
         n = len(self.channels)
         text = f"{n} channel{'s' * (n != 1)}: {name_some(self.channels, _SHOWN_CHANNELS)}"
         absent = self.calendar.absent if self.calendar else 0.0
-        other = self.n_missing / max(self.n_values, 1) - absent
+        other = self.n_missing / max(self.n_values, 1) - (absent if self.fill is None else 0.0)
         gaps = []
         if self.calendar is not None and absent > 0:
-            gaps.append(f"{100 * absent:.1f} % of {self.calendar.unit} have no row")
+            filled = "" if self.fill is None else f" and are {self.fill:g}"
+            gaps.append(f"{100 * absent:.1f} % of {self.calendar.unit} have no row{filled}")
         if other > 5e-4 or not gaps:
             gaps.append(f"{100 * max(other, 0.0):.1f} % of values are missing")
         return f"{text}; {', '.join(gaps)}"

@@ -238,6 +238,7 @@ class Panel:
             last=np.asarray(self.times).max() if dated else None,
             calendar=self.calendar,
             id_column=None if self.reading is None else self.reading.id,
+            fill=None if self.reading is None else self.reading.fill,
         )
 
     def summary(self) -> list[str]:

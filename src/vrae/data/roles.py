@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from vrae.data.arrays import Array, Ints
 from vrae.data.columns import ROW_LABELS, Table, encode_ids
+from vrae.data.date_text import is_date
 from vrae.data.table_options import TableOptions
 from vrae.data.value_columns import channel_columns, ordered_steps, step_columns
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, name_some, warn
@@ -21,6 +22,9 @@ __all__ = ["Roles", "changing_series", "find_roles", "first_rows"]
 
 # This many number columns are more likely steps of a wide table than channels of a long one.
 _MANY_NUMBERS = 24
+
+# A table with this many columns that are named by dates is wide.
+_FEWEST_DATES = 3
 
 _ID_NAME = re.compile(
     r"(?i)(^|[\W_])(id|key|code|no|nr|number|item|part|product|series|sku|store|meter|sensor)$|[a-z](Id|ID)$"
@@ -88,6 +92,9 @@ def _of_this_table(table: Table, options: TableOptions) -> TableOptions:
         changes["static"] = tuple(name for name in options.static if name in table.columns)
     if options.layout == "wide" and "id" not in options.given and options.id not in table.columns:
         changes |= {"id": None, "layout": "auto"}
+    is_wide = sum(map(is_date, table.columns)) >= _FEWEST_DATES
+    if options.layout == "long" and "time" not in options.given and options.time not in table.columns and is_wide:
+        changes |= {"time": None, "value": None, "layout": "wide"}
     return replace(options, **changes)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from vrae.data.panel import Panel
 from vrae.describe.curves import cluster_curve
+from vrae.describe.grid import Grid
 from vrae.describe.results import ClusterDescription, SeriesExplanation, Window
 from vrae.describe.sentences import sentence
 from vrae.describe.traits import TRAITS, Traits, differences, series_traits
 from vrae.describe.words import NOISE, cluster_labels, plain
 from vrae.exceptions import InvalidDataError
-from vrae.metrics import resample
 
 __all__ = ["by_typicality", "describe_clusters", "explain_series"]
 
@@ -23,7 +23,6 @@ Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]
 
 _SAMPLE = 4096  # series that are compared at most
-_POINTS = 200  # points of the common time grid
 _MEDOIDS = 3
 _WINDOWS = 2
 # In standard deviations:
@@ -45,7 +44,7 @@ def describe_clusters(
     sample = panel.select(indices)
     series, sample_labels = sample.to_list(), labels[indices]
     traits = series_traits(series)
-    aligned = _on_one_grid(sample, shapes)
+    grid = Grid.of(sample, shapes)
     found = []
     for label in cluster_labels(sample_labels):
         member = sample_labels == label
@@ -58,7 +57,7 @@ def describe_clusters(
                 size=len(everyone),
                 proportion=len(everyone) / len(panel),
                 words=sentence(traits, member, panel.channels, is_noise=label == NOISE),
-                windows=_windows_apart(aligned, member, sample),
+                windows=_windows_apart(grid, member),
                 differences=differences(traits, member),
                 medoids=tuple(panel.ids[medoids].tolist()),
                 middle=curve.middle,
@@ -105,7 +104,7 @@ def explain_series(
     at = int(np.searchsorted(chosen, row))
     own, other = np.searchsorted(chosen, members), np.searchsorted(chosen, others)
     traits = series_traits(sample.to_list())
-    aligned = _on_one_grid(sample, shapes)
+    grid = Grid.of(sample, shapes)
     is_decided = bool(len(own) and len(other))
     agrees, differs = _reasons(traits, at, own, other, panel.channels) if is_decided else ((), ())
     return SeriesExplanation(
@@ -120,23 +119,13 @@ def explain_series(
         spread=dict(zip(panel.channels, traits["spread"][at].tolist(), strict=True)),
         agrees=agrees,
         differs=differs,
-        decides=_decisive_window(aligned, at, own, other, sample) if is_decided else None,
-        unusual=_unusual_windows(aligned, at, own if len(own) else other, sample),
+        decides=_decisive_window(grid, at, own, other) if is_decided else None,
+        unusual=_unusual_windows(grid, at, own if len(own) else other),
     )
 
 
 def _thinned(indices: Indices) -> Indices:
     return indices[:: max(1, -(-len(indices) // _SAMPLE))]
-
-
-def _on_one_grid(panel: Panel, shapes: bool) -> Floats:
-    """Resample series to one time grid, (n_series, n_channels, n_points)."""
-    X = resample(panel.to_padded(), min(_POINTS, int(np.median(panel.lengths))))
-    if not shapes:
-        return X
-    centred = X - X.mean(axis=2, keepdims=True)
-    spread = centred.std(axis=(1, 2), keepdims=True)
-    return centred / np.where(spread > 0, spread, 1.0)
 
 
 def _distances_from_centre(vectors: Floats) -> Floats:
@@ -173,46 +162,33 @@ def _reasons(
     return tuple(agrees[:3]), tuple(differs[:3])
 
 
-def _windows_apart(aligned: Floats, member: npt.NDArray[np.bool_], panel: Panel) -> tuple[Window, ...]:
+def _windows_apart(grid: Grid, member: npt.NDArray[np.bool_]) -> tuple[Window, ...]:
     """Return where a cluster differs from all others."""
-    inside, outside = aligned[member], aligned[~member]
+    inside, outside = grid.values[member], grid.values[~member]
     if len(inside) < 2 or len(outside) < 2:
         return ()
     within = np.sqrt((inside.var(axis=0) + outside.var(axis=0)) / 2)
     gap = inside.mean(axis=0) - outside.mean(axis=0)  # (n_channels, n_points)
-    apart = gap / _floored(within, aligned)
-    return tuple(_windows(apart, np.abs(apart) >= _APART, panel))[:_WINDOWS]
+    apart = gap / _floored(within, grid)
+    return tuple(grid.windows(apart, np.abs(apart) >= _APART))[:_WINDOWS]
 
 
-def _decisive_window(aligned: Floats, at: int, own: Indices, other: Indices, panel: Panel) -> Window | None:
+def _decisive_window(grid: Grid, at: int, own: Indices, other: Indices) -> Window | None:
     """Return where a series is nearest to its own cluster, compared with the other."""
-    here, there = aligned[own].mean(axis=0), aligned[other].mean(axis=0)
-    nearer = (aligned[at] - there) ** 2 - (aligned[at] - here) ** 2  # (n_channels, n_points)
-    return next(_windows(nearer, (nearer > 0) & (nearer >= 0.25 * nearer.max()), panel), None)
+    here, there = grid.values[own].mean(axis=0), grid.values[other].mean(axis=0)
+    nearer = (grid.values[at] - there) ** 2 - (grid.values[at] - here) ** 2  # (n_channels, n_points)
+    return next(grid.windows(nearer, (nearer > 0) & (nearer >= 0.25 * nearer.max())), None)
 
 
-def _unusual_windows(aligned: Floats, at: int, own: Indices, panel: Panel) -> tuple[Window, ...]:
+def _unusual_windows(grid: Grid, at: int, own: Indices) -> tuple[Window, ...]:
     """Return where a series differs from the others of its cluster."""
-    others = aligned[own[own != at]]
+    others = grid.values[own[own != at]]
     if len(others) < 3:
         return ()
-    difference = (aligned[at] - others.mean(axis=0)) / _floored(others.std(axis=0), aligned)
-    return tuple(_windows(difference, np.abs(difference) >= _UNUSUAL, panel))[:_WINDOWS]
+    difference = (grid.values[at] - others.mean(axis=0)) / _floored(others.std(axis=0), grid)
+    return tuple(grid.windows(difference, np.abs(difference) >= _UNUSUAL))[:_WINDOWS]
 
 
-def _floored(deviation: Floats, aligned: Floats) -> Floats:
+def _floored(deviation: Floats, grid: Grid) -> Floats:
     """Keep steps at which hardly anything happens from counting for much."""
-    return np.maximum(deviation, 0.1 * aligned.std() + 1e-12)
-
-
-def _windows(difference: Floats, notable: npt.NDArray[np.bool_], panel: Panel) -> Iterator[Window]:
-    """Yield the runs of notable points of one sign, (n_channels, n_points), largest total first."""
-    n_steps, points = int(np.median(panel.lengths)), difference.shape[1]
-    found = []
-    for c, line in enumerate(np.where(notable, np.sign(difference), 0)):
-        for run in np.split(np.arange(points), np.flatnonzero(np.diff(line)) + 1):
-            if line[run[0]]:
-                found.append((-float(np.abs(difference[c, run]).sum()), c, run[0], run[-1]))
-    for _, c, *ends in sorted(found):
-        first, last = (round(float(p) * (n_steps - 1) / max(points - 1, 1)) for p in ends)
-        yield Window(panel.channels[c], first, last, n_steps, float(difference[c, ends[0] : ends[1] + 1].mean()))
+    return np.maximum(deviation, 0.1 * grid.values.std() + 1e-12)

@@ -23,11 +23,13 @@ class Window:
     ----------
     channel : str
     first, last : int
-        First and last step, counted from 0, in a series of median length.
+        First and last step, counted from 0, of a calendar or in a series of median length.
     n_steps : int
-        Median length.
+        Number of these steps.
     difference : float
         Mean difference in standard deviations; positive is higher.
+    dates : tuple of str, optional
+        Dates of the first and the last step.
     """
 
     channel: str
@@ -35,15 +37,18 @@ class Window:
     last: int
     n_steps: int
     difference: float
+    dates: tuple[str, str] | None = None
 
     @property
-    def steps(self) -> str:
-        """The steps in words."""
-        return f"step {self.first}" if self.first == self.last else f"steps {self.first} to {self.last}"
+    def place(self) -> str:
+        """The steps, or their dates, in words."""
+        if self.dates is not None:
+            return f"on {self.dates[0]}" if self.first == self.last else f"from {self.dates[0]} to {self.dates[1]}"
+        return f"in step {self.first}" if self.first == self.last else f"in steps {self.first} to {self.last}"
 
     def __str__(self) -> str:
         side = "higher" if self.difference > 0 else "lower"
-        return f"{side} in {self.steps} of {self.channel} (by {abs(self.difference):.1f} standard deviations)"
+        return f"{side} {self.place} of {self.channel} (by {abs(self.difference):.1f} standard deviations)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +152,7 @@ class SeriesExplanation:
             lines.append(f"More typical than {100 * self.typicality:.0f} % of its cluster.")
         lines += [f"Supports this cluster: {reason}." for reason in self.agrees]
         if self.decides is not None:
-            lines.append(f"Supports this cluster: its shape in {self.decides.steps} of {self.decides.channel}.")
+            lines.append(f"Supports this cluster: its shape {self.decides.place} of {self.decides.channel}.")
         lines += [f"Supports cluster {self.runner_up}: {reason}." for reason in self.differs]
         lines += [f"Unusual for its cluster: {window}." for window in self.unusual]
         level = {c: 0.0 if abs(v) < 1e-6 * self.spread[c] else v for c, v in self.level.items()}  # rounding noise
