@@ -570,8 +570,8 @@ def test_same_rows_same_panel_whatever_the_source(tmp_path, rows, text_ids, date
         ("ucr/PLAID/PLAID_TRAIN.ts", {}, 537, (100, 1344)),
         ("ucr/GestureMidAirD1/GestureMidAirD1_TRAIN.tsv", {}, 208, (80, 360)),
         ("uea/RacketSports/RacketSports_TRAIN.arff", {}, 151, (30, 30)),
-        ("demand/carparts.csv", {}, 2674, (51, 51)),
-        ("demand/online_retail_weekly.csv", {}, 4707, (106, 106)),
+        ("demand/carparts.csv", {}, 2674, (12, 51)),  # from the first to the last value
+        ("demand/online_retail_weekly.csv", {}, 4707, (1, 106)),
         ("demand/sales_transactions_weekly.csv", {"value": "W*"}, 811, (52, 52)),
     ],
 )
