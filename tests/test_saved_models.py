@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from vrae import load_model
@@ -31,6 +32,16 @@ def test_a_saved_model_gives_its_expected_results(folder):
         np.testing.assert_allclose(model.score_samples(expected["X"]), expected["bound"], rtol=1e-3)
         assert model.reconstruct(expected["X"]).shape == expected["X"].shape
     assert clusterer.n_clusters_ == 2
+
+
+@pytest.mark.parametrize("folder", [f for f in FOLDERS if (f / "dated").exists()], ids=lambda folder: folder.name)
+def test_a_saved_model_remembers_how_its_table_was_read(folder):
+    clusterer, table = load_model(folder / "dated"), pd.read_csv(folder / "dated.csv", parse_dates=["week"])
+    expected = table.groupby("item", sort=False)["label"].first()
+    later = table[["sold", "week", "shop", "item"]].iloc[::-1]  # columns and rows in another order
+    found = pd.Series(clusterer.predict(later), later["item"].unique())
+    pd.testing.assert_series_equal(found.sort_index(), expected.sort_index(), check_names=False)
+    assert clusterer.model_.calendar_.describe() == "weekly (Mondays)"
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

@@ -11,8 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from vrae import VRAE, VRAEClusterer
+from vrae import VRAE, VRAEClusterer, read_panel
 from vrae.io.migrations import FORMAT_VERSION
 
 HERE = Path(__file__).parent
@@ -29,6 +30,19 @@ def series() -> np.ndarray:
     return X.astype(np.float32)
 
 
+def sales() -> pd.DataFrame:
+    """Return weekly sales of 24 items in summer and winter, with gaps and a column for the shop."""
+    rng = np.random.default_rng(1)
+    weeks = pd.date_range("2023-01-02", periods=70, freq="W-MON")
+    rows = []
+    for item in range(24):
+        rate = 20 * (1 + 0.8 * np.cos(2 * np.pi * (np.arange(70) - 26 * (item % 2)) / 52))
+        begins = int(rng.integers(0, 15))
+        rows += [(f"i{item:02d}", item % 3, weeks[t], int(rng.poisson(rate[t]))) for t in range(begins, 70)]
+    table = pd.DataFrame(rows, columns=["item", "shop", "week", "sold"])
+    return table[rng.random(len(table)) > 0.1]
+
+
 def main() -> None:
     X = series()
     model = VRAE(latent_size=3, hidden_size=8, max_epochs=40, max_lag=5, device="cpu")
@@ -41,6 +55,13 @@ def main() -> None:
         labels=clusterer.labels_,
         embedding=clusterer.embedding_,
         bound=clusterer.model_.score_samples(X),
+    )
+    table = sales()
+    panel = read_panel(table, id="item", time="week", value="sold", static="shop")
+    dated = VRAEClusterer(2, model=VRAE(latent_size=4, hidden_size=8, device="cpu"), random_state=0).fit(panel)
+    dated.save(folder / "dated")
+    table.assign(label=table["item"].map(dict(zip(dated.ids_, dated.labels_, strict=True)))).to_csv(
+        folder / "dated.csv", index=False
     )
     print(folder, np.bincount(clusterer.labels_), clusterer.labels_)
 

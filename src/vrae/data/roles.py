@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -95,7 +96,27 @@ def _of_this_table(table: Table, options: TableOptions) -> TableOptions:
     is_wide = sum(map(is_date, table.columns)) >= _FEWEST_DATES
     if options.layout == "long" and "time" not in options.given and options.time not in table.columns and is_wide:
         changes |= {"time": None, "value": None, "layout": "wide"}
-    return replace(options, **changes)
+    options = replace(options, **changes)
+    _check_remembered(table, options)
+    return options
+
+
+def _check_remembered(table: Table, options: TableOptions) -> None:
+    """Raise if the table lacks columns that the model was fitted to."""
+    assert options.given is not None
+    named = {"id": (*options.id_parts, options.id)[:1], "time": (options.time,), "value": options.value or ()}
+    for role, names in named.items():
+        for name in names:
+            exists = name is None or name in table.columns or any(character in name for character in "*?")
+            if role not in options.given and not exists:
+                near = get_close_matches(str(name), table.columns, n=1)
+                hint = f" Did it get another name, such as {near[0]!r}?" if near else ""
+                several = role == "value" and len(names) > 1  # channels are matched by name
+                way = "Rename the column." if several else f"Name the column with {role}=."
+                raise InvalidDataError(
+                    f"The model reads the column {name!r} as {role}, and {table.name} has no such column.{hint} {way} "
+                    f"Its columns: {name_some(table.columns, 12)}."
+                )
 
 
 def _need_time(options: TableOptions, table: Table) -> None:

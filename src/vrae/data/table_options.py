@@ -54,6 +54,8 @@ class TableOptions:
         options = replace(self, given=tuple(given), **given)
         if {"freq", "align", "time"} & set(given):
             options = replace(options, calendar=None)
+        if given.get("layout", self.layout) != self.layout:
+            options = replace(options, time=given.get("time"), value=given.get("value"))
         return options if "time" not in given or "layout" in given else replace(options, layout="auto")
 
     def to_dict(self) -> dict[str, Any]:
