@@ -99,7 +99,7 @@ def layout_and_parts(source: str, part_values: int, remembered: TableOptions | N
     assert not roles.long or are_in_order(groups)
     layout = Layout(head.data.schema, roles, options)
     if remembered is not None:  # the calendar of all parts
-        times = distinct_times(layout.source(Part.of_all(groups)), roles, options)
+        times = distinct_times(layout.source(Part.of_all(groups)), roles)
         layout = replace(layout, options=with_calendar(head, roles, options, times))
     return layout, divide(groups, roles.long, part_values)
 

@@ -6,7 +6,9 @@ whole tables. A source that fits easily into memory is read whole and then cut i
 
 from __future__ import annotations
 
+import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,10 +21,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vrae.config import check_int
 from vrae.data.calendar import Calendar
-from vrae.data.columns import Table, encode_ids
+from vrae.data.columns import Table, encode_ids, kind_of
+from vrae.data.dates import Times
 from vrae.data.long import Steps, sort_order
 from vrae.data.panel import Array, Ints, Panel
 from vrae.data.reading import read_source, table_options
@@ -31,7 +35,7 @@ from vrae.data.sources import DatasetSource, Extent, Source, chunk_rows, chunk_s
 from vrae.data.table_calendar import calendar_of, row_times
 from vrae.data.table_options import TableOptions
 from vrae.data.tables import panel_by_roles, repeated_ids
-from vrae.exceptions import InvalidDataError, OutputError, name_some
+from vrae.exceptions import DataWarning, InvalidDataError, OutputError, name_some, warn
 
 __all__ = [
     "OpenedSource",
@@ -215,8 +219,8 @@ def _wide_panels(opened: Source, roles: Roles, options: TableOptions, size: int,
 
 
 def _long_panels(opened: Source, roles: Roles, options: TableOptions, size: int) -> Iterator[Panel]:
-    if roles.time is not None and (options.calendar is None or (options.fill is not None and options.end is None)):
-        options = with_calendar(opened.head, roles, options, distinct_times(opened, roles, options))
+    if roles.time is not None and _needs_all_times(opened.head, roles.time, options):
+        options = with_calendar(opened.head, roles, options, distinct_times(opened, roles))
     assert roles.id is not None
     rows = max(1, _PANEL_VALUES // len(roles.values))
     chunks = chunk_series(opened.batches(roles, rows // 4), roles.id, size, rows)
@@ -258,42 +262,81 @@ def _check_any(n_rows: int, opened: Source) -> None:
         raise InvalidDataError(f"No series found: {opened.head.name} has no rows. Pass at least two series.")
 
 
-def distinct_times(opened: Source, roles: Roles, options: TableOptions) -> Array:
-    """Return the times that occur in a source, in order."""
+def _needs_all_times(head: Table, time: str, options: TableOptions) -> bool:
+    """Return whether a part of a table cannot be read without the times of the others."""
+    is_written = kind_of(head.data.schema.field(time).type) != "time"  # as text or numbers
+    needs_end = options.fill is not None and options.end is None
+    return options.calendar is None or needs_end or (is_written and options.written is None)
+
+
+def distinct_times(opened: Source, roles: Roles) -> pa.Array:
+    """Return the values that occur in the time column of a source, as they are written."""
     assert roles.time is not None
     only_time = replace(roles, id=None, values=[], static=[], label=None)
-    found = [np.zeros(0, np.int64)]
+    found: pa.Array = None
     for batch in opened.batches(only_time, _PANEL_VALUES):
-        if batch.num_rows:
-            column = pa.chunked_array([batch.column(0)])
-            own = np.unique(row_times(column, roles.time, opened.head, options).stamps)
-            found = [np.union1d(found[0], own) if len(found[0]) else own]
-    return found[0]
+        column = batch.column(0)
+        own = pc.unique(column.dictionary_decode() if pa.types.is_dictionary(column.type) else column)
+        found = own if found is None else pc.unique(pa.concat_arrays([found, own.cast(found.type)]))
+    return pa.array([], pa.int64()) if found is None else found
 
 
-def with_calendar(head: Table, roles: Roles, options: TableOptions, distinct: Array) -> TableOptions:
-    """Return the options to read all parts of a table on one calendar.
+def with_calendar(head: Table, roles: Roles, options: TableOptions, distinct: pa.Array) -> TableOptions:
+    """Return the options to read all parts of a table alike.
 
-    It is found from the rows of ``head``, and from the distinct times of the whole table.
+    Its times are read once: ``distinct`` are all that occur. Its calendar is found from the rows of
+    ``head``, and from these times.
     """
     assert roles.time is not None
+    if not len(distinct):
+        return options
+    written = _all_times(distinct, roles.time, head, options)
+    if kind_of(distinct.type) != "time":
+        options = replace(options, written=(distinct, written))
+    times = np.unique(written.stamps)
+    calendar = _calendar_of_parts(_head_steps(head, roles, options), times, written.zone, options)
+    return replace(options, calendar=calendar, end=None if options.fill is None else times[-1])
+
+
+def _all_times(distinct: pa.Array, name: str, head: Table, options: TableOptions) -> Times:
+    try:
+        return row_times(pa.chunked_array([distinct]), name, head, options)
+    except InvalidDataError as error:  # the row is that among the distinct values
+        raise InvalidDataError(re.sub(r" in row [\d,]+(, counted from 0)?", "", str(error))) from None
+
+
+def _head_steps(head: Table, roles: Roles, options: TableOptions) -> Steps:
+    """Return the times of the first rows, sorted by series and time."""
+    assert roles.time is not None
     columns = head.read([roles.time, *([roles.id] if roles.id else [])])
-    times = row_times(columns[roles.time], roles.time, head, options)
-    n_rows = len(times.stamps)
-    codes = np.zeros(n_rows, np.int64) if roles.id is None else encode_ids(columns[roles.id], roles.id, head)[0]
-    steps = Steps(codes, np.empty((n_rows, 0)), times.stamps).take(sort_order(codes, times.stamps))
-    assert steps.times is not None
-    calendar = calendar_of(steps, times.zone, options)
-    found = options.freq is None and options.calendar is None and calendar.freq is not None
-    if found and not calendar.is_met_by(steps.times):  # rows lie within the steps
-        step = str(calendar.freq)
-        step = step.split("-")[0] if "W-" in step else step  # weeks begin on the weekday of the earliest row
-        calendar = Calendar.from_freq(step, distinct, times.zone, calendar.aligned)
-    elif options.freq is not None or (found and not calendar.is_met_by(distinct)):
-        everything = Steps(np.zeros(len(distinct), np.int64), np.empty((len(distinct), 0)), distinct)
-        calendar = calendar_of(everything, times.zone, options)
-    needs_end = options.fill is not None and len(distinct) > 0
-    return replace(options, calendar=calendar, end=distinct[-1] if needs_end else None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # said of all times already
+        stamps = row_times(columns[roles.time], roles.time, head, options).stamps
+    codes = np.zeros(len(stamps), np.int64) if roles.id is None else encode_ids(columns[roles.id], roles.id, head)[0]
+    return Steps(codes, np.empty((len(stamps), 0)), stamps).take(sort_order(codes, stamps))
+
+
+def _calendar_of_parts(first: Steps, times: Array, zone: str | None, options: TableOptions) -> Calendar:
+    """Return the calendar of a table from the steps of its first rows and all of its times."""
+    assert first.times is not None
+    everything = Steps(np.zeros(len(times), np.int64), np.empty((len(times), 0)), times)
+    if options.freq is not None or options.calendar is not None:
+        return calendar_of(everything, zone, options)
+    calendar = calendar_of(first, zone, options)
+    if calendar.freq is None or calendar.is_met_by(times):
+        return calendar
+    if not calendar.is_met_by(first.times):  # rows lie within the steps
+        freq: Any = calendar.freq
+        if isinstance(freq, str) and "W-" in freq:
+            freq = freq.split("-")[0]  # weeks begin on the weekday of the earliest row
+        return Calendar.from_freq(freq, times, zone, calendar.aligned)
+    found = calendar_of(everything, zone, options)
+    warn(
+        f"The first rows have the step {calendar.describe()}, but later rows have other times. All rows are read as "
+        f"{found.describe()}. Pass freq= to set the step.",
+        DataWarning,
+    )
+    return found
 
 
 class _KnownIds:

@@ -18,7 +18,8 @@ class TableOptions:
 
     Several id columns, ``id_parts``, are joined to one column of the name ``id``. ``calendar`` and
     ``end`` are set for a part of a larger table: the calendar of the whole table, and its last
-    time. ``given`` names the options that the user gave in addition to those that a model
+    time. So is ``written``, if times are text or numbers: all that occur in the whole table, and
+    how they are read. ``given`` names the options that the user gave in addition to those that a model
     remembers; None if nothing is remembered.
     """
 
@@ -40,6 +41,7 @@ class TableOptions:
     encoding: str | None = None
     calendar: Calendar | None = None
     end: Any = None
+    written: tuple[Any, Any] | None = None
     given: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
@@ -60,7 +62,7 @@ class TableOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a model remembers as values that JSON can hold."""
-        state = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("label", "end", "given")}
+        state = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("label", "end", "written", "given")}
         return {**state, "calendar": None if self.calendar is None else self.calendar.to_dict()}
 
     @classmethod

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vrae.data.arrays import Ints
+from vrae.data.arrays import Array, Ints
 from vrae.data.columns import Table
 from vrae.data.date_text import is_date
 from vrae.data.dates import column_dates
@@ -22,6 +22,7 @@ _CONVENTIONAL = re.compile(
     r"(?i)y|values?|qty|quantity|sales|sold|units|units_sold|amount|demand|consumption|volume|count|target|reading"
 )
 _DIGITS = re.compile(r"\d+")
+_COUNTS_BACK = re.compile(r"(?i)lag|(^|[^a-z])t *[-\u2212]|minus|back|ago")
 
 # Fewer columns than this with names of one kind are no steps.
 _FEWEST_STEPS = 3
@@ -76,15 +77,38 @@ def _groups(names: Sequence[str]) -> list[list[str]]:
 def ordered_steps(names: Sequence[str], date_format: str | None = None) -> list[str]:
     """Return the columns of a wide table in order of time, if their names show it.
 
-    Names show it if all are dates, or one text with different numbers, such as w1, w2, ..., w10.
+    Names show it if all are dates, or one text with different numbers: w1, w2, ..., w10, or
+    11_2023, 12_2023, 01_2024. Names such as lag3 and t-3 count back.
     """
     dates = column_dates(names, date_format)
     if dates is not None:
         return [names[i] for i in np.argsort(dates.stamps, kind="stable")]
-    if len({_DIGITS.sub("#", name) for name in names}) > 1 or not all(map(_DIGITS.search, names)):
+    stems = {_DIGITS.sub("#", name) for name in names}
+    if len(stems) > 1 or "#" not in "".join(stems):
         return list(names)
-    numbers = {name: tuple(map(int, _DIGITS.findall(name))) for name in names}
-    return sorted(names, key=numbers.__getitem__) if len(set(numbers.values())) == len(names) else list(names)
+    numbers = np.array([[int(digits) for digits in _DIGITS.findall(name)] for name in names], object)  # (name, number)
+    varying = [column for column in numbers.T if len(set(column)) > 1]
+    if len(varying) == 1 and not _are_decimals(names):
+        sign = -1 if _COUNTS_BACK.search(names[0]) else 1
+        keys = [(sign * number,) for number in varying[0]]
+    elif varying and _are_years(varying[0]):
+        keys = list(zip(*varying, strict=True))
+    elif varying and _are_years(varying[-1]):
+        keys = list(zip(*varying[::-1], strict=True))
+    elif _are_decimals(names):
+        keys = [(float(name),) for name in names]
+    else:
+        return list(names)
+    ordered = sorted(range(len(names)), key=keys.__getitem__)
+    return [names[i] for i in ordered] if len(set(keys)) == len(names) else list(names)
+
+
+def _are_years(numbers: Array) -> bool:
+    return all(1900 <= number <= 2100 for number in numbers)
+
+
+def _are_decimals(names: Sequence[str]) -> bool:
+    return all(re.fullmatch(r"\d+\.\d+", name) for name in names)
 
 
 # -------------------------------------------------------------------- long

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pyarrow import fs
 
-from vrae.data.arrays import Array
 from vrae.data.columns import Table
 from vrae.data.panel import Panel
 from vrae.data.reading import table_options
@@ -80,15 +80,15 @@ def find_series(
     return SeriesParts(Layout(data.schema, roles, given), divide(groups, roles.long, part_values), n_series)
 
 
-def _distinct_times(groups: list[Group], layout: Layout) -> Array:
-    """Return the times that occur in all readable row groups, in order.
+def _distinct_times(groups: list[Group], layout: Layout) -> pa.Array:
+    """Return the times that occur in all readable row groups.
 
     A part that cannot be read fails later, when the others are processed.
     """
 
-    def of_group(n: int) -> Array | InvalidDataError:
+    def of_group(n: int) -> Any:
         try:
-            return distinct_times(layout.source(Part.of_all([groups[n]])), layout.roles, layout.options)
+            return distinct_times(layout.source(Part.of_all([groups[n]])), layout.roles)
         except InvalidDataError as error:
             return error
 
@@ -96,7 +96,7 @@ def _distinct_times(groups: list[Group], layout: Layout) -> Array:
     times = [part for part in found if not isinstance(part, InvalidDataError)]
     if not times:
         raise found[0]
-    return np.unique(np.concatenate(times))
+    return pc.unique(pa.concat_arrays([part.cast(times[0].type) for part in times]))
 
 
 def _sorted(
