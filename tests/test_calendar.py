@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vrae import read_panel
-from vrae.data.calendar import Calendar, local_times, offset_of, universal_times, zoned_times
-from vrae.data.regularity import Regularity, find_calendar
+from vrae.data.calendar import Calendar, local_times, universal_times, zoned_times
+from vrae.data.offsets import offset_of
+from vrae.data.regularity import Regularity, find_calendar, lonely_times
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError
 
 
@@ -203,6 +204,48 @@ def test_steps_of_numbers(times, step, words):
     np.testing.assert_allclose(calendar.after(times[-1], 2), times[-1] + np.array([1, 2]) * step)
 
 
+HOURS = np.round(45_000 + np.arange(5000) / 24, 5)  # as a spreadsheet rounds them
+
+
+@pytest.mark.parametrize(
+    "times",
+    [HOURS, np.delete(HOURS, [1, 2, 3, 4, 5, 6, 7, 70, 4000]), 1.7e9 + np.arange(100) * 0.1],
+    ids=["rounded hours", "rounded hours with gaps", "seconds since 1970"],
+)
+def test_rounded_numbers_are_at_their_steps(times):
+    expected = np.round((times - times[0]) * (24 if times[0] < 1e6 else 10))
+    for duplicates in ("raise", "sum"):
+        panel = read_panel(table(times), duplicates=duplicates)
+        assert len(panel.values) == expected[-1] + 1
+        assert np.flatnonzero(~np.isnan(panel.values[:, 0])).tolist() == expected.tolist()
+    assert panel.calendar.is_met_by(times)
+
+
+def test_a_step_of_large_floats_that_is_named():
+    assert len(read_panel(table(1.7e9 + np.arange(100) * 0.1), freq=0.1).values) == 100
+
+
+@pytest.mark.parametrize("shift", [3.0, 3.05])
+def test_later_numbers_are_at_steps_or_between(shift):
+    calendar = find(np.arange(50) * 0.1).calendar
+    times = shift + np.arange(50) * 0.1
+    assert calendar.is_met_by(times) == (shift == 3.0)
+    np.testing.assert_array_equal(np.diff(calendar.cells(times)), 1)
+    assert not calendar.is_met_by(times + 0.02)
+    assert not find(np.arange(0, 500, 200)).calendar.is_met_by(np.array([1, 201]))  # integers are exact
+    assert not Calendar().is_met_by(times)
+
+
+def test_different_phases_of_numbers_are_said():
+    series = [np.arange(40) * 0.1, np.arange(40) * 0.1 + 0.05]
+    with pytest.warns(DataWarning, match=r"moved to the beginning of their steps.*every 0\.1"):
+        panel = read_panel(table(*series))
+    assert panel.lengths.tolist() == [40, 40]
+    rounded = 0.1 + np.round(series[0] + np.random.default_rng(0).normal(0, 2e-5, 40), 6)  # on both sides of a step
+    with pytest.warns(DataWarning, match="no regular step"):
+        assert read_panel(table(*series, rounded)).lengths.tolist() == [40, 40, 40]
+
+
 @settings(deadline=None)
 @given(
     step=st.floats(1e-3, 1e3),
@@ -326,13 +369,21 @@ def test_names_of_steps(freq, expected):
     assert offset_of(freq).freqstr == expected
 
 
-@pytest.mark.parametrize("freq", ["x", "", "-1d", "0h", 1, 2.5, True, "day of rest", timedelta(0), timedelta(days=-1)])
+@pytest.mark.parametrize(
+    "freq",
+    [
+        "x", "", "-1d", "0h", 1, 2.5, True, "day of rest", timedelta(0), timedelta(days=-1), "bh", "cbh", "C", "B+1h",
+        "WOM-1MON", "LWOM-MON", "SME", "SMS", "RE-N-DEC-MON", "REQ-N-DEC-MON-1", pd.DateOffset(months=1),
+        pd.offsets.CustomBusinessDay(holidays=["2024-01-01"]), "999999999999D", "99999999999999999999D", "9999999ME",
+        "99999999999999h", 10**30,
+    ],
+)  # fmt: skip
 def test_what_is_no_step_is_refused(freq):
     with pytest.raises(InvalidParameterError, match="is not a time step"):
         read_panel(table(pd.date_range("2024", periods=4)), freq=freq)
 
 
-@pytest.mark.parametrize("freq", ["1d", 0, -1, np.nan, np.inf, True])
+@pytest.mark.parametrize("freq", ["1d", 0, -1, np.nan, np.inf, True, 1e300, 10**30])
 def test_what_is_no_distance_of_numbers_is_refused(freq):
     with pytest.raises(InvalidParameterError, match="not a positive number"):
         read_panel(table(np.arange(4)), freq=freq)
@@ -364,6 +415,48 @@ def test_months_by_their_first_and_last_day():
         "2024-02-29",
         "2024-04-30",
     ]
+
+
+@pytest.mark.parametrize(
+    "freq",
+    [
+        "2ME",
+        "3ME",
+        "2QE",
+        "2YE",
+        "2BME",
+        "2BQE",
+        "2BYE",
+        "2W-SUN",
+        "W-WED",
+        "ME",
+        "BME",
+        "QE-FEB",
+        "YE",
+        "MS",
+        "QS-FEB",
+    ],
+)
+def test_rows_fall_in_the_steps_of_pandas(freq):
+    days = pd.date_range("2023-12-15", periods=900)
+    rows = pd.DataFrame({"unique_id": "a", "ds": days, "y": np.arange(900.0)})
+    panel = read_panel(rows, freq=freq, duplicates="sum")
+    expected = rows.set_index("ds")["y"].resample(freq).sum()
+    np.testing.assert_array_equal(panel.times, expected.index.to_numpy())
+    np.testing.assert_array_equal(panel.values[:, 0], expected)
+
+
+def test_weeks_of_an_offset_are_those_of_its_alias():
+    rows = pd.DatetimeIndex(["2024-01-02", "2024-01-20"]).to_numpy().astype("M8[us]")
+    for weekday, alias in ((2, "W-WED"), (6, "W-SUN")):
+        assert Calendar.from_freq(pd.offsets.Week(weekday=weekday), rows) == Calendar.from_freq(alias, rows)
+    assert Calendar.from_freq(pd.offsets.Week(), rows).freq == "W-TUE"
+
+
+def test_duplicates_name_their_step_in_words():
+    rows = table(pd.to_datetime(["2024-01-01 08:00", "2024-01-01 17:00", "2024-01-02 09:00"]))
+    with pytest.raises(InvalidDataError, match=r"in one step of the calendar: daily\. A finer freq= separates"):
+        read_panel(rows, freq="1d")
 
 
 def test_rows_in_one_step_are_duplicates_to_be_merged():
@@ -460,3 +553,32 @@ def test_regular_times_are_read_without_a_word():
         warnings.simplefilter("error")
         for step in STEPS:
             assert read_panel(table(stamps_of(step))).calendar.freq == STEPS[step][2]
+
+
+DAYS = np.arange("2024-01-01", "2024-05-10", dtype="M8[D]").astype("M8[us]")
+
+
+@pytest.mark.parametrize("wrong", [["2026-01-01"], ["2022-12-31"], ["2022-12-31", "2026-01-01"]])
+@pytest.mark.parametrize("freq", [None, "1w"])
+def test_a_lonely_time_is_named(wrong, freq):
+    rows = table(DAYS, DAYS, np.sort(np.append(DAYS, np.array(wrong, "M8[us]"))))
+    said = rf"far from all others: {', '.join(wrong)}, in {len(wrong)} of .* from 2024-01-01 to 2024-05-09"
+    with pytest.warns(DataWarning, match=said):
+        read_panel(rows, freq=freq, duplicates="sum")
+
+
+def test_the_zone_of_a_lonely_time():
+    days = pd.DatetimeIndex([*DAYS, np.datetime64("2026-01-01")]).tz_localize("Europe/Berlin")
+    with pytest.warns(DataWarning, match="far from all others: 2026-01-01, in 1 of 131 rows"):
+        read_panel(table(days))
+
+
+def test_times_that_are_not_lonely():
+    half = DAYS[:65]
+    assert not len(lonely_times(np.append(DAYS, DAYS[-1] + np.timedelta64(128, "D"))))  # as far as the others are long
+    assert len(lonely_times(np.append(DAYS, DAYS[-1] + np.timedelta64(130, "D")))) == 1
+    assert not len(lonely_times(np.concatenate([half, half + np.timedelta64(365, "D")])))  # as many
+    assert not len(lonely_times(np.append(DAYS[:10], np.datetime64("2026-01-01"))))  # among few
+    assert lonely_times(np.append(np.arange(200), 10**15)).tolist() == [10**15]
+    for few in (DAYS[:0], DAYS[:1], DAYS[[0, -1]]):
+        assert not len(lonely_times(few))

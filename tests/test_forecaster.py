@@ -17,7 +17,13 @@ from vrae import VRAE, GroupForecaster, Panel, load_model, read_panel
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
 from vrae.estimators.forecasting.combination import Combination
 from vrae.estimators.forecasting.forecast_windows import ItemScale, windows_at
-from vrae.exceptions import InvalidDataError, InvalidParameterError, MissingDependencyError, NotFittedError
+from vrae.exceptions import (
+    DataWarning,
+    InvalidDataError,
+    InvalidParameterError,
+    MissingDependencyError,
+    NotFittedError,
+)
 from vrae.io.folder import read_folder, write_folder
 from vrae.nn.model import build_network
 
@@ -361,6 +367,29 @@ def test_irregular_times_are_left_out():
     ahead = CalendarMatrix.from_panel(Panel.from_arrays([[1.0, 2, 3]], times=months), 10).next_times(2)
     assert ahead is not None
     assert ahead.tolist() == np.array(["2024-02-01", "2024-03-01"], "datetime64[us]").tolist()
+
+
+def test_integer_times_survive_a_save(tmp_path):
+    start, step = 1_700_000_000_000_000_001, 86_400_000_000_000  # nanoseconds since 1970, which floats cannot hold
+    panel = Panel.from_arrays(planted(n=24)[0][:, :40], times=np.tile(start + step * np.arange(40), 24))
+    forecaster = GroupForecaster(3, **TINY).fit(panel)
+    loaded = load_model(forecaster.save(tmp_path / "model"))
+    assert loaded.next_times_.tolist() == [start + step * k for k in (40, 41, 42)]
+    assert loaded.predict_table()["time"][:3].tolist() == loaded.next_times_.tolist()
+
+
+@pytest.mark.parametrize(("zone", "freq"), [("Europe/Berlin", "D"), ("Europe/Berlin", "h"), ("UTC", "MS"), (None, "D")])
+def test_clocks_of_zones_end_with_the_year_9999(zone, freq):
+    times = pd.date_range(end=pd.Timestamp("9999-12-30").as_unit("us"), periods=40, freq=freq, unit="us", tz=zone)
+    rows = pd.DataFrame({"unique_id": np.repeat(["a", "b", "c"], 40), "ds": [*times] * 3})
+    rows["y"] = planted(n=3)[0][:, :40].ravel()
+    if zone is None:
+        assert "ds" in GroupForecaster(3, **TINY).fit(rows).predict_table()
+        return
+    with pytest.warns(DataWarning, match="beyond the year 9999"):
+        forecaster = GroupForecaster(3, **TINY).fit(rows)
+    assert "ds" not in forecaster.predict_table()
+    assert "ds" in forecaster.predict_table(rows.groupby("unique_id").head(30))
 
 
 # -------------------------------------------------------------------- the command

@@ -2,67 +2,32 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from vrae.data.arrays import Array, Ints
+from vrae.data.offsets import OFFSETS, TICKS, is_tick, kind_of_step, offset_of, plain_step
 from vrae.exceptions import InvalidParameterError
 
-__all__ = ["Calendar", "day_times", "local_times", "offset_of", "plain_step", "universal_times", "zoned_times"]
+__all__ = [
+    "NEAR",
+    "Calendar",
+    "day_times",
+    "local_times",
+    "time_text",
+    "universal_times",
+    "weekday_name",
+    "zoned_times",
+]
 
-# Spellings of polars, and former ones of pandas, for aliases that pandas knows today. Months and
-# longer begin with their first day.
-_SPELLINGS = {
-    **dict.fromkeys(("ns", "us", "ms", "s", "min", "h"), None),
-    "S": "s",
-    "m": "min",
-    "T": "min",
-    "H": "h",
-    "d": "D",
-    "w": "W",
-    "mo": "MS",
-    "M": "MS",
-    "q": "QS",
-    "Q": "QS",
-    "y": "YS",
-    "Y": "YS",
-    "A": "YS",
-}
+# A number is at a step if it differs by at most this fraction of the distance between steps.
+NEAR = 0.01
+
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _WEEKDAY_NAMES = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
-
-# Words for steps: (one, several, every one).
-_TICKS = {
-    "h": ("hour", "hours", "hourly"),
-    "min": ("minute", "minutes", "every minute"),
-    "s": ("second", "seconds", "every second"),
-    "ms": ("millisecond", "milliseconds", "every millisecond"),
-    "us": ("microsecond", "microseconds", "every microsecond"),
-    "ns": ("nanosecond", "nanoseconds", "every nanosecond"),
-}
-_OFFSETS = {
-    "D": ("day", "days", "daily", ""),
-    "B": ("business day", "business days", "every business day", ""),
-    "W": ("week", "weeks", "weekly", ""),
-    "MS": ("month", "months", "monthly", "first day"),
-    "ME": ("month", "months", "monthly", "last day"),
-    "BMS": ("month", "months", "monthly", "first business day"),
-    "BME": ("month", "months", "monthly", "last business day"),
-    "QS": ("quarter", "quarters", "quarterly", "first day"),
-    "QE": ("quarter", "quarters", "quarterly", "last day"),
-    "BQS": ("quarter", "quarters", "quarterly", "first business day"),
-    "BQE": ("quarter", "quarters", "quarterly", "last business day"),
-    "YS": ("year", "years", "yearly", "first day"),
-    "YE": ("year", "years", "yearly", "last day"),
-    "BYS": ("year", "years", "yearly", "first business day"),
-    "BYE": ("year", "years", "yearly", "last business day"),
-}
 
 
 @dataclass(frozen=True)
@@ -85,6 +50,9 @@ class Calendar:
         Fraction of the steps, from the first row of a series to its last, that have no row.
     ends : bool, default=False
         Whether a step is named by its last day, as pandas does with month ends and "W-SUN".
+    nearest : bool, default=False
+        For times that are numbers: whether each is at the nearest step, as if it was rounded.
+        Otherwise, it is at the step in which it falls.
     """
 
     freq: str | float | None = None
@@ -93,6 +61,7 @@ class Calendar:
     aligned: bool = True
     absent: float = 0.0
     ends: bool = False
+    nearest: bool = False
 
     @classmethod
     def from_freq(cls, freq: Any, times: Array, zone: str | None = None, aligned: bool = True) -> Calendar:
@@ -106,15 +75,13 @@ class Calendar:
         if times.dtype.kind != "M":
             return cls(_positive(freq), None, times.min().item(), aligned)
         offset = offset_of(freq)
-        alias = offset.freqstr
-        wall = times.min() if _is_tick(offset) else local_times(times.min()[None], zone)[0]
-        ends = alias.split("-")[0].endswith("E") or "-" in str(freq)
-        if alias.endswith("W-SUN") and not ends:
-            # Plain weeks begin on the weekday of the earliest row.
-            alias = alias.replace("SUN", _WEEKDAYS[_weekday(wall)])
-        offset = offset_of(alias)
-        ends &= not alias.split("-")[0].endswith("S")
-        return cls(alias, zone, _origin(offset, wall, zone, ends), aligned, ends=ends)
+        wall = times.min() if is_tick(offset) else local_times(times.min()[None], zone)[0]
+        ends = kind_of_step(offset).endswith("E")
+        if kind_of_step(offset) == "W":
+            ends = "-" in str(plain_step(freq))  # "W-SUN" names weeks by their last day
+            if not ends:  # plain weeks begin on the weekday of the earliest row
+                offset = offset_of(offset.freqstr.replace("SUN", weekday_name(wall)))
+        return cls(offset.freqstr, zone, _origin(offset, wall, zone, ends), aligned, ends=ends)
 
     # ---------------------------------------------------------------- steps and times
 
@@ -130,7 +97,8 @@ class Calendar:
         axis = _axis(self._single, min(days.min(), origin.astype("M8[D]")), max(days.max(), origin.astype("M8[D]")))
         points = np.append(days, origin.astype("M8[D]"))
         where = axis.searchsorted(points) if self.ends else axis.searchsorted(points, side="right") - 1
-        return np.asarray((where[:-1] - where[-1]) // self._offset.n, np.int64)
+        away, n = where[:-1] - where[-1], self._offset.n
+        return np.asarray(-(-away // n) if self.ends else away // n, np.int64)
 
     def times(self, cells: Ints, like: Array) -> Array:
         """Return the time of each step, in the type of ``like``; parts of integers as floats."""
@@ -151,7 +119,7 @@ class Calendar:
             later = pd.date_range(start, periods=1 + high, freq=self._single).to_numpy()
             wall = np.concatenate([earlier[:-1], later])[steps - low]
         wall = wall.astype(like.dtype)
-        return wall if self.zone is None or _is_tick(self._offset) else universal_times(wall, self.zone)
+        return wall if self.zone is None or is_tick(self._offset) else universal_times(wall, self.zone)
 
     def after(self, last: Any, n_steps: int) -> Array:
         """Return the times of the next steps, shape (n_steps,)."""
@@ -159,8 +127,13 @@ class Calendar:
         return self.times(self.cells(times)[0] + np.arange(1, n_steps + 1), times)
 
     def is_met_by(self, times: Array) -> bool:
-        """Return whether all times are those of a step."""
-        return bool(np.array_equal(self.times(self.cells(times), times), times))
+        """Return whether all times are those of a step, or in floats close to them."""
+        if self.freq is None:
+            return False
+        found = self.times(self.cells(times), times)
+        if found.dtype.kind == "f":
+            return bool((np.abs(found - times) <= NEAR * float(self.freq)).all())
+        return bool(np.array_equal(found, times))
 
     # ---------------------------------------------------------------- words
 
@@ -178,10 +151,9 @@ class Calendar:
         if not isinstance(self.freq, str):
             return f"every {self.freq:g}"
         several, every = self._words[1:3]
-        base = self.freq.lstrip("0123456789")
         day = self._words[3] if len(self._words) > 3 else ""
-        if base.startswith("W-"):
-            day = _WEEKDAY_NAMES[_WEEKDAYS.index(base[2:])]
+        if kind_of_step(self._offset) == "W":
+            day = _WEEKDAY_NAMES[self._offset.weekday]
         n = self._offset.n
         text = every if n == 1 else f"every {n} {several}"
         return f"{text} ({day})" if day else text
@@ -218,60 +190,30 @@ class Calendar:
     @cached_property
     def _size(self) -> Any:
         """Length of a step that is always as long, else None."""
-        offset, name = self._offset, self._offset.freqstr.lstrip("0123456789")
-        if _is_tick(offset):
+        offset = self._offset
+        if is_tick(offset):
             size = np.timedelta64(offset.nanos, "ns")
             return size if offset.nanos % 1000 else size.astype("m8[us]")
-        days = {"D": 1, "W": 7}.get(name.split("-")[0])
+        days = {"D": 1, "W": 7}.get(kind_of_step(offset))
         return None if days is None else np.timedelta64(days * offset.n, "D").astype("m8[us]")
 
     @property
     def _words(self) -> tuple[str, ...]:
-        name = self._offset.freqstr.lstrip("0123456789").split("-")[0]
-        return _TICKS.get(name) or _OFFSETS.get(name) or ("step", "steps", self._offset.freqstr)
+        kind = kind_of_step(self._offset)
+        return TICKS[kind] if kind in TICKS else OFFSETS[kind]
 
     def _wall(self, times: Array) -> Array:
-        return times if _is_tick(self._offset) else day_times(times, self.zone)
+        return times if is_tick(self._offset) else day_times(times, self.zone)
 
     def _number_cells(self, times: Array) -> Ints:
         step: Any = self.freq
         if np.issubdtype(times.dtype, np.integer) and float(step).is_integer() and float(self.origin).is_integer():
             return np.asarray((times - int(self.origin)) // int(step), np.int64)
-        return np.floor((times - self.origin) / step + 1e-6).astype(np.int64)  # in floats, 0.3 / 0.1 < 3
-
-
-def plain_step(freq: Any) -> Any:
-    """Return a step as text or a number, which can be saved."""
-    if isinstance(freq, timedelta) and freq % timedelta(days=1) == timedelta(0):
-        return f"{freq.days // 7}W" if freq.days % 7 == 0 else f"{freq.days}D"
-    if isinstance(freq, timedelta):
-        from pandas.tseries.frequencies import to_offset
-
-        return to_offset(freq).freqstr
-    return freq.item() if isinstance(freq, np.number) else getattr(freq, "freqstr", freq)
-
-
-def offset_of(freq: Any) -> Any:
-    """Return pandas' offset for an alias, such as "1w", "W-SUN", "MS" or a Timedelta."""
-    from pandas.tseries.frequencies import to_offset
-
-    text = plain_step(freq)
-    if isinstance(freq, str):
-        found = re.fullmatch(r"\s*(\d*)\s*([A-Za-z]+)\s*", freq)
-        if found and found[2] in _SPELLINGS:
-            text = found[1] + (_SPELLINGS[found[2]] or found[2])
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            offset = to_offset(text)
-    except (ValueError, TypeError, AttributeError):
-        offset = None
-    if offset is None or isinstance(freq, (int, float)) or offset.n < 1:
-        raise InvalidParameterError(
-            f"freq={freq!r} is not a time step. For dates, pass a number and a unit, such as "
-            f'"15min", "1h", "1d", "1w", "1mo", "1q" or "1y", or an alias of pandas such as "W-SUN", "B" or "ME".'
-        )
-    return offset
+        place = (times - self.origin) / step
+        if self.nearest:
+            return np.floor(place + 0.501).astype(np.int64)  # those half-way, in floats, all to the later step
+        rounding = 1e-6 + 2 * np.spacing(np.abs(times).astype(np.float64)) / step  # in floats, 0.3 / 0.1 < 3
+        return np.floor(place + rounding).astype(np.int64)
 
 
 def local_times(times: Array, zone: str | None) -> Array:
@@ -318,17 +260,26 @@ def zoned_times(times: Array, zone: str | None) -> Array:
     return np.asarray(aware.to_pydatetime(), object)
 
 
-def _is_tick(offset: Any) -> bool:
-    """Return whether an offset is a fixed part of a day."""
-    return offset.freqstr.lstrip("0123456789") in _TICKS
+def time_text(time: Any, zone: str | None) -> str:
+    """Return a time, which is in UTC if there is a zone, without parts that are zero."""
+    if not isinstance(time, np.datetime64):
+        return f"{time:g}" if isinstance(time, float) else str(time)
+    local = local_times(np.asarray(time)[None], zone)[0]
+    day = local.astype("M8[D]")
+    return str(day) if day == local else str(local.astype("M8[m]")).replace("T", " ")
+
+
+def weekday_name(time: Any) -> str:
+    """Return the weekday of a datetime64 as pandas abbreviates it, such as "MON"."""
+    return _WEEKDAYS[int((time.astype("M8[D]").astype(np.int64) + 3) % 7)]  # 1970-01-01 was a Thursday
 
 
 def _origin(offset: Any, wall: Any, zone: str | None, ends: bool) -> str:
     """Return the first step of a calendar whose earliest time is ``wall``."""
     import pandas as pd
 
-    name = offset.freqstr.lstrip("0123456789")
-    if name in _TICKS:  # begins with a full unit of the clock, such as 12:00
+    name = kind_of_step(offset)
+    if name in TICKS:  # begins with a full unit of the clock, such as 12:00
         local = local_times(wall[None], zone)[0]
         floored = local.astype(f"M8[{'m' if name == 'min' else name}]")
         return str(wall - (local - floored))
@@ -346,13 +297,10 @@ def _axis(offset: Any, first: Any, last: Any) -> Array:
     return np.asarray(pd.date_range(low, high, freq=offset).to_numpy().astype("M8[D]"))
 
 
-def _weekday(time: Any) -> int:
-    return int((time.astype("M8[D]").astype(np.int64) + 3) % 7)  # 1970-01-01 was a Thursday
-
-
 def _positive(freq: Any) -> float:
-    if isinstance(freq, (str, bool)) or not isinstance(freq, (int, float, np.number)) or not 0 < freq < np.inf:
+    if isinstance(freq, (str, bool)) or not isinstance(freq, (int, float, np.number)) or not 0 < freq < 2**63:
         raise InvalidParameterError(
-            f"freq={freq!r} is not a positive number. For times that are numbers, pass the distance between steps."
+            f"freq={freq!r} is not a positive number below 2**63. For times that are numbers, pass the distance "
+            f"between steps."
         )
     return int(freq) if float(freq).is_integer() else float(freq)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from vrae.data.calendar import Calendar, local_times
+from vrae.data.calendar import Calendar, time_text
 from vrae.exceptions import name_some
 
 __all__ = ["Overview"]
@@ -68,7 +66,7 @@ class Overview:
         if self.first is None:
             return "No times: steps are in the order of the data"
         zone = calendar.zone if calendar else None
-        span = f"{_shown(self.first, zone)} to {_shown(self.last, zone)}{f' ({zone})' if zone else ''}"
+        span = f"{time_text(self.first, zone)} to {time_text(self.last, zone)}{f' ({zone})' if zone else ''}"
         if calendar is None or calendar.freq is None:
             return f"No regular step, {span}: rows are read as neighbours"
         compared = "" if calendar.aligned else "; series are compared from their starts"
@@ -87,12 +85,3 @@ class Overview:
         if other > 5e-4 or not gaps:
             gaps.append(f"{100 * max(other, 0.0):.1f} % of values are missing")
         return f"{text}; {', '.join(gaps)}"
-
-
-def _shown(time: Any, zone: str | None) -> str:
-    """Return a time without parts that are zero."""
-    if not isinstance(time, np.datetime64):
-        return f"{time:g}" if isinstance(time, float) else str(time)
-    local = local_times(np.asarray(time)[None], zone)[0]
-    day = local.astype("M8[D]")
-    return str(day) if day == local else str(local.astype("M8[m]")).replace("T", " ")

@@ -13,8 +13,8 @@ import numpy as np
 
 from vrae.config import check_real
 from vrae.data.array_likes import refuse_sparse
-from vrae.data.calendar import plain_step
 from vrae.data.containers import are_tables, is_table
+from vrae.data.offsets import plain_step
 from vrae.data.panel import Panel
 from vrae.exceptions import DataTypeError, InvalidParameterError
 

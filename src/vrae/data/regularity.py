@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from vrae.data.arrays import Array, Ints
-from vrae.data.calendar import Calendar, day_times
+from vrae.data.calendar import NEAR, Calendar, day_times, weekday_name
 
-__all__ = ["Regularity", "find_calendar"]
+__all__ = ["Regularity", "find_calendar", "lonely_times"]
 
 # Rows must fill at least this fraction of the steps of a calendar that was found from them. With
 # fewer, the step is that of the clock (every second) rather than that of the data.
@@ -21,11 +21,16 @@ _MOST_APART = 4
 # Times are moved to the beginning of a step only if this many gaps between rows show the step.
 _EVIDENCE = 10
 
+# Times are lonely if they are as few, have as few rows, and are further from all others than these
+# are from each other. A single row is lonely among as many.
+_LONELY_TIMES = 5
+_LONELY_ROWS = 0.01
+_LONELY_AMONG = 20
+
 # As many dates as this without a Saturday or Sunday show business days.
 _BUSINESS_DAYS = 6
 
 _DAY = np.timedelta64(1, "D")
-_WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _NICE = ("1s", "5s", "10s", "15s", "30s", "1min", "5min", "10min", "15min", "30min", "1h", "2h", "6h", "12h", "1d")
 _NICE_SECONDS = (1, 5, 10, 15, 30, 60, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400)
 
@@ -59,7 +64,7 @@ def find_calendar(codes: Ints, times: Array, zone: str | None, aligned: bool) ->
     if times.dtype.kind != "M":
         return _number_steps(codes, times, distinct, none)
     found = _day_steps(codes, times, distinct, zone, aligned) or _clock_steps(codes, times, distinct, zone, aligned)
-    if found is not None and _is_filled(codes, times, found):
+    if found is not None and _fits(codes, times, found):
         return found
     return none._replace(suggestion=_suggestion(codes, times))
 
@@ -132,14 +137,14 @@ def _week_alias(days: Array) -> tuple[str, bool] | None:
     if gcd % 7:
         return None
     weeks = gcd // 7
-    return f"{weeks if weeks > 1 else ''}W-{_WEEKDAYS[(number[0] + 3) % 7]}", False
+    return f"{weeks if weeks > 1 else ''}W-{weekday_name(days[0])}", False
 
 
 def _days_alias(days: Array, gaps: Array) -> tuple[str, bool] | None:
     number = days.astype(np.int64)
     within = int(np.gcd.reduce(gaps // _DAY)) if len(gaps) else 0
     if within % 7 == 0 and len(gaps) >= _EVIDENCE:  # weeks that begin on different days in different series
-        return f"{within // 7 if within > 7 else ''}W-{_WEEKDAYS[(number[0] + 3) % 7]}", True
+        return f"{within // 7 if within > 7 else ''}W-{weekday_name(days[0])}", True
     gcd = int(np.gcd.reduce(np.diff(number)))
     if gcd == 1 and len(days) >= _BUSINESS_DAYS and np.is_busday(days).all() and np.ptp(number) >= 7:
         return "B", False
@@ -174,16 +179,37 @@ def _tick_alias(nanoseconds: int) -> str:
 def _number_steps(codes: Ints, times: Array, distinct: Array, none: Regularity) -> Regularity:
     gaps = _gaps(codes, times)
     gaps = gaps if len(gaps) else np.diff(distinct)
-    suggestion = f"{float(np.median(gaps)):g}"
+    aligned = none.calendar.aligned
+    found: Regularity | None
     if np.issubdtype(times.dtype, np.integer):
-        step: float = int(np.gcd.reduce(np.diff(distinct)))
+        found = Regularity(Calendar(int(np.gcd.reduce(np.diff(distinct))), None, distinct[0].item(), aligned))
     else:
-        step = float(gaps.min())
-        if not np.isfinite(distinct).all() or (np.abs(gaps / step - np.round(gaps / step)) > 1e-3).any():
-            return none._replace(suggestion=suggestion)
-        step = float(gaps.sum() / np.round(gaps / step).sum())
-    found = Regularity(Calendar(step, None, distinct[0].item(), none.calendar.aligned))
-    return found if _is_filled(codes, times, found) else none._replace(suggestion=suggestion)
+        found = _float_steps(distinct, gaps, aligned)
+    if found is not None and _fits(codes, times, found):
+        return found
+    return none._replace(suggestion=f"{float(np.median(gaps)):g}")
+
+
+def _float_steps(distinct: Array, gaps: Array, aligned: bool) -> Regularity | None:
+    """Return steps of numbers in floats, which can be rounded."""
+    if not np.isfinite(distinct).all():
+        return None
+    step = gaps[gaps < 1.5 * gaps.min()].mean()
+    if (_off_steps(gaps / step) > 1e-3).any():
+        return None
+    step = gaps.sum() / np.round(gaps / step).sum()
+    away = distinct - distinct[0]
+    exact = away[-1] / np.round(away[-1] / step)
+    if (_off_steps(away / exact) <= NEAR).all():
+        return Regularity(Calendar(float(exact), None, float(distinct[0]), aligned, nearest=True))
+    if len(gaps) < _EVIDENCE:
+        return None
+    return Regularity(Calendar.from_freq(float(step), distinct, None, aligned), moved=True)
+
+
+def _off_steps(place: Array) -> Array:
+    """Return how far numbers are from whole ones."""
+    return np.asarray(np.abs(place - np.round(place)))
 
 
 # -------------------------------------------------------------------- shared
@@ -195,11 +221,16 @@ def _gaps(codes: Ints, times: Array) -> Array:
     return gaps[gaps != gaps.dtype.type(0)]
 
 
-def _is_filled(codes: Ints, times: Array, found: Regularity) -> bool:
-    """Return whether rows are dense enough on a calendar for its step to be that of the data."""
+def _fits(codes: Ints, times: Array, found: Regularity) -> bool:
+    """Return whether a step can be that of the data.
+
+    Rows must be dense enough on its calendar, and those with different times in different steps.
+    """
     cells = found.calendar.cells(times)
     same = np.diff(codes) == 0
     gaps = np.diff(cells)[same]
+    if (gaps[(times[1:] != times[:-1])[same]] == 0).any():
+        return False
     if not (gaps > 0).any():
         return True
     lengths = gaps.sum(dtype=np.float64) + len(np.unique(codes))
@@ -219,3 +250,20 @@ def _suggestion(codes: Ints, times: Array) -> str:
     if seconds >= 6 * 86400:
         return "1w"
     return _NICE[int(np.abs(np.log(np.array(_NICE_SECONDS) / max(seconds, 1))).argmin())]
+
+
+def lonely_times(times: Array) -> Array:
+    """Return the few times that are far from all others, such as a wrong year."""
+    distinct, rows = np.unique(times, return_counts=True)
+    n, most = len(distinct), max(_LONELY_ROWS * len(times), len(times) >= _LONELY_AMONG)
+    if n < 3:
+        return distinct[:0]
+    away = np.concatenate([[-np.inf], (distinct - distinct[0]).astype(np.float64), [np.inf]])
+    few = min(_LONELY_TIMES, n - 2)
+    sides = [(n_early, n_lonely - n_early) for n_lonely in range(few, 0, -1) for n_early in range(n_lonely + 1)]
+    for n_early, n_late in sides:
+        first, last = n_early + 1, n - n_late  # others, in ``away``
+        gap = min(away[first] - away[first - 1], away[last + 1] - away[last])
+        if 0 < away[last] - away[first] < gap and len(times) - rows[first - 1 : last].sum() <= most:
+            return np.concatenate([distinct[:n_early], distinct[n - n_late :]])
+    return distinct[:0]

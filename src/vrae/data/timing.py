@@ -54,8 +54,8 @@ class Timing:
     def profile(self, values: Array, observed: Array, times: Array) -> Array:
         """Return when each series is high, shape (batch, channel * n_bins).
 
-        For every view, the squares of its values sum to the fraction of the variance of the series
-        that the view explains.
+        For every view, the squares of its values sum to about the fraction of the variance of the
+        series that the view explains, less the fraction that chance explains.
 
         Parameters
         ----------

@@ -14,6 +14,7 @@ from vrae.config import check_flag, check_int
 from vrae.data.batching import Indices
 from vrae.data.calendar import zoned_times
 from vrae.data.containers import TableKind
+from vrae.data.later_times import on_calendar_of_model
 from vrae.data.panel import Panel
 from vrae.estimators.fitting import check_enough
 from vrae.estimators.forecasting.backtest import fit_combination, run_backtests, score_group_numbers
@@ -354,6 +355,7 @@ class GroupForecaster(Head):
         if X is None:
             return ItemQuery(self.ids_, stage.items, self._empty_, self.next_times_, 0)
         panel, indices = self.model_.usable(X, self.model_.reading_)
+        panel = on_calendar_of_model(panel, self.model_.calendar_)
         length = past_length(self.season_length, plan.horizon)
         calendar = CalendarMatrix.from_panel(panel, length, self.model_.calendar_)
         windows = windows_at(calendar, calendar.n_steps, plan.n_context, plan.horizon, stage.variation)
@@ -372,7 +374,7 @@ class GroupForecaster(Head):
             "season": stage.plan.season,
             "n_context": stage.plan.n_context,
             "variation": stage.variation,
-            "next_times": None if times is None else times.astype("U" if times.dtype.kind == "M" else "f8").tolist(),
+            "next_times": None if times is None else (times.astype("U") if times.dtype.kind == "M" else times).tolist(),
             "next_times_type": None if times is None else times.dtype.str,
         }
         return config, {**self.forecast_.arrays(), "empty": self._empty_.astype(np.uint8)}

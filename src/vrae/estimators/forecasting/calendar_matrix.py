@@ -11,11 +11,14 @@ import numpy.typing as npt
 from vrae.data.calendar import Calendar
 from vrae.data.panel import Panel
 from vrae.data.regularity import find_calendar
-from vrae.exceptions import InvalidDataError, name_some
+from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
 
 __all__ = ["CalendarMatrix", "check_length", "infer_season_length"]
 
 Floats = npt.NDArray[np.float64]
+
+# Clocks of zones end with the year 9999, in every zone less than two days later or earlier.
+_END_OF_CLOCKS = np.datetime64("9999-12-30")
 
 # If this many items were introduced while the calendar ran, they show what new items do.
 _MIN_INTRODUCTIONS = 100
@@ -95,9 +98,21 @@ class CalendarMatrix:
         return CalendarMatrix(self.values[:, :n_steps], times, self.calendar)
 
     def next_times(self, horizon: int) -> npt.NDArray[Any] | None:
-        """Return the next time stamps, (horizon,), or None without a regular step."""
+        """Return the next time stamps, (horizon,), or None without a regular step.
+
+        Clocks of zones end with the year 9999: there are no later ones.
+        """
         if self.times is None or self.calendar is None:
             return None
+        if self.calendar.zone is not None:
+            left = (_END_OF_CLOCKS - self.times[-1]) / np.timedelta64(1, "h")
+            if left < (horizon + 1) * self.calendar.hours:
+                warn(
+                    f"Forecasts have no times, since they would go beyond the year 9999: the last time of the series "
+                    f"is {self.times[-1]}. Correct it if it is wrong.",
+                    DataWarning,
+                )
+                return None
         return self.calendar.after(self.times[-1], horizon)
 
     def horizon_after(self, horizon: int, fitted_times: npt.NDArray[Any] | None) -> tuple[npt.NDArray[Any] | None, int]:
