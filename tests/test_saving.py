@@ -334,8 +334,10 @@ def test_other_files_and_folders_are_refused(tmp_path, folder):
         load_model(tmp_path / "nothing")
     with pytest.raises(ModelFileError, match="not a vrae model"):
         load_model(folder / "config.json")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(ModelFileError, match=r"config.json is not there"):
-        load_model(tmp_path)
+        load_model(tmp_path / "empty")
+    assert type(load_model(folder.parent)) is type(load_model(folder))  # as the folder of a run
 
 
 def test_a_pickle_is_never_read(folder):

@@ -153,8 +153,9 @@ def check_real(
     holds = {"at least": float.__ge__, "at most": float.__le__, "above": float.__gt__, "below": float.__lt__}
     ok = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
     if not ok or not all(holds[w](float(value), float(b)) for w, b in bounds.items() if b is not None):
-        words = " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
-        raise InvalidParameterError(f"{name} must be a finite number {words}; found {value!r}.".replace("  ", " "))
+        finite = {word: bound for word, bound in bounds.items() if bound is not None and math.isfinite(bound)}
+        words = " and ".join(f"{word} {bound:g}" for word, bound in finite.items())
+        raise InvalidParameterError(f"{name} must be a finite number{words and f' {words}'}; found {value!r}.")
     return float(value)
 
 

@@ -48,7 +48,7 @@ Stride = Annotated[
 ]
 
 
-@with_groups(defaults={"beta": "0.3", "learning_rate": "0.005"})
+@with_groups(defaults={"beta": "0.3", "learning_rate": "0.005", "timing": "free"})
 def anomalies(
     *,
     data: DataOptions,

@@ -122,7 +122,7 @@ class DataOptions:
         list[str] | None, _data("--id", "COLUMN", "Column that names the series. Repeat it for several (store, item).")
     ] = None
     time: Annotated[
-        str | None, _data("--time", "COLUMN", "Column of dates or numbers that orders the steps of a series.")
+        list[str] | None, _data("--time", "COLUMN", "Column of dates or numbers that orders the steps of a series.")
     ] = None
     value: Annotated[
         list[str] | None,
@@ -166,6 +166,10 @@ class DataOptions:
         """Return the options of `vrae.read_panel` that the user gave, and what a model knows."""
         options = ((f.name.rstrip("_"), getattr(self, f.name), f.default) for f in fields(self)[1:])
         given: dict[str, Any] = {name: value for name, value, default in options if value != default}
+        if len(given.get("time", [""])) > 1:
+            raise usage_error(f"--time names one column; found {', '.join(given['time'])}. Join them to one column.")
+        if "time" in given:
+            given["time"] = given["time"][0]
         if "freq" in given:
             with suppress(ValueError):
                 given["freq"] = float(given["freq"])

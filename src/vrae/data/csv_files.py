@@ -22,6 +22,7 @@ from vrae.exceptions import InvalidDataError
 __all__ = ["csv_batches", "csv_head", "read_csv"]
 
 _NULLS = ["", "NA", "N/A", "#N/A", "<NA>", "nan", "NaN", "NAN", "-nan", "NaT", "null", "NULL", "None", "none", "?"]
+_NULLS += ["#NV", "k.A.", "n.a."]  # of spreadsheets
 
 Change = Callable[[pa.ChunkedArray], pa.ChunkedArray]
 

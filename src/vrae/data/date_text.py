@@ -33,9 +33,15 @@ class Written(NamedTuple):
 
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+# Beginnings of the names of months in German and French where they differ from English.
+_OTHER_MONTHS = {
+    **{"jän": 1, "fév": 2, "mär": 3, "mrz": 3, "avr": 4, "mai": 5, "juin": 6, "juil": 7, "aoû": 8},
+    **{"okt": 10, "dez": 12, "déc": 12},
+}
 _NAME = (
-    r"(?P<name>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
-    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
+    r"(?P<name>jan(?:uary|uar|v(?:ier)?)?|jän(?:ner)?|feb(?:ruary|ruar)?|fév(?:r(?:ier)?)?|mar(?:ch|s)?|märz?|mrz"
+    r"|apr(?:il)?|avr(?:il)?|may|mai|jun[ei]?|juin|jul[yi]?|juil(?:let)?|aug(?:ust)?|août?|sept?(?:ember|embre)?"
+    r"|oct(?:ober|obre)?|okt(?:ober)?|nov(?:ember|embre)?|dec(?:ember)?|dez(?:ember)?|déc(?:embre)?)\.?"
 )
 _YEAR = r"(?P<year>\d{4})"
 # The ways to write a date. All texts of a column are written in the same way.
@@ -50,7 +56,7 @@ _WAYS = [
         rf"(?P<day>\d{{1,2}})\.?[-/ .]*{_NAME}[-/ .,]*(?P<year>\d{{4}}|\d{{2}})",
         rf"{_NAME}[-/ ]*(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:,|[-/ ]) *{_YEAR}",
         rf"{_NAME}[-/ .,']*{_YEAR}",
-        rf"{_NAME}[-'](?P<year>\d{{2}})",
+        rf"{_NAME}[- ]?'?(?P<year>\d{{2}})",
         rf"{_YEAR}[-/ .]*{_NAME}",
         rf"{_YEAR}[-/ .]*{_NAME}[-/ .]*(?P<day>\d{{1,2}})",
         rf"{_YEAR}[- ]?w(?P<week>\d{{1,2}})(?:-?(?P<weekday>[1-7]))?",
@@ -126,11 +132,14 @@ def _days(texts: Sequence[str], fields: Fields) -> Array:
     if "first" in fields:
         month, day = _month_and_day(texts, fields, short)
         return _calendar_days(texts, year, month, day)
-    if "name" in fields:
-        month = np.array([_MONTHS.index(str(name)[:3]) + 1 for name in fields["name"]])
-    else:
-        month = _ints(fields["month"])
+    month = np.array([_month(str(name)) for name in fields["name"]]) if "name" in fields else _ints(fields["month"])
     return _calendar_days(texts, year, month, _ints(fields["day"]) if "day" in fields else np.ones_like(year))
+
+
+def _month(name: str) -> int:
+    """Return the number of a month."""
+    found = next((month for begin, month in _OTHER_MONTHS.items() if name.startswith(begin)), None)
+    return _MONTHS.index(name[:3]) + 1 if found is None else found
 
 
 def _calendar_days(texts: Sequence[str], year: Ints, month: Ints, day: Ints) -> Array:

@@ -27,7 +27,10 @@ __all__ = [
     "unlike_numbers",
 ]
 
-MISSING = pa.array(["", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "?"], pa.large_string())
+MISSING = pa.array(
+    ["", "nan", "-nan", "na", "n/a", "#n/a", "<na>", "nat", "null", "none", "?", "#nv", "k.a.", "k. a.", "n.a."],
+    pa.large_string(),
+)
 
 # What separates thousands beside a comma or a point: blanks of several widths, and apostrophes.
 _BLANKS, _APOSTROPHES = " \u00a0\u2009\u202f", "'\u2019"

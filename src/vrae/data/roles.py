@@ -63,6 +63,8 @@ def find_roles(table: Table, options: TableOptions) -> Roles:
     may_be_index = time is None and id_ in (None, *table.index[:1]) and options.layout != "wide"
     if may_be_index and _index_has_steps(table, options):
         id_, time = table.index
+    if time is None and options.layout == "auto":
+        id_, time = _obvious_roles(table, id_, named)
     taken = {name for name in (*named, id_, time, *table.index, *table.parts, *ROW_LABELS) if name is not None}
     values = _named_values(table, options.value, taken)
     long = options.layout == "long" or (options.layout == "auto" and _looks_long(table, id_, time, named))
@@ -139,6 +141,19 @@ def _index_has_steps(table: Table, options: TableOptions) -> bool:
     if table.kinds[step] != "number" or _ID_NAME.search(step):
         return False
     return _looks_like_steps(table, *_codes(table, series))
+
+
+def _obvious_roles(table: Table, id_: str | None, named: Sequence[str]) -> tuple[str | None, str | None]:
+    """Return id and time of a table with one column of dates and an id that repeats, and say so."""
+    dates = [name for name, kind in table.kinds.items() if kind == "time" and name not in named]
+    texts = [name for name, kind in table.kinds.items() if kind == "text" and name not in named]
+    candidate = id_ or (texts[0] if texts else None)
+    if len(dates) != 1 or candidate is None or not _looks_like_steps(table, *_codes(table, candidate)):
+        return id_, None
+    taken = f"{dates[0]!r} of {table.name} for the time"
+    taken += "" if id_ is not None else f" and {candidate!r} for the id"
+    warn(f"Took {taken}. Name the columns with id= and time= to change this.", DataWarning)
+    return candidate, dates[0]
 
 
 def _looks_long(table: Table, id_: str | None, time: str | None, named: Sequence[str]) -> bool:

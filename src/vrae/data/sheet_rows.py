@@ -11,15 +11,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vrae.data.archives import is_number
+from vrae.data.arrays import Array
 from vrae.data.columns import cast_to_first, kind_of
 from vrae.data.date_text import dates_of_digits
 from vrae.exceptions import DataWarning, InvalidDataError, warn
 
-__all__ = ["Header", "check_totals", "find_header", "refuse_swallowed_rows", "without_empty_end"]
+__all__ = ["Header", "check_totals", "find_header", "names_totals", "refuse_swallowed_rows", "without_empty_end"]
 
 _TITLES = 30  # the header is among these rows
 _TOTALS = pa.array(
-    ["total", "totals", "grand total", "sum", "sums", "summe", "gesamt", "gesamtsumme", "insgesamt", "totale", "somme"]
+    [
+        *("total", "totals", "grand total", "subtotal", "sum", "sums", "\u03c3"),  # lower-case sigma
+        *("summe", "gesamt", "gesamtsumme", "gesamtergebnis", "zwischensumme", "endsumme", "insgesamt"),
+        *("totale", "total general", "total général", "totaux", "somme"),
+    ]
 )
 
 
@@ -46,7 +51,7 @@ def find_header(rows: Sequence[Sequence[str]], name: str) -> Header:
     only_numbers = all(_number(cell) is not None or cell in ("?", "NA", "nan", "NaN") for cell in names)
     if only_numbers:  # 1, 2, 3 are names, but 1.0, 2.0, 3.0 are values
         return Header(begin, names if all(map(str.isdigit, names)) and _are_names(numbers) else None)
-    if _are_names(numbers):
+    if _are_names(numbers) or _are_months(names):
         return Header(begin, names)
     if titled:
         raise InvalidDataError(
@@ -82,7 +87,14 @@ def _are_names(numbers: Sequence[float]) -> bool:
     if steps <= {1} and (not whole or whole[0] in (0, 1)):
         return True
     years = steps in ({1}, {-1}) and all(1900 <= number <= 2100 for number in whole)
-    return years or (_rise(numbers) and len(whole) > 1 and dates_of_digits(np.array(whole)) is not None)
+    in_order = _rise(numbers) or _rise(numbers[::-1])
+    return years or (in_order and len(whole) > 1 and dates_of_digits(np.array(whole)) is not None)
+
+
+def _are_months(names: Sequence[str]) -> bool:
+    """Return whether all names that are numbers are months such as 12.2024, and one is text."""
+    numbers = [name for name in names if _number(name) is not None]
+    return 0 < len(numbers) < len(names) and all(re.fullmatch(r"(0?[1-9]|1[0-2])\.(19|20)\d\d", n) for n in numbers)
 
 
 def _rise(numbers: Sequence[float]) -> bool:
@@ -136,6 +148,11 @@ def check_totals(table: pa.Table, name: str, row: str) -> None:
     if any(_is_empty(last[c][0]) for c in others) or _holds_sums(table):
         raise InvalidDataError(f"{what}, and holds totals. Remove it: totals are no series.")
     warn(f"{what}. It is read like the others. Remove it if it holds totals.", DataWarning)
+
+
+def names_totals(texts: Array) -> Array:
+    """Return which texts, in lower case, name totals."""
+    return np.isin(texts, _TOTALS.to_pylist())
 
 
 def _lower(text: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -19,8 +19,8 @@ class TableOptions:
     Several id columns, ``id_parts``, are joined to one column of the name ``id``. ``calendar`` and
     ``end`` are set for a part of a larger table: the calendar of the whole table, and its last
     time. So is ``written``, if times are text or numbers: all that occur in the whole table, and
-    how they are read. ``given`` names the options that the user gave in addition to those that a model
-    remembers; None if nothing is remembered.
+    how they are read. ``given`` names the options that the user gave in addition to those that a
+    model remembers; None if nothing is remembered.
     """
 
     id: str | None = None
@@ -62,7 +62,8 @@ class TableOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a model remembers as values that JSON can hold."""
-        state = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("label", "end", "written", "given")}
+        names = {f.name for f in fields(self)} - {"label", "end", "written", "given"}
+        state = {name: getattr(self, name) for name in sorted(names)}
         return {**state, "calendar": None if self.calendar is None else self.calendar.to_dict()}
 
     @classmethod

@@ -89,6 +89,8 @@ def ordered_steps(names: Sequence[str], date_format: str | None = None) -> list[
     numbers = np.array([[int(digits) for digits in _DIGITS.findall(name)] for name in names], object)  # (name, number)
     varying = [column for column in numbers.T if len(set(column)) > 1]
     if len(varying) == 1 and not _are_decimals(names):
+        if _wraps(varying[0]):
+            return list(names)
         sign = -1 if _COUNTS_BACK.search(names[0]) else 1
         keys = [(sign * number,) for number in varying[0]]
     elif varying and _are_years(varying[0]):
@@ -101,6 +103,11 @@ def ordered_steps(names: Sequence[str], date_format: str | None = None) -> list[
         return list(names)
     ordered = sorted(range(len(names)), key=keys.__getitem__)
     return [names[i] for i in ordered] if len(set(keys)) == len(names) else list(names)
+
+
+def _wraps(numbers: Array) -> bool:
+    """Return whether numbers begin anew once and end below the first: week 41 ... 52, 1 ... 18."""
+    return int((np.diff(numbers) < 0).sum()) == 1 and numbers[-1] < numbers[0] and len(numbers) > 2
 
 
 def _are_years(numbers: Array) -> bool:

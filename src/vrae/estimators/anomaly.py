@@ -71,9 +71,9 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
     false_alarm_rate : float, default=0.01
         For "auto": the fraction of new normal series that may be called outliers, in (0, 0.5).
     model : VRAE, FrozenEstimator or None, default=None
-        The model. None is ``VRAE(beta=0.3, learning_rate=5e-3)``: a sharper reconstruction finds
-        more, and slower training does not learn the anomalies. ``FrozenEstimator(fitted)`` uses a
-        fitted model as it is.
+        The model. None is ``VRAE(beta=0.3, learning_rate=5e-3, timing="free")``: a sharper
+        reconstruction finds more, slower training does not learn the anomalies, and later dates
+        are not anomalies. ``FrozenEstimator(fitted)`` uses a fitted model as it is.
     random_state : int, RandomState or None, default=None
         An int makes results reproducible. The model uses it too, unless it has its own.
 
@@ -117,7 +117,7 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
 
     def default_model(self) -> VRAE:
         """Return the model that ``model=None`` stands for."""
-        return VRAE(beta=0.3, learning_rate=5e-3)
+        return VRAE(beta=0.3, learning_rate=5e-3, timing="free")
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train the model further on new series; see `VRAE.partial_fit`.

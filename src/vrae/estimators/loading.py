@@ -30,7 +30,7 @@ def load_model(path: str | Path) -> Any:
     Parameters
     ----------
     path : str or Path
-        A model directory, of this or an older version.
+        A model directory, of this or an older version, or the folder of a run.
 
     Returns
     -------
@@ -43,6 +43,9 @@ def load_model(path: str | Path) -> Any:
     ModelFileError
         Not a model directory, corrupt, of an unknown class, or written by a newer version.
     """
+    path = Path(path)
+    if (path / "model" / CONFIG_FILE).is_file() and not (path / CONFIG_FILE).is_file():
+        path /= "model"  # of a run folder
     config, arrays = read_model(path)
     name = str(config.get("class"))
     if name not in _CLASSES:
@@ -59,5 +62,5 @@ def load_model(path: str | Path) -> Any:
             f"{path}: {CONFIG_FILE} and {WEIGHTS_FILE} do not fit together ({error}). Was a file swapped or "
             f"edited? Save the model again."
         ) from error
-    check_pair(Path(path), config)  # last, since other messages say more
+    check_pair(path, config)  # last, since other messages say more
     return estimator
