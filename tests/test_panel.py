@@ -454,6 +454,43 @@ def test_parts_that_do_not_fit_are_refused():
         Panel(values[:, 0], np.array([0, 2, 3]), ids)
 
 
+@pytest.mark.parametrize("channels", [("a",), ("a", "a"), ("a", "b", "c")])
+def test_every_channel_has_a_name_of_its_own(channels):
+    with pytest.raises(InvalidDataError, match="2 channels needs as many different names"):
+        Panel.from_arrays(np.zeros((3, 2, 4)), channels=channels)
+
+
+DAYS = pd.date_range("2024-03-29", periods=4)
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+@pytest.mark.parametrize("kind", ["index", "objects", "list"])
+def test_times_of_any_kind_become_time_stamps(kind, zone):
+    index = DAYS.tz_localize(zone)
+    times = {"index": index, "objects": np.array(list(index), object), "list": index.to_pydatetime().tolist()}[kind]
+    panel = Panel.from_arrays(np.zeros((1, 4)), times=times)
+    assert panel.times.dtype.kind == "M"
+    assert panel.calendar == (None if zone is None else Calendar(zone=zone))
+    assert pd.DatetimeIndex(panel.to_pandas()["ds"]).tolist() == index.tolist()
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        (["2024-01-01"] * 4, "of type <U10"),
+        (np.array(["a", "b", "c", "d"], object), "hold 'a'"),
+        (np.array([DAYS[0], DAYS[1].tz_localize("UTC")] * 2, object), "several zones"),
+        (np.array(["NaT"] * 4, "M8[us]"), "4 times of the panel are missing"),
+        ([1.0, 2.0, 3.0, np.inf], "1 times of the panel are NaN or infinite"),
+        (np.arange(4, dtype="u8") + 2**63, r"up to 9223372036854775811.*2\*\*63"),
+        (np.arange(4).astype("m8[s]"), r"of type timedelta64\[s\]"),
+    ],
+)
+def test_times_that_cannot_be_used_are_refused(times, words):
+    with pytest.raises(InvalidDataError, match=words):
+        Panel.from_arrays(np.zeros((1, 4)), times=times)
+
+
 def test_invalid_series_are_marked_and_infinite_ones_named():
     X = [[np.nan, np.nan], [1.0, np.nan], [np.nan]]
     assert invalid_series(Panel.from_arrays(X)).tolist() == [True, False, True]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -437,5 +438,104 @@ def test_times_need_a_time_column():
 
 
 def test_columns_in_one_step_are_refused():
-    with pytest.raises(InvalidDataError, match="Several columns of the table are in one step of freq='MS'"):
+    with pytest.raises(InvalidDataError, match="Several columns of the pandas table are in one step of freq='MS'"):
         read_panel(matrix_table(), id="item", freq="1mo")
+
+
+def test_a_repeated_date_is_named_and_no_freq_that_nobody_passed():
+    wide = pd.DataFrame([[1.0, 2.0, 3.0]] * 2, columns=["2024-01-01", "2024-01-02", "2024-01-02 "])
+    with pytest.raises(InvalidDataError, match=r"in one step, the first two at 2024-01-02.*duplicates=") as caught:
+        read_panel(wide)
+    assert "freq" not in str(caught.value)
+
+
+@pytest.mark.parametrize("how", ["sum", "mean", "first", "last"])
+def test_columns_in_one_step_are_merged_like_rows(how):
+    wide = holes(matrix_table(steps=90, freq="D"), gaps=False)
+    options = {"freq": "MS", "duplicates": how}
+    long = melted(wide)  # with its empty cells
+    np.testing.assert_allclose(read_panel(wide, id="item", **options).values, read_long(long, **options).values)
+
+
+def test_the_share_of_filled_steps_is_that_of_the_long_table():
+    wide = holes(matrix_table())
+    found, expected = read_panel(wide, id="item", fill=0), read_long(melted(wide).dropna(), fill=0)
+    assert found.overview().lines()[2].partition(";")[2] == expected.overview().lines()[2].partition(";")[2]
+    assert_same(found, expected, absent=True)
+
+
+@pytest.mark.parametrize("freq", ["1s", "1ms"])
+def test_a_wide_table_has_the_limit_of_steps_of_a_long_one(freq):
+    with pytest.raises(InvalidDataError, match=r"freq='m?s' would make .* steps from 300 rows"):
+        read_panel(matrix_table(5, 60, "D"), id="item", freq=freq)
+
+
+def test_fill_that_cannot_be_used_is_said():
+    dates = pd.to_datetime(["2024-01-01", "2024-01-05", "2024-03-17 05:01:07", "2024-05-03"], format="ISO8601")
+    table = pd.DataFrame({"item": np.repeat(["a", "b"], 4), "date": list(dates) * 2, "y": 1.0})
+    with pytest.warns(DataWarning, match="no regular step.*fill=0 is not used"):
+        read_long(table, fill=0)
+
+
+# ---------------------------------------------------------------- labels of pandas
+
+
+def labelled(labels: Any) -> pd.DataFrame:
+    return pd.DataFrame(np.arange(2.0 * len(labels)).reshape(2, -1), columns=labels)
+
+
+@pytest.mark.parametrize("index", [False, True])
+def test_labels_keep_their_zone(index):
+    days = pd.date_range("2024-03-29", periods=5, tz="Europe/Berlin")  # clocks change on the 31st
+    wide = labelled(days)
+    panel = read_panel(wide.assign(item=["a", "b"]) if index else wide)
+    assert (panel.calendar.freq, panel.calendar.zone) == ("D", "Europe/Berlin")
+    assert pd.DatetimeIndex(panel.times[:5]).tz_localize("UTC").tz_convert("Europe/Berlin").tolist() == days.tolist()
+
+
+def test_labels_that_are_periods_begin_with_their_first_day():
+    panel = read_panel(labelled(pd.period_range("2024-01-01", periods=5, freq="W")))
+    assert (panel.calendar.freq, str(panel.times[0])[:10]) == ("W-MON", "2024-01-01")
+    assert read_panel(labelled(pd.period_range("2024-01", periods=5, freq="M"))).calendar.freq == "MS"
+
+
+def test_labels_of_two_levels_are_those_of_the_only_value_column():
+    long = melted(matrix_table())
+    expected = read_long(long)
+    for wide in (long.pivot(index="item", columns="date", values=["y"]), long.set_index(["item", "date"]).unstack()):
+        assert_same(read_panel(wide), expected)
+        assert_same(read_panel(wide.reset_index(), id="item"), expected)
+        back = like(wide, expected.with_values(expected.values * 2))
+        pd.testing.assert_frame_equal(back, wide * 2, check_dtype=False)
+    two = long.assign(z=1.0).set_index(["item", "date"]).unstack()
+    with pytest.raises(InvalidDataError, match=r"2 levels, with 'y', 'z' in the first.*table\['y'\]"):
+        read_panel(two)
+
+
+# ---------------------------------------------------------------- times that cannot be used
+
+
+FAR = pa.array([2**55 + day for day in range(4)]).cast(pa.timestamp("s"))
+UNUSABLE = {
+    "beyond microseconds": (FAR, "far beyond the years 1 to 9999"),
+    "year 20000": (pa.array([568971820800] * 4).cast(pa.timestamp("s", "Europe/Berlin")), "Years go from 1 to 9999"),
+    "years before 0": (pa.array([-(2**60), 0, 1, 2**60]).cast(pa.timestamp("us")), "Years go from 1 to 9999"),
+    "unknown zone": (pa.array([0, 1, 2, 3]).cast(pa.timestamp("us", "Mars/X")), "zone 'Mars/X', which is not known"),
+    "large numbers": (
+        pa.array([2**63 + step for step in range(4)], pa.uint64()),
+        r"up to 9223372036854775811.*2\*\*63",
+    ),
+    "infinite": (pa.array([1.0, 2.0, 3.0, np.inf]), "infinite in some rows"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_times_that_cannot_be_used_are_refused_in_words(name):
+    times, words = UNUSABLE[name]
+    with pytest.raises(InvalidDataError, match=words):
+        read_panel(pa.table({"item": ["a"] * 4, "date": times, "y": [1, 2, 3, 4]}), id="item", time="date")
+
+
+def test_a_value_of_fill_is_a_finite_number():
+    with pytest.raises(InvalidParameterError, match="fill must be a finite number; found inf"):
+        read_panel(matrix_table(), id="item", fill=float("inf"))

@@ -300,6 +300,108 @@ def test_times_without_a_zone_are_on_the_clock_of_the_model_and_this_is_said():
     assert panel.calendar.zone is None
 
 
+def wide_sales(zone: str | None = None, freq: str = "D") -> pd.DataFrame:
+    """Return one column per date, named in text as a csv names them."""
+    table = sales(zone=zone, freq=freq)
+    return table.assign(week=table["week"].astype(str)).pivot(index="product", columns="week", values="qty")
+
+
+def test_dates_of_columns_are_on_the_clock_of_the_model_and_this_is_said():
+    fitted = make_estimator("VRAE").fit(read(sales(zone="Asia/Tokyo", freq="D"), value="qty"))
+    ids = np.argsort(fitted.ids_)
+    with pytest.warns(DataWarning, match="no zone. They are read on the clock of Asia/Tokyo"):
+        Z = fitted.transform(wide_sales().reset_index())
+    np.testing.assert_allclose(Z, fitted.embedding_[ids], atol=1e-5)
+
+
+def test_a_wide_table_given_to_the_model_of_a_long_one_can_be_reconstructed(silent):
+    fitted = make_estimator("VRAE").fit(read(sales(freq="D"), value="qty"))
+    wide = wide_sales().reset_index()
+    cells = fitted.reconstruct(wide)
+    assert cells.columns.tolist() == wide.columns.tolist()
+    rows = fitted.reconstruct(sales(freq="D")).pivot(index="product", columns="week", values="qty")
+    np.testing.assert_allclose(cells.iloc[:, 1:].to_numpy(float), rows.to_numpy(float), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["table", "panel"])
+def test_days_are_those_of_the_zone_of_the_model(kind):
+    """Databases keep the same moments in UTC: midnight in Berlin is 22:00 or 23:00 there."""
+    table = sales(zone="Europe/Berlin", freq="D", weeks=100)
+    fitted = make_estimator("VRAE").fit(read(table))
+    moments = table.assign(week=table["week"].dt.tz_convert("UTC"))
+    if kind == "panel":
+        with pytest.warns(DataWarning, match="no regular step"):  # the clocks of Berlin change
+            moments = read(moments)
+    with pytest.warns(DataWarning, match=r"in UTC.*are in Europe/Berlin.*days of Europe/Berlin"):
+        panel = fitted.open(moments)[0]
+    expected = read(table)
+    assert panel.calendar == expected.calendar
+    np.testing.assert_array_equal(panel.times, expected.times)
+    np.testing.assert_array_equal(panel.values, expected.values)
+
+
+def test_times_of_a_panel_are_on_the_clock_of_the_model_and_this_is_said():
+    zoned, plain = (read(sales(zone=zone, freq="h")) for zone in ("Asia/Kolkata", None))  # UTC + 5:30
+    fitted = make_estimator("VRAE").fit(zoned)
+    with pytest.warns(DataWarning, match="Times of the panel have no zone. They are read on the clock of Asia/Kolkata"):
+        panel = fitted.open(plain)[0]
+    assert panel.calendar == zoned.calendar
+    np.testing.assert_array_equal(panel.times, zoned.times)
+    fitted = make_estimator("VRAE").fit(plain)
+    with pytest.warns(DataWarning, match="in Asia/Kolkata, but the series of the model have no zone"):
+        panel = fitted.open(zoned)[0]
+    assert panel.calendar == plain.calendar
+    np.testing.assert_array_equal(panel.times, plain.times)
+
+
+def test_a_panel_of_the_model_is_not_touched(silent):
+    panel = read(sales(zone="Asia/Tokyo", freq="D"))
+    fitted = make_estimator("VRAE").fit(panel)
+    assert fitted.open(panel)[0].values is panel.values
+    later = read(sales(zone="Asia/Tokyo", freq="D").assign(week=lambda t: t["week"] + pd.Timedelta(days=3)))
+    opened = fitted.open(later)[0]
+    assert opened.values is later.values
+    assert opened.calendar == panel.calendar
+
+
+def test_longer_steps_than_those_of_the_model_are_said():
+    fitted = make_estimator("VRAE").fit(read(sales(freq="D")))
+    words = r"steps of these series are weekly \(Mondays\), but those of the series of the model are daily"
+    with pytest.warns(DataWarning, match=f"{words}.*without a row are missing values"):
+        fitted.transform(sales())
+    with pytest.warns(DataWarning, match=f"{words}.*step by step"):
+        fitted.transform(read(sales()))
+
+
+def test_panels_of_dates_and_of_numbers_are_not_mixed_up():
+    dated, counted = read(sales()), read(numbered())
+    for first, other, words in ((dated, counted, "are numbers, but"), (counted, dated, "are dates, but")):
+        with pytest.raises(InvalidDataError, match=words):
+            make_estimator("VRAE").fit(first).transform(other)
+        with pytest.raises(InvalidDataError, match=words):
+            make_estimator("VRAE").partial_fit(first).partial_fit(other)
+    with pytest.raises(InvalidDataError, match="dates and panels whose times are numbers"):
+        join_panels([dated, counted])
+
+
+def test_clock_and_universal_time_are_not_mixed_when_training_goes_on():
+    zoned, plain = sales(zone="America/New_York", freq="D"), sales(freq="D")
+    for first, other in ((zoned, plain), (plain, zoned)):
+        model = make_estimator("VRAE").partial_fit(read(first))
+        with pytest.warns(DataWarning, match="on the clock of America/New_York"):
+            model.partial_fit(read(other.assign(product=lambda t: "q" + t["product"])))
+        own, new = np.split(model.replay_buffer_.times, 2)
+        np.testing.assert_array_equal(own, new)
+        assert model.calendar_.zone == read(first).calendar.zone
+
+
+def test_columns_far_away_do_not_fill_memory():
+    fitted = make_estimator("VRAE").fit(read(sales(freq="h"), value="qty"))
+    wide = wide_sales(freq="h").reset_index()
+    with pytest.raises(InvalidDataError, match=r"would make .* steps from \d+ rows.*range from 2024.* to 2999"):
+        fitted.transform(wide.rename(columns={wide.columns[-1]: "2999-01-01 00:00:00"}))
+
+
 @pytest.mark.parametrize("options", [{}, {"fill": 0.0}, {"freq": "2w", "fill": 0.0, "duplicates": "sum"}])
 def test_large_tables_are_read_in_parts_as_a_model_remembers(options, tmp_path, monkeypatch):
     """With fill=0, series that have ended go on to the end of the table, and not of its part."""

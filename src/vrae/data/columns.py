@@ -76,7 +76,8 @@ class Table:
     levels of a named pandas index. Only the first ``n_rows`` rows are read, by default all.
     ``parts`` names the columns that were joined to an id. ``first_row`` is the number of the first
     row in the file, None for a table without a file to look into. ``numbers`` and ``date_format``
-    say how numbers and dates are written in text.
+    say how numbers and dates are written in text. ``label_zone`` is the zone of time stamps of
+    pandas that name the columns.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Table:
     first_row: int | None = None
     numbers: NumberFormat = ANY_FORMAT
     date_format: str | None = None
+    label_zone: str | None = None
 
     def __post_init__(self) -> None:
         repeated = [name for name, count in Counter(self.columns).items() if count > 1]
@@ -101,7 +103,7 @@ class Table:
     def with_rows(self, name: str, rows: pa.Table, begin: int) -> Table:
         """Return rows of the same file, of which the first is row ``begin``, as a table."""
         first_row = None if self.first_row is None else self.first_row + begin
-        return Table(name, ds.dataset(rows), first_row=first_row, numbers=self.numbers, date_format=self.date_format)
+        return replace(self, name=name, data=ds.dataset(rows), index=(), n_rows=None, parts=(), first_row=first_row)
 
     @cached_property
     def columns(self) -> list[str]:
@@ -328,7 +330,12 @@ def stamps_of(column: pa.ChunkedArray) -> Array:
     try:
         column = column.cast(pa.timestamp("us"))
     except pa.ArrowInvalid:
-        column = column.cast(pa.timestamp("ns"), safe=False)
+        if getattr(column.type, "unit", "") != "ns":
+            raise InvalidDataError(
+                f"Found dates far beyond the years 1 to 9999, in a column of type {column.type}. Look for wrong dates, "
+                f"or for seconds that are milliseconds."
+            ) from None
+        column = column.cast(pa.timestamp("ns"))
     return np.asarray(column.to_numpy())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import narwhals as nw
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from vrae.data.array_likes import is_dated_series, is_indexed_series
+from vrae.data.array_likes import is_dated_series, is_indexed_series, is_missing
 from vrae.data.columns import ROW_LABELS, Table, reading
 from vrae.data.identity import with_joined_id
 from vrae.data.panel import Panel
@@ -38,19 +39,48 @@ def from_frame(frame: Any) -> Table:
         ) from None
     eager = known.collect(backend="pyarrow") if isinstance(known, nw.LazyFrame) else known
     name = f"the {str(eager.implementation).lower()} table"
-    names = [str(column) for column in eager.columns]
+    names = [_label(column) for column in eager.columns]
     index = {level: values for level, values in _index_columns(eager).items() if level not in names}
     columns = [_arrow(eager.get_column(column)) for column in eager.columns]
     with reading(name):
         table = pa.table([*index.values(), *columns], names=[*index, *names])
-    return _with_two_levels(Table(name, ds.dataset(table), tuple(level for level in index if level not in ROW_LABELS)))
+    levels = tuple(level for level in index if level not in ROW_LABELS)
+    return _with_two_levels(Table(name, ds.dataset(table), levels, label_zone=_label_zone(eager.columns)))
 
 
 def _as_frame(series: Any) -> Any:
-    """Return a Series of pandas as a table with a single column; a table unchanged."""
-    if not is_indexed_series(series):
-        return series
-    return series.to_frame("value" if series.name is None else series.name)
+    """Return a Series of pandas as a table with a single column; other tables with plain labels."""
+    if is_indexed_series(series):
+        return series.to_frame("value" if series.name is None else series.name)
+    return _with_plain_labels(series) if getattr(getattr(series, "columns", None), "nlevels", 1) > 1 else series
+
+
+def _with_plain_labels(frame: Any) -> Any:
+    """Return a table of pandas with one level of columns; ``unstack`` of a table makes two.
+
+    A column without a name in the last level, as after ``reset_index``, has that of the first.
+    """
+    first, last = frame.columns.get_level_values(0), frame.columns.get_level_values(-1)
+    is_plain = np.array([is_missing(label) or str(label) == "" for label in last])
+    groups = list(dict.fromkeys(first[~is_plain]))
+    if frame.columns.nlevels > 2 or len(groups) > 1:
+        raise InvalidDataError(
+            f"The columns of the table have {frame.columns.nlevels} levels, with {name_some(groups)} in the first. "
+            f"Pass one of them, such as table[{groups[0]!r}], or move the last level into the rows with table.stack()."
+        )
+    return frame.set_axis([a if plain else b for a, b, plain in zip(first, last, is_plain, strict=True)], axis=1)
+
+
+def _label(column: Any) -> str:
+    """Return the label of a column as text; a week of pandas as its first day."""
+    is_week = getattr(column, "freqstr", "").startswith("W-") and hasattr(column, "start_time")
+    return str(column.start_time.date() if is_week else column)
+
+
+def _label_zone(columns: Sequence[Any]) -> str | None:
+    """Return the time zone of labels that are time stamps; None without, or with several."""
+    zones = {pa.scalar(label).type.tz for label in columns if isinstance(label, datetime) and label.tzinfo is not None}
+    return zones.pop() if len(zones) == 1 else None
 
 
 def _with_two_levels(table: Table) -> Table:
@@ -117,14 +147,16 @@ def frame_like(frame: Any, panel: Panel) -> Any:
     """
     if is_indexed_series(frame):
         return _as_series(frame_like(_as_frame(frame), panel), frame)
-    known: Any = nw.from_native(frame, pass_through=True)
+    plain = _as_frame(frame)
+    known: Any = nw.from_native(plain, pass_through=True)
     if isinstance(known, nw.LazyFrame):
         known = known.collect()
     if not isinstance(known, nw.DataFrame):
         raise InvalidDataError(f"Cannot put series back into a {type(frame).__name__}. Pass a table in memory.")
     options = TableOptions() if panel.reading is None else panel.reading.recalled()
     table = with_joined_id(from_frame(frame).written(options), options.id_parts)
-    return _with_columns(known, values_by_row(table, panel, replace(options, static=())))
+    found = _with_columns(known, values_by_row(table, panel, replace(options, static=())))
+    return found if plain is frame else found.set_axis(frame.columns, axis=1)
 
 
 def frames_like(frames: Sequence[Any], panel: Panel) -> list[Any]:
@@ -154,8 +186,8 @@ def _as_unnamed(frame: Any) -> Any:
 def _with_columns(frame: nw.DataFrame[Any], values: dict[str, Any]) -> Any:
     """Return the native table with new values in some columns."""
     index = nw.maybe_get_index(frame)
-    names = [name for name in frame.columns if str(name) in values]
-    columns = [nw.new_series(name, values[str(name)], backend=frame.implementation) for name in names]
+    names = [name for name in frame.columns if _label(name) in values]
+    columns = [nw.new_series(name, values[_label(name)], backend=frame.implementation) for name in names]
     if index is not None:
         columns = [nw.maybe_set_index(column, index=index) for column in columns]
     return frame.with_columns(*columns).to_native()

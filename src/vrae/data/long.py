@@ -11,7 +11,7 @@ from vrae.data.arrays import Array, Ints, Values
 from vrae.data.calendar import Calendar
 from vrae.exceptions import InvalidDataError
 
-__all__ = ["Steps", "check_cells", "merge_duplicates", "put_on_grid", "sort_order", "trim_ends"]
+__all__ = ["Steps", "check_cells", "check_length", "merge_duplicates", "put_on_grid", "sort_order", "trim_ends"]
 
 # A grid with more cells per row than this is probably a mistake in ``freq``. It would fill memory.
 _MAX_CELLS_PER_ROW = 1000
@@ -102,9 +102,8 @@ def put_on_grid(steps: Steps, calendar: Calendar, how: str, ids: Array, fill: fl
     assert steps.times is not None
     cells = calendar.cells(steps.times)
     binned = replace(steps, times=calendar.times(cells, steps.times))
-    merged = merge_duplicates(
-        binned, how, ids, hint=f" They are in one step of freq={calendar.freq!r}. A finer freq separates them."
-    )
+    hint = f" They are in one step of the calendar: {calendar.describe()}. A finer freq= separates them."
+    merged = merge_duplicates(binned, how, ids, hint)
     # The cell of each merged row: merging keeps the first row of each run of duplicates.
     first = np.concatenate([[True], (np.diff(steps.codes) != 0) | (np.diff(cells) != 0)])
     last = None if fill is None else int(calendar.cells(np.asarray(end, steps.times.dtype)[None])[0])
@@ -119,7 +118,13 @@ def check_cells(calendar: Calendar, times: Array) -> None:
     else:
         needed = (float(times.max()) - float(times.min())) / float(calendar.freq)
     if not needed < _MAX_CELLS:  # also true for infinite times
-        raise _too_fine(times, calendar, needed)
+        raise _too_fine(times, len(times), calendar, needed)
+
+
+def check_length(times: Array, calendar: Calendar, n_steps: float, n_rows: int) -> None:
+    """Raise if rows, or columns of a wide table, would make so many steps that they fill memory."""
+    if n_steps > _MAX_CELLS_PER_ROW * (n_rows + 1000):
+        raise _too_fine(times, n_rows, calendar, n_steps)
 
 
 def _fill(steps: Steps, calendar: Calendar, cells: Ints, value: float, last: int | None) -> Steps:
@@ -130,9 +135,8 @@ def _fill(steps: Steps, calendar: Calendar, cells: Ints, value: float, last: int
     if last is not None:
         ends = np.maximum(ends, last)
     lengths = ends - cells[begins] + 1
-    total = lengths.sum(dtype=np.float64)  # float, since cells of nanoseconds can overflow int64
-    if total > _MAX_CELLS_PER_ROW * (len(cells) + 1000):
-        raise _too_fine(steps.times, calendar, total)
+    # In float, since cells of nanoseconds can overflow int64.
+    check_length(steps.times, calendar, lengths.sum(dtype=np.float64), len(cells))
     owners = np.repeat(np.arange(len(begins)), lengths)
     firsts = np.cumsum(lengths) - lengths  # first output row of each series
     all_cells = np.arange(len(owners)) - firsts[owners] + cells[begins][owners]
@@ -142,9 +146,9 @@ def _fill(steps: Steps, calendar: Calendar, cells: Ints, value: float, last: int
     return Steps(steps.codes[begins][owners], values, calendar.times(all_cells, steps.times))
 
 
-def _too_fine(times: Array, calendar: Calendar, cells: float) -> InvalidDataError:
+def _too_fine(times: Array, n_rows: int, calendar: Calendar, cells: float) -> InvalidDataError:
     return InvalidDataError(
-        f"freq={calendar.freq!r} would make {cells:.3g} steps from {len(times)} rows. Pass a coarser freq, or look for "
+        f"freq={calendar.freq!r} would make {cells:.3g} steps from {n_rows} rows. Pass a coarser freq, or look for "
         f"a wrong time: times range from {times.min()} to {times.max()}."
     )
 

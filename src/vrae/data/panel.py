@@ -21,6 +21,7 @@ from vrae.data.calendar import Calendar, local_times
 from vrae.data.display import draw_series, html_table, long_table
 from vrae.data.ids import as_ids, check_unique, ids_of
 from vrae.data.overview import Overview
+from vrae.data.panel_times import as_panel_times
 from vrae.data.positions import positions_of
 from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError, name_some
@@ -51,7 +52,7 @@ class Panel:
     ids : ndarray, shape (n_series,)
         A unique name for each series: text, numbers or dates. Results have the same order.
     times : ndarray of shape (total_steps,), optional
-        Time stamp of each step.
+        Time stamp of each step: datetime64, datetime objects or numbers. UTC, if there is a zone.
     channels : tuple of str, optional
         Names of the channels. By default ``("value",)``, or ``("value0", "value1", ...)``.
     static : mapping of str to ndarray of shape (n_series,), optional
@@ -92,6 +93,8 @@ class Panel:
                 f"The values of a panel must have shape (total_steps, n_channels). Found {self.values.shape}."
             )
         object.__setattr__(self, "ids", as_ids(self.ids))
+        if self.times is not None:
+            self._take_times()
         n, steps = len(self.ids), len(self.values)
         if len(self.offsets) != n + 1 or self.offsets[0] != 0 or self.offsets[-1] != steps:
             raise InvalidDataError(
@@ -111,7 +114,19 @@ class Panel:
         if not self.channels:
             names = ("value",) if self.n_channels == 1 else tuple(f"value{i}" for i in range(self.n_channels))
             object.__setattr__(self, "channels", names)
+        if len(set(self.channels)) != len(self.channels) or len(self.channels) != self.n_channels:
+            raise InvalidDataError(
+                f"A panel of {self.n_channels} channel{'s' * (self.n_channels != 1)} needs as many different names. "
+                f"Found channels={tuple(self.channels)!r:.200}."
+            )
         check_unique(self.ids)
+
+    def _take_times(self) -> None:
+        """Replace ``times`` by datetime64 or numbers. Their zone becomes that of the calendar."""
+        times, zone = as_panel_times(self.times)
+        object.__setattr__(self, "times", times)
+        if zone is not None and self._zone is None:
+            object.__setattr__(self, "calendar", replace(self.calendar or Calendar(), zone=zone))
 
     # ---------------------------------------------------------------- construction
 

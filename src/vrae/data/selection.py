@@ -27,6 +27,9 @@ def join_panels(panels: Sequence[Panel]) -> Panel:
     undated = [panel.times is None for panel in panels]
     if any(undated) and not all(undated):
         raise InvalidDataError("Panels with and without times cannot be joined. Pass times for all series.")
+    kinds = {_kind_of(panel) for panel in panels}
+    if len(kinds) > 1:
+        raise InvalidDataError("Panels whose times are dates and panels whose times are numbers cannot be joined.")
     common = [name for name in first.static if all(name in panel.static for panel in panels)]
     calendars = {panel.calendar and replace(panel.calendar, absent=0.0) for panel in panels}
     return Panel(
@@ -39,6 +42,10 @@ def join_panels(panels: Sequence[Panel]) -> Panel:
         calendar=first.calendar if len(calendars) == 1 else None,
         reading=first.reading,
     )
+
+
+def _kind_of(panel: Panel) -> str:
+    return "none" if panel.times is None else "dates" if panel.times.dtype.kind == "M" else "numbers"
 
 
 def match_channels(panel: Panel, names: Sequence[str], n_channels: int) -> Panel:

@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 from vrae.data.arrays import Array, Ints
 from vrae.data.calendar import Calendar
 from vrae.data.columns import Table, as_names, as_numbers, encode_ids
-from vrae.data.dates import Times, column_dates
-from vrae.data.long import Steps, merge_duplicates, put_on_grid, sort_order, trim_ends
+from vrae.data.dates import Times
+from vrae.data.long import Steps, check_length, merge_duplicates, put_on_grid, sort_order, trim_ends
 from vrae.data.panel import Panel, offsets_of
 from vrae.data.precision import narrowed
 from vrae.data.roles import Roles, changing_series, find_roles, first_rows
-from vrae.data.table_calendar import calendar_of, count_steps, row_times
+from vrae.data.table_calendar import calendar_of, count_steps, name_times, row_times
 from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
 
@@ -46,13 +46,19 @@ def _remembered(table: Table, roles: Roles, options: TableOptions, calendar: Cal
         id=roles.id,
         id_parts=table.parts,
         time=roles.time,
-        value=tuple(roles.values) if roles.long else options.value,
+        value=tuple(roles.values) if roles.long else _wide_names(options.value, table),
         layout="long" if roles.long else "wide",
         static=tuple(roles.static),
         label=None,
         calendar=None if calendar is None else replace(calendar, absent=0.0),
         end=None,
     )
+
+
+def _wide_names(names: Sequence[str] | None, table: Table) -> Sequence[str] | None:
+    """Return the names that a user gave for steps, but not those of channels of a long table."""
+    has_all = names is None or all(name in table.columns or set(name) & {*"*?"} for name in names)
+    return names if has_all else None
 
 
 def values_by_row(table: Table, panel: Panel, options: TableOptions) -> dict[str, Any]:
@@ -68,7 +74,7 @@ def values_by_row(table: Table, panel: Panel, options: TableOptions) -> dict[str
         times = _times(table, roles, columns, options)
         place = _places(panel, codes, len(ids), None if times is None else times.stamps)
     else:
-        place = _wide_places(panel, roles, table)
+        place = _wide_places(panel, roles, table, options)
     if place is None:
         raise InvalidDataError(f"Cannot put {panel} back into {table.name}, which holds other series or steps.")
     if not roles.long:
@@ -198,13 +204,14 @@ def _wide_panel(table: Table, roles: Roles, columns: Columns, options: TableOpti
         known = narrowed(_without(values, options.missing), lengths)
         return Panel(known, offsets_of(lengths), ids, channels=tuple(roles.values), static=static)
     matrix = _values(table, roles, columns, options.missing)
-    dates = column_dates(roles.values, table.date_format)
+    dates = name_times(roles.values, table, options)
     if dates is None:
         _refuse_grid(options, table)
         n_series, n_steps = matrix.shape
         lengths = np.full(n_series, n_steps)
         return Panel(narrowed(matrix.reshape(-1, 1), lengths), offsets_of(lengths), ids, static=static)
-    steps, calendar = _wide_steps(matrix, dates, options)
+    own = Steps(np.zeros(len(dates.stamps), np.int64), matrix.T, dates.stamps)
+    steps, calendar = _wide_steps(own, dates.zone, options, table)
     lengths = np.bincount(steps.codes, minlength=len(ids))
     return Panel(
         values=narrowed(steps.values, lengths),
@@ -230,31 +237,46 @@ def _refuse_grid(options: TableOptions, table: Table) -> None:
             )
 
 
-def _wide_steps(matrix: Array, dates: Times, options: TableOptions) -> tuple[Steps, Calendar]:
-    """Put a matrix (n_series, n_steps) on the calendar of its columns, without the empty ends."""
-    n_series, n_steps = matrix.shape
-    axis = Steps(np.zeros(n_steps, np.int64), np.empty((n_steps, 0)), dates.stamps)
-    calendar = calendar_of(axis, dates.zone, options)
-    times, columns = dates.stamps, np.arange(n_steps)
+def _wide_steps(columns: Steps, zone: str | None, options: TableOptions, table: Table) -> tuple[Steps, Calendar]:
+    """Put columns, with a value per series each, on their calendar. Empty ends are left out."""
+    assert columns.times is not None
+    calendar = calendar_of(columns, zone, options)
+    first = last = 0
     if calendar.freq is not None:
-        cells = calendar.cells(times)
-        if len(np.unique(cells)) < n_steps:
-            raise InvalidDataError(
-                f"Several columns of the table are in one step of freq={calendar.freq!r}. Pass a finer freq, or sum "
-                f"these columns."
-            )
-        columns = cells - cells[0]
-        times = calendar.times(np.arange(cells[0], cells[-1] + 1), times)
-    full = np.full((n_series, len(times)), np.nan)
-    full[:, columns] = matrix
+        cells = calendar.cells(columns.times)
+        first, last = int(cells[0]), int(cells[-1])
+        n_series = columns.values.shape[1]
+        check_length(columns.times, calendar, (float(last) - first + 1) * n_series, len(cells) * n_series)
+        columns = replace(columns, times=calendar.times(cells, columns.times))
+    columns = _merged_columns(columns, calendar, options, table)
+    assert columns.times is not None
+    full, times = columns.values.T, columns.times
+    if calendar.freq is not None:
+        times = calendar.times(np.arange(first, last + 1), times)
+        full = np.full((full.shape[0], len(times)), np.nan)
+        full[:, np.unique(cells) - first] = columns.values.T
+    n_rows = int((~np.isnan(full)).sum())
     if options.fill is not None:
         begun = np.maximum.accumulate(~np.isnan(full), axis=1)
-        full[begun & np.isnan(full)] = options.fill
-    codes = np.repeat(np.arange(n_series), len(times))
-    steps = Steps(codes, full.reshape(-1, 1), np.tile(times, n_series))
+        full = np.where(begun & np.isnan(full), options.fill, full)
+    n_series = len(full)
+    steps = Steps(np.repeat(np.arange(n_series), len(times)), full.reshape(-1, 1), np.tile(times, n_series))
     inside = trim_ends(steps)
-    absent = float(np.isnan(inside.values).mean())
-    return inside, calendar.without_rows(absent)
+    return inside, calendar.without_rows(1 - n_rows / len(inside.codes))
+
+
+def _merged_columns(columns: Steps, calendar: Calendar, options: TableOptions, table: Table) -> Steps:
+    """Merge the columns of one step."""
+    assert columns.times is not None
+    repeated = np.flatnonzero(columns.times[1:] == columns.times[:-1])
+    if len(repeated) and options.duplicates == "raise":
+        step = "" if options.freq is None else f" of freq={calendar.freq!r}"
+        finer = "" if options.freq is None else ", or a finer freq"
+        raise InvalidDataError(
+            f"Several columns of {table.name} are in one step{step}, the first two at {columns.times[repeated[0]]}. "
+            f'Pass duplicates="sum", "mean", "first" or "last"{finer}.'
+        )
+    return merge_duplicates(columns, options.duplicates, np.zeros(1, np.int64))
 
 
 def _wide_ids(table: Table, roles: Roles, columns: Columns) -> Array:
@@ -306,14 +328,14 @@ def _nested_values(table: Table, names: Sequence[str], columns: Columns) -> tupl
     return np.stack(channels, axis=1), lengths.astype(np.int64)
 
 
-def _wide_places(panel: Panel, roles: Roles, table: Table) -> Ints | None:
+def _wide_places(panel: Panel, roles: Roles, table: Table, options: TableOptions) -> Ints | None:
     """Return the position in the values of a panel of each cell of a wide table; -1 is none."""
     if len(panel) != len(next(iter(table.read(roles.values[:1]).values()))):
         return None
     if table.kinds[roles.values[0]] == "list":
         return np.arange(len(panel.values))
     n_steps = len(roles.values)
-    dates = column_dates(roles.values, table.date_format)
+    dates = name_times(roles.values, table, options)
     if dates is None or panel.calendar is None or panel.times is None:
         return np.arange(len(panel.values)) if len(panel.values) == len(panel) * n_steps else None
     series = np.repeat(np.arange(len(panel)), n_steps)

@@ -15,6 +15,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from vrae.config import NetworkConfig, check_choice
 from vrae.data.batching import Indices
 from vrae.data.containers import is_table
+from vrae.data.later_times import on_calendar_of_model
 from vrae.data.panel import Panel, invalid_series
 from vrae.data.reading import as_panel
 from vrae.data.scaling import Scaler
@@ -261,11 +262,8 @@ class FittedVRAE(VRAEOptions):
             if (kept.times is None) != (panel.times is None):  # without dates, time does not matter
                 kept, panel = (replace(part, times=None, calendar=None) for part in (kept, panel))
             panel = join_panels([kept, replace(panel, channels=earlier.channels)])
-        everything = np.arange(len(panel))
-        if is_first:
-            self.fit_panel(panel, everything)
-        else:
-            self._continue(panel, everything)
+        train = self.fit_panel if is_first else self._continue
+        train(panel, np.arange(len(panel)))
         self.replay_buffer_ = panel.select(_reservoir(len(panel) - n_new, n_new, seen, seed_of(self.random_state)))
         self.n_seen_ = seen + n_new
         return panel
@@ -342,6 +340,7 @@ class FittedVRAE(VRAEOptions):
         """Return what `usable` returns, after a check against the fitted model."""
         self.check_fitted()
         panel, indices = self.usable(X, self.reading_)
+        panel = on_calendar_of_model(panel, self.calendar_)
         if self.scaler_.timing is not None and (panel.times is None or panel.times.dtype.kind != "M"):
             warn(
                 "The model compares series by date, but these have no dates: their time of year, week or day does not "
