@@ -52,7 +52,8 @@ def _as_frame(series: Any) -> Any:
     """Return a Series of pandas as a table with a single column; other tables with plain labels."""
     if is_indexed_series(series):
         return series.to_frame("value" if series.name is None else series.name)
-    return _with_plain_labels(series) if getattr(getattr(series, "columns", None), "nlevels", 1) > 1 else series
+    has_levels = nw.dependencies.is_pandas_dataframe(series) and series.columns.nlevels > 1
+    return _with_plain_labels(series) if has_levels else series
 
 
 def _with_plain_labels(frame: Any) -> Any:
