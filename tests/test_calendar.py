@@ -1,5 +1,8 @@
 """Steps of time: how they are found from times, counted, named and continued."""
 
+# mypy: disable-error-code="union-attr, arg-type, index, operator"
+# Panels of these tests have times and a calendar, which others need not have.
+
 from __future__ import annotations
 
 import warnings
@@ -207,6 +210,7 @@ def test_steps_of_numbers(times, step, words):
 HOURS = np.round(45_000 + np.arange(5000) / 24, 5)  # as a spreadsheet rounds them
 
 
+@pytest.mark.filterwarnings("ignore:Times in column 'ds' .* look like the day numbers of Excel")
 @pytest.mark.parametrize(
     "times",
     [HOURS, np.delete(HOURS, [1, 2, 3, 4, 5, 6, 7, 70, 4000]), 1.7e9 + np.arange(100) * 0.1],
@@ -582,3 +586,12 @@ def test_times_that_are_not_lonely():
     assert lonely_times(np.append(np.arange(200), 10**15)).tolist() == [10**15]
     for few in (DAYS[:0], DAYS[:1], DAYS[[0, -1]]):
         assert not len(lonely_times(few))
+
+
+def test_a_few_dates_on_other_weekdays_are_no_days():
+    weeks = pd.date_range("2023-01-02", periods=60, freq="W-MON").to_series()
+    weeks.iloc[30] += pd.Timedelta("1D")
+    times = np.tile(weeks.to_numpy().astype("M8[us]"), 3)
+    found = find_calendar(np.repeat(np.arange(3), 60), times, None, True)
+    assert found.calendar.freq is None
+    assert found.suggestion == "1w"

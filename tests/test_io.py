@@ -158,7 +158,7 @@ def test_freq_marks_gaps_as_missing(freq, times, cells):
 
 def test_freq_merges_rows_of_one_step_only_on_request():
     table = pa.table({"unique_id": ["b", "a", "a", "b"], "ds": [7, 1, 2, 1], "y": [1.0, 2, 3, 4]})
-    with pytest.raises(InvalidDataError, match=r"one step of freq=3"):
+    with pytest.raises(InvalidDataError, match=r"one step of the calendar: every 3"):
         read_panel(table, freq=3)
     panel = read_panel(table, freq=3, duplicates="sum")
     assert series(panel)[1] == [5]

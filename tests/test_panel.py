@@ -460,7 +460,7 @@ def test_every_channel_has_a_name_of_its_own(channels):
         Panel.from_arrays(np.zeros((3, 2, 4)), channels=channels)
 
 
-DAYS = pd.date_range("2024-03-29", periods=4)
+DAYS: Any = pd.date_range("2024-03-29", periods=4)
 
 
 @pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
@@ -469,6 +469,7 @@ def test_times_of_any_kind_become_time_stamps(kind, zone):
     index = DAYS.tz_localize(zone)
     times = {"index": index, "objects": np.array(list(index), object), "list": index.to_pydatetime().tolist()}[kind]
     panel = Panel.from_arrays(np.zeros((1, 4)), times=times)
+    assert panel.times is not None
     assert panel.times.dtype.kind == "M"
     assert panel.calendar == (None if zone is None else Calendar(zone=zone))
     assert pd.DatetimeIndex(panel.to_pandas()["ds"]).tolist() == index.tolist()

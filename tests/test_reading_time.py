@@ -1,5 +1,8 @@
 """Dated tables, long and wide, whole and in parts: one calendar, the same panel, and its words."""
 
+# mypy: disable-error-code="union-attr, arg-type, index"
+# Panels of these tests have times and a calendar, which others need not have.
+
 from __future__ import annotations
 
 import warnings
@@ -161,7 +164,8 @@ def test_a_number_that_stands_for_missing(freq):
     expected = read_panel(wide, id="item")
     assert_same(read_panel(coded, id="item", missing=-9999, freq=freq), expected)
     assert_same(read_long(melted(coded), missing=-9999, freq=freq), expected)
-    assert read_panel(coded, id="item").lengths.tolist() == [24] * 6  # without a word, it is a number
+    with pytest.warns(DataWarning, match="-9999 is .* times"):
+        assert read_panel(coded, id="item").lengths.tolist() == [24] * 6  # it is a number, and this is said
     lists = pd.DataFrame({"item": ["a", "b"], "x": [[1.0, -9999.0], [3.0, 4.0]]})
     assert np.isnan(read_panel(lists, id="item", missing=-9999).values[1, 0])
 

@@ -364,6 +364,7 @@ def test_a_panel_of_the_model_is_not_touched(silent):
     assert opened.calendar == panel.calendar
 
 
+@pytest.mark.filterwarnings("ignore:.* of the steps are outside the dates")
 def test_longer_steps_than_those_of_the_model_are_said():
     fitted = make_estimator("VRAE").fit(read(sales(freq="D")))
     words = r"steps of these series are weekly \(Mondays\), but those of the series of the model are daily"
@@ -549,10 +550,10 @@ def test_reports_and_explanations_read_the_file_as_cluster_read_it(cli, tmp_path
     for command in (("report", run), ("explain", run, "p3"), ("regroup", run, "--clusters", "3")):
         done = cli(*command)
         assert (done.code, "Warning" in done.err) == (0, False), (command, done.err)
-    for command in ("similar", "anomalies"):
+    for table_command in ("similar", "anomalies"):
         plain, named = tmp_path / "plain.csv", tmp_path / "named.csv"
-        assert cli(command, path, "--model", run, "--quiet", "--out", plain).code == 0
-        assert cli(command, path, *names, "--model", run, "--quiet", "--out", named).code == 0
+        assert cli(table_command, path, "--model", run, "--quiet", "--out", plain).code == 0
+        assert cli(table_command, path, *names, "--model", run, "--quiet", "--out", named).code == 0
         assert plain.read_text() == named.read_text()
 
 

@@ -1,5 +1,8 @@
 """When series are high: groups by season, weekday and hour; and which columns hold the values."""
 
+# mypy: disable-error-code="union-attr, arg-type, index"
+# Panels of these tests have times and a calendar, which others need not have.
+
 from __future__ import annotations
 
 import warnings

@@ -11,9 +11,43 @@ from vrae.data.arrays import Array
 from vrae.data.calendar import Calendar, local_times, universal_times
 from vrae.data.long import Steps, put_on_grid, sort_order
 from vrae.data.panel import Panel, offsets_of
+from vrae.data.timing import Timing
 from vrae.exceptions import DataWarning, InvalidDataError, warn
 
-__all__ = ["check_kind", "is_coarser", "on_calendar_of_model", "on_clock_of_model", "say_moved", "say_other_step"]
+__all__ = [
+    "check_kind",
+    "is_coarser",
+    "on_calendar_of_model",
+    "on_clock_of_model",
+    "say_moved",
+    "say_other_step",
+    "say_unknown_dates",
+]
+
+# A warning says if more than this fraction of the steps has dates that the model does not know.
+_MANY_UNKNOWN = 0.25
+
+
+def say_unknown_dates(panel: Panel, timing: Timing | None) -> None:
+    """Warn of series whose dates a model that compares series by date does not know."""
+    if timing is None:
+        return
+    if panel.times is None or panel.times.dtype.kind != "M":
+        warn(
+            "The model compares series by date, but these have no dates: their time of year, week or day does not "
+            "count. Pass a table with a time column, or fit with timing='free'.",
+            DataWarning,
+        )
+        return
+    outside = (panel.times < np.datetime64(timing.start)) | (panel.times > np.datetime64(timing.end))
+    if outside.mean() > _MANY_UNKNOWN:
+        start, end = (str(np.datetime64(time, "D")) for time in (timing.start, timing.end))
+        warn(
+            f"{100 * outside.mean():.0f} % of the steps are outside the dates of the training series, {start} to "
+            f"{end}. What the model knows of these dates is the time of year, week and day alone, so clusters and "
+            f"neighbours can be wrong. Fit it again with the new dates, or with timing='free'.",
+            DataWarning,
+        )
 
 
 def on_clock_of_model(times: Array, zone: str | None, calendar: Calendar, what: str) -> tuple[Array, str | None]:

@@ -27,6 +27,9 @@ _LONELY_TIMES = 5
 _LONELY_ROWS = 0.01
 _LONELY_AMONG = 20
 
+# If this fraction of all dates has one weekday, the others are probably wrong.
+_ALMOST_ALL = 0.9
+
 # As many dates as this without a Saturday or Sunday show business days.
 _BUSINESS_DAYS = 6
 
@@ -63,6 +66,8 @@ def find_calendar(codes: Ints, times: Array, zone: str | None, aligned: bool) ->
         return none
     if times.dtype.kind != "M":
         return _number_steps(codes, times, distinct, none)
+    if _are_almost_weekly(day_times(distinct, zone)):
+        return none._replace(suggestion="1w")
     found = _day_steps(codes, times, distinct, zone, aligned) or _clock_steps(codes, times, distinct, zone, aligned)
     if found is not None and _fits(codes, times, found):
         return found
@@ -70,6 +75,13 @@ def find_calendar(codes: Ints, times: Array, zone: str | None, aligned: bool) ->
 
 
 # -------------------------------------------------------------------- days and longer
+
+
+def _are_almost_weekly(distinct: Array) -> bool:
+    """Return whether nearly all days are of one weekday, and a few are not."""
+    days = distinct.astype("M8[D]")
+    counts = np.bincount((days.astype(np.int64) + 3) % 7, minlength=7)
+    return bool(len(days) >= 2 * _EVIDENCE and _ALMOST_ALL * len(days) <= counts.max() < len(days))
 
 
 def _day_steps(codes: Ints, times: Array, distinct: Array, zone: str | None, aligned: bool) -> Regularity | None:

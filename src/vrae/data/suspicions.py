@@ -29,13 +29,13 @@ def suspect_values(values: Array, names: Sequence[str], table: str) -> None:
     for number in _STAND_INS:
         if lowest > number:
             continue
-        found = values == number
+        found = values == np.asarray(number, values.dtype)
         others = values[~found & ~np.isnan(values)]
         if found.sum() > 1 and others.size and others.min() > number / 3:
-            column = f"column {names[int(found.any(axis=0).argmax())]!r}" if values.shape[1] <= 24 else "the columns"
+            channel = names[int(found.any(axis=0).argmax())]
             warn(
-                f"{number:g} is {found.sum():,} times in {column} of {table}, far below all other values. If it stands "
-                f"for a missing value, pass missing={number:g}.",
+                f"{number:g} is {found.sum():,} times among the values {channel!r} of {table}, far below all others. "
+                f"If it stands for a missing value, pass missing={number:g}.",
                 DataWarning,
             )
             return
@@ -54,7 +54,7 @@ def suspect_ids(ids: Array, table: str) -> None:
         )
     totals = ids[names_totals(plain)]
     if len(totals) and len(ids) > 2:
-        warn(f"The id {totals[0]!r} of {table} looks like totals. It is read like the others.", DataWarning)
+        warn(f"The id {name_some(totals[:1])} of {table} looks like totals. It is read like the others.", DataWarning)
 
 
 def suspect_numbers_as_times(calendar: Calendar, times: Array, name: str, table: str) -> None:

@@ -18,6 +18,7 @@ from vrae.data.long import Steps, check_length, merge_duplicates, put_on_grid, s
 from vrae.data.panel import Panel, offsets_of
 from vrae.data.precision import narrowed
 from vrae.data.roles import Roles, changing_series, find_roles, first_rows
+from vrae.data.suspicions import suspect_ids, suspect_numbers_as_times, suspect_values
 from vrae.data.table_calendar import calendar_of, count_steps, name_times, row_times
 from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
@@ -36,6 +37,7 @@ def panel_by_roles(table: Table, roles: Roles, options: TableOptions) -> Panel:
     """Convert a table with known roles of columns to a panel. See `table_to_panel`."""
     columns = table.read(roles.all)
     panel = _long_panel(table, roles, columns, options) if roles.long else _wide_panel(table, roles, columns, options)
+    _say_suspicions(panel, roles, options, table)
     return replace(panel, reading=_remembered(table, roles, options, panel.calendar))
 
 
@@ -155,12 +157,29 @@ def _long_panel(table: Table, roles: Roles, columns: Columns, options: TableOpti
     )
 
 
+def _id_hint(table: Table, roles: Roles) -> str:
+    """Return what to do if rows of several series have the same id."""
+    if roles.id is None:
+        return f" If {table.name} holds several series, name their column with id=."
+    others = [name for name, kind in table.kinds.items() if kind == "text" and name not in roles.all]
+    return f" If an id stands for several series, name {others[0]!r} with id= too." if others else ""
+
+
+def _say_suspicions(panel: Panel, roles: Roles, options: TableOptions, table: Table) -> None:
+    """Warn of what was read, but probably means something else."""
+    suspect_ids(panel.ids, table.name)
+    if options.missing is None:
+        suspect_values(panel.values, panel.channels, table.name)
+    if roles.time is not None and panel.times is not None and panel.calendar is not None and options.freq is None:
+        suspect_numbers_as_times(panel.calendar, panel.times, roles.time, table.name)
+
+
 def _on_calendar(
     steps: Steps, zone: str | None, options: TableOptions, ids: Array, table: Table, roles: Roles
 ) -> tuple[Steps, Calendar]:
     """Put sorted rows on their calendar: a known one, that of ``freq``, or that of their times."""
     assert steps.times is not None
-    hint = "" if roles.id else f" If {table.name} holds several series, name their column with id=."
+    hint = _id_hint(table, roles)
     calendar = calendar_of(steps, zone, options)
     if calendar.freq is None:
         return merge_duplicates(steps, options.duplicates, ids, hint), calendar

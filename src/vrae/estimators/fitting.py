@@ -15,7 +15,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from vrae.config import NetworkConfig, check_choice
 from vrae.data.batching import Indices
 from vrae.data.containers import is_table
-from vrae.data.later_times import on_calendar_of_model
+from vrae.data.later_times import on_calendar_of_model, say_unknown_dates
 from vrae.data.panel import Panel, invalid_series
 from vrae.data.reading import as_panel
 from vrae.data.scaling import Scaler
@@ -341,12 +341,7 @@ class FittedVRAE(VRAEOptions):
         self.check_fitted()
         panel, indices = self.usable(X, self.reading_)
         panel = on_calendar_of_model(panel, self.calendar_)
-        if self.scaler_.timing is not None and (panel.times is None or panel.times.dtype.kind != "M"):
-            warn(
-                "The model compares series by date, but these have no dates: their time of year, week or day does not "
-                "count. Pass a table with a time column, or fit with timing='free'.",
-                DataWarning,
-            )
+        say_unknown_dates(panel, self.scaler_.timing)
         return match_channels(panel, self.channels_, self.network_.config.n_channels), indices
 
     def check_fitted(self) -> None:

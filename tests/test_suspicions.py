@@ -1,0 +1,78 @@
+"""What can be read but probably means something else is said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vrae import VRAE, VRAEAnomalyDetector, read_panel
+from vrae.exceptions import DataWarning, InvalidDataError
+
+WEEKS = pd.date_range("2023-01-02", periods=30, freq="W-MON")
+
+
+def table(**columns: object) -> pd.DataFrame:
+    items = np.repeat([f"i{i}" for i in range(6)], 30)
+    qty = np.random.default_rng(0).integers(1, 20, 180)
+    return pd.DataFrame({"item": items, "week": np.tile(WEEKS, 6), "qty": qty}).assign(**columns)
+
+
+def read(frame: pd.DataFrame, **options: object) -> object:
+    return read_panel(frame, **{"id": "item", "time": "week", "value": "qty", **options})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("number", [-9999, -999.0])
+def test_a_number_that_stands_for_a_missing_value(number):
+    frame = table()
+    frame["qty"] = frame["qty"].astype(float)
+    frame.loc[[3, 40, 99], "qty"] = number
+    with pytest.warns(DataWarning, match=rf"is 3 times .* pass missing={number:g}"):
+        read(frame)
+    read(frame, missing=number)  # without a warning
+    frame.loc[:, "qty"] *= 100  # values as low as that
+    read(frame.assign(qty=frame["qty"] - 5000))
+
+
+def test_ids_that_differ_in_blanks_or_case():
+    frame = table()
+    frame.loc[frame["item"] == "i1", "item"] = "I0 "
+    with pytest.warns(DataWarning, match="differ in blanks or case"):
+        read(frame)
+
+
+@pytest.mark.parametrize("name", ["Total", "Gesamtergebnis"])
+def test_a_series_of_totals(name):
+    frame = table()
+    total = frame.groupby("week", as_index=False)["qty"].sum().assign(item=name)
+    with pytest.warns(DataWarning, match=f"{name}.* looks like totals"):
+        read(pd.concat([total, frame]))
+
+
+def test_day_numbers_of_a_spreadsheet_and_codes_of_dates():
+    days = (WEEKS - pd.Timestamp("1899-12-30")).days.to_numpy()
+    with pytest.warns(DataWarning, match="day numbers of Excel"):
+        read(table(week=np.tile(days, 6)))
+    months = np.tile([2300 + 100 * (m // 12) + m % 12 + 1 for m in range(30)], 6)  # YYMM
+    with pytest.warns(DataWarning, match="stand for dates"):
+        read(table(week=months))
+
+
+def test_an_obvious_long_table_needs_no_names():
+    with pytest.warns(DataWarning, match="Took 'week' .* for the time and 'item' for the id"):
+        panel = read_panel(table())
+    assert len(panel) == 6
+
+
+def test_an_id_of_several_series_names_the_other_column():
+    with pytest.raises(InvalidDataError, match="name 'shop' with id= too"):
+        read(pd.concat([table(shop="north"), table(shop="south")]))
+
+
+def test_dates_that_a_model_does_not_know_are_said():
+    later = table(week=np.tile(WEEKS + pd.Timedelta("210D"), 6))
+    model = VRAE(max_epochs=1, latent_size=2).fit(read(table()))
+    with pytest.warns(DataWarning, match="100 % of the steps are outside the dates of the training series"):
+        model.transform(read(later))
+    detector = VRAEAnomalyDetector(model=None).set_params(model__max_epochs=1).fit(read(table()))
+    detector.predict(read(later))  # it compares patterns alone, and warns of nothing
