@@ -460,13 +460,13 @@ def test_every_channel_has_a_name_of_its_own(channels):
         Panel.from_arrays(np.zeros((3, 2, 4)), channels=channels)
 
 
-DAYS: Any = pd.date_range("2024-03-29", periods=4)
+SPRING: Any = pd.date_range("2024-03-29", periods=4)
 
 
 @pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
 @pytest.mark.parametrize("kind", ["index", "objects", "list"])
 def test_times_of_any_kind_become_time_stamps(kind, zone):
-    index = DAYS.tz_localize(zone)
+    index = SPRING.tz_localize(zone)
     times = {"index": index, "objects": np.array(list(index), object), "list": index.to_pydatetime().tolist()}[kind]
     panel = Panel.from_arrays(np.zeros((1, 4)), times=times)
     assert panel.times is not None
@@ -480,7 +480,7 @@ def test_times_of_any_kind_become_time_stamps(kind, zone):
     [
         (["2024-01-01"] * 4, "of type <U10"),
         (np.array(["a", "b", "c", "d"], object), "hold 'a'"),
-        (np.array([DAYS[0], DAYS[1].tz_localize("UTC")] * 2, object), "several zones"),
+        (np.array([SPRING[0], SPRING[1].tz_localize("UTC")] * 2, object), "several zones"),
         (np.array(["NaT"] * 4, "M8[us]"), "4 times of the panel are missing"),
         ([1.0, 2.0, 3.0, np.inf], "1 times of the panel are NaN or infinite"),
         (np.arange(4, dtype="u8") + 2**63, r"up to 9223372036854775811.*2\*\*63"),
