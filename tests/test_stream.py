@@ -482,3 +482,15 @@ def test_an_invalid_sample_size_is_one_message(text, folder, tmp_path, vrae):
     assert done.code == 2
     assert "--train-sample" in done.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_of_a_large_table_reads_a_later_one_with_other_times(tmp_path, in_parts):
+    table = long_table([4, 5, 6, 4, 5] * 4)
+    texts = [str(time)[:10] for time in table["ds"].to_pylist()]
+    table = table.set_column(1, "ds", pa.array(texts))
+    pq.write_table(table, tmp_path / "X.parquet")
+    reading = next(iter(stream_panels(tmp_path / "X.parquet", value="sold"))).reading
+    assert reading is not None
+    later = [str(np.datetime64(text) + np.timedelta64(700, "D")) for text in texts]
+    pq.write_table(table.set_column(1, "ds", pa.array(later)), tmp_path / "Y.parquet")
+    assert join_panels(list(stream_panels(tmp_path / "Y.parquet", remembered=reading))).ids.tolist()[0] == "item0"

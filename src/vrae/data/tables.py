@@ -54,6 +54,7 @@ def _remembered(table: Table, roles: Roles, options: TableOptions, calendar: Cal
         label=None,
         calendar=None if calendar is None else replace(calendar, absent=0.0),
         end=None,
+        written=None,
     )
 
 

@@ -14,7 +14,7 @@ from pyarrow import fs
 from vrae.data.columns import Table, reading
 from vrae.data.reading import table_options
 from vrae.data.sources import open_source
-from vrae.exceptions import InvalidDataError, InvalidParameterError
+from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
 
 __all__ = ["file_system", "open_parquet"]
 
@@ -27,7 +27,13 @@ def open_parquet(source: Any, **options: Any) -> Table:
     if isinstance(source, (str, os.PathLike)):
         # Workers may run in another folder, so a path is absolute.
         source = _of_url(str(source)) if "://" in str(source) else os.path.abspath(os.path.expanduser(source))
-    opened = open_source(source, table_options(**options))
+    given = table_options(**options)
+    if given.id_parts:
+        raise InvalidParameterError(
+            f"The engine 'ray' reads one id column; found {name_some(given.id_parts)}. Join them to one column in the "
+            f"files, or leave --engine out."
+        )
+    opened = open_source(source, given)
     if opened is None or not isinstance(getattr(opened.head.data, "format", None), ds.ParquetFileFormat):
         raise InvalidParameterError(
             f"The engine 'ray' reads Parquet files, which can be read in parts from many machines; found "
