@@ -543,3 +543,9 @@ def test_times_that_cannot_be_used_are_refused_in_words(name):
 def test_a_value_of_fill_is_a_finite_number():
     with pytest.raises(InvalidParameterError, match="fill must be a finite number; found inf"):
         read_panel(matrix_table(), id="item", fill=float("inf"))
+
+
+def test_fill_needs_no_dates_in_a_wide_table():
+    wide = pd.DataFrame({"item": ["a", "b"], "w1": [1.0, np.nan], "w2": [np.nan, 2.0], "w3": [3.0, np.nan]})
+    panel = read_panel(wide, fill=0)
+    np.testing.assert_array_equal(panel.values.ravel(), [1, 0, 3, np.nan, 2, 0])

@@ -226,10 +226,11 @@ def _wide_panel(table: Table, roles: Roles, columns: Columns, options: TableOpti
     matrix = _values(table, roles, columns, options.missing)
     dates = name_times(roles.values, table, options)
     if dates is None:
-        _refuse_grid(options, table)
+        _refuse_grid(replace(options, fill=None), table)
         n_series, n_steps = matrix.shape
         lengths = np.full(n_series, n_steps)
-        return Panel(narrowed(matrix.reshape(-1, 1), lengths), offsets_of(lengths), ids, static=static)
+        values = _filled(matrix, options.fill).reshape(-1, 1)
+        return Panel(narrowed(values, lengths), offsets_of(lengths), ids, static=static)
     own = Steps(np.zeros(len(dates.stamps), np.int64), matrix.T, dates.stamps)
     steps, calendar = _wide_steps(own, dates.zone, options, table)
     lengths = np.bincount(steps.codes, minlength=len(ids))
@@ -241,6 +242,14 @@ def _wide_panel(table: Table, roles: Roles, columns: Columns, options: TableOpti
         static=static,
         calendar=calendar,
     )
+
+
+def _filled(matrix: Array, fill: float | None) -> Array:
+    """Return series (n_series, n_steps), with ``fill`` for what is missing after the first value."""
+    if fill is None:
+        return matrix
+    begun = np.maximum.accumulate(~np.isnan(matrix), axis=1)
+    return np.where(begun & np.isnan(matrix), fill, matrix)
 
 
 def _without(values: Array, missing: float | None) -> Array:
@@ -276,11 +285,9 @@ def _wide_steps(columns: Steps, zone: str | None, options: TableOptions, table: 
         full = np.full((full.shape[0], len(times)), np.nan)
         full[:, np.unique(cells) - first] = columns.values.T
     n_rows = int((~np.isnan(full)).sum())
-    if options.fill is not None:
-        begun = np.maximum.accumulate(~np.isnan(full), axis=1)
-        full = np.where(begun & np.isnan(full), options.fill, full)
     n_series = len(full)
-    steps = Steps(np.repeat(np.arange(n_series), len(times)), full.reshape(-1, 1), np.tile(times, n_series))
+    values = _filled(full, options.fill).reshape(-1, 1)
+    steps = Steps(np.repeat(np.arange(n_series), len(times)), values, np.tile(times, n_series))
     inside = trim_ends(steps)
     return inside, calendar.without_rows(1 - n_rows / len(inside.codes))
 
