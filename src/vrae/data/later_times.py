@@ -35,7 +35,7 @@ def say_unknown_dates(panel: Panel, timing: Timing | None) -> None:
     if panel.times is None or panel.times.dtype.kind != "M":
         warn(
             "The model compares series by date, but these have no dates: their time of year, week or day does not "
-            "count. Pass a table with a time column, or fit with timing='free'.",
+            "count. Pass a table with a time column, or fit with timing set to free.",
             DataWarning,
         )
         return
@@ -45,7 +45,7 @@ def say_unknown_dates(panel: Panel, timing: Timing | None) -> None:
         warn(
             f"{100 * outside.mean():.0f} % of the steps are outside the dates of the training series, {start} to "
             f"{end}. What the model knows of these dates is the time of year, week and day alone, so clusters and "
-            f"neighbours can be wrong. Fit it again with the new dates, or with timing='free'.",
+            f"neighbours can be wrong. Fit it again with the new dates, or with timing set to free.",
             DataWarning,
         )
 

@@ -245,7 +245,7 @@ def _wide_panel(table: Table, roles: Roles, columns: Columns, options: TableOpti
 
 
 def _filled(matrix: Array, fill: float | None) -> Array:
-    """Return series (n_series, n_steps), with ``fill`` for what is missing after the first value."""
+    """Return series (n_series, n_steps) with ``fill`` where values are missing after the first."""
     if fill is None:
         return matrix
     begun = np.maximum.accumulate(~np.isnan(matrix), axis=1)
