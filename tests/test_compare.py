@@ -169,7 +169,7 @@ def test_a_run_scores_the_labelled_series_and_says_how_many(kind, cli, tmp_path)
     known = [None if i % 3 == 0 else name for i, name in enumerate(names)]
     run = tmp_path / "run"
     done = cli("cluster", labelled_csv(tmp_path, known), *RUN, "-k", 2, "--epochs", 1, "--out", run)
-    assert "Agreement with the known classes (16 of 24 series labelled)" in done.out
+    assert "16 of 24 series labelled: ARI" in " ".join(done.out.split())
     metrics = read_metrics(run)
     assert metrics["n_labelled"] == 16
     table = pd.read_csv(run / "clusters.csv")
@@ -179,14 +179,14 @@ def test_a_run_scores_the_labelled_series_and_says_how_many(kind, cli, tmp_path)
     assert "of 16 of 24 series" in (run / "report.html").read_text(encoding="utf-8")
     assert "not labelled" in (run / "report.html").read_text(encoding="utf-8")
     done = cli("regroup", run, "-k", 3)
-    assert "(16 of 24 series labelled)" in done.out
+    assert "16 of 24 series labelled: ARI" in " ".join(done.out.split())
     assert read_metrics(run)["n_labelled"] == 16
 
 
 def test_a_run_without_any_label_has_no_scores_and_says_so(cli, tmp_path):
     run = tmp_path / "run"
     done = cli("cluster", labelled_csv(tmp_path, [None] * 24), *RUN, "-k", 2, "--epochs", 1, "--out", run)
-    assert "Agreement with the known classes (0 of 24 series labelled)" in done.out
+    assert "0 of 24 series labelled: too few to compare" in " ".join(done.out.split())
     assert "ari" not in read_metrics(run)
     assert "too few to compare" in (run / "report.html").read_text(encoding="utf-8")
 

@@ -433,7 +433,7 @@ def test_lines_of_other_times():
 
 def test_times_need_a_time_column():
     numbered = pd.DataFrame({"item": ["a", "b"], "w1": [1.0, 2.0], "w2": [3.0, 4.0], "w3": [3.0, 4.0]})
-    for option in ({"freq": "1d"}, {"fill": 0}, {"align": "start"}):
+    for option in ({"freq": "1d"}, {"align": "start"}):
         with pytest.raises(InvalidParameterError, match=r"needs times.*not named by dates"):
             read_panel(numbered, id="item", **option)
     ordered = pd.DataFrame({"item": ["a", "a", "b", "b"], "y": np.arange(4.0)})

@@ -221,14 +221,14 @@ def show_clusters(metrics: dict[str, Any], folder: Path, as_json: bool, timed: b
         facts["In no cluster"] = metrics["n_noise"]
     if "n_trained" in metrics:
         facts["Trained on"] = f"{metrics['n_trained']:,} of {metrics['n_series']:,} series"
-    part = "" if n_labelled in (None, n_series) else f" ({n_labelled:,} of {n_series:,} series labelled)"
+    part = "" if n_labelled in (None, n_series) else f"{n_labelled:,} of {n_series:,} series labelled: "
     if part and "ari" not in metrics:
-        facts[f"Agreement with the known classes{part}"] = "too few to compare"
+        facts["Agreement with the known classes"] = f"{part}too few to compare"
     if "ari" in metrics:
-        scores = f"ARI {metrics['ari']:.3f}, NMI {metrics['nmi']:.3f}"
+        scores = f"{part}ARI {metrics['ari']:.3f}, NMI {metrics['nmi']:.3f}"
         if peer := metrics.get("raw_kmeans"):
             scores += f"   (k-means on the raw series: ARI {peer['ari']:.3f}, NMI {peer['nmi']:.3f})"
-        facts[f"Agreement with the known classes{part}"] = scores
+        facts["Agreement with the known classes"] = scores
     if timed:
         facts["Time"] = f"{metrics['seconds']:.0f} s"
     out.print(facts_table(facts), highlight=False, soft_wrap=True)

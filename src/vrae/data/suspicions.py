@@ -23,6 +23,10 @@ _EXCEL_DAYS = (36526, 54788)
 _MANY_ABSENT = 0.5
 
 
+# A series of totals has at least this fraction of the sum of all others.
+_LEAST_TOTAL = 0.5
+
+
 def suspect_values(values: Array, names: Sequence[str], table: str) -> None:
     """Warn of a number that is repeated far below all others, such as -9999."""
     lowest = np.nanmin(values, initial=0.0)
@@ -41,8 +45,11 @@ def suspect_values(values: Array, names: Sequence[str], table: str) -> None:
             return
 
 
-def suspect_ids(ids: Array, table: str) -> None:
-    """Warn of ids that differ in blanks or case alone, and of totals among them."""
+def suspect_ids(ids: Array, sizes: Array, table: str) -> None:
+    """Warn of ids that differ in blanks or case alone, and of totals among them.
+
+    ``sizes`` (n_series,) are mean values. Those of totals are about the sum of all others.
+    """
     if ids.dtype.kind != "U" or not len(ids):
         return
     plain = np.char.lower(np.char.strip(ids))
@@ -52,7 +59,9 @@ def suspect_ids(ids: Array, table: str) -> None:
         warn(
             f"Ids {name_some(same)} of {table} differ in blanks or case alone. They are different series.", DataWarning
         )
-    totals = ids[names_totals(plain)]
+    is_total = names_totals(plain)
+    is_total &= sizes > _LEAST_TOTAL * np.nansum(sizes[~is_total])
+    totals = ids[is_total]
     if len(totals) and len(ids) > 2:
         warn(f"The id {name_some(totals[:1])} of {table} looks like totals. It is read like the others.", DataWarning)
 

@@ -168,11 +168,20 @@ def _id_hint(table: Table, roles: Roles) -> str:
 
 def _say_suspicions(panel: Panel, roles: Roles, options: TableOptions, table: Table) -> None:
     """Warn of what was read, but probably means something else."""
-    suspect_ids(panel.ids, table.name)
+    suspect_ids(panel.ids, _mean_values(panel), table.name)
     if options.missing is None:
         suspect_values(panel.values, panel.channels, table.name)
     if roles.time is not None and panel.times is not None and panel.calendar is not None and options.freq is None:
         suspect_numbers_as_times(panel.calendar, panel.times, roles.time, table.name)
+
+
+def _mean_values(panel: Panel) -> Array:
+    """Return the mean of the first channel of each series, shape (n_series,)."""
+    values = panel.values[:, 0]
+    known = ~np.isnan(values)
+    counts = np.add.reduceat(known, panel.offsets[:-1], dtype=np.int64)
+    totals = np.add.reduceat(np.where(known, values, 0), panel.offsets[:-1], dtype=np.float64)
+    return np.asarray(totals / np.maximum(counts, 1))
 
 
 def _on_calendar(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -170,7 +171,8 @@ def make_job(
 ) -> Job:
     """Return a job, with a fingerprint of operation, model and layout."""
     files, layout = model_to_bytes(model), series.layout
-    fingerprint = sha256(repr((operation, layout.roles, layout.options)).encode())
+    options = replace(layout.options, written=None)  # a damaged part lacks some of the times
+    fingerprint = sha256(repr((operation, layout.roles, options)).encode())
     for name in sorted(files):
         fingerprint.update(files[name])
     return Job(files, operation, series.parts, layout, folder, fingerprint.hexdigest())
