@@ -104,7 +104,6 @@ def _timing(panel: Panel, steps: Ints, scaled: Array, observed: Array, timing: T
     """Return the timing profiles of series; zero, which is no timing, without time stamps."""
     if panel.times is None or panel.times.dtype.kind != "M":
         return torch.zeros(len(steps), timing.n_bins * scaled.shape[2])
-    steps = np.minimum(steps, len(panel.values) - 1)
     return torch.from_numpy(timing.profile(scaled, observed, panel.times[steps]))
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "time_text",
     "universal_times",
     "weekday_name",
+    "without_weekday",
     "zoned_times",
 ]
 
@@ -272,6 +273,11 @@ def time_text(time: Any, zone: str | None) -> str:
 def weekday_name(time: Any) -> str:
     """Return the weekday of a datetime64 as pandas abbreviates it, such as "MON"."""
     return _WEEKDAYS[int((time.astype("M8[D]").astype(np.int64) + 3) % 7)]  # 1970-01-01 was a Thursday
+
+
+def without_weekday(freq: Any) -> Any:
+    """Return a step of weeks without its weekday, which is then that of the earliest time."""
+    return freq.split("-")[0] if isinstance(freq, str) and "W-" in freq else freq
 
 
 def _origin(offset: Any, wall: Any, zone: str | None, ends: bool) -> str:

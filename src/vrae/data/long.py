@@ -93,11 +93,14 @@ def _total(values: Values, starts: Ints, *, mean: bool) -> Values:
 # -------------------------------------------------------------------- a regular grid
 
 
-def put_on_grid(steps: Steps, calendar: Calendar, how: str, ids: Array, fill: float | None, end: Any) -> Steps:
+def put_on_grid(
+    steps: Steps, calendar: Calendar, how: str, ids: Array, fill: float | None, end: Any
+) -> tuple[Steps, int]:
     """Put the sorted rows of each series on a calendar, from its first row to its last.
 
     Rows in the same step are duplicates. Steps without a row become NaN. With ``fill``, they become
-    this value, up to the step of the time ``end``.
+    this value, up to the step of the time ``end``. The second result is the number of steps, of all
+    series, that have a row.
     """
     assert steps.times is not None
     cells = calendar.cells(steps.times)
@@ -107,7 +110,7 @@ def put_on_grid(steps: Steps, calendar: Calendar, how: str, ids: Array, fill: fl
     # The cell of each merged row: merging keeps the first row of each run of duplicates.
     first = np.concatenate([[True], (np.diff(steps.codes) != 0) | (np.diff(cells) != 0)])
     last = None if fill is None else int(calendar.cells(np.asarray(end, steps.times.dtype)[None])[0])
-    return _fill(merged, calendar, cells[first], np.nan if fill is None else fill, last)
+    return _fill(merged, calendar, cells[first], np.nan if fill is None else fill, last), len(merged.codes)
 
 
 def check_cells(calendar: Calendar, times: Array) -> None:
@@ -130,7 +133,7 @@ def check_length(times: Array, calendar: Calendar, n_steps: float, n_rows: int) 
 def _fill(steps: Steps, calendar: Calendar, cells: Ints, value: float, last: int | None) -> Steps:
     """Return one row per step, with ``value`` where there is none, up to the step ``last``."""
     assert steps.times is not None
-    begins = np.flatnonzero(np.concatenate([[True], np.diff(steps.codes) != 0]))
+    begins = _begins(steps.codes)
     ends = cells[np.append(begins[1:], len(cells)) - 1]
     if last is not None:
         ends = np.maximum(ends, last)
@@ -153,6 +156,11 @@ def _too_fine(times: Array, n_rows: int, calendar: Calendar, cells: float) -> In
     )
 
 
+def _begins(codes: Ints) -> Ints:
+    """Return the first row of each series."""
+    return np.flatnonzero(np.concatenate([[True], np.diff(codes) != 0]))
+
+
 def trim_ends(steps: Steps) -> Steps:
     """Drop the rows before the first and after the last value of each series.
 
@@ -161,7 +169,7 @@ def trim_ends(steps: Steps) -> Steps:
     known = (~np.isnan(steps.values)).any(axis=1)
     if known.all():
         return steps
-    begins = np.flatnonzero(np.concatenate([[True], np.diff(steps.codes) != 0]))
+    begins = _begins(steps.codes)
     ends = np.append(begins[1:], len(steps.codes))
     rows = np.arange(len(steps.codes))
     first = np.minimum.reduceat(np.where(known, rows, len(rows)), begins)

@@ -125,7 +125,7 @@ class Panel:
         """Replace ``times`` by datetime64 or numbers. Their zone becomes that of the calendar."""
         times, zone = as_panel_times(self.times)
         object.__setattr__(self, "times", times)
-        if zone is not None and self._zone is None:
+        if zone is not None and self.zone is None:
             object.__setattr__(self, "calendar", replace(self.calendar or Calendar(), zone=zone))
 
     # ---------------------------------------------------------------- construction
@@ -221,6 +221,11 @@ class Panel:
         """Size of ``values`` in bytes."""
         return int(self.values.nbytes)
 
+    @property
+    def zone(self) -> str | None:
+        """Time zone of ``calendar``, if there is one: ``times`` are in UTC then."""
+        return None if self.calendar is None else self.calendar.zone
+
     def missing_share(self) -> float:
         """Return the fraction of values that are missing, from 0 to 1."""
         missing = sum(int(np.isnan(part).sum()) for part in self.slices())
@@ -276,12 +281,8 @@ class Panel:
         """Return the times of each series, in the zone of the calendar."""
         if self.times is None:
             return None
-        local = local_times(np.asarray(self.times), self._zone)
+        local = local_times(np.asarray(self.times), self.zone)
         return [local[start:end] for start, end in zip(self.offsets[:-1], self.offsets[1:], strict=True)]
-
-    @property
-    def _zone(self) -> str | None:
-        return None if self.calendar is None else self.calendar.zone
 
     # ---------------------------------------------------------------- conversion
 
@@ -295,7 +296,7 @@ class Panel:
             and the static columns. Times are in the zone of ``calendar``, if it has one.
         """
         channels = {name: self.values[:, channel] for channel, name in enumerate(self.channels)}
-        return long_table(self.ids, self.lengths, self.times, self._zone, channels, self.static)
+        return long_table(self.ids, self.lengths, self.times, self.zone, channels, self.static)
 
     def common_steps(self, most: int = 100_000) -> tuple[Ints, Array] | None:
         """Find the steps that the series of one calendar share.

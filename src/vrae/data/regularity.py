@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from vrae.data.arrays import Array, Ints
-from vrae.data.calendar import NEAR, Calendar, day_times, weekday_name
+from vrae.data.calendar import NEAR, Calendar, day_times, weekday_name, without_weekday
 
-__all__ = ["Regularity", "find_calendar", "lonely_times"]
+__all__ = ["EVIDENCE", "Regularity", "find_calendar", "lonely_times"]
 
 # Rows must fill at least this fraction of the steps of a calendar that was found from them. With
 # fewer, the step is that of the clock (every second) rather than that of the data.
@@ -19,7 +19,7 @@ _LEAST_FILLED = 0.05
 _MOST_APART = 4
 
 # Times are moved to the beginning of a step only if this many gaps between rows show the step.
-_EVIDENCE = 10
+EVIDENCE = 10
 
 # Times are lonely if they are as few, have as few rows, and are further from all others than these
 # are from each other. A single row is lonely among as many.
@@ -66,9 +66,10 @@ def find_calendar(codes: Ints, times: Array, zone: str | None, aligned: bool) ->
         return none
     if times.dtype.kind != "M":
         return _number_steps(codes, times, distinct, none)
-    if _are_almost_weekly(day_times(distinct, zone)):
+    walls = day_times(distinct, zone)
+    if _are_almost_weekly(walls):
         return none._replace(suggestion="1w")
-    found = _day_steps(codes, times, distinct, zone, aligned) or _clock_steps(codes, times, distinct, zone, aligned)
+    found = _day_steps(codes, times, walls, zone, aligned) or _clock_steps(codes, times, distinct, zone, aligned)
     if found is not None and _fits(codes, times, found):
         return found
     return none._replace(suggestion=_suggestion(codes, times))
@@ -81,16 +82,19 @@ def _are_almost_weekly(distinct: Array) -> bool:
     """Return whether nearly all days are of one weekday, and a few are not."""
     days = distinct.astype("M8[D]")
     counts = np.bincount((days.astype(np.int64) + 3) % 7, minlength=7)
-    return bool(len(days) >= 2 * _EVIDENCE and _ALMOST_ALL * len(days) <= counts.max() < len(days))
+    return bool(len(days) >= 2 * EVIDENCE and _ALMOST_ALL * len(days) <= counts.max() < len(days))
 
 
-def _day_steps(codes: Ints, times: Array, distinct: Array, zone: str | None, aligned: bool) -> Regularity | None:
-    """Return steps of days, weeks or months, if each series has one time of day."""
+def _day_steps(codes: Ints, times: Array, walls: Array, zone: str | None, aligned: bool) -> Regularity | None:
+    """Return steps of days, weeks or months, if each series has one time of day.
+
+    ``walls`` are the distinct times on the clock of the zone.
+    """
     wall = day_times(times, zone)
     gaps = _gaps(codes, wall)
     if len(gaps) and (gaps % _DAY != np.timedelta64(0)).any():
         return None
-    own = np.unique(day_times(distinct, zone))
+    own = np.unique(walls)
     days = np.unique(own.astype("M8[D]"))
     if len(days) < 2:
         return None
@@ -100,13 +104,11 @@ def _day_steps(codes: Ints, times: Array, distinct: Array, zone: str | None, ali
     if alias is None:
         return None
     name, within_steps = alias
-    if (moved or within_steps) and len(gaps) < _EVIDENCE:
+    if (moved or within_steps) and len(gaps) < EVIDENCE:
         return None
     if not (moved or within_steps):
         return Regularity(Calendar(name, zone, str((days[0] + hour).astype("M8[us]")), aligned))
-    # Weeks begin on the weekday of the earliest row.
-    plain = name.split("-")[0] if "W-" in name else name
-    return Regularity(Calendar.from_freq(plain, times, zone, aligned), moved=True)
+    return Regularity(Calendar.from_freq(without_weekday(name), times, zone, aligned), moved=True)
 
 
 def _month_alias(days: Array) -> tuple[str, bool] | None:
@@ -155,7 +157,7 @@ def _week_alias(days: Array) -> tuple[str, bool] | None:
 def _days_alias(days: Array, gaps: Array) -> tuple[str, bool] | None:
     number = days.astype(np.int64)
     within = int(np.gcd.reduce(gaps // _DAY)) if len(gaps) else 0
-    if within % 7 == 0 and len(gaps) >= _EVIDENCE:  # weeks that begin on different days in different series
+    if within % 7 == 0 and len(gaps) >= EVIDENCE:  # weeks that begin on different days in different series
         return f"{within // 7 if within > 7 else ''}W-{weekday_name(days[0])}", True
     gcd = int(np.gcd.reduce(np.diff(number)))
     if gcd == 1 and len(days) >= _BUSINESS_DAYS and np.is_busday(days).all() and np.ptp(number) >= 7:
@@ -171,7 +173,7 @@ def _clock_steps(codes: Ints, times: Array, distinct: Array, zone: str | None, a
     unit = np.ones(1, gaps.dtype)[0]
     between = int(np.gcd.reduce(np.diff(distinct) // unit))
     within = int(np.gcd.reduce(gaps // unit)) if len(gaps) else between
-    together = between == within or len(gaps) < _EVIDENCE
+    together = between == within or len(gaps) < EVIDENCE
     alias = _tick_alias(int(((between if together else within) * unit).astype("m8[ns]").astype(np.int64)))
     if together:  # the stamps of all series are on one grid, which may begin at any minute
         return Regularity(Calendar(alias, zone, str(distinct[0]), aligned))
@@ -214,7 +216,7 @@ def _float_steps(distinct: Array, gaps: Array, aligned: bool) -> Regularity | No
     exact = away[-1] / np.round(away[-1] / step)
     if (_off_steps(away / exact) <= NEAR).all():
         return Regularity(Calendar(float(exact), None, float(distinct[0]), aligned, nearest=True))
-    if len(gaps) < _EVIDENCE:
+    if len(gaps) < EVIDENCE:
         return None
     return Regularity(Calendar.from_freq(float(step), distinct, None, aligned), moved=True)
 

@@ -19,7 +19,7 @@ from vrae.data.table_options import TableOptions
 from vrae.data.value_columns import channel_columns, ordered_steps, step_columns
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, name_some, warn
 
-__all__ = ["Roles", "changing_series", "find_roles", "first_rows"]
+__all__ = ["Roles", "changing_series", "find_roles", "first_rows", "refuse_without_times"]
 
 # This many number columns are more likely steps of a wide table than channels of a long one.
 _MANY_NUMBERS = 24
@@ -69,7 +69,8 @@ def find_roles(table: Table, options: TableOptions) -> Roles:
     values = _named_values(table, options.value, taken)
     long = options.layout == "long" or (options.layout == "auto" and _looks_long(table, id_, time, named))
     if long and time is None:
-        _need_time(options, table)
+        columns = name_some(table.columns, 12)
+        refuse_without_times(options, f"needs a time column. Name it with time=. Columns of {table.name}: {columns}.")
     if id_ is None:
         id_ = _guess_id(table, long, taken | set(values))
         if id_ is not None and not long and not _serves_as_id(table, id_, options.layout):
@@ -121,14 +122,11 @@ def _check_remembered(table: Table, options: TableOptions) -> None:
                 )
 
 
-def _need_time(options: TableOptions, table: Table) -> None:
-    """Raise if options for times were given for a long table without any."""
+def refuse_without_times(options: TableOptions, why: str) -> None:
+    """Raise if options for times were given for a table without any: "freq='1d' " and ``why``."""
     for name in ("freq", "fill", "align"):
         if (given := getattr(options, name)) is not None:
-            raise InvalidParameterError(
-                f"{name}={given!r} needs a time column. Name it with time=. "
-                f"Columns of {table.name}: {name_some(table.columns, 12)}."
-            )
+            raise InvalidParameterError(f"{name}={given!r} {why}")
 
 
 def _index_has_steps(table: Table, options: TableOptions) -> bool:

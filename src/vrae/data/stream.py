@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vrae.config import check_int
-from vrae.data.calendar import Calendar
+from vrae.data.calendar import Calendar, without_weekday
 from vrae.data.columns import Table, encode_ids, kind_of
 from vrae.data.dates import Times
 from vrae.data.long import Steps, sort_order
@@ -326,10 +326,7 @@ def _calendar_of_parts(first: Steps, times: Array, zone: str | None, options: Ta
     if calendar.freq is None or calendar.is_met_by(times):
         return calendar
     if not calendar.is_met_by(first.times):  # rows lie within the steps
-        freq: Any = calendar.freq
-        if isinstance(freq, str) and "W-" in freq:
-            freq = freq.split("-")[0]  # weeks begin on the weekday of the earliest row
-        return Calendar.from_freq(freq, times, zone, calendar.aligned)
+        return Calendar.from_freq(without_weekday(calendar.freq), times, zone, calendar.aligned)
     found = calendar_of(everything, zone, options)
     warn(
         f"The first rows have the step {calendar.describe()}, but later rows have other times. All rows are read as "

@@ -8,6 +8,7 @@ import numpy as np
 
 from vrae.data.arrays import Array
 from vrae.data.calendar import Calendar
+from vrae.data.panel import Panel
 from vrae.data.sheet_rows import names_totals
 from vrae.exceptions import DataWarning, name_some, warn
 
@@ -45,11 +46,12 @@ def suspect_values(values: Array, names: Sequence[str], table: str) -> None:
             return
 
 
-def suspect_ids(ids: Array, sizes: Array, table: str) -> None:
+def suspect_ids(panel: Panel, table: str) -> None:
     """Warn of ids that differ in blanks or case alone, and of totals among them.
 
-    ``sizes`` (n_series,) are mean values. Those of totals are about the sum of all others.
+    The mean of totals is about the sum of those of all others.
     """
+    ids = panel.ids
     if ids.dtype.kind != "U" or not len(ids):
         return
     plain = np.char.lower(np.char.strip(ids))
@@ -60,6 +62,9 @@ def suspect_ids(ids: Array, sizes: Array, table: str) -> None:
             f"Ids {name_some(same)} of {table} differ in blanks or case alone. They are different series.", DataWarning
         )
     is_total = names_totals(plain)
+    if not is_total.any():
+        return
+    sizes = _mean_values(panel)
     is_total &= sizes > _LEAST_TOTAL * np.nansum(sizes[~is_total])
     totals = ids[is_total]
     if len(totals) and len(ids) > 2:
@@ -82,3 +87,12 @@ def suspect_numbers_as_times(calendar: Calendar, times: Array, name: str, table:
         f"date_format=.",
         DataWarning,
     )
+
+
+def _mean_values(panel: Panel) -> Array:
+    """Return the mean of the first channel of each series, shape (n_series,)."""
+    values = panel.values[:, 0]
+    known = ~np.isnan(values)
+    counts = np.add.reduceat(known, panel.offsets[:-1], dtype=np.int64)
+    totals = np.add.reduceat(np.where(known, values, 0), panel.offsets[:-1], dtype=np.float64)
+    return np.asarray(totals / np.maximum(counts, 1))

@@ -14,14 +14,11 @@ from vrae.data.columns import Table, refuse_missing
 from vrae.data.dates import Times, as_times, column_dates
 from vrae.data.later_times import check_kind, is_coarser, on_clock_of_model, say_moved, say_other_step
 from vrae.data.long import Steps, check_cells
-from vrae.data.regularity import Regularity, find_calendar, lonely_times
+from vrae.data.regularity import EVIDENCE, Regularity, find_calendar, lonely_times
 from vrae.data.table_options import TableOptions
 from vrae.exceptions import DataWarning, InvalidDataError, warn
 
-__all__ = ["calendar_of", "count_steps", "name_times", "row_times"]
-
-# Rows show that their step is longer than that of a model if there are this many gaps between them.
-_EVIDENCE = 10
+__all__ = ["calendar_of", "name_times", "row_times"]
 
 _YEARS = (np.datetime64("0001-01-01"), np.datetime64("9999-12-31T23:59:59"))
 
@@ -109,7 +106,7 @@ def _check_remembered(calendar: Calendar, steps: Steps, options: TableOptions) -
         return
     if not calendar.is_met_by(np.unique(steps.times)):
         say_moved(calendar, " Pass freq= for other steps.")
-    if (np.diff(steps.codes) == 0).sum() >= _EVIDENCE:
+    if (np.diff(steps.codes) == 0).sum() >= EVIDENCE:
         own = find_calendar(steps.codes, steps.times, calendar.zone, calendar.aligned).calendar
         if is_coarser(own, calendar):
             rest = "missing values" if options.fill is None else f"{options.fill:g}, the value of fill="
@@ -150,10 +147,3 @@ def _say_lonely(times: Array, zone: str | None) -> None:
         f"values, or those of fill=. Correct or remove these rows if their times are wrong.",
         DataWarning,
     )
-
-
-def count_steps(steps: Steps, calendar: Calendar) -> int:
-    """Return the number of steps of all series that have a row."""
-    assert steps.times is not None
-    cells = calendar.cells(steps.times)
-    return 1 + int(((np.diff(steps.codes) != 0) | (np.diff(cells) != 0)).sum())

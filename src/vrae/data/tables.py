@@ -17,11 +17,11 @@ from vrae.data.dates import Times
 from vrae.data.long import Steps, check_length, merge_duplicates, put_on_grid, sort_order, trim_ends
 from vrae.data.panel import Panel, offsets_of
 from vrae.data.precision import narrowed
-from vrae.data.roles import Roles, changing_series, find_roles, first_rows
+from vrae.data.roles import Roles, changing_series, find_roles, first_rows, refuse_without_times
 from vrae.data.suspicions import suspect_ids, suspect_numbers_as_times, suspect_values
-from vrae.data.table_calendar import calendar_of, count_steps, name_times, row_times
+from vrae.data.table_calendar import calendar_of, name_times, row_times
 from vrae.data.table_options import TableOptions
-from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
+from vrae.exceptions import InvalidDataError, name_some
 
 __all__ = ["panel_by_roles", "repeated_ids", "table_to_panel", "values_by_row"]
 
@@ -168,20 +168,11 @@ def _id_hint(table: Table, roles: Roles) -> str:
 
 def _say_suspicions(panel: Panel, roles: Roles, options: TableOptions, table: Table) -> None:
     """Warn of what was read, but probably means something else."""
-    suspect_ids(panel.ids, _mean_values(panel), table.name)
+    suspect_ids(panel, table.name)
     if options.missing is None:
         suspect_values(panel.values, panel.channels, table.name)
     if roles.time is not None and panel.times is not None and panel.calendar is not None and options.freq is None:
         suspect_numbers_as_times(panel.calendar, panel.times, roles.time, table.name)
-
-
-def _mean_values(panel: Panel) -> Array:
-    """Return the mean of the first channel of each series, shape (n_series,)."""
-    values = panel.values[:, 0]
-    known = ~np.isnan(values)
-    counts = np.add.reduceat(known, panel.offsets[:-1], dtype=np.int64)
-    totals = np.add.reduceat(np.where(known, values, 0), panel.offsets[:-1], dtype=np.float64)
-    return np.asarray(totals / np.maximum(counts, 1))
 
 
 def _on_calendar(
@@ -195,10 +186,9 @@ def _on_calendar(
         return merge_duplicates(steps, options.duplicates, ids, hint), calendar
     end = steps.times.max() if options.end is None else options.end
     merged = merge_duplicates(steps, options.duplicates, ids, hint) if options.freq is None else steps
-    gridded = put_on_grid(merged, calendar, options.duplicates, ids, options.fill, end)
-    absent = 1 - count_steps(merged, calendar) / len(gridded.codes)
+    gridded, n_rows = put_on_grid(merged, calendar, options.duplicates, ids, options.fill, end)
     trimmed = trim_ends(gridded) if calendar.aligned else gridded
-    return trimmed, calendar.without_rows(absent)
+    return trimmed, calendar.without_rows(1 - n_rows / len(gridded.codes))
 
 
 def _long_static(table: Table, roles: Roles, columns: Columns, codes: Ints, ids: Array) -> dict[str, Array]:
@@ -266,13 +256,12 @@ def _without(values: Array, missing: float | None) -> Array:
 
 
 def _refuse_grid(options: TableOptions, table: Table) -> None:
-    """Raise if options for dates were given for a table without any."""
-    for name in ("freq", "fill", "align"):
-        if (given := getattr(options, name)) is not None:
-            raise InvalidParameterError(
-                f"{name}={given!r} needs times. {table.name} is read as wide (one row per series), and its columns are "
-                f"not named by dates. If it is long, name the time column with time=."
-            )
+    """Raise if options for dates were given for a wide table without any."""
+    refuse_without_times(
+        options,
+        f"needs times. {table.name} is read as wide (one row per series), and its columns are not named by dates. If "
+        f"it is long, name the time column with time=.",
+    )
 
 
 def _wide_steps(columns: Steps, zone: str | None, options: TableOptions, table: Table) -> tuple[Steps, Calendar]:

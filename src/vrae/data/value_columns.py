@@ -179,10 +179,9 @@ def _why_not_measured(
 ) -> str | None:
     """Return why a column of whole numbers is not what was measured; None if it may be."""
     column = columns[name]
-    numbers = column if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) else None
-    if numbers is None or not len(numbers):
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)) or not len(column):
         return None
-    values = np.asarray(pc.cast(numbers, pa.float64()).to_numpy())
+    values = np.asarray(pc.cast(column, pa.float64()).to_numpy())
     known = ~np.isnan(values)
     if not known.any() or (values[known] != np.round(values[known])).any():
         return None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vrae.data.calendar import local_times
+from vrae.data.calendar import local_times, time_text
 from vrae.data.panel import Panel
 from vrae.describe.curves import bin_means, quiet_nan
 from vrae.describe.results import Window
@@ -48,9 +48,8 @@ class Grid:
             X: Floats = resample(panel.to_padded(), min(_POINTS, n_steps))
             return cls(_shapes(X) if shapes else X, panel.channels, n_steps)
         first, times = common
-        zone = panel.calendar.zone if panel.calendar else None
         X = _on_calendar(panel, first, len(times))
-        return cls(_shapes(X) if shapes else X, panel.channels, len(times), local_times(times, zone))
+        return cls(_shapes(X) if shapes else X, panel.channels, len(times), local_times(times, panel.zone))
 
     def windows(self, difference: Floats, notable: npt.NDArray[np.bool_]) -> Iterator[Window]:
         """Yield the runs of notable points of one sign (n_channels, n_points), largest first."""
@@ -63,7 +62,9 @@ class Grid:
         for _, c, *ends in sorted(found):
             first, last = (round(float(p) * (self.n_steps - 1) / max(points - 1, 1)) for p in ends)
             size = float(difference[c, ends[0] : ends[1] + 1].mean())
-            dates = None if self.dates is None else (_date(self.dates[first]), _date(self.dates[last]))
+            dates = (
+                None if self.dates is None else (time_text(self.dates[first], None), time_text(self.dates[last], None))
+            )
             yield Window(self.channels[c], first, last, self.n_steps, size, dates)
 
 
@@ -85,9 +86,3 @@ def _on_calendar(panel: Panel, first: npt.NDArray[np.int64], n_steps: int) -> Fl
     with quiet_nan():
         mean = np.nan_to_num(np.nanmean(found, axis=2, keepdims=True))
     return np.where(np.isnan(found), mean, found)
-
-
-def _date(time: Any) -> str:
-    """Return a time without parts that are zero."""
-    day = time.astype("M8[D]")
-    return str(day) if day == time else str(time.astype("M8[m]")).replace("T", " ")

@@ -121,17 +121,13 @@ class ReportData:
     def times(self) -> npt.NDArray[Any] | None:
         """Dates of all steps of the panel, on the clock of its zone; None without dates."""
         times = self.panel.times
-        return local_times(times, self._zone) if times is not None and times.dtype.kind == "M" else None
-
-    @property
-    def _zone(self) -> str | None:
-        return self.panel.calendar.zone if self.panel.calendar else None
+        return local_times(times, self.panel.zone) if times is not None and times.dtype.kind == "M" else None
 
     @cached_property
     def common_steps(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]] | None:
         """First step of each series among those of one calendar, and their times; None without."""
         found = None if self.times is None or self.lags is not None else self.panel.common_steps()
-        return found and (found[0], local_times(found[1], self._zone))
+        return found and (found[0], local_times(found[1], self.panel.zone))
 
     def on_calendar(self, index: int) -> npt.NDArray[np.float64]:
         """Return one series (n_channels, n_steps), on a calendar with NaN before its first step."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vrae.data.calendar import zoned_times
 from vrae.data.panel import Panel
 from vrae.data.sliding import SlidingWindows
 from vrae.estimators.anomaly import VRAEAnomalyDetector
@@ -100,7 +101,7 @@ def _time_of(panel: Panel, step: npt.NDArray[np.int64]) -> Columns:
     """Return the time of one step of each series, as a column; none without times."""
     if panel.times is None:
         return {}
-    times = step_columns(panel)["time"][panel.offsets[:-1] + np.maximum(step, 0)]
+    times = zoned_times(panel.times[panel.offsets[:-1] + np.maximum(step, 0)], panel.zone)
     if (step < 0).any():  # no value observed
         times = times.astype(object)
         times[step < 0] = None

@@ -61,7 +61,7 @@ def step_columns(panel: Panel) -> Columns:
     columns = {"id": np.repeat(panel.ids, panel.lengths), "step": step}
     if panel.times is None:
         return columns
-    return {**columns, "time": zoned_times(panel.times, panel.calendar.zone if panel.calendar else None)}
+    return {**columns, "time": zoned_times(panel.times, panel.zone)}
 
 
 def read_table(file: Path) -> pa.Table:

@@ -135,7 +135,7 @@ def _calendar_of(panel: Panel, fitted: Calendar | None) -> Calendar | None:
     if panel.calendar is not None and panel.calendar.freq is not None:
         return panel.calendar
     if fitted is None or fitted.freq is None or isinstance(fitted.freq, str) != (panel.times.dtype.kind == "M"):
-        zone = None if panel.calendar is None else panel.calendar.zone
+        zone = panel.zone
         found = find_calendar(np.repeat(np.arange(len(panel)), panel.lengths), panel.times, zone, True).calendar
         return None if found.freq is None else found
     return fitted if fitted.is_met_by(panel.times) else None
