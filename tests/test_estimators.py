@@ -22,9 +22,10 @@ import vrae
 from conftest import HEADS, KINDS, make_estimator
 from vrae import VRAE, Panel, VRAEClusterer, load_model
 from vrae.data.reading import as_panel
-from vrae.estimators.cluster_number import best_number, score_numbers
+from vrae.estimators.cluster_number import score_numbers
 from vrae.estimators.partition import cluster_tree
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError
+from vrae.metrics import best_number
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
 

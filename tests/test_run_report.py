@@ -12,7 +12,10 @@ import pytest
 from scipy.stats import norm
 
 from vrae import VRAE, Panel, VRAEClusterer, runs
-from vrae.estimators.partition import LatentSpace, fit_partition, labels_of
+from vrae.estimators.assignment import assign
+from vrae.estimators.partition import fit_partition, labels_of
+from vrae.estimators.reporting import direction_curves, gather_report
+from vrae.estimators.stability import cluster_stability
 from vrae.exceptions import InvalidDataError, InvalidParameterError, ModelFileError
 from vrae.nn.model import VRAENetwork
 
@@ -40,42 +43,35 @@ def contents(report: Path) -> dict[str, Any]:
     return json.loads(found[1])
 
 
-def planted(distance: float) -> VRAEClusterer:
-    """Return a clusterer of three groups of latent vectors, without a model."""
+def planted_stability(distance: float, n_clusters: int = 3) -> dict[str, Any] | None:
+    """Return the stability of clusters of vectors that form three groups."""
     rng = np.random.default_rng(0)
-    group = np.repeat([0, 1, 2], 60)
-    clusterer = VRAEClusterer(3)
-    clusterer.embedding_ = (distance * np.eye(4)[group] + rng.normal(size=(180, 4))).astype(np.float32)
-    clusterer.space_ = LatentSpace.fit(clusterer.embedding_.astype(float))
-    vectors = clusterer.space_(clusterer.embedding_.astype(float))
-    clusterer.labels_ = labels_of(fit_partition(vectors, 3, "gmm", 0).predict_proba(vectors))
-    clusterer.n_clusters_ = 3
-    return clusterer
+    vectors = distance * np.eye(4)[np.repeat([0, 1, 2], 60)] + rng.normal(size=(180, 4))
+    labels = labels_of(fit_partition(vectors, n_clusters, "gmm", 0).predict_proba(vectors))
+    return cluster_stability(vectors, labels, n_clusters, "gmm")
 
 
 def test_planted_groups_are_stable_and_noise_is_not() -> None:
-    clear, none = runs.stability(planted(9)), runs.stability(planted(0))
+    clear, none = planted_stability(9), planted_stability(0)
     assert clear is not None
     assert none is not None
     assert clear["ari"] > 0.98
     assert min(clear["clusters"]) > 0.98
     assert none["ari"] < 0.6
     assert min(none["clusters"]) < 0.6
-    assert runs.stability(planted(9)) == clear
+    assert planted_stability(9) == clear
 
 
 def test_one_cluster_has_no_stability() -> None:
-    clusterer = planted(9)
-    clusterer.n_clusters_ = 1
-    assert runs.stability(clusterer) is None
+    assert planted_stability(9, n_clusters=1) is None
 
 
 def test_decoding_once_gives_what_the_methods_give(fitted: Any, panel: Panel) -> None:
     clusterer = fitted("VRAEClusterer", "panel")
     model = clusterer.model_
-    assignment = runs.assign(clusterer, panel)
+    assignment = assign(clusterer, panel)
     np.testing.assert_array_equal(assignment.embedding, model.transform(panel))
-    data = runs.gather_report("x", clusterer, panel, assignment, {}, None)
+    data = gather_report("x", clusterer, panel, assignment, {}, None)
     reconstruction = model.reconstruct(panel)
     np.testing.assert_allclose(data.reconstruction.values, reconstruction.values, rtol=1e-4)
     assert data.noise is not None
@@ -90,8 +86,8 @@ def test_decoding_once_gives_what_the_methods_give(fitted: Any, panel: Panel) ->
 
 def test_known_latent_vectors_give_the_same_assignment(fitted: Any, panel: Panel) -> None:
     clusterer = fitted("VRAEClusterer", "panel", max_lag=3)
-    found = runs.assign(clusterer, panel)
-    again = runs.assign(clusterer, panel, found.embedding)
+    found = assign(clusterer, panel)
+    again = assign(clusterer, panel, found.embedding)
     for name in ("labels", "probabilities", "lags"):
         np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
     np.testing.assert_array_equal(found.lags, clusterer.model_.lags(panel))
@@ -162,7 +158,7 @@ def test_models_and_heads_are_described(fitted: Any) -> None:
 
 def test_direction_curves_vary_one_dimension_of_the_map(fitted: Any) -> None:
     clusterer = fitted("VRAEClusterer", "2d")
-    found = runs.direction_curves(clusterer)
+    found = direction_curves(clusterer)
     assert found is not None
     points = clusterer.space_(clusterer.embedding_.astype(float))
     assert len(found.curves) == points.shape[1]

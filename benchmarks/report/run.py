@@ -18,7 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vrae import Panel, VRAEClusterer, load_example, runs
+from vrae import Panel, VRAEClusterer, load_example
+from vrae.estimators.assignment import assign
+from vrae.estimators.reporting import gather_report
 from vrae.report import DirectionCurves, ReportData, write_report
 
 STEPS, LATENT, CLUSTERS = 100, 16, 8
@@ -102,8 +104,8 @@ def real(name: str, folder: Path) -> str:
     started = time.perf_counter()
     clusterer = VRAEClusterer(len(set(labels.tolist())), random_state=0).fit(panel)
     fit = time.perf_counter() - started
-    assignment = runs.assign(clusterer, panel)
-    data = runs.gather_report(name, clusterer, panel, assignment, {}, labels)
+    assignment = assign(clusterer, panel)
+    data = gather_report(name, clusterer, panel, assignment, {}, labels)
     return row(f"{name} ({len(panel):,} series)", data, f"{fit:.1f}", folder)
 
 

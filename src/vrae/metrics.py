@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ __all__ = [
     "DOUBTFUL",
     "agreement",
     "agreement_of_counts",
+    "best_number",
+    "is_useful",
     "labelled",
     "n_classes",
     "raw_kmeans",
@@ -26,6 +29,12 @@ _BLANKS = ("", "nan", "<na>", "nat")
 
 # Silhouettes are quadratic in the number of vectors. More than this many are sampled.
 _SILHOUETTE_SAMPLE = 5000
+
+# A number whose largest cluster holds more than this share of the series is chosen only if no other
+# number has separated clusters. Below this silhouette there is no substantial structure (Kaufman &
+# Rousseeuw, "Finding Groups in Data", 1990, table 4).
+_LARGEST = 0.7
+_SEPARATED = 0.25
 
 
 def labelled(truth: npt.ArrayLike) -> npt.NDArray[np.bool_]:
@@ -164,3 +173,21 @@ def raw_kmeans(X: npt.NDArray[Any], n_clusters: int, seed: int = 0) -> npt.NDArr
     flat /= np.where(spread > 0, spread, 1)
     model = KMeans(n_clusters, n_init=10, random_state=seed)
     return model.fit_predict(flat.reshape(len(flat), -1)).astype(np.int64)
+
+
+def best_number(curve: Sequence[dict[str, Any]]) -> int:
+    """Return the number of clusters with the best score; 1 if nothing was tried.
+
+    A number that puts most series into one cluster is taken only if no other has separated
+    clusters.
+    """
+    useful = [tried for tried in curve if is_useful(tried)]
+    return int(max(useful or curve, key=lambda tried: tried["score"], default={"n_clusters": 1})["n_clusters"])
+
+
+def is_useful(tried: Mapping[str, Any]) -> bool:
+    """Return whether clusters are separated, and none holds most of the series.
+
+    Entries of older versions have a score only, and pass.
+    """
+    return bool(tried.get("largest", 0.0) <= _LARGEST and tried.get("silhouette", 1.0) >= _SEPARATED)

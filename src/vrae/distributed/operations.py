@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from vrae.data.panel import Panel
 from vrae.estimators.anomaly import VRAEAnomalyDetector
+from vrae.estimators.assignment import assign
 from vrae.estimators.clusterer import VRAEClusterer
-from vrae.runs import Tally, assign, embedding_columns, embedding_table, score_panel
+from vrae.runs import Tally, embedding_columns, embedding_table, score_panel
 
 __all__ = ["Assign", "AssignAndEmbed", "Embed", "Operation", "ScoreAnomalies", "ScoreSteps"]
 

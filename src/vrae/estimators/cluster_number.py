@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,17 +11,11 @@ from scipy.special import entr
 
 from vrae.estimators.partition import fit_partition, labels_of, takes_number
 
-__all__ = ["best_number", "check_curve", "is_useful", "score_numbers"]
+__all__ = ["check_curve", "score_numbers"]
 
 # Every number up to 20 is tried, then wider steps, as long as a cluster has 4 series on average.
 _NUMBERS = (*range(2, 21), 24, 30, 36, 42, 50, 60)
 _SERIES_PER_CLUSTER = 4
-
-# A number whose largest cluster holds more than this share of the series is chosen only if no other
-# number has separated clusters. Below this silhouette there is no substantial structure (Kaufman &
-# Rousseeuw, "Finding Groups in Data", 1990, table 4).
-_LARGEST = 0.7
-_SEPARATED = 0.25
 
 # The curve is computed on a sample of the vectors, with few starts.
 _SAMPLE = 2_000
@@ -80,24 +73,6 @@ def score_numbers(X: Floats, clusterer: Any, seed: int) -> list[dict[str, Any]]:
     scores = np.array([-np.inf, *(tried["score"] for tried in curve), -np.inf])
     is_peak = (scores[1:-1] > scores[:-2]) & (scores[1:-1] >= scores[2:])
     return [{**tried, "is_peak": bool(peak)} for tried, peak in zip(curve, is_peak, strict=True)]
-
-
-def best_number(curve: Sequence[dict[str, Any]]) -> int:
-    """Return the number of clusters with the best score; 1 if nothing was tried.
-
-    A number that puts most series into one cluster is taken only if no other has separated
-    clusters.
-    """
-    useful = [tried for tried in curve if is_useful(tried)]
-    return int(max(useful or curve, key=lambda tried: tried["score"], default={"n_clusters": 1})["n_clusters"])
-
-
-def is_useful(tried: Mapping[str, Any]) -> bool:
-    """Return whether clusters are separated, and none holds most of the series.
-
-    Entries of older versions have a score only, and pass.
-    """
-    return bool(tried.get("largest", 0.0) <= _LARGEST and tried.get("silhouette", 1.0) >= _SEPARATED)
 
 
 def check_curve(curve: Any) -> list[dict[str, Any]]:

@@ -12,10 +12,10 @@ from sklearn.base import ClusterMixin, TransformerMixin
 from vrae.config import check_int, check_real
 from vrae.data.batching import Indices
 from vrae.data.panel import Panel
-from vrae.describe import ClusterDescription, SeriesExplanation, describe_clusters, explain_series
 from vrae.estimators.belonging import Belonging, are_among, reference_indices
-from vrae.estimators.cluster_number import best_number, check_curve, score_numbers
+from vrae.estimators.cluster_number import check_curve, score_numbers
 from vrae.estimators.head import Embedded, SeriesHead, explain_model_options
+from vrae.estimators.insight import Insight
 from vrae.estimators.partition import (
     LatentSpace,
     check_clusterer,
@@ -30,7 +30,7 @@ from vrae.estimators.partition import (
 )
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 from vrae.io.folder import Arrays, nested, shaped, subset
-from vrae.plots.summary import summary_html
+from vrae.metrics import best_number
 from vrae.runtime import seed_of
 
 __all__ = ["VRAEClusterer"]
@@ -41,7 +41,7 @@ _LEAST_NEW = 5
 _MORE_THAN_CHANCE = 3
 
 
-class VRAEClusterer(ClusterMixin, TransformerMixin, SeriesHead, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
+class VRAEClusterer(Insight, ClusterMixin, TransformerMixin, SeriesHead, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
     """Cluster time series by their latent vectors.
 
     Parameters
@@ -227,61 +227,7 @@ class VRAEClusterer(ClusterMixin, TransformerMixin, SeriesHead, auto_wrap_output
         probabilities[new] = 0.0
         return Z, probabilities
 
-    def describe(self, X: Any) -> list[ClusterDescription]:
-        """Describe every cluster: what its series do, and how they differ from the others.
-
-        Parameters
-        ----------
-        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
-            The training series, or new ones to be assigned first.
-
-        Returns
-        -------
-        list of ClusterDescription
-            Clusters 0, 1, ..., then -1, the series without a cluster. They print as text.
-        """
-        self._check_fitted()
-        panel, indices = self.model_.open(X)
-        Z, probabilities = self.embed_and_assign(panel, indices)
-        labels = labels_of(probabilities)
-        return describe_clusters(panel, labels, self.space_(Z.astype(np.float64)), shapes=self._compares_shapes)
-
-    def explain(self, X: Any, series_id: Any) -> SeriesExplanation:
-        """Explain why one series is in its cluster, compared with the other series of X.
-
-        Parameters
-        ----------
-        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
-        series_id : Any
-            Id of the series. For arrays: its number, from 0.
-
-        Raises
-        ------
-        InvalidDataError
-            No series has this id, or it has no observed value.
-        """
-        self._check_fitted()
-        panel, indices = self.model_.open(X)
-        row = panel.position(series_id)
-        if row not in indices:
-            raise InvalidDataError(f"Series {series_id!r} has no observed value: there is nothing to explain.")
-        Z, probabilities = self.embed_and_assign(panel, indices)
-        return explain_series(
-            panel,
-            row,
-            labels_of(probabilities),
-            probabilities,
-            self.space_(Z.astype(np.float64)),
-            self.n_clusters_,
-            lag=int(self.model_.lags(panel.select([row]))[0]),
-            shapes=self._compares_shapes,
-        )
-
     # ---------------------------------------------------------------- parts
-
-    @property
-    def _compares_shapes(self) -> bool:
-        return self.model_.scaler_.scaling in ("series", "robust")
 
     def _check_options(self, panel: Panel, indices: Indices) -> None:
         self._check_number(self.n_clusters, len(indices))
@@ -360,16 +306,6 @@ class VRAEClusterer(ClusterMixin, TransformerMixin, SeriesHead, auto_wrap_output
         tree = cluster_tree(vectors, labels[indices])
         self.space_, self.partition_, self.labels_, self.tree_ = space, partition, labels, tree
         self.n_clusters_, self.selection_, self._scored = partition.n_clusters, list(selection), self.clusterer
-
-    def _html_repr(self) -> str:
-        """Return a summary of the clusters above scikit-learn's table of options."""
-        options: str = super()._html_repr()
-        if not self.__sklearn_is_fitted__():
-            return options
-        known = len(np.unique(self.labels_[self.labels_ >= 0]))
-        facts = self.model_.facts()
-        facts.insert(1, f"{known} cluster{'s' * (known != 1)}")
-        return summary_html(type(self).__name__, self.embedding_, self.labels_, facts) + options
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:
         parts = nested({"space": self.space_.arrays(), "partition": self.partition_.arrays()})

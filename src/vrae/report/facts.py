@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vrae.describe.words import NOISE, plain, plural
-from vrae.estimators.cluster_number import best_number, is_useful
-from vrae.metrics import DOUBTFUL
+from vrae.metrics import DOUBTFUL, best_number, is_useful
 from vrae.report.data import ReportData
 
 __all__ = ["Fact", "all_numbers", "facts", "selection_reason", "summary", "training_note"]

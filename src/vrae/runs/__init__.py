@@ -13,7 +13,6 @@ from vrae.runs.comparison import Comparison, compare
 from vrae.runs.reduction_folder import check_reduction_folder, read_codes, reduce_to_folder, write_series
 from vrae.runs.regrouping import regroup_run
 from vrae.runs.result_tables import (
-    assign,
     embedding_columns,
     embedding_table,
     unassigned_note,
@@ -31,8 +30,8 @@ from vrae.runs.run_folder import (
     cluster_stream,
     source_of,
 )
-from vrae.runs.run_metrics import Tally, describe_model, read_metrics, stability
-from vrae.runs.run_report import direction_curves, gather_report, rebuild_report
+from vrae.runs.run_metrics import Tally, describe_model, read_metrics
+from vrae.runs.run_report import rebuild_report
 from vrae.runs.sample import sample_series, sampling_keys, take_smallest
 from vrae.runs.table_files import ParquetTable, table_writer, write_columns
 
@@ -42,7 +41,6 @@ __all__ = [
     "ParquetTable",
     "Tally",
     "TwoPassSource",
-    "assign",
     "check_reduction_folder",
     "check_report",
     "check_run_folder",
@@ -52,11 +50,9 @@ __all__ = [
     "cluster_stream",
     "compare",
     "describe_model",
-    "direction_curves",
     "embedding_columns",
     "embedding_table",
     "find_segments",
-    "gather_report",
     "read_codes",
     "read_metrics",
     "rebuild_report",
@@ -66,7 +62,6 @@ __all__ = [
     "sampling_keys",
     "score_panel",
     "source_of",
-    "stability",
     "table_writer",
     "take_smallest",
     "unassigned_note",

@@ -18,7 +18,7 @@ from vrae.estimators.partition import labels_of
 from vrae.io.atomic import atomic_directory, only_writer
 from vrae.io.model_files import check_replaceable
 from vrae.metrics import agreement, raw_kmeans
-from vrae.runs.run_metrics import Tally, read_metrics, stability, write_metrics
+from vrae.runs.run_metrics import Tally, read_metrics, write_metrics
 from vrae.runs.run_report import MAX_REPORT_SERIES, load_clusterer, read_assignment, rebuild_report
 from vrae.runs.sample import sample_series
 from vrae.runs.table_files import Columns, read_table
@@ -45,7 +45,7 @@ def regroup_run(run: Path, n_clusters: int | Literal["auto"], panels: Iterable[P
         tally.add_clusters(replace(assignment, labels=labels, probabilities=own), assignment.static.get("label"))
         for earlier in ("ari", "nmi", "n_labelled", "raw_kmeans"):  # of the clusters that are replaced
             metrics.pop(earlier, None)
-        metrics |= {"version": __version__, **tally.cluster_metrics(clusterer), "stability": stability(clusterer)}
+        metrics |= {"version": __version__, **tally.cluster_metrics(clusterer), "stability": clusterer.stability()}
         metrics["options"] = {**metrics.get("options", {}), "n_clusters": n_clusters}
         panel = None if panels is None else sample_series(panels, MAX_REPORT_SERIES, seed=0)[0]
         if panel is not None and "label" in panel.static:

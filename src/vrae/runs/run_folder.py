@@ -14,14 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.data.panel import Panel, invalid_series
+from vrae.estimators.assignment import assign
 from vrae.estimators.clusterer import VRAEClusterer
+from vrae.estimators.reporting import gather_report
 from vrae.exceptions import OutputError, name_some
 from vrae.io.atomic import HIDDEN, atomic_directory, is_there, only_writer
 from vrae.metrics import agreement, raw_kmeans
 from vrae.report import write_report
-from vrae.runs.result_tables import assign, embedding_columns, without_dropped, write_model
-from vrae.runs.run_metrics import Tally, stability, write_metrics
-from vrae.runs.run_report import MAX_REPORT_SERIES, gather_report
+from vrae.runs.result_tables import embedding_columns, without_dropped, write_model
+from vrae.runs.run_metrics import Tally, write_metrics
+from vrae.runs.run_report import MAX_REPORT_SERIES
 from vrae.runs.sample import sample_series
 from vrae.runs.table_files import table_writer, write_columns
 
@@ -214,7 +216,7 @@ def _comparisons(
     clusterer: VRAEClusterer, panel: Panel, truth: Labels | None, title: str, source: Facts | None
 ) -> Facts:
     """Return the metrics that take further clusterings, the title and the source."""
-    metrics = {"title": title, "stability": stability(clusterer), "source": source}
+    metrics = {"title": title, "stability": clusterer.stability(), "source": source}
     if truth is not None:
         metrics["raw_kmeans"] = agreement(truth, raw_kmeans(panel.to_padded(), clusterer.n_clusters_))
     return metrics

@@ -13,21 +13,14 @@ import numpy.typing as npt
 
 from vrae._version import __version__
 from vrae.data.panel import Panel
+from vrae.estimators.assignment import Assignment
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.head import Head
-from vrae.estimators.partition import fit_partition, labels_of
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidParameterError
-from vrae.metrics import DOUBTFUL, agreement, agreement_of_counts, labelled, separation
-from vrae.runs.result_tables import Assignment
+from vrae.metrics import DOUBTFUL, agreement_of_counts, labelled, separation
 
-__all__ = ["Tally", "describe_model", "read_metrics", "stability", "write_metrics"]
-
-# Stability: random halves of at most this many series are clustered this many times.
-_STABILITY_SAMPLE = 2000
-_STABILITY_ROUNDS = 10
-
-Labels = npt.NDArray[np.int64]
+__all__ = ["Tally", "describe_model", "read_metrics", "write_metrics"]
 
 
 @dataclass
@@ -125,43 +118,6 @@ class Tally:
             counts = [[self.known[name, label] for label in labels] for name in classes]
             metrics |= agreement_of_counts(np.array(counts, np.int64))
         return metrics
-
-
-def stability(clusterer: VRAEClusterer, seed: int = 0) -> dict[str, Any] | None:
-    """Cluster random halves of the latent vectors again, and compare with the clusters.
-
-    Return the mean adjusted Rand index, and for each cluster the mean Jaccard overlap with the most
-    similar group of each round: do not trust a cluster below 0.6; above 0.85 it is highly stable
-    (Hennig, "Cluster-wise assessment of cluster stability", Computational Statistics & Data
-    Analysis 2007). None for one cluster, or fewer than four series per cluster.
-    """
-    Z = clusterer.embedding_.astype(np.float64)
-    rng = np.random.default_rng(seed)
-    sample = np.sort(rng.permutation(np.flatnonzero(np.isfinite(Z).all(axis=1)))[:_STABILITY_SAMPLE])
-    vectors, labels, k = clusterer.space_(Z[sample]), clusterer.labels_[sample], clusterer.n_clusters_
-    half = len(sample) // 2
-    if k < 2 or half < 2 * k:
-        return None
-    scores, overlaps = [], []
-    for number in range(_STABILITY_ROUNDS):
-        part = vectors[np.sort(rng.permutation(len(sample))[:half])]
-        again = labels_of(fit_partition(part, k, clusterer.clusterer, number).predict_proba(vectors))
-        scores.append(agreement(labels, again)["ari"])
-        overlaps.append(_overlaps(labels, again, k))
-    mean = np.mean(overlaps, axis=0).round(4)
-    return {"ari": round(float(np.mean(scores)), 4), "clusters": mean.tolist(), "rounds": _STABILITY_ROUNDS}
-
-
-def _overlaps(labels: Labels, again: Labels, k: int) -> npt.NDArray[np.float64]:
-    """Return the largest Jaccard overlap of each cluster with one of the new groups, shape (k,)."""
-    kept = (labels >= 0) & (again >= 0)
-    shared = np.zeros((k, int(again.max(initial=0)) + 1))
-    np.add.at(shared, (labels[kept], again[kept]), 1)
-    sizes = np.bincount(labels[labels >= 0], minlength=k)[:, None]
-    others = np.bincount(again[again >= 0], minlength=shared.shape[1])
-    union = np.maximum(sizes + others - shared, 1)
-    best: npt.NDArray[np.float64] = (shared / union).max(axis=1)
-    return best
 
 
 def describe_model(estimator: VRAE | Head) -> dict[str, Any]:

@@ -1,0 +1,150 @@
+"""What a fitted clusterer says about its clusters: in words, in numbers and as a report."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vrae.describe import ClusterDescription, SeriesExplanation, describe_clusters, explain_series
+from vrae.estimators.assignment import assign
+from vrae.estimators.partition import labels_of
+from vrae.estimators.reporting import gather_report
+from vrae.estimators.stability import cluster_stability
+from vrae.exceptions import InvalidDataError
+from vrae.metrics import separation
+from vrae.plots.summary import summary_html
+from vrae.report import check_report, write_report
+
+__all__ = ["Insight"]
+
+
+class Insight:
+    """Methods of a clusterer that change nothing and tell what was found."""
+
+    if TYPE_CHECKING:  # what the clusterer has
+        model_: Any
+        space_: Any
+        clusterer: Any
+        embedding_: Any
+        labels_: Any
+        n_clusters_: int
+        selection_: list[dict[str, Any]]
+        embed_and_assign: Any
+        predict_proba_from_latent: Any
+        _check_fitted: Any
+
+    def describe(self, X: Any) -> list[ClusterDescription]:
+        """Describe every cluster: what its series do, and how they differ from the others.
+
+        Parameters
+        ----------
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
+            The training series, or new ones to be assigned first.
+
+        Returns
+        -------
+        list of ClusterDescription
+            Clusters 0, 1, ..., then -1, the series without a cluster. They print as text.
+        """
+        self._check_fitted()
+        panel, indices = self.model_.open(X)
+        Z, probabilities = self.embed_and_assign(panel, indices)
+        labels = labels_of(probabilities)
+        return describe_clusters(panel, labels, self.space_(Z.astype(np.float64)), shapes=self._compares_shapes)
+
+    def explain(self, X: Any, series_id: Any) -> SeriesExplanation:
+        """Explain why one series is in its cluster, compared with the other series of X.
+
+        Parameters
+        ----------
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
+        series_id : Any
+            Id of the series. For arrays: its number, from 0.
+
+        Raises
+        ------
+        InvalidDataError
+            No series has this id, or it has no observed value.
+        """
+        self._check_fitted()
+        panel, indices = self.model_.open(X)
+        row = panel.position(series_id)
+        if row not in indices:
+            raise InvalidDataError(f"Series {series_id!r} has no observed value: there is nothing to explain.")
+        Z, probabilities = self.embed_and_assign(panel, indices)
+        return explain_series(
+            panel,
+            row,
+            labels_of(probabilities),
+            probabilities,
+            self.space_(Z.astype(np.float64)),
+            self.n_clusters_,
+            lag=int(self.model_.lags(panel.select([row]))[0]),
+            shapes=self._compares_shapes,
+        )
+
+    def stability(self) -> dict[str, Any] | None:
+        """Measure how far each cluster is found again when half of the series are clustered.
+
+        Returns
+        -------
+        dict or None
+            ``ari``: mean adjusted Rand index with the clusters of ten random halves of the latent
+            vectors. ``clusters``: for each cluster the mean Jaccard overlap with the most similar
+            group of each half. Do not trust a cluster below 0.6; above 0.85 it is highly stable
+            (Hennig, "Cluster-wise assessment of cluster stability", Computational Statistics & Data
+            Analysis 2007). None for one cluster, or fewer than four series per cluster.
+        """
+        self._check_fitted()
+        known = np.isfinite(self.embedding_).all(axis=1)
+        vectors = self.space_(self.embedding_[known].astype(np.float64))
+        return cluster_stability(vectors, self.labels_[known], self.n_clusters_, self.clusterer)
+
+    def report(self, X: Any, path: str | os.PathLike[str], title: str = "Clusters") -> Path:
+        """Write the report: one HTML page that works offline.
+
+        Parameters
+        ----------
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
+            The training series, or new ones to be assigned first.
+        path : str or path
+            File to write.
+        title : str, default="Clusters"
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        self._check_fitted()
+        check_report()
+        panel, _ = self.model_.open(X)
+        found = assign(self, panel)
+        network, model = self.model_.network_.config, self.model_
+        metrics = {
+            "silhouette": separation(self.space_(self.embedding_.astype(np.float64)), self.labels_),
+            "stability": self.stability(),
+            "latent_size": network.latent_size,
+            "active_units": model.active_units_,
+            "epochs": len(model.history_),
+        }
+        return write_report(gather_report(title, self, panel, found, metrics, panel.static.get("label")), path)
+
+    # ---------------------------------------------------------------- parts
+
+    @property
+    def _compares_shapes(self) -> bool:
+        return self.model_.scaler_.scaling in ("series", "robust")
+
+    def _html_repr(self) -> str:
+        """Return a summary of the clusters above scikit-learn's table of options."""
+        options: str = super()._html_repr()  # type: ignore[misc]
+        if not self.__sklearn_is_fitted__():  # type: ignore[attr-defined]
+            return options
+        known = len(np.unique(self.labels_[self.labels_ >= 0]))
+        facts = self.model_.facts()
+        facts.insert(1, f"{known} cluster{'s' * (known != 1)}")
+        return summary_html(type(self).__name__, self.embedding_, self.labels_, facts) + options
