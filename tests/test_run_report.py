@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from vrae import VRAE, Panel, VRAEClusterer, runs
+from vrae import VRAE, Panel, VRAEClusterer, load_model, runs
 from vrae.estimators.assignment import assign
 from vrae.estimators.partition import fit_partition, labels_of
 from vrae.estimators.reporting import direction_curves, gather_report
@@ -110,10 +110,10 @@ def test_a_run_embeds_each_series_once(
     clusterer = VRAEClusterer(2, model=VRAE(**tiny, max_lag=2))
     if way == "panel":
         runs.cluster_panel(clusterer, panel, panel.static["label"], tmp_path / "run", "Waves")
-        assert sum(encoded) == len(panel)
+        assert sum(encoded) == 2 * len(panel)  # by the model, and by one of the two refits
     else:
         runs.cluster_stream(clusterer, lambda: [panel], 10, 0, tmp_path / "run", "Waves")
-        assert sum(encoded) == 10 + len(panel)  # the sample in training, and all series
+        assert sum(encoded) == 20 + len(panel)  # the sample by the model and a refit, and all series
 
 
 def test_dropped_series_are_in_no_table(panel: Panel, tiny: Any, tmp_path: Path) -> None:
@@ -232,3 +232,21 @@ def test_the_report_command(cli: Any, panel: Panel, tmp_path: Path) -> None:
     assert (code, out) == (2, "")
     assert "gone.npz" in err
     assert "Traceback" not in err
+
+
+def test_refits_are_kept_and_measure_every_number_of_clusters(panel: Panel, tiny: Any, tmp_path: Path) -> None:
+    clusterer = VRAEClusterer(2, model=VRAE(**tiny), random_state=0).fit(panel)
+    latent_only = clusterer.stability()
+    assert latent_only is not None
+    assert latent_only["refits"] == 0
+    found = clusterer.stability(panel)
+    assert found is not None
+    assert found["refits"] == 2
+    assert clusterer.stability() == found
+    again = load_model(clusterer.save(tmp_path / "model"))
+    assert again.stability() == found
+    three = again.regroup(3).stability()
+    assert three is not None
+    assert len(three["clusters"]) == 3
+    with pytest.raises(InvalidDataError, match="training series, in their order"):
+        clusterer.stability(panel.select(np.arange(20)))

@@ -28,6 +28,7 @@ from vrae.estimators.partition import (
     takes_number,
     warn_of_fewer_clusters,
 )
+from vrae.estimators.stability import Refits
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.metrics import best_number
@@ -258,7 +259,7 @@ class VRAEClusterer(Insight, ClusterMixin, TransformerMixin, SeriesHead, auto_wr
         wanted = self.n_clusters if n_clusters is None else n_clusters
         self._assign(found.model, found.latent, found.indices, wanted, earlier, least=least)
         self.model_, self.embedding_, self.ids_ = found.model, found.latent, found.panel.ids
-        self.belonging_ = belonging
+        self.belonging_, self.refits_ = belonging, None
         return self
 
     def _fit_belonging(self, found: Embedded) -> Belonging | None:
@@ -311,6 +312,8 @@ class VRAEClusterer(Insight, ClusterMixin, TransformerMixin, SeriesHead, auto_wr
         parts = nested({"space": self.space_.arrays(), "partition": self.partition_.arrays()})
         if self.belonging_ is not None:
             parts |= nested({"belonging": self.belonging_.arrays()})
+        if self.refits_ is not None:
+            parts |= nested({"refits": self.refits_.arrays()})
         return {"selection": self.selection_}, {"labels": self.labels_, **parts}
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
@@ -319,6 +322,8 @@ class VRAEClusterer(Insight, ClusterMixin, TransformerMixin, SeriesHead, auto_wr
         belonging, network = subset(arrays, "belonging"), self.model_.network_
         n_statistics = len(network.statistics.center) if network.config.n_patterns else self.embedding_.shape[1]
         self.belonging_ = Belonging.from_arrays(belonging, n_statistics) if belonging else None
+        refits = subset(arrays, "refits")
+        self.refits_ = Refits.from_arrays(refits, len(self.ids_)) if refits else None
         self.n_clusters_ = self.partition_.n_clusters
         self.selection_, self._scored = check_curve(config["selection"]), self.clusterer
         self._check_rate()

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
 
 from vrae.describe import ClusterDescription, SeriesExplanation, describe_clusters, explain_series
 from vrae.estimators.assignment import assign
 from vrae.estimators.partition import labels_of
 from vrae.estimators.reporting import gather_report
-from vrae.estimators.stability import cluster_stability
+from vrae.estimators.stability import Refits, cluster_stability
 from vrae.exceptions import InvalidDataError
 from vrae.metrics import separation
 from vrae.plots.summary import summary_html
@@ -25,7 +26,10 @@ class Insight:
     """Methods of a clusterer that change nothing and tell what was found."""
 
     if TYPE_CHECKING:  # what the clusterer has
+        model: Any
         model_: Any
+        ids_: Any
+        refits_: Refits | None
         space_: Any
         clusterer: Any
         embedding_: Any
@@ -86,19 +90,44 @@ class Insight:
             shapes=self._compares_shapes,
         )
 
-    def stability(self) -> dict[str, Any] | None:
-        """Measure how far each cluster is found again when half of the series are clustered.
+    def stability(self, X: Any = None) -> dict[str, Any] | None:
+        """Measure how far each cluster is found again.
+
+        Parameters
+        ----------
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel, optional
+            The training series. The model is then fitted again to two random halves of them, at
+            most 1,000 series each. This takes seconds. The latent vectors of these models are kept,
+            also by `save`, for later calls. Default: refits that are known already. Else, only the
+            clustering is repeated, on ten random halves of the latent vectors.
 
         Returns
         -------
         dict or None
-            ``ari``: mean adjusted Rand index with the clusters of ten random halves of the latent
-            vectors. ``clusters``: for each cluster the mean Jaccard overlap with the most similar
-            group of each half. Do not trust a cluster below 0.6; above 0.85 it is highly stable
-            (Hennig, "Cluster-wise assessment of cluster stability", Computational Statistics & Data
-            Analysis 2007). None for one cluster, or fewer than four series per cluster.
+            ``ari``: mean adjusted Rand index between the clusters and those found again.
+            ``clusters``: for each cluster, the mean Jaccard overlap with the most similar group
+            found again. Do not trust a cluster below 0.6; above 0.85 it is highly stable (Hennig,
+            "Cluster-wise assessment of cluster stability", Computational Statistics & Data
+            Analysis 2007). ``refits``: number of models that were fitted again, 0 if none.
+            ``rounds``: number of comparisons. None for one cluster, or too few series.
+
+        Raises
+        ------
+        InvalidDataError
+            X are not the training series.
         """
         self._check_fitted()
+        if X is not None and not isinstance(self.model, FrozenEstimator):
+            panel, indices = self.model_.open(X)
+            if not np.array_equal(panel.ids, self.ids_):
+                raise InvalidDataError(
+                    f"Stability is measured with the {len(self.ids_)} training series, in their order; found "
+                    f"{len(panel)} series. Pass the data that the clusterer was fitted to."
+                )
+            self.refits_ = Refits.fit(self.model_, panel, indices)
+        refits: Refits | None = getattr(self, "refits_", None)
+        if refits is not None:
+            return refits.stability(self.labels_, self.n_clusters_, self.clusterer)
         known = np.isfinite(self.embedding_).all(axis=1)
         vectors = self.space_(self.embedding_[known].astype(np.float64))
         return cluster_stability(vectors, self.labels_[known], self.n_clusters_, self.clusterer)

@@ -1,23 +1,89 @@
-"""How far clusters are found again when some of the series are clustered."""
+"""How far clusters are found again: when the model is fitted again, and when it is not."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import clone
 
-from vrae.estimators.partition import fit_partition, labels_of
+from vrae.data.batching import Indices
+from vrae.data.panel import Panel
+from vrae.estimators.partition import LatentSpace, fit_partition, labels_of
+from vrae.estimators.vrae import VRAE
+from vrae.io.folder import Arrays
 from vrae.metrics import agreement
+from vrae.runtime import seed_of
 
-__all__ = ["cluster_stability"]
+__all__ = ["Refits", "cluster_stability"]
 
-# Random halves of at most this many vectors are clustered this many times.
+# Without refits, random halves of at most this many vectors are clustered this many times.
 _SAMPLE = 2000
 _ROUNDS = 10
+# A refit takes half of the series, and at most this many.
+_REFITTED = 1000
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Refits:
+    """Latent vectors of models that were fitted again, each to other series.
+
+    ``rows`` (n_refits, n) are positions among all series, ``vectors`` (n_refits, n, dimensions) are
+    in the latent space of the model that was fitted to these series. They are all that it takes to
+    measure the stability of any number of clusters.
+    """
+
+    rows: Labels
+    vectors: Floats
+
+    @classmethod
+    def fit(cls, model: VRAE, panel: Panel, indices: Indices) -> Self | None:
+        """Fit a model like this one to two disjoint random halves of the series at ``indices``.
+
+        None if a half has fewer than four series.
+        """
+        size = min(len(indices) // 2, _REFITTED)
+        if size < 4:
+            return None
+        seed = seed_of(model.random_state)
+        order = np.random.default_rng(seed).permutation(indices)
+        rows = np.sort([order[:size], order[size : 2 * size]], axis=1)
+        vectors = []
+        for number, chosen in enumerate(rows, 1):
+            again = clone(model).set_params(callbacks=None, verbose=0, random_state=(seed + number) % 2**32)
+            again.fit_panel(panel.select(chosen), np.arange(size))
+            Z = again.embedding_.astype(np.float64)  # (size, latent)
+            vectors.append(LatentSpace.fit(Z, again.network_)(Z))
+        return cls(rows, np.stack(vectors))
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays, n_series: int) -> Self:
+        """Rebuild from `arrays`. A ValueError is raised by what does not fit ``n_series``."""
+        rows, vectors = arrays["rows"], arrays["vectors"]
+        fits = rows.ndim == 2 and vectors.ndim == 3 and rows.shape == vectors.shape[:2]
+        if not fits or rows.dtype.kind != "i" or rows.min(initial=0) < 0 or rows.max(initial=0) >= n_series:
+            raise ValueError("the arrays of the refits do not fit the series")
+        return cls(rows, vectors)
+
+    def arrays(self) -> Arrays:
+        """Return the arrays to save."""
+        return dict(vars(self))
+
+    def stability(self, labels: Labels, n_clusters: int, clusterer: Any) -> dict[str, Any] | None:
+        """Compare labels (n_series,) with the clusters of each refit; see `cluster_stability`."""
+        groups = (
+            (labels[rows], labels_of(fit_partition(vectors, n_clusters, clusterer, number).predict_proba(vectors)))
+            for number, (rows, vectors) in enumerate(zip(self.rows, self.vectors, strict=True))
+        )
+        if n_clusters < 2 or self.rows.shape[1] < 2 * n_clusters:
+            return None
+        return {**_compared(groups, n_clusters), "refits": len(self.rows)}
 
 
 def cluster_stability(
@@ -32,27 +98,36 @@ def cluster_stability(
     """
     rng = np.random.default_rng(seed)
     sample = np.sort(rng.permutation(len(vectors))[:_SAMPLE])
-    vectors, labels, k = vectors[sample], labels[sample], n_clusters
+    vectors, labels = vectors[sample], labels[sample]
     half = len(sample) // 2
-    if k < 2 or half < 2 * k:
+    if n_clusters < 2 or half < 2 * n_clusters:
         return None
+    halves = [vectors[np.sort(rng.permutation(len(sample))[:half])] for _ in range(_ROUNDS)]
+    groups = (
+        (labels, labels_of(fit_partition(part, n_clusters, clusterer, number).predict_proba(vectors)))
+        for number, part in enumerate(halves)
+    )
+    return {**_compared(groups, n_clusters), "refits": 0}
+
+
+def _compared(groups: Iterable[tuple[Labels, Labels]], n_clusters: int) -> dict[str, Any]:
+    """Compare pairs of labels of the same series: the clusters, and groups found again."""
     scores, overlaps = [], []
-    for number in range(_ROUNDS):
-        part = vectors[np.sort(rng.permutation(len(sample))[:half])]
-        again = labels_of(fit_partition(part, k, clusterer, number).predict_proba(vectors))
+    for labels, again in groups:
         scores.append(agreement(labels, again)["ari"])
-        overlaps.append(_overlaps(labels, again, k))
-    mean = np.mean(overlaps, axis=0).round(4)
-    return {"ari": round(float(np.mean(scores)), 4), "clusters": mean.tolist(), "rounds": _ROUNDS}
+        overlaps.append(_overlaps(labels, again, n_clusters))
+    with np.errstate(invalid="ignore"):
+        mean = np.nan_to_num(np.nanmean(overlaps, axis=0)).round(4)
+    return {"ari": round(float(np.mean(scores)), 4), "clusters": mean.tolist(), "rounds": len(scores)}
 
 
-def _overlaps(labels: Labels, again: Labels, k: int) -> npt.NDArray[np.float64]:
-    """Return the largest Jaccard overlap of each cluster with one of the new groups, shape (k,)."""
+def _overlaps(labels: Labels, again: Labels, n_clusters: int) -> Floats:
+    """Return the largest Jaccard overlap of each cluster with one of the new groups."""
     kept = (labels >= 0) & (again >= 0)
-    shared = np.zeros((k, int(again.max(initial=0)) + 1))
+    shared = np.zeros((n_clusters, int(again.max(initial=0)) + 1))
     np.add.at(shared, (labels[kept], again[kept]), 1)
-    sizes = np.bincount(labels[labels >= 0], minlength=k)[:, None]
+    sizes = np.bincount(labels[labels >= 0], minlength=n_clusters)[:, None]
     others = np.bincount(again[again >= 0], minlength=shared.shape[1])
     union = np.maximum(sizes + others - shared, 1)
-    best: npt.NDArray[np.float64] = (shared / union).max(axis=1)
+    best: Floats = (shared / union).max(axis=1)
     return best

@@ -216,7 +216,7 @@ def _comparisons(
     clusterer: VRAEClusterer, panel: Panel, truth: Labels | None, title: str, source: Facts | None
 ) -> Facts:
     """Return the metrics that take further clusterings, the title and the source."""
-    metrics = {"title": title, "stability": clusterer.stability(), "source": source}
+    metrics = {"title": title, "stability": clusterer.stability(panel), "source": source}
     if truth is not None:
         metrics["raw_kmeans"] = agreement(truth, raw_kmeans(panel.to_padded(), clusterer.n_clusters_))
     return metrics
