@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,8 @@ from vrae.metrics import separation
 __all__ = ["DirectionCurves", "ReportData"]
 
 Floats = npt.NDArray[np.floating[Any]]
+
+_PER_SERIES = ("labels", "probabilities", "embedding", "reconstruction", "lags", "truth", "scores", "noise", "halves")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ class ReportData:
         around a reconstruction.
     from_model : bool
         The series were not available; ``panel`` holds their reconstructions.
+    names : dict of int to str
+        Names of the clusters. A cluster without one is "Cluster 0", ...
+    halves : ndarray of shape (n_series,), dtype uint8
+        1 where a series would get the new number if its cluster were split in two. None: the page
+        offers no split.
     """
 
     title: str
@@ -79,10 +86,12 @@ class ReportData:
     noise: Floats | None = None
     traversal: DirectionCurves | None = None
     from_model: bool = False
+    names: dict[int, str] = field(default_factory=dict)
+    halves: npt.NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.panel)
-        for name in ("labels", "probabilities", "embedding", "reconstruction", "lags", "truth", "scores", "noise"):
+        for name in _PER_SERIES:
             part = getattr(self, name)
             if part is not None and len(part) != n:
                 raise InvalidDataError(f"A report needs one entry per series: {name} has {len(part)} for {n} series.")
