@@ -18,25 +18,30 @@ from typer.core import TyperCommand
 
 from vrae._version import __version__
 from vrae.cli.anomalies_command import anomalies
+from vrae.cli.clock import start_clock
 from vrae.cli.cluster_command import cluster, compare, demo
 from vrae.cli.config_file import options_by_name
 from vrae.cli.forecast_command import forecast
 from vrae.cli.model_commands import assign, embed, export, info
 from vrae.cli.pair_commands import cannibalization, similar
+from vrae.cli.phase_display import PhaseDisplay
 from vrae.cli.reduce_commands import reduce, restore
 from vrae.cli.run_commands import explain, regroup, report
 from vrae.cli.terminal import INTERRUPTED, Stopped, accept_any_file_name, err
 from vrae.io.formulas import escape_formulas
+from vrae.phases import listening
 
 __all__ = ["app", "in_command_words", "main"]
 
 
 class _Command(TyperCommand):
-    """A command whose messages name options as the user writes them."""
+    """A command that shows its phases, and whose messages name options as the user writes them."""
 
     def invoke(self, ctx: Any) -> Any:
         _OPTIONS.set(frozenset(options_by_name(self)))
-        return super().invoke(ctx)
+        start_clock()
+        with PhaseDisplay(err, quiet=ctx.params.get("quiet", False)) as display, listening(display):
+            return super().invoke(ctx)
 
 
 def _help(command: Any) -> str:
@@ -86,6 +91,7 @@ def _before(
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 2 bad usage or data, 130 Ctrl-C, 1 our fault."""
+    start_clock(with_process=True)
     accept_any_file_name()
     try:
         with warnings.catch_warnings():

@@ -14,10 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vrae.cli.phase_display import end_display
+
 __all__ = [
     "INTERRUPTED",
     "Stopped",
     "accept_any_file_name",
+    "echo",
     "err",
     "facts_table",
     "logger_for",
@@ -29,7 +32,16 @@ __all__ = [
 
 INTERRUPTED = 130  # exit code after Ctrl-C
 
-out = Console()
+
+class _Results(Console):
+    """The console of results, which follow the phases."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        end_display()
+        super().print(*objects, **options)
+
+
+out = _Results()
 err = Console(stderr=True)
 
 
@@ -55,7 +67,13 @@ def usage_error(message: str) -> Exception:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON to stdout."""
-    typer.echo(json.dumps(value, indent=2))
+    echo(json.dumps(value, indent=2))
+
+
+def echo(text: str) -> None:
+    """Print a result as it is to stdout."""
+    end_display()
+    typer.echo(text)
 
 
 def facts_table(facts: dict[str, Any]) -> Table:
@@ -71,7 +89,11 @@ def facts_table(facts: dict[str, Any]) -> Table:
 
 def target(file: Path) -> Path | None:
     """Return where to write a table: a file, or None for stdout."""
-    return None if str(file) == "-" else file
+    if str(file) != "-":
+        return file
+    if sys.stdout.isatty():  # rows and a live line would overwrite each other
+        end_display()
+    return None
 
 
 def accept_any_file_name() -> None:

@@ -20,6 +20,7 @@ from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.nn.bound import ImportanceWeighted, importance_weighted, largest_window_mean
+from vrae.phases import announce
 from vrae.runtime import seed_of, torch_generator
 from vrae.train.inference import statistics_of
 
@@ -137,6 +138,7 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
     def _learn(self, found: Embedded) -> Self:
         model, panel, held_out = found.model, found.panel, found.held_out
         training = np.setdiff1d(found.indices, held_out, assume_unique=True)
+        announce("Scoring")
         Z, features = _features(model, panel, found.indices)
         weights = np.array([1.0, 1.0, model.network_.config.n_patterns > 0, 1.0])
         reference = ReferenceScores.fit(Z[training], features[training], weights)

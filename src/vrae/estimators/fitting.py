@@ -34,6 +34,7 @@ from vrae.exceptions import (
 from vrae.nn.loss import active_units, pointwise_loss
 from vrae.nn.model import VRAENetwork, build_network
 from vrae.nn.patterns import PatternStatistics
+from vrae.phases import announce
 from vrae.runtime import resolve_device, seed_of
 from vrae.train.callbacks import Record, check_callbacks
 from vrae.train.inference import Inference
@@ -163,9 +164,11 @@ class FittedVRAE(VRAEOptions):
         trainer = Trainer() if trainer is None else trainer
         if isinstance(trainer, type) or not callable(getattr(trainer, "fit", None)):
             raise InvalidParameterError(f"trainer must be an object such as Trainer(); found {trainer!r:.80}.")
+        announce("Patterns" if self.pattern_weight else "Preparation")
         prepared = self._prepare(panel, indices, hidden)
         network = self._build(prepared)
         self._initialise(network, prepared)
+        announce("Training")
         history = trainer.fit(network, prepared.data, prepared.task)
         return self._summarise(network, prepared, history)
 

@@ -29,6 +29,7 @@ from vrae.estimators.partition import check_clusterer, labels_of
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidParameterError
 from vrae.io.folder import Arrays, shaped
+from vrae.phases import announce, one_phase
 from vrae.runtime import seed_of
 
 __all__ = ["GroupForecaster"]
@@ -188,10 +189,13 @@ class GroupForecaster(Head):
         prepared = self._prepare(X)
         backtests = run_backtests(prepared.calendar, prepared.plan, self.n_backtests)
         n_clusters, selection = self.n_clusters, []
+        announce("Groups")
         if n_clusters == "auto":
             selection = score_group_numbers(backtests, len(prepared.indices))
             n_clusters = int(min(selection, key=lambda tried: tried["score"])["n_clusters"])
-        stage = Stage.fit(prepared.calendar, prepared.plan)
+        with one_phase("Training"):
+            stage = Stage.fit(prepared.calendar, prepared.plan)
+        announce("Weights")
         groups = stage.group(n_clusters)
         combination = fit_combination(backtests, n_clusters, groups.membership(stage.item_means))
         return self._summarise(prepared, GroupForecast(stage, groups, combination), selection)

@@ -18,6 +18,7 @@ from vrae.estimators.partition import LatentSpace
 from vrae.exceptions import DataWarning, InvalidParameterError, MissingDependencyError, check_installed, warn
 from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.nn.lag import pair_lags
+from vrae.phases import advance
 from vrae.runtime import seed_of
 
 __all__ = ["ApproximateSearch", "ExactSearch", "Similar", "VRAENeighbors", "choose_search"]
@@ -212,7 +213,7 @@ class VRAENeighbors(SeriesHead):
 
     def _lags_between(self, panel: Panel, queries: Indices, theirs: Indices) -> Indices:
         """Return the lag of series of a panel behind training series, pair by pair."""
-        lags = np.zeros(len(queries), np.int64)
+        lags, done = np.zeros(len(queries), np.int64), 0
         cpu, config = torch.device("cpu"), self.model_.network_.config
         lengths = np.maximum(panel.lengths[queries], self.series_.lengths[theirs])
         largest = np.minimum(panel.lengths[queries], self.series_.lengths[theirs]) // 2
@@ -225,6 +226,8 @@ class VRAENeighbors(SeriesHead):
             ]
             x, reference = ((b.values - _mean(b.values, b.mask)) * b.mask for b in both)
             lags[part] = pair_lags(x, reference, torch.from_numpy(largest[part])).numpy()
+            done += len(part)
+            advance(done, len(queries), "pairs")
         return lags
 
     @cached_property

@@ -16,6 +16,7 @@ from vrae.data.panel import Panel
 from vrae.data.scaling import Scaler
 from vrae.nn.model import Decoded, VRAENetwork
 from vrae.nn.patterns import PatternStatistics
+from vrae.phases import advance
 from vrae.runtime import autocast, ordered_map, work_threads
 
 __all__ = ["BATCH_SIZE", "Inference", "in_units", "pattern_table", "statistics_of"]
@@ -158,7 +159,11 @@ def map_batches(
             return visit(part)
 
     parts = inference_batches(panel.lengths, indices, BATCH_SIZE)
-    yield from ordered_map(quietly, parts, device, hidden_size)
+    done = 0
+    for part, found in zip(parts, ordered_map(quietly, parts, device, hidden_size), strict=True):
+        yield found
+        done += len(part)
+        advance(done, len(indices), "series")
 
 
 def statistics_of(statistics: PatternStatistics, batch: Batch) -> Tensor:

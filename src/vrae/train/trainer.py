@@ -18,6 +18,7 @@ from vrae.data.batching import Batch, Indices, collate, inference_batches, train
 from vrae.nn.loss import LossTerms, Pointwise, training_loss
 from vrae.nn.model import VRAENetwork
 from vrae.nn.noise import RandomSource
+from vrae.phases import advance
 from vrae.runtime import autocast, torch_generator, work_threads
 from vrae.train.callbacks import Callback, EarlyStopping, Record
 from vrae.train.divergence import Diverged, DivergenceGuard, broken_batch
@@ -125,6 +126,7 @@ class Trainer:
         for indices in batches[len(self._terms) :]:
             part = self.processes.part(indices, self.generator)
             self._terms.append(self.train_step(self._batch(part.indices), part.source, part.weight))
+            advance(epoch - 1, self.config.max_epochs, "passes", self.step / self.n_steps)
             for callback in self.callbacks:
                 callback.on_step_end(self)
         means = self._means(batches)

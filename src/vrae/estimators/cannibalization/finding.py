@@ -17,6 +17,7 @@ from vrae.data.reading import as_panel
 from vrae.estimators.cannibalization.opposition import MovementTest, level_shift_scores, recalibrate
 from vrae.estimators.cannibalization.residuals import CommonFactors, Residuals, align, normal_scores, presence
 from vrae.exceptions import InvalidDataError, InvalidParameterError, did_you_mean
+from vrae.phases import advance, announce
 
 __all__ = ["KINDS", "Cannibalization", "find_cannibalization"]
 
@@ -171,7 +172,9 @@ def find_cannibalization(
     always_present = (begin == 0) & (end == n_steps) & (codes >= 0)
     common = CommonFactors.estimate(normal_scores(aligned[always_present], season))
     found, n_pairs = [np.empty(0, _PAIR)], np.zeros(2, np.int64)
+    announce("Comparing")
     for code in range(len(names)):
+        advance(code, len(names), "groups")
         indices = np.flatnonzero(codes == code)
         if len(indices) < 2:
             continue

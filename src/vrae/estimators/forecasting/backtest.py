@@ -13,6 +13,7 @@ from vrae.estimators.forecasting.combination import Combination
 from vrae.estimators.forecasting.forecast_windows import windows_at
 from vrae.estimators.forecasting.plan import ForecastPlan
 from vrae.estimators.forecasting.stage import Observed, Stage
+from vrae.phases import one_phase
 
 __all__ = ["Backtest", "fit_combination", "run_backtests", "score_group_numbers"]
 
@@ -69,7 +70,12 @@ def run_backtests(calendar: CalendarMatrix, plan: ForecastPlan, n_backtests: int
     At least a horizon, and two steps, are known at each origin.
     """
     origins = [calendar.n_steps - plan.horizon * back for back in range(1, n_backtests + 1)]
-    return [Backtest.run(calendar, origin, plan) for origin in origins if origin >= max(plan.horizon, 2)]
+    found = []
+    for number, origin in enumerate(origins, 1):
+        if origin >= max(plan.horizon, 2):
+            with one_phase(f"Backtest {number}"):
+                found.append(Backtest.run(calendar, origin, plan))
+    return found
 
 
 def score_group_numbers(backtests: list[Backtest], n_items: int) -> list[dict[str, float]]:
