@@ -32,6 +32,7 @@ from vrae.estimators.stability import Refits
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.metrics import best_number
+from vrae.phases import announce
 from vrae.runtime import seed_of
 
 __all__ = ["VRAEClusterer"]
@@ -255,6 +256,7 @@ class VRAEClusterer(Insight, ClusterMixin, TransformerMixin, SeriesHead, auto_wr
         n_clusters: Any = None,
         least: int = 1,
     ) -> Self:
+        announce("Grouping")
         belonging = self._fit_belonging(found)
         wanted = self.n_clusters if n_clusters is None else n_clusters
         self._assign(found.model, found.latent, found.indices, wanted, earlier, least=least)
