@@ -1,0 +1,98 @@
+"""What a clustering found, as plain numbers: the input of the verdict and its alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vrae.describe.words import NOISE, cluster_name
+
+__all__ = ["FIRM", "MOST", "SHAKY", "Found", "percent_text"]
+
+# How much of a cluster must be found again to rely on it, and to use it at all (Hennig,
+# "Cluster-wise assessment of cluster stability", Computational Statistics & Data Analysis 2007).
+FIRM = 0.85
+SHAKY = 0.6
+# Share of the series in one cluster that is too many.
+MOST = 0.6
+
+_NEARLY_ALL = 0.85
+_APART = 0.25  # silhouette below which there is no substantial structure
+_TOUCHING = 0.1
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a clustering found, as plain numbers.
+
+    Attributes
+    ----------
+    sizes : sequence of int
+        Number of series in cluster 0, 1, ...
+    names : mapping of int to str
+    n_noise, n_doubtful : int
+        Series without a cluster, and series whose cluster is doubtful.
+    stability : sequence of float
+        How much of each cluster is found again, 0 to 1; empty if that was not measured.
+    refitted : bool
+        Whether the model was fitted again for it.
+    silhouette : float or None
+    missing : float
+        Fraction of the values that are missing.
+    selection, history : sequence of dict
+        Numbers of clusters tried, and epochs of the training.
+    closest : tuple or None
+        The two clusters with the closest centres, and the fraction of their series halfway between.
+    """
+
+    sizes: Sequence[int]
+    names: Mapping[int, str] = field(default_factory=dict)
+    n_noise: int = 0
+    n_doubtful: int = 0
+    stability: Sequence[float] = ()
+    refitted: bool = False
+    silhouette: float | None = None
+    missing: float = 0.0
+    selection: Sequence[Mapping[str, Any]] = ()
+    history: Sequence[Mapping[str, Any]] = ()
+    closest: tuple[int, int, float] | None = None
+
+    @property
+    def n_series(self) -> int:
+        """Number of all series."""
+        return sum(self.sizes) + self.n_noise
+
+    @property
+    def largest(self) -> int:
+        """The cluster with most series."""
+        return max(range(len(self.sizes)), key=lambda label: self.sizes[label])
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the clusters say something: they are apart, even in size and found again."""
+        share = self.sizes[self.largest] / max(self.n_series, 1)
+        apart = self.silhouette is None or self.silhouette >= _APART
+        if share >= _NEARLY_ALL or (share > MOST and not apart):
+            return False
+        return (self.silhouette is None or self.silhouette >= _TOUCHING) and self.found_again is not False
+
+    @property
+    def found_again(self) -> bool | None:
+        """Whether most series are in clusters that are found again; None if not measured."""
+        if not self.stability:
+            return None
+        found = sum(size * part for size, part in zip(self.sizes, self.stability, strict=True))
+        return found >= 0.5 * sum(self.sizes)
+
+    def name(self, label: int) -> str:
+        """Return how to call a cluster in a sentence: by number, and by name if it has one."""
+        name = cluster_name(label, self.names)
+        return name if name in (f"Cluster {label}", cluster_name(NOISE)) else f"“{name}” (group {label})"
+
+
+def percent_text(part: float) -> str:
+    """Format a part of 1, never rounded to all or nothing."""
+    if 0 < part < 0.01:
+        return f"{100 * part:.1f} %" if part >= 0.001 else "less than 0.1 %"
+    return f"{min(100 * part, 99) if part < 1 else 100:.0f} %"
