@@ -11,11 +11,13 @@ import numpy.typing as npt
 
 from vrae.data.calendar import local_times
 from vrae.data.panel import Panel
+from vrae.describe.verdict import Verdict
 from vrae.describe.words import NOISE, cluster_labels
 from vrae.exceptions import InvalidDataError
 from vrae.metrics import separation
+from vrae.report.commands import Commands, PythonLines
 
-__all__ = ["DirectionCurves", "ReportData"]
+__all__ = ["Alternative", "DirectionCurves", "NextBest", "ReportData"]
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -32,6 +34,38 @@ class DirectionCurves:
 
     positions: Floats
     curves: Floats
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another number of clusters, and what it gives.
+
+    Attributes
+    ----------
+    n_clusters : int
+    score, stability : float or None
+        As in ``selection``; None if this number was not scored.
+    sizes : tuple of int
+        Number of training series in clusters 0, 1, ...
+    names : dict of int to str
+    labels : ndarray of shape (n_series,)
+        Clusters of the series of the report.
+    """
+
+    n_clusters: int
+    score: float | None
+    stability: float | None
+    sizes: tuple[int, ...]
+    names: dict[int, str]
+    labels: npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class NextBest:
+    """The next best cluster of every series, -1 for none, and its probability: (n_series,)."""
+
+    labels: npt.NDArray[np.integer[Any]]
+    probabilities: Floats
 
 
 @dataclass(frozen=True)
@@ -69,6 +103,17 @@ class ReportData:
     halves : ndarray of shape (n_series,), dtype uint8
         1 where a series would get the new number if its cluster were split in two. None: the page
         offers no split.
+    tree : ndarray of shape (n_clusters - 1, 4), optional
+        How the clusters merge, in the format of `scipy.cluster.hierarchy.linkage`.
+    alternatives : tuple of Alternative
+        Other numbers of clusters, and the one that was chosen, by their number.
+    verdict : Verdict
+        What the first screen says.
+    commands : Commands
+        How the reader does what the page advises.
+    next_best : NextBest, optional
+    notice : str
+        Something that concerns the whole page, such as that the data changed since the run.
     """
 
     title: str
@@ -88,6 +133,12 @@ class ReportData:
     from_model: bool = False
     names: dict[int, str] = field(default_factory=dict)
     halves: npt.NDArray[np.uint8] | None = None
+    tree: Floats | None = None
+    alternatives: tuple[Alternative, ...] = ()
+    verdict: Verdict = field(default_factory=lambda: Verdict(""))
+    commands: Commands = field(default_factory=PythonLines)
+    next_best: NextBest | None = None
+    notice: str = ""
 
     def __post_init__(self) -> None:
         n = len(self.panel)
