@@ -21,6 +21,7 @@ from vrae.report.anomalous import Anomaly, describe_place, most_anomalous
 from vrae.report.cards import Card, make_cards, traits_of_sample
 from vrae.report.data import ReportData
 from vrae.report.directions import describe_directions, trait_rows
+from vrae.report.profiles import gather_profiles
 
 __all__ = ["render_report", "write_report"]
 
@@ -43,6 +44,7 @@ def render_report(data: ReportData) -> str:
     correlations = trait_rows(data, measured, traits, n_directions)
     first = _shown_first(cards, anomalies)
     points = _points(data, first)
+    profiles = gather_profiles(data)
     scripts = [page.plotly_script(), page.script()]
     rendered: str = page.template().render(
         title=data.title,
@@ -55,6 +57,7 @@ def render_report(data: ReportData) -> str:
         directions=describe_directions(data, correlations, n_directions),
         correlations=correlations,
         largest=max(card.size for card in cards),
+        profiles=profiles,
         channels=data.panel.channels,
         doubtful=DOUBTFUL,
         has_scores=data.scores is not None,
@@ -71,7 +74,7 @@ def render_report(data: ReportData) -> str:
         plotly_js=scripts[0],
         report_js=scripts[1],
         style=page.style(),
-        payload=payload.to_json(_payload(data, cards, anomalies, first, points)),
+        payload=payload.to_json({**_payload(data, cards, anomalies, first, points), "profiles": profiles.payload()}),
     )
     return rendered
 

@@ -34,6 +34,7 @@ function start() {
   $("#color-by").append(...choices.map(([value, name]) => element("option", { value }, name)));
   drawCards();
   drawAnomalies();
+  startProfiles();
   startDirections();
   showSelection();
   drawAll();

@@ -1,0 +1,85 @@
+"""Seasons in words: "highest in November and December (2.6 times its average)"."""
+
+from __future__ import annotations
+
+from vrae.describe.seasons import Floats, Levels
+from vrae.describe.words import plain
+
+__all__ = ["level_words", "season_sentence"]
+
+# The least level that is called high, and the largest that is called low.
+_HIGH, _LOW = {True: 1.15, False: 0.3}, {True: 0.85, False: -0.3}
+_NEAR_PEAK = 0.6  # of the way from the mean to the peak: bins that high belong to it
+
+# For each season: before a single bin, before a run of bins, and what "always" is.
+_PREPOSITIONS = {
+    "month": ("in", "from", "in every month"),
+    "weekday": ("on", "from", "on every weekday"),
+    "hour": ("at", "from", "at every hour"),
+    "hour of the week": ("on", "from", "all week"),
+    "week": ("in the", "from the", "in every week"),
+    "day": ("on", "from", "on every day"),
+    "business day": ("on", "from", "on every day"),
+}
+_OTHER = ("in", "from", "all the time")
+
+
+def level_words(value: float, is_ratio: bool) -> str:
+    """Return a level relative to the mean in words."""
+    if not is_ratio:
+        side = "above" if value > 0 else "below"
+        return f"{plain(round(abs(value), 1))} standard deviations {side} its average"
+    if value < 0.05:
+        return "almost nothing"
+    if value >= 1.495:
+        return f"{plain(round(value, 1))} times its average"
+    percent = round(100 * (value - 1))
+    if percent == 0:
+        return "its average"
+    return f"{abs(percent)}\N{NO-BREAK SPACE}% {'above' if percent > 0 else 'below'} its average"
+
+
+def season_sentence(levels: Levels, row: int, channel: int, is_ratio: bool) -> str:
+    """Say when one cluster is high and low, or that it always is about the same.
+
+    ``row`` is its position in ``Seasons.labels``.
+    """
+    values, certain = levels.values[row, channel], levels.certain[row, channel]
+    known = values == values
+    if not known.any():
+        return "Too few of its series have dates for this."
+    one, several, always = _PREPOSITIONS.get(levels.bins.view, _OTHER)
+    high = [i for i in range(len(values)) if known[i] and certain[i] and values[i] >= _HIGH[is_ratio]]
+    low = [i for i in range(len(values)) if known[i] and certain[i] and values[i] <= _LOW[is_ratio]]
+    parts = []
+    if high:
+        peak = max(high, key=lambda i: values[i])
+        run = _run(values, peak, 1.0 if is_ratio else 0.0, levels.bins.is_seasonal)
+        names = [levels.bins.names[i] for i in run]
+        parts.append(f"highest {_place(names, one, several)} ({level_words(float(values[run].mean()), is_ratio)})")
+    if low:
+        lowest = min(low, key=lambda i: values[i])
+        words = level_words(float(values[lowest]), is_ratio)
+        parts.append(f"lowest {one} {levels.bins.names[lowest]} ({words})")
+    text = ", ".join(parts) or f"about the same {always}"
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _run(values: Floats, peak: int, centre: float, circular: bool) -> list[int]:
+    """Return the bins around the peak that are nearly as high, in their order."""
+    n = len(values)
+    least = centre + _NEAR_PEAK * (values[peak] - centre)
+    first = last = peak
+    while last - first + 1 < n and (circular or first > 0) and values[(first - 1) % n] >= least:
+        first -= 1
+    while last - first + 1 < n and (circular or last < n - 1) and values[(last + 1) % n] >= least:
+        last += 1
+    return [i % n for i in range(first, last + 1)]
+
+
+def _place(names: list[str], one: str, several: str) -> str:
+    if len(names) == 1:
+        return f"{one} {names[0]}"
+    if len(names) == 2:
+        return f"{one} {names[0]} and {names[1]}"
+    return f"{several} {names[0]} to {'the ' * several.endswith('the')}{names[-1]}"

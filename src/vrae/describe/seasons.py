@@ -1,0 +1,215 @@
+"""When each cluster is high: by month, weekday and hour, and along the calendar.
+
+Every series is compared with its own mean, so that large series do not decide for small ones.
+Dates are on the clock of the zone of the panel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.data.calendar import local_times
+from vrae.data.panel import Panel
+from vrae.describe.curves import quiet_nan
+from vrae.describe.time_bins import Bins, calendar_bins, seasonal_bins
+from vrae.describe.words import cluster_labels
+
+__all__ = ["Levels", "Seasons", "when_high"]
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.floating[Any]]
+
+_MAX_MEMBERS = 2000  # a larger cluster is measured on a random sample
+_COVERED = 0.8  # of the bins of a season: a series with fewer says nothing about it
+_LEAST_SHARE = 0.1  # of a cluster's series that a season needs
+_NEGATIVE = 0.02  # of the total size of all values; with more, ratios to the mean say nothing
+_FLAT = 0.05  # coefficient of variation below which ratios to the mean say nothing
+_ZEROS = 0.25  # with more zeros among the relative levels, their median says nothing
+_REPEATED = 0.1  # variance of the time within bins, in cycles, that tells a trend from a season
+_CERTAIN = 3.0  # standard errors
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """Typical level of every cluster in bins of time, relative to its own mean.
+
+    Attributes
+    ----------
+    bins : Bins
+    values : ndarray of shape (n_clusters, n_channels, n_bins)
+        Multiple of the own mean, or standard deviations from it; see ``Seasons.is_ratio``. NaN
+        where too few series have values.
+    certain : ndarray of bool, same shape
+        Whether the series of the cluster agree that the level differs from the mean.
+    """
+
+    bins: Bins
+    values: Floats
+    certain: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Seasons:
+    """When each cluster is high.
+
+    Attributes
+    ----------
+    labels : list of int
+        The clusters, in the order of the rows of all levels; noise last.
+    is_ratio : tuple of bool
+        For every channel: whether levels are multiples of the mean. Otherwise (values below zero,
+        or small swings around a high level), they are standard deviations from the mean.
+    profiles : tuple of Levels
+        By "month", "weekday", "hour" and "hour of the week", as far as the dates allow.
+    calendar : Levels or None
+        Along the calendar.
+    repeats : bool
+        Whether there are at least one and a half years, so that a trend does not look like months.
+    """
+
+    labels: list[int]
+    is_ratio: tuple[bool, ...]
+    profiles: tuple[Levels, ...]
+    calendar: Levels | None
+    repeats: bool
+
+
+def when_high(panel: Panel, labels: npt.ArrayLike, max_channels: int = 8) -> Seasons | None:
+    """Measure when each cluster is high. None if the steps have no dates.
+
+    Parameters
+    ----------
+    panel : Panel
+    labels : array of shape (n_series,)
+        Cluster of each series, -1 = not assigned.
+    max_channels : int, default=8
+        Further channels are left out.
+    """
+    labels = np.asarray(labels, int)
+    if panel.times is None or panel.times.dtype.kind != "M" or not len(panel):
+        return None
+    rows = _sample(labels)
+    part, labels = panel.select(rows), labels[rows]
+    wall = local_times(np.asarray(part.times), part.zone)
+    X = part.values[:, :max_channels].astype(np.float64)
+    owner = np.repeat(np.arange(len(part)), part.lengths)
+    is_ratio = tuple(_suits_ratio(x, owner) for x in X.T)
+    shown = cluster_labels(labels)
+    groups = [np.flatnonzero(labels == label) for label in shown]
+
+    def measured(bins: Bins, covered: float) -> Levels:
+        found = [_levels(x, owner, bins, groups, ratio, covered) for x, ratio in zip(X.T, is_ratio, strict=True)]
+        values, certain = (np.stack(arrays, axis=1) for arrays in zip(*found, strict=True))
+        return Levels(bins, values, certain)
+
+    seasonal = [measured(bins, _COVERED) for bins in seasonal_bins(part.calendar, wall)]
+    calendar = calendar_bins(part, wall)
+    return Seasons(
+        labels=shown,
+        is_ratio=is_ratio,
+        profiles=tuple(levels for levels in seasonal if np.isfinite(levels.values).any()),
+        calendar=None if calendar is None else measured(calendar, 0.0),
+        repeats=bool((wall.max() - wall.min()) / np.timedelta64(1, "D") >= 1.5 * 365),
+    )
+
+
+def _sample(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the series to measure, in their order."""
+    rng = np.random.default_rng(0)
+    chosen = [rng.permutation(np.flatnonzero(labels == label))[:_MAX_MEMBERS] for label in cluster_labels(labels)]
+    return np.sort(np.concatenate(chosen))
+
+
+def _suits_ratio(x: Floats, owner: Array) -> bool:
+    """Return whether the level of a channel is best told as a multiple of the mean."""
+    known = np.nan_to_num(x)
+    if -np.minimum(known, 0).sum() > _NEGATIVE * max(np.abs(known).sum(), 1e-300):
+        return False
+    mean, deviation = _mean_and_deviation(x, owner)
+    with quiet_nan(), np.errstate(divide="ignore", invalid="ignore"):
+        variation = np.nanmedian(np.where(mean > 0, deviation / mean, np.nan))
+    return not variation < _FLAT
+
+
+def _mean_and_deviation(x: Floats, owner: Array) -> tuple[Floats, Floats]:
+    """Return the mean and the standard deviation of each series, NaN without values."""
+    observed = ~np.isnan(x)
+    count = np.bincount(owner, observed)
+    with np.errstate(invalid="ignore"):
+        mean = np.bincount(owner, np.where(observed, x, 0.0)) / count
+        squares = np.bincount(owner, np.where(observed, x - mean[owner], 0.0) ** 2)
+        return mean, np.sqrt(squares / count)
+
+
+# -------------------------------------------------------------------- levels in bins
+
+
+def _levels(
+    x: Floats, owner: Array, bins: Bins, groups: Sequence[Array], is_ratio: bool, covered: float
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return the typical level of each group in each bin, and which levels are certain."""
+    means = _bin_means(x, owner, bins)
+    known = np.isfinite(means)
+    means[known.sum(axis=1) < covered * known.any(axis=0).sum()] = np.nan
+    relative = _relative(means, is_ratio, _mean_and_deviation(x, owner)[1])
+    use_mean = is_ratio and bool((relative == 0).sum() > _ZEROS * np.isfinite(relative).sum())
+    found = [_typical(relative[group], is_ratio, use_mean, seasonal=covered > 0) for group in groups]
+    values, certain = zip(*found, strict=True)
+    return np.array(values), np.array(certain)
+
+
+def _bin_means(x: Floats, owner: Array, bins: Bins) -> Floats:
+    """Return the mean of each series in each bin, (n_series, n_bins), without its linear trend.
+
+    The trend is the change of one bin from one cycle to the next. A series of a single cycle keeps
+    it, because its trend cannot be told from its season.
+    """
+    n_series, n_bins = int(owner[-1]) + 1, len(bins.names)
+    use = ~np.isnan(x) & (bins.codes >= 0)
+    place, x, t = owner[use] * n_bins + bins.codes[use], x[use], bins.cycles[use]
+
+    def total(weights: Floats | None) -> Floats:
+        return np.bincount(place, weights, n_series * n_bins).reshape(n_series, n_bins).astype(np.float64)
+
+    count = total(None)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means, when = total(x) / count, total(t) / count
+        if not bins.is_seasonal:
+            return np.asarray(means)
+        apart = t - when.ravel()[place]  # time within the bin
+        spread, together = total(apart**2).sum(axis=1), total(apart * x).sum(axis=1)
+        repeated = spread > _REPEATED * count.sum(axis=1)
+        slope = np.where(repeated, together / np.where(repeated, spread, 1.0), 0.0)
+        with quiet_nan():
+            return np.asarray(means - slope[:, None] * (when - np.nanmean(when, axis=1, keepdims=True)))
+
+
+def _relative(means: Floats, is_ratio: bool, deviation: Floats) -> Floats:
+    """Compare the bins of each series with its own mean. A series without one becomes NaN."""
+    with quiet_nan(), np.errstate(divide="ignore", invalid="ignore"):
+        own = np.nanmean(means, axis=1, keepdims=True)
+        if is_ratio:
+            return np.maximum(np.where(own > 0, means / own, np.nan), 0.0)
+        unit = np.where(deviation > 0, deviation, np.nan)[:, None]
+        return np.asarray((means - own) / unit)
+
+
+def _typical(relative: Floats, is_ratio: bool, use_mean: bool, seasonal: bool) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return the typical level of one group in each bin, and whether it surely is not the mean."""
+    count = np.isfinite(relative).sum(axis=0)
+    n_used = int(np.isfinite(relative).any(axis=1).sum())
+    if n_used == 0 or (seasonal and n_used < _LEAST_SHARE * len(relative)):
+        return np.full(relative.shape[1], np.nan), np.zeros(relative.shape[1], bool)
+    centre = 1.0 if is_ratio else 0.0
+    with quiet_nan(), np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.nanmean(relative, axis=0)
+        typical = mean if use_mean else np.nanmedian(relative, axis=0)
+        if is_ratio:
+            typical = typical / np.nanmean(typical)  # the bins are 1 on average
+        error = np.nanstd(relative, axis=0) / np.sqrt(np.maximum(count - 1, 1))
+        return typical, (count >= 3) & (np.abs(mean - centre) > _CERTAIN * error)
