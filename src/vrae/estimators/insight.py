@@ -10,14 +10,18 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 from vrae.describe import ClusterDescription, SeriesExplanation, describe_clusters, explain_series
+from vrae.describe.tables_of_clusters import cross_table
 from vrae.estimators.assignment import assign
 from vrae.estimators.partition import labels_of
 from vrae.estimators.reporting import gather_report
 from vrae.estimators.stability import Refits, cluster_stability
-from vrae.exceptions import InvalidDataError
+from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
 from vrae.metrics import separation
 from vrae.plots.summary import summary_html
 from vrae.report import check_report, write_report
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Insight"]
 
@@ -35,6 +39,7 @@ class Insight:
         embedding_: Any
         labels_: Any
         n_clusters_: int
+        names_: dict[int, str]
         selection_: list[dict[str, Any]]
         embed_and_assign: Any
         predict_proba_from_latent: Any
@@ -161,6 +166,57 @@ class Insight:
             "epochs": len(model.history_),
         }
         return write_report(gather_report(title, self, panel, found, metrics, panel.static.get("label")), path)
+
+    def crosstab(self, X: Any, column: Any, show: str = "count") -> pd.DataFrame:
+        """Tell who is in which cluster: series by cluster and by category of a column.
+
+        Parameters
+        ----------
+        X : table or Panel, or arrays
+            The training series, or new ones to be assigned first.
+        column : str or array of shape (n_series,)
+            Name of a static column of X, or one value per series, such as known labels.
+        show : {"count", "share", "lift", "residual"}, default="count"
+            ``count``: numbers of series. ``share``: shares of the cluster, 0 to 1. ``lift``: the
+            share divided by that of all series; 2 is twice as frequent. ``residual``: adjusted
+            standardised residuals; beyond 3, the difference is more than chance.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per cluster, by name, and a column per category: the 12 most frequent ones, then
+            "other" and "no value" if there are any. Numbers are divided into quarters. Counts and
+            shares have a last row, "All series".
+
+        Raises
+        ------
+        InvalidParameterError
+            X has no such static column, or ``show`` is none of these.
+        InvalidDataError
+            ``column`` does not have one value per series.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from vrae import VRAE, VRAEClusterer
+        >>> waves = np.sin(np.arange(30) / np.repeat([[1], [4]], 10, axis=0))
+        >>> clusterer = VRAEClusterer(2, model=VRAE(max_epochs=2), random_state=0).fit(waves)
+        >>> clusterer.crosstab(waves, np.repeat(["fast", "slow"], 10)).loc["All series"].tolist()
+        [10, 10]
+        """
+        self._check_fitted()
+        panel, _ = self.model_.open(X)
+        name, values = str(getattr(column, "name", None) or "value"), column
+        if isinstance(column, str):
+            if column not in panel.static:
+                known = f"It has {name_some(panel.static)}." if panel.static else "It has none."
+                raise InvalidParameterError(
+                    f"column={column!r} is not a static column of X. {known} Name it with static= when you read a "
+                    f"table, or pass one value per series."
+                )
+            name, values = column, panel.static[column]
+        table = cross_table(name, values, assign(self, panel).labels, self.names_)
+        return table.to_pandas(show)
 
     # ---------------------------------------------------------------- parts
 
