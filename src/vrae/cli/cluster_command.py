@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
+from vrae.cli.cluster_result import show_clusters
 from vrae.cli.config_file import save_config
 from vrae.cli.option_groups import number_or_auto, option, with_groups
 from vrae.cli.shared_options import (
@@ -32,14 +35,22 @@ from vrae.cli.shared_options import (
     Seed,
     tell,
 )
-from vrae.cli.terminal import Stopped, err, facts_table, logger_for, out, print_json, usage_error
+from vrae.cli.terminal import Stopped, err, logger_for, out, print_json, usage_error
+from vrae.phases import announce
 
 if TYPE_CHECKING:
+    from vrae.data.panel import Panel
     from vrae.data.stream import OpenedSource
+    from vrae.distributed import EngineOptions
     from vrae.estimators.clusterer import VRAEClusterer
     from vrae.runs import Comparison
 
-__all__ = ["cluster", "compare", "demo", "show_clusters"]
+__all__ = ["cluster", "compare", "demo"]
+
+Log = Callable[[str], None]
+
+# Folders by default. A complete run in one of them is replaced by the next.
+LATEST, _LATEST_DEMO = Path("runs/latest"), Path("runs/demo")
 
 # A larger source is read in parts, and trained on a sample of this number of series.
 _MAX_SERIES = 200_000
@@ -72,7 +83,7 @@ def demo(
         option(CLUSTERING, "--clusters -k", "K", "Number of clusters, or 'auto'.", default="number of known classes"),
     ] = "",
     seed: Seed = 0,
-    folder: OutFolder = Path("runs/demo"),
+    folder: OutFolder = _LATEST_DEMO,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -90,13 +101,13 @@ def demo(
     from vrae.metrics import n_classes
 
     runs.check_report()
-    with runs.claim_run_folder(folder, overwrite=folder == Path("runs/demo")):
-        panel, labels = load_example(name, data_dir=data_dir)
-        known = "auto" if labels is None else str(n_classes(labels))
-        n_clusters = number_or_auto("--clusters", clusters or known)
-        model = ModelOptions(quiet=quiet).model()
-        clusterer = VRAEClusterer(n_clusters, model=model, random_state=seed)
-        tell(panel.overview(), logger_for(quiet))
+    announce("Reading")
+    panel, labels = load_example(name, data_dir=data_dir)
+    tell(panel.overview(), logger_for(quiet))
+    known = "auto" if labels is None else str(n_classes(labels))
+    n_clusters = number_or_auto("--clusters", clusters or known)
+    clusterer = VRAEClusterer(n_clusters, model=ModelOptions().model(), random_state=seed)
+    with runs.claim_run_folder(folder, overwrite=False, rolling=folder == _LATEST_DEMO):
         metrics = runs.cluster_panel(clusterer, panel, labels, folder, f"Clusters of {name}", {"example": name})
     show_clusters(metrics, folder, as_json)
 
@@ -110,7 +121,7 @@ def cluster(
     clusters: Clusters = "auto",
     clusterer: Clusterer = "kmeans",
     options: ModelOptions,
-    folder: OutFolder = Path("runs/latest"),
+    folder: OutFolder = LATEST,
     overwrite: Overwrite = False,
     resume: Resume = False,
     checkpoint_every: CheckpointEvery = 1.0,
@@ -138,24 +149,23 @@ def cluster(
     runs.check_report()
     if train_workers > 1 and not engine.is_ray:
         raise usage_error("--train-workers needs --engine ray.")
+    n_clusters, rolling = number_or_auto("--clusters", clusters), folder == LATEST
+    estimator = VRAEClusterer(n_clusters, clusterer=clusterer, model=options.model(), random_state=options.seed)
     ray = engine.options(train_workers) if engine.is_ray else None
     log = logger_for(options.quiet)
-    with runs.claim_run_folder(folder, overwrite, resume):
-        model = options.model()
+    # Data errors come first: the folder is claimed when the series have been read.
+    with (
+        _opened(data, label, train_sample, estimator, ray, log) as series,
+        runs.claim_run_folder(folder, overwrite, resume, rolling=rolling),
+    ):
+        if rolling and not (overwrite or resume) and (folder / "metrics.json").exists():
+            log(f"Replacing the earlier run in {folder}. --out FOLDER keeps both.")
         if train_workers == 1:  # processes that train together save and resume by themselves
             saving = Checkpoint(folder / runs.CHECKPOINT, checkpoint_every, resume=resume, log=log)
-            model.set_params(callbacks=[*(model.callbacks or []), saving])
-        n_clusters = number_or_auto("--clusters", clusters)
-        estimator = VRAEClusterer(n_clusters, clusterer=clusterer, model=model, random_state=options.seed)
-        reading = {**data.options(), "label": label}
+            estimator.model.set_params(callbacks=[*(estimator.model.callbacks or []), saving])
         title = f"Clusters of {'standard input' if data.data == '-' else Path(data.data).name}"
-        run = {"out": folder, "title": title, "log": log}
         try:
-            if ray is None:
-                metrics = _cluster_here(estimator, data.data, reading, train_sample, **run)
-            else:
-                run |= {"engine": ray, "overwrite": overwrite, "resume": resume}
-                metrics = _cluster_on_ray(estimator, data.data, reading, train_sample, **run)
+            metrics = series.cluster(estimator, folder, title, log, overwrite=overwrite or rolling, resume=resume)
             save_config(context, folder)
         except TrainingInterrupted as stop:
             given = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
@@ -163,34 +173,66 @@ def cluster(
     show_clusters(metrics, folder, as_json)
 
 
-def _cluster_here(
-    clusterer: VRAEClusterer, data: str, reading: dict[str, Any], train_sample: str, **run: Any
-) -> dict[str, Any]:
-    from vrae import runs
+@dataclass(frozen=True)
+class _Series:
+    """What to cluster: a panel, or a source that is read in parts, here or on Ray."""
+
+    origin: dict[str, Any]
+    reading: dict[str, Any]
+    opened: OpenedSource
+    n_train: int | None
+    panel: Panel | None = None
+    ray: EngineOptions | None = None
+
+    def cluster(self, clusterer: VRAEClusterer, out: Path, title: str, log: Log, **replacing: bool) -> dict[str, Any]:
+        """Write a run folder, and return its metrics. ``replacing`` are options for Ray."""
+        from vrae import runs
+
+        seed: Any = clusterer.random_state
+        if self.panel is not None:
+            return runs.cluster_panel(clusterer, self.panel, self.panel.static.get("label"), out, title, self.origin)
+        if self.ray is None:
+            assert self.n_train is not None
+            return runs.cluster_stream(clusterer, self.opened.panels, self.n_train, seed, out, title, log, self.origin)
+        from vrae import distributed
+
+        options: Any = {"n_train": self.n_train, "seed": seed, "log": log, "origin": self.origin, **replacing}
+        return distributed.cluster(
+            clusterer, self.opened.source, out=out, title=title, engine=self.ray, **options, **self.reading
+        )
+
+
+@contextmanager
+def _opened(
+    data: DataOptions,
+    label: str | None,
+    train_sample: str,
+    clusterer: VRAEClusterer,
+    ray: EngineOptions | None,
+    log: Log,
+) -> Iterator[_Series]:
+    """Read the series, or open what is read in parts. Errors in the data are raised here."""
     from vrae.data.stream import open_data, without_pipe
-
-    run["source"] = runs.source_of(data, reading)
-    with without_pipe(data) as source:
-        opened = open_data(source, **reading)
-        n_train = _training_size(train_sample, opened)
-        if n_train is not None:
-            return runs.cluster_stream(clusterer, opened.panels, n_train, clusterer.random_state, **run)
-        panel = opened.panel()
-        tell(panel.overview(), run.pop("log"))
-        return runs.cluster_panel(clusterer, panel, panel.static.get("label"), **run)
-
-
-def _cluster_on_ray(
-    clusterer: VRAEClusterer, data: str, reading: dict[str, Any], train_sample: str, **run: Any
-) -> dict[str, Any]:
-    from vrae import distributed
-    from vrae.data.stream import open_data
+    from vrae.estimators.fitting import check_enough
     from vrae.runs import source_of
 
-    source = distributed.open_parquet(data, **reading)
-    run |= {"seed": clusterer.random_state, "origin": source_of(data, reading)}
-    n_train = _training_size(train_sample, open_data(source, **reading))
-    return distributed.cluster(clusterer, source, n_train=n_train, **run, **reading)
+    announce("Reading")
+    reading = {**data.options(), "label": label}
+    origin = source_of(data.data, reading)
+    if ray is not None:
+        from vrae import distributed
+
+        opened = open_data(distributed.open_parquet(data.data, **reading), **reading)
+        yield _Series(origin, reading, opened, _training_size(train_sample, opened), ray=ray)
+        return
+    with without_pipe(data.data) as source:
+        opened = open_data(source, **reading)
+        n_train, panel = _training_size(train_sample, opened), None
+        if n_train is None:
+            panel = opened.panel()
+            check_enough(*clusterer.model.usable(panel))
+            tell(panel.overview(), log)
+        yield _Series(origin, reading, opened, n_train, panel)
 
 
 def _training_size(text: str, opened: OpenedSource) -> int | None:
@@ -201,38 +243,6 @@ def _training_size(text: str, opened: OpenedSource) -> int | None:
     if n_train != "auto":
         return check_int("--train-sample", n_train, low=2)
     return _TRAIN_SAMPLE if opened.is_large(_MAX_SERIES, _MAX_VALUES) else None
-
-
-def show_clusters(metrics: dict[str, Any], folder: Path, as_json: bool, timed: bool = True) -> None:
-    """Print the metrics of a run, and where its report is."""
-    report = folder / "report.html"
-    n_series, n_labelled = metrics["n_series"], metrics.get("n_labelled")
-    if n_labelled not in (None, n_series):
-        err.print(
-            f"Note: {n_series - n_labelled:,} of {n_series:,} series have no known class. Scores are of the others.",
-            highlight=False,
-            soft_wrap=True,
-        )
-    if as_json:
-        print_json({"report": str(report), **metrics})
-        return
-    facts = {"Clusters": metrics["n_clusters"], "Sizes": metrics["sizes"]}
-    if metrics["n_noise"]:
-        facts["In no cluster"] = metrics["n_noise"]
-    if "n_trained" in metrics:
-        facts["Trained on"] = f"{metrics['n_trained']:,} of {metrics['n_series']:,} series"
-    part = "" if n_labelled in (None, n_series) else f"{n_labelled:,} of {n_series:,} series labelled: "
-    if part and "ari" not in metrics:
-        facts["Agreement with the known classes"] = f"{part}too few to compare"
-    if "ari" in metrics:
-        scores = f"{part}ARI {metrics['ari']:.3f}, NMI {metrics['nmi']:.3f}"
-        if peer := metrics.get("raw_kmeans"):
-            scores += f"   (k-means on the raw series: ARI {peer['ari']:.3f}, NMI {peer['nmi']:.3f})"
-        facts["Agreement with the known classes"] = scores
-    if timed:
-        facts["Time"] = f"{metrics['seconds']:.0f} s"
-    out.print(facts_table(facts), highlight=False, soft_wrap=True)
-    out.print(Text.assemble((" Report  ", "bold"), str(report)), soft_wrap=True)  # never wrapped, so it can be copied
 
 
 @with_groups()
@@ -281,7 +291,7 @@ def compare(
         n_clusters = n_classes(truth)
     estimator = VRAEClusterer(n_clusters, clusterer=clusterer, model=options.model(), random_state=options.seed)
     names = [name.strip() for name in methods.split(",")]
-    found = runs.compare(estimator, panel, truth, names, rounds, options.seed, log)
+    found = runs.compare(estimator, panel, truth, names, rounds, options.seed)
     if len(panel) < total:
         found.notes.insert(0, f"{len(panel):,} of {total:,} series, drawn at random (--sample).")
     if file is not None:

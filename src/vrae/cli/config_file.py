@@ -6,6 +6,8 @@ Values of the file become defaults before the other options are parsed, so the c
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +23,10 @@ CONFIG_FILE = "config.toml"
 
 # Options of one call and not of its result: "overwrite" in a file would be a trap.
 _OF_THE_CALL = ("config", "overwrite", "resume", "json", "help")
+# A run that is made again must not go where the first one is.
+_NOT_SAVED = (*_OF_THE_CALL, "out")
+# Options that name a file or a folder.
+_PATHS = ("data", "to", "model", "save")
 
 
 def _read(context: typer.Context, file: Path | None) -> Path | None:
@@ -58,13 +64,27 @@ Config = Annotated[
 
 
 def save_config(context: typer.Context, folder: Path) -> None:
-    """Write the options of a command into the folder of its results."""
+    """Write the options of a command into the folder of its results.
+
+    Paths are absolute, so that the file can be used from anywhere.
+    """
     values = {key: context.params.get(parameter.name) for key, parameter in options_by_name(context.command).items()}
-    given = {key: value for key, value in values.items() if key not in _OF_THE_CALL and value not in (None, [], ())}
-    lines = [_line(key, value) for key, value in given.items()]
-    command = context.info_name
-    head = f"# vrae {command}, version {__version__}. Repeat with: vrae {command} --config {CONFIG_FILE}"
-    _write([head, *lines], folder)
+    given = {key: value for key, value in values.items() if key not in _NOT_SAVED and value not in (None, [], ())}
+    lines = [_line(key, _from_anywhere(key, value)) for key, value in given.items()]
+    command = str(context.info_name)
+    again = ["vrae", command, "--config", str(folder / CONFIG_FILE), "--out", f"{folder}-again"]
+    data = " < DATA" if given.get("data") == "-" else ""
+    _write([f"# vrae {command}, version {__version__}. Repeat with: {shlex.join(again)}{data}", *lines], folder)
+
+
+def _from_anywhere(key: str, value: Any) -> Any:
+    """Return the value of an option, with an absolute path."""
+    text = str(value)
+    if key == "track":  # tensorboard=FOLDER, mlflow=URI or mlflow=FOLDER
+        kind, equals, place = text.partition("=")
+        is_path = place and "://" not in place and (kind == "tensorboard" or "/" in place)
+        return f"{kind}{equals}{os.path.abspath(place)}" if is_path else text
+    return value if key not in _PATHS or text == "-" or "://" in text else os.path.abspath(text)
 
 
 def change_config(folder: Path, option: str, value: Any) -> None:

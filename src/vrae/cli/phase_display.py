@@ -114,6 +114,7 @@ class PhaseDisplay:
 
 _DISPLAY: ContextVar[PhaseDisplay | None] = ContextVar("display of phases", default=None)
 
+
 def end_phase() -> None:
     """Leave a line about the current phase, since what follows are its results."""
     display = _DISPLAY.get()

@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from vrae.cli.cluster_command import show_clusters
+from vrae.cli.cluster_result import show_clusters
 from vrae.cli.config_file import change_config
 from vrae.cli.option_groups import argument, number_or_auto, option
 from vrae.cli.saved_runs import load_with_clusters, series_of_run
 from vrae.cli.shared_options import OUTPUT, AsJson, Clusters, DataDir, OutTable, Quiet, Run, RunData
-from vrae.cli.terminal import logger_for, out, print_json, target, usage_error
+from vrae.cli.terminal import echo, logger_for, out, print_json, target, usage_error
 
 if TYPE_CHECKING:
     from vrae.data.panel import Panel
@@ -46,8 +44,8 @@ def report(
     from vrae import runs
 
     runs.check_report()
-    panels = _series_to_show(run, data, data_dir, quiet)
-    written = str(runs.rebuild_report(run, panels, file, title))
+    panels, notice = _series_to_show(run, data, data_dir, quiet)
+    written = str(runs.rebuild_report(run, panels, file, title, notice))
     if as_json:
         print_json({"report": written})
     else:
@@ -72,9 +70,9 @@ def regroup(
     from vrae import runs
 
     n_clusters = number_or_auto("--clusters", clusters)
-    metrics = runs.regroup_run(run, n_clusters, _series_to_show(run, data, data_dir, quiet))
+    metrics = runs.regroup_run(run, n_clusters, *_series_to_show(run, data, data_dir, quiet))
     change_config(run, "clusters", clusters)
-    show_clusters(metrics, run, as_json, timed=False)
+    show_clusters(metrics, run, as_json)
 
 
 def explain(
@@ -98,7 +96,7 @@ def explain(
 
     if series is not None and file is not None:
         raise usage_error("--out writes the table of all clusters. Leave it out to explain one series.")
-    panels, reason = series_of_run(run, data, data_dir)
+    panels, reason, _ = series_of_run(run, data, data_dir)
     if panels is None:
         raise InvalidDataError(f"{reason} Name their file with --data.")
     clusterer = load_with_clusters(run, "keep", every=True)  # as in its table of clusters
@@ -106,7 +104,7 @@ def explain(
     if series is not None:
         name = next((panel.ids[row] for row in _rows_of(panel, series)), series)
         found = clusterer.explain(panel, name)
-        print_json(found.to_dict()) if as_json else typer.echo(str(found))
+        print_json(found.to_dict()) if as_json else echo(str(found))
         return
     described = clusterer.describe(panel)
     if file is not None:
@@ -114,15 +112,18 @@ def explain(
     if as_json:
         print_json([entry.to_dict() for entry in described])
     elif file is None:
-        typer.echo("\n".join(map(str, described)))
+        echo("\n".join(map(str, described)))
 
 
-def _series_to_show(run: Path, data: str | None, data_dir: Path | None, quiet: bool) -> Iterable[Panel] | None:
-    panels, reason = series_of_run(run, data, data_dir)
+def _series_to_show(
+    run: Path, data: str | None, data_dir: Path | None, quiet: bool
+) -> tuple[Iterable[Panel] | None, str]:
+    """Return the series of a run, if they are there, and a notice for its report."""
+    panels, reason, notice = series_of_run(run, data, data_dir)
     if panels is None:
         instead = "The report shows how the model reconstructs them instead. Name the series with --data to show them."
         logger_for(quiet)(f"{reason} {instead}")
-    return panels
+    return panels, notice
 
 
 def _sample_with(panels: Iterable[Panel], series: str | None, log: Callable[[str], None]) -> Panel:

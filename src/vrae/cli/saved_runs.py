@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vrae.cli.shared_options import ModelOptions
 from vrae.cli.terminal import usage_error
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vrae.estimators.clusterer import VRAEClusterer
     from vrae.estimators.vrae import VRAE
 
-__all__ = ["load_fitted", "load_vrae", "load_with_clusters", "note_unused", "series_of_run"]
+__all__ = ["RunSeries", "load_fitted", "load_vrae", "load_with_clusters", "note_unused", "series_of_run"]
 
 
 def load_fitted(model: Path, on_invalid: str = "raise") -> Any:
@@ -62,30 +62,75 @@ def note_unused(options: ModelOptions, model: Path | None, log: Callable[[str], 
         log(f"Note: {', '.join(flags)} {verb} no effect, since {model} is fitted already.")
 
 
-def series_of_run(run: Path, data: str | None, data_dir: Path | None) -> tuple[Iterable[Panel] | None, str]:
+class RunSeries(NamedTuple):
+    """The series of a run: ``panels``, or None and the reason why there are none.
+
+    ``notice`` says how their file differs from the one that was clustered. It is empty if nothing
+    is known to differ.
+    """
+
+    panels: Iterable[Panel] | None
+    reason: str = ""
+    notice: str = ""
+
+
+def series_of_run(run: Path, data: str | None, data_dir: Path | None) -> RunSeries:
     """Find the series that a run clustered: now in ``data``, or where they were.
 
-    Returns them, or None and a sentence that says why there are none.
+    If their file has changed, a warning says so, and series that the run does not know are left
+    out.
     """
     from vrae.data.datasets import load_example
-    from vrae.data.stream import stream_panels
     from vrae.exceptions import DatasetUnavailableError
+    from vrae.phases import announce
     from vrae.runs import read_metrics
 
+    announce("Reading")
     source = read_metrics(run).get("source") or {}
-    options = source.get("options") or {}
     if data is not None:
-        return stream_panels(data, **options), ""
+        return _from_files(run, source, data)
     if "example" in source:
         try:
             panel, labels = load_example(source["example"], data_dir=data_dir)
         except DatasetUnavailableError as error:
-            return None, str(error)
+            return RunSeries(None, str(error))
         static = dict(panel.static) if labels is None else {**panel.static, "label": labels}
-        return [replace(panel, static=static)], ""
+        return RunSeries([replace(panel, static=static)])
     place = source.get("data")
     if place is None or place == "-":
-        return None, "The series of this run did not come from a file."
+        return RunSeries(None, "The series of this run did not come from a file.")
     if "*" in place or "://" in place or Path(place).exists():
-        return stream_panels(place, **options), ""
-    return None, f"The series are no longer at {place}."
+        return _from_files(run, source, place)
+    return RunSeries(None, f"The series are no longer at {place}.")
+
+
+def _from_files(run: Path, source: dict[str, Any], data: str) -> RunSeries:
+    """Open the files of a run, and compare them with what was clustered."""
+    from vrae.data.stream import stream_panels
+    from vrae.exceptions import DataWarning, name_some, warn
+    from vrae.runs import has_changed, ids_of_run
+
+    options = source.get("options") or {}
+    if not has_changed(source, data):
+        return RunSeries(stream_panels(data, **options))
+    known = ids_of_run(run)
+    there = {str(name) for panel in stream_panels(data, **options) for name in panel.ids.tolist()}
+    if not there & known:
+        return RunSeries(None, f"{data} holds none of the series of this run.")
+    counted = {"new and left out": there - known, "missing": known - there}
+    parts = [f"{len(ids):,} series {word} ({name_some(sorted(ids))})" for word, ids in counted.items() if ids]
+    found = ", ".join(parts) or "the same series, with other values"
+    notice = (
+        f"{Path(data).name} has changed since this run: {found}. The clusters are those of the earlier data. To "
+        f"cluster the data as they are now, run vrae cluster again."
+    )
+    warn(notice, DataWarning)
+    return RunSeries(_only(stream_panels(data, **options), known), "", notice)
+
+
+def _only(panels: Iterable[Panel], known: set[str]) -> Iterator[Panel]:
+    """Yield the series with a known id."""
+    for panel in panels:
+        rows = [row for row, name in enumerate(panel.ids.tolist()) if str(name) in known]
+        if rows:
+            yield panel if len(rows) == len(panel) else panel.select(rows)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from vrae.cli.config_file import Config
 from vrae.cli.option_groups import argument, as_written, model_folder, number_or_auto, option, steps_or_fraction
+from vrae.cli.phase_display import end_phase
 from vrae.cli.terminal import usage_error
+from vrae.phases import announce
 
 if TYPE_CHECKING:
     from vrae.data.overview import Overview
@@ -181,6 +183,7 @@ class DataOptions:
         from vrae.data.reading import read_source, table_options
         from vrae.data.stream import without_pipe
 
+        announce("Reading")
         with without_pipe(self.data) as source:
             panel = read_source(source, table_options(**self.options(model), label=label))
         tell(panel.overview(), log)
@@ -199,6 +202,7 @@ class DataOptions:
 
 def tell(overview: Overview | None, log: Log | None) -> None:
     """Log what was read."""
+    end_phase()
     if overview is not None and log is not None:
         for line in overview.lines():
             log(line)
@@ -259,7 +263,6 @@ class ModelOptions:
 
         ``fixed`` are options that the command sets.
         """
-        from vrae.cli.terminal import err
         from vrae.estimators.vrae import VRAE
         from vrae.train.tracking import tracker
 
@@ -267,7 +270,6 @@ class ModelOptions:
             **self.given(),
             "device": self.device,
             "on_invalid": self.on_invalid,
-            "verbose": int(not self.quiet and err.is_terminal),
             "callbacks": None if self.track is None else [tracker(self.track)],
         }
         return (VRAE() if base is None else base).set_params(**{**options, **fixed})

@@ -10,6 +10,7 @@ from __future__ import annotations
 from vrae.report import check_report
 from vrae.runs.anomaly_tables import find_segments, score_panel, window_scores, write_anomalies
 from vrae.runs.comparison import Comparison, compare
+from vrae.runs.fingerprint import has_changed, ids_of_run
 from vrae.runs.reduction_folder import check_reduction_folder, read_codes, reduce_to_folder, write_series
 from vrae.runs.regrouping import regroup_run
 from vrae.runs.result_tables import (
@@ -53,6 +54,8 @@ __all__ = [
     "embedding_columns",
     "embedding_table",
     "find_segments",
+    "has_changed",
+    "ids_of_run",
     "read_codes",
     "read_metrics",
     "rebuild_report",

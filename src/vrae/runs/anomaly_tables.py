@@ -14,6 +14,7 @@ from vrae.data.calendar import zoned_times
 from vrae.data.panel import Panel
 from vrae.data.sliding import SlidingWindows
 from vrae.estimators.anomaly import VRAEAnomalyDetector
+from vrae.phases import advance, announce
 from vrae.runs.table_files import Columns, step_columns, table_writer
 
 __all__ = ["find_segments", "score_panel", "window_scores", "write_anomalies"]
@@ -24,6 +25,7 @@ def write_anomalies(
 ) -> tuple[int, int]:
     """Write the tables of `score_panel` for all panels. Return how many anomalies and series."""
     n_anomalies = n_series = 0
+    announce("Scoring")
     with ExitStack() as files:
         write = files.enter_context(table_writer(target))
         write_steps = files.enter_context(table_writer(steps)) if steps is not None else None
@@ -34,6 +36,7 @@ def write_anomalies(
                 write_steps(by_step)
             n_anomalies += int(by_series["anomaly"].sum())
             n_series += len(by_series["id"])
+            advance(n_series, None, "series")
     return n_anomalies, n_series
 
 

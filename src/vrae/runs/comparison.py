@@ -22,6 +22,7 @@ from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidDataError, InvalidParameterError, check_installed, did_you_mean, name_some
 from vrae.metrics import agreement, labelled, resample, separation
+from vrae.phases import announce, one_phase
 
 __all__ = ["METHODS", "PEERS", "Comparison", "Peer", "compare"]
 
@@ -124,7 +125,6 @@ def compare(
     methods: Sequence[str] = METHODS,
     rounds: int = 2,
     seed: int = 0,
-    log: Callable[[str], None] = lambda message: None,
 ) -> Comparison:
     """Cluster a panel by several methods, and measure the results.
 
@@ -136,9 +136,9 @@ def compare(
     first, n = None, len(panel)
     k = clusterer.n_clusters
     if "vrae" in methods or k == "auto":
-        log("Clustering by VRAE")
         started = time.perf_counter()
-        first = clusterer.fit(panel).labels_, time.perf_counter() - started
+        with one_phase("VRAE"):
+            first = clusterer.fit(panel).labels_, time.perf_counter() - started
         k = clusterer.n_clusters_
     if not 2 <= k < n:
         raise InvalidParameterError(f"A comparison needs 2 to {n - 1} clusters; found {k}. Set the number of clusters.")
@@ -147,19 +147,20 @@ def compare(
     outcomes: dict[str, _Outcome | None] = {}
     for key in methods:
         if key == "vrae":
-            log("Measuring VRAE")
-            outcomes["VRAE"] = _measure(_vrae(clusterer, panel, k), n, subsets, seed, first)
+            with one_phase("VRAE again"):
+                outcomes["VRAE"] = _measure(_vrae(clusterer, panel, k), n, subsets, seed, first)
             continue
         name = PEERS[key].name
-        log(f"Clustering by {name}")
         try:
-            outcomes[name] = _measure(_peer(PEERS[key], X, k), n, subsets, seed)
+            with one_phase(name):
+                outcomes[name] = _measure(_peer(PEERS[key], X, k), n, subsets, seed)
         except Exception as error:  # the failure of another library is a result
             outcomes[name] = None
             reason = (str(error).splitlines() or [""])[0][:200]
             notes.append(f"{name} found no clusters: {type(error).__name__}: {reason}")
     notes.extend(_label_notes(truth))
     vectors = X.reshape(n, -1)
+    announce("Scores")
     return Comparison([_row(name, outcomes, vectors, truth, subsets, seed) for name in outcomes], notes)
 
 

@@ -28,11 +28,13 @@ __all__ = ["regroup_run"]
 _REPLACED = ("clusters.csv", "clusters.parquet", "metrics.json", "report.html")
 
 
-def regroup_run(run: Path, n_clusters: int | Literal["auto"], panels: Iterable[Panel] | None) -> dict[str, Any]:
+def regroup_run(
+    run: Path, n_clusters: int | Literal["auto"], panels: Iterable[Panel] | None, notice: str = ""
+) -> dict[str, Any]:
     """Change the number of clusters of a run, and return its metrics.
 
     Model, table of clusters, metrics and report are replaced, completely or not at all. All other
-    files stay. For ``panels``, see `rebuild_report`.
+    files stay. For ``panels`` and ``notice``, see `rebuild_report`.
     """
     run = run.resolve()  # a link keeps pointing to the run
     check_replaceable(run / "model")
@@ -62,7 +64,7 @@ def regroup_run(run: Path, n_clusters: int | Literal["auto"], panels: Iterable[P
             clusterer.save(folder / "model")
             _write_clusters(run, folder, {"cluster": labels, "probability": own.round(4)})
             write_metrics(metrics, folder)
-            rebuild_report(folder, None if panel is None else [panel])
+            rebuild_report(folder, None if panel is None else [panel], notice=notice)
     return metrics
 
 

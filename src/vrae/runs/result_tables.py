@@ -15,6 +15,7 @@ from vrae.estimators.assignment import assign
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.head import Head
 from vrae.estimators.vrae import VRAE
+from vrae.phases import advance, announce, listening
 from vrae.runs.table_files import Columns, table_writer, write_columns
 
 __all__ = [
@@ -39,11 +40,14 @@ def write_assignments(clusterer: VRAEClusterer, panels: Iterable[Panel], target:
     Return what there is to say about series without a cluster.
     """
     n_series = n_unassigned = 0
+    announce("Assigning")
     with table_writer(target) as write:
         for panel in panels:
-            assignment = assign(clusterer, panel)
+            with listening(None):  # parts of a panel
+                assignment = assign(clusterer, panel)
             n_series, n_unassigned = n_series + len(assignment.ids), n_unassigned + assignment.n_unassigned
             write(assignment.columns())
+            advance(n_series, None, "series")
     return unassigned_note(n_unassigned, n_series)
 
 
@@ -60,9 +64,14 @@ def unassigned_note(n_unassigned: int, n_series: int) -> str:
 
 def write_embeddings(model: VRAE | Head, panels: Iterable[Panel], target: Path | None) -> None:
     """Write the latent vectors of all series: id, vrae0, vrae1, ... and static columns."""
+    n_series = 0
+    announce("Embedding")
     with table_writer(target) as write:
         for panel in panels:
-            write(embedding_table(model, panel))
+            with listening(None):  # parts of a panel
+                write(embedding_table(model, panel))
+            n_series += len(panel)
+            advance(n_series, None, "series")
 
 
 def embedding_table(model: VRAE | Head, panel: Panel) -> Columns:

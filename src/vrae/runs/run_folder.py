@@ -19,8 +19,11 @@ from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.reporting import gather_report
 from vrae.exceptions import OutputError, name_some
 from vrae.io.atomic import HIDDEN, atomic_directory, is_there, only_writer
+from vrae.io.model_files import check_replaceable
 from vrae.metrics import agreement, raw_kmeans
+from vrae.phases import advance, announce, listening, one_phase
 from vrae.report import write_report
+from vrae.runs.fingerprint import fingerprint
 from vrae.runs.result_tables import embedding_columns, without_dropped, write_model
 from vrae.runs.run_metrics import Tally, write_metrics
 from vrae.runs.run_report import MAX_REPORT_SERIES
@@ -54,15 +57,18 @@ Facts = dict[str, Any]
 
 
 @contextmanager
-def claim_run_folder(out: Path, overwrite: bool, resume: bool = False) -> Iterator[None]:
+def claim_run_folder(out: Path, overwrite: bool, resume: bool = False, *, rolling: bool = False) -> Iterator[None]:
     """Keep other processes away from a run folder while it is written; see `check_run_folder`."""
     with only_writer(out):
-        check_run_folder(out, overwrite, resume)
+        check_run_folder(out, overwrite, resume, rolling=rolling)
         yield
 
 
-def check_run_folder(out: Path, overwrite: bool, resume: bool = False) -> None:
-    """Refuse a folder with other content, or an earlier run. Call it before long work."""
+def check_run_folder(out: Path, overwrite: bool, resume: bool = False, *, rolling: bool = False) -> None:
+    """Refuse a folder with other content, or an earlier run. Call it before long work.
+
+    With ``rolling``, a complete run may be replaced if vrae wrote all of its files.
+    """
     if not is_there(out):
         return
     folder = out.is_dir()
@@ -74,7 +80,8 @@ def check_run_folder(out: Path, overwrite: bool, resume: bool = False) -> None:
     elif overwrite and foreign:
         some = name_some(sorted(foreign))
         problem = f"contains files that vrae did not write: {some}. Move them away, or choose another --out."
-    elif overwrite or (resume and interrupted) or not names:
+    elif overwrite or (resume and interrupted) or not names or (rolling and not (resume or foreign or interrupted)):
+        check_replaceable(out / "model")
         return
     elif interrupted:
         problem = "holds an interrupted run. Add --resume to continue it, or --overwrite to start over."
@@ -90,7 +97,8 @@ def check_run_folder(out: Path, overwrite: bool, resume: bool = False) -> None:
 def source_of(data: str, options: Facts) -> Facts:
     """Describe where series were read from and how, so that a report can be written again."""
     local = data != "-" and "://" not in data
-    return {"data": os.path.abspath(data) if local else data, "options": options}
+    place = os.path.abspath(data) if local else data
+    return {"data": place, "options": options, "fingerprint": fingerprint(place)}
 
 
 def cluster_panel(
@@ -111,6 +119,7 @@ def cluster_panel(
     tally.add(panel, assignment, truth)
     metrics = tally.metrics(clusterer, time.perf_counter() - started)
     metrics |= _comparisons(clusterer, panel, truth, title, source)
+    announce("Report")
     with atomic_directory(out) as folder:
         write_model(clusterer, folder)
         write_columns(assignment.columns(), folder / "clusters.csv")
@@ -147,16 +156,19 @@ def cluster_in_passes(
     which has ``n_trained`` series. The report shows up to 20,000 of them.
     """
     started = time.perf_counter()
+    announce("Reading")
     sample, total = series.sample()
     log(f"Training on {len(sample):,} of {total:,} series: {sample!r}")
     clusterer = series.fit(clusterer, sample)
     sample = without_dropped(clusterer.model_, sample)
     with atomic_directory(out) as folder:
         write_model(clusterer, folder)
+        announce("Assigning")
         tally = series.assign_all(clusterer, folder, "csv" if total <= _CSV_ROWS else "parquet")
         metrics = tally.metrics(clusterer, time.perf_counter() - started)
         metrics["n_trained"] = len(sample)
         metrics |= _comparisons(clusterer, sample, sample.static.get("label"), title, source)
+        announce("Report")
         write_metrics(metrics, folder)
         indices = np.arange(0, len(sample), -(-len(sample) // MAX_REPORT_SERIES))
         shown = sample if len(indices) == len(sample) else sample.select(indices)
@@ -184,16 +196,18 @@ def cluster_stream(
     return cluster_in_passes(clusterer, _Stream(panels, n_train, seed), out, title, log, source)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Stream:
     """A stream of panels, read twice in this process."""
 
     panels: Callable[[], Iterable[Panel]]
     n_train: int
     seed: int
+    total: int | None = None  # number of series, once they have been read
 
     def sample(self) -> tuple[Panel, int]:
-        return sample_series(self.panels(), self.n_train, self.seed)
+        sample, self.total = sample_series(self.panels(), self.n_train, self.seed)
+        return sample, self.total
 
     def fit(self, clusterer: VRAEClusterer, sample: Panel) -> VRAEClusterer:
         return clusterer.fit(sample)
@@ -205,10 +219,12 @@ class _Stream:
             table_writer(folder / "embedding.parquet") as write_embedding,
         ):
             for panel in self.panels():
-                assignment = assign(clusterer, panel, every=True)
+                with listening(None):  # parts of a panel
+                    assignment = assign(clusterer, panel, every=True)
                 write_clusters(assignment.columns())
                 write_embedding(embedding_columns(assignment.ids, assignment.embedding))
                 tally.add(panel, assignment, assignment.static.get("label"))
+                advance(tally.n_series, self.total, "series")
         return tally
 
 
@@ -216,7 +232,8 @@ def _comparisons(
     clusterer: VRAEClusterer, panel: Panel, truth: Labels | None, title: str, source: Facts | None
 ) -> Facts:
     """Return the metrics that take further clusterings, the title and the source."""
-    metrics = {"title": title, "stability": clusterer.stability(panel), "source": source}
+    with one_phase("Stability"):
+        metrics = {"title": title, "stability": clusterer.stability(panel), "source": source}
     if truth is not None:
         metrics["raw_kmeans"] = agreement(truth, raw_kmeans(panel.to_padded(), clusterer.n_clusters_))
     return metrics

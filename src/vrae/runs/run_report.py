@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.loading import load_model
 from vrae.estimators.reporting import gather_report, report_data
 from vrae.exceptions import InvalidDataError, InvalidParameterError, ModelFileError, name_some
+from vrae.phases import announce
 from vrae.report import ReportData, write_report
 from vrae.runs.result_tables import without_dropped
 from vrae.runs.run_metrics import read_metrics
@@ -36,13 +38,14 @@ _OWN_COLUMNS = ("id", "cluster", "probability", "lag")
 
 
 def rebuild_report(
-    run: Path, panels: Iterable[Panel] | None, out: Path | None = None, title: str | None = None
+    run: Path, panels: Iterable[Panel] | None, out: Path | None = None, title: str | None = None, notice: str = ""
 ) -> Path:
     """Write the report of a run again, to ``report.html`` or to ``out``, and return the file.
 
     ``panels`` are the series of the run, or some of them. None: they are not available. The report
-    then shows their reconstructions, and says so.
+    then shows their reconstructions, and says so. It shows ``notice`` at its beginning.
     """
+    announce("Report")
     metrics = read_metrics(run)
     clusterer = load_clusterer(run)
     title = title or metrics.get("title") or f"Clusters of {run.name}"
@@ -54,7 +57,7 @@ def rebuild_report(
         data = gather_report(
             title, clusterer, panel, _look_up(everything, panel.ids), metrics, panel.static.get("label")
         )
-    return write_report(data, out or run / "report.html")
+    return write_report(replace(data, notice=notice), out or run / "report.html")
 
 
 def load_clusterer(run: Path) -> VRAEClusterer:

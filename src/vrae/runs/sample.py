@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from vrae.data.panel import Panel
 from vrae.data.selection import join_panels
+from vrae.phases import advance
 
 __all__ = ["MAX_VALUES", "sample_series", "sampling_keys", "take_smallest"]
 
@@ -33,6 +34,7 @@ def sample_series(panels: Iterable[Panel], n_series: int, seed: int) -> tuple[Pa
     for panel in panels:
         drawn = sampling_keys(panel.ids, seed)
         total += len(panel)
+        advance(total, None, "series")
         chosen = drawn < limit
         if not chosen.any():
             continue
