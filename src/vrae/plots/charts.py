@@ -3,38 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import shift
 
-from vrae.describe.curves import cluster_curves, series_list
-from vrae.describe.words import cluster_labels, cluster_name
+from vrae.data.panel import Panel
+from vrae.describe.curves import ClusterCurve, cluster_curve, series_list
+from vrae.describe.words import NOISE, cluster_labels, cluster_name
+from vrae.exceptions import InvalidDataError
+from vrae.metrics import is_useful
 from vrae.plots.maps import Projection
 from vrae.plots.palette import COLORS, INK, Style, cluster_style
+from vrae.plots.timeline import StepAxis, common_axis, own_axes
 
 __all__ = [
     "Chart",
+    "ChartGrid",
     "Line",
+    "centre_of",
+    "channel_names",
     "cluster_sizes",
     "curve_charts",
     "decimate",
     "direction_charts",
+    "histogram_bins",
+    "line_of",
     "map_groups",
+    "map_tags",
     "reconstruction_charts",
     "selection_curve",
+    "selection_roles",
     "training_charts",
 ]
 
 Floats = npt.NDArray[np.floating[Any]]
 
 _DRAWN_STEPS = 2000
+_DRAWN_CHANNELS = 12
+_SAMPLE = 2000  # series of a cluster from which its curve is computed
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of shape (n_points,), or the area between ``low`` and ``y``."""
+    """A line of shape (n_points,), or the area between ``low`` and ``y``, or points."""
 
     x: npt.NDArray[Any]
     y: Floats
@@ -43,17 +57,41 @@ class Line:
     name: str = ""
     opacity: float = 1.0
     low: Floats | None = None
+    is_points: bool = False
+
+    @property
+    def lonely(self) -> npt.NDArray[np.bool_]:
+        """Points (n_points,) without a neighbour: a line would not show them."""
+        gap = np.concatenate([[True], np.isnan(self.y), [True]])
+        return ~gap[1:-1] & gap[:-2] & gap[2:]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A small chart of several lines."""
+    """A small chart of several lines. ``spans`` are parts of the horizontal axis to shade."""
 
     title: str
     x_title: str
     y_title: str
     lines: list[Line]
-    legend: bool = False
+    spans: list[tuple[Any, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ChartGrid:
+    """Charts in rows of ``columns``, with a note about what is not shown.
+
+    With ``same_x``, all charts have the same horizontal axis.
+    """
+
+    charts: list[Chart]
+    columns: int
+    note: str = ""
+    same_x: bool = False
+    wide: bool = False
+
+
+# -------------------------------------------------------------------- series
 
 
 def curve_charts(
@@ -62,65 +100,132 @@ def curve_charts(
     names: Mapping[int, str] | None,
     channels: Sequence[str] | None,
     unit: str,
+    lags: npt.ArrayLike | None = None,
     **options: Any,
-) -> tuple[list[Chart], int]:
-    """Return one chart per cluster and channel, and the number of columns."""
-    curves = cluster_curves(X, labels, **options)
-    units = _units(channels, unit, len(curves[0].middle))
+) -> ChartGrid:
+    """Return one chart per cluster and channel.
+
+    ``lags`` (n_series,) are steps by which to shift each series back.
+    """
+    curves, axis = _typical_curves(X, labels, lags, **options)
+    units = channel_names(X, channels, unit, len(curves[0].middle))
     charts = []
     for curve in curves:
-        color = cluster_style(curve.label).color
-        for c in range(len(curve.middle)):
-            lines = [Line(curve.steps, member[c], color, 0.6, opacity=0.35) for member in curve.members]
-            lines.append(Line(curve.steps, curve.high[c], color, opacity=0.18, low=curve.low[c]))
-            lines.append(Line(curve.steps, curve.middle[c], color, 2))
-            charts.append(Chart(curve.title(names), "step", units[c], lines))
-    return charts, _columns(len(curves), len(charts))
+        color, x = cluster_style(curve.label).color, axis.at(curve.steps)
+        for c, name in enumerate(units[:_DRAWN_CHANNELS]):
+            lines = [Line(x, member[c], color, 0.6, opacity=0.35) for member in curve.members]
+            lines.append(Line(x, curve.high[c], color, opacity=0.18, low=curve.low[c]))
+            lines.append(Line(x, curve.middle[c], color, 2))
+            charts.append(Chart(_with_size(curve, names), axis.title, name, lines))
+    return ChartGrid(charts, _columns(len(curves), len(charts)), _channel_note(units), same_x=True)
+
+
+def _typical_curves(
+    X: Any, labels: npt.ArrayLike, lags: npt.ArrayLike | None, **options: Any
+) -> tuple[list[ClusterCurve], StepAxis]:
+    """Return the typical curve of each cluster, and their axis: a calendar if there is one."""
+    series = X if isinstance(X, Panel) else series_list(X)
+    labels = np.asarray(labels, int)
+    if len(labels) != len(series):
+        raise InvalidDataError(f"Found {len(labels)} labels for {len(series)} series. Pass one label per series.")
+    axis, first = (StepAxis("step, shifts removed"), None) if lags is not None else common_axis(X)
+    late = None if lags is None else np.asarray(lags)
+
+    def placed(i: int) -> Floats:
+        x = np.asarray(series[i], np.float64)
+        if late is not None:
+            return np.asarray(shift(x, (0, -late[i]), order=0, cval=np.nan))
+        return x if first is None else np.pad(x, ((0, 0), (int(first[i]), 0)), constant_values=np.nan)
+
+    curves = []
+    for label in cluster_labels(labels):
+        members = np.flatnonzero(labels == label)
+        chosen = np.sort(np.random.default_rng(0).permutation(members)[:_SAMPLE])
+        curve = cluster_curve([placed(i) for i in chosen], label, **options)
+        curves.append(replace(curve, size=len(members)))
+    return curves, axis
+
+
+def _with_size(curve: ClusterCurve, names: Mapping[int, str] | None) -> str:
+    return f"{cluster_name(curve.label, names)}, {curve.size:,} series"
 
 
 def reconstruction_charts(
-    X: Any, reconstruction: Any, ids: Sequence[Any] | None, channels: Sequence[str] | None, unit: str, max_series: int
-) -> tuple[list[Chart], int]:
-    """Return one chart per series and channel, and the number of columns."""
-    pairs = list(zip(series_list(X), series_list(reconstruction), strict=True))[:max_series]
-    units = _units(channels, unit, len(pairs[0][0]))
+    X: Any,
+    reconstruction: Any,
+    ids: Sequence[Any] | None,
+    channels: Sequence[str] | None,
+    unit: str,
+    max_series: int,
+    titles: Sequence[str] | None = None,
+) -> ChartGrid:
+    """Return one chart per series and channel. ``titles`` (n_series,) are more than their ids."""
+    pairs = list(zip(series_list(X[:max_series]), series_list(reconstruction[:max_series]), strict=True))
+    if ids is None and isinstance(X, Panel):
+        ids = X.ids[:max_series].tolist()
+    units = channel_names(X, channels, unit, len(pairs[0][0]))
     charts: list[Chart] = []
-    for i, (original, model) in enumerate(pairs):
-        for c in range(len(original)):
-            lines = []
-            for x, color, width, name in (
-                (original[c], INK, 1.0, "original"),
-                (model[c], COLORS[3], 1.6, "reconstruction"),
-            ):
-                steps = decimate(x, _DRAWN_STEPS)
-                lines.append(Line(steps, x[steps], color, width, name))
-            charts.append(Chart(f"Series {i if ids is None else ids[i]}", "step", units[c], lines, legend=not charts))
-    return charts, _columns(len(pairs), len(charts))
+    for i, ((original, model), axis) in enumerate(zip(pairs, own_axes(X, len(pairs)), strict=True)):
+        title = f"Series {i if ids is None else ids[i]}" if titles is None else titles[i]
+        for c, name in enumerate(units[:_DRAWN_CHANNELS]):
+            lines = [
+                line_of(axis, original[c], INK, 1.0, "original"),
+                line_of(axis, model[c], COLORS[3], 1.6, "reconstruction"),
+            ]
+            charts.append(Chart(title, axis.title, name, lines))
+    return ChartGrid(charts, _columns(len(pairs), len(charts)), _channel_note(units))
+
+
+def line_of(axis: StepAxis, x: Floats, color: Any, width: float, name: str = "") -> Line:
+    """Return the line of a series (n_steps,), with as many steps as a screen can show."""
+    steps = decimate(x, _DRAWN_STEPS)
+    return Line(axis.at(steps), x[steps], color, width, name)
 
 
 def direction_charts(
-    curves: Floats, colors: Sequence[Any], channels: Sequence[str] | None, unit: str
-) -> tuple[list[Chart], int]:
-    """Return one chart per direction and channel, with a line per position, and the columns."""
-    units, steps = _units(channels, unit, curves.shape[2]), np.arange(curves.shape[3])
+    curves: Floats,
+    colors: Sequence[Any],
+    channels: Sequence[str] | None,
+    unit: str,
+    titles: Sequence[str] | None = None,
+    ends: tuple[str, str] = ("", ""),
+) -> ChartGrid:
+    """Return one chart per direction and channel, with a line per position.
+
+    ``ends`` are the names of the first and the last line.
+    """
+    units, steps = channel_names(None, channels, unit, curves.shape[2]), np.arange(curves.shape[3])
+    last = len(colors) - 1
     charts = []
     for d, direction in enumerate(curves):  # (n_positions, n_channels, n_steps)
-        for c in range(curves.shape[2]):
-            lines = [Line(steps, x[c], color, 1.2) for x, color in zip(direction, colors, strict=True)]
-            charts.append(Chart(f"Direction {d + 1}", "step", units[c], lines))
-    return charts, _columns(len(curves), len(charts))
+        for c, unit_of_channel in enumerate(units[:_DRAWN_CHANNELS]):
+            lines = [
+                Line(steps, x[c], color, 1.2, {0: ends[0], last: ends[1]}.get(p, ""))
+                for p, (x, color) in enumerate(zip(direction, colors, strict=True))
+            ]
+            title = f"Direction {d + 1}" if titles is None else titles[d]
+            charts.append(Chart(title, "step", unit_of_channel, lines))
+    return ChartGrid(charts, _columns(len(curves), len(charts)), _channel_note(units))
 
 
-def _units(channels: Sequence[str] | None, unit: str, n_channels: int) -> list[str]:
-    """Return one name per channel: the given names, or the unit, numbered if there are several."""
+def channel_names(X: Any, channels: Sequence[str] | None, unit: str, n_channels: int) -> list[str]:
+    """Return one name per channel: the given ones, those of a panel, or the unit with a number."""
+    if channels is None and isinstance(X, Panel):
+        channels = X.channels
     if channels is not None:
         return [str(name) for name in channels]
     return [unit] if n_channels == 1 else [f"{unit} {c}" for c in range(n_channels)]
 
 
+def _channel_note(units: Sequence[str]) -> str:
+    return f"The first {_DRAWN_CHANNELS} of {len(units)} channels" if len(units) > _DRAWN_CHANNELS else ""
+
+
 def _columns(n_groups: int, n_charts: int) -> int:
-    """Return the columns of a grid: one per channel, or up to three for a single channel."""
-    return n_charts // n_groups if n_charts > n_groups else min(3, n_groups)
+    """Return the columns of a grid: one per channel, or up to four for a single channel."""
+    if n_charts > n_groups:
+        return n_charts // n_groups
+    return {1: 1, 2: 2, 4: 2}.get(n_groups, 3 if n_groups <= 9 else 4)
 
 
 def decimate(x: Floats, max_points: int) -> npt.NDArray[np.int64]:
@@ -137,6 +242,9 @@ def decimate(x: Floats, max_points: int) -> npt.NDArray[np.int64]:
     return chosen[chosen < len(x)]
 
 
+# -------------------------------------------------------------------- training
+
+
 _TRAINING = (
     ("Total loss", "nats per series", {"loss": "training", "validation_loss": "held-out series"}),
     (
@@ -149,8 +257,9 @@ _TRAINING = (
 )
 
 
-def training_charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
+def training_charts(history: Sequence[Mapping[str, Any]]) -> ChartGrid:
     """Arrange a training history, one mapping per epoch, as small charts without empty ones."""
+    has_held_out = any(epoch.get("validation_loss") is not None for epoch in history)
     charts = []
     for title, unit, names in _TRAINING:
         lines = []
@@ -160,20 +269,24 @@ def training_charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
             ]
             if known:
                 epochs, values = np.array(known, float).T
-                lines.append(Line(epochs, values, color, 1.8, name))
+                has_name = has_held_out and key != "kl_weight"
+                lines.append(Line(epochs, values, color, 1.8, name if has_name else ""))
         if lines:
-            charts.append(Chart(title, "epoch", unit, lines, legend=len(lines) > 1))
-    return charts
+            charts.append(Chart(title, "epoch", unit, lines))
+    return ChartGrid(charts, 2)
+
+
+# -------------------------------------------------------------------- clusters
 
 
 def map_groups(
     shown: Projection, labels: npt.ArrayLike | None, names: Mapping[int, str] | None
-) -> Iterator[tuple[str, Style, npt.NDArray[np.bool_]]]:
-    """Yield name, style and points, as a mask of shape (n_shown,), of every cluster on a map."""
+) -> Iterator[tuple[int, str, Style, npt.NDArray[np.bool_]]]:
+    """Yield label, name, style and points, as a mask (n_shown,), of every cluster on a map."""
     groups = np.zeros(shown.n_series, int) if labels is None else np.asarray(labels, int)
     groups = groups[shown.indices]
     for label in cluster_labels(groups):
-        yield cluster_name(label, names), cluster_style(label), groups == label
+        yield label, cluster_name(label, names), cluster_style(label), groups == label
 
 
 def selection_curve(selection: Sequence[Mapping[str, Any]]) -> tuple[npt.NDArray[np.int64], Floats]:
@@ -186,3 +299,36 @@ def cluster_sizes(labels: npt.ArrayLike) -> list[tuple[int, int]]:
     """Return (label, number of series) of every cluster, noise last."""
     labels = np.asarray(labels, int)
     return [(label, int((labels == label).sum())) for label in cluster_labels(labels)]
+
+
+def selection_roles(selection: Sequence[Mapping[str, Any]], chosen: int | None) -> npt.NDArray[np.str_]:
+    """Return what each number of clusters is, ascending, (n_tried,).
+
+    "chosen", "alternative" (a peak), "not useful" (one cluster holds most series, or clusters are
+    not separated) or "tried".
+    """
+    roles = []
+    for entry in sorted(selection, key=lambda entry: int(entry["n_clusters"])):
+        useful = is_useful(entry)
+        role = "alternative" if useful and entry.get("is_peak") else "tried" if useful else "not useful"
+        roles.append("chosen" if int(entry["n_clusters"]) == chosen else role)
+    return np.array(roles, np.str_)
+
+
+def map_tags(groups: Sequence[tuple[int, Any, Any, Any]], tags: Mapping[int, str] | None) -> dict[int, str]:
+    """Return what to write on each cluster of a map: by default its number if there are several."""
+    if tags is not None:
+        return dict(tags)
+    labels = [label for label, *_ in groups if label != NOISE]
+    return {label: str(label) for label in labels} if len(labels) > 1 else {}
+
+
+def centre_of(points: Floats) -> Floats:
+    """Return the point (2,) of a cluster nearest to the median of its points (n, 2)."""
+    away = np.linalg.norm(points - np.median(points, axis=0), axis=1)
+    return np.asarray(points[away.argmin()])
+
+
+def histogram_bins(n_values: int) -> int:
+    """Return the number of bars of a histogram."""
+    return int(np.clip(2 * np.sqrt(n_values), 5, 60))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,36 +9,50 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.describe.words import cluster_name
-from vrae.exceptions import check_installed
+from vrae.exceptions import InvalidDataError
 from vrae.plots.charts import (
-    Chart,
-    Line,
+    ChartGrid,
+    centre_of,
     cluster_sizes,
     curve_charts,
+    direction_charts,
+    histogram_bins,
     map_groups,
+    map_tags,
     reconstruction_charts,
     selection_curve,
+    selection_roles,
     training_charts,
 )
 from vrae.plots.maps import MAX_FITTED, Method, project
-from vrae.plots.palette import COLORS, INK, NOISE_COLOR, cluster_style, rgba
+from vrae.plots.palette import COLORS, INK, NOISE_COLOR, cluster_style
+from vrae.plots.ranges import expected_chart
+from vrae.plots.timeline import StepAxis
+from vrae.plots.web_parts import draw_web_grid, escape, graph_objects, new_figure, web_wrap
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 __all__ = [
+    "plotly_anomalies",
     "plotly_cluster_sizes",
     "plotly_courses",
     "plotly_latent_map",
     "plotly_reconstructions",
+    "plotly_scores",
     "plotly_selection",
     "plotly_training",
+    "plotly_traversal",
 ]
 
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
-_FAINT = "#E3E7EB"
-_CELL = 240  # height of a small chart, with its titles
 _MAX_SVG_POINTS = 4000  # beyond this, points are drawn by WebGL
+_NAME = 32  # characters of a line of a name
+_ROLES: dict[str, tuple[int, str, str]] = {  # size, fill and edge
+    "tried": (7, COLORS[0], COLORS[0]),
+    "alternative": (11, "#FFFFFF", COLORS[0]),
+    "not useful": (7, "#FFFFFF", NOISE_COLOR),
+    "chosen": (13, COLORS[3], COLORS[3]),
+}
 
 
 def plotly_latent_map(
@@ -49,6 +62,7 @@ def plotly_latent_map(
     ids: Sequence[Any] | None = None,
     method: Method = "pca",
     names: Mapping[int, str] | None = None,
+    tags: Mapping[int, str] | None = None,
     random_state: int = 0,
     max_points: int = MAX_FITTED,
 ) -> Figure:
@@ -57,11 +71,13 @@ def plotly_latent_map(
     Parameters are those of `vrae.plots.plot_latent_map`. In addition, ``ids`` of shape (n_series,)
     are names of the series to show on hover. Default: 0, 1, 2, ...
     """
-    go = _graph_objects()
+    go = graph_objects()
     shown = project(Z, method, random_state=random_state, max_points=max_points)
     scatter = go.Scattergl if len(shown.indices) > _MAX_SVG_POINTS else go.Scatter
-    figure = _figure(f"Map of {len(shown.indices):,} series", shown.note)
-    for name, style, member in map_groups(shown, labels, names):
+    figure = new_figure(f"Map of {len(shown.indices):,} series", shown.note)
+    groups = list(map_groups(shown, labels, names))
+    texts = map_tags(groups, tags)
+    for label, name, style, member in groups:
         x, y = shown.points[member].T
         indices = shown.indices[member].tolist()
         figure.add_trace(
@@ -69,15 +85,22 @@ def plotly_latent_map(
                 x=x,
                 y=y,
                 mode="markers",
-                name=html.escape(name),
-                text=[html.escape(str(i if ids is None else ids[i])) for i in indices],
+                name=web_wrap(name, _NAME),
+                text=[escape(str(i if ids is None else ids[i])) for i in indices],
                 hovertemplate="%{text}<extra>%{fullData.name}</extra>",
                 marker={"color": style.color, "symbol": style.symbol, "size": 7, "opacity": 0.75},
                 showlegend=labels is not None,
             )
         )
+        if label in texts:
+            x0, y0 = centre_of(shown.points[member]).tolist()
+            look = {"bgcolor": "rgba(255, 255, 255, 0.85)", "bordercolor": style.color, "font_color": INK}
+            figure.add_annotation(x=x0, y=y0, text=escape(texts[label]), showarrow=False, borderpad=2, **look)
     figure.update_xaxes(title_text=shown.titles[0])
     figure.update_yaxes(title_text=shown.titles[1])
+    figure.update_layout(
+        height=520, legend={"orientation": "v", "x": 1.02, "xanchor": "left", "y": 1, "yref": "paper", "yanchor": "top"}
+    )
     return figure
 
 
@@ -88,6 +111,7 @@ def plotly_courses(
     names: Mapping[int, str] | None = None,
     channels: Sequence[str] | None = None,
     unit: str = "value",
+    lags: npt.ArrayLike | None = None,
     n_members: int = 5,
     adjust: bool = False,
     random_state: int = 0,
@@ -97,7 +121,8 @@ def plotly_courses(
     Parameters and layout are those of `vrae.plots.plot_courses`.
     """
     options = {"n_members": n_members, "adjust": adjust, "random_state": random_state}
-    return _draw("Typical curve of each cluster", *curve_charts(X, labels, names, channels, unit, **options))
+    charts = curve_charts(X, labels, names, channels, unit, lags, **options)
+    return draw_web_grid("Typical curve of each cluster", charts)
 
 
 def plotly_reconstructions(
@@ -107,14 +132,15 @@ def plotly_reconstructions(
     ids: Sequence[Any] | None = None,
     channels: Sequence[str] | None = None,
     unit: str = "value",
+    titles: Sequence[str] | None = None,
     max_series: int = 6,
 ) -> Figure:
     """Draw series and their reconstructions.
 
     Parameters and layout are those of `vrae.plots.plot_reconstructions`.
     """
-    charts = reconstruction_charts(X, reconstruction, ids, channels, unit, max_series)
-    return _draw("Series and their reconstructions", *charts)
+    charts = reconstruction_charts(X, reconstruction, ids, channels, unit, max_series, titles)
+    return draw_web_grid("Series and their reconstructions", charts)
 
 
 def plotly_training(history: Sequence[Mapping[str, Any]]) -> Figure:
@@ -122,8 +148,74 @@ def plotly_training(history: Sequence[Mapping[str, Any]]) -> Figure:
 
     The parameter is that of `vrae.plots.plot_training`.
     """
-    figure = _draw("", training_charts(history), 2)
+    figure = draw_web_grid("", training_charts(history))
     figure.update_layout(margin_t=64)  # room for the legend
+    return figure
+
+
+def plotly_traversal(
+    curves: npt.ArrayLike,
+    *,
+    channels: Sequence[str] | None = None,
+    unit: str = "value",
+    titles: Sequence[str] | None = None,
+    max_directions: int = 6,
+) -> Figure:
+    """Draw series decoded along latent directions, from one end (blue) to the other (yellow).
+
+    Parameters and layout are those of `vrae.plots.plot_traversal`.
+    """
+    graph_objects()
+    from plotly.colors import sample_colorscale
+
+    shown = np.asarray(curves, np.float64)[:max_directions]
+    if shown.ndim != 4:
+        raise InvalidDataError(
+            f"Curves must have shape (n_directions, n_positions, n_channels, n_steps); found {shown.shape}."
+        )
+    colors = sample_colorscale("cividis", np.linspace(0, 0.95, shown.shape[1]))
+    return draw_web_grid("Series along each direction", direction_charts(shown, colors, channels, unit, titles))
+
+
+def plotly_anomalies(
+    x: npt.ArrayLike,
+    low: npt.ArrayLike,
+    middle: npt.ArrayLike,
+    high: npt.ArrayLike,
+    *,
+    marked: npt.ArrayLike | None = None,
+    times: npt.ArrayLike | None = None,
+    title: str = "",
+    unit: str = "value",
+) -> Figure:
+    """Draw one channel of a series with its expected range, and mark the steps outside.
+
+    Parameters are those of `vrae.plots.plot_anomalies`.
+    """
+    axis = StepAxis("step") if times is None else StepAxis("time", np.asarray(times))
+    return draw_web_grid("", ChartGrid([expected_chart(axis, x, low, middle, high, marked, title, unit)], 1))
+
+
+def plotly_scores(scores: npt.ArrayLike, *, threshold: float | None = None, title: str = "Scores") -> Figure:
+    """Draw the distribution of scores, and the threshold below which series are outliers.
+
+    Parameters are those of `vrae.plots.plot_scores`.
+    """
+    go = graph_objects()
+    known = np.asarray(scores, np.float64)
+    known = known[np.isfinite(known)]
+    counts, edges = np.histogram(known, histogram_bins(len(known)))
+    figure = new_figure(title)
+    template = "%{x:.3g}: %{y:,} series<extra></extra>"
+    bars = {"x": (edges[1:] + edges[:-1]) / 2, "y": counts, "width": np.diff(edges)}
+    figure.add_trace(go.Bar(**bars, marker_color=COLORS[0], hovertemplate=template))
+    if threshold is not None:
+        text = f"threshold {threshold:.3g}:<br>below are outliers"
+        place = {"annotation_position": "top left", "annotation_font_color": INK}
+        figure.add_vline(threshold, line_color=COLORS[3], annotation_text=text, **place)
+    figure.update_xaxes(title_text="score (lower is more anomalous)")
+    figure.update_yaxes(title_text="number of series")
+    figure.update_layout(height=360, bargap=0)
     return figure
 
 
@@ -134,21 +226,27 @@ def plotly_selection(
 
     Parameters are those of `vrae.plots.plot_selection`.
     """
-    go = _graph_objects()
+    go = graph_objects()
     numbers, scores = selection_curve(selection)
-    is_chosen = numbers == chosen
-    marker = {"size": np.where(is_chosen, 13, 7), "color": np.where(is_chosen, COLORS[3], COLORS[0]), "opacity": 1}
-    figure = _figure("")
+    roles = selection_roles(selection, chosen)
+    looks = [_ROLES[role] for role in roles.tolist()]
+    figure = new_figure("")
     figure.add_trace(
         go.Scatter(
             x=numbers,
             y=scores,
             mode="lines+markers+text",
-            text=np.where(is_chosen, "chosen", ""),
-            textposition="middle right",
+            text=np.where(roles == "chosen", "chosen", np.where(roles == "alternative", numbers.astype("U"), "")),
+            textposition=np.where(roles == "chosen", "middle right", "top center"),
             line={"color": COLORS[0], "width": 2},
-            marker=marker,
-            hovertemplate="%{x} clusters: %{y:.3f}<extra></extra>",
+            marker={
+                "size": [size for size, *_ in looks],
+                "color": [fill for _, fill, _ in looks],
+                "line": {"color": [edge for *_, edge in looks], "width": 2},
+                "opacity": 1,
+            },
+            customdata=roles,
+            hovertemplate="%{x} clusters: %{y:.3f} (%{customdata})<extra></extra>",
             showlegend=False,
         )
     )
@@ -156,19 +254,23 @@ def plotly_selection(
     figure.update_xaxes(
         title_text="number of clusters", dtick=-(-(high - low) // 12) or 1, range=[low - 0.5, high + 0.5]
     )
-    figure.update_yaxes(title_text=criterion)
+    figure.update_yaxes(title_text=escape(criterion))
     return figure
 
 
-def plotly_cluster_sizes(labels: npt.ArrayLike) -> Figure:
-    """Draw the number of series in each cluster; ``labels`` has the shape (n_series,)."""
-    go = _graph_objects()
+def plotly_cluster_sizes(labels: npt.ArrayLike, *, names: Mapping[int, str] | None = None) -> Figure:
+    """Draw the number of series in each cluster.
+
+    Parameters are those of `vrae.plots.plot_cluster_sizes`.
+    """
+    go = graph_objects()
     sizes = cluster_sizes(labels)
-    figure = _figure("Series in each cluster")
+    texts = [web_wrap(cluster_name(label, names), _NAME) for label, _ in sizes]
+    figure = new_figure("Series in each cluster")
     figure.add_trace(
         go.Bar(
             x=[size for _, size in sizes],
-            y=[cluster_name(label) for label, _ in sizes],
+            y=texts,
             orientation="h",
             marker={"color": [cluster_style(label).color for label, _ in sizes]},
             text=[f"{size:,}" for _, size in sizes],
@@ -178,87 +280,5 @@ def plotly_cluster_sizes(labels: npt.ArrayLike) -> Figure:
     )
     figure.update_xaxes(title_text="number of series")
     figure.update_yaxes(autorange="reversed")
-    figure.update_layout(height=110 + 26 * len(sizes))
-    return figure
-
-
-def _graph_objects() -> Any:
-    """Return `plotly.graph_objects`, or raise if plotly is not installed."""
-    check_installed("plotly", "report", "A figure for the screen")
-    import plotly.graph_objects as go
-
-    return go
-
-
-def _figure(title: str, note: str = "") -> Figure:
-    """Return an empty figure in the common style."""
-    return _styled(_graph_objects().Figure(), f"{title}<br><sup>{note}</sup>" if note else title)
-
-
-def _draw(title: str, charts: Sequence[Chart], columns: int) -> Figure:
-    """Draw charts in a grid, row by row."""
-    check_installed("plotly", "report", "A figure for the screen")
-    from plotly.subplots import make_subplots
-
-    rows = max(1, -(-len(charts) // columns))
-    figure = make_subplots(
-        rows,
-        columns,
-        subplot_titles=[html.escape(chart.title) for chart in charts],
-        vertical_spacing=110 / (_CELL * rows),
-        horizontal_spacing=min(0.1, 0.4 / columns),
-    )
-    figure.update_annotations(font_size=13)
-    _styled(figure, title)
-    figure.update_layout(height=_CELL * rows + 60)
-    in_legend: set[str] = set()
-    for cell, chart in enumerate(charts):
-        place = {"row": cell // columns + 1, "col": cell % columns + 1}
-        for line in chart.lines:
-            is_new = chart.legend and line.name not in in_legend
-            if is_new:
-                in_legend.add(line.name)
-            for trace in _traces(line, showlegend=is_new):
-                figure.add_trace(trace, **place)
-        figure.update_xaxes(title_text=chart.x_title, **place)
-        figure.update_yaxes(title_text=html.escape(chart.y_title), **place)
-    return figure
-
-
-def _traces(line: Line, *, showlegend: bool) -> list[Any]:
-    """Return one trace for a line (a dot if it is a single point), or two for an area."""
-    go = _graph_objects()
-    if line.low is not None:
-        edge = {"x": line.x, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-        fill = {"fill": "tonexty", "fillcolor": rgba(line.color, line.opacity)}
-        return [go.Scatter(y=line.y, **edge), go.Scatter(y=line.low, **edge, **fill)]
-    color = line.color if line.opacity == 1 else rgba(line.color, line.opacity)
-    return [
-        go.Scatter(
-            x=line.x,
-            y=line.y,
-            mode="markers" if len(line.x) == 1 else "lines",
-            line={"color": color, "width": line.width + 0.2},  # pixels are thinner than matplotlib's points
-            name=line.name or None,
-            legendgroup=line.name or None,
-            showlegend=showlegend,
-            hovertemplate="%{x}: %{y:.4g}<extra></extra>",
-        )
-    ]
-
-
-def _styled(figure: Figure, title: str) -> Figure:
-    figure.update_layout(
-        template="none",
-        title={"text": title, "x": 0.01, "font": {"size": 16}},
-        font={"family": _FONT, "size": 12, "color": INK},
-        margin={"l": 64, "r": 16, "t": 72 if title else 24, "b": 56},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.06, "xanchor": "right", "x": 1},
-        hoverlabel={"font": {"family": _FONT}},
-        paper_bgcolor="#FFFFFF",
-        plot_bgcolor="#FFFFFF",
-    )
-    axis = {"gridcolor": _FAINT, "linecolor": NOISE_COLOR, "zeroline": False, "automargin": True}
-    figure.update_xaxes(**axis, title_standoff=8)
-    figure.update_yaxes(**axis, title_standoff=8)
+    figure.update_layout(height=110 + sum(14 + 14 * (1 + text.count("<br>")) for text in texts))
     return figure
