@@ -51,12 +51,12 @@ def test_fit_save_and_judge_again(cli, series, tmp_path):
     found = rows(out)
     assert [row["id"] for row in found] == [f"s{i}" for i in range(48)]
     assert found[5]["anomaly"] == "1"
-    assert found[5]["step"] == "9"
+    assert found[5]["step"] == "10"
     assert sum(int(row["anomaly"]) for row in found) == 3
     assert all((float(row["score"]) > 0) == (row["anomaly"] == "1") for row in found)
     walked = rows(steps)
     assert len(walked) == X.size
-    assert [row["step"] for row in walked[:3]] == ["0", "1", "2"]
+    assert [row["step"] for row in walked[:3]] == ["1", "2", "3"]
     assert cli("anomalies", file, "--id", "id", "--model", tmp_path / "m", "--out", again)[0] == 0
     assert rows(again) == found
     code, _, err = cli("anomalies", file, "--id", "id", "--model", tmp_path / "m", "--contamination", "0.1")

@@ -334,7 +334,7 @@ def test_a_table_of_pandas_has_local_times_channels_and_static_columns():
     assert table["row"].tolist() == [0] * 4 + [1] * 5
     np.testing.assert_array_equal(table["y"][4:], labelled(2)[1][1])
     plain = Panel.from_arrays([[1.0, 2.0], [3.0]]).to_pandas()
-    assert plain["step"].tolist() == [0, 1, 0]
+    assert plain["step"].tolist() == [1, 2, 1]
     assert plain["value"].tolist() == [1, 2, 3]
     with pytest.raises(InvalidDataError, match="several columns 'value'"):
         Panel.from_arrays([[1.0]], static={"value": np.zeros(1)}).to_pandas()

@@ -232,7 +232,7 @@ def test_reduce_and_restore_from_the_command_line(cli, sales, tmp_path):
     lines = list(csv.DictReader(out.splitlines()))
     with sales.open() as file:
         rows = list(csv.DictReader(file))
-    assert [(r["id"], r["step"]) for r in lines] == [(r["item"], r["week"]) for r in rows]
+    assert [(r["id"], int(r["step"])) for r in lines] == [(r["item"], int(r["week"]) + 1) for r in rows]
     missed = [float(a["value"]) - float(b["qty"]) for a, b in zip(lines, rows, strict=True)]
     assert np.std(missed) < 0.5 * np.std([float(r["qty"]) for r in rows])
     code, _, err = cli("reduce", sales, *columns, "--out", folder)

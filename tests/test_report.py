@@ -244,7 +244,7 @@ def test_the_lowest_scores_come_first_and_their_place_is_found():
     assert 9 not in [item.index for item in found]
     assert found[0].first <= 20 <= found[0].last
     assert found[0].times > 20
-    assert anomalous.describe_place(planted, found[0]).startswith("Largest error from step 20 to 21: ")
+    assert anomalous.describe_place(planted, found[0]).startswith("Largest error from step 21 to 22: ")
 
 
 def test_series_of_few_values_are_left_out():

@@ -107,7 +107,7 @@ def long_table(
     channels: Mapping[str, Array],
     static: Mapping[str, Array],
 ) -> pd.DataFrame:
-    """Return a table of pandas with one row per series and step.
+    """Return a table of pandas with one row per series and step. Steps are counted from 1.
 
     ``times`` and ``channels`` have one entry per row, ``ids``, ``lengths`` and ``static`` one per
     series. Times in UTC become times of ``zone``.
@@ -124,7 +124,7 @@ def long_table(
             f"A table of this panel would have several columns {repeated[0]!r}. Rename the channel or static column."
         )
     starts = np.repeat(np.cumsum(lengths) - lengths, lengths)
-    steps = np.arange(len(starts)) - starts if times is None else pd.Series(times)
+    steps = np.arange(1, len(starts) + 1) - starts if times is None else pd.Series(times)
     if zone is not None and times is not None and times.dtype.kind == "M":
         steps = pd.Series(times).dt.tz_localize("UTC").dt.tz_convert(zone)
     columns = {"unique_id": np.repeat(ids, lengths), first: steps, **channels}

@@ -292,7 +292,7 @@ class Panel:
         Returns
         -------
         pandas.DataFrame
-            Columns: ``unique_id``; ``ds``, or ``step`` (0, 1, ...) without times; one per channel;
+            Columns: ``unique_id``; ``ds``, or ``step`` (1, 2, ...) without times; one per channel;
             and the static columns. Times are in the zone of ``calendar``, if it has one.
         """
         channels = {name: self.values[:, channel] for channel, name in enumerate(self.channels)}

@@ -41,10 +41,11 @@ class Window:
 
     @property
     def place(self) -> str:
-        """The steps, or their dates, in words."""
+        """The dates in words, or the steps, counted from 1 there."""
         if self.dates is not None:
             return f"on {self.dates[0]}" if self.first == self.last else f"from {self.dates[0]} to {self.dates[1]}"
-        return f"in step {self.first}" if self.first == self.last else f"in steps {self.first} to {self.last}"
+        first, last = self.first + 1, self.last + 1
+        return f"in step {first}" if first == last else f"in steps {first} to {last}"
 
     def __str__(self) -> str:
         side = "higher" if self.difference > 0 else "lower"
@@ -194,8 +195,8 @@ class Traversal:
         return f"Latent dimension {self.dimension}, from {self.values[0]:.2f} to {self.values[-1]:.2f}: {self.words}"
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return a long table: value of the dimension, channel, step, decoded value."""
+        """Return a long table: value of the dimension, channel, step (1, 2, ...), decoded value."""
         _, channels, steps = self.series.shape
-        grid = np.meshgrid(self.values, np.arange(channels), np.arange(steps), indexing="ij")
+        grid = np.meshgrid(self.values, np.arange(channels), np.arange(1, steps + 1), indexing="ij")
         names = ("value", "channel", "step")
         return {**{k: g.ravel() for k, g in zip(names, grid, strict=True)}, "decoded": self.series.ravel()}

@@ -62,7 +62,7 @@ def describe_place(data: ReportData, item: Anomaly) -> str:
         return "No value observed."
     if item.times < 1:
         return "No place stands out: the shape as a whole is anomalous."
-    first, last, unit = f"{item.first:,}", f"{item.last:,}", "step"
+    first, last, unit = f"{item.first + 1:,}", f"{item.last + 1:,}", "step"  # counted from 1 for a reader
     times = data.panel.times if data.times is None else data.times
     if times is not None:
         start = int(data.panel.offsets[item.index])

@@ -46,10 +46,11 @@ def score_panel(detector: VRAEAnomalyDetector, panel: Panel) -> tuple[Columns, C
     Returns
     -------
     by_series : dict of str to ndarray of shape (n_series,)
-        id, anomaly (1 or 0), score (positive for anomalies), the step with the largest deviation
-        and its time, that deviation in standard deviations, static columns.
+        id, anomaly (1 or 0), score (positive for anomalies), the step (1, 2, ...) with the largest
+        deviation, 0 without any value, and its time, that deviation in standard deviations, static
+        columns.
     by_step : dict of str to ndarray of shape (total_steps,)
-        id, step, time, and the deviation of each channel.
+        id, step (1, 2, ...), time, and the deviation of each channel.
     """
     panel, _ = detector.model_.open(panel)  # without the series that it drops
     score = -detector.decision_function(panel)  # (n_series,)
@@ -57,7 +58,7 @@ def score_panel(detector: VRAEAnomalyDetector, panel: Panel) -> tuple[Columns, C
     step, largest = _largest_deviation(panel, deviations)
     anomaly = (score > 0).astype(np.int64)
     static = {name: np.asarray(column) for name, column in panel.static.items()}
-    columns = {"id": panel.ids, "anomaly": anomaly, "score": score, "step": step, **_time_of(panel, step)}
+    columns = {"id": panel.ids, "anomaly": anomaly, "score": score, "step": step + 1, **_time_of(panel, step)}
     return {**columns, "deviation": largest, **static}, {**step_columns(panel), **_channels(panel, deviations)}
 
 

@@ -75,7 +75,7 @@ def read_codes(path: Path) -> Codes:
 
 
 def write_series(panel: Panel, target: Path | None) -> None:
-    """Write series as a long table: id, step (0, 1, ...) and one column per channel."""
+    """Write series as a long table: id, step (1, 2, ...) and one column per channel."""
     ends = np.searchsorted(panel.offsets, np.arange(_STEPS, panel.offsets[-1] + _STEPS, _STEPS), side="right") - 1
     cuts = np.unique(np.concatenate([[0], ends, [len(panel)]]))
     with table_writer(target) as write:

@@ -56,8 +56,11 @@ def write_columns(columns: Columns, target: Path | None) -> None:
 
 
 def step_columns(panel: Panel) -> Columns:
-    """Return the columns of a table with one row per time step: id, step (0, 1, ...) and time."""
-    step = np.arange(panel.offsets[-1]) - np.repeat(panel.offsets[:-1], panel.lengths)
+    """Return the columns of a table with one row per time step: id, step (1, 2, ...) and time.
+
+    Wherever people read a step, the first one is 1.
+    """
+    step = np.arange(1, panel.offsets[-1] + 1) - np.repeat(panel.offsets[:-1], panel.lengths)
     columns = {"id": np.repeat(panel.ids, panel.lengths), "step": step}
     if panel.times is None:
         return columns
