@@ -8,13 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.data.panel import Panel
+from vrae.describe.findings import Found
+from vrae.describe.verdict import Verdict, verdict
+from vrae.estimators.alternatives import Grouped, alternatives, closest_pair
 from vrae.estimators.assignment import Assignment, Clustered
 from vrae.estimators.vrae import VRAE
+from vrae.metrics import DOUBTFUL
 from vrae.nn.loss import log_likelihood
-from vrae.report import DirectionCurves, ReportData
+from vrae.report import Commands, DirectionCurves, NextBest, PythonLines, ReportData
 from vrae.train.inference import in_units
 
-__all__ = ["direction_curves", "gather_report", "report_data"]
+__all__ = ["direction_curves", "gather_report", "judge", "report_data"]
 
 _DIRECTIONS = 8
 _POSITIONS = 11
@@ -26,41 +30,106 @@ Floats = npt.NDArray[np.float64]
 
 def gather_report(
     title: str,
-    clusterer: Clustered,
+    clusterer: Grouped,
     panel: Panel,
     assignment: Assignment,
     metrics: dict[str, Any],
     truth: npt.NDArray[Any] | None,
+    **page: Any,
 ) -> ReportData:
-    """Gather the report of a panel. ``assignment`` has its clusters, in the same order."""
+    """Gather the report of a panel. ``assignment`` has its clusters, in the same order.
+
+    For ``page``, see `report_data`.
+    """
     reconstruction, scores, noise = _reconstruct(clusterer.model_, panel, assignment.embedding)
-    shown = {"panel": panel, "reconstruction": reconstruction, "scores": scores, "noise": noise}
-    return report_data(title, clusterer, assignment, metrics, truth, **shown)
+    shown: dict[str, Any] = {"panel": panel, "reconstruction": reconstruction, "scores": scores, "noise": noise}
+    metrics = {"missing_share": panel.missing_share(), **metrics}
+    return report_data(title, clusterer, assignment, metrics, truth, **shown, **page)
 
 
 def report_data(
     title: str,
-    clusterer: Clustered,
+    clusterer: Grouped,
     assignment: Assignment,
     metrics: dict[str, Any],
     truth: npt.NDArray[Any] | None,
+    *,
+    commands: Commands | None = None,
+    notice: str = "",
     **series: Any,
 ) -> ReportData:
-    """Return what a report shows, with ``series``: its panel, reconstruction, scores and noise."""
-    model = clusterer.model_
+    """Return what a report shows, with ``series``: its panel, reconstruction, scores and noise.
+
+    ``commands`` say how the reader does what the page advises; by default in Python. ``notice`` is
+    shown on the first screen.
+    """
+    model, Z = clusterer.model_, assignment.embedding
+    metrics = {**_counts(clusterer, assignment), **metrics}
     return ReportData(
         title=title,
         labels=assignment.labels,
         probabilities=assignment.probabilities,
-        embedding=clusterer.space_(assignment.embedding.astype(np.float64)),  # the map shows what was clustered
+        embedding=clusterer.space_(Z.astype(np.float64)),  # the map shows what was clustered
         lags=assignment.lags if model.network_.config.max_lag else None,
         history=model.history_,
         selection=clusterer.selection_,
         metrics=metrics,
         truth=truth,
         traversal=direction_curves(clusterer),
+        names=clusterer.names_,
+        halves=clusterer.grouping_.halves(Z, assignment.labels),
+        tree=clusterer.tree_,
+        alternatives=alternatives(clusterer, assignment),
+        verdict=judge(clusterer, metrics),
+        commands=commands or PythonLines(),
+        next_best=_next_best(clusterer, assignment),
+        notice=notice,
         **series,
     )
+
+
+def judge(clusterer: Grouped, metrics: dict[str, Any]) -> Verdict:
+    """Return the verdict on the clusters of a run with these metrics."""
+    stability = metrics.get("stability") or {}
+    known = np.isfinite(clusterer.embedding_).all(axis=1)
+    vectors = clusterer.space_(clusterer.embedding_[known].astype(np.float64))
+    n_series = sum(metrics["sizes"]) + metrics["n_noise"]
+    return verdict(
+        Found(
+            sizes=metrics["sizes"],
+            names=clusterer.names_,
+            n_noise=metrics["n_noise"],
+            n_doubtful=round(metrics["doubtful_share"] * n_series),
+            stability=stability.get("clusters") or (),
+            refitted=bool(stability.get("refits")),
+            silhouette=metrics.get("silhouette"),
+            missing=metrics.get("missing_share", 0.0),
+            selection=clusterer.selection_,
+            history=clusterer.model_.history_,
+            closest=closest_pair(vectors, clusterer.labels_[known]),
+        )
+    )
+
+
+def _counts(clusterer: Grouped, assignment: Assignment) -> dict[str, Any]:
+    """Count series by cluster, and those that are doubtful, as in the metrics of a run."""
+    labels = assignment.labels
+    return {
+        "sizes": np.bincount(labels[labels >= 0], minlength=clusterer.n_clusters_).tolist(),
+        "n_noise": assignment.n_unassigned,
+        "doubtful_share": float((assignment.probabilities < DOUBTFUL).mean()),
+    }
+
+
+def _next_best(clusterer: Grouped, assignment: Assignment) -> NextBest:
+    """Return the most probable cluster of every series other than its own."""
+    probabilities = clusterer.predict_proba_from_latent(assignment.embedding)  # (n_series, n_clusters)
+    assigned = np.flatnonzero(assignment.labels >= 0)
+    probabilities[assigned, assignment.labels[assigned]] = -1.0
+    if probabilities.shape[1] == 0:
+        return NextBest(np.full(len(probabilities), -1), np.zeros(len(probabilities)))
+    best = probabilities.max(axis=1, initial=0.0)
+    return NextBest(np.where(best > 0, probabilities.argmax(axis=1), -1), best)
 
 
 def _reconstruct(model: VRAE, panel: Panel, Z: npt.NDArray[np.float32]) -> tuple[Panel, Floats, Floats]:

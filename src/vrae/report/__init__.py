@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from vrae.report.build import render_report, write_report
-from vrae.report.data import DirectionCurves, ReportData
+from vrae.report.commands import CommandLine, Commands, PythonLines, verdict_record
+from vrae.report.data import Alternative, DirectionCurves, NextBest, ReportData
 from vrae.report.page import check_report
 
-__all__ = ["DirectionCurves", "ReportData", "check_report", "render_report", "write_report"]
+__all__ = [
+    "Alternative",
+    "CommandLine",
+    "Commands",
+    "DirectionCurves",
+    "NextBest",
+    "PythonLines",
+    "ReportData",
+    "check_report",
+    "render_report",
+    "verdict_record",
+    "write_report",
+]

@@ -50,6 +50,9 @@ class CommandLine:
         content = {"format": "vrae edits", "version": 1, "sizes": list(sizes), "edits": edits}
         return f"echo {shlex.quote(json.dumps(content))} > edits.json && {self._line('edit', self.run, 'edits.json')}"
 
+    def _apply_edits(self) -> str:
+        return self._line("edit", self.run, "edits.json")
+
     def _describe(self) -> str:
         return self._line("explain", self.run)
 
@@ -118,6 +121,9 @@ class PythonLines:
 
     def _split(self, label: int, sizes: Sequence[int]) -> str:
         return f"clusterer.split({label})"
+
+    def _apply_edits(self) -> str:
+        return "clusterer.merge([0, 1]).rename({0: 'My name'})"
 
     def _describe(self) -> str:
         return "print(*clusterer.describe(X), sep='\\n')"

@@ -161,6 +161,18 @@ class ReportData:
         """Number of non-empty clusters."""
         return len(np.unique(self.labels[self.labels != NOISE]))
 
+    @property
+    def n_chosen(self) -> int:
+        """Number of clusters of the run, also of those without a series here."""
+        return len(self.run_sizes)
+
+    @cached_property
+    def run_sizes(self) -> list[int]:
+        """Sizes of clusters 0, 1, ... of the run, also of those without a series here."""
+        known = self.metrics.get("sizes")
+        assigned = self.labels[self.labels != NOISE]
+        return [int(size) for size in (known or np.bincount(assigned))]
+
     def sizes(self) -> dict[int, int]:
         """Return the size of each cluster among all series, noise last."""
         counted = {label: int((self.labels == label).sum()) for label in cluster_labels(self.labels)}

@@ -7,11 +7,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vrae.describe.words import NOISE, plain, plural
-from vrae.metrics import DOUBTFUL, best_number, is_useful
+from vrae.data.calendar import time_text
+from vrae.describe.findings import SHAKY, percent_text
+from vrae.describe.training_words import judge_training
+from vrae.describe.words import NOISE, cluster_name, plain, plural
+from vrae.exceptions import name_some
+from vrae.metrics import DOUBTFUL, best_number
 from vrae.report.data import ReportData
+from vrae.report.time_axis import step_word
 
-__all__ = ["Fact", "all_numbers", "facts", "selection_reason", "summary", "training_note"]
+__all__ = ["Fact", "all_numbers", "facts", "heading", "selection_reason", "training_note", "trust_numbers"]
+
+_SHOWN_CHANNELS = 6
+_LONG = 14  # characters of a fact that is set in small type
 
 
 class Fact(NamedTuple):
@@ -19,69 +27,50 @@ class Fact(NamedTuple):
 
     name: str
     value: str
-    note: str
+    note: str = ""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the value needs smaller type."""
+        return len(self.value) > _LONG
 
 
-def summary(data: ReportData) -> str:
-    """Summarise the result in a sentence or two."""
-    what = f"{plural(data.n_total, 'series')} {'was' if data.n_total == 1 else 'were'}"
-    if data.n_clusters == 0:
-        return f"{what} examined and none could be assigned to a cluster: no group of similar series stood out."
-    groups = plural(data.n_clusters, "cluster")
-    text = f"{what} grouped into {groups}: series in one cluster have a similar shape over time."
-    if len(data.panel) < data.n_total:
-        text += f" This page shows {len(data.panel):,} of {data.n_total:,} series, chosen at random."
-    return text
+def heading(data: str, n_clusters: int) -> str:
+    """Return the title of a report: the name of the data, and the number of groups."""
+    return f"{data}: {plural(n_clusters, 'group') if n_clusters else 'no groups'}"
 
 
 def facts(data: ReportData) -> list[Fact]:
     """Return the tiles of the first screen."""
-    found = [Fact("Series", f"{data.n_total:,}", _shape_note(data)), _cluster_fact(data)]
-    known = data.probabilities[np.isfinite(data.probabilities)]
-    if len(known):
-        doubtful = int(((data.labels == NOISE) | (data.probabilities < DOUBTFUL)).sum())
-        percent = 100 * doubtful / len(data.panel)
-        part = f"{percent:.1f}\u00a0%" if 0 < percent < 1 else f"{percent:.0f}\u00a0%"
-        note = f"mean probability of a series' own cluster; {doubtful:,} doubtful ({part})"
-        found.append(Fact("Certainty", f"{100 * known.mean():.0f} %", note))
-    stability = data.metrics.get("stability") or {}
-    if stability.get("ari") is not None:
-        again = "when random halves are clustered again: 1 = the same, 0 = chance"
-        grade = _grade(stability["ari"], {0.9: "High", 0.75: "Good", 0.5: "Fair"}, "Low")
-        found.append(Fact("Stability", grade, f"agreement {plain(round(stability['ari'], 2))} {again}"))
-    score = data.silhouette()
-    if score is not None:
-        note = f"silhouette {plain(round(score, 2))}: 1 = far apart, 0 = touching"
-        grade = _grade(score, {0.5: "Clear", 0.25: "Moderate", 0.1: "Weak"}, "Hardly any")
-        found.append(Fact("Separation", grade, note))
-    if data.metrics.get("ari") is not None:
-        n_labelled = data.metrics.get("n_labelled", data.n_total)
-        part = f" of {n_labelled:,} of {data.n_total:,} series" if n_labelled < data.n_total else ""
-        note = f"with the known labels{part}: 1 = the same groups, 0 = chance"
-        peer = data.metrics.get("raw_kmeans") or {}
-        note += f"; k-means has {peer['ari']:.2f}" if "ari" in peer else ""
-        found.append(Fact("Agreement", f"{data.metrics['ari']:.2f}", note))
-    elif "n_labelled" in data.metrics:
-        note = f"{plural(data.metrics['n_labelled'], 'series')} with a known label: too few to compare"
-        found.append(Fact("Agreement", "None", note))
-    return found
+    found = [_series_fact(data), _period_fact(data), _cluster_fact(data), _trust_fact(data), _doubtful_fact(data)]
+    found += [_filled_fact(data), _channel_fact(data), _label_fact(data)]
+    return [fact for fact in found if fact is not None]
 
 
-def _grade(value: float, grades: Mapping[float, str], lowest: str) -> str:
-    """Return the word for the highest limit that a value reaches."""
-    return next((word for limit, word in grades.items() if value >= limit), lowest)
+def _series_fact(data: ReportData) -> Fact:
+    lengths, counted = data.panel.lengths, data.metrics
+    low, high = int(lengths.min()), int(lengths.max())
+    if _shows_part(data) and "shortest" in counted:
+        low, high = counted["shortest"], counted["longest"]
+    unit = step_word(data)
+    note = f"{plural(low, unit)} long" if low == high else f"{low:,} to {high:,} {unit}s long"
+    if low != high:
+        note += f", half of them {plural(int(np.median(lengths)), unit)} or more"
+    if len(data.panel) < data.n_total:
+        note += f". This page shows {len(data.panel):,} of them, chosen at random"
+    return Fact("Series", f"{data.n_total:,}", note)
 
 
-def _shape_note(data: ReportData) -> str:
-    """Format lengths, channels and gaps: of all series if they were counted, else of the sample."""
-    panel, counted = data.panel, data.metrics
-    low, high = int(panel.lengths.min()), int(panel.lengths.max())
-    missing = panel.missing_share()
-    if (data.from_model or len(panel) < data.n_total) and "shortest" in counted:
-        low, high, missing = counted["shortest"], counted["longest"], counted["missing_share"]
-    steps = f"{plural(low, 'step')} each" if low == high else f"{low:,} to {high:,} steps"
-    gaps = "no missing values" if missing == 0 else f"{max(100 * missing, 0.1):.1f} % of values missing"
-    return f"{steps}, {plural(panel.n_channels, 'channel')}, {gaps}"
+def _period_fact(data: ReportData) -> Fact | None:
+    """Return the first and the last date, and the step of the calendar."""
+    if data.times is None or data.from_model or not len(data.times):
+        return None
+    panel, calendar = data.panel, data.panel.calendar
+    first, last = (time_text(time, None) for time in (data.times.min(), data.times.max()))
+    step = "" if calendar is None or calendar.freq is None else calendar.describe()
+    zone = f", {panel.zone}" if panel.zone else ""
+    note = f"{step[:1].upper()}{step[1:]}{zone}" if step else f"No regular step{zone}"
+    return Fact("Period", f"{first} to {last}", note)
 
 
 def _cluster_fact(data: ReportData) -> Fact:
@@ -91,30 +80,111 @@ def _cluster_fact(data: ReportData) -> Fact:
     if sizes:
         low, high = min(sizes.values()), max(sizes.values())
         each = " each" if len(sizes) > 1 else ""
-        notes.append(f"of {low:,} series{each}" if low == high else f"of {low:,} to {high:,} series")
+        notes.append(f"{low:,} series{each}" if low == high else f"{low:,} to {high:,} series each")
     if noise:
-        notes.append(f"{noise:,} series not assigned")
-    return Fact("Clusters", f"{len(sizes)}", "; ".join(notes))
+        notes.append(f"{noise:,} series have none")
+    return Fact("Groups", f"{len(sizes)}", "; ".join(notes))
+
+
+def _trust_fact(data: ReportData) -> Fact | None:
+    """Return how much of the clusters is found again."""
+    stability = data.metrics.get("stability") or {}
+    sizes = data.sizes()
+    parts = {label: part for label, part in enumerate(stability.get("clusters") or []) if sizes.get(label)}
+    if not parts:
+        return None
+    low, high = min(parts.values()), max(parts.values())
+    value = percent_text(low) if percent_text(low) == percent_text(high) else f"{_number(low)} to {percent_text(high)}"
+    how = "in a refit on half of the series" if stability.get("refits") else "among half of the series"
+    weakest = cluster_name(min(parts, key=lambda label: parts[label]), data.names)
+    least = f"; least: {weakest}" if low < SHAKY else ""
+    return Fact("Found again", value, f"of each group, {how}. Below {percent_text(SHAKY)}: do not rely on it{least}")
+
+
+def _doubtful_fact(data: ReportData) -> Fact | None:
+    if not np.isfinite(data.probabilities).any():
+        return None
+    share = data.metrics.get("doubtful_share")
+    if share is None:
+        share = float(((data.labels == NOISE) | (data.probabilities < DOUBTFUL)).mean())
+    n = round(share * data.n_total)
+    noise = data.sizes().get(NOISE, 0)
+    note = "series that fit two groups about equally" + (", or none" if noise else "")
+    part = f" ({percent_text(share)})" if n else ""
+    return Fact("Doubtful", f"{n:,}{part}", note)
+
+
+def _filled_fact(data: ReportData) -> Fact:
+    missing = data.panel.missing_share()
+    if _shows_part(data):
+        missing = data.metrics.get("missing_share", missing)
+    note = "no missing values" if missing == 0 else f"{percent_text(missing)} of the values are missing"
+    return Fact("Filled", percent_text(1 - missing), note)
+
+
+def _channel_fact(data: ReportData) -> Fact | None:
+    channels = [str(name) for name in data.panel.channels]
+    if len(channels) == 1:
+        return None if channels == ["value"] else Fact("Values", channels[0], "one value per step")
+    return Fact("Channels", f"{len(channels)}", name_some(channels, _SHOWN_CHANNELS))
+
+
+def _label_fact(data: ReportData) -> Fact | None:
+    """Return the agreement with known labels."""
+    if data.metrics.get("ari") is not None:
+        n_labelled = data.metrics.get("n_labelled", data.n_total)
+        part = f" of {n_labelled:,} of {data.n_total:,} series" if n_labelled < data.n_total else ""
+        note = f"with the known labels{part}: 1 = the same groups, 0 = chance"
+        peer = data.metrics.get("raw_kmeans") or {}
+        note += f"; k-means has {peer['ari']:.2f}" if "ari" in peer else ""
+        return Fact("Agreement", f"{data.metrics['ari']:.2f}", note)
+    if "n_labelled" in data.metrics:
+        note = f"{plural(data.metrics['n_labelled'], 'series')} with a known label: too few to compare"
+        return Fact("Agreement", "None", note)
+    return None
+
+
+def _shows_part(data: ReportData) -> bool:
+    """Return whether the panel is not that of all series."""
+    return data.from_model or len(data.panel) < data.n_total
+
+
+def _number(part: float) -> str:
+    return percent_text(part).removesuffix(" %")
+
+
+def trust_numbers(data: ReportData) -> list[Fact]:
+    """Return the numbers behind the verdict, for readers who know them."""
+    found = []
+    score = data.silhouette()
+    if score is not None:
+        note = "mean silhouette: 1 = groups far apart, 0 = touching, below 0.25 hardly any structure"
+        found.append(Fact("Separation", plain(round(score, 2)), note))
+    stability = data.metrics.get("stability") or {}
+    if stability.get("ari") is not None:
+        note = "adjusted Rand index with the groups of random halves of the series: 1 = the same, 0 = chance"
+        found.append(Fact("Agreement of halves", plain(round(stability["ari"], 2)), note))
+    for label, part in enumerate(stability.get("clusters") or []):
+        note = "mean overlap (Jaccard) with the most similar group of each half"
+        found.append(Fact(cluster_name(label, data.names), percent_text(part), note))
+    known = data.probabilities[np.isfinite(data.probabilities)]
+    if len(known):
+        note = "mean probability of a series' own group, if the groups are right. It does not say that they are."
+        found.append(Fact("Probability", percent_text(float(known.mean())), note))
+    return found
 
 
 def selection_reason(data: ReportData) -> str:
-    """Say why there are this many clusters, and which other numbers are worth a look."""
-    chosen = data.n_clusters
+    """Say why there are this many groups."""
+    chosen = data.n_chosen
     if not data.selection:
-        return f"The number of clusters ({chosen}) was given. With “auto”, vrae tries several and selects one."
+        return f"You asked for {plural(chosen, 'group')}. Left to itself, vrae tries many numbers and takes the best."
     tried = {int(row["n_clusters"]): row for row in data.selection}
     scores = {k: float(row["score"]) for k, row in tried.items()}
     low, high, best = min(scores), max(scores), best_number(data.selection)
-    text = f"Only {low} was tried. " if low == high else f"Numbers of clusters from {low} to {high} were tried. "
+    text = f"Only {low} was tried. " if low == high else f"vrae tried {low} to {high} groups. "
     text += f"{_compared(best, scores)} {_why_not_the_highest(best, tried)}".strip()
-    if chosen != best:
-        return f"You chose {chosen}. {text}"
-    peaks = [k for k, row in tried.items() if row.get("is_peak") and k != chosen and is_useful(row)]
-    peaks.sort(key=lambda k: -scores[k])
-    if not peaks:
-        return text
-    others = " and ".join(f"{k} ({scores[k]:.2f})" for k in peaks[:2])
-    return f"{text} Also worth a look: {others}. To change the number: vrae regroup RUN -k {peaks[0]}."
+    return text if chosen == best else f"You chose {chosen}. {text}"
 
 
 def _compared(best: int, scores: Mapping[int, float]) -> str:
@@ -136,19 +206,16 @@ def _why_not_the_highest(best: int, tried: Mapping[int, Mapping[str, Any]]) -> s
     if float(tried[highest]["score"]) <= float(tried[best]["score"]):
         return ""
     return (
-        f"{highest} scores higher ({tried[highest]['score']:.2f}), but puts {tried[highest]['largest']:.0%} of the "
-        f"series into one cluster."
+        f"{highest} scores higher ({tried[highest]['score']:.2f}), but puts {percent_text(tried[highest]['largest'])} "
+        f"of the series into one group."
     )
 
 
 def training_note(data: ReportData) -> str:
     """Summarise the training."""
-    if not data.history:
-        return "This model has no training history."
     seconds = data.metrics.get("seconds")
-    took = "" if seconds is None else f"; the whole run took {_duration(float(seconds))}"
-    times = plural(len(data.history), "time")
-    return f"The model saw all series {times}{took}. The total loss should fall and then level off."
+    took = "" if seconds is None or not data.history else f" The whole run took {_duration(float(seconds))}."
+    return f"{judge_training(data.history).words}{took}"
 
 
 def _duration(seconds: float) -> str:
