@@ -21,22 +21,23 @@ _PREPOSITIONS = {
     "day": ("on", "from", "on every day"),
     "business day": ("on", "from", "on every day"),
 }
+_CYCLES = {"month": "a year", "weekday": "a week", "hour": "a day", "hour of the week": "a week"}
 _OTHER = ("in", "from", "all the time")
 
 
-def level_words(value: float, is_ratio: bool) -> str:
-    """Return a level relative to the mean in words."""
+def level_words(value: float, is_ratio: bool, average: str = " its average") -> str:
+    """Return a level relative to the mean in words, such as "2.6 times its average"."""
     if not is_ratio:
         side = "above" if value > 0 else "below"
-        return f"{plain(round(abs(value), 1))} standard deviations {side} its average"
+        return f"{plain(round(abs(value), 1))} standard deviations {side}{average}"
     if value < 0.05:
         return "almost nothing"
     if value >= 1.495:
         return f"{plain(round(value, 1))} times its average"
     percent = round(100 * (value - 1))
     if percent == 0:
-        return "its average"
-    return f"{abs(percent)}\N{NO-BREAK SPACE}% {'above' if percent > 0 else 'below'} its average"
+        return "the same as its average"
+    return f"{abs(percent)}\N{NO-BREAK SPACE}% {'above' if percent > 0 else 'below'}{average}"
 
 
 def season_sentence(levels: Levels, row: int, channel: int, is_ratio: bool) -> str:
@@ -47,7 +48,7 @@ def season_sentence(levels: Levels, row: int, channel: int, is_ratio: bool) -> s
     values, certain = levels.values[row, channel], levels.certain[row, channel]
     known = values == values
     if not known.any():
-        return "Too few of its series have dates for this."
+        return f"Too few of its series cover {_CYCLES.get(levels.bins.view, 'the calendar')}."
     one, several, always = _PREPOSITIONS.get(levels.bins.view, _OTHER)
     high = [i for i in range(len(values)) if known[i] and certain[i] and values[i] >= _HIGH[is_ratio]]
     low = [i for i in range(len(values)) if known[i] and certain[i] and values[i] <= _LOW[is_ratio]]
@@ -59,7 +60,7 @@ def season_sentence(levels: Levels, row: int, channel: int, is_ratio: bool) -> s
         parts.append(f"highest {_place(names, one, several)} ({level_words(float(values[run].mean()), is_ratio)})")
     if low:
         lowest = min(low, key=lambda i: values[i])
-        words = level_words(float(values[lowest]), is_ratio)
+        words = level_words(float(values[lowest]), is_ratio, "" if high else " its average")
         parts.append(f"lowest {one} {levels.bins.names[lowest]} ({words})")
     text = ", ".join(parts) or f"about the same {always}"
     return f"{text[0].upper()}{text[1:]}."

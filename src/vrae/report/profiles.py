@@ -21,14 +21,22 @@ __all__ = ["Profiles", "gather_profiles"]
 _MAX_COLUMNS = 20
 _NAMES_SERIES = 0.5  # a column with more different values per series is a name, not a group
 _MOST_TICKS = 9
+# Distances of ticks on the axis of a calendar, in units of datetime64.
+_TICKS = (
+    *(("h", hours) for hours in (1, 3, 6, 12)),
+    *(("D", days) for days in (1, 2, 7)),
+    *(("M", months) for months in (1, 3)),
+    *(("Y", years) for years in (1, 2, 5, 10)),
+)
 
 # A level this far from the mean has the full colour; the least that holds almost all levels.
-_REACHES = {True: (1.25, 1.5, 2.0, 4.0), False: (0.5, 1.0, 2.0)}
+_REACHES = {True: (1.25, 1.5, 2.0, 3.0, 4.0), False: (0.5, 1.0, 2.0)}
 _ENDS = {
-    1.25: ("20 % below its average", "25 % above"),
-    1.5: ("a third below its average", "50 % above"),
-    2.0: ("half its average or less", "double or more"),
-    4.0: ("a quarter of its average or less", "4 times or more"),
+    1.25: ("20 % less", "25 % more"),
+    1.5: ("a third less", "50 % more"),
+    2.0: ("half or less", "double or more"),
+    3.0: ("a third or less", "3 times or more"),
+    4.0: ("a quarter or less", "4 times or more"),
 }
 _TITLES = {"month": "Month", "weekday": "Weekday", "hour": "Hour", "hour of the week": "Weekday and hour"}
 
@@ -69,7 +77,11 @@ def _seasons(data: ReportData, seasons: Seasons) -> dict[str, Any] | None:
     calendar = None if seasons.calendar is None else _levels(seasons, seasons.calendar)
     if calendar is not None and seasons.calendar is not None:
         calendar["ticks"] = _ticks(seasons.calendar.bins)
-    profiles = [_levels(seasons, levels) for levels in seasons.profiles]
+    profiles = {levels.bins.view: _levels(seasons, levels) for levels in seasons.profiles}
+    if "hour of the week" in profiles:  # in words: the weekdays, and the hours
+        parts = [profiles[view]["sentences"] for view in ("weekday", "hour") if view in profiles]
+        joined = [[" ".join(words) for words in zip(*channel, strict=True)] for channel in zip(*parts, strict=True)]
+        profiles["hour of the week"]["sentences"] = joined
     if calendar is None and not profiles:
         return None
     contrast = [_contrast(levels) for levels in seasons.profiles]
@@ -78,7 +90,7 @@ def _seasons(data: ReportData, seasons: Seasons) -> dict[str, Any] | None:
         "channels": [str(name) for name in data.panel.channels[: len(seasons.is_ratio)]],
         "ratio": list(seasons.is_ratio),
         "calendar": calendar,
-        "profiles": profiles,
+        "profiles": list(profiles.values()),
         "first": int(np.argmax(contrast)) if contrast else 0,
         "note": _note(seasons),
     }
@@ -115,8 +127,7 @@ def _legend(reach: float, is_ratio: bool) -> list[str]:
     """Return the words for the lower end, the middle and the upper end of the colours."""
     if is_ratio:
         return [_ENDS[reach][0], "its average", _ENDS[reach][1]]
-    unit = f"{reach:g} standard deviation{'s' * (reach > 1)}"
-    return [f"{unit} below its average", "its average", f"{unit} above"]
+    return [f"{reach:g} standard deviation{'s' * (reach > 1)} below", "its average", f"{reach:g} above"]
 
 
 def _contrast(levels: Levels) -> float:
@@ -137,7 +148,7 @@ def _note(seasons: Seasons) -> str:
 def _ticks(bins: Bins) -> list[tuple[float, str]]:
     """Return positions, 0 to 1, and texts for the time axis of a calendar."""
     starts = np.asarray(bins.starts)
-    for unit, every in (("D", 1), ("D", 7), ("M", 1), ("M", 3), ("Y", 1), ("Y", 2), ("Y", 5), ("Y", 10)):
+    for unit, every in _TICKS:
         number = starts.astype(f"M8[{unit}]").astype(np.int64) + (3 if unit == "D" and every == 7 else 0)
         part = number // every
         places = np.flatnonzero(np.diff(part, prepend=part[0] - 1))
@@ -147,13 +158,18 @@ def _ticks(bins: Bins) -> list[tuple[float, str]]:
         places = places[:: -(-len(places) // _MOST_TICKS)]
     if len(places) > 2 and places[1] * 2 < places[2] - places[1]:
         places = places[1:]  # a first part that is cut short would collide with the next
-    return [(round(int(place) / len(starts), 4), _tick_text(starts[place], unit)) for place in places]
+    texts = [_tick_text(starts[place], unit) for place in places]
+    if unit in "hD":
+        texts[0] += f" {starts[places[0]].astype('M8[Y]')}"
+    return [(round(int(place) / len(starts), 4), text) for place, text in zip(places, texts, strict=True)]
 
 
 def _tick_text(start: npt.NDArray[Any], unit: str) -> str:
     year = str(start.astype("M8[Y]"))
     if unit == "Y":
         return year
+    if start != start.astype("M8[D]"):
+        return str(start.astype("M8[m]"))[11:]
     month = MONTHS[int(start.astype("M8[M]").astype(int)) % 12][:3]
     return f"{month} {year}" if unit == "M" else f"{int(str(start.astype('M8[D]'))[8:])} {month}"
 

@@ -1,15 +1,16 @@
 /* When each group is high (heat map and seasons), and who is in it (cross-tables). */
 const { seasons, tables } = data.profiles;
+const CYCLES = { month: "In a typical year", weekday: "In a typical week", hour: "On a typical day", "hour of the week": "In a typical week, by hour" };
 const SHORT = { month: (name) => name[0], weekday: (name) => name.slice(0, 2), hour: (name) => String(Number(name.slice(0, 2))) };
 
 /** A level relative to the mean, in words. */
 function levelWords(value, isRatio) {
-  if (value === null) return "no series then";
+  if (value === null) return "no values then";
   if (!isRatio) return `${Math.abs(value).toFixed(1)} standard deviations ${value > 0 ? "above" : "below"} its average`;
   if (value < 0.05) return "almost nothing";
   if (value >= 1.495) return `${value >= 10 ? value.toFixed(0) : value.toFixed(1)} times its average`;
   const share = Math.round(100 * (value - 1));
-  return share === 0 ? "its average" : `${Math.abs(share)} % ${share > 0 ? "above" : "below"} its average`;
+  return share === 0 ? "the same as its average" : `${Math.abs(share)} % ${share > 0 ? "above" : "below"} its average`;
 }
 
 /** How strongly a level is coloured, -1 to 1. */
@@ -33,7 +34,7 @@ function heatRow(row, channel) {
   const { names, values, sentences, reach, view } = seasons.calendar;
   const line = values[channel][row];
   const isRatio = seasons.ratio[channel];
-  const { label, name } = cluster(seasons.labels[row]);
+  const { label, name } = runCluster(seasons.labels[row]);
   const strip = element("svg:svg", {
     class: "heat-strip", viewBox: `0 0 ${names.length} 1`, preserveAspectRatio: "none", role: "img", tabindex: "0",
     "aria-label": `${name} by ${view}. ${sentences[channel][row]}`,
@@ -78,7 +79,7 @@ function showTip(strip, share, text) {
 function drawHeat(channel) {
   const { ticks, legend } = seasons.calendar;
   const axis = element("div", { class: "heat-axis", "aria-hidden": "true" }, ...ticks.map(([place, text], i) =>
-    element("span", { class: i % 2 ? "odd" : "even", style: `left: ${100 * place}%` }, text)));
+    element("span", { class: i % 2 && ticks.length > 4 ? "odd" : "even", style: `left: ${100 * place}%` }, text)));
   $("#heat").replaceChildren(...seasons.labels.map((_, row) => heatRow(row, channel)), element("div", { class: "heat-row" }, axis));
   $("#heat").classList.toggle("is-crowded", seasons.labels.length > 14);
   $("#heat-low").textContent = legend[channel][0];
@@ -138,18 +139,20 @@ function drawSeasons(channel) {
   const levels = profile.values[channel].flat().filter((value) => value !== null);
   const top = isRatio ? Math.min(5, Math.max(1.5, ...levels)) : Math.max(0.5, ...levels.map(Math.abs));
   const cards = seasons.labels.map((label, row) => {
-    const { name } = cluster(label);
+    const { name } = runCluster(label);
     const line = profile.values[channel][row];
     const parts = isGrid ? seasonGrid(profile, line, isRatio, profile.reach[channel]) : seasonBars(profile, line, isRatio, top);
+    const isKnown = line.some((value) => value !== null);
     const picture = element("svg:svg", {
       class: "chart", viewBox: "0 0 260 110", role: "img", "aria-label": `${name} by ${profile.view}`,
     }, ...parts);
     return element("div", { class: `season ${hueName(label)}` }, element("h4", {}, glyph(label), element("span", { dir: "auto" }, name)),
-      picture, element("p", {}, profile.sentences[channel][row]));
+      ...(isKnown ? [picture] : []), element("p", {}, profile.sentences[channel][row]));
   });
   $("#seasons").replaceChildren(...cards);
   const [low, , high] = profile.legend[channel];
-  $("#season-note").textContent = isGrid ? `Blue: ${low}. Orange: ${high}.`
+  $("#season-title").textContent = CYCLES[profile.view];
+  $("#season-note").textContent = isGrid ? `Compared with the group's average. Blue: ${low}. Orange: ${high}.`
     : `${isRatio ? "Bars: level compared with the group's average (dashed line)" : "Bars: distance from the group's average, in standard deviations"}. The scale is the same for all groups.`;
 }
 
@@ -175,7 +178,7 @@ function drawTable() {
   const heads = [...categories, ...(medians.length ? ["median"] : []), "series"];
   $("#crosstab").replaceChildren(
     element("caption", { class: "visually-hidden" }, `Share of each value of ${name} in each group`),
-    element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Group"), ...heads.map((text) => element("th", { scope: "col", dir: "auto" }, text)))),
+    element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Group"), ...heads.map((text) => element("th", { scope: "col", dir: "auto" }, element("div", {}, text))))),
     element("tbody", {}, ...rows.map((label, row) => line([glyph(label), cluster(label).name], counts[row], row)), line(["All series"], all, -1)),
   );
 }
