@@ -102,7 +102,6 @@ def anomalies(
     panels = data.panels(fitted, log) if windows is None else iter([windows.panel])
     if detector is None:
         panel = data.panel(model=fitted, log=log) if windows is None else windows.panel
-        log("Learning what is normal")
         detector = VRAEAnomalyDetector(
             0.05 if contamination is None else fraction_or_auto("--contamination", contamination),
             0.01 if false_alarm_rate is None else false_alarm_rate,

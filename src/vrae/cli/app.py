@@ -22,7 +22,8 @@ from vrae.cli.clock import start_clock
 from vrae.cli.cluster_command import cluster, compare, demo
 from vrae.cli.config_file import options_by_name
 from vrae.cli.forecast_command import forecast
-from vrae.cli.model_commands import assign, embed, export, info
+from vrae.cli.info_command import info
+from vrae.cli.model_commands import assign, embed, export
 from vrae.cli.pair_commands import cannibalization, similar
 from vrae.cli.phase_display import PhaseDisplay
 from vrae.cli.reduce_commands import reduce, restore

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vrae.cli.clock import duration, elapsed
-from vrae.cli.terminal import err, facts_table, out, print_json
+from vrae.cli.terminal import err, out, print_json
 
-__all__ = ["show_clusters"]
+__all__ = ["group_table", "show_clusters"]
 
 # Clusters and other numbers of clusters that are shown, at most.
 _MOST_CLUSTERS = 20
@@ -36,7 +36,7 @@ def show_clusters(metrics: Metrics, folder: Path, as_json: bool) -> None:
         print_json({"report": str(report), "wall_seconds": round(elapsed(), 2), **metrics})
         return
     out.print()
-    out.print(_groups(metrics), highlight=False)
+    out.print(group_table(metrics), highlight=False)
     _show_verdict(metrics.get("verdict") or {})
     facts = _facts(metrics)
     if others := _alternatives(metrics):
@@ -44,10 +44,12 @@ def show_clusters(metrics: Metrics, folder: Path, as_json: bool) -> None:
         facts["Also worth a look"] = f"{' or '.join(map(str, others))} clusters: {command}"
     facts |= {"Time": duration(elapsed()), "Report": str(report)}
     out.print()
-    out.print(facts_table(facts), highlight=False, soft_wrap=True)  # never wrapped, so that paths can be copied
+    width = max(map(len, facts))
+    for name, fact in facts.items():  # never wrapped, so that paths and commands can be copied
+        out.print(Text.assemble((f"{name:<{width}}  ", "bold"), str(fact)), highlight=False, soft_wrap=True)
 
 
-def _groups(metrics: Metrics) -> Table:
+def group_table(metrics: Metrics) -> Table:
     """Return a table with one row per cluster."""
     sizes, n_noise = metrics["sizes"], metrics["n_noise"]
     names = metrics.get("names") or [f"Cluster {label}" for label in range(len(sizes))]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from vrae.cli.option_groups import number_or_auto, option, with_groups
 from vrae.cli.saved_runs import load_fitted, note_unused
 from vrae.cli.shared_options import Clusterer, Clusters, DataOptions, FittedModel, ModelOptions, OutFile, Save
 from vrae.cli.terminal import logger_for, target, usage_error
+from vrae.phases import announce
 
 if TYPE_CHECKING:
+    from vrae.data.panel import Panel
     from vrae.estimators.forecaster import GroupForecaster
 
 __all__ = ["forecast"]
 
 FORECAST = "Forecast"
+
+Columns = dict[str, Any]
 
 Horizon = Annotated[
     int | None, option(FORECAST, "--horizon", "STEPS", "Steps to forecast.", default="13, or the model's")
@@ -73,7 +77,9 @@ def forecast(
             "--clusterer": clusterer != "kmeans",
         }
         note_unused(options, model, log, *(flag for flag, given in chosen.items() if given))
-        columns = forecaster.predict_table(data.panel(model=forecaster, log=log), levels)
+        panel = data.panel(model=forecaster, log=log)
+        announce("Forecasting")
+        columns = forecaster.predict_table(panel, levels)
     else:
         forecaster = GroupForecaster(
             13 if horizon is None else horizon,
@@ -86,14 +92,26 @@ def forecast(
         )
         forecaster.model = options.model(forecaster.default_model())
         panel = data.panel(log=log)
-        log(f"Forecasting {forecaster.horizon} steps")
-        columns = forecaster.fit(panel).predict_table()
+        forecaster.fit(panel)
+        announce("Forecasting")
+        columns = forecaster.predict_table()
         if save is not None:
             forecaster.save(save)
         sizes = ", ".join(str((forecaster.labels_ == group).sum()) for group in range(forecaster.n_clusters_))
         log(f"Clusters: {forecaster.n_clusters_} (sizes {sizes})")
     wanted = columns["step"] <= (horizon or forecaster.horizon)
-    runs.write_columns({name: column[wanted] for name, column in columns.items()}, target(file))
+    columns = {name: column[wanted] for name, column in columns.items()}
+    runs.write_columns(_with_id_columns(columns, panel), target(file))
+
+
+def _with_id_columns(columns: Columns, panel: Panel) -> Columns:
+    """Return a table whose joined ids are columns again, such as store and item."""
+    from vrae.data.identity import split_ids
+
+    parts = None if panel.reading is None else split_ids(columns["id"], panel.reading.id_parts)
+    if parts is None or set(parts) & set(columns):
+        return columns
+    return {**parts, **{name: column for name, column in columns.items() if name != "id"}}
 
 
 def _fitted(model: Path, horizon: int | None, save: Path | None, on_invalid: str) -> GroupForecaster:

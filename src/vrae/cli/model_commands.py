@@ -1,4 +1,4 @@
-"""Commands about a fitted model: `vrae assign`, `embed`, `info` and `export`."""
+"""Commands that apply a fitted model: `vrae assign`, `embed` and `export`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from vrae.cli.option_groups import argument, folder_for_parts, option, with_groups
-from vrae.cli.saved_runs import load_fitted, load_vrae, load_with_clusters
+from vrae.cli.saved_runs import load_vrae, load_with_clusters
 from vrae.cli.shared_options import (
     CLUSTERING,
     OUTPUT,
@@ -20,7 +20,7 @@ from vrae.cli.shared_options import (
 )
 from vrae.cli.terminal import facts_table, logger_for, out, print_json, target
 
-__all__ = ["assign", "embed", "export", "info"]
+__all__ = ["assign", "embed", "export"]
 
 ModelFolder = Annotated[Path, argument("MODEL", "Run folder, or model folder.")]
 
@@ -84,17 +84,6 @@ def _write_rows(task: str, model: Any, data: DataOptions, file: Path, quiet: boo
         write: Any = {"assign": runs.write_assignments, "embed": runs.write_embeddings}[task]
         if note := write(model, data.panels(model, log), target(file)):
             log(note)
-
-
-def info(model: ModelFolder, as_json: AsJson = False) -> None:
-    """Show a model's options, the series it was fitted to, and its clusters.
-
-    Example: vrae info runs/sales
-    """
-    from vrae.runs import describe_model
-
-    facts = describe_model(load_fitted(model))
-    print_json(facts) if as_json else out.print(facts_table(facts))
 
 
 def export(

@@ -10,6 +10,7 @@ from vrae.cli.option_groups import option, with_groups
 from vrae.cli.saved_runs import load_fitted, load_with_clusters, note_unused
 from vrae.cli.shared_options import DataOptions, FittedModel, ModelOptions, OutFile, Quiet, Save
 from vrae.cli.terminal import logger_for, target, usage_error
+from vrae.phases import announce
 
 __all__ = ["cannibalization", "similar"]
 
@@ -31,7 +32,8 @@ def similar(
 ) -> None:
     """Find the most similar series of each series.
 
-    Writes one row per pair: id, rank, neighbor, distance, lag.
+    Writes one row per pair: id, rank, neighbor, distance, lag. The lag says by how many steps a
+    series runs behind its neighbor. Of dated series, its column names the unit, such as lag_weeks.
 
     vrae searches among the series of --to. Without --to, it searches among the series that --model
     was saved with (--save), or else among DATA, where no series is its own neighbor. Without
@@ -56,15 +58,19 @@ def similar(
     else:
         estimator, own = VRAENeighbors(neighbors, random_state=options.seed), to is None
         if fitted is None:
-            log("Training")
             estimator.model = options.model(estimator.default_model())
         else:
             estimator.model = FrozenEstimator(fitted)
         estimator.fit(among)
+    announce("Searching")
     found = estimator.similar(None if own else panel, neighbors)
     if save is not None:
         estimator.save(save)
-    runs.write_columns(found.columns(), target(file))
+    columns = found.columns()
+    unit = "steps" if panel.calendar is None else panel.calendar.unit
+    if unit != "steps":
+        columns[f"lag_{unit.replace(' ', '_')}"] = columns.pop("lag")
+    runs.write_columns(columns, target(file))
 
 
 @with_groups()

@@ -17,6 +17,8 @@ from vrae.cli.clock import duration, elapsed
 
 __all__ = ["PhaseDisplay", "end_display", "end_phase"]
 
+# Imports take a moment. Of a command without another phase, they leave no line.
+_FIRST = "Starting"
 # Phases that took less leave no line on a terminal. Where no line is live, a long phase says how
 # far it is after this number of seconds.
 _BRIEF = 0.05
@@ -38,7 +40,7 @@ class PhaseDisplay:
 
     def __init__(self, console: Console, quiet: bool) -> None:
         self._console, self._quiet = console, quiet
-        self._phase, self._text = "", "Starting"
+        self._phase = self._text = ""
         self._share: float | None = None
         self._began = self._told = time.monotonic()
         self._first: tuple[float, float] | None = None  # the first known share of the phase, and when
@@ -51,6 +53,7 @@ class PhaseDisplay:
             options: dict[str, Any] = {"transient": True, "redirect_stdout": False, "refresh_per_second": 8}
             self._live = Live(console=self._console, get_renderable=self._line, **options)
             self._live.start()
+        self.begin(_FIRST)
         return self
 
     def __exit__(self, kind: Any, *rest: Any) -> None:
@@ -83,7 +86,7 @@ class PhaseDisplay:
 
     def stop(self, done: bool = True) -> None:
         """Leave the terminal to others. The line of a phase that failed disappears."""
-        if done:
+        if done and self._phase != _FIRST:
             self.end_phase()
         if self._live is not None:
             self._live.stop()
@@ -93,7 +96,7 @@ class PhaseDisplay:
     def _line(self) -> Table:
         """Return the live line: a spinner, the phase, how far it is and the time."""
         text = Text(self._phase, style="bold", no_wrap=True, overflow="ellipsis")
-        text.append(f"  {self._text}{self._remaining()}" if self._phase else self._text, style="not bold")
+        text.append(f"  {self._text}{self._remaining()}", style="not bold")
         since = time.monotonic() - self._began if self._phase else elapsed()
         line = Table.grid(padding=(0, 1))
         line.add_row(self._spinner, text, Text(duration(since), style="dim"))

@@ -54,7 +54,6 @@ def reduce(
         reducer = load_vrae(model, options.on_invalid)
     note_unused(options, model, log)
     panel = data.panel(model=None if model is None else reducer, log=log)
-    log("Reducing")
     facts = runs.reduce_to_folder(reducer, panel, folder, fit=model is None)
     save_config(context, folder)
     if as_json:

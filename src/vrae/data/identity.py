@@ -1,4 +1,4 @@
-"""Join several id columns of a table to one, such as store and item to ``store/item``."""
+"""Join several id columns of a table to one, such as store and item to ``store/item``; and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vrae.data.arrays import Array, Ints
 from vrae.data.columns import Table, encode_ids, reading
 from vrae.exceptions import InvalidDataError, name_some
 
-__all__ = ["with_joined_id"]
+__all__ = ["split_ids", "with_joined_id"]
 
 # The first one that is in no part of an id is used.
 _SEPARATORS = ("/", " | ", " :: ", " ~ ")
@@ -62,6 +62,16 @@ def with_joined_id(table: Table, parts: Sequence[str]) -> Table:
     index = (joined, *(level for level in table.index if level not in names)) if table.index else ()
     data = ds.dataset(everything.append_column(joined, ids))
     return replace(table, data=data, index=index, n_rows=None, parts=tuple(names))
+
+
+def split_ids(ids: Array, names: Sequence[str]) -> dict[str, Array] | None:
+    """Return the columns that `with_joined_id` joined to ids; None if that is not certain."""
+    texts, n = [str(name) for name in ids.tolist()], len(names)
+    fitting = [separator for separator in _SEPARATORS if all(len(t.split(separator)) == n for t in texts)]
+    if n < 2 or len(fitting) != 1:
+        return None
+    columns = zip(*(text.split(fitting[0]) for text in texts), strict=True)
+    return {name: np.array(column, object) for name, column in zip(names, columns, strict=True)}
 
 
 def _combined(codes: Sequence[Ints]) -> tuple[Ints, Ints]:

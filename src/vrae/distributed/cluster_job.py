@@ -114,6 +114,7 @@ class _PartedSource:
     log: Log
     n_train: int | None
     seed: int
+    overview: None = None  # workers read the series
 
     def sample(self) -> tuple[Panel, int]:
         return draw_sample(self.series, self.n_train, self.seed)

@@ -16,6 +16,7 @@ from vrae.estimators.reduction import Codes, report_reduction
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidDataError, OutputError
 from vrae.io.atomic import atomic_directory
+from vrae.phases import announce
 from vrae.runs.result_tables import write_model
 from vrae.runs.table_files import step_columns, table_writer, write_columns
 
@@ -49,6 +50,7 @@ def reduce_to_folder(model: VRAE, panel: Panel, out: Path, *, fit: bool) -> dict
     """
     if fit:
         model.fit(panel)
+    announce("Reducing")
     codes = model.reduce(panel)
     report = {**report_reduction(model, panel, codes).to_dict(), "size_curve": model.size_curve_}
     with atomic_directory(out) as folder:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from vrae.data.overview import Overview
 from vrae.data.panel import Panel, invalid_series
 from vrae.estimators.assignment import assign
 from vrae.estimators.clusterer import VRAEClusterer
@@ -118,7 +119,7 @@ def cluster_panel(
     tally = Tally()
     tally.add(panel, assignment, truth)
     metrics = tally.metrics(clusterer, time.perf_counter() - started)
-    metrics |= _comparisons(clusterer, panel, truth, title, source)
+    metrics |= {"data": panel.overview().lines(), **_comparisons(clusterer, panel, truth, title, source)}
     announce("Report")
     with atomic_directory(out) as folder:
         write_model(clusterer, folder)
@@ -131,6 +132,10 @@ def cluster_panel(
 
 class TwoPassSource(Protocol):
     """Series that are read twice: once for a sample to train on, and once to assign them all."""
+
+    @property
+    def overview(self) -> Overview | None:
+        """Facts about all series, once they have been read, if they were read here."""
 
     def sample(self) -> tuple[Panel, int]:
         """Return the series to train on, and the number of all series."""
@@ -167,6 +172,8 @@ def cluster_in_passes(
         tally = series.assign_all(clusterer, folder, "csv" if total <= _CSV_ROWS else "parquet")
         metrics = tally.metrics(clusterer, time.perf_counter() - started)
         metrics["n_trained"] = len(sample)
+        if series.overview is not None:
+            metrics["data"] = series.overview.lines()
         metrics |= _comparisons(clusterer, sample, sample.static.get("label"), title, source)
         announce("Report")
         write_metrics(metrics, folder)
@@ -204,6 +211,7 @@ class _Stream:
     n_train: int
     seed: int
     total: int | None = None  # number of series, once they have been read
+    overview: Overview | None = None
 
     def sample(self) -> tuple[Panel, int]:
         sample, self.total = sample_series(self.panels(), self.n_train, self.seed)
@@ -224,6 +232,7 @@ class _Stream:
                 write_clusters(assignment.columns())
                 write_embedding(embedding_columns(assignment.ids, assignment.embedding))
                 tally.add(panel, assignment, assignment.static.get("label"))
+                self.overview = panel.overview() if self.overview is None else self.overview.merged(panel.overview())
                 advance(tally.n_series, self.total, "series")
         return tally
 
