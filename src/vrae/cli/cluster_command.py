@@ -108,7 +108,7 @@ def demo(
     n_clusters = number_or_auto("--clusters", clusters or known)
     clusterer = VRAEClusterer(n_clusters, model=ModelOptions().model(), random_state=seed)
     with runs.claim_run_folder(folder, overwrite=False, rolling=folder == _LATEST_DEMO):
-        metrics = runs.cluster_panel(clusterer, panel, labels, folder, f"Clusters of {name}", {"example": name})
+        metrics = runs.cluster_panel(clusterer, panel, labels, folder, name, {"example": name})
     show_clusters(metrics, folder, as_json)
 
 
@@ -163,7 +163,7 @@ def cluster(
         if train_workers == 1:  # processes that train together save and resume by themselves
             saving = Checkpoint(folder / runs.CHECKPOINT, checkpoint_every, resume=resume, log=log)
             estimator.model.set_params(callbacks=[*(estimator.model.callbacks or []), saving])
-        title = f"Clusters of {'standard input' if data.data == '-' else Path(data.data).name}"
+        title = runs.data_name(data.data)
         try:
             metrics = series.cluster(estimator, folder, title, log, overwrite=overwrite or rolling, resume=resume)
             save_config(context, folder)

@@ -32,7 +32,7 @@ from vrae.runs.run_folder import (
     source_of,
 )
 from vrae.runs.run_metrics import Tally, describe_model, read_metrics
-from vrae.runs.run_report import rebuild_report
+from vrae.runs.run_report import data_name, rebuild_report
 from vrae.runs.sample import sample_series, sampling_keys, take_smallest
 from vrae.runs.table_files import ParquetTable, table_writer, write_columns
 
@@ -50,6 +50,7 @@ __all__ = [
     "cluster_panel",
     "cluster_stream",
     "compare",
+    "data_name",
     "describe_model",
     "embedding_columns",
     "embedding_table",

@@ -18,7 +18,7 @@ from vrae.estimators.partition import labels_of
 from vrae.io.atomic import atomic_directory, only_writer
 from vrae.io.model_files import check_replaceable
 from vrae.metrics import agreement, raw_kmeans
-from vrae.runs.run_metrics import Tally, read_metrics, write_metrics
+from vrae.runs.run_metrics import Tally, add_verdict, read_metrics, write_metrics
 from vrae.runs.run_report import MAX_REPORT_SERIES, load_clusterer, read_assignment, rebuild_report
 from vrae.runs.sample import sample_series
 from vrae.runs.table_files import Columns, read_table
@@ -36,7 +36,7 @@ def regroup_run(
     Model, table of clusters, metrics and report are replaced, completely or not at all. All other
     files stay. For ``panels`` and ``notice``, see `rebuild_report`.
     """
-    run = run.resolve()  # a link keeps pointing to the run
+    typed, run = run, run.resolve()  # a link keeps pointing to the run
     check_replaceable(run / "model")
     with only_writer(run):
         metrics, clusterer, assignment = read_metrics(run), load_clusterer(run), read_assignment(run)
@@ -63,8 +63,9 @@ def regroup_run(
                     shutil.copy2(path, folder / path.name, follow_symlinks=False)
             clusterer.save(folder / "model")
             _write_clusters(run, folder, {"cluster": labels, "probability": own.round(4)})
+            add_verdict(metrics, clusterer, typed)
             write_metrics(metrics, folder)
-            rebuild_report(folder, None if panel is None else [panel], notice=notice)
+            rebuild_report(folder, None if panel is None else [panel], notice=notice, typed=typed)
     return metrics
 
 

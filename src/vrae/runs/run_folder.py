@@ -17,7 +17,6 @@ from vrae.data.overview import Overview
 from vrae.data.panel import Panel, invalid_series
 from vrae.estimators.assignment import assign
 from vrae.estimators.clusterer import VRAEClusterer
-from vrae.estimators.reporting import gather_report
 from vrae.exceptions import OutputError, name_some
 from vrae.io.atomic import HIDDEN, atomic_directory, is_there, only_writer
 from vrae.io.model_files import check_replaceable
@@ -26,8 +25,8 @@ from vrae.phases import advance, announce, listening, one_phase
 from vrae.report import write_report
 from vrae.runs.fingerprint import fingerprint
 from vrae.runs.result_tables import embedding_columns, without_dropped, write_model
-from vrae.runs.run_metrics import Tally, write_metrics
-from vrae.runs.run_report import MAX_REPORT_SERIES
+from vrae.runs.run_metrics import Tally, add_verdict, write_metrics
+from vrae.runs.run_report import MAX_REPORT_SERIES, gather_run_report
 from vrae.runs.sample import sample_series
 from vrae.runs.table_files import table_writer, write_columns
 
@@ -120,13 +119,14 @@ def cluster_panel(
     tally.add(panel, assignment, truth)
     metrics = tally.metrics(clusterer, time.perf_counter() - started)
     metrics |= {"data": panel.overview().lines(), **_comparisons(clusterer, panel, truth, title, source)}
+    add_verdict(metrics, clusterer, out)
     announce("Report")
     with atomic_directory(out) as folder:
         write_model(clusterer, folder)
         write_columns(assignment.columns(), folder / "clusters.csv")
         write_columns(embedding_columns(assignment.ids, assignment.embedding), folder / "embedding.parquet")
         write_metrics(metrics, folder)
-        write_report(gather_report(title, clusterer, panel, assignment, metrics, truth), folder / "report.html")
+        write_report(gather_run_report(clusterer, panel, assignment, metrics, out, truth), folder / "report.html")
     return metrics
 
 
@@ -175,12 +175,13 @@ def cluster_in_passes(
         if series.overview is not None:
             metrics["data"] = series.overview.lines()
         metrics |= _comparisons(clusterer, sample, sample.static.get("label"), title, source)
+        add_verdict(metrics, clusterer, out)
         announce("Report")
         write_metrics(metrics, folder)
         indices = np.arange(0, len(sample), -(-len(sample) // MAX_REPORT_SERIES))
         shown = sample if len(indices) == len(sample) else sample.select(indices)
         assignment = assign(clusterer, shown, clusterer.embedding_[indices])
-        report = gather_report(title, clusterer, shown, assignment, metrics, shown.static.get("label"))
+        report = gather_run_report(clusterer, shown, assignment, metrics, out, shown.static.get("label"))
         write_report(report, folder / "report.html")
     return metrics
 

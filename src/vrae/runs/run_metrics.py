@@ -16,11 +16,13 @@ from vrae.data.panel import Panel
 from vrae.estimators.assignment import Assignment
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.head import Head
+from vrae.estimators.reporting import judge
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidParameterError
 from vrae.metrics import DOUBTFUL, agreement_of_counts, labelled, separation
+from vrae.report import CommandLine, verdict_record
 
-__all__ = ["Tally", "describe_model", "read_metrics", "write_metrics"]
+__all__ = ["Tally", "add_verdict", "describe_model", "read_metrics", "write_metrics"]
 
 
 @dataclass
@@ -105,6 +107,7 @@ class Tally:
         metrics: dict[str, Any] = {
             "n_clusters": clusterer.n_clusters_,
             "sizes": [self.sizes.get(label, 0) for label in range(clusterer.n_clusters_)],
+            "names": [clusterer.names_[label] for label in range(clusterer.n_clusters_)],
             "n_noise": self.sizes.get(-1, 0),
             "silhouette": separation(clusterer.space_(clusterer.embedding_.astype(np.float64)), clusterer.labels_),
             "mean_probability": self.probability / self.n_series,
@@ -118,6 +121,15 @@ class Tally:
             counts = [[self.known[name, label] for label in labels] for name in classes]
             metrics |= agreement_of_counts(np.array(counts, np.int64))
         return metrics
+
+
+def add_verdict(metrics: dict[str, Any], clusterer: VRAEClusterer, run: Path) -> None:
+    """Add to complete metrics what to think of the clusters, with commands about the run folder.
+
+    ``run`` is the folder as the user typed it.
+    """
+    commands = CommandLine(str(run), metrics.get("source") or {})
+    metrics["verdict"] = verdict_record(judge(clusterer, metrics), commands)
 
 
 def describe_model(estimator: VRAE | Head) -> dict[str, Any]:

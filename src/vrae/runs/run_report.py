@@ -17,7 +17,7 @@ from vrae.estimators.loading import load_model
 from vrae.estimators.reporting import gather_report, report_data
 from vrae.exceptions import InvalidDataError, InvalidParameterError, ModelFileError, name_some
 from vrae.phases import announce
-from vrae.report import ReportData, write_report
+from vrae.report import CommandLine, ReportData, heading, write_report
 from vrae.runs.result_tables import without_dropped
 from vrae.runs.run_metrics import read_metrics
 from vrae.runs.sample import sample_series
@@ -25,6 +25,8 @@ from vrae.runs.table_files import read_table
 
 __all__ = [
     "MAX_REPORT_SERIES",
+    "data_name",
+    "gather_run_report",
     "load_clusterer",
     "read_assignment",
     "rebuild_report",
@@ -38,26 +40,55 @@ _OWN_COLUMNS = ("id", "cluster", "probability", "lag")
 
 
 def rebuild_report(
-    run: Path, panels: Iterable[Panel] | None, out: Path | None = None, title: str | None = None, notice: str = ""
+    run: Path,
+    panels: Iterable[Panel] | None,
+    out: Path | None = None,
+    title: str | None = None,
+    notice: str = "",
+    typed: Path | None = None,
 ) -> Path:
     """Write the report of a run again, to ``report.html`` or to ``out``, and return the file.
 
     ``panels`` are the series of the run, or some of them. None: they are not available. The report
-    then shows their reconstructions, and says so. It shows ``notice`` at its beginning.
+    then shows their reconstructions, and says so. It shows ``notice`` at its beginning. Commands in
+    it name the folder as the user ``typed`` it, by default ``run``.
     """
     announce("Report")
     metrics = read_metrics(run)
     clusterer = load_clusterer(run)
-    title = title or metrics.get("title") or f"Clusters of {run.name}"
-    everything = read_assignment(run)
+    everything, typed = read_assignment(run), typed or run
     if panels is None:
-        data = _report_without_series(title, clusterer, everything, metrics)
+        data = _report_without_series(clusterer, everything, metrics, typed)
     else:
         panel = without_dropped(clusterer.model_, sample_series(panels, MAX_REPORT_SERIES, seed=0)[0])
-        data = gather_report(
-            title, clusterer, panel, _look_up(everything, panel.ids), metrics, panel.static.get("label")
-        )
-    return write_report(replace(data, notice=notice), out or run / "report.html")
+        found = _look_up(everything, panel.ids)
+        data = gather_run_report(clusterer, panel, found, metrics, typed, panel.static.get("label"))
+    return write_report(replace(data, title=title or data.title, notice=notice), out or run / "report.html")
+
+
+def gather_run_report(
+    clusterer: VRAEClusterer,
+    panel: Panel,
+    assignment: Assignment,
+    metrics: dict[str, Any],
+    run: Path,
+    truth: npt.NDArray[Any] | None,
+) -> ReportData:
+    """Gather the report of a run. ``run`` is its folder as the user typed it."""
+    title, commands = _title_and_commands(clusterer, metrics, run)
+    return gather_report(title, clusterer, panel, assignment, metrics, truth, commands=commands)
+
+
+def data_name(data: str) -> str:
+    """Return a name for DATA of the command line: that of its file or folder, without ending."""
+    parts = [part for part in data.replace("\\", "/").split("/") if part.strip(".") and not set("*?[") & set(part)]
+    name = parts[-1] if parts else ""
+    return name.split(".")[0] or name if data != "-" and name else "Series"
+
+
+def _title_and_commands(clusterer: VRAEClusterer, metrics: dict[str, Any], run: Path) -> tuple[str, CommandLine]:
+    title = str(metrics.get("title") or run.name).removeprefix("Clusters of ")
+    return heading(title, clusterer.n_clusters_), CommandLine(str(run), metrics.get("source") or {})
 
 
 def load_clusterer(run: Path) -> VRAEClusterer:
@@ -120,7 +151,7 @@ def _rows_in(known: npt.NDArray[Any], ids: npt.NDArray[Any]) -> list[int | None]
 
 
 def _report_without_series(
-    title: str, clusterer: VRAEClusterer, everything: Assignment, metrics: dict[str, Any]
+    clusterer: VRAEClusterer, everything: Assignment, metrics: dict[str, Any], run: Path
 ) -> ReportData:
     """Gather a report from the model and the tables alone."""
     model = clusterer.model_
@@ -133,5 +164,6 @@ def _report_without_series(
     curves = np.full((len(Z), *decoded.shape[1:]), np.nan, decoded.dtype)
     curves[known] = decoded
     panel = Panel.from_arrays(curves, ids=assignment.ids.tolist(), static=assignment.static)
-    shown = {"panel": panel, "reconstruction": panel, "from_model": True}
+    title, commands = _title_and_commands(clusterer, metrics, run)
+    shown: dict[str, Any] = {"panel": panel, "reconstruction": panel, "from_model": True, "commands": commands}
     return report_data(title, clusterer, assignment, metrics, label, **shown)
