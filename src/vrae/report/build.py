@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vrae.describe.alerts import Action
 from vrae.io.atomic import atomic_file
 from vrae.metrics import DOUBTFUL, labelled
 from vrae.plots.maps import METHODS, available_methods
@@ -18,10 +19,14 @@ from vrae.plots.palette import COLORS, MARKERS, NOISE_COLOR
 from vrae.plots.web import plotly_selection, plotly_training
 from vrae.report import facts, page, payload
 from vrae.report.anomalous import Anomaly, describe_place, most_anomalous
-from vrae.report.cards import Card, make_cards, traits_of_sample
+from vrae.report.cards import Card, card_payload, make_cards, traits_of_sample
+from vrae.report.choosing import Doubt, branches, choices, doubts
+from vrae.report.commands import verdict_record
 from vrae.report.data import ReportData
 from vrae.report.directions import describe_directions, trait_rows
+from vrae.report.next_steps import next_steps
 from vrae.report.profiles import gather_profiles
+from vrae.report.time_axis import step_word, time_axis
 
 __all__ = ["render_report", "write_report"]
 
@@ -42,14 +47,17 @@ def render_report(data: ReportData) -> str:
     anomalies = most_anomalous(data)
     n_directions = 0 if data.traversal is None else len(data.traversal.curves)
     correlations = trait_rows(data, measured, traits, n_directions)
-    first = _shown_first(cards, anomalies)
+    doubted = doubts(data)
+    first = _shown_first(cards, anomalies, doubted)
     points = _points(data, first)
     profiles = gather_profiles(data)
     scripts = [page.plotly_script(), page.script()]
     rendered: str = page.template().render(
         title=data.title,
-        summary=facts.summary(data),
+        verdict=verdict_record(data.verdict, data.commands),
         facts=facts.facts(data),
+        trust_numbers=facts.trust_numbers(data),
+        notice=data.notice,
         methods=[(method, METHODS[method]) for method in available_methods()],
         cards=cards,
         anomalies=[(a, describe_place(data, a), by_label[int(data.labels[a.index])]) for a in anomalies],
@@ -60,11 +68,17 @@ def render_report(data: ReportData) -> str:
         profiles=profiles,
         channels=data.panel.channels,
         doubtful=DOUBTFUL,
+        step=step_word(data),
+        edit_command=data.commands.text(Action("apply edits")),
         has_scores=data.scores is not None,
         has_lags=data.lags is not None,
         from_model=data.from_model,
         has_training=bool(data.history),
         has_selection=len(data.selection) > 1,
+        choices=choices(data),
+        tree=branches(data),
+        doubts=[(doubt, by_label[doubt.label], by_label.get(doubt.next_label)) for doubt in doubted],
+        steps=next_steps(data),
         selection_reason=facts.selection_reason(data),
         training_note=facts.training_note(data),
         active_units=data.metrics.get("active_units"),
@@ -74,7 +88,7 @@ def render_report(data: ReportData) -> str:
         plotly_js=scripts[0],
         report_js=scripts[1],
         style=page.style(),
-        payload=payload.to_json({**_payload(data, cards, anomalies, first, points), "profiles": profiles.payload()}),
+        payload=payload.to_json(_payload(data, cards, anomalies, first, points) | {"profiles": profiles.payload()}),
     )
     return rendered
 
@@ -88,10 +102,11 @@ def write_report(data: ReportData, path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _shown_first(cards: Sequence[Card], anomalies: Sequence[Anomaly]) -> Indices:
+def _shown_first(cards: Sequence[Card], anomalies: Sequence[Anomaly], doubted: Sequence[Doubt]) -> Indices:
     """Return the series that the page always shows."""
-    on_cards = [index for card in cards for index in (*card.typical, *card.atypical, *card.random)]
-    return np.array(list(dict.fromkeys([*(anomaly.index for anomaly in anomalies), *on_cards])), np.int64)
+    shown = [anomaly.index for anomaly in anomalies]
+    shown += [index for card in cards for index in (*card.typical, *card.atypical, *card.random)]
+    return np.array(list(dict.fromkeys([*shown, *(doubt.row for doubt in doubted)])), np.int64)
 
 
 def _points(data: ReportData, first: Indices) -> Indices:
@@ -135,7 +150,11 @@ def _payload(
         "symbols": [symbol for _, symbol in MARKERS],
         "webgl": len(points) > _SVG_POINTS,
         "svg_points": _SVG_POINTS,
-        "clusters": [_cluster(data, card, place, lines["base"]) for card in cards],
+        "clusters": [card_payload(data, card, place, lines["base"]) for card in cards],
+        "sizes": data.run_sizes,
+        "halves": None if data.halves is None else payload.pack(data.halves[points], "u1"),
+        "language": data.commands.language,
+        "time": time_axis(data),
         "curves_dated": data.common_steps is not None,
         "curves": payload.pack_lines(  # in the order (cluster, part, channel)
             [line for card in cards for part in (card.curve.low, card.curve.middle, card.curve.high) for line in part]
@@ -154,30 +173,8 @@ def _payload(
         "anomalies": [_anomaly(data, anomaly, place, lines["base"]) for anomaly in anomalies],
         "traversal": None if data.traversal is None else payload.pack_directions(data.traversal),
         "figures": _figures(data),
+        "doubts": [place[doubt.row] for doubt in doubts(data)],
     }
-
-
-def _cluster(data: ReportData, card: Card, place: dict[int, int], base: int | None) -> dict[str, Any]:
-    Z = data.embedding[data.labels == card.label]
-    known = Z[np.isfinite(Z).all(axis=1)]
-    return {
-        "label": card.label,
-        "name": card.name,
-        "size": card.size,
-        "typical": [place[index] for index in card.typical],
-        "random": [place[index] for index in card.random],
-        "atypical": [place[index] for index in card.atypical],
-        "steps": _positions(data, card.curve.steps, base),
-        "middle": np.median(known, axis=0).astype(float).round(4).tolist() if len(known) else None,
-    }
-
-
-def _positions(data: ReportData, steps: npt.NDArray[Any], base: int | None) -> list[float]:
-    """Return the positions of a typical curve: steps, or seconds since ``base`` on a calendar."""
-    if data.common_steps is None or base is None:
-        return list(steps.tolist())
-    seconds = data.common_steps[1].astype("M8[s]").astype(np.int64) - base // 1000
-    return list(np.interp(steps, np.arange(len(seconds)), seconds).tolist())
 
 
 def _anomaly(data: ReportData, anomaly: Anomaly, place: dict[int, int], base: int | None) -> dict[str, Any]:

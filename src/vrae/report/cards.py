@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vrae.describe.clusters import by_typicality
 from vrae.describe.curves import ClusterCurve, cluster_curve
-from vrae.describe.sentences import sentence, tags
+from vrae.describe.sentences import sentence
 from vrae.describe.traits import series_traits
 from vrae.describe.words import NOISE, cluster_labels, cluster_name
 from vrae.plots.palette import COLORS, cluster_style
 from vrae.report.data import Floats, ReportData
 
-__all__ = ["Card", "make_cards", "traits_of_sample"]
+__all__ = ["Card", "card_payload", "make_cards", "traits_of_sample"]
 
 _PER_ROW = 4  # small charts in each row of a card
 _CURVE_STEPS = 120
 _DESCRIBED = 6000  # series measured for the sentences, over all clusters
+_TRUSTED = 0.6  # a cluster found again in fewer refits carries a warning
+_CERTAIN = 0.6  # so does one whose series are less certain on average
 
 Indices = npt.NDArray[np.int64]
 
@@ -31,11 +34,10 @@ class Card:
 
     label: int
     name: str
-    tag: str
     size: int
     proportion: float
-    certainty: str
-    stability: str
+    certainty: float | None
+    found_again: float | None
     sentence: str
     typical: list[int]
     random: list[int]
@@ -43,6 +45,26 @@ class Card:
     curve: ClusterCurve
     hue: str
     glyph: str
+
+    @property
+    def number(self) -> str:
+        """The number, where the name does not say it."""
+        return "" if self.name == cluster_name(self.label) else str(self.label)
+
+    @property
+    def share(self) -> str:
+        """The proportion of all series, in words."""
+        percent = 100 * self.proportion
+        return f"{percent:.0f}\u00a0%" if percent >= 1 else "less than 1\u00a0%"
+
+    @property
+    def warning(self) -> str:
+        """Why not to rely on this cluster; empty if nothing speaks against it."""
+        if self.found_again is not None and self.found_again < _TRUSTED:
+            return f"Found again only {100 * self.found_again:.0f}\u00a0%: do not rely on it"
+        if self.certainty is not None and self.certainty < _CERTAIN:
+            return f"Vague: its series fit it with only {100 * self.certainty:.0f}\u00a0% on average"
+        return ""
 
 
 def traits_of_sample(data: ReportData) -> tuple[Indices, dict[str, Floats]]:
@@ -57,12 +79,10 @@ def traits_of_sample(data: ReportData) -> tuple[Indices, dict[str, Floats]]:
 def make_cards(data: ReportData, indices: Indices, traits: Mapping[str, Floats]) -> list[Card]:
     """Describe every cluster by the traits of the series at ``indices``; noise comes last."""
     sizes = data.sizes()
-    labels = cluster_labels(data.labels)
-    found = tags(traits, data.labels[indices], [label for label in labels if label != NOISE])
-    return [_card(data, label, sizes[label], found.get(label, ""), indices, traits) for label in labels]
+    return [_card(data, label, sizes[label], indices, traits) for label in cluster_labels(data.labels)]
 
 
-def _card(data: ReportData, label: int, size: int, tag: str, indices: Indices, traits: Mapping[str, Floats]) -> Card:
+def _card(data: ReportData, label: int, size: int, indices: Indices, traits: Mapping[str, Floats]) -> Card:
     member = data.labels[indices] == label
     is_noise = label == NOISE
     ordered = by_typicality(data.embedding, np.flatnonzero(data.labels == label))
@@ -70,7 +90,7 @@ def _card(data: ReportData, label: int, size: int, tag: str, indices: Indices, t
     atypical = rest[-_PER_ROW:]
     between = np.random.default_rng(0).permutation(rest[: len(rest) - len(atypical)])[:_PER_ROW]
     known = data.probabilities[ordered][np.isfinite(data.probabilities[ordered])]
-    recovered = (data.metrics.get("stability") or {}).get("clusters") or []  # proportion in random halves
+    recovered = (data.metrics.get("stability") or {}).get("clusters") or []
     curve = cluster_curve(
         [data.on_calendar(i) for i in indices[member]],
         label,
@@ -81,12 +101,11 @@ def _card(data: ReportData, label: int, size: int, tag: str, indices: Indices, t
     )
     return Card(
         label=label,
-        name=cluster_name(label),
-        tag=tag,
+        name=cluster_name(label, data.names),
         size=size,
         proportion=size / data.n_total,
-        certainty=f"{100 * known.mean():.0f} %" if len(known) and not is_noise else "",
-        stability=f"{100 * recovered[label]:.0f} %" if 0 <= label < len(recovered) else "",
+        certainty=float(known.mean()) if len(known) and not is_noise else None,
+        found_again=float(recovered[label]) if 0 <= label < len(recovered) else None,
         sentence=sentence(traits, member, data.panel.channels, is_noise=is_noise),
         typical=typical.tolist(),
         random=between.tolist(),
@@ -95,3 +114,28 @@ def _card(data: ReportData, label: int, size: int, tag: str, indices: Indices, t
         hue="noise" if is_noise else str(label % len(COLORS)),
         glyph=cluster_style(label).symbol,
     )
+
+
+def card_payload(data: ReportData, card: Card, place: dict[int, int], base: int | None) -> dict[str, Any]:
+    """Return a card for the page's script. Series are numbered by ``place``."""
+    Z = data.embedding[data.labels == card.label]
+    known = Z[np.isfinite(Z).all(axis=1)]
+    return {
+        "label": card.label,
+        "name": card.name,
+        "size": card.size,
+        "warning": card.warning,
+        "typical": [place[index] for index in card.typical],
+        "random": [place[index] for index in card.random],
+        "atypical": [place[index] for index in card.atypical],
+        "steps": _positions(data, card.curve.steps, base),
+        "middle": np.median(known, axis=0).astype(float).round(4).tolist() if len(known) else None,
+    }
+
+
+def _positions(data: ReportData, steps: npt.NDArray[Any], base: int | None) -> list[float]:
+    """Return the positions of a typical curve: steps, or seconds since ``base`` on a calendar."""
+    if data.common_steps is None or base is None:
+        return list(steps.tolist())
+    seconds = data.common_steps[1].astype("M8[s]").astype(np.int64) - base // 1000
+    return list(np.interp(steps, np.arange(len(seconds)), seconds).tolist())

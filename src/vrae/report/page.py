@@ -14,8 +14,11 @@ from vrae.exceptions import check_installed
 __all__ = ["check_report", "plotly_script", "policy", "script", "style", "template"]
 
 # One topic per file. Together, in this order, they form one closure.
-_SCRIPTS = ("data", "look", "lines", "map", "selection", "cards", "profiles", "anomalous", "directions", "start")
-_STYLES = ("look", "first", "explore", "cards", "profiles", "rest", "print")
+_SCRIPTS = (
+    *("data", "axes", "look", "lines", "groups", "state", "names", "map", "selection", "overview", "list", "cards"),
+    *("editing", "profiles", "anomalous", "directions", "choice", "start"),
+)
+_STYLES = ("look", "first", "explore", "editing", "cards", "profiles", "rest", "choice", "narrow", "print")
 
 
 def policy(scripts: Sequence[str], *, uses_webgl: bool) -> str:

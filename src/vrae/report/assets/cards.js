@@ -1,15 +1,6 @@
 /* One card per cluster. */
-function curveChart(index, channel) {
-  const { steps } = data.clusters[index];
-  const part = (kind) => curveOf((index * 3 + kind) * nChannels + channel).y;
-  const [low, middle, high] = [part(0), part(1), part(2)];
-  const { parts, toX, toY, drawing } = frame(
-    [420, 190], [steps[0], steps[steps.length - 1]], extent([...low, ...high]),
-    data.curves_dated ? "time" : "step", data.channels[channel], data.curves_dated);
-  parts.push(element("svg:path", { class: "band", d: band(steps, low, high, toX, toY) }));
-  parts.push(element("svg:path", { class: "middle", d: path(steps, middle, toX, toY) }));
-  return drawing();
-}
+const runCards = $$(".card"); // as written for the clusters of the run; in their order
+const cardOf = new Map(); // cluster of an edit -> its card
 
 function miniature(point, channel) {
   const [width, height] = [100, 40];
@@ -25,19 +16,56 @@ function miniature(point, channel) {
   }
   button.append(element("bdi", {}, data.ids[point]));
   button.addEventListener("click", () => {
-    selectPoint(point);
-    $("#map-title").scrollIntoView();
+    selectPoint(point, button);
+    show();
   });
   return button;
 }
 
+/** The card that a cluster had in the run, or a copy of one for a cluster that an edit made. */
+function cardFor(c) {
+  if (c.index !== null) return runCards[c.index];
+  const copy = runCards[0].cloneNode(true);
+  copy.setAttribute("aria-labelledby", `card-edit-${c.label}`);
+  copy.querySelector("h3").id = `card-edit-${c.label}`;
+  copy.querySelector(".caution")?.remove();
+  copy.querySelector(".show").addEventListener("click", showFromCard);
+  return copy;
+}
+
+function showFromCard(event) {
+  selectCluster(Number(event.currentTarget.dataset.cluster), event.currentTarget);
+  show();
+}
+
+/** Bring the cards in line with the clusters as they are now. */
+function arrangeCards() {
+  cardOf.clear();
+  for (const c of shownClusters()) cardOf.set(c, cardFor(c));
+  $(".cards").replaceChildren(...cardOf.values());
+  for (const [c, card] of cardOf) headCard(c, card);
+  drawCards();
+}
+
+function headCard(c, card) {
+  card.className = `card ${hueName(c.label)}`;
+  card.querySelector("h3").replaceChildren(glyph(c.label), " ", ...named(c));
+  card.querySelector(".show").dataset.cluster = c.label;
+  card.querySelector(".curve").setAttribute("aria-label", `Typical curve of ${c.name}`);
+  const part = (100 * c.size) / data.n_series;
+  card.querySelector(".size").textContent = `${count(c.size, "series")} · ${part >= 1 ? part.toFixed(0) : "less than 1"}\u00a0%`;
+  for (const node of card.querySelectorAll(".run, .caution, .sentence")) node.hidden = c.isEdited;
+  card.querySelector(".edited").hidden = !c.isEdited;
+  card.querySelector(".edited").textContent = c.note;
+}
+
 function drawCards() {
   const channel = Number($("#card-channel").value);
-  for (const card of $$(".card")) {
-    const index = Number(card.dataset.card);
-    card.querySelector(".curve").replaceChildren(curveChart(index, channel));
+  for (const [c, card] of cardOf) {
+    const holder = card.querySelector(".curve");
+    holder.replaceChildren(curveChart(c, channel, [widthOf(holder, 420), 190], { yTitle: data.channels[channel] }));
     for (const kind of ["typical", "random", "atypical"]) {
-      card.querySelector(`.${kind}`)?.replaceChildren(...data.clusters[index][kind].map((point) => miniature(point, channel)));
+      card.querySelector(`.${kind}`).replaceChildren(...c[kind].map((point) => miniature(point, channel)));
     }
   }
 }

@@ -34,7 +34,8 @@ function unpackLines(packed) {
 const column = (packed) => unpackLines(packed)(0).y;
 
 const n = data.ids.length;
-const labels = unpack(data.labels);
+const runLabels = unpack(data.labels); // clusters of the run; edits by hand are in groups.js
+const halves = data.halves && unpack(data.halves);
 const lags = data.lags && unpack(data.lags);
 const probabilities = column(data.probabilities);
 const scores = data.scores && column(data.scores);
@@ -47,9 +48,8 @@ const drawnAt = new Map([...unpack(data.drawn)].map((point, i) => [point, i]));
 const lineOf = unpackLines(data.lines);
 const curveOf = unpackLines(data.curves);
 const nChannels = data.channels.length;
-const clusterOf = new Map(data.clusters.map((cluster, i) => [cluster.label, i]));
 const dated = data.lines.base !== null;
-const xTitle = dated ? "time" : "step";
+const xTitle = data.time.title;
 const toTime = (x) => (dated ? data.lines.base + 1000 * x : x);
 
 /** One channel of a drawn series, or of its reconstruction. */

@@ -22,7 +22,7 @@ function drawDirection() {
   const ends = [curveAt(direction, 0, channel), curveAt(direction, last, channel)];
   const all = positions.flatMap((_, i) => curveAt(direction, i, channel));
   const { parts, toX, toY, drawing } = frame(
-    [640, 290], [steps[0], steps[steps.length - 1]], extent(all), "step", data.channels[channel]);
+    [widthOf($("#traversal"), 640), 290], [steps[0], steps[steps.length - 1]], extent(all), { yTitle: data.channels[channel] });
   const line = (className, y) => parts.push(element("svg:path", { class: className, d: path(steps, y, toX, toY) }));
   line("end left", ends[0]);
   line("end right", ends[1]);
@@ -32,7 +32,7 @@ function drawDirection() {
   drawn.setAttribute("aria-label", `Curves along direction ${direction + 1}`);
   $("#traversal").replaceChildren(drawn);
   const at = positions[0] + (place / last) * (positions[last] - positions[0]);
-  const words = Math.abs(at) < 0.01 * (positions[last] - positions[0]) ? "the average of all series" : `${short(at)} on the map's axis`;
+  const words = Math.abs(at) < 0.01 * (positions[last] - positions[0]) ? "the average of all series" : `${plain(at)} on the map’s axis`;
   $("#position-words").textContent = words;
   slider.setAttribute("aria-valuetext", words);
   for (const text of $$("[data-meaning]")) text.hidden = Number(text.dataset.meaning) !== direction;
@@ -42,9 +42,9 @@ function drawDirection() {
 
 /** Mark the centres of the largest clusters below the slider. */
 function markClusters(direction, low, high) {
-  const marks = data.clusters.filter((c) => c.middle && c.label >= 0).slice(0, 14).map((c) => {
+  const marks = shownClusters().filter((c) => c.middle && c.label >= 0).slice(0, 14).map((c) => {
     const fraction = Math.min(1, Math.max(0, (c.middle[direction] - low) / (high - low)));
-    const mark = element("button", { type: "button", class: "mark", title: c.name, "aria-label": `Go to ${c.name}` }, glyph(c.label));
+    const mark = element("button", { type: "button", class: "mark", title: titleOf(c), "aria-label": `Go to ${titleOf(c)}` }, glyph(c.label));
     mark.style.left = `${100 * fraction}%`;
     mark.addEventListener("click", () => {
       $("#position").value = fraction * Number($("#position").max);

@@ -1,16 +1,4 @@
 /* Small charts as plain SVG, because there are hundreds of them. */
-/** About four round numbers between low and high. */
-function ticks(low, high, wanted = 4) {
-  const rough = (high - low) / wanted;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
-  const found = [];
-  for (let value = Math.ceil(low / step) * step; value <= high + step * 1e-9; value += step) found.push(Number(value.toPrecision(12)));
-  return found;
-}
-const tickText = (value) => (Math.abs(value) >= 1e5 || (value && Math.abs(value) < 1e-3)
-  ? value.toExponential(0) : value.toLocaleString("en", { maximumSignificantDigits: 4 }));
-
 /** The range of values; a constant line gets room around it. */
 function extent(values) {
   let low = Infinity;
@@ -53,36 +41,56 @@ function band(x, low, high, toX, toY) {
   return text;
 }
 
-const seriesOfTime = (x) => new Date(toTime(x)).toISOString().slice(0, 10);
+/** How wide a chart can be: charts are drawn to the pixel, so that their texts are as large as others. */
+const widthOf = (holder, otherwise) => Math.round(holder.clientWidth) || otherwise;
+
+/** Ticks of steps as readers count them: from 1 where they are weeks, days, .... */
+function stepTicks(low, high, wanted) {
+  const { first } = data.time;
+  const found = ticks(low + first, high + first, wanted).filter(Number.isInteger);
+  if (first && low <= 0 && !found.includes(first)) found.unshift(first);
+  return { values: found.map((value) => value - first), texts: found.map((value) => plain(value)) };
+}
 
 /**
  * The frame of a chart: rules, axes and titles. Returns `parts` to add to, and the scales toX and toY.
- * `x` and `y` are the ranges [low, high]; `dates` means that x is in seconds.
+ * `x` and `y` are the ranges [low, high]; `dates` means that x is in seconds since the first date.
  */
-function frame(size, x, y, xTitle, yTitle, dates = false) {
+function frame(size, x, y, { yTitle = "", dates = false, wanted = 4 } = {}) {
+  const title = dates ? data.time.title : data.time.unit;
   const [width, height] = size;
-  const [left, right, top, bottom] = [56, 10, 8, 36];
   const [xLow, xHigh] = x[0] < x[1] ? x : [x[0] - 0.5, x[0] + 0.5];
   const [yLow, yHigh] = y;
+  const { values, texts, offset } = numberTicks(yLow, yHigh, wanted);
+  const [left, right] = [18 + 6.3 * Math.max(2, ...texts.map((text) => text.length)), 12];
+  const [top, bottom] = [offset ? 20 : 8, 36];
   const toX = (value) => left + ((value - xLow) / (xHigh - xLow)) * (width - left - right);
   const toY = (value) => height - bottom - ((value - yLow) / (yHigh - yLow)) * (height - top - bottom);
   const line = (className, x1, y1, x2, y2) => element("svg:line", { class: className, x1, y1, x2, y2 });
   const text = (atX, atY, anchor, content, turn = "") =>
     element("svg:text", { x: atX, y: atY, "text-anchor": anchor, ...(turn ? { transform: turn } : {}) }, content);
   const parts = [];
-  for (const value of ticks(yLow, yHigh)) {
-    parts.push(line("rule", left, toY(value), width - right, toY(value)), text(left - 6, toY(value) + 4, "end", tickText(value)));
-  }
+  values.forEach((value, i) => parts.push(
+    line("rule", left, toY(value), width - right, toY(value)), text(left - 6, toY(value) + 4, "end", texts[i])));
+  if (offset) parts.push(text(left - 6, 10, "start", `${plain(offset, 15)} +`));
   parts.push(line("axis", left, height - bottom, width - right, height - bottom));
-  const below = height - bottom + 15;
-  if (dates) {
-    parts.push(text(left, below, "start", seriesOfTime(xLow)), text(width - right, below, "end", seriesOfTime(xHigh)));
-  } else {
-    for (const value of ticks(xLow, xHigh, 5).filter(Number.isInteger)) parts.push(text(toX(value), below, "middle", tickText(value)));
-  }
-  parts.push(text((left + width - right) / 2, height - 4, "middle", xTitle));
+  parts.push(...timeTicks(xLow, xHigh, dates, (width - left) / (dates ? 84 : 60)).map(({ at, words }) => {
+    const place = toX(at);
+    const half = 3.1 * words.length;
+    const anchor = place - half < left - 14 ? "start" : place + half > width - 2 ? "end" : "middle";
+    return text(anchor === "start" ? left - 14 : anchor === "end" ? width - 2 : place, height - bottom + 15, anchor, words);
+  }));
+  parts.push(text((left + width - right) / 2, height - 4, "middle", shorten(title, 40)));
   const middleY = (top + height - bottom) / 2;
-  parts.push(text(10, middleY, "middle", shorten(yTitle, 24), `rotate(-90 10 ${middleY})`));
+  if (yTitle) parts.push(text(10, middleY, "middle", shorten(yTitle, 24), `rotate(-90 10 ${middleY})`));
   const drawing = () => element("svg:svg", { class: "chart", viewBox: `0 0 ${width} ${height}` }, ...parts);
   return { parts, toX, toY, top, bottom: height - bottom, drawing };
+}
+
+/** Where an axis of time has ticks, and their words. */
+function timeTicks(low, high, dates, wanted) {
+  const { values, texts } = dates ? dateTicks(toTime(low), toTime(high), wanted) : stepTicks(low, high, wanted);
+  const back = (time) => (dates ? (time - data.lines.base) / 1000 : time);
+  const found = values.map((value, i) => ({ at: back(value), words: texts[i] }));
+  return dates && !found.length ? [{ at: low, words: dateText(toTime(low)) }, { at: high, words: dateText(toTime(high)) }] : found;
 }

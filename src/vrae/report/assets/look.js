@@ -1,11 +1,11 @@
 /* Text, colours and the style of every chart. */
-const cluster = (label) => data.clusters[clusterOf.get(label)];
 const css = (name, element = document.documentElement) => getComputedStyle(element).getPropertyValue(name).trim();
 const hueName = (label) => `hue-${label < 0 ? "noise" : label % data.colors.length}`;
 const symbolOf = (i) => data.symbols[i < 0 ? 0 : Math.floor(i / data.colors.length) % data.symbols.length];
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 || noun.endsWith("s") ? "" : "s"}`;
-const short = (value) => (value === null || value === undefined ? "–" : tickText(value));
 const percent = (value) => (value === null ? "–" : `${(100 * value).toFixed(0)} %`);
+const isNarrow = () => matchMedia("(max-width: 1180px)").matches;
+const isTouch = () => matchMedia("(pointer: coarse)").matches;
 // plotly interprets some markup in its texts; names must be shown as they are.
 const asText = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 const shorten = (text, length = 60) => (text.length > length ? `${text.slice(0, length)}…` : text);
@@ -29,6 +29,12 @@ function element(tag, attributes = {}, ...children) {
 function glyph(label) {
   const use = element("svg:use", { href: `#glyph-${symbolOf(label)}` });
   return element("svg:svg", { class: `glyph ${hueName(label)}`, viewBox: "-6 -6 12 12", "aria-hidden": "true" }, use);
+}
+
+/** The name of a cluster with its number small beside it, as in the macro `named`. */
+function named(c) {
+  const name = element("bdi", { class: "name" }, c.name);
+  return titleOf(c) === c.name ? [name] : [name, " ", element("span", { class: "no" }, String(c.label))];
 }
 
 const CONFIG = {

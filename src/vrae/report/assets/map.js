@@ -1,34 +1,4 @@
-/* The selection, and the map of all series. */
-const state = { method: "pca", colorBy: "cluster", selected: [], title: "", focus: null, sort: "probability", down: true };
-
-function select(points, title, { label = null, focus = null } = {}) {
-  state.selected = points;
-  state.title = title;
-  state.label = label;
-  sortSelection();
-  state.focus = focus ?? state.selected.find((point) => drawnAt.has(point)) ?? state.selected[0] ?? null;
-  for (const pick of $$(".pick")) pick.setAttribute("aria-pressed", String(Number(pick.dataset.cluster) === label));
-  showSelection();
-  drawMap();
-}
-
-function selectCluster(label) {
-  const points = [];
-  for (let i = 0; i < n; i++) if (labels[i] === label) points.push(i);
-  select(points, cluster(label).name, { label, focus: cluster(label).typical[0] });
-}
-
-function selectPoint(point) {
-  select([point], data.ids[point]);
-}
-
-function focusOn(point) {
-  state.focus = point;
-  for (const row of $$("#table tbody tr")) row.setAttribute("aria-current", String(Number(row.dataset.point) === point));
-  drawSeries();
-  drawMap();
-}
-
+/* The map of all series. */
 const hasWebgl = () => {
   try {
     return Boolean(document.createElement("canvas").getContext("webgl"));
@@ -51,8 +21,8 @@ function placesOf(map) {
 /** Group points by the chosen colouring. */
 function grouping() {
   if (state.colorBy === "cluster") {
-    const order = data.clusters.map((c) => ({ name: c.name, color: hue(c.label), symbol: symbolOf(c.label) }));
-    return { order, of: (point) => clusterOf.get(labels[point]) };
+    const order = clusters.map((c) => ({ name: titleOf(c), color: hue(c.label), symbol: symbolOf(c.label) }));
+    return { order, of: (point) => clusterAt.get(labels[point]) };
   }
   if (state.colorBy === "probability") {
     return { order: [{ name: "Probability", values: probabilities, scale: [0, 1] }], of: () => 0 };
@@ -77,9 +47,14 @@ function middleMost(values) {
   return sorted.length ? [at(0.01), at(0.98)] : [0, 1];
 }
 
-// Texts shown on hover, computed once because there may be 200,000.
+// Texts shown on hover, computed once for these clusters because there may be 200,000.
 const hoverNames = data.ids.map((id) => asText(shorten(id)));
-const hoverNotes = Array.from(labels, (label, point) => `${cluster(label).name}, ${percent(probabilities[point])}`);
+let hoverNotes = [];
+function writeHoverNotes() {
+  const titles = new Map(clusters.map((c) => [c.label, asText(shorten(titleOf(c), 40))]));
+  hoverNotes = Array.from(labels, (label, point) => (labels[point] === runLabels[point] && !edits.length
+    ? `${titles.get(label)}, ${percent(probabilities[point])}` : titles.get(label)));
+}
 
 function drawMap() {
   const map = maps[state.method];
@@ -100,14 +75,13 @@ function drawMap() {
   const byCategory = groups.length > 1 && state.colorBy !== "cluster";
   const focus = focusTrace(map, places);
   if (focus) traces.push(focus);
-  const coarse = matchMedia("(pointer: coarse)").matches;
   describeMap(map, places);
   Plotly.react("map", traces, layout({
     height: $("#map").clientHeight,
     xaxis: { title: { text: map.titles[0] } }, yaxis: { title: { text: map.titles[1] } },
-    dragmode: coarse ? false : "select", hovermode: "closest", uirevision: state.method,
+    dragmode: isTouch() ? false : "select", hovermode: "closest", uirevision: state.method,
     selections: [], selectionrevision: ++revision, // a remaining box would cover the points
-    showlegend: byCategory, legend: { orientation: "h", y: -0.16, x: 0, font: { size: 11 } },
+    annotations: clusterLabels(map, places), showlegend: byCategory, legend: { orientation: "h", y: -0.16, x: 0, font: { size: 11 } },
   }), CONFIG);
 }
 
@@ -160,12 +134,13 @@ function listenToMap() {
   const pointOf = (hit) => groups[hit.curveNumber]?.points[hit.pointNumber];
   $("#map").on("plotly_click", (event) => {
     const point = event.points.map(pointOf).find((found) => found !== undefined);
-    if (point !== undefined) selectPoint(point);
+    if (point !== undefined) selectPoint(point, event.event?.clientY);
   });
+  $("#map").on("plotly_clickannotation", (event) => selectCluster(Number(event.annotation.name), event.event?.clientY));
   $("#map").on("plotly_selected", (event) => {
     const points = (event?.points ?? []).map(pointOf).filter((point) => point !== undefined);
     // plotly is still handling the drag: redrawing now would not end it.
-    if (points.length) setTimeout(() => select([...new Set(points)], count(points.length, "series")));
+    if (points.length) setTimeout(() => select([...new Set(points)], count(points.length, "series"), { near: $("#map") }));
   });
-  $("#map").on("plotly_deselect", () => select([], ""));
+  $("#map").on("plotly_deselect", nothing);
 }

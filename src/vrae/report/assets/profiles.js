@@ -179,7 +179,7 @@ function drawTable() {
   $("#crosstab").replaceChildren(
     element("caption", { class: "visually-hidden" }, `Share of each value of ${name} in each group`),
     element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Group"), ...heads.map((text) => element("th", { scope: "col", dir: "auto" }, element("div", {}, text))))),
-    element("tbody", {}, ...rows.map((label, row) => line([glyph(label), cluster(label).name], counts[row], row)), line(["All series"], all, -1)),
+    element("tbody", {}, ...rows.map((label, row) => line([glyph(label), runCluster(label).name], counts[row], row)), line(["All series"], all, -1)),
   );
 }
 

@@ -1,6 +1,5 @@
 /* The selected series: chart, table, download and search by id. */
 const MAX_LINES = 40;
-const MAX_CURVES = 8;
 const MAX_ROWS = 200;
 const KEYS = {
   id: (point) => data.ids[point],
@@ -12,6 +11,15 @@ const KEYS = {
 };
 /** Mean of a series in the chosen channel, if the page holds it. */
 const levelOf = (point) => levels[Number($("#channel").value)]?.[point] ?? null;
+
+/** Digits that tell the levels of the selected series apart. */
+function levelDigits() {
+  const known = state.selected.slice(0, MAX_ROWS).map(levelOf).filter((level) => level !== null);
+  return known.length ? digitsFor(Math.min(...known), Math.max(...known)) : 3;
+}
+
+/** Whether a series is still in the cluster that the run gave it. */
+const isAsInRun = (point) => !edits.length || !cluster(labels[point]).isEdited;
 
 function sortSelection() {
   const key = KEYS[state.sort];
@@ -30,12 +38,14 @@ function ofAll(number) {
 
 function showSelection() {
   const number = state.selected.length;
-  $("#selection-title").textContent = number === 0
-    ? "Typical curve of every cluster"
-    : number > 1 && state.label !== null ? `${state.title} · ${ofAll(number)}` : state.title;
-  $(".selection").classList.toggle("is-empty", number === 0);
+  const isShown = number > 0;
+  $(".selection").hidden = !isShown;
+  $(".explore").classList.toggle("has-selection", isShown);
+  document.documentElement.classList.toggle("has-sheet", isShown);
+  $("#selection-title").textContent = isShown && state.label !== null ? `${state.title} · ${ofAll(number)}` : state.title;
   fillTable();
-  drawSeries();
+  offerMoves();
+  if (isShown) drawSeries();
 }
 
 function fillTable() {
@@ -55,12 +65,12 @@ function tableRow(point) {
   button.addEventListener("click", () => focusOn(point));
   const cells = [
     element("td", {}, button),
-    element("td", {}, glyph(labels[point]), cluster(labels[point]).name),
-    element("td", { class: "number" }, percent(probabilities[point])),
+    element("td", { class: "of" }, glyph(labels[point]), ...named(cluster(labels[point]))),
+    element("td", { class: "number" }, isAsInRun(point) ? percent(probabilities[point]) : "by hand"),
   ];
-  if (lags) cells.push(element("td", { class: "number" }, String(lags[point])));
-  if (levels.length) cells.push(element("td", { class: "number" }, short(levelOf(point))));
-  if (scores) cells.push(element("td", { class: "number" }, short(scores[point])));
+  if (lags) cells.push(element("td", { class: "number" }, signed(String(lags[point]))));
+  if (levels.length) cells.push(element("td", { class: "number" }, plain(levelOf(point), levelDigits())));
+  if (scores) cells.push(element("td", { class: "number" }, plain(scores[point])));
   return element("tr", { "data-point": point, "aria-current": String(point === state.focus) }, ...cells);
 }
 
@@ -72,23 +82,9 @@ function onOwnScale(line, reference) {
   return { x: line.x, y: line.y.map((value) => (value === null ? null : (value - mean) / spread)) };
 }
 
-/** With nothing selected, draw the typical curves of the clusters. */
-function drawOverview(channel) {
-  const shown = data.clusters.slice(0, MAX_CURVES);
-  const traces = shown.map((c, i) => {
-    const line = { x: data.curves_dated ? c.steps.map(toTime) : c.steps, y: curveOf((i * 3 + 1) * nChannels + channel).y };
-    return lineTrace(line, c.name, { color: hue(c.label), width: 2 }, { opacity: 0.9 });
-  });
-  Plotly.react("series", traces, layout({
-    hovermode: "closest", height: $("#series").clientHeight, xaxis: data.curves_dated ? { title: { text: "time" }, type: "date" } : { title: { text: "step" } }, yaxis: { title: { text: asText(data.channels[channel]) } },
-  }), PLAIN_CONFIG);
-  const some = shown.length < data.clusters.length ? `The first ${shown.length} of ${data.clusters.length} clusters. ` : "";
-  $("#series-note").textContent = `${some}Select series on the map, in the list of clusters or by id to see them here.`;
-}
-
 function drawSeries() {
+  if (!state.selected.length) return;
   const channel = Number($("#channel").value);
-  if (!state.selected.length) return drawOverview(channel);
   const ownScale = $("#own-scale").checked;
   const scaled = (line, reference) => (ownScale ? onOwnScale(line, reference) : line);
   const drawable = state.selected.filter((point) => drawnAt.has(point) && point !== state.focus);
@@ -107,14 +103,21 @@ function drawSeries() {
     }
     traces.push(lineTrace(scaled(model, original), "reconstruction", { color: css("--fitted"), width: 2, dash: "4px,3px" }, { showlegend: true, legendrank: 2 }));
   }
+  const values = traces.flatMap((trace) => trace.y);
+  const [low, high] = extent(values);
+  const digits = Math.max(4, digitsFor(low, high));
+  const isTiny = Math.max(Math.abs(low), Math.abs(high)) < 1e-4;
+  for (const trace of traces) trace.hovertemplate = `${trace.name}<br>%{x}: %{y:${isTiny ? ".3~e" : `,.${digits}~r`}}<extra></extra>`;
   Plotly.react("series", traces, layout({
     showlegend: hasFocus, legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "normal" },
     margin: { l: 48, r: 10, t: 28, b: 40 }, hovermode: "closest", dragmode: "zoom", height: $("#series").clientHeight,
-    xaxis: { title: { text: xTitle }, type: dated ? "date" : "linear" },
-    yaxis: { title: { text: asText(data.channels[channel]) + (ownScale ? " (standard deviations)" : "") } },
+    xaxis: { title: { text: asText(xTitle) }, type: dated ? "date" : "linear", nticks: isNarrow() ? 5 : 8 },
+    yaxis: {
+      title: { text: asText(data.channels[channel]) + (ownScale ? " (standard deviations)" : "") },
+      separatethousands: true, exponentformat: isTiny ? "power" : digits > 6 ? "none" : "SI",
+    },
   }), PLAIN_CONFIG);
   $("#series-note").textContent = seriesNote(others.length);
-  return undefined;
 }
 
 /** The range in which the model expects 95 % of the values. */
@@ -132,8 +135,7 @@ function bandTraces(model, deviation, scaled) {
 
 function lineTrace(line, name, look, extra) {
   const mode = line.x.length === 1 ? "markers" : "lines";
-  const hovertemplate = `${name}<br>%{x}: %{y:.4g}<extra></extra>`;
-  return { type: "scatter", mode, x: line.x, y: line.y, name, line: look, marker: { color: look.color }, hovertemplate, showlegend: false, ...extra };
+  return { type: "scatter", mode, x: line.x, y: line.y, name, line: look, marker: { color: look.color }, showlegend: false, ...extra };
 }
 
 function seriesNote(nOthers) {
@@ -153,18 +155,22 @@ function downloadCsv() {
   const named = data.colorings.filter((coloring) => coloring.kind === "category");
   const hasLevel = levels.length > 0;
   const head = [
-    "id", "cluster", "probability", ...(lags ? ["lag"] : []), ...(hasLevel ? ["level"] : []), ...(scores ? ["anomaly_score"] : []),
+    "id", "cluster", "name", "probability", ...(lags ? ["lag"] : []), ...(hasLevel ? ["level"] : []), ...(scores ? ["anomaly_score"] : []),
     ...named.map((coloring) => coloring.name),
   ];
   const number = (value, write) => (value === null ? "" : write(value));
   const rows = state.selected.map((point) => [
-    data.ids[point], labels[point], number(probabilities[point], (value) => value.toFixed(4)), ...(lags ? [lags[point]] : []),
+    data.ids[point], labels[point], cluster(labels[point]).name, isAsInRun(point) ? number(probabilities[point], (value) => value.toFixed(4)) : "", ...(lags ? [lags[point]] : []),
     ...(hasLevel ? [number(levelOf(point), (value) => value.toPrecision(6))] : []),
     ...(scores ? [number(scores[point], (value) => value.toFixed(4))] : []),
     ...named.map((coloring) => coloring.categories[(coloring.unpacked ??= unpack(coloring.codes))[point]]),
   ]);
-  const text = [head, ...rows].map((row) => row.map(quote).join(",")).join("\r\n") + "\r\n";
-  const link = element("a", { href: URL.createObjectURL(new Blob([text], { type: "text/csv" })), download: "selection.csv" });
+  save([head, ...rows].map((row) => row.map(quote).join(",")).join("\r\n") + "\r\n", "text/csv", "selection.csv");
+}
+
+/** Let the browser save a text as a file. */
+function save(text, type, name) {
+  const link = element("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
@@ -177,12 +183,15 @@ function matches(text, limit) {
 }
 
 function search(text, isFinal) {
+  $("#search-note").hidden = true;
   const exact = data.ids.indexOf(text);
   if (exact >= 0) return selectPoint(exact);
   const found = text ? matches(text, 20) : [];
   $("#found").replaceChildren(...found.map((point) => element("option", { value: data.ids[point] })));
   if (!isFinal || !text) return undefined;
   if (found.length) return selectPoint(found[0]);
-  const where = n < data.n_series ? " in this page" : "";
-  return select([], "") ?? ($("#selection-title").textContent = `No id like “${shorten(text, 40)}”${where}`);
+  nothing();
+  $("#search-note").textContent = `No id like “${shorten(text, 40)}”${n < data.n_series ? " in this page" : ""}`;
+  $("#search-note").hidden = false;
+  return undefined;
 }

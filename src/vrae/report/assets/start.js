@@ -21,36 +21,55 @@ function drawAll() {
   drawFigures();
 }
 
+/** Charts are drawn to the pixel: draw them again once the page has another width. */
+let lastWidth = document.documentElement.clientWidth;
+let waiting = 0;
+function resized() {
+  clearTimeout(waiting);
+  waiting = setTimeout(() => {
+    if (document.documentElement.clientWidth === lastWidth) return;
+    lastWidth = document.documentElement.clientWidth;
+    drawSmall();
+  }, 150);
+}
+
+function drawSmall() {
+  drawOverview();
+  drawCards();
+  drawAnomalies();
+  if (traversal) drawDirection();
+}
+
 /** Redraw the charts for the width and background of paper, and back. */
 function printing(isOn) {
   document.documentElement.classList.toggle("printing", isOn);
   drawAll();
-  for (const chart of $$(".js-plotly-plot")) Plotly.relayout(chart, isOn
+  drawSmall();
+  for (const chart of $$(".js-plotly-plot")) if (chart.clientWidth) Plotly.relayout(chart, isOn
     ? { width: chart.clientWidth, height: chart.clientHeight } : { width: null, height: null, autosize: true });
 }
 
 function start() {
-  const choices = [["cluster", "cluster"], ["probability", "probability"], ...(scores ? [["score", "anomaly score"]] : []), ...data.colorings.map((coloring, i) => [i, coloring.name])];
+  const choices = [["cluster", "group"], ["probability", "probability"], ...(scores ? [["score", "anomaly score"]] : []), ...data.colorings.map((coloring, i) => [i, coloring.name])];
   $("#color-by").append(...choices.map(([value, name]) => element("option", { value }, name)));
-  drawCards();
+  writeHoverNotes();
+  listClusters();
+  arrangeCards();
+  drawOverview();
   drawAnomalies();
+  startAnomalies();
+  nameAnomalies();
   startProfiles();
   startDirections();
+  startChoice();
+  startEditing();
   showSelection();
   drawAll();
   listenToMap();
 
   $("#color-by").addEventListener("change", (event) => { state.colorBy = event.target.value; drawMap(); });
   for (const radio of $$("input[name=method]")) radio.addEventListener("change", () => { state.method = radio.value; drawMap(); });
-  for (const button of $$("[data-cluster]")) {
-    button.addEventListener("click", () => {
-      const label = Number(button.dataset.cluster);
-      if (button.classList.contains("pick") && state.label === label) return select([], "");
-      selectCluster(label);
-      if (button.classList.contains("show")) $("#map-title").scrollIntoView();
-      return undefined;
-    });
-  }
+  for (const button of $$(".show")) button.addEventListener("click", showFromCard);
   for (const button of $$("[data-sort]")) {
     button.addEventListener("click", () => {
       state.down = state.sort === button.dataset.sort ? !state.down : button.dataset.sort === "probability";
@@ -64,11 +83,15 @@ function start() {
   $("#channel").addEventListener("change", () => { fillTable(); drawSeries(); });
   $("#own-scale").addEventListener("change", drawSeries);
   $("#card-channel").addEventListener("change", drawCards);
-  $("#clear").addEventListener("click", () => select([], ""));
+  $("#overview-channel").addEventListener("change", drawOverview);
+  $("#overview-all").addEventListener("click", () => { showsAll = !showsAll; drawOverview(); });
+  $("#clear").addEventListener("click", nothing);
+  addEventListener("keydown", (event) => { if (event.key === "Escape" && !event.target.matches("input, select")) nothing(); });
   $("#download").addEventListener("click", downloadCsv);
   addEventListener("beforeprint", () => printing(true));
   addEventListener("afterprint", () => printing(false));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  addEventListener("resize", resized);
   document.documentElement.dataset.ready = "true";
 }
 
