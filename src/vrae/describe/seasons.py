@@ -133,7 +133,7 @@ def _suits_ratio(x: Floats, owner: Array) -> bool:
     mean, deviation = _mean_and_deviation(x, owner)
     with quiet_nan(), np.errstate(divide="ignore", invalid="ignore"):
         variation = np.nanmedian(np.where(mean > 0, deviation / mean, np.nan))
-    return not variation < _FLAT
+    return not 0 < variation < _FLAT
 
 
 def _mean_and_deviation(x: Floats, owner: Array) -> tuple[Floats, Floats]:
@@ -195,7 +195,7 @@ def _relative(means: Floats, is_ratio: bool, deviation: Floats) -> Floats:
         own = np.nanmean(means, axis=1, keepdims=True)
         if is_ratio:
             return np.maximum(np.where(own > 0, means / own, np.nan), 0.0)
-        unit = np.where(deviation > 0, deviation, np.nan)[:, None]
+        unit = np.where(deviation > 0, deviation, 1.0)[:, None]
         return np.asarray((means - own) / unit)
 
 
