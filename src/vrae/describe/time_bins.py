@@ -123,9 +123,9 @@ def middle_of_steps(calendar: Calendar | None, wall: Array, hours: float) -> Arr
     """Return a time within each step: the middle of a week, which decides its month."""
     if not 2 * 24 <= hours <= 15 * 24:
         return wall
-    half = np.timedelta64(round(1800 * hours), "s") - _DAY // 2
-    ends = calendar is not None and calendar.ends
-    return np.asarray(wall.astype("M8[s]") + (-half if ends else half))
+    half = np.timedelta64(round(1800 * hours), "s")
+    ends = calendar is not None and calendar.ends  # named by the last day, which is part of the step
+    return np.asarray(wall.astype("M8[s]") + (_DAY - half if ends else half))
 
 
 def _days(wall: Array) -> float:
