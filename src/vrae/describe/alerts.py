@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vrae.describe.findings import FIRM, MOST, SHAKY, Found, percent_text
+from vrae.describe.findings import MOST, SHAKY, Found, percent_text
 from vrae.describe.training_words import judge_training
 from vrae.describe.words import joined
 from vrae.metrics import is_useful
@@ -14,6 +14,7 @@ from vrae.metrics import is_useful
 __all__ = ["Action", "Alert", "alerts_of"]
 
 _BETWEEN = 0.15  # of two clusters halfway between their centres
+_ALIKE = 0.75  # of a cluster found again: above, it is not like any other
 _UNGROUPED = 0.1  # of the series
 _GAPS = 0.2  # of the values
 _TINY = 0.01  # of the series in a cluster
@@ -40,9 +41,17 @@ class Alert:
     advice: str
 
 
-def alerts_of(found: Found) -> Iterator[Alert]:
-    """Yield what a reader must know, the gravest first."""
-    if sum(size > 0 for size in found.sizes) > 1:
+def alerts_of(found: Found) -> tuple[Alert, ...]:
+    """Return what a reader must know, the gravest first."""
+    told: list[Alert] = []
+    for alert in _alerts(found):
+        if alert.kind != "look alike" or alert.action not in [earlier.action for earlier in told]:
+            told.append(alert)
+    return tuple(told)
+
+
+def _alerts(found: Found) -> Iterator[Alert]:
+    if len(found.present) > 1:
         yield from _one_holds_most(found)
         yield from _not_found_again(found)
         yield from _look_alike(found)
@@ -50,7 +59,7 @@ def alerts_of(found: Found) -> Iterator[Alert]:
     yield from _unsettled(found)
     yield from _without_group(found)
     yield from _gaps(found)
-    if sum(size > 0 for size in found.sizes) > 1:
+    if len(found.present) > 1:
         yield from _tiny(found)
 
 
@@ -61,7 +70,7 @@ def _one_holds_most(found: Found) -> Iterator[Alert]:
     kept = [row for row in found.selection if row.get("largest", 0) <= MOST]
     best = max(kept, key=lambda row: row["score"], default=None)
     n_clusters = len(found.sizes) + 2 if best is None else int(best["n_clusters"])
-    name = found.name(found.largest)
+    name = found.numbered(found.largest)
     yield Alert(
         "one holds most",
         f"{name} holds {percent_text(share)} of the series.",
@@ -71,15 +80,14 @@ def _one_holds_most(found: Found) -> Iterator[Alert]:
 
 
 def _not_found_again(found: Found) -> Iterator[Alert]:
-    shaky = [label for label, part in enumerate(found.stability) if part < SHAKY and found.sizes[label]]
+    shaky = found.shaky
     if not shaky:
         return
-    listed = joined([f"{found.name(label)} {percent_text(found.stability[label])}" for label in shaky])
-    again = "the model is fitted again to half of the series" if found.refitted else "half of the series are grouped"
+    listed = joined([f"{percent_text(found.stability[label])} of {found.numbered(label)}" for label in shaky])
     yield Alert(
         "not found again",
-        f"Found again when {again}: {listed}.",
-        f"Below {percent_text(SHAKY)} a group may be there by chance. Do not act on it alone.",
+        f"Found again only in part {found.again}: {listed}.",
+        f"Below {percent_text(SHAKY)}, a group may be there by chance. Do not act on it alone.",
         *_steadier(found, shaky),
     )
 
@@ -91,7 +99,7 @@ def _steadier(found: Found, shaky: Sequence[int]) -> tuple[Action, str]:
     fewer = {number: part for number, part in rows.items() if 2 <= number < k and part > rows.get(k, 0.0)}
     if fewer:
         return _regroup(max(fewer, key=lambda number: fewer[number]))
-    if found.closest and set(found.closest[:2]) & set(shaky):
+    if found.closest and set(found.closest[:2]) & set(shaky) and _can_merge(found):
         return _merge(found, *found.closest[:2])
     if k > 2:
         return _regroup(k - 1)
@@ -102,12 +110,12 @@ def _look_alike(found: Found) -> Iterator[Alert]:
     if found.closest is None:
         return
     first, second, between = found.closest
-    firm = found.stability and min(found.stability[first], found.stability[second]) >= FIRM
-    if between >= _BETWEEN and not firm:
+    firm = bool(found.stability) and min(found.stability[first], found.stability[second]) >= _ALIKE
+    if between >= _BETWEEN and not firm and _can_merge(found):
         yield Alert(
             "look alike",
-            f"{found.name(first)} and {found.name(second)} look alike: {percent_text(between)} of their series lie "
-            f"halfway between.",
+            f"{found.numbered(first)} and {found.numbered(second)} look alike: {percent_text(between)} of their "
+            f"series lie halfway between.",
             "Where one ends and the other begins is arbitrary.",
             *_merge(found, first, second),
         )
@@ -148,7 +156,7 @@ def _gaps(found: Found) -> Iterator[Alert]:
 def _tiny(found: Found) -> Iterator[Alert]:
     tiny = [label for label, size in enumerate(found.sizes) if 0 < size < _TINY * found.n_series]
     if tiny:
-        listed = joined([f"{found.name(label)} with {found.sizes[label]:,}" for label in tiny])
+        listed = joined([f"{found.numbered(label)} with {found.sizes[label]:,}" for label in tiny])
         several = len(tiny) > 1
         yield Alert(
             "tiny groups",
@@ -160,7 +168,7 @@ def _tiny(found: Found) -> Iterator[Alert]:
 
 
 def _small_data(found: Found) -> Iterator[Alert]:
-    n, k = found.n_series, sum(size > 0 for size in found.sizes)
+    n, k = found.n_series, len(found.present)
     if n < _SMALL:
         yield Alert(
             "few series",
@@ -176,6 +184,12 @@ def _small_data(found: Found) -> Iterator[Alert]:
             "A group of so few series says nothing about the next one.",
             *_regroup(max(2, n // (2 * _FEW))),
         )
+
+
+def _can_merge(found: Found) -> bool:
+    """Return whether merging the closest two leaves groups that say something."""
+    size = sum(found.sizes[label] for label in found.closest[:2]) if found.closest else found.n_series
+    return len(found.present) > 2 and size <= MOST * found.n_series
 
 
 def _regroup(n_clusters: int) -> tuple[Action, str]:

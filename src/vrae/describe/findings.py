@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vrae.describe.words import NOISE, cluster_name
+from vrae.describe.words import cluster_name
 
 __all__ = ["FIRM", "MOST", "SHAKY", "Found", "percent_text"]
 
@@ -85,10 +85,32 @@ class Found:
         found = sum(size * part for size, part in zip(self.sizes, self.stability, strict=True))
         return found >= 0.5 * sum(self.sizes)
 
+    @property
+    def again(self) -> str:
+        """Under which condition clusters are found again, in words."""
+        if self.refitted:
+            return "when vrae learns from half of the series"
+        return "when half of the series are grouped again"
+
+    @property
+    def present(self) -> list[int]:
+        """Clusters with at least one series."""
+        return [label for label, size in enumerate(self.sizes) if size]
+
+    @property
+    def shaky(self) -> list[int]:
+        """Clusters that are not found again."""
+        return [label for label in self.present if self.stability and self.stability[label] < SHAKY]
+
     def name(self, label: int) -> str:
-        """Return how to call a cluster in a sentence: by number, and by name if it has one."""
+        """Return how to call a cluster in a sentence."""
         name = cluster_name(label, self.names)
-        return name if name in (f"Cluster {label}", cluster_name(NOISE)) else f"“{name}” (group {label})"
+        return name if name == cluster_name(label) else f"“{name}”"
+
+    def numbered(self, label: int) -> str:
+        """Return how to call a cluster where its number is needed."""
+        name = self.name(label)
+        return name if name == cluster_name(label) else f"{name} (group {label})"
 
 
 def percent_text(part: float) -> str:

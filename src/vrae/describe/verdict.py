@@ -18,6 +18,8 @@ from vrae.metrics import is_useful
 __all__ = ["Verdict", "peaks", "verdict"]
 
 _NAMED = 3  # clusters in the paragraph
+_NEARLY = 0.9  # of the best score
+_APART = 1.3  # ratio of two numbers of clusters
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ def verdict(found: Found) -> Verdict:
     -------
     Verdict
     """
-    alerts = tuple(alerts_of(found))
-    n, k = found.n_series, sum(size > 0 for size in found.sizes)
+    alerts = alerts_of(found)
+    n, k = found.n_series, len(found.present)
     if k == 0:
         return Verdict(f"No groups: none of the {plural(n, 'series')} is similar enough to others.", alerts)
     if k == 1:
@@ -50,50 +52,63 @@ def verdict(found: Found) -> Verdict:
     return Verdict(" ".join(part for part in parts if part), alerts)
 
 
-def peaks(selection: Sequence[Mapping[str, Any]], chosen: int) -> list[int]:
-    """Return other numbers of clusters that are worth a look, the best first."""
-    useful = [row for row in selection if row.get("is_peak") and is_useful(row) and row["n_clusters"] != chosen]
-    return [int(row["n_clusters"]) for row in sorted(useful, key=lambda row: -row["score"])]
+def peaks(selection: Sequence[Mapping[str, Any]], chosen: int, most: int = 4) -> list[int]:
+    """Return other numbers of clusters that are worth a look, the best first.
+
+    Peaks of the curve, and numbers that are nearly as good as the best. Of numbers that are close
+    to each other, the best stands for all.
+    """
+    useful = [row for row in selection if is_useful(row)]
+    best = max((row["score"] for row in useful), default=0.0)
+    worth = [row for row in useful if row.get("is_peak") or row["score"] >= _NEARLY * best]
+    found: list[int] = []
+    for row in sorted(worth, key=lambda row: -row["score"]):
+        k = int(row["n_clusters"])
+        if k != chosen and all(max(k, other) >= _APART * min(k, other) for other in found):
+            found.append(k)
+    return found[:most]
 
 
 def _groups(found: Found, k: int) -> str:
     """Say how many groups there are, and name the largest."""
     n = found.n_series
-    order = sorted((label for label in range(len(found.sizes)) if found.sizes[label]), key=lambda i: -found.sizes[i])
-    shown = order[:_NAMED]
-    named = [f"{found.name(i)} with {found.sizes[i]:,} series ({percent_text(found.sizes[i] / n)})" for i in shown]
-    rest = len(order) - len(shown)
-    more = f", and {rest} smaller one{'s' * (rest > 1)}" if rest else ""
-    listed = ", ".join(named) if rest else joined(named)
+    order = sorted(found.present, key=lambda label: -found.sizes[label])
+    shown = order if k <= _NAMED + 1 else order[:_NAMED]
+    named = [f"{found.name(label)} {_size(found, label, number)}" for number, label in enumerate(shown)]
+    more = f", and {k - len(shown)} smaller ones" if k > len(shown) else ""
+    listed = ", ".join(named) if more else joined(named)
     if not found.is_clear:
         return f"No clear groups. A split of the {n:,} series into {k} gives {listed}{more}."
     return f"{n:,} series fall into {k} groups: {listed}{more}."
+
+
+def _size(found: Found, label: int, number: int) -> str:
+    size = found.sizes[label]
+    return f"({size:,}{' series' * (number == 0)}, {percent_text(size / found.n_series)})"
 
 
 def _trust(found: Found) -> str:
     """Say which groups can be relied on."""
     if not found.stability:
         return "How far to trust them was not measured."
-    again = "the model is fitted again to half of the series" if found.refitted else "half of the series are grouped"
-    shaky = [label for label, part in enumerate(found.stability) if part < SHAKY and found.sizes[label]]
-    parts = [part for label, part in enumerate(found.stability) if found.sizes[label]]
+    shaky, again = found.shaky, found.again
+    parts = [found.stability[label] for label in found.present]
     low, high = percent_text(min(parts)), percent_text(max(parts))
-    span = low if low == high else f"{low} to {high}"
+    span = low if low == high else f"{low.removesuffix(' %')} to {high}"
+    least = percent_text(SHAKY)
     if not shaky and not found.is_clear:
-        return f"The same split is found again ({span}) when {again}, but it separates little. Do not act on it."
+        return f"The same split is found again ({span}) {again}, but it separates little. Do not act on it."
     if not shaky:
         rely = "You can rely on them" if min(parts) >= FIRM else "They hold fairly well"
-        return f"{rely}: {span} of each group is found again when {again}."
+        return f"{rely}: {span} of each is found again {again}."
     if len(shaky) == len(parts):
-        return f"Do not rely on single groups: only {span} of each is found again when {again}."
-    firm = [found.name(label) for label in range(len(found.sizes)) if found.sizes[label] and label not in shaky]
+        return f"Do not rely on single groups: only {span} of each is found again {again}."
+    firm = [found.name(label) for label in found.present if label not in shaky]
     if len(firm) <= len(shaky):
-        return (
-            f"Rely on {joined(firm)} only: of the other {len(shaky)}, less than {percent_text(SHAKY)} is found again "
-            f"when {again}."
-        )
+        others = f"the other {len(shaky)}" if len(shaky) > 1 else "the other one"
+        return f"Rely on {joined(firm)} only: of {others}, less than {least} is found again {again}."
     weak = joined([found.name(label) for label in shaky])
-    return f"Do not rely on {weak}: less than {percent_text(SHAKY)} is found again when {again}. The others hold."
+    return f"Do not rely on {weak}: less than {least} is found again {again}. The others hold."
 
 
 def _between(found: Found) -> str:
@@ -113,4 +128,8 @@ def _next(found: Found, alerts: Sequence[Alert]) -> str:
         return f"Next: {alerts[0].advice}."
     if not found.is_clear:
         return "Next: try another number of groups, and look whether one of them tells you something."
-    return "Next: look at the groups below, give them your own names, and assign new series to them."
+    scores = {int(row["n_clusters"]): row["score"] for row in found.selection}
+    other = next(iter(peaks(found.selection, len(found.sizes))), None)
+    if other is None or scores[other] < _NEARLY * scores.get(len(found.sizes), 0.0):
+        return "Next: look at the groups below, give them your own names, and assign new series to them."
+    return f"Next: look at the groups below and give them your own names. {other} groups would be nearly as good."

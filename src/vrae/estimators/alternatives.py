@@ -63,7 +63,7 @@ def _numbers(clusterer: Grouped, n_series: int) -> list[int]:
     near = [k for k in (chosen + 1, chosen - 1, 2 * chosen) if 2 <= k <= n_series // _PER_CLUSTER]
     if not clusterer.selection_:
         return near
-    best = peaks(clusterer.selection_, chosen)[:_MOST]
+    best = peaks(clusterer.selection_, chosen, _MOST)
     scored = [int(row["n_clusters"]) for row in sorted(clusterer.selection_, key=lambda row: -row["score"])]
     # A curve with a single peak has neighbours that are nearly as good.
     fill = [k for k in scored if k != chosen and k not in best]
