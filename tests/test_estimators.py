@@ -23,7 +23,7 @@ from conftest import HEADS, KINDS, make_estimator
 from vrae import VRAE, Panel, VRAEClusterer, load_model
 from vrae.data.reading import as_panel
 from vrae.estimators.cluster_number import score_numbers
-from vrae.estimators.partition import cluster_tree
+from vrae.estimators.grouping import cluster_tree
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError
 from vrae.metrics import best_number
 

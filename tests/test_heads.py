@@ -350,9 +350,9 @@ def test_a_warning_raised_as_an_error_leaves_an_estimator_unchanged(name, small_
 
 @pytest.mark.parametrize("name", ["VRAEClusterer", "VRAENeighbors"])
 def test_ctrl_c_after_training_leaves_an_estimator_unchanged(name, small_series, monkeypatch):
-    step = {"VRAEClusterer": "clusterer.probabilities_of", "VRAENeighbors": "neighbors.choose_search"}[name]
+    step = {"VRAEClusterer": "clusterer.Grouping.fit", "VRAENeighbors": "neighbors.choose_search"}[name]
 
-    def interrupts(*args: Any) -> None:
+    def interrupts(*args: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
     estimator = make_estimator(name).fit(small_series("2d", seed=1))

@@ -229,7 +229,7 @@ DAMAGE = {
     "no weights": (lambda f: (f / "weights.safetensors").unlink(), ["weights.safetensors is not there"]),
     "misspelt class": (lambda f: edit(f, **{"class": "VRAEClusterr"}), ["'VRAEClusterr'", "'VRAEClusterer'?"]),
     "foreign class": (lambda f: edit(f, **{"class": "os.system"}), ["'os.system'", "Known: VRAE"]),
-    "newer format": (lambda f: edit(f, format_version=99), ["99", "reads up to 5", "vrae 0"]),
+    "newer format": (lambda f: edit(f, format_version=99), ["99", "reads up to 6", "vrae 0"]),
     "format of text": (lambda f: edit(f, format_version="1"), ["'1'"]),
     "NaN weights": (poison, ["not finite", "model.network.output.linear.bias"]),
     "other shape": (swap, ["do not fit together", "output.linear.bias"]),

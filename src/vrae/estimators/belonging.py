@@ -17,7 +17,7 @@ training series than for other series of the same kind.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 
 import numpy as np
@@ -105,18 +105,13 @@ class Belonging:
         references = _project(raw, weights).astype(np.float32)
         if n < MIN_REFERENCES:
             return cls(weights, references, np.ones(n), np.full(2, _NEVER), shortest)
-        between = _distances(references, references)  # (n, n)
-        np.fill_diagonal(between, np.inf)
-        k = min(_NEIGHBOUR, n - 2)
-        nearest = np.partition(between, (0, k - 1, k), axis=1)
-        distance, scales, without_one = nearest[:, 0], nearest[:, k - 1], nearest[:, k]  # each (n,)
-        least = max(_LEAST_SCALE * float(np.median(scales)), _ROUNDING)
-        # Without series i, the scale of its neighbour j is the distance to the next nearest.
-        left_out = np.where(between <= scales, without_one, scales)  # (i, j)
-        isolation = (between / np.maximum(left_out, least)).min(axis=1)
-        # Two scores are two chances of a false alarm. Each gets half of the rate.
-        limits = [tail_limit(scores, rate / 2) for scores in (distance, isolation)]
-        return cls(weights, references, np.maximum(scales, least), np.maximum(limits, _ROUNDING), shortest)
+        return cls(weights, references, *_scales_and_limits(references, rate), shortest)
+
+    def at(self, rate: float) -> Belonging:
+        """Return the same references with the limits of another rate; see `fit`."""
+        if len(self.references) < MIN_REFERENCES:
+            return self
+        return replace(self, limits=_scales_and_limits(self.references, rate)[1])
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, n_statistics: int) -> Belonging:
@@ -190,6 +185,23 @@ def tail_limit(scores: Floats, rate: float) -> float:
     s = excesses.sum() + (m - k) * excesses[-1]
     c = ((m + 1) / ((n + 1) * rate)) ** (1 / k) - 1
     return float(u + max(c, 0.0) * s)
+
+
+def _scales_and_limits(references: npt.NDArray[np.float32], rate: float) -> tuple[Floats, Floats]:
+    """Return the scales (n,) of references (n, dimensions), and both limits at a rate."""
+    n = len(references)
+    between = _distances(references, references)  # (n, n)
+    np.fill_diagonal(between, np.inf)
+    k = min(_NEIGHBOUR, n - 2)
+    nearest = np.partition(between, (0, k - 1, k), axis=1)
+    distance, scales, without_one = nearest[:, 0], nearest[:, k - 1], nearest[:, k]  # each (n,)
+    least = max(_LEAST_SCALE * float(np.median(scales)), _ROUNDING)
+    # Without series i, the scale of its neighbour j is the distance to the next nearest.
+    left_out = np.where(between <= scales, without_one, scales)  # (i, j)
+    isolation = (between / np.maximum(left_out, least)).min(axis=1)
+    # Two scores are two chances of a false alarm. Each gets half of the rate.
+    limits = [tail_limit(scores, rate / 2) for scores in (distance, isolation)]
+    return np.maximum(scales, least), np.maximum(limits, _ROUNDING)
 
 
 def _project(statistics: Floats, weights: npt.NDArray[np.float32]) -> Floats:

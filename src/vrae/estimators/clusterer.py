@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -12,26 +11,17 @@ from sklearn.base import ClusterMixin, TransformerMixin
 from vrae.config import check_int, check_real
 from vrae.data.batching import Indices
 from vrae.data.panel import Panel
+from vrae.describe.portraits import Portraits
+from vrae.estimators.adjusting import Adjustable
 from vrae.estimators.belonging import Belonging, are_among, reference_indices
-from vrae.estimators.cluster_number import check_curve, score_numbers
+from vrae.estimators.edits import Edited
+from vrae.estimators.grouping import Grouping
 from vrae.estimators.head import Embedded, SeriesHead, explain_model_options
 from vrae.estimators.insight import Insight
-from vrae.estimators.partition import (
-    LatentSpace,
-    check_clusterer,
-    cluster_tree,
-    fit_partition,
-    labels_of,
-    match_order,
-    partition_from_arrays,
-    probabilities_of,
-    takes_number,
-    warn_of_fewer_clusters,
-)
+from vrae.estimators.partition import LatentSpace, Partition, check_clusterer, labels_of, takes_number
 from vrae.estimators.stability import Refits
-from vrae.exceptions import InvalidDataError, InvalidParameterError
-from vrae.io.folder import Arrays, nested, shaped, subset
-from vrae.metrics import best_number
+from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, warn
+from vrae.io.folder import Arrays, nested, subset
 from vrae.phases import announce
 from vrae.runtime import seed_of
 
@@ -42,8 +32,17 @@ __all__ = ["VRAEClusterer"]
 _LEAST_NEW = 5
 _MORE_THAN_CHANCE = 3
 
+Labels = npt.NDArray[np.int64]
 
-class VRAEClusterer(Insight, ClusterMixin, TransformerMixin, SeriesHead, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
+
+class VRAEClusterer(  # type: ignore[call-arg]
+    Adjustable,
+    Insight,
+    ClusterMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    SeriesHead,
+    auto_wrap_output_keys=None,
+):
     """Cluster time series by their latent vectors.
 
     Parameters
@@ -67,9 +66,12 @@ class VRAEClusterer(Insight, ClusterMixin, TransformerMixin, SeriesHead, auto_wr
     Attributes
     ----------
     labels_ : ndarray of int64, shape (n_series,)
-        Cluster of every training series, by decreasing size. -1 is none.
+        Cluster of every training series, by decreasing size as long as clusters are not edited. -1
+        is none.
     n_clusters_ : int
         Number of clusters.
+    names_ : dict of int to str
+        Name of every cluster, such as "Peaks in December"; see `rename`.
     embedding_ : ndarray of float32, shape (n_series, latent_size)
         Latent vectors of the training series.
     ids_ : ndarray, shape (n_series,)
@@ -94,6 +96,8 @@ class VRAEClusterer(Insight, ClusterMixin, TransformerMixin, SeriesHead, auto_wr
     3
     """
 
+    belonging_: Belonging | None
+
     @explain_model_options
     def __init__(
         self,
@@ -110,8 +114,28 @@ class VRAEClusterer(Insight, ClusterMixin, TransformerMixin, SeriesHead, auto_wr
         self.model = model
         self.random_state = random_state
 
+    def set_params(self, **params: Any) -> Self:
+        """Set options of this estimator, and of its model as ``model__name``.
+
+        ``false_alarm_rate`` applies at once, unless the clusterer was fitted with None: the next
+        fit learns it. All other options apply to the next fit.
+        """
+        rate = params.get("false_alarm_rate")
+        if rate is None or not self.__sklearn_is_fitted__():
+            return super().set_params(**params)
+        self._check_rate(rate)
+        super().set_params(**params)
+        if self.belonging_ is None:
+            warn("false_alarm_rate has no effect before the next fit: it was None in the last one.", DataWarning)
+        else:
+            self.belonging_ = self.belonging_.at(rate)
+        return self
+
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train further on new series; see `VRAE.partial_fit`. Clusters keep their numbers.
+
+        Names that you gave stay with clusters that keep most of their series. What was merged,
+        split or moved is forgotten, with a warning, since clusters are found again.
 
         If five or more of the new series, and more than three times the ``false_alarm_rate``, are
         unlike all earlier ones, there is at least one cluster more than before, to make room for
@@ -119,7 +143,7 @@ class VRAEClusterer(Insight, ClusterMixin, TransformerMixin, SeriesHead, auto_wr
         """
         if not self.__sklearn_is_fitted__():
             return self._learn(self._extend(X))
-        self._check_rate()
+        self._check_rate(self.false_alarm_rate)
         replays = hasattr(self.model_, "replay_buffer_")  # otherwise the earlier clusters are gone
         found = self._extend(X)
         earlier = labels_of(self.embed_and_assign(found.panel, found.indices)[1])
@@ -150,13 +174,19 @@ class VRAEClusterer(Insight, ClusterMixin, TransformerMixin, SeriesHead, auto_wr
             If the clusterer has not been fitted.
         InvalidParameterError
             If there are fewer series than clusters, or the clusterer finds the number itself.
+
+        Notes
+        -----
+        It undoes `merge`, `split`, `move` and `rename`: names that you gave belong to clusters that
+        are no longer there.
         """
         self._check_fitted()
-        known = np.flatnonzero(np.isfinite(self.embedding_).all(axis=1))
-        self._check_number(n_clusters, len(known))
+        self._check_number(n_clusters, int(np.isfinite(self.embedding_).all(axis=1).sum()))
         check_clusterer(self.clusterer, n_clusters)
-        curve = self.selection_ if self._scored == self.clusterer else []  # of another clusterer: forget it
-        self._assign(self.model_, self.embedding_, known, n_clusters, selection=curve)
+        now = self.grouping_
+        curve = now.selection if now.scored == self.clusterer else []  # of another clusterer: forget it
+        seed = seed_of(self.random_state)
+        self._take(Grouping.fit(now.embedding, now.space, n_clusters, self.clusterer, seed, selection=curve))
         self.n_clusters = n_clusters
         return self
 
@@ -201,7 +231,7 @@ class VRAEClusterer(Insight, ClusterMixin, TransformerMixin, SeriesHead, auto_wr
         Z, latent_size = np.asarray(Z, np.float32), self.embedding_.shape[1]
         if Z.ndim != 2 or Z.shape[1] != latent_size:
             raise InvalidDataError(f"Z must have shape (n, {latent_size}); found {Z.shape}.")
-        return probabilities_of(self.partition_, self.space_, Z)
+        return self.grouping_.predict_proba(Z)
 
     def embed_and_assign(
         self, panel: Panel, indices: Indices
@@ -229,16 +259,27 @@ class VRAEClusterer(Insight, ClusterMixin, TransformerMixin, SeriesHead, auto_wr
         probabilities[new] = 0.0
         return Z, probabilities
 
+    @property
+    def space_(self) -> LatentSpace:
+        """The space in which latent vectors are compared."""
+        return self.grouping_.space
+
+    @property
+    def partition_(self) -> Partition | Edited:
+        """The rule that assigns vectors of this space to clusters, with all changes by hand."""
+        return self.grouping_.rule
+
     # ---------------------------------------------------------------- parts
 
     def _check_options(self, panel: Panel, indices: Indices) -> None:
         self._check_number(self.n_clusters, len(indices))
         check_clusterer(self.clusterer)
-        self._check_rate()
+        self._check_rate(self.false_alarm_rate)
 
-    def _check_rate(self) -> None:
-        if self.false_alarm_rate is not None:
-            check_real("false_alarm_rate", self.false_alarm_rate, above=0, below=0.5)
+    @staticmethod
+    def _check_rate(rate: Any) -> None:
+        if rate is not None:
+            check_real("false_alarm_rate", rate, above=0, below=0.5)
 
     @staticmethod
     def _check_number(n_clusters: Any, n_series: int) -> None:
@@ -252,17 +293,26 @@ class VRAEClusterer(Insight, ClusterMixin, TransformerMixin, SeriesHead, auto_wr
     def _learn(
         self,
         found: Embedded,
-        earlier: npt.NDArray[np.int64] | None = None,
+        earlier: Labels | None = None,
         n_clusters: Any = None,
         least: int = 1,
     ) -> Self:
         announce("Grouping")
-        belonging = self._fit_belonging(found)
-        wanted = self.n_clusters if n_clusters is None else n_clusters
-        self._assign(found.model, found.latent, found.indices, wanted, earlier, least=least)
+        belonging, portraits = self._fit_belonging(found), Portraits.of(found.panel, found.indices)
+        grouping = Grouping.fit(
+            found.latent,
+            LatentSpace.fit(found.latent[found.indices].astype(np.float64), found.model.network_),
+            self.n_clusters if n_clusters is None else n_clusters,
+            self.clusterer,
+            seed_of(self.random_state),
+            earlier=earlier,
+            least=least,
+        )
+        if earlier is not None:
+            grouping = grouping.following(self.grouping_, earlier)
         self.model_, self.embedding_, self.ids_ = found.model, found.latent, found.panel.ids
-        self.belonging_, self.refits_ = belonging, None
-        return self
+        self.belonging_, self.portraits_, self.refits_ = belonging, portraits, None
+        return self._take(grouping)
 
     def _fit_belonging(self, found: Embedded) -> Belonging | None:
         """Learn what series of the training series' kinds look like."""
@@ -272,65 +322,31 @@ class VRAEClusterer(Insight, ClusterMixin, TransformerMixin, SeriesHead, auto_wr
         statistics, sizes = found.model.inference_.raw_statistics(found.panel, chosen)
         return Belonging.fit(statistics, sizes, self.false_alarm_rate)
 
-    def _is_new_kind(self, labels: npt.NDArray[np.int64]) -> bool:
+    def _is_new_kind(self, labels: Labels) -> bool:
         """Return whether more series than false alarms explain have no cluster."""
         n_new = int((labels < 0).sum())
         return n_new >= max(_LEAST_NEW, _MORE_THAN_CHANCE * (self.false_alarm_rate or 0) * len(labels))
 
-    def _assign(
-        self,
-        model: Any,
-        Z: npt.NDArray[np.float32],
-        indices: Indices,
-        n_clusters: Any,
-        earlier: npt.NDArray[np.int64] | None = None,
-        selection: Sequence[dict[str, Any]] = (),
-        least: int = 1,
-    ) -> None:
-        """Find clusters of latent vectors.
-
-        ``earlier`` labels (n_series,) decide their order. ``selection`` is the curve of these
-        vectors, if it is known. "auto" finds ``least`` clusters or more.
-        """
-        seed = seed_of(self.random_state)
-        space = LatentSpace.fit(Z[indices].astype(np.float64), model.network_)
-        vectors = space(Z[indices].astype(np.float64))  # (n, dimensions)
-        if n_clusters == "auto":
-            selection = selection or score_numbers(vectors, self.clusterer, seed)
-            partition = fit_partition(vectors, max(best_number(selection), least), self.clusterer, seed)
-        else:
-            partition = fit_partition(vectors, n_clusters, self.clusterer, seed)
-            if takes_number(self.clusterer) and partition.n_clusters < n_clusters:
-                warn_of_fewer_clusters(partition.n_clusters, n_clusters)
-        if earlier is not None:
-            labels = labels_of(partition.predict_proba(vectors))
-            partition = partition.ordered(match_order(labels, earlier[indices], partition.n_clusters))
-        labels = labels_of(probabilities_of(partition, space, Z))
-        tree = cluster_tree(vectors, labels[indices])
-        self.space_, self.partition_, self.labels_, self.tree_ = space, partition, labels, tree
-        self.n_clusters_, self.selection_, self._scored = partition.n_clusters, list(selection), self.clusterer
-
     def _state(self) -> tuple[dict[str, Any], Arrays]:
-        parts = nested({"space": self.space_.arrays(), "partition": self.partition_.arrays()})
-        if self.belonging_ is not None:
-            parts |= nested({"belonging": self.belonging_.arrays()})
-        if self.refits_ is not None:
-            parts |= nested({"refits": self.refits_.arrays()})
-        return {"selection": self.selection_}, {"labels": self.labels_, **parts}
+        config, arrays = self.grouping_.state()
+        parts = {"belonging": self.belonging_, "refits": self.refits_}
+        arrays |= nested({name: part.arrays() for name, part in parts.items() if part is not None})
+        config["portraits"] = None
+        if self.portraits_ is not None:
+            config["portraits"], own = self.portraits_.state()
+            arrays |= nested({"portraits": own})
+        return config, arrays
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
-        self.space_ = LatentSpace.from_arrays(subset(arrays, "space"), self.embedding_.shape[1])
-        self.partition_ = partition_from_arrays(subset(arrays, "partition"))
         belonging, network = subset(arrays, "belonging"), self.model_.network_
         n_statistics = len(network.statistics.center) if network.config.n_patterns else self.embedding_.shape[1]
         self.belonging_ = Belonging.from_arrays(belonging, n_statistics) if belonging else None
         refits = subset(arrays, "refits")
         self.refits_ = Refits.from_arrays(refits, len(self.ids_)) if refits else None
-        self.n_clusters_ = self.partition_.n_clusters
-        self.selection_, self._scored = check_curve(config["selection"]), self.clusterer
-        self._check_rate()
-        self.labels_ = shaped("labels", arrays, self.ids_.shape)
-        known = np.isfinite(self.embedding_).all(axis=1)
-        self.tree_ = cluster_tree(self.space_(self.embedding_[known].astype(np.float64)), self.labels_[known])
-        if self.predict_proba_from_latent(self.embedding_[:1]).shape[1] != self.n_clusters_:
-            raise ValueError("the arrays of the partition have different sizes")
+        self.portraits_ = None
+        if config["portraits"] is not None:
+            self.portraits_ = Portraits.from_state(config["portraits"], subset(arrays, "portraits"))
+            if not np.isin(self.portraits_.rows, np.arange(len(self.ids_))).all():
+                raise ValueError("the portraits are those of other series")
+        self._check_rate(self.false_alarm_rate)
+        self._take(Grouping.from_state(config, arrays, self.embedding_, self.clusterer))

@@ -28,12 +28,10 @@ __all__ = [
     "LatentSpace",
     "Partition",
     "check_clusterer",
-    "cluster_tree",
     "fit_partition",
     "labels_of",
     "match_order",
     "partition_from_arrays",
-    "probabilities_of",
     "takes_number",
     "warn_of_fewer_clusters",
 ]
@@ -185,22 +183,6 @@ def fit_partition(X: Floats, n_clusters: int, clusterer: Any, seed: int, n_init:
     return partition.ordered(order[sizes[order] > 0])
 
 
-def cluster_tree(X: Floats, labels: Labels) -> Floats:
-    """Return how clusters merge, (n_clusters - 1, 4), in the format of SciPy's ``linkage``.
-
-    Clusters are compared by the means of their vectors (n, dimensions), and groups of clusters by
-    average linkage.
-    """
-    from scipy.cluster.hierarchy import linkage
-
-    found = np.unique(labels[labels >= 0])
-    if len(found) < 2:
-        return np.zeros((0, 4))
-    means = np.stack([X[labels == cluster].mean(axis=0) for cluster in found])
-    tree: Floats = linkage(means, "average")
-    return tree
-
-
 def _most_agreed_mixture(X: Floats, n_clusters: int, seed: int, n_init: int) -> Mixture:
     """Fit mixtures in several subspaces, and return the one that agrees most with the others."""
     from sklearn.metrics import adjusted_rand_score
@@ -262,12 +244,3 @@ def warn_of_fewer_clusters(found: int, wanted: int) -> None:
         f"groups. Identical series cause this.",
         DataWarning,
     )
-
-
-def probabilities_of(partition: Partition, space: LatentSpace, Z: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Return the probability of each cluster for latent vectors (n, latent_size); 0 for NaN."""
-    probabilities = np.zeros((len(Z), partition.n_clusters))
-    known = np.flatnonzero(np.isfinite(Z).all(axis=1))
-    if len(known):
-        probabilities[known] = partition.predict_proba(space(Z[known].astype(np.float64)))
-    return probabilities

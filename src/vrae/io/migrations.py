@@ -1,5 +1,6 @@
 """Format versions of model directories, and how an older one becomes the next.
 
+Version 6: a clusterer remembers how its clusters were edited and what they are called.
 Version 5: a model remembers how its table was read, and when its series are high.
 Version 4: latent vectors have a neighbour part; pattern statistics scale differences.
 Version 3: a head stores its model under "model", since heads have a model instead of being one.
@@ -17,7 +18,7 @@ from vrae.io.folder import Arrays
 
 __all__ = ["FORMAT_VERSION", "OLDER_VERSIONS", "migrate"]
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 
 Config = dict[str, Any]
 
@@ -100,5 +101,12 @@ def _from_4(config: Config, arrays: Arrays) -> None:
     model |= {"reading": None, "channels": None, "calendar": None}
 
 
-_STEPS: dict[int, Callable[[Config, Arrays], None]] = {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4}
+def _from_5(config: Config, arrays: Arrays) -> None:
+    if config["class"] == "VRAEClusterer":
+        config |= {"n_edits": 0, "names": {}, "portraits": None}
+
+
+_STEPS: dict[int, Callable[[Config, Arrays], None]] = {
+    **{1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4, 5: _from_5},
+}
 OLDER_VERSIONS = tuple(_STEPS)

@@ -58,11 +58,15 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], Arrays]:
             f"{folder} has format_version {version!r}; this version of vrae reads up to {FORMAT_VERSION}. "
             f"Install the version of vrae that wrote it (vrae {config.get('vrae_version', 'unknown')}) or a newer one."
         )
-    # NaN rows of an embedding belong to series without any observed value.
+    # NaN rows of an embedding belong to series without any observed value. What is not known of a
+    # series is NaN in its portrait.
     broken = [
         name
         for name, array in arrays.items()
-        if name.rpartition(".")[2] != "embedding" and array.dtype.kind == "f" and not np.isfinite(array).all()
+        if array.dtype.kind == "f"
+        and name.rpartition(".")[2] != "embedding"
+        and not name.startswith("portraits.")
+        and not np.isfinite(array).all()
     ]
     if broken:
         raise ModelFileError(f"{folder / WEIGHTS_FILE} holds values that are not finite: {', '.join(broken[:5])}.")

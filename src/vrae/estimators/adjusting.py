@@ -1,0 +1,224 @@
+"""How a user changes clusters that were found: merge, split, move, rename."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.data.ids import as_ids
+from vrae.describe.portraits import Portraits
+from vrae.estimators.grouping import Grouping
+from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
+
+__all__ = ["Adjustable"]
+
+
+class Adjustable:
+    """Methods of a clusterer that change its clusters, and neither its model nor its options.
+
+    They take milliseconds. `predict` and `save` respect them, `regroup` and `fit` undo them.
+    """
+
+    if TYPE_CHECKING:  # what the clusterer has
+        ids_: npt.NDArray[Any]
+        embedding_: npt.NDArray[np.float32]
+        grouping_: Grouping
+        portraits_: Portraits | None
+        _check_fitted: Any
+
+    def merge(self, clusters: Sequence[int]) -> Self:
+        """Make one cluster of several.
+
+        It gets the smallest of their numbers, and higher numbers close the gaps. A probability is
+        the sum of those of the merged clusters. If just one of them has a name of yours, the merged
+        cluster keeps it.
+
+        Parameters
+        ----------
+        clusters : sequence of int
+            Two or more clusters.
+
+        Returns
+        -------
+        self
+            With new ``labels_``, ``n_clusters_``, ``tree_`` and ``names_``.
+
+        Raises
+        ------
+        NotFittedError
+            If the clusterer has not been fitted.
+        InvalidParameterError
+            If a cluster does not exist, or there are fewer than two.
+
+        Examples
+        --------
+        >>> from vrae import VRAE, VRAEClusterer, load_example
+        >>> X, labels = load_example("ItalyPowerDemand", split="train")
+        >>> clusterer = VRAEClusterer(4, model=VRAE(max_epochs=2), random_state=0).fit(X)
+        >>> clusterer.merge([1, 3]).n_clusters_
+        3
+        """
+        self._check_fitted()
+        return self._take(self.grouping_.merged(clusters))
+
+    def split(self, cluster: int, into: int = 2) -> Self:
+        """Divide a cluster by k-means of its latent vectors.
+
+        The largest part keeps the number and your name. The others get the next free numbers, by
+        decreasing size. The parts share the probability of their cluster.
+
+        Parameters
+        ----------
+        cluster : int
+        into : int, default=2
+            Number of parts.
+
+        Returns
+        -------
+        self
+            With new ``labels_``, ``n_clusters_``, ``tree_`` and ``names_``.
+
+        Raises
+        ------
+        NotFittedError
+            If the clusterer has not been fitted.
+        InvalidParameterError
+            If the cluster does not exist, or ``into`` is less than 2.
+        InvalidDataError
+            If the cluster has fewer distinct series than parts.
+
+        Examples
+        --------
+        >>> from vrae import VRAE, VRAEClusterer, load_example
+        >>> X, labels = load_example("ItalyPowerDemand", split="train")
+        >>> clusterer = VRAEClusterer(2, model=VRAE(max_epochs=2), random_state=0).fit(X)
+        >>> clusterer.split(0, into=3).n_clusters_
+        4
+        """
+        self._check_fitted()
+        return self._take(self.grouping_.split(cluster, into))
+
+    def move(self, ids: Any, to: int) -> Self:
+        """Move training series to another cluster.
+
+        New series follow: if the nearest training series of a new one was moved, it goes to the
+        same cluster. A series takes the probability of its old cluster along. A cluster that
+        loses all of its series disappears, with a warning, and higher numbers close the gap.
+
+        Parameters
+        ----------
+        ids : sequence
+            Ids of training series, as in ``ids_``. For arrays: their positions, from 0. A single id
+            works too. Series with equal latent vectors move together, with a warning.
+        to : int
+            An existing cluster.
+
+        Returns
+        -------
+        self
+            With new ``labels_``, ``n_clusters_``, ``tree_`` and ``names_``.
+
+        Raises
+        ------
+        NotFittedError
+            If the clusterer has not been fitted.
+        InvalidDataError
+            If no training series has an id, or one has no observed value.
+        InvalidParameterError
+            If the cluster does not exist.
+
+        Examples
+        --------
+        >>> from vrae import VRAE, VRAEClusterer, load_example
+        >>> X, labels = load_example("ItalyPowerDemand", split="train")
+        >>> clusterer = VRAEClusterer(2, model=VRAE(max_epochs=2), random_state=0).fit(X)
+        >>> clusterer.move([5, 8], to=1).labels_[[5, 8]]
+        array([1, 1])
+        """
+        self._check_fitted()
+        rows = self._rows_of(ids)
+        Z, before = self.embedding_[rows], self.grouping_
+        grouping = before.moved(Z, to)
+        others = np.setdiff1d(before.alike(Z), rows)
+        others = others[before.labels[others] != to]
+        if len(others):
+            warn(
+                f"Series with the same latent vectors move too: ids {name_some(self.ids_[others])}. They are "
+                f"identical, or the model sees no difference.",
+                DataWarning,
+            )
+        return self._take(grouping)
+
+    def rename(self, names: Mapping[int, str | None]) -> Self:
+        """Give names to clusters.
+
+        Names are kept in ``names_``, tables, charts and saved models. They stay with their clusters
+        when others are merged or split.
+
+        Parameters
+        ----------
+        names : dict of int to str
+            One line of at most 80 characters for each of some clusters. None brings the automatic
+            name back.
+
+        Returns
+        -------
+        self
+            With new ``names_``.
+
+        Raises
+        ------
+        NotFittedError
+            If the clusterer has not been fitted.
+        InvalidParameterError
+            If a cluster does not exist, two get the same name, or a name is empty or too long.
+
+        Examples
+        --------
+        >>> from vrae import VRAE, VRAEClusterer, load_example
+        >>> X, labels = load_example("ItalyPowerDemand", split="train")
+        >>> clusterer = VRAEClusterer(2, model=VRAE(max_epochs=2), random_state=0).fit(X)
+        >>> clusterer.rename({0: "Winter"}).names_[0]
+        'Winter'
+        """
+        self._check_fitted()
+        return self._take(self.grouping_.renamed(names))
+
+    # ---------------------------------------------------------------- parts
+
+    def _take(self, grouping: Grouping) -> Self:
+        """Take over a grouping, and set the public attributes from it."""
+        self.grouping_ = grouping
+        self.labels_, self.n_clusters_, self.tree_ = grouping.labels, grouping.n_clusters, grouping.tree
+        self.selection_, self.names_ = grouping.selection, grouping.names(self.portraits_)
+        return self
+
+    def _rows_of(self, ids: Any) -> npt.NDArray[np.int64]:
+        """Return the positions of ids of training series, each once."""
+        wanted, own = as_ids([ids] if isinstance(ids, (str, bytes)) or np.ndim(ids) == 0 else ids), self.ids_
+        if wanted.dtype == bool and own.dtype != bool:
+            raise InvalidDataError("ids must be the ids of series; found True and False. Pass ids_[mask] instead.")
+        if own.dtype.kind == "M" and wanted.dtype.kind in "MU":
+            with suppress(ValueError):  # text that is no date is among no ids
+                wanted = wanted.astype(own.dtype)
+        position, names = {name: row for row, name in enumerate(own.tolist())}, wanted.tolist()
+        unknown = [name for name in names if name not in position]
+        if unknown:
+            raise InvalidDataError(
+                f"{len(unknown)} of {len(names)} ids are not those of training series: {name_some(unknown)}. Known "
+                f"ids: {name_some(own)}."
+            )
+        if not names:
+            raise InvalidDataError("ids is empty: name one or more series to move.")
+        rows = np.unique([position[name] for name in names])
+        blank = rows[~np.isfinite(self.embedding_[rows]).all(axis=1)]
+        if len(blank):
+            raise InvalidDataError(
+                f"Series without any observed value have no cluster and cannot be moved: ids "
+                f"{name_some(self.ids_[blank])}."
+            )
+        return rows
