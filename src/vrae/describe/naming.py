@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from vrae.describe.comparisons import comparisons
 from vrae.describe.phrases import Phrase, phrases
 from vrae.describe.portraits import Portraits
 
 __all__ = ["cluster_names"]
 
-Floats = npt.NDArray[np.floating[Any]]
+Mask = npt.NDArray[np.bool_]
 
-_LONGEST = 44  # characters of a name with two phrases
-_WEAK = 0.5  # a phrase that tells less gets a second one if there is room
+_LONGEST = 44  # characters of a name of two phrases
+_LONGEST_CHANNEL = 20
+_WEAK = 0.6  # a phrase that tells no more gets the level as well, if there is room
+_COMPARED = 0.45  # weight of a comparison
+_CHANNELS = 6  # that are spoken of
 
 
 def cluster_names(portraits: Portraits, labels: npt.ArrayLike, n_clusters: int) -> list[str]:
@@ -36,111 +41,140 @@ def cluster_names(portraits: Portraits, labels: npt.ArrayLike, n_clusters: int) 
     """
     labels = np.asarray(labels, np.int64)
     members = [labels == k for k in range(n_clusters)]
-    told = [_told(portraits, member, members) for member in members]
-    told = [
-        [*own, *_levels(portraits, members, k)] if member.any() else []
-        for k, (own, member) in enumerate(zip(told, members, strict=True))
-    ]
-    common = Counter(phrase.text for own in told for phrase in own)
-    named = [_ranked(own, common) for own in told]
-    return _distinct(named)
-
-
-def _told(portraits: Portraits, member: npt.NDArray[np.bool_], members: list[npt.NDArray[np.bool_]]) -> list[Phrase]:
-    """Return phrases of all channels; with several, with the channel's name."""
-    if not member.any():
-        return []
-    if len(portraits.channels) == 1:
-        return phrases(portraits, member, 0)
-    found = []
-    for channel, name in enumerate(portraits.channels):
-        apart = _apart(portraits, member, channel)
-        for phrase in phrases(portraits, member, channel):
-            text = f"{name}: {phrase.text[0].lower()}{phrase.text[1:]}"
-            found.append(Phrase(phrase.kind, text, phrase.weight * (0.3 + 0.7 * apart)))
-    return sorted(found, key=lambda phrase: -phrase.weight)
-
-
-def _apart(portraits: Portraits, member: npt.NDArray[np.bool_], channel: int) -> float:
-    """Return how far a cluster is from the others in one channel, 0 to 1."""
-    if member.all():
-        return 0.5
-    shapes = portraits.shapes[:, channel]
-    gap = np.median(shapes[member], axis=0) - np.median(shapes[~member], axis=0)
-    return float(np.clip(np.sqrt((gap**2).mean()), 0, 1))
-
-
-def _levels(portraits: Portraits, members: list[npt.NDArray[np.bool_]], cluster: int) -> list[Phrase]:
-    """Return "high volume" or "low volume", if the levels of clusters differ clearly."""
-    if len(portraits.channels) > 1 or len(members) < 2:
-        return []
-    level, spread = portraits.numbers["level"][:, 0], portraits.numbers["spread"][:, 0]
-    others = ~members[cluster]
-    if not others.any() or np.nanstd(level) <= 0.25 * np.nanmedian(spread):
-        return []
-    here, there = np.nanmedian(level[members[cluster]]), np.nanmedian(level[others])
-    if np.nanmin(level) >= 0:
-        far = max(here, there) >= 2 * min(here, there)
-    else:
-        far = abs(here - there) >= np.nanmedian(spread)
-    if not far:
-        return []
-    text = f"{'High' if here > there else 'Low'} {'volume' if portraits.counts else 'level'}"
-    return [Phrase("level", text, 0.45)]
-
-
-def _ranked(own: list[Phrase], common: Counter[str]) -> list[Phrase]:
-    """Sort phrases by what they tell: one that is true of many clusters tells less."""
-    return sorted(own, key=lambda phrase: -phrase.weight / np.sqrt(common[phrase.text]))
-
-
-def _distinct(named: list[list[Phrase]]) -> list[str]:
-    """Return a name for each list of phrases, the first of which tells most."""
-    names = [_first_name(own) or f"Cluster {k}" for k, own in enumerate(named)]
-    for same in _same(names):
-        for k in same:
-            names[k] = _longer(named, same, k) or names[k]
-    for same in _same(names):
+    told = [_told(portraits, members, k) for k in range(n_clusters)]
+    common = Counter(text for own in told for text in {phrase.text for phrase in own})
+    ranked = [sorted(own, key=lambda phrase: -phrase.weight / np.sqrt(common[phrase.text])) for own in told]
+    names = [_name(own) if own else f"Cluster {k}" for k, own in enumerate(ranked)]
+    for same in _repeated(names):
+        _tell_apart(names, same, ranked, portraits, members)
+    for same in _repeated(names):
         for n, k in enumerate(same[1:], 2):
-            names[k] = _free(names, names[k], n)
+            names[k] = _unused(names, names[k], n)
     return names
 
 
-def _first_name(own: list[Phrase]) -> str:
-    if not own:
-        return ""
-    if own[0].weight < _WEAK:
-        for other in own[1:]:
-            name = _joined(own[0], other)
-            if other.kind != own[0].kind and len(name) <= _LONGEST:
-                return name
-    return own[0].text
+# ------------------------------------------------------------------------------- what is true
 
 
-def _longer(named: list[list[Phrase]], same: list[int], k: int) -> str:
-    """Return a name with a phrase that the other clusters of this name lack."""
-    others = {phrase.text for other in same if other != k for phrase in named[other]}
-    first = named[k][0] if named[k] else None
-    for phrase in named[k][1:]:
-        if first is not None and phrase.text not in others and phrase.kind != first.kind:
-            name = _joined(first, phrase)
-            if len(name) <= _LONGEST:
-                return name
-    return ""
+def _told(portraits: Portraits, members: Sequence[Mask], cluster: int) -> list[Phrase]:
+    """Return all phrases about a cluster, the most telling first."""
+    member = members[cluster]
+    if not member.any():
+        return []
+    if len(portraits.channels) == 1:
+        own = phrases(portraits, member, 0)
+        return own if own[0].kind in ("few", "constant") else [*own, *_level(portraits, members, cluster)]
+    return _of_channels(portraits, member, np.any(members, axis=0) & ~member)
 
 
-def _joined(first: Phrase, second: Phrase) -> str:
-    return f"{first.text}, {second.text[0].lower()}{second.text[1:]}"
+def _level(portraits: Portraits, members: Sequence[Mask], cluster: int) -> list[Phrase]:
+    """Return "high volume" or "low volume", if the level of a cluster is clearly another."""
+    others = np.any(members, axis=0) & ~members[cluster]
+    if not others.any():
+        return []
+    found = [phrase for phrase in comparisons(portraits, members[cluster], others, 0) if phrase.kind == "level"]
+    text = {"higher": "High", "lower": "Low"}
+    return [replace(p, text=f"{text[p.text.split()[0]]} {p.text.split()[1]}", weight=_COMPARED) for p in found]
 
 
-def _same(names: list[str]) -> list[list[int]]:
-    groups: dict[str, list[int]] = {}
+def _of_channels(portraits: Portraits, member: Mask, others: Mask) -> list[Phrase]:
+    """Return phrases of the channels that set a cluster apart, with their names.
+
+    What is true of every channel, such as the months of a peak, is said without a channel.
+    """
+    channels = range(len(portraits.channels))
+    told = [phrases(portraits, member, c) for c in channels]
+    everywhere = [p for p in told[0] if all(p.text in {q.text for q in other} for other in told[1:])]
+    found = [p for p in everywhere if p.kind not in ("texture", "shape")]
+    common = {phrase.text for phrase in everywhere}
+    compared = [comparisons(portraits, member, others, c) if others.any() else [] for c in channels]
+    apart = [sum(phrase.weight for phrase in own[:3]) for own in compared]
+    order = sorted(channels, key=lambda c: -apart[c])[:_CHANNELS]
+    for place, c in enumerate(order):
+        share = 0.8**place
+        own = [p for p in told[c] if p.text not in common or not others.any()]
+        found += [_in_channel(portraits, c, p.text, p.kind, 0.9 * share * p.weight) for p in own]
+        found += [
+            _in_channel(portraits, c, p.text, p.kind, _COMPARED * share * min(1.0, p.weight / 4))
+            for p in compared[c][:3]
+        ]
+    return sorted(found, key=lambda phrase: -phrase.weight) or [Phrase("none", "No clear pattern", 0.1)]
+
+
+def _in_channel(portraits: Portraits, channel: int, text: str, kind: str, weight: float) -> Phrase:
+    name = portraits.channels[channel]
+    name = name if len(name) <= _LONGEST_CHANNEL else f"{name[: _LONGEST_CHANNEL - 1]}…"
+    return Phrase(f"{kind} of {channel}", f"{name}: {_lower(text)}", weight)
+
+
+# ------------------------------------------------------------------------------- one name each
+
+
+def _name(own: Sequence[Phrase]) -> str:
+    """Return the first phrase; with the level, if it does not tell much."""
+    first = own[0]
+    level = next((phrase for phrase in own[1:] if phrase.kind == "level"), None)
+    if level is not None and first.weight <= _WEAK and first.kind != "level":
+        return _joined(first.text, level.text) or first.text
+    return first.text
+
+
+def _tell_apart(
+    names: list[str], same: Sequence[int], ranked: Sequence[Sequence[Phrase]], portraits: Portraits,
+    members: Sequence[Mask],
+) -> None:  # fmt: skip
+    """Add to each of several equal names something that the other clusters lack."""
+    name, given = names[same[0]], set(names)
+    # A cluster that is told apart leaves the others more to say.
+    for k in sorted(same, key=lambda k: -_clearest(ranked, same, k)):
+        rest = [j for j in same if j != k]
+        for text in (*_own_phrases(ranked, k, rest), *_compared(portraits, members, k, rest)):
+            longer = _joined(name, text)
+            if longer and longer not in given:
+                names[k] = longer
+                given.add(longer)
+                break
+
+
+def _clearest(ranked: Sequence[Sequence[Phrase]], same: Sequence[int], k: int) -> float:
+    others = {phrase.text for j in same if j != k for phrase in ranked[j]}
+    return max((phrase.weight for phrase in ranked[k] if phrase.text not in others), default=0.0)
+
+
+def _own_phrases(ranked: Sequence[Sequence[Phrase]], k: int, rest: Sequence[int]) -> list[str]:
+    """Return phrases that are true of a cluster and of no other one of its name."""
+    others = {phrase.text for j in rest for phrase in ranked[j]}
+    kinds = {ranked[k][0].kind, *(("growth",) if "grow" in ranked[k][0].text else ())}
+    return [p.text for p in ranked[k][1:] if p.text not in others and p.kind not in kinds and p.weight >= _COMPARED]
+
+
+def _compared(portraits: Portraits, members: Sequence[Mask], k: int, rest: Sequence[int]) -> list[str]:
+    others = np.any([members[j] for j in rest], axis=0)
+    if not members[k].any() or not others.any():
+        return []
+    if len(portraits.channels) == 1:
+        return [phrase.text for phrase in comparisons(portraits, members[k], others, 0)]
+    return [p.text for p in _of_channels(portraits, members[k], others)]
+
+
+def _joined(first: str, second: str) -> str:
+    """Join two phrases; "" if they are too long for a name, or say the same twice."""
+    text = f"{first}, {_lower(second)}"
+    return text if len(text) <= _LONGEST and second.lower() not in first.lower() else ""
+
+
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:]
+
+
+def _repeated(names: Sequence[str]) -> list[list[int]]:
+    places: dict[str, list[int]] = {}
     for k, name in enumerate(names):
-        groups.setdefault(name, []).append(k)
-    return [group for group in groups.values() if len(group) > 1]
+        places.setdefault(name, []).append(k)
+    return [found for found in places.values() if len(found) > 1]
 
 
-def _free(names: list[str], name: str, number: int) -> str:
+def _unused(names: Sequence[str], name: str, number: int) -> str:
     while f"{name} ({number})" in names:
         number += 1
     return f"{name} ({number})"

@@ -9,38 +9,47 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vrae.describe.curves import quiet_nan
-from vrae.describe.portraits import Portraits
+from vrae.describe.portraits import Portraits, middle_of
 from vrae.describe.shapes import shape_phrase
 from vrae.describe.time_words import hours_phrase, months_phrase, rough_time, weekdays_phrase
 
 __all__ = ["Phrase", "phrases"]
 
 Floats = npt.NDArray[np.floating[Any]]
+Mask = npt.NDArray[np.bool_]
 
 _FEW = 3  # values: a series with fewer has no shape
+_SHAPED = 6  # values that are not 0: fewer have no shape in words
 _MOST = 0.7  # of the series of a cluster, for which a phrase must hold
+_EDGE = 0.12  # of the calendar: what begins or ends within it has been there all the time
+
+# Numbers of steps that ranges are rounded to, so that they stay when a few series come or go.
+_ROUND = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)
 
 
 @dataclass(frozen=True)
 class Phrase:
     """Something that is true of most series of a cluster.
 
-    ``weight`` (0 to 1) says how much it tells, by its kind and by how clear it is. ``alone`` is for
-    series of which nothing else can be said.
+    ``weight`` (0 to 1) says how much it tells, by its kind and by how clear it is.
     """
 
     kind: str
     text: str
     weight: float
-    alone: bool = False
 
 
-def phrases(portraits: Portraits, member: npt.NDArray[np.bool_], channel: int) -> list[Phrase]:
-    """Return what is true of the members in one channel, the most telling first."""
+def phrases(portraits: Portraits, member: Mask, channel: int) -> list[Phrase]:
+    """Return what is true of the members, at least one, in a channel; the most telling first."""
     group = _Group(portraits, member, channel)
     alone = _without_shape(group)
-    found = [alone] if alone else [p for make in _KINDS for p in make(group)]
+    if alone:
+        return [alone]
+    recurring = list(_recurring(group))
+    shape = [] if recurring else [*_shape(group), *(_steady(group) or _all_year(group))]
+    found = [*recurring, *shape, *(phrase for make in _KINDS for phrase in make(group))]
+    if portraits.calendar is None and any(phrase.kind == "shape" for phrase in shape):
+        found = [phrase for phrase in found if phrase.kind != "growth"]  # the shape says more
     return sorted(found, key=lambda phrase: -phrase.weight)
 
 
@@ -49,185 +58,238 @@ class _Group:
     """The members of a cluster, in one channel."""
 
     portraits: Portraits
-    member: npt.NDArray[np.bool_]
+    member: Mask
     channel: int
+
+    @property
+    def unit(self) -> str:
+        """Plural of a step, or "values" without dates."""
+        return "values" if self.portraits.unit == "steps" else self.portraits.unit
+
+    @property
+    def n_steps(self) -> float:
+        """Steps of the calendar."""
+        return float(self.portraits.n_steps)
 
     def values(self, name: str) -> Floats:
         """Return a number of each member, shape (n_members,)."""
         return self.portraits.numbers[name][self.member, self.channel]
 
     def median(self, name: str) -> float:
-        with quiet_nan():
-            return float(np.nanmedian(self.values(name)))
+        return middle_of(self.values(name))
 
     def quantiles(self, name: str, *at: float) -> list[float]:
-        return [float(q) for q in np.nanquantile(self.values(name), at)]
+        values = self.values(name)
+        return [float(q) for q in np.quantile(values[~np.isnan(values)], at)]
 
-    def profile(self, name: str) -> Floats | None:
-        """Return the median recurring means (n_parts,), NaN for a part that does not occur.
-
-        None without, or if fewer than half of the members have any.
-        """
+    def profiles(self, name: str) -> Floats | None:
+        """Return recurring means (n_known, n_parts); None if fewer than half of them are known."""
         means = self.portraits.recurring.get(name)
         if means is None:
             return None
         own = means[self.member, self.channel]
         known = ~np.isnan(own).all(axis=1)
-        if known.mean() < 0.5:
-            return None
-        with quiet_nan():
-            return np.asarray(np.nanmedian(own[known], axis=0))
+        return own[known] if known.mean() >= 0.5 else None
 
-    @property
-    def ever(self) -> float:
-        """Steps of the calendar."""
-        return float(self.portraits.n_steps)
+
+# ------------------------------------------------------------------------------- no shape
 
 
 def _without_shape(group: _Group) -> Phrase | None:
-    """Return the phrase for series without values, with a few, or all equal."""
-    known, active = group.values("known"), group.values("active")
-    unit = group.portraits.unit
+    """Return the phrase for series without values, with a few, or with equal ones."""
+    known, active, dated = group.values("known"), group.values("active"), group.unit != "values"
     if np.mean(known == 0) > _MOST:
-        return Phrase("few", "No values", 1.0, alone=True)
+        return Phrase("few", "No values", 1.0)
     if np.mean(known <= _FEW) >= _MOST:
-        what = f"Only {_range(known)} {'values' if unit == 'steps' else unit}"
-        return Phrase("few", _singular(what), 1.0, alone=True)
+        count = _counted(known, group.unit, outer=0.05)
+        return Phrase("few", f"Seen in {count} only" if dated else f"Only {count}", 1.0)
     if np.mean(active == 0) > _MOST:
-        return Phrase("constant", "Always zero", 1.0, alone=True)
+        return Phrase("constant", "Always zero", 1.0)
     if np.mean(active <= _FEW) >= _MOST:
-        what = f"Active in only {_range(active)} {unit}"
-        return Phrase("few", _singular(what), 1.0, alone=True)
+        return Phrase("few", f"Active in {_counted(active, group.unit, outer=0.05)} only", 1.0)
     if np.mean(group.values("spread") <= 1e-6 * np.abs(group.values("level"))) > _MOST:
-        return Phrase("constant", "Constant", 1.0, alone=True)
+        return Phrase("constant", "Constant", 1.0)
     return None
 
 
-def _range(numbers: Floats) -> str:
-    low, high = (round(float(q)) for q in np.quantile(numbers[numbers > 0], (0.05, 0.95)))
-    high = min(high, _FEW) if np.mean(numbers <= _FEW) >= _MOST else high
-    low = max(1, min(low, high))
-    return f"{low}" if low == high else f"{low} {'or' if high == low + 1 else 'to'} {high}"
+def _counted(numbers: Floats, unit: str, outer: float = 0.1) -> str:
+    """Return the usual range of numbers with their unit: "1 or 2 weeks"."""
+    low, high = (float(q) for q in np.quantile(numbers[numbers > 0], (outer, 1 - outer)))
+    least = max((n for n in _ROUND if n <= low + 0.5), default=1)
+    most = min((n for n in _ROUND if n >= high - 0.5), default=round(high))
+    if least == most:
+        return f"{least} {unit.removesuffix('s') if least == 1 else unit}"
+    return f"{least} {'or' if most == least + 1 else 'to'} {most} {unit}"
 
 
-def _singular(text: str) -> str:
-    return text.removesuffix("s") if " 1 " in text and " or " not in text and " to " not in text else text
+# ------------------------------------------------------------------------------- time
 
 
-# ------------------------------------------------------------------------------- kinds of phrases
-
-
-def _seasons(group: _Group) -> Iterator[Phrase]:
+def _recurring(group: _Group) -> Iterator[Phrase]:
     for name, weight, words in (
         ("month", 0.95, months_phrase),
-        ("weekday", 0.85, weekdays_phrase),
+        ("weekday", 0.88, weekdays_phrase),
         ("hour", 0.85, hours_phrase),
     ):
-        profile = group.profile(name)
-        found = None if profile is None else words(profile)
+        profiles = group.profiles(name)
+        found = None if profiles is None else words(profiles)
         if found:
             yield Phrase(name, found[0], weight * found[1])
 
 
-def _lifecycle(group: _Group) -> Iterator[Phrase]:
-    portraits = group.portraits
-    if not portraits.aligned:
+def _lifetime(group: _Group) -> Iterator[Phrase]:
+    """Say when series begin and end, if that is long after the first or before the last date."""
+    if not group.portraits.aligned:
         return
-    last = group.ever - 1
-    late, soon = 0.12 * last, 0.88 * last
-    begins, ends = group.values("begin"), group.values("finish")
-    is_launched, is_ended = np.mean(begins > late) >= _MOST, np.mean(ends < soon) >= _MOST
-    start = _when(group, "begin") if is_launched else ""
-    end = _when(group, "finish") if is_ended else ""
-    if start and end and start == end:
-        yield Phrase("life", f"Only in {start}", 0.92)
-    elif start and end:
-        yield Phrase("life", f"Only {start} to {end}", 0.92)
-    elif start:
-        yield Phrase("life", f"Launched in {start}{_growth_after(group)}", 0.9)
-    elif end:
-        yield Phrase("life", f"Ended in {end}", 0.9)
-    lasts = group.median("finish") - group.median("begin") + 1
-    if is_launched and is_ended and not (start and end) and lasts < 0.5 * group.ever:
-        yield Phrase("life", "Come and gone at different times", 0.8)
-    elif is_launched and not is_ended and not start:
-        yield Phrase("life", f"Launched later{_growth_after(group)}", 0.7)
-    elif is_ended and not is_launched and not end:
-        yield Phrase("life", "Ended early", 0.7)
+    begin, finish = group.values("begin"), group.values("finish")
+    # A series that is seldom active begins late and ends early by chance.
+    gap = np.maximum(_EDGE * group.n_steps, 3 * (finish - begin + 1) / np.maximum(group.values("active"), 1))
+    late, early = begin > gap, finish < group.n_steps - 1 - gap
+    is_launched, is_ended = np.mean(late) >= _MOST, np.mean(early) >= _MOST
+    start = _when(group, "first", "begin") if is_launched else ""
+    end = _when(group, "last", "finish") if is_ended else ""
+    change = group.median("growth")
+    trend = ", growing" if change >= 0.4 else ", declining" if change <= -0.4 else ""
+    if start and end:
+        yield Phrase("life", f"Only {_in(start)}" if start == end else f"Only {start} to {end}", 0.92)
+    elif is_launched and not is_ended:
+        yield Phrase("life", f"Launched {_in(start) or 'late'}{trend}", 0.92 if start else 0.7)
+    elif is_ended and not is_launched:
+        yield Phrase("life", f"Ended {_in(end) or 'early'}", 0.92 if end else 0.7)
+    yield from _short(group, late, early)
 
 
-def _when(group: _Group, name: str) -> str:
-    low, middle, high = group.quantiles(name, 0.15, 0.5, 0.85)
-    return rough_time(group.portraits, low, middle, high)
+def _in(time: str) -> str:
+    """Return a rough time with its preposition, "" without one."""
+    return time if not time or time.startswith("around") else f"in {time}"
 
 
-def _growth_after(group: _Group) -> str:
-    growth = group.median("growth")
-    return ", growing" if growth >= 0.4 else ", declining" if growth <= -0.4 else ""
+def _when(group: _Group, observed: str, active: str) -> str:
+    """Return when series begin or end: with their first or last value, or the one that is not 0."""
+    steps, last = group.values(observed), group.n_steps - 1
+    edge = _EDGE * last
+    at_the_edge = (steps <= edge) if observed == "first" else (steps >= last - edge)
+    name = active if at_the_edge.mean() > 1 - _MOST else observed
+    return rough_time(group.portraits, *group.quantiles(name, 0.15, 0.5, 0.85))
+
+
+def _short(group: _Group, late: Mask, early: Mask) -> Iterator[Phrase]:
+    length = group.values("length")
+    if np.quantile(length, 0.9) > 0.5 * group.n_steps:
+        return
+    low, high = np.quantile(length, (0.1, 0.9))
+    count = _counted(length, group.unit)
+    if low < 0.4 * high:
+        count = f"up to {count.split(' to ')[-1]}"
+    one_side = np.mean(late ^ early)
+    if one_side >= _MOST and 0.2 <= np.mean(late & ~early) <= 0.8:
+        yield Phrase("short", f"New or ended, {count}", 0.85)
+    else:
+        yield Phrase("short", f"Lasts {count}", 0.8)
 
 
 def _growth(group: _Group) -> Iterator[Phrase]:
-    low, middle, high = group.quantiles("growth", 0.25, 0.5, 0.75)
-    clear = low > 0.2 if middle > 0 else high < -0.2
-    if clear and abs(middle) >= 0.4:
+    growth, middle = group.values("growth"), group.median("growth")
+    if abs(middle) >= 0.25 and np.mean(np.sign(growth) == np.sign(middle)) >= 0.8:
         dated = group.portraits.calendar is not None
         words = ("Growing", "Declining") if dated else ("Rises", "Falls")
-        yield Phrase("growth", words[middle < 0], 0.85 * _clear(abs(middle), 0.4, 0.6))
+        yield Phrase("growth", words[middle < 0], 0.85 * _clear(abs(middle), 0.25, 0.4))
 
 
-def _zeros(group: _Group) -> Iterator[Phrase]:
-    zeros, unit = group.median("zeros"), group.portraits.unit
+def _all_year(group: _Group) -> list[Phrase]:
+    if group.profiles("month") is None or abs(group.median("growth")) > 0.25:
+        return []
+    if group.median("zeros") < 0.5 and group.median("half") > 0.06 * group.median("length"):
+        return [Phrase("year", "All year round", 0.5)]
+    return []
+
+
+# ------------------------------------------------------------------------------- values
+
+
+def _seldom(group: _Group) -> Iterator[Phrase]:
+    """Say how often series are zero, if that is often."""
+    zeros, unit = group.median("zeros"), group.unit
     low, high = group.quantiles("zeros", 0.2, 0.8)
-    yearly = group.portraits.steps_per_year >= 12
     if zeros >= 0.8 and low > 0.6:
-        where = "" if unit == "steps" else f" in a few {unit}" + (" a year" if yearly and unit != "hours" else "")
-        yield Phrase("zeros", f"Active{where}" if where else "Mostly zero", 0.8 * _clear(zeros, 0.8, 0.85))
-    elif zeros >= 0.4 and low > 0.2:
-        yield Phrase("zeros", "Often zero" if unit == "steps" else f"Many {unit} without any", 0.55)
-    elif zeros <= 0.05 and high < 0.2:
-        yield Phrase("zeros", "Never zero" if unit == "steps" else f"Active nearly every {unit[:-1]}", 0.35)
+        few = group.quantiles("active", 0.9)[0] <= 12
+        a_year = " a year" if group.portraits.steps_per_year >= 12 and unit in ("weeks", "months", "days") else ""
+        where = f"{_counted(group.values('active'), unit)} only" if few else f"a few {unit}{a_year}"
+        text = "Mostly zero" if unit == "values" and not few else f"Active in {where}"
+        yield Phrase("zeros", text, 0.85 * _clear(zeros, 0.8, 0.85))
+    elif zeros >= 0.5 and low > 0.3:
+        yield Phrase("zeros", "Often zero" if unit == "values" else f"Zero in most {unit}", 0.5)
+    elif zeros <= 0.05 and high < 0.2 and np.nanquantile(group.portraits.numbers["zeros"], 0.8) > 0.3:
+        yield Phrase("zeros", "Seldom zero" if unit == "values" else f"Active nearly every {unit[:-1]}", 0.4)
+
+
+def _concentrated(group: _Group) -> Iterator[Phrase]:
+    """Say that a few steps make up half of the total."""
+    half, length = group.median("half"), group.median("length")
+    if half <= min(6, 0.15 * length) and group.median("zeros") < 0.85:
+        count = f"1 or 2 {group.unit}" if half <= 2 else f"a few {group.unit}"
+        what = "volume" if group.portraits.counts else "total"
+        yield Phrase("half", f"Half the {what} in {count}", 0.6)
 
 
 def _shape(group: _Group) -> Iterator[Phrase]:
-    portraits = group.portraits
-    if group.median("active") < 6:
+    if group.median("active") < _SHAPED:
         return
+    portraits = group.portraits
     found = shape_phrase(portraits.shapes[group.member, group.channel])
-    if found:
-        yield Phrase("shape", found[0], (0.5 if portraits.aligned else 0.75) * found[1])
+    if found is None:
+        return
+    place = "" if found.place is None else f" {found.place}"
+    if portraits.aligned and found.at is not None:
+        place = ""
+        if group.quantiles("length", 0.2)[0] >= 0.9 * group.n_steps:
+            at = found.at * (group.n_steps - 1)
+            when = rough_time(portraits, at, at, at)
+            place = f" {_in(when)}"
+    weight = 0.5 if portraits.aligned else 0.75
+    yield Phrase("shape", f"{found.text}{place}", weight * found.strength)
 
 
 def _texture(group: _Group) -> Iterator[Phrase]:
-    if group.median("active") < 6:
-        return
+    if group.median("active") < _SHAPED or group.median("zeros") >= 0.4:
+        return  # what goes down to zero again and again is told by its zeros
+    dated = group.portraits.calendar is not None
     cycles, rough = group.median("cycles"), group.median("roughness")
     spiky, season = group.median("spikiness"), group.median("season")
-    if season >= 0.6 and cycles >= 3:
-        yield Phrase("texture", "Many quick waves" if cycles > 12 else "Regular waves", 0.6)
-    elif spiky > 5:
-        yield Phrase("texture", "Single sharp spikes", 0.5 * _clear(spiky, 5, 6))
-    elif rough > 0.9:
-        yield Phrase("texture", "Many quick swings", 0.45)
-    elif cycles >= 8:
-        yield Phrase("texture", "Many swings", 0.4)
-    elif rough < 0.2:
-        yield Phrase("texture", "Smooth", 0.35)
+    if spiky > 5:
+        yield Phrase("texture", "A few sharp spikes", 0.55 * _clear(spiky, 5, 6))
+    elif season >= 0.6 and cycles >= 2.5:
+        yield Phrase("texture", f"{_several(cycles)} regular waves", 0.6)
+    elif rough > 0.8:
+        unit = group.unit.removesuffix("s")
+        text = "Many quick swings" if unit == "value" else f"Up and down from {unit} to {unit}"
+        yield Phrase("texture", text, 0.42)
+    elif cycles >= 1.5:
+        smooth = " smooth" if rough < 0.2 else ""
+        yield Phrase("texture", f"{_several(cycles)}{smooth} swings", 0.35 if dated else 0.5)
 
 
-def _steady(group: _Group) -> Iterator[Phrase]:
+def _several(number: float) -> str:
+    for most, words in ((2.5, "About 2"), (3.5, "About 3"), (5.5, "4 or 5"), (8.5, "6 to 8")):
+        if number <= most:
+            return words
+    return "Many"
+
+
+def _steady(group: _Group) -> list[Phrase]:
     level, spread = group.values("level"), group.values("spread")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        varies = float(np.nanmedian(spread / np.abs(level)))
-    if varies < 0.5 and abs(group.median("growth")) < 0.3 and group.median("level") > 0:
-        yield Phrase("steady", "Steady", 0.4)
+    varies = middle_of(np.divide(spread, np.abs(level), out=np.full(level.shape, np.inf), where=level != 0))
+    if varies < 0.6 and abs(group.median("growth")) < 0.3 and group.median("half") > 0.2 * group.median("length"):
+        return [Phrase("steady", "Steady", 0.6)]
+    return []
 
 
 def _gaps(group: _Group) -> Iterator[Phrase]:
     if group.median("missing") >= 0.3:
-        yield Phrase("gaps", "Many gaps", 0.3)
+        yield Phrase("gaps", "Many gaps", 0.35)
 
 
-_KINDS = (_seasons, _lifecycle, _growth, _zeros, _shape, _texture, _steady, _gaps)
+_KINDS = (_lifetime, _growth, _seldom, _concentrated, _texture, _gaps)
 
 
 def _clear(value: float, least: float, enough: float) -> float:

@@ -22,7 +22,7 @@ from vrae.describe.recurring import PARTS, recurring_means
 from vrae.describe.traits import series_traits
 from vrae.metrics import resample
 
-__all__ = ["SHAPE_POINTS", "Portraits"]
+__all__ = ["SHAPE_POINTS", "Portraits", "middle_of"]
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -35,7 +35,7 @@ _LEAST = 100
 _SHAPE_STEPS = 256  # longer series are averaged to at most this many steps first
 
 _TRAITS = ("level", "spread", "trend", "season", "spikiness", "cycles", "roughness", "zeros", "missing", "length")
-_NUMBERS = (*_TRAITS, "known", "active", "begin", "finish", "first", "growth", "peak")
+_NUMBERS = (*_TRAITS, "known", "active", "begin", "finish", "first", "last", "growth", "peak", "half")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +48,12 @@ class Portraits:
         Positions of the series in their panel, ascending.
     channels : tuple of str
     numbers : dict of str to ndarray of shape (n_sample, n_channels)
-        The traits of `series_traits`, and: ``known`` and ``active``, the number of values that are
-        not missing, and of those that are not 0; ``first``, the step of the calendar at which the
-        series starts; ``begin``, ``finish`` and ``peak``, those of its first, last and highest
-        active value; ``growth``, the rank correlation with time.
+        The traits of `series_traits`, and:
+        ``known`` and ``active``: number of values that are not missing, and of those that are not
+        0. ``half``: how many of the largest values make up half of the total; NaN if some are
+        negative. ``growth``: rank correlation with time. ``first`` and ``last``: steps of the
+        calendar at which the series starts and ends. ``begin`` and ``finish``: those of its first
+        and last value that is not 0. ``peak``: that of its highest value.
     shapes : ndarray of shape (n_sample, n_channels, SHAPE_POINTS)
         Each series from its start to its end, at mean 0 and standard deviation 1.
     recurring : dict of str to ndarray of shape (n_sample, n_channels, n_parts)
@@ -189,6 +191,12 @@ class Portraits:
         return found
 
 
+def middle_of(values: Floats) -> float:
+    """Return the median of values that are not missing; NaN without any."""
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else float("nan")
+
+
 def _is_dated(panel: Panel) -> bool:
     dated = panel.times is not None and panel.times.dtype.kind == "M" and len(panel) > 0
     return dated and panel.calendar is not None and isinstance(panel.calendar.freq, str)
@@ -210,8 +218,8 @@ def _are_counts(panel: Panel) -> bool:
 
 def _life(series: list[Floats], first: Ints, n_channels: int) -> dict[str, Floats]:
     """Measure when each channel of each series is active, and whether it grows."""
-    names = ("known", "active", "begin", "finish", "first", "growth", "peak")
-    found = {name: np.zeros((len(series), n_channels)) for name in names}
+    names = ("known", "active", "begin", "finish", "first", "last", "growth", "peak", "half")
+    found: dict[str, Floats] = {name: np.zeros((len(series), n_channels)) for name in names}
     for i, x in enumerate(series):
         active = np.nan_to_num(x) != 0
         found["known"][i] = (~np.isnan(x)).sum(axis=1)
@@ -219,10 +227,20 @@ def _life(series: list[Floats], first: Ints, n_channels: int) -> dict[str, Float
         found["begin"][i] = first[i] + active.argmax(axis=1)
         found["finish"][i] = first[i] + x.shape[1] - 1 - active[:, ::-1].argmax(axis=1)
         found["first"][i] = first[i]
+        found["last"][i] = first[i] + x.shape[1] - 1
         found["peak"][i] = first[i] + np.where(np.isnan(x), -np.inf, x).argmax(axis=1)
+        found["half"][i] = [_half_of_total(line[~np.isnan(line)]) for line in x]
         short = bin_means(x, -(-x.shape[1] // _SHAPE_STEPS))
         found["growth"][i] = [_rank_correlation(line[~np.isnan(line)]) for line in short]
     return found
+
+
+def _half_of_total(line: Floats) -> float:
+    """Return how many of the largest values make up half of the total."""
+    if len(line) == 0 or line.min() < 0 or line.max() == 0:
+        return float("nan")
+    total = np.cumsum(np.sort(line.astype(np.float64))[::-1])
+    return float(np.searchsorted(total, total[-1] / 2) + 1)
 
 
 def _rank_correlation(line: Floats) -> float:

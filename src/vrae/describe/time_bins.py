@@ -47,7 +47,7 @@ class Bins:
     Attributes
     ----------
     view : str
-        "month", "weekday", "hour" or "hour of the week"; along a calendar "step", "hour", "day", ...
+        "month", "weekday", "hour" or "hour of the week"; along a calendar "step", "day", ...
     names : tuple of str
         Name of every bin, such as "December" or "week of 2024-12-02".
     codes : ndarray of int64, shape (total_steps,)
