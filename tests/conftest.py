@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import re
 import signal
 import sys
 import warnings
@@ -109,12 +110,20 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+_PHASE = re.compile(r"\[[\d.]+ (s|min|h)[^\]]*\] [A-Z]")
+
+
 class Done(NamedTuple):
     """Exit code and output of a command."""
 
     code: int
     out: str
     err: str
+
+    @property
+    def said(self) -> str:
+        """What the command said on stderr, without the lines of its phases."""
+        return "".join(line for line in self.err.splitlines(keepends=True) if not _PHASE.match(line))
 
 
 @pytest.fixture

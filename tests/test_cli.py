@@ -148,7 +148,9 @@ def test_a_run_folder_holds_model_tables_and_report(run_folder):
 def test_assign_gives_what_cluster_gave(name, cli, data, run_folder, tmp_path):
     extra = ["--id", "item"] if name == "X.csv" else []
     done = cli("assign", data / name, *extra, "--model", run_folder / "model", "--out", tmp_path / "new.csv")
-    assert done == (0, "", READ if name == "X.npz" else READ.replace("steps\n", "steps, named by item\n", 1))
+    read = READ if name == "X.npz" else READ.replace("steps\n", "steps, named by item\n", 1)
+    assert (done.code, done.out, done.said) == (0, "", read)
+    assert [line.split()[-1] for line in done.err.splitlines() if line not in done.said] == ["Starting", "Assigning"]
     columns = ("id", "cluster", "probability", "lag")
     expected = rows_of((run_folder / "clusters.csv").read_text())
     found = rows_of((tmp_path / "new.csv").read_text())
@@ -159,7 +161,7 @@ def test_assign_gives_what_cluster_gave(name, cli, data, run_folder, tmp_path):
 @pytest.mark.parametrize("verb", ["assign", "embed"])
 def test_a_dash_or_nothing_is_standard_output(verb, cli, data, run_folder):
     done = cli(verb, data / "X.npz", "-m", run_folder, "-o", "-")
-    assert (done.code, done.err) == (0, READ)
+    assert (done.code, done.said) == (0, READ)
     assert len(rows_of(done.out)) == 24
     assert cli(verb, data / "X.npz", "-m", run_folder, "--quiet") == (0, done.out, "")
 
@@ -168,7 +170,7 @@ def test_embed_writes_parquet_and_the_models_vectors(cli, data, run_folder, tmp_
     import pyarrow.parquet as pq
 
     done = cli("embed", data / "X.npy", "--model", run_folder / "model", "--out", tmp_path / "deep" / "Z.parquet")
-    assert done == (0, "", READ)
+    assert (done.code, done.out, done.said) == (0, "", READ)
     table = pq.read_table(tmp_path / "deep" / "Z.parquet").to_pandas()
     Z = load_model(run_folder / "model").model_.transform(np.load(data / "X.npy"))
     np.testing.assert_array_equal(table.drop(columns="id").to_numpy(), Z)
@@ -191,13 +193,15 @@ def test_regroup_gives_what_cluster_would_have_given(cli, data, run_folder, tmp_
     shutil.copytree(run_folder, tmp_path / "run")
     (tmp_path / "run" / "notes.txt").write_text("mine")
     done = cli("regroup", tmp_path / "run", "-k", 3, "--json")
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.said) == (0, "")
     for name in ("clusters.csv", "embedding.parquet"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "three" / name).read_bytes()
     expected = json.loads((tmp_path / "three" / "metrics.json").read_text())
     found = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert {**found, "seconds": 0} == {**expected, "seconds": 0}
-    assert json.loads(done.out) == {"report": str(tmp_path / "run" / "report.html"), **found}
+    told = json.loads(done.out)
+    assert told.pop("wall_seconds") > 0
+    assert told == {"report": str(tmp_path / "run" / "report.html"), **found}
     assert load_model(tmp_path / "run" / "model").n_clusters_ == 3
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
     assert tomllib.loads((tmp_path / "run" / "config.toml").read_text())["clusters"] == "3"
@@ -210,7 +214,8 @@ def test_regroup_keeps_ids_as_text_and_does_without_the_series(cli, data, tmp_pa
     (tmp_path / "x.csv").write_text("\n".join([head, *lines, ""]))
     run = tmp_path / "run"
     assert cli("cluster", tmp_path / "x.csv", "--id", "item", "-k", 2, "--epochs", 1, "-q", "--out", run).code == 0
-    assert cli("report", run) == (0, f"{run / 'report.html'}\n", "")  # finds 001 in the data
+    done = cli("report", run)  # finds 001 in the data
+    assert (done.code, done.out, done.said) == (0, f"{run / 'report.html'}\n", "")
     (tmp_path / "x.csv").unlink()
     done = cli("regroup", run, "-k", 3)
     assert done.code == 0
@@ -255,10 +260,10 @@ def test_regroup_refuses_damaged_runs_and_leaves_them_alone(cli, run_folder, tmp
 
 def test_explain_reads_the_series_of_the_run(cli, data, run_folder, tmp_path):
     done = cli("explain", run_folder)
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.said) == (0, "")
     assert done.out.startswith("Cluster 0: ")
     done = cli("explain", run_folder, "item17")
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.said) == (0, "")
     assert done.out.startswith("Series item17: cluster ")
     assert json.loads(cli("explain", run_folder, "item17", "--json").out)["id"] == "item17"
     one_message(cli("explain", run_folder, "item99"), "'item99'")

@@ -86,7 +86,8 @@ def test_series_of_a_new_kind_are_left_out_by_assign_alone(cli, tmp_path, monkey
     assert code == 0, err
     assert pd.read_csv(io.StringIO(out)).cluster.tolist() == [-1] * 8
     assert "8 of 8 series have no cluster (-1)" in err
-    code, out, err = cli("assign", *options, "--all")
+    done = cli("assign", *options, "--all")
+    code, out, err = done.code, done.out, done.said
     clusters = pd.read_csv(io.StringIO(out)).cluster
     assert (code, err.splitlines()[0], err.count("\n")) == (0, "8 series of 50 steps", 3)
     assert clusters.min() >= 0

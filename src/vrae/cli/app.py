@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import re
 import shlex
@@ -53,7 +54,8 @@ def _help(command: Any) -> str:
 
 app = typer.Typer(
     name="vrae",
-    help="Find groups of similar time series, and see why they are similar.",
+    help="Find groups of similar time series, and see why they are similar.\n\n"
+    "Start with: vrae demo. Then with your own file: vrae cluster sales.csv",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     epilog="Exit codes: 0 done, 2 bad usage or data, 130 Ctrl-C, 1 a fault of vrae. "
@@ -117,6 +119,8 @@ def main() -> None:
             sys.exit(1)
         _say("[bold red]Error:[/]", in_command_words(str(error), _OPTIONS.get()))
         sys.exit(2)
+    finally:
+        gc.freeze()  # Python would search all objects once more at its end, for a good second
 
 
 def _show(

@@ -65,7 +65,7 @@ TrainWorkers = Annotated[
     option(SCALE, "--train-workers", "N", "Ray: number of processes that train together. 1 trains in this process."),
 ]
 Resume = Annotated[
-    bool, option(OUTPUT, "--resume", None, "Continue a run that was stopped. Without one, start from the beginning.")
+    bool, option(OUTPUT, "--resume", "", "Continue a run that was stopped. Without one, start from the beginning.")
 ]
 CheckpointEvery = Annotated[
     float,
@@ -87,10 +87,10 @@ def demo(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Cluster a bundled data set, and write a report.
+    """Cluster an example, and write a report: the quickest way to see what vrae does.
 
-    The known classes set the number of clusters, unless you do. Otherwise, they are used only for
-    the scores at the end.
+    The known classes of the example set the number of clusters, unless you do. Apart from that,
+    they are used only for the scores at the end.
 
     Example: vrae demo
     Example: vrae demo GunPoint --clusters auto
@@ -130,7 +130,13 @@ def cluster(
     train_sample: TrainSample = "auto",
     train_workers: TrainWorkers = 1,
 ) -> None:
-    """Cluster series, and write a run folder: model, tables and report.
+    """Find groups of similar series in a file, and write a report.
+
+    vrae recognises the columns of most tables and says what it read. Where it is wrong, name them
+    with --id, --time and --value. Every other option has a working default.
+
+    The result is a folder with report.html, clusters.csv, the model and more. The next run replaces
+    the one in runs/latest. To keep a run, name its folder with --out.
 
     A file of more than 200,000 series, or larger than memory, is read in parts. vrae then trains on
     a random sample of the series and assigns all of them.
@@ -138,6 +144,7 @@ def cluster(
     Training is saved to the run folder at intervals. After Ctrl-C or a crash, run the same command
     with --resume. It continues and gives the same result.
 
+    Example: vrae cluster sales.csv
     Example: vrae cluster sales.parquet --id item --time week --value qty -k 8 --out runs/sales
     Example: vrae cluster 's3://sales/*.parquet' --id item --time week --engine ray
     """

@@ -33,7 +33,7 @@ Season = Annotated[
 ]
 Classical = Annotated[
     bool,
-    option(FORECAST, "--classical/--no-classical", None, "Also forecast each item on its own (needs vrae[forecast])."),
+    option(FORECAST, "--classical/--no-classical", "", "Also forecast each item on its own (needs vrae[forecast])."),
 ]
 
 

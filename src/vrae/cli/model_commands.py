@@ -32,7 +32,7 @@ def assign(
     on_invalid: OnInvalid = "raise",
     model: Model,
     every: Annotated[
-        bool, option(CLUSTERING, "--all", None, "Assign also series that are unlike all training series.")
+        bool, option(CLUSTERING, "--all", "", "Assign also series that are unlike all training series.")
     ] = False,
     file: OutFile = Path("-"),
     quiet: Quiet = False,

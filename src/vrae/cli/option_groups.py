@@ -42,7 +42,8 @@ _LAST = ("track", "quiet")
 def option(panel: str, names: str, metavar: str | None, text: str, default: str = "", **others: Any) -> Any:
     """Return an option of Typer with names such as "--out -o", in a panel of the help.
 
-    Without a metavar, the help shows the type. ``default`` is shown where Typer does not know it.
+    Without a metavar, the help shows the type; that of a flag is "". ``default`` is shown where
+    Typer does not know it.
     """
     shown = f" {_DEFAULT}{default}][/]" if default else ""
     return typer.Option(*names.split(), metavar=metavar, help=escape(text) + shown, rich_help_panel=panel, **others)

@@ -19,9 +19,7 @@ __all__ = ["PhaseDisplay", "end_display", "end_phase"]
 
 # Imports take a moment. Of a command without another phase, they leave no line.
 _FIRST = "Starting"
-# Phases that took less leave no line on a terminal. Where no line is live, a long phase says how
-# far it is after this number of seconds.
-_BRIEF = 0.05
+# Where no line is live, a long phase says how far it is after this number of seconds.
 _REMINDER = 30.0
 # Before this number of seconds, an estimate of the remaining time jumps too much.
 _ESTIMATE = 5.0
@@ -80,7 +78,7 @@ class PhaseDisplay:
     def end_phase(self) -> None:
         """Leave a line about the current phase."""
         seconds = time.monotonic() - self._began
-        if self._phase and self._live is not None and seconds >= _BRIEF:
+        if self._phase and self._live is not None:
             self._print(f"{self._phase:<12} {duration(seconds):>8}")
         self._phase = self._text = ""
 
