@@ -151,7 +151,7 @@ def test_another_process_gives_the_same_clusters(folder, small_series, fitted, t
 def test_a_model_directory_holds_two_plain_files(folder):
     assert sorted(files(folder)) == ["config.json", "weights.safetensors"]
     config = json.loads((folder / "config.json").read_text())
-    assert config["format_version"] == 5
+    assert config["format_version"] == 6
     assert config["class"] == "VRAEClusterer"
     weights = (folder / "weights.safetensors").read_bytes()
     header = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])

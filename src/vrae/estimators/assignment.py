@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,10 +13,14 @@ from torch import Tensor
 
 from vrae.data.batching import Batch, Indices
 from vrae.data.panel import Panel
+from vrae.describe.words import cluster_name
 from vrae.estimators.partition import LatentSpace, labels_of
 from vrae.estimators.vrae import VRAE
 
-__all__ = ["Assignment", "Clustered", "assign"]
+__all__ = ["OWN_COLUMNS", "Assignment", "Clustered", "assign", "names_of", "static_name"]
+
+OWN_COLUMNS = ("id", "cluster", "name", "probability", "lag")
+"""First columns of a table of clusters. Static columns follow."""
 
 
 class Clustered(Protocol):
@@ -25,6 +30,7 @@ class Clustered(Protocol):
     space_: LatentSpace
     embedding_: npt.NDArray[np.float32]
     selection_: list[dict[str, Any]]
+    names_: dict[int, str]
 
     def embed_and_assign(
         self, panel: Panel, indices: Indices
@@ -40,7 +46,8 @@ class Assignment:
     """The clusters of series, with arrays of shape (n_series,).
 
     A label of -1 is no cluster, with probability 0. ``lags`` are steps; see `VRAE.lags`.
-    ``embedding`` (n_series, latent_size) is NaN for a series without any observed value.
+    ``embedding`` (n_series, latent_size) is NaN for a series without any observed value. ``names``
+    are those of the clusters.
     """
 
     ids: npt.NDArray[Any]
@@ -49,6 +56,7 @@ class Assignment:
     lags: npt.NDArray[np.int64]
     static: dict[str, npt.NDArray[Any]]
     embedding: npt.NDArray[np.float32]
+    names: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -61,18 +69,34 @@ class Assignment:
     def select(self, indices: Indices) -> Assignment:
         """Return some of the series."""
         static = {name: column[indices] for name, column in self.static.items()}
-        arrays = {name: part[indices] for name, part in vars(self).items() if name != "static"}
+        arrays = {name: part[indices] for name, part in vars(self).items() if name not in ("static", "names")}
         return replace(self, static=static, **arrays)
 
     def columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the columns of a table: id, cluster, probability, lag and static columns."""
-        return {
-            "id": self.ids,
-            "cluster": self.labels,
-            "probability": self.probabilities.round(4),
-            "lag": self.lags,
-            **{name: np.asarray(column) for name, column in self.static.items()},
-        }
+        """Return the columns of a table: `OWN_COLUMNS` and static columns.
+
+        A static column that is called like one of the others gets the ending ``_static``.
+        """
+        own = (self.ids, self.labels, names_of(self.labels, self.names), self.probabilities.round(4), self.lags)
+        columns = dict(zip(OWN_COLUMNS, own, strict=True))
+        for name, column in self.static.items():
+            columns[static_name(name, columns)] = np.asarray(column)
+        return columns
+
+
+def names_of(labels: npt.NDArray[np.int64], names: Mapping[int, str]) -> npt.NDArray[np.object_]:
+    """Return the name of the cluster of every series (n_series,)."""
+    known, place = np.unique(labels, return_inverse=True)
+    texts = np.empty(len(known), object)
+    texts[:] = [cluster_name(label, names) for label in known.tolist()]
+    return texts[place]
+
+
+def static_name(name: str, taken: Container[str]) -> str:
+    """Return the name of a static column in a table that has other columns."""
+    while name in taken:
+        name += "_static"
+    return name
 
 
 def assign(
@@ -97,6 +121,7 @@ def assign(
         lags=_lags(model, panel, indices, Z),
         static=dict(panel.static),
         embedding=Z,
+        names=clusterer.names_,
     )
 
 

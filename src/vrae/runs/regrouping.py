@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from vrae._version import __version__
 from vrae.data.panel import Panel
@@ -19,9 +15,9 @@ from vrae.io.atomic import atomic_directory, only_writer
 from vrae.io.model_files import check_replaceable
 from vrae.metrics import agreement, raw_kmeans
 from vrae.runs.run_metrics import Tally, add_verdict, read_metrics, write_metrics
-from vrae.runs.run_report import MAX_REPORT_SERIES, load_clusterer, read_assignment, rebuild_report
+from vrae.runs.run_report import MAX_REPORT_SERIES, load_clusterer, rebuild_report
+from vrae.runs.run_tables import read_assignment, write_clusters
 from vrae.runs.sample import sample_series
-from vrae.runs.table_files import Columns, read_table
 
 __all__ = ["regroup_run"]
 
@@ -62,30 +58,8 @@ def regroup_run(
                 else:
                     shutil.copy2(path, folder / path.name, follow_symlinks=False)
             clusterer.save(folder / "model")
-            _write_clusters(run, folder, {"cluster": labels, "probability": own.round(4)})
+            write_clusters(run, folder, labels, own, clusterer.names_)
             add_verdict(metrics, clusterer, typed)
             write_metrics(metrics, folder)
             rebuild_report(folder, None if panel is None else [panel], notice=notice, typed=typed)
     return metrics
-
-
-def _write_clusters(run: Path, folder: Path, changed: Columns) -> None:
-    """Write the table of clusters with new columns. All other cells stay as they are, as text."""
-    name = "clusters.parquet"
-    if (run / name).exists():
-        table = read_table(run / name)
-        for column, values in changed.items():
-            table = table.set_column(table.column_names.index(column), column, pa.array(values))
-        with (folder / name).open("wb") as file:
-            pq.write_table(table, file)
-        return
-    name = "clusters.csv"
-    with (
-        (run / name).open(newline="", encoding="utf-8") as source,
-        (folder / name).open("w", newline="", encoding="utf-8") as target,
-    ):
-        reader = csv.DictReader(source)
-        writer = csv.DictWriter(target, reader.fieldnames or [], lineterminator="\n")
-        writer.writeheader()
-        for row, *cells in zip(reader, *(column.tolist() for column in changed.values()), strict=True):
-            writer.writerow({**row, **dict(zip(changed, cells, strict=True))})

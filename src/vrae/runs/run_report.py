@@ -15,20 +15,19 @@ from vrae.estimators.assignment import Assignment
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.loading import load_model
 from vrae.estimators.reporting import gather_report, report_data
-from vrae.exceptions import InvalidDataError, InvalidParameterError, ModelFileError, name_some
+from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
 from vrae.phases import announce
 from vrae.report import CommandLine, ReportData, heading, write_report
 from vrae.runs.result_tables import without_dropped
 from vrae.runs.run_metrics import read_metrics
+from vrae.runs.run_tables import positions, read_assignment
 from vrae.runs.sample import sample_series
-from vrae.runs.table_files import read_table
 
 __all__ = [
     "MAX_REPORT_SERIES",
     "data_name",
     "gather_run_report",
     "load_clusterer",
-    "read_assignment",
     "rebuild_report",
 ]
 
@@ -36,7 +35,6 @@ __all__ = [
 MAX_REPORT_SERIES = 20_000
 
 _MAX_DECODED = 1000  # of a series that is decoded because the original is not available
-_OWN_COLUMNS = ("id", "cluster", "probability", "lag")
 
 
 def rebuild_report(
@@ -99,55 +97,16 @@ def load_clusterer(run: Path) -> VRAEClusterer:
     return clusterer
 
 
-def read_assignment(run: Path) -> Assignment:
-    """Read the tables of a run folder and join them by id. Ids from CSV are text."""
-    try:
-        table, latent = _read_columns(run, "clusters"), _read_columns(run, "embedding")
-        rows = _join(table["id"], latent.pop("id"))
-        return Assignment(
-            ids=table["id"],
-            labels=table["cluster"].astype(np.int64),
-            probabilities=table["probability"].astype(np.float64),
-            lags=table["lag"].astype(np.int64),
-            static={name: column for name, column in table.items() if name not in _OWN_COLUMNS},
-            embedding=np.stack(list(latent.values()), axis=1).astype(np.float32)[rows],
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelFileError(f"{run}: the tables of the run cannot be read ({error}). Cluster again.") from None
-
-
-def _join(ids: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Return the row in ``others`` of every id."""
-    rows = _rows_in(others, ids)
-    if len(ids) == len(others) and all(found in (None, row) for row, found in enumerate(rows)):
-        return np.arange(len(ids))  # in the same order; dates read differently in CSV and Parquet
-    if len(ids) != len(others) or None in rows:
-        raise ValueError("clusters and embedding list different series")
-    return np.array(rows, np.int64)
-
-
-def _read_columns(run: Path, name: str) -> dict[str, npt.NDArray[Any]]:
-    parquet = run / f"{name}.parquet"
-    table = read_table(parquet if parquet.exists() else run / f"{name}.csv")
-    return {column: table[column].to_numpy() for column in table.column_names}
-
-
 def _look_up(everything: Assignment, ids: npt.NDArray[Any]) -> Assignment:
     """Return the clusters of series by their ids, compared as text."""
-    rows = _rows_in(everything.ids, ids)
-    unknown = [name for name, row in zip(ids.tolist(), rows, strict=True) if row is None]
-    if unknown:
+    rows = positions(everything.ids, ids)
+    unknown = ids[rows < 0]
+    if len(unknown):
         raise InvalidDataError(
             f"{len(unknown)} of {len(ids)} series were not in this run, ids {name_some(unknown)}. Pass the data "
             f"that were clustered, or assign new series with `vrae assign`."
         )
-    return everything.select(np.array(rows, np.int64))
-
-
-def _rows_in(known: npt.NDArray[Any], ids: npt.NDArray[Any]) -> list[int | None]:
-    """Return the row of every id among known ids, compared as text. None is not there."""
-    row_of = {str(name): row for row, name in enumerate(known.tolist())}
-    return [row_of.get(str(name)) for name in ids.tolist()]
+    return everything.select(rows)
 
 
 def _report_without_series(

@@ -158,7 +158,7 @@ def _plain_dates(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if column.dtype.kind != "M":
         return column
     days = column.astype("M8[D]")
-    return days if (days == column).all() else column
+    return days if (days == column).all() else column.astype("M8[us]")  # Python has no nanoseconds
 
 
 def _to_arrow(column: npt.NDArray[Any]) -> pa.Array:
