@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vrae.data.panel import Panel
-from vrae.describe.curves import cluster_curve
+from vrae.describe.curves import cluster_curve, quiet_nan
 from vrae.describe.grid import Grid
-from vrae.describe.results import ClusterDescription, SeriesExplanation, Window
+from vrae.describe.portraits import Portraits
+from vrae.describe.results import ClusterDescription, ClusterDescriptions, Details, SeriesExplanation, Window
 from vrae.describe.sentences import sentence
 from vrae.describe.traits import TRAITS, Traits, differences, series_traits
-from vrae.describe.words import NOISE, cluster_labels, plain
+from vrae.describe.words import NOISE, cluster_labels, cluster_name, cluster_title, percent, plain
 from vrae.exceptions import InvalidDataError
 
 __all__ = ["by_typicality", "describe_clusters", "explain_series"]
@@ -32,37 +33,37 @@ _DECISIVE = 1.0  # between two clusters by which a trait distinguishes them
 
 
 def describe_clusters(
-    panel: Panel, labels: Indices, vectors: Floats, *, shapes: bool = True
-) -> list[ClusterDescription]:
+    panel: Panel, labels: Indices, vectors: Floats, *, shapes: bool = True, names: Mapping[int, str] | None = None
+) -> ClusterDescriptions:
     """Describe every cluster of series: 0, 1, ..., and -1 last.
 
     ``vectors`` (n_series, n_dimensions) are those that were clustered, NaN for a series without.
     ``shapes`` compares series at mean 0 and standard deviation 1, as a model sees them that scales
-    each series.
+    each series. ``names`` are those of the clusters.
     """
     indices = _thinned(np.arange(len(panel)))
     sample = panel.select(indices)
+    portraits = Portraits.measured(sample, np.arange(len(sample)))
     series, sample_labels = sample.to_list(), labels[indices]
-    traits = series_traits(series)
     grid = Grid.of(sample, shapes)
-    found = []
+    found = ClusterDescriptions()
     for label in cluster_labels(sample_labels):
         member = sample_labels == label
-        curve = cluster_curve([series[i] for i in np.flatnonzero(member)], label)
         everyone = np.flatnonzero(labels == label)
-        medoids = by_typicality(vectors, everyone)[:_MEDOIDS]
+        medoids = tuple(panel.ids[by_typicality(vectors, everyone)[:_MEDOIDS]].tolist())
+        windows = _windows_apart(grid, member)
+        curve = cluster_curve([series[i] for i in np.flatnonzero(member)], label)
+        differs = differences(portraits.numbers, member)
         found.append(
             ClusterDescription(
-                label=label,
+                cluster=label,
+                name=cluster_name(label, names),
                 size=len(everyone),
-                proportion=len(everyone) / len(panel),
-                words=sentence(traits, member, panel.channels, is_noise=label == NOISE),
-                windows=_windows_apart(grid, member),
-                differences=differences(traits, member),
-                medoids=tuple(panel.ids[medoids].tolist()),
-                middle=curve.middle,
-                low=curve.low,
-                high=curve.high,
+                share=len(everyone) / len(panel),
+                words=sentence(portraits, member, is_noise=label == NOISE),
+                differs="; ".join(map(str, windows)),
+                typical=", ".join(map(str, medoids)),
+                details=Details(windows, differs, medoids, curve.middle, curve.low, curve.high),
             )
         )
     return found
@@ -84,6 +85,7 @@ def explain_series(
     n_clusters: int,
     lag: int,
     shapes: bool,
+    names: Mapping[int, str] | None = None,
 ) -> SeriesExplanation:
     """Explain why series number ``row`` of a panel is in its cluster.
 
@@ -121,6 +123,10 @@ def explain_series(
         differs=differs,
         decides=_decisive_window(grid, at, own, other) if is_decided else None,
         unusual=_unusual_windows(grid, at, own if len(own) else other),
+        title=cluster_title(cluster, names),
+        runner_up_title="" if runner_up is None else cluster_title(runner_up, names),
+        cluster_size=int((labels == cluster).sum()) if cluster != NOISE else 0,
+        unit="steps" if panel.calendar is None else panel.calendar.unit,
     )
 
 
@@ -155,40 +161,45 @@ def _reasons(
         nearer = (np.abs(values[at] - there) - np.abs(values[at] - here)) / np.maximum(within, least)
         for c in np.flatnonzero(decisive):
             noun = trait.name + (f" of {channels[c]}" if len(channels) > 1 else "")
-            words = f"{noun} {plain(values[at, c])} (this cluster {plain(here[c])}, next closest {plain(there[c])})"
+            own_value, usual, elsewhere = (_value(name, v[c]) for v in (values[at], here, there))
+            words = f"{noun} {own_value} (this cluster {usual}, next closest {elsewhere})"
             found.append((float(nearer[c]), words))
     agrees = [words for score, words in sorted(found, reverse=True) if score > 0.5]
     differs = [words for score, words in sorted(found) if score < -0.5]
     return tuple(agrees[:3]), tuple(differs[:3])
 
 
+def _value(name: str, value: float) -> str:
+    """Format a trait; positions and proportions as a percentage."""
+    return percent(value) if name in ("peak", "trough", "zeros", "missing") else plain(value)
+
+
 def _windows_apart(grid: Grid, member: npt.NDArray[np.bool_]) -> tuple[Window, ...]:
     """Return where a cluster differs from all others."""
-    inside, outside = grid.values[member], grid.values[~member]
-    if len(inside) < 2 or len(outside) < 2:
+    if member.sum() < 2 or (~member).sum() < 2:
         return ()
-    within = np.sqrt((inside.var(axis=0) + outside.var(axis=0)) / 2)
-    gap = inside.mean(axis=0) - outside.mean(axis=0)  # (n_channels, n_points)
-    apart = gap / _floored(within, grid)
+    with quiet_nan():
+        within = np.sqrt((grid.deviation(member) ** 2 + grid.deviation(~member) ** 2) / 2)
+    apart = (grid.mean(member) - grid.mean(~member)) / _floored(within, grid)  # (n_channels, n_points)
     return tuple(grid.windows(apart, np.abs(apart) >= _APART))[:_WINDOWS]
 
 
 def _decisive_window(grid: Grid, at: int, own: Indices, other: Indices) -> Window | None:
     """Return where a series is nearest to its own cluster, compared with the other."""
-    here, there = grid.values[own].mean(axis=0), grid.values[other].mean(axis=0)
-    nearer = (grid.values[at] - there) ** 2 - (grid.values[at] - here) ** 2  # (n_channels, n_points)
+    here, there = grid.mean(own), grid.mean(other)
+    nearer = np.nan_to_num((grid.values[at] - there) ** 2 - (grid.values[at] - here) ** 2)
     return next(grid.windows(nearer, (nearer > 0) & (nearer >= 0.25 * nearer.max())), None)
 
 
 def _unusual_windows(grid: Grid, at: int, own: Indices) -> tuple[Window, ...]:
     """Return where a series differs from the others of its cluster."""
-    others = grid.values[own[own != at]]
+    others = own[own != at]
     if len(others) < 3:
         return ()
-    difference = (grid.values[at] - others.mean(axis=0)) / _floored(others.std(axis=0), grid)
+    difference = (grid.values[at] - grid.mean(others)) / _floored(grid.deviation(others), grid)
     return tuple(grid.windows(difference, np.abs(difference) >= _UNUSUAL))[:_WINDOWS]
 
 
 def _floored(deviation: Floats, grid: Grid) -> Floats:
     """Keep steps at which hardly anything happens from counting for much."""
-    return np.maximum(deviation, 0.1 * grid.values.std() + 1e-12)
+    return np.asarray(np.maximum(deviation, 0.1 * np.nanstd(grid.values) + 1e-12))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.describe.comparisons import comparisons
-from vrae.describe.phrases import Phrase, phrases
+from vrae.describe.phrases import ALONE, Phrase, phrases
 from vrae.describe.portraits import Portraits
 
 __all__ = ["cluster_names"]
@@ -63,7 +63,7 @@ def _told(portraits: Portraits, members: Sequence[Mask], cluster: int) -> list[P
         return []
     if len(portraits.channels) == 1:
         own = phrases(portraits, member, 0)
-        return own if own[0].kind in ("few", "constant") else [*own, *_level(portraits, members, cluster)]
+        return own if own[0].kind in ALONE else [*own, *_level(portraits, members, cluster)]
     return _of_channels(portraits, member, np.any(members, axis=0) & ~member)
 
 

@@ -13,13 +13,17 @@ from vrae.describe.portraits import Portraits, middle_of
 from vrae.describe.shapes import shape_phrase
 from vrae.describe.time_words import hours_phrase, months_phrase, rough_time, weekdays_phrase
 
-__all__ = ["Phrase", "phrases"]
+__all__ = ["ALONE", "Phrase", "phrases"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
 
+ALONE = ("few", "constant")
+"""Kinds of phrases after which nothing else can be said."""
+
 _FEW = 3  # values: a series with fewer has no shape
 _SHAPED = 6  # values that are not 0: fewer have no shape in words
+_LONG = 20  # values: in fewer, a few are always a large part
 _MOST = 0.7  # of the series of a cluster, for which a phrase must hold
 _EDGE = 0.12  # of the calendar: what begins or ends within it has been there all the time
 
@@ -226,7 +230,7 @@ def _seldom(group: _Group) -> Iterator[Phrase]:
 def _concentrated(group: _Group) -> Iterator[Phrase]:
     """Say that a few steps make up half of the total."""
     half, length = group.median("half"), group.median("length")
-    if half <= min(6, 0.15 * length) and group.median("zeros") < 0.85:
+    if length >= _LONG and half <= min(6, 0.15 * length) and group.median("zeros") < 0.85:
         count = f"1 or 2 {group.unit}" if half <= 2 else f"a few {group.unit}"
         what = "volume" if group.portraits.counts else "total"
         yield Phrase("half", f"Half the {what} in {count}", 0.6)

@@ -19,7 +19,7 @@ from vrae.data.calendar import Calendar, local_times
 from vrae.data.panel import Panel
 from vrae.describe.curves import bin_means
 from vrae.describe.recurring import PARTS, recurring_means
-from vrae.describe.traits import series_traits
+from vrae.describe.traits import TRAITS, Traits, series_traits
 from vrae.metrics import resample
 
 __all__ = ["SHAPE_POINTS", "Portraits", "middle_of"]
@@ -34,8 +34,8 @@ _CHANNELS = 4  # with more channels, fewer series are sampled
 _LEAST = 100
 _SHAPE_STEPS = 256  # longer series are averaged to at most this many steps first
 
-_TRAITS = ("level", "spread", "trend", "season", "spikiness", "cycles", "roughness", "zeros", "missing", "length")
-_NUMBERS = (*_TRAITS, "known", "active", "begin", "finish", "first", "last", "growth", "peak", "half")
+_LIFE = ("known", "active", "half", "growth", "first", "last", "begin", "finish")
+_NUMBERS = (*TRAITS, "change", *_LIFE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Portraits:
         0. ``half``: how many of the largest values make up half of the total; NaN if some are
         negative. ``growth``: rank correlation with time. ``first`` and ``last``: steps of the
         calendar at which the series starts and ends. ``begin`` and ``finish``: those of its first
-        and last value that is not 0. ``peak``: that of its highest value.
+        and last value that is not 0.
     shapes : ndarray of shape (n_sample, n_channels, SHAPE_POINTS)
         Each series from its start to its end, at mean 0 and standard deviation 1.
     recurring : dict of str to ndarray of shape (n_sample, n_channels, n_parts)
@@ -84,22 +84,26 @@ class Portraits:
         """Measure a random sample of the series at ``indices``, of at most 2,000."""
         rng = np.random.default_rng(seed)
         most = min(_SAMPLE, max(_LEAST, _SAMPLE * _CHANNELS // panel.n_channels))
-        rows = np.sort(rng.permutation(np.asarray(indices, np.int64))[:most])
+        return cls.measured(panel, np.sort(rng.permutation(np.asarray(indices, np.int64))[:most]))
+
+    @classmethod
+    def measured(cls, panel: Panel, rows: npt.ArrayLike, traits: Traits | None = None) -> Portraits:
+        """Measure the series at ``rows``; ``traits`` are theirs if they are known."""
+        rows = np.asarray(rows, np.int64)
         sample = panel.select(rows)
         dated = _is_dated(sample)
         first, n_steps = _first_steps(sample, dated)
-        series = sample.to_list()
-        traits = series_traits(series) if series else {}
-        numbers = {name: traits[name] if series else np.empty((0, panel.n_channels)) for name in _TRAITS}
-        numbers |= _life(series, first, panel.n_channels)
+        series: list[Floats] = list(sample.to_list())
+        if traits is None:
+            traits = series_traits(series) if series else dict.fromkeys(_NUMBERS, np.empty((0, panel.n_channels)))
+        numbers = {**traits, **_life(series, first, panel.n_channels)}
+        recurring = recurring_means(sample) if dated else {}
         return cls(
             rows=rows,
             channels=panel.channels,
-            numbers={name: values.astype(np.float32) for name, values in numbers.items()},
+            numbers={name: numbers[name].astype(np.float32) for name in _NUMBERS},
             shapes=_shapes(series, panel.n_channels).astype(np.float32),
-            recurring={name: means.astype(np.float32) for name, means in recurring_means(sample).items()}
-            if dated
-            else {},
+            recurring={name: means.astype(np.float32) for name, means in recurring.items()},
             counts=_are_counts(sample),
             n_steps=n_steps,
             calendar=sample.calendar if dated else None,
@@ -145,6 +149,7 @@ class Portraits:
         """Return what `from_state` takes: values that JSON can hold, and arrays."""
         config = {
             "channels": list(self.channels),
+            "numbers": list(_NUMBERS),
             "counts": self.counts,
             "n_steps": self.n_steps,
             "calendar": None if self.calendar is None else self.calendar.to_dict(),
@@ -163,10 +168,13 @@ class Portraits:
             The parts do not fit together.
         """
         try:
+            names = list(map(str, config["numbers"]))
+            if missing := set(_NUMBERS) - set(names):
+                raise ValueError(f"portraits of series lack {sorted(missing)}")
             channels, rows = tuple(map(str, config["channels"])), np.asarray(arrays["rows"])
             calendar = None if config["calendar"] is None else Calendar(**config["calendar"])
             n, c = len(rows), len(channels)
-            expected = {"numbers": (len(_NUMBERS), n, c), "shapes": (n, c, SHAPE_POINTS)}
+            expected = {"numbers": (len(names), n, c), "shapes": (n, c, SHAPE_POINTS)}
             expected |= {name: (n, c, parts) for name, parts in PARTS.items() if name in arrays}
             for name, shape in expected.items():
                 if arrays[name].shape != shape or arrays[name].dtype.kind != "f":
@@ -176,7 +184,7 @@ class Portraits:
             found = cls(
                 rows=rows.astype(np.int64),
                 channels=channels,
-                numbers=dict(zip(_NUMBERS, arrays["numbers"], strict=True)),
+                numbers={name: arrays["numbers"][names.index(name)] for name in _NUMBERS},
                 shapes=arrays["shapes"],
                 recurring={name: arrays[name] for name in PARTS if name in arrays},
                 counts=bool(config["counts"]),
@@ -218,8 +226,7 @@ def _are_counts(panel: Panel) -> bool:
 
 def _life(series: list[Floats], first: Ints, n_channels: int) -> dict[str, Floats]:
     """Measure when each channel of each series is active, and whether it grows."""
-    names = ("known", "active", "begin", "finish", "first", "last", "growth", "peak", "half")
-    found: dict[str, Floats] = {name: np.zeros((len(series), n_channels)) for name in names}
+    found: dict[str, Floats] = {name: np.zeros((len(series), n_channels)) for name in _LIFE}
     for i, x in enumerate(series):
         active = np.nan_to_num(x) != 0
         found["known"][i] = (~np.isnan(x)).sum(axis=1)
@@ -228,7 +235,6 @@ def _life(series: list[Floats], first: Ints, n_channels: int) -> dict[str, Float
         found["finish"][i] = first[i] + x.shape[1] - 1 - active[:, ::-1].argmax(axis=1)
         found["first"][i] = first[i]
         found["last"][i] = first[i] + x.shape[1] - 1
-        found["peak"][i] = first[i] + np.where(np.isnan(x), -np.inf, x).argmax(axis=1)
         found["half"][i] = [_half_of_total(line[~np.isnan(line)]) for line in x]
         short = bin_means(x, -(-x.shape[1] // _SHAPE_STEPS))
         found["growth"][i] = [_rank_correlation(line[~np.isnan(line)]) for line in short]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import InitVar, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vrae.describe.words import cluster_name
+from vrae.describe.words import cluster_title, percent, plain, plural
 
-__all__ = ["ClusterDescription", "SeriesExplanation", "Traversal", "Window"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ClusterDescription", "ClusterDescriptions", "Details", "SeriesExplanation", "Traversal", "Window"]
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -28,8 +32,12 @@ class Window:
         Number of these steps.
     difference : float
         Mean difference in standard deviations; positive is higher.
-    dates : tuple of str, optional
-        Dates of the first and the last step.
+    time : str, optional
+        The first and the last step in words, if they have dates.
+    relative : bool
+        Whether series have different lengths: steps are parts of the way from start to end then.
+    several_channels : bool
+        Whether the channel has to be named.
     """
 
     channel: str
@@ -37,32 +45,66 @@ class Window:
     last: int
     n_steps: int
     difference: float
-    dates: tuple[str, str] | None = None
+    time: str | None = None
+    relative: bool = False
+    several_channels: bool = False
 
     @property
     def place(self) -> str:
-        """The dates in words, or the steps, counted from 1 there."""
-        if self.dates is not None:
-            return f"on {self.dates[0]}" if self.first == self.last else f"from {self.dates[0]} to {self.dates[1]}"
-        first, last = self.first + 1, self.last + 1
-        return f"in step {first}" if first == last else f"in steps {first} to {last}"
+        """The steps, their dates or parts of the way, and the channel, in words."""
+        return f"{self._steps}{f' of {self.channel}' if self.several_channels else ''}"
+
+    @property
+    def _steps(self) -> str:
+        if self.time is not None:
+            return self.time
+        if self.relative:
+            low, high = (round(100 * step / max(self.n_steps - 1, 1)) for step in (self.first, self.last))
+            return f"at {low} % of the way" if low == high else f"from {low} to {high} % of the way"
+        return f"in step {self.first}" if self.first == self.last else f"in steps {self.first} to {self.last}"
 
     def __str__(self) -> str:
         side = "higher" if self.difference > 0 else "lower"
-        return f"{side} {self.place} of {self.channel} (by {abs(self.difference):.1f} standard deviations)"
+        return f"{side} {self.place} (by {abs(self.difference):.1f} standard deviations)"
 
 
 @dataclass(frozen=True, eq=False)
-class ClusterDescription:
+class Details:
+    """What a description holds beyond a row of a table; see `ClusterDescription`."""
+
+    windows: tuple[Window, ...]
+    differences: dict[str, Floats]
+    medoids: tuple[Any, ...]
+    middle: Floats
+    low: Floats
+    high: Floats
+
+
+class _HasDetails:
+    _details: Details  # not a field: tables are made of fields
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterDescription(_HasDetails):
     """Description of a cluster.
+
+    The fields ``cluster``, ``name``, ``size``, ``share``, ``words``, ``differs`` and ``typical``
+    are the columns of a table. The other attributes hold arrays and objects.
 
     Attributes
     ----------
-    label, size : int
-    proportion : float
-        Size as a proportion of all series, 0 to 1.
+    cluster : int
+        Label; -1 is none. Also as ``label``.
+    name : str
+    size : int
+    share : float
+        Size as a proportion of all series, 0 to 1. Also as ``proportion``.
     words : str
         What its series look like and how they differ from all others.
+    differs : str
+        ``windows`` in words.
+    typical : str
+        ``medoids`` as text.
     windows : tuple of Window
         Steps and channels in which its shape differs most from that of the others.
     differences : dict of str to ndarray of shape (n_channels,)
@@ -73,33 +115,106 @@ class ClusterDescription:
         Typical curve: median, 10 % and 90 % quantiles, in the units of the data.
     """
 
-    label: int
+    cluster: int
+    name: str
     size: int
-    proportion: float
+    share: float
     words: str
-    windows: tuple[Window, ...]
-    differences: dict[str, Floats]
-    medoids: tuple[Any, ...]
-    middle: Floats
-    low: Floats
-    high: Floats
+    differs: str
+    typical: str
+    details: InitVar[Details]
+
+    def __post_init__(self, details: Details) -> None:
+        object.__setattr__(self, "_details", details)
+
+    @property
+    def label(self) -> int:
+        """Label of the cluster; -1 is none."""
+        return self.cluster
+
+    @property
+    def proportion(self) -> float:
+        """Size as a proportion of all series, 0 to 1."""
+        return self.share
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Steps and channels in which the shape differs most from that of the others."""
+        return self._details.windows
+
+    @property
+    def differences(self) -> dict[str, Floats]:
+        """How far each trait sets the cluster apart, -1 to 1 (Cliff's delta)."""
+        return self._details.differences
+
+    @property
+    def medoids(self) -> tuple[Any, ...]:
+        """Ids of the most typical series."""
+        return self._details.medoids
+
+    @property
+    def middle(self) -> Floats:
+        """Median curve (n_channels, n_points), in the units of the data."""
+        return self._details.middle
+
+    @property
+    def low(self) -> Floats:
+        """Curve of the 10 % quantile."""
+        return self._details.low
+
+    @property
+    def high(self) -> Floats:
+        """Curve of the 90 % quantile."""
+        return self._details.high
 
     def __str__(self) -> str:
-        lines = [f"{cluster_name(self.label)}: {self.size:,} series ({100 * self.proportion:.0f} %). {self.words}"]
+        title = self.name if self.cluster < 0 else cluster_title(self.cluster, {self.cluster: self.name})
+        size = f"{plural(self.size, 'series')} ({percent(self.share)})"
+        lines = [f"{title[0].upper()}{title[1:]}: {size}. {self.words}"]
         lines += [f"  Shape: {window}." for window in self.windows]
-        return "\n".join([*lines, f"  Most typical: {', '.join(map(str, self.medoids))}."])
+        return "\n".join([*lines, f"  Most typical: {self.typical}."])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return one row of a table, without the typical curve."""
+        """Return one row of a table with the traits, without the typical curve."""
         return {
-            "cluster": self.label,
+            "cluster": self.cluster,
+            "name": self.name,
             "size": self.size,
-            "proportion": round(self.proportion, 4),
+            "proportion": round(self.share, 4),
             "words": self.words,
-            "steps": "; ".join(map(str, self.windows)),
-            "medoids": ", ".join(map(str, self.medoids)),
+            "steps": self.differs,
+            "medoids": self.typical,
             **{name: round(float(delta[np.abs(delta).argmax()]), 3) for name, delta in self.differences.items()},
         }
+
+
+class ClusterDescriptions(list[ClusterDescription]):
+    """Descriptions of all clusters: a list that prints as text and shows as a table.
+
+    ``pandas.DataFrame(descriptions)`` and `to_pandas` have one row a cluster.
+    """
+
+    def __init__(self, descriptions: Iterable[ClusterDescription] = ()) -> None:
+        super().__init__(descriptions)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self))
+
+    __repr__ = __str__
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return a table: cluster, name, size, share, words, differs and typical."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self))
+
+    def _repr_html_(self) -> str:
+        """Return the table for notebooks."""
+        import pandas as pd
+
+        table = self.to_pandas().assign(share=[percent(entry.share) for entry in self])
+        with pd.option_context("display.max_colwidth", None):
+            return str(table.to_html(index=False, justify="left"))
 
 
 @dataclass(frozen=True)
@@ -128,6 +243,12 @@ class SeriesExplanation:
         Where its shape matches its cluster much better than the runner-up.
     unusual : tuple of Window
         Where it differs from the other series of its cluster.
+    title, runner_up_title : str
+        The two clusters with their names.
+    cluster_size : int
+        Number of series in its cluster.
+    unit : str
+        Plural of a step: "weeks", or "steps" without dates.
     """
 
     id: Any
@@ -143,22 +264,42 @@ class SeriesExplanation:
     differs: tuple[str, ...]
     decides: Window | None
     unusual: tuple[Window, ...]
+    title: str = ""
+    runner_up_title: str = ""
+    cluster_size: int = 0
+    unit: str = "steps"
 
     def __str__(self) -> str:
-        where = f"cluster {self.cluster}" if self.cluster >= 0 else "no cluster"
-        lines = [f"Series {self.id}: {where}, probability {self.probability:.3f}."]
+        title = self.title or cluster_title(self.cluster)
+        lines = [f"Series {self.id}: {title}, probability {_probability(self.probability)}."]
         if self.runner_up is not None:
-            lines.append(f"Next closest: cluster {self.runner_up}, probability {self.runner_up_probability:.3f}.")
+            other = self.runner_up_title or cluster_title(self.runner_up)
+            lines.append(f"Next closest: {other}, probability {_probability(self.runner_up_probability)}.")
         if self.cluster >= 0:
-            lines.append(f"More typical than {100 * self.typicality:.0f} % of its cluster.")
+            lines.append(self._typicality)
         lines += [f"Supports this cluster: {reason}." for reason in self.agrees]
         if self.decides is not None:
-            lines.append(f"Supports this cluster: its shape {self.decides.place} of {self.decides.channel}.")
+            lines.append(f"Supports this cluster: its shape {self.decides.place}.")
         lines += [f"Supports cluster {self.runner_up}: {reason}." for reason in self.differs]
         lines += [f"Unusual for its cluster: {window}." for window in self.unusual]
         level = {c: 0.0 if abs(v) < 1e-6 * self.spread[c] else v for c, v in self.level.items()}  # rounding noise
-        channels = ", ".join(f"{c} {level[c]:.4g} ± {self.spread[c]:.3g}" for c in level)
-        return "\n".join([*lines, f"Level and spread: {channels}. Lag: {self.lag} steps."])
+        named = len(level) > 1
+        channels = ", ".join(f"{c if named else ''} {plain(level[c])} ± {plain(self.spread[c])}".strip() for c in level)
+        lag = plural(self.lag, self.unit.removesuffix("s"))
+        return "\n".join([*lines, f"Level and spread: {channels}. Lag: {lag}."])
+
+    @property
+    def _typicality(self) -> str:
+        n = self.cluster_size
+        if n == 1:
+            return "It is the only series of its cluster."
+        of = f"its {n:,} series" if n else "its cluster"
+        farther = round(self.typicality * n)
+        if n and farther in (0, n - 1):
+            return f"It is the {'most' if farther else 'least'} typical of {of}."
+        if self.typicality < 0.01:
+            return f"It is among the least typical of {of}."
+        return f"More typical than {percent(min(self.typicality, 0.99))} of {of}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes as values that JSON can hold."""
@@ -169,6 +310,10 @@ class SeriesExplanation:
             "decides": None if self.decides is None else str(self.decides),
             "unusual": list(map(str, self.unusual)),
         }
+
+
+def _probability(value: float) -> str:
+    return plain(round(value, 3))
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,11 +337,12 @@ class Traversal:
     words: str
 
     def __str__(self) -> str:
-        return f"Latent dimension {self.dimension}, from {self.values[0]:.2f} to {self.values[-1]:.2f}: {self.words}"
+        low, high = plain(round(float(self.values[0]), 2)), plain(round(float(self.values[-1]), 2))
+        return f"Latent dimension {self.dimension}, from {low} to {high}: {self.words}"
 
     def to_columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return a long table: value of the dimension, channel, step (1, 2, ...), decoded value."""
+        """Return a long table: value of the dimension, channel, step, decoded value."""
         _, channels, steps = self.series.shape
-        grid = np.meshgrid(self.values, np.arange(channels), np.arange(1, steps + 1), indexing="ij")
+        grid = np.meshgrid(self.values, np.arange(channels), np.arange(steps), indexing="ij")
         names = ("value", "channel", "step")
         return {**{k: g.ravel() for k, g in zip(names, grid, strict=True)}, "decoded": self.series.ravel()}

@@ -1,4 +1,4 @@
-"""Sentences and tags for readers who have never heard of a VRAE."""
+"""Sentences for readers who have never heard of a VRAE."""
 
 from __future__ import annotations
 
@@ -8,82 +8,110 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vrae.describe.curves import quiet_nan
+from vrae.describe.phrases import ALONE, Phrase, phrases
+from vrae.describe.portraits import Portraits, middle_of
 from vrae.describe.results import Traversal
-from vrae.describe.traits import TRAITS, Traits, differences, series_traits
-from vrae.describe.words import joined, plain, plural
+from vrae.describe.time_words import month_of, rough_time
+from vrae.describe.traits import TRAITS, differences, series_traits
+from vrae.describe.words import joined, percent, plain, plural
 
-__all__ = ["describe_traversal", "sentence", "tags"]
+__all__ = ["describe_traversal", "sentence"]
 
 Floats = npt.NDArray[np.floating[Any]]
+Mask = npt.NDArray[np.bool_]
 
 _NOTABLE, _CLEAR = 0.35, 0.65  # of `differences`, which runs from -1 to 1
+_TELLING = 0.4  # weight of a phrase
+_PHRASES = 3
+_OWN_WORDS = ("gaps", "level")  # kinds of phrases that are told by numbers
 
 
-def sentence(traits: Traits, member: npt.NDArray[np.bool_], channels: Sequence[str], *, is_noise: bool = False) -> str:
+def sentence(portraits: Portraits, member: Mask, *, is_noise: bool = False) -> str:
     """Describe a cluster: what its series look like and what sets them apart.
 
-    ``traits`` are those of all series or a sample of them; ``member`` of shape (n_series,) says
-    which are in the cluster, at least one. ``is_noise`` means that they belong to no cluster.
+    ``portraits`` are those of all series or a sample of them; ``member`` (n_sample,) says which are
+    in the cluster, at least one. ``is_noise`` means that they belong to no cluster.
     """
-    found = differences(traits, member)
+    found = differences(portraits.numbers, member)
     strength = np.abs(np.array([found[name] for name in TRAITS]))  # (n_traits, n_channels)
     channel = int(strength.max(axis=0).argmax())
-    look = _look({name: values[:, channel] for name, values in traits.items()}, member)
-    where = f"In {channels[channel]}: " if len(channels) > 1 else ""
-    text = f"{where}{look}."
+    told = phrases(portraits, member, channel)
+    name = portraits.channels[channel]
+    text = f"{f'In {name}: ' if len(portraits.channels) > 1 else ''}{_look(portraits, member, channel, told)}."
     text = text[0].upper() + text[1:]
     if is_noise:
         return f"These series fit none of the clusters. {text}"
-    if member.all():
+    if member.all() or told[0].kind in ALONE:
         return text
-    return f"{text} {_what_sets_apart(found, channels)}"
+    return f"{text} {_what_sets_apart(found, portraits.channels)}"
 
 
-def _look(traits: Traits, member: npt.NDArray[np.bool_]) -> str:
-    """Describe the members on their own, in one channel: traits of shape (n_series,)."""
-    inside = {name: values[member] for name, values in traits.items()}
-    with quiet_nan():
-        median = {name: float(np.nanmedian(values)) for name, values in inside.items()}
-        # They do not if each series was normalised.
-        levels_differ = np.nanstd(traits["level"]) > 0.25 * np.nanmedian(traits["spread"])
+# ------------------------------------------------------------------------------- on their own
+
+
+def _look(portraits: Portraits, member: Mask, channel: int, told: Sequence[Phrase]) -> str:
+    """Describe the members on their own, in one channel."""
+    inside = {name: values[member, channel] for name, values in portraits.numbers.items()}
+    median = {name: middle_of(values) for name, values in inside.items()}
     if not np.isfinite(median["level"]):
         return "no observed values"
-    if median["spread"] == 0:
-        return f"constant series at about {plain(median['level'])}"
-    words = [f"{_texture(median)}series that {_direction(median)}"]
+    if told[0].kind == "constant":
+        at = f" at about {plain(median['level'])}" if median["level"] else ""
+        return f"{_lower(told[0].text)}{at}"
+    if told[0].kind == "few":
+        return "; ".join([_lower(told[0].text), "too few values for a shape", *_level(portraits, inside, channel)])
+    parts = [*_shape_words(portraits, told, inside, median), *_level(portraits, inside, channel)]
+    if median["zeros"] >= 0.005:
+        parts.append(f"{percent(median['zeros'])} zeros")
+    parts += _length(portraits, inside, median)
+    if median["missing"] >= 0.005:
+        parts.append(f"{percent(median['missing'])} of the values missing")
+    return ", ".join(parts)
+
+
+def _shape_words(
+    portraits: Portraits, told: Sequence[Phrase], inside: Mapping[str, Floats], median: Mapping[str, float]
+) -> list[str]:
+    """Return phrases of different kinds, and where the highest and the lowest point are."""
+    chosen: dict[str, str] = {}
+    for phrase in told:
+        if phrase.weight >= _TELLING and phrase.kind not in _OWN_WORDS and len(chosen) < _PHRASES:
+            chosen.setdefault(phrase.kind, _lower(phrase.text))
+    parts = list(chosen.values()) or ["no pattern that most of the series share"]
+    if abs(median["trend"]) >= 0.5:
+        verb = "up" if median["trend"] > 0 else "down"
+        parts.append(f"{verb} by about {plain(abs(median['change']))} from start to end")
+    if portraits.aligned:  # dates of single highest points are those of `phrases`
+        return parts
     for name, what in (("peak", "highest"), ("trough", "lowest")):
         low, high = np.quantile(inside[name], (0.25, 0.75))
         if high - low <= 0.2:
-            words.append(f"{what} {_position(median[name])}")
-    if levels_differ:
-        low, high = np.nanquantile(inside["level"], (0.1, 0.9))
-        words.append(f"at a level around {plain(median['level'])} (mostly {plain(low)} to {plain(high)})")
-    if median["zeros"] >= 0.2:
-        words.append(f"with {median['zeros']:.0%} zeros".replace("%", " %"))
-    if np.ptp(traits["length"]) > 0:
-        words.append(f"usually {plural(round(median['length']), 'step')} long")
-    if median["missing"] >= 0.005:
-        words.append(f"with {100 * median['missing']:.0f} % of the values missing")
-    return ", ".join(words)
+            parts.append(f"{what} {_position(median[name])}")
+    return parts
 
 
-def _texture(median: Mapping[str, float]) -> str:
-    if median["spikiness"] > 4.5:
-        return "spiky "
-    if median["roughness"] < 0.2:
-        return "smooth "
-    return "jagged " if median["roughness"] > 0.9 else ""
+def _level(portraits: Portraits, inside: Mapping[str, Floats], channel: int) -> list[str]:
+    """Return the usual level, unless each series was normalised."""
+    level, spread = (portraits.numbers[name][:, channel] for name in ("level", "spread"))
+    if not np.nanstd(level) > 0.25 * middle_of(spread):
+        return []
+    low, middle, high = np.nanquantile(inside["level"], (0.1, 0.5, 0.9))
+    return [f"at a level around {plain(middle)} (mostly {plain(low)} to {plain(high)})"]
 
 
-def _direction(median: Mapping[str, float]) -> str:
-    verb = "rise" if median["trend"] > 0 else "fall"
-    if abs(median["trend"]) >= 0.5:
-        return f"{verb} by about {plain(abs(median['change']))} from start to end"
-    swings = f"go up and down about {plural(round(median['cycles']), 'time')}"
-    if abs(median["trend"]) >= 0.25:
-        return f"{verb} a little and {swings}" if median["cycles"] >= 1.5 else f"{verb} a little"
-    return swings if median["cycles"] >= 1.5 else "end about where they began"
+def _length(portraits: Portraits, inside: Mapping[str, Floats], median: Mapping[str, float]) -> list[str]:
+    """Return the usual length, and from when to when if most series agree on that."""
+    lengths = portraits.numbers["length"]
+    if np.ptp(lengths) == 0:
+        return []
+    unit = portraits.unit.removesuffix("s")
+    parts = [f"usually {plural(round(median['length']), unit)} long"]
+    if portraits.aligned:
+        ends = [np.quantile(inside[name], (0.25, 0.5, 0.75)) for name in ("first", "last")]
+        if all(rough_time(portraits, *end) for end in ends):
+            start, end = (month_of(portraits.date(float(end[1]))) for end in ends)
+            parts.append(f"in {start}" if start == end else f"from {start} to {end}")
+    return parts
 
 
 def _position(fraction: float) -> str:
@@ -91,28 +119,14 @@ def _position(fraction: float) -> str:
         return "at the start"
     if fraction > 0.95:
         return "at the end"
-    return f"about {100 * fraction:.0f} % of the way"
+    return f"about {percent(fraction)} of the way"
 
 
-def tags(traits: Traits, series_labels: npt.NDArray[np.integer[Any]], labels: Sequence[int]) -> dict[int, str]:
-    """Return short tags for the traits that set clusters apart most, all different.
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:]
 
-    ``series_labels`` are the clusters of the series whose traits are given. A cluster that no trait
-    sets apart has no tag.
-    """
-    found = [
-        (float(delta), name, label)
-        for label in labels
-        for name, deltas in differences(traits, series_labels == label).items()
-        for delta in deltas
-        if abs(delta) >= _NOTABLE
-    ]
-    given: dict[int, str] = {}
-    for delta, name, label in sorted(found, key=lambda entry: -abs(entry[0])):
-        words = TRAITS[name].words(delta).removeprefix("a ").removeprefix("an ").removesuffix(" from start to end")
-        if label not in given and words not in given.values():
-            given[label] = words
-    return given
+
+# ------------------------------------------------------------------------------- compared
 
 
 def _what_sets_apart(found: Mapping[str, Floats], channels: Sequence[str]) -> str:

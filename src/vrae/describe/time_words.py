@@ -7,19 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vrae.data.calendar import time_text
 from vrae.describe.curves import quiet_nan
 from vrae.describe.portraits import Portraits
+from vrae.describe.time_bins import MONTHS, WEEKDAYS
 
-__all__ = ["MONTHS", "hours_phrase", "months_phrase", "rough_time", "weekdays_phrase"]
+__all__ = ["hours_phrase", "month_of", "months_phrase", "rough_time", "span_of_time", "weekdays_phrase"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Found = tuple[str, float] | None  # words, and how clear they are: 0.7 to 1
 
-MONTHS = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
-)
-_WEEKDAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 _PARTS = ("morning", "afternoon", "evening", "night")
 
 _LEAST = 0.35  # standard deviations of a series: by which a part must be above its mean
@@ -66,7 +63,7 @@ def weekdays_phrase(profiles: Floats) -> Found:
             return "Lower on weekends", _strength(-gap)
     found = _run(profiles[:, np.isfinite(profile)])
     if found and len(found[0]) == 1:
-        return f"Peaks on {_WEEKDAYS[found[0][0]]}", _strength(found[1])
+        return f"Peaks on {WEEKDAYS[found[0][0]]}s", _strength(found[1])
     return None
 
 
@@ -169,6 +166,29 @@ def rough_time(portraits: Portraits, low: float, middle: float, high: float) -> 
         return f"{'around ' if apart > 366 else ''}{year}"
     third = ("early ", "mid-", "late ")[(month - 1) // 4]
     return f"{'around ' if apart > 120 else ''}{third}{year}"
+
+
+def month_of(time: Any) -> str:
+    """Return month and year of a datetime64: "November 2009"."""
+    month = time.astype("M8[M]")
+    return f"{MONTHS[int(month.astype(np.int64)) % 12]} {month.astype('M8[Y]')}"
+
+
+def span_of_time(first: Any, last: Any, unit: str) -> str:
+    """Return the time from one step to another, local and of steps of a unit, in words."""
+    if unit == "months":
+        one, other = month_of(first), month_of(last)
+    elif unit == "years":
+        one, other = (str(time.astype("M8[Y]")) for time in (first, last))
+    else:
+        one, other = time_text(first, None), time_text(last, None)
+    if first != last:
+        return f"from {one} to {other}"
+    return f"{_ONE.get(unit, 'at')} {one}"
+
+
+# Before the time of a single step.
+_ONE = {"months": "in", "years": "in", "weeks": "in the week of", "days": "on", "business days": "on"}
 
 
 def _days(difference: Any) -> float:

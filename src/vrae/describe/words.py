@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NOISE", "cluster_labels", "cluster_name", "joined", "plain", "plural"]
+__all__ = ["NOISE", "cluster_labels", "cluster_name", "cluster_title", "joined", "percent", "plain", "plural"]
 
 NOISE = -1
 """Label of the series that belong to no cluster."""
@@ -16,6 +16,14 @@ NOISE = -1
 def cluster_name(label: int, names: Mapping[int, str] | None = None) -> str:
     """Return the name of a cluster, by default "Cluster 0", ... and "Not assigned"."""
     return (names or {}).get(label, "Not assigned" if label == NOISE else f"Cluster {label}")
+
+
+def cluster_title(label: int, names: Mapping[int, str] | None = None) -> str:
+    """Return a cluster with number and name, within a sentence: "cluster 3 · Peaks in December"."""
+    if label == NOISE:
+        return "no cluster"
+    name, number = cluster_name(label, names), f"cluster {label}"
+    return number if name.lower() == number else f"{number} · {name}"
 
 
 def cluster_labels(labels: npt.ArrayLike) -> list[int]:
@@ -28,10 +36,13 @@ def plain(number: float) -> str:
     """Format a number for reading: three digits, thousands separators and a minus sign."""
     if not np.isfinite(number):
         return "unknown"
-    text = f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
-    if "e" in text:
-        text = f"{number:.2g}"
+    text = f"{float(f'{number:.3g}'):,.0f}" if 1000 <= abs(number) < 1e15 else f"{number:.3g}"
     return text.replace("-", "\N{MINUS SIGN}") if text.strip("-0.") else "0"
+
+
+def percent(fraction: float) -> str:
+    """Format a fraction as a whole percentage: "12 %"."""
+    return f"{100 * fraction:.0f} %"
 
 
 def plural(number: int, noun: str) -> str:

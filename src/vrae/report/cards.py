@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from vrae.describe.clusters import by_typicality
 from vrae.describe.curves import ClusterCurve, cluster_curve
+from vrae.describe.portraits import Portraits
 from vrae.describe.sentences import sentence
 from vrae.describe.traits import series_traits
 from vrae.describe.words import NOISE, cluster_labels, cluster_name
@@ -79,10 +80,11 @@ def traits_of_sample(data: ReportData) -> tuple[Indices, dict[str, Floats]]:
 def make_cards(data: ReportData, indices: Indices, traits: Mapping[str, Floats]) -> list[Card]:
     """Describe every cluster by the traits of the series at ``indices``; noise comes last."""
     sizes = data.sizes()
-    return [_card(data, label, sizes[label], indices, traits) for label in cluster_labels(data.labels)]
+    portraits = Portraits.measured(data.panel, indices, traits)
+    return [_card(data, label, sizes[label], indices, portraits) for label in cluster_labels(data.labels)]
 
 
-def _card(data: ReportData, label: int, size: int, indices: Indices, traits: Mapping[str, Floats]) -> Card:
+def _card(data: ReportData, label: int, size: int, indices: Indices, portraits: Portraits) -> Card:
     member = data.labels[indices] == label
     is_noise = label == NOISE
     ordered = by_typicality(data.embedding, np.flatnonzero(data.labels == label))
@@ -106,7 +108,7 @@ def _card(data: ReportData, label: int, size: int, indices: Indices, traits: Map
         proportion=size / data.n_total,
         certainty=float(known.mean()) if len(known) and not is_noise else None,
         found_again=float(recovered[label]) if 0 <= label < len(recovered) else None,
-        sentence=sentence(traits, member, data.panel.channels, is_noise=is_noise),
+        sentence=sentence(portraits, member, is_noise=is_noise),
         typical=typical.tolist(),
         random=between.tolist(),
         atypical=atypical.tolist(),
