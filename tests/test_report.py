@@ -15,9 +15,23 @@ import pytest
 
 from report_data import HOSTILE_IDS, awkward_cases, make_report_data
 from vrae import Panel
+from vrae.data.calendar import Calendar
+from vrae.describe.curves import cluster_curve
+from vrae.describe.findings import Found
+from vrae.describe.verdict import verdict
 from vrae.exceptions import InvalidDataError, OutputError
 from vrae.metrics import separation
-from vrae.report import anomalous, facts, payload, render_report, write_report
+from vrae.report import (
+    Alternative,
+    CommandLine,
+    NextBest,
+    anomalous,
+    choosing,
+    facts,
+    payload,
+    render_report,
+    write_report,
+)
 from vrae.report.cards import traits_of_sample
 from vrae.report.directions import describe_directions, trait_rows
 
@@ -117,18 +131,82 @@ def test_json_cannot_leave_its_script():
 
 def test_first_screen_states_the_main_facts(page):
     text = page.text
-    assert "24 series were grouped into 3 clusters" in text
-    assert "40 steps each, 1 channel, no missing values" in text
-    assert "of 8 series each" in text
-    assert re.search(r"Certainty \d+ %", text)
-    assert re.search(r"doubtful \(\d+ %\)", text)
-    assert re.search(r"silhouette 0\.\d+", text)
+    assert "Series 24 40 steps long" in text
+    assert "Filled 100 % no missing values" in text
+    assert "Groups 3 8 series each" in text
+    assert re.search(r"Doubtful \d+ \(\d+ %\) series that fit two groups", text)
+    assert re.search(r"Separation 0\.\d+ mean silhouette", text)
+    assert "It does not say that they are." in text  # of probabilities
+    assert "Period" not in text
 
 
-def test_every_cluster_has_a_card_and_a_button(page):
+def test_period_and_lengths_are_in_the_words_of_the_calendar():
+    times = np.tile(np.datetime64("2024-01-01") + 7 * np.arange(40), 24)
+    plain = make_report_data().panel
+    panel = Panel(plain.values, plain.offsets, plain.ids, times, calendar=Calendar("W-MON", origin="2024-01-01"))
+    text = page_of(make_report_data(panel=panel)).text
+    assert "Period 2024-01-01 to 2024-09-30 Weekly (Mondays)" in text
+    assert "Series 24 40 weeks long" in text
+
+
+def test_channels_are_named():
+    panel = Panel.from_arrays(np.ones((24, 2, 5)), channels=("price", "units"))
+    assert "Channels 2 price and units" in page_of(make_report_data(panel=panel)).text
+    one = Panel.from_arrays(np.ones((24, 1, 5)), channels=("units",))
+    assert "Values units one value per step" in page_of(make_report_data(panel=one)).text
+
+
+def test_verdict_and_alerts_come_first():
+    found = Found([10, 8, 6], {0: "Busy", 1: "Calm", 2: "<b>Odd</b>"}, stability=[0.9, 0.9, 0.3], refitted=True)
+    data = make_report_data(verdict=verdict(found), commands=CommandLine("runs/my sales"), notice="The file changed.")
+    page = page_of(data)
+    assert page.text.index("The file changed.") < page.text.index("24 series fall into 3 groups: “Busy”")
+    assert page.text.index("Do not rely on “<b>Odd</b>”") < page.text.index("All series at a glance")
+    assert page.text.index("30 % of “<b>Odd</b>” (group 2)") < page.text.index("Series 24")
+    assert "vrae regroup 'runs/my sales' -k 2" in page.text
+
+
+def test_choice_shows_what_other_numbers_give():
+    labels = np.arange(24) % 3
+    now = Alternative(3, 0.5, 0.9, (8, 8, 8), {0: "Slow", 1: "Medium", 2: "Fast"}, labels)
+    fewer = Alternative(2, 0.4, None, (16, 8), {0: "Slower", 1: "Faster"}, (labels == 2).astype(int))
+    tree = np.array([[0, 1, 1.0, 2], [2, 3, 2.0, 3]])
+    data = make_report_data(
+        alternatives=(fewer, now), tree=tree, names=now.names, commands=CommandLine("run"), metrics={"sizes": [8, 8, 8]}
+    )
+    text = page_of(data).text
+    assert re.search(r"2 groups score 0\.40 vrae regroup run -k 2 Copy Slower 16 Faster 8", text)
+    assert re.search(r"3 groups now score 0\.50, halves agree 0\.90 Slow 8", text)
+    assert "The closest two are 0 · Slow and 1 · Medium . To merge them:" in text
+    assert '"edits": [{"merge": [0, 1]}]' in text
+
+
+def test_curves_of_alternatives_are_drawn_in_the_channel_that_tells_most():
+    cube = np.random.default_rng(0).normal(size=(24, 2, 30))
+    labels = np.arange(24) % 2
+    cube[labels == 1, 1] += 20 * np.sin(np.arange(30))
+    both = [Alternative(2, None, None, (12, 12), {}, labels), Alternative(3, None, None, (12, 12, 0), {}, labels)]
+    data = make_report_data(
+        panel=Panel.from_arrays(cube), n_channels=2, n_clusters=2, alternatives=tuple(both), lags=None
+    )
+    curves = [group.curve for group in choosing.choices(data)[0].groups]
+    expected = choosing._path(cluster_curve(list(cube[labels == 1]), n_members=0, adjust=True).middle[1])
+    assert curves[1] == expected
+
+
+def test_doubtful_series_are_listed_with_the_next_best():
+    probabilities = np.full(24, 0.9)
+    probabilities[[5, 7]] = 0.55, 0.45
+    next_best = NextBest(np.full(24, 0), 1 - probabilities)
+    page = page_of(make_report_data(probabilities=probabilities, next_best=next_best))
+    assert [page.data["ids"][point] for point in page.data["doubts"]] == ["item 7", "item 5"]
+    assert "These 2 series fit two groups about equally" in page.text
+    assert "item 7 Cluster 1 45 % Cluster 0 55 %" in page.text
+    assert "check by hand" not in page_of(make_report_data(probabilities=np.ones(24), next_best=next_best)).text
+
+
+def test_every_cluster_has_a_card(page):
     assert [a["data-card"] for tag, a in page.tags if tag == "article"] == ["0", "1", "2"]
-    picks = [a for _, a in page.tags if (a.get("class") or "").startswith("pick")]
-    assert [a["data-cluster"] for a in picks] == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("name", awkward_cases())
@@ -141,18 +219,17 @@ def test_awkward_states_are_rendered(name):
 
 def test_words_of_awkward_states():
     cases = awkward_cases()
-    assert "1 series was grouped into 1 cluster" in page_of(cases["one series"]).text
     noise = page_of(cases["all noise"]).text
-    assert "none could be assigned" in noise
+    assert "Groups 0 24 series have none" in noise
     assert "These series fit none of the clusters" in noise
     bare = page_of(cases["bare"])
-    assert "The number of clusters (3) was given" in bare.text
+    assert "You asked for 3 groups" in bare.text
     assert "no training history" in bare.text
     assert bare.data["figures"] == {}
     assert not [a for _, a in bare.tags if a.get("id") in ("figure-training", "figure-selection")]
     assert not [a for _, a in bare.tags if a.get("data-sort") == "lag"]
-    assert "1 to 5,000 steps" in page_of(cases["unequal lengths"]).text
-    assert "Certainty" not in page_of(cases["no probabilities"]).text
+    assert "1 to 5,000 steps long, half of them" in page_of(cases["unequal lengths"]).text
+    assert "Doubtful" not in page_of(cases["no probabilities"]).text
     assert not {"anomalies-title", "directions-title"} & {a.get("id") for _, a in bare.tags}
     alone = page_of(cases["from the model alone"])
     assert "were not available" in alone.text
@@ -165,7 +242,7 @@ def test_reason_for_the_number_of_clusters():
     best = make_report_data()
     assert "3 has the highest score (0.50), ahead of 2 (0.40)." in reason(best)
     other = replace(best, selection=[{"n_clusters": 2, "score": 0.9}, {"n_clusters": 3, "score": 0.1}])
-    assert reason(other).startswith("You chose 3. Numbers of clusters from 2 to 3 were tried. 2 has the highest score")
+    assert reason(other).startswith("You chose 3. vrae tried 2 to 3 groups. 2 has the highest score (0.90)")
     rows = [
         {"n_clusters": 2, "score": 0.9, "silhouette": 0.9, "largest": 0.81, "is_peak": True},
         {"n_clusters": 3, "score": 0.5, "silhouette": 0.5, "largest": 0.4, "is_peak": False},
@@ -173,8 +250,7 @@ def test_reason_for_the_number_of_clusters():
         {"n_clusters": 5, "score": 0.4, "silhouette": 0.4, "largest": 0.3, "is_peak": True},
     ]
     text = reason(replace(best, selection=rows))
-    assert "3 was chosen (score 0.50). 2 scores higher (0.90), but puts 81% of the series into one cluster." in text
-    assert "Also worth a look: 5 (0.40). To change the number: vrae regroup RUN -k 5." in text
+    assert "3 was chosen (score 0.50). 2 scores higher (0.90), but puts 81 % of the series into one group." in text
     close = replace(best, selection=[{"n_clusters": k, "score": s} for k, s in ((2, 0.495), (3, 0.5), (4, 0.1))])
     assert "look at both" in reason(close)
 
@@ -200,21 +276,22 @@ def test_same_data_same_page():
     assert render_report(make_report_data()) == render_report(make_report_data())
 
 
-def test_stability_is_on_the_first_screen():
-    found = {"ari": 0.93, "clusters": [0.99, 0.95, 0.41], "rounds": 10}
-    text = page_of(make_report_data(metrics={"stability": found})).text
-    assert "Stability High agreement 0.93" in text
-    assert re.search(r"Cluster 2 8 series · 33 % · certainty \d+ % · recovered 41 %", text)
-    assert "Stability" not in page_of(make_report_data(metrics={"stability": None})).text
+def test_what_is_found_again_is_on_the_first_screen():
+    found = {"ari": 0.93, "clusters": [0.99, 0.95, 0.41], "rounds": 2, "refits": 2}
+    text = page_of(make_report_data(metrics={"stability": found}, names={2: "Odd"})).text
+    assert "Found again 41 to 99 % of each group, in a refit on half of the series" in text
+    assert "least: Odd" in text
+    assert "Agreement of halves 0.93" in text
+    assert "Found again" not in page_of(make_report_data(metrics={"stability": None})).text
 
 
 def test_counts_are_those_of_all_series_where_a_sample_is_shown():
     metrics = {"n_series": 6000, "sizes": [3000, 2000, 1000], "shortest": 5, "longest": 99, "missing_share": 0.25}
     page = page_of(make_report_data(metrics=metrics))
-    assert "6,000 series were grouped into 3 clusters" in page.text
-    assert "This page shows 24 of 6,000 series" in page.text
-    assert "5 to 99 steps, 1 channel, 25.0 % of values missing" in page.text
-    assert "of 1,000 to 3,000 series" in page.text
+    assert "Series 6,000 5 to 99 steps long" in page.text
+    assert "This page shows 24 of them" in page.text
+    assert "Filled 75 % 25 % of the values are missing" in page.text
+    assert "Groups 3 1,000 to 3,000 series each" in page.text
     assert [c["size"] for c in page.data["clusters"]] == [3000, 2000, 1000]
 
 
@@ -273,7 +350,7 @@ def test_time_stamps_of_a_place_are_dates():
     data = awkward_cases()["dates and a static column"]
     item = anomalous.Anomaly(index=3, channel=0, first=1, last=2, times=3.14)
     assert anomalous.describe_place(data, item) == (
-        "Largest error from time 2024-01-08 to 2024-01-15: 3.1 times the typical error."
+        "Largest error from 2024-01-08 to 2024-01-15: 3.1 times the typical error."
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from vrae.data.calendar import time_text
 from vrae.describe.curves import bin_means, quiet_nan
 from vrae.describe.words import plain
 from vrae.report.data import Floats, ReportData
@@ -62,19 +62,18 @@ def describe_place(data: ReportData, item: Anomaly) -> str:
         return "No value observed."
     if item.times < 1:
         return "No place stands out: the shape as a whole is anomalous."
-    first, last, unit = f"{item.first + 1:,}", f"{item.last + 1:,}", "step"  # counted from 1 for a reader
-    times = data.panel.times if data.times is None else data.times
-    if times is not None:
-        start = int(data.panel.offsets[item.index])
-        first, last = (_stamp(times[start + step]) for step in (item.first, item.last))
-        unit = "time"
-    where = f"at {unit} {first}" if first == last else f"from {unit} {first} to {last}"
+    where = _place(data, item)
     channel = f" in {data.panel.channels[item.channel]}" if data.panel.n_channels > 1 else ""
     return f"Largest error {where}{channel}: {plain(round(item.times, 1))} times the typical error."
 
 
-def _stamp(time: Any) -> str:
-    """Format a time stamp, without a time of day of midnight."""
-    if not np.issubdtype(np.asarray(time).dtype, np.datetime64):
-        return str(time)
-    return str(np.datetime64(time, "s")).removesuffix("T00:00:00").replace("T", " ")
+def _place(data: ReportData, item: Anomaly) -> str:
+    """Return the dates of a place, or its times, or its steps counted from 1 as on the axes."""
+    ends, times = [item.first, item.last], data.panel.times if data.times is None else data.times
+    if times is None:
+        words, unit = [f"{step + 1:,}" for step in ends], "step "
+    else:
+        words = [time_text(times[int(data.panel.offsets[item.index]) + step], None) for step in ends]
+        unit = "" if data.times is not None else "time "
+    first, last = words
+    return f"at {unit}{first}" if first == last else f"from {unit}{first} to {last}"

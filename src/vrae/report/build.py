@@ -72,6 +72,7 @@ def render_report(data: ReportData) -> str:
         edit_command=data.commands.text(Action("apply edits")),
         has_scores=data.scores is not None,
         has_lags=data.lags is not None,
+        has_noise=data.noise is not None,
         from_model=data.from_model,
         has_training=bool(data.history),
         has_selection=len(data.selection) > 1,

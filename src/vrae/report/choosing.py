@@ -83,7 +83,8 @@ def choices(data: ReportData) -> list[Choice]:
 
 def _choice(data: ReportData, found: Alternative, sample: npt.NDArray[np.int64]) -> Choice:
     is_chosen = found.n_clusters == data.n_chosen
-    shown = [label for label in np.argsort(found.sizes)[::-1].tolist() if (found.labels == label).any()][:_SHOWN]
+    by_size = sorted(range(len(found.sizes)), key=lambda label: -found.sizes[label])
+    shown = [label for label in by_size if (found.labels == label).any()][:_SHOWN]
     curves = [_curve(data, found.labels, label, sample) for label in shown]
     channel = _telling_channel([curve.middle for curve in curves])
     groups = [

@@ -10,8 +10,7 @@ import numpy as np
 from vrae.data.calendar import time_text
 from vrae.describe.findings import SHAKY, percent_text
 from vrae.describe.training_words import judge_training
-from vrae.describe.words import NOISE, cluster_name, plain, plural
-from vrae.exceptions import name_some
+from vrae.describe.words import NOISE, cluster_name, joined, plain, plural
 from vrae.metrics import DOUBTFUL, best_number
 from vrae.report.data import ReportData
 from vrae.report.time_axis import step_word
@@ -126,7 +125,9 @@ def _channel_fact(data: ReportData) -> Fact | None:
     channels = [str(name) for name in data.panel.channels]
     if len(channels) == 1:
         return None if channels == ["value"] else Fact("Values", channels[0], "one value per step")
-    return Fact("Channels", f"{len(channels)}", name_some(channels, _SHOWN_CHANNELS))
+    shown = channels[: _SHOWN_CHANNELS + (len(channels) == _SHOWN_CHANNELS + 1)]
+    more = [] if len(shown) == len(channels) else [f"{len(channels) - len(shown)} more"]
+    return Fact("Channels", f"{len(channels)}", joined([*shown, *more]))
 
 
 def _label_fact(data: ReportData) -> Fact | None:

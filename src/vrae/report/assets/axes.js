@@ -13,7 +13,7 @@ function plain(value, digits = 3) {
 /** How many digits it takes to tell numbers within a range apart. */
 function digitsFor(low, high) {
   const size = Math.max(Math.abs(low), Math.abs(high));
-  return size > 0 && high > low ? Math.min(15, Math.max(3, Math.ceil(Math.log10(size / (high - low))) + 3)) : 3;
+  return size > 0 && high > low ? Math.min(15, Math.max(3, Math.ceil(Math.log10(size / (high - low)) - 0.01) + 3)) : 3;
 }
 
 /** Round numbers between low and high, about as many as wanted. */
@@ -31,7 +31,8 @@ function ticks(low, high, wanted = 4) {
  * close together, the texts are differences to `offset`, which is written once.
  */
 function numberTicks(low, high, wanted = 4) {
-  const values = ticks(low, high, wanted);
+  const few = ticks(low, high, wanted);
+  const values = few.length > 1 ? few : ticks(low, high, 2 * wanted);
   const step = values.length > 1 ? values[1] - values[0] : high - low;
   const size = Math.max(Math.abs(low), Math.abs(high));
   const isClose = size / step > 2e4;

@@ -56,7 +56,12 @@ function headCard(c, card) {
   card.querySelector(".size").textContent = `${count(c.size, "series")} · ${part >= 1 ? part.toFixed(0) : "less than 1"}\u00a0%`;
   for (const node of card.querySelectorAll(".run, .caution, .sentence")) node.hidden = c.isEdited;
   card.querySelector(".edited").hidden = !c.isEdited;
-  card.querySelector(".edited").textContent = c.note;
+  card.querySelector(".edited").replaceChildren(c.note, ...(c.curves?.length > 1 ? c.curves.map(curveKey) : []));
+}
+
+/** Which line is whose in the chart of merged clusters. */
+function curveKey({ label, name }) {
+  return element("span", { class: `key ${hueName(label)}` }, element("i", { class: "line-part" }), element("bdi", {}, name));
 }
 
 function drawCards() {

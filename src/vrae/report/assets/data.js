@@ -57,8 +57,8 @@ function rawSeries(point, version, channel) {
   return lineOf((drawnAt.get(point) * 2 + (version === "model" ? 1 : 0)) * nChannels + channel);
 }
 function series(point, version, channel) {
-  const line = rawSeries(point, version, channel);
-  return dated ? { x: line.x.map(toTime), y: line.y } : line;
+  const { x, y } = rawSeries(point, version, channel);
+  return { x: x.map(dated ? toTime : (step) => step + data.time.first), y };
 }
 
 /** Standard deviation of the model's error for one channel of a drawn series; 0 if unknown. */

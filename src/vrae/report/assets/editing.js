@@ -7,7 +7,7 @@ function showEditing(isOn) {
   isEditing = isOn;
   const button = $("#edit-mode");
   button.setAttribute("aria-expanded", String(isOn));
-  button.textContent = isOn ? "Stop editing" : "Edit clusters";
+  button.textContent = isOn ? "Stop editing" : "Edit groups";
   document.documentElement.classList.toggle("is-editing", isOn);
   if (!isOn) ticked.clear();
   showEdits();
@@ -37,7 +37,7 @@ function offerEdits() {
   $("#undo").disabled = $("#undo-all").disabled = !edits.length;
   const total = chosen.reduce((sum, c) => sum + c.size, 0);
   if (chosen.length) say(`${listed(chosen.map(titleOf))}: ${count(total, "series")}.${why && halves ? ` ${why}` : ""}`);
-  else if (isEditing && !edits.length) say("No cluster is ticked.");
+  else if (isEditing && !edits.length) say("No group is ticked.");
 }
 
 const say = (text) => { $("#edit-status").textContent = text; };
@@ -66,10 +66,13 @@ function splitTicked() {
   edit({ split: label }, `Split ${titleOf(cluster(label))} in two: numbers ${label} and ${numbered().length}.`);
 }
 
+/** A series without any value has no place on the map and in no group. */
+const hasVector = (point) => maps.pca.points !== null || maps.pca.x[point] !== null;
+
 /** Move the selected series, unless a cluster would lose all of its series. */
 function moveSelected() {
   const to = Number($("#move-to").value);
-  const points = state.selected.filter((point) => labels[point] !== to);
+  const points = state.selected.filter((point) => labels[point] !== to && hasVector(point));
   const emptied = shownClusters().find((c) => c.label >= 0 && c.label !== to && points.filter((point) => labels[point] === c.label).length >= c.size);
   if (!isEditing) showEditing(true);
   if (emptied) return say(`That would leave nothing of ${titleOf(emptied)}. Merge it with ${titleOf(cluster(to))} instead.`);
@@ -120,7 +123,7 @@ function isFreeName(label, name) {
   const other = clusters.find((c) => c.label !== label && c.name.toLowerCase() === name.toLowerCase());
   if (other) say(`${titleOf(other)} has this name already.`);
   if (!name) say("A name needs a letter.");
-  return name && !other;
+  return name && name !== "Not assigned" && !other;
 }
 
 // ---------------------------------------------------------------- what to do with the edits
@@ -130,6 +133,7 @@ function showEdits() {
   $("#edits").replaceChildren(...edits.map((one) => element("li", {}, one.words)));
   $("#edits-none").hidden = edits.length > 0;
   $("#edits-use").hidden = edits.length === 0;
+  if (data.language === "python") $("#edits-use code").textContent = edits.map(pythonLine).join("\n");
   offerEdits();
 }
 
@@ -139,11 +143,27 @@ function editsFile() {
   return { format: "vrae edits", version: 1, sizes: data.sizes, edits: list };
 }
 
+/** An edit as Python about a fitted clusterer, for a page that was made in Python. */
+function pythonLine(one) {
+  if (one.merge) return `clusterer.merge([${one.merge.join(", ")}])`;
+  if (one.split !== undefined) return `clusterer.split(${one.split})`;
+  if (one.move) return `clusterer.move([${one.move.map((point) => JSON.stringify(data.ids[point])).join(", ")}], to=${one.to})`;
+  const [[label, name]] = Object.entries(one.rename);
+  return `clusterer.rename({${label}: ${JSON.stringify(name)}})`;
+}
+
 function downloadEdits() {
   save(`${JSON.stringify(editsFile(), null, 1)}\n`, "application/json", "edits.json");
   isSaved = true;
   guardPage();
   say("Saved as edits.json.");
+}
+
+/** Where the run is a clusterer in Python, its lines are copied, and there is no file. */
+function offerPython() {
+  $("#download-edits").hidden = true;
+  $("#edits-how").textContent = "This page cannot change the clusterer. Run this where it is:";
+  $("#edits-use .copy").addEventListener("click", () => { isSaved = true; guardPage(); });
 }
 
 /** Edits live in this page only: ask before it closes while they are not downloaded. */
@@ -170,6 +190,7 @@ function showClusters() {
   arrangeCards();
   drawOverview();
   nameAnomalies();
+  drawProfiles();
   if (traversal) drawDirection();
   if (state.label !== null && clusterAt.has(state.label)) selectCluster(state.label);
   else if (state.label !== null) nothing();
@@ -186,4 +207,5 @@ function startEditing() {
   $("#undo-all").addEventListener("click", () => undo(edits.length));
   $("#move").addEventListener("click", moveSelected);
   $("#download-edits").addEventListener("click", downloadEdits);
+  if (data.language === "python") offerPython();
 }

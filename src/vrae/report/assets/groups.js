@@ -37,7 +37,7 @@ const titleOf = (c) => (c.label < 0 || c.name === `Cluster ${c.label}` ? c.name 
 function runCurve(c, index) {
   const part = (kind, channel) => curveOf((index * 3 + kind) * nChannels + channel).y;
   return {
-    label: c.label, steps: c.steps, size: c.size,
+    label: c.label, name: c.name, steps: c.steps,
     lines: (channel) => ({ low: part(0, channel), middle: part(1, channel), high: part(2, channel) }),
   };
 }
@@ -45,13 +45,13 @@ function runCurve(c, index) {
 /** The typical curve of series whose values are in this page, on the steps of another curve. */
 function membersCurve(points, like) {
   const members = points.filter((point) => drawnAt.has(point)).slice(0, MOST_MEMBERS);
-  if (!members.length) return { ...like, nMembers: 0 };
+  if (!members.length) return like;
   const found = new Map();
   const lines = (channel) => {
     if (!found.has(channel)) found.set(channel, quantiles(members, like.steps, channel));
     return found.get(channel);
   };
-  return { ...like, size: points.length, nMembers: members.length, lines };
+  return { ...like, lines };
 }
 
 function quantiles(members, steps, channel) {
@@ -142,8 +142,8 @@ function joinedClusters(parts, name) {
   const total = centres.reduce((sum, c) => sum + c.size, 0) || 1;
   const middle = centres.length
     ? centres[0].middle.map((_, d) => centres.reduce((sum, c) => sum + c.size * c.middle[d], 0) / total) : null;
-  const note = `Merged by hand from ${listed(parts.map((c) => `“${c.name}”`))}. The lines are their typical curves.`;
-  return { ...seen[0], ...rows, name, size, middle, note, isEdited: true, isAbsent: !seen.length, index: null, curves: seen.flatMap((c) => c.curves) };
+  const note = "Merged by hand. The lines are the typical curves of:";
+  return { ...seen[0], ...rows, name, size, middle, note, warning: "", isEdited: true, isAbsent: !seen.length, index: null, curves: seen.flatMap((c) => c.curves) };
 }
 
 /** Split a cluster of the run in two: the larger half keeps the number, the other gets a new one. */
@@ -195,17 +195,17 @@ function examplesOf(members, parent) {
 
 function curveNote(words, members) {
   const drawn = Math.min(MOST_MEMBERS, members.filter((point) => drawnAt.has(point)).length);
-  return drawn ? `${words} The curve is that of ${count(drawn, "series")} in this page.` : `${words} The curve is that of the cluster before.`;
+  return drawn ? `${words} The curve is that of ${count(drawn, "series")} in this page.` : `${words} The curve is that of the group before.`;
 }
 
 const listed = (words) => (words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words[words.length - 1]}`);
 
 /** Why a cluster cannot be split; empty if it can. */
 function whyNotSplit(c) {
-  if (!halves) return "This page holds no split of the clusters.";
-  if (c.label < 0) return "Series without a cluster cannot be split.";
-  if (c.isEdited) return "A cluster that you edited can be split only after `vrae edit`.";
+  if (!halves) return "This page holds no split of the groups.";
+  if (c.label < 0) return "Series without a group cannot be split.";
+  if (c.isEdited) return "A group that you edited can be split only once the edits are applied.";
   const points = pointsOf(c.label);
   const n2 = points.filter((point) => halves[point] === 1).length;
-  return n2 && n2 < points.length ? "" : "This cluster cannot be split.";
+  return n2 && n2 < points.length ? "" : "This group cannot be split.";
 }

@@ -54,16 +54,17 @@ function stepTicks(low, high, wanted) {
 
 /**
  * The frame of a chart: rules, axes and titles. Returns `parts` to add to, and the scales toX and toY.
- * `x` and `y` are the ranges [low, high]; `dates` means that x is in seconds since the first date.
+ * `x` and `y` are the ranges [low, high]; `dates` means that x is in seconds since the first date. A bare
+ * chart has no titles: what is around it says what they are.
  */
-function frame(size, x, y, { yTitle = "", dates = false, wanted = 4 } = {}) {
+function frame(size, x, y, { yTitle = "", dates = false, wanted = 4, isBare = false } = {}) {
   const title = dates ? data.time.title : data.time.unit;
   const [width, height] = size;
   const [xLow, xHigh] = x[0] < x[1] ? x : [x[0] - 0.5, x[0] + 0.5];
   const [yLow, yHigh] = y;
   const { values, texts, offset } = numberTicks(yLow, yHigh, wanted);
-  const [left, right] = [18 + 6.3 * Math.max(2, ...texts.map((text) => text.length)), 12];
-  const [top, bottom] = [offset ? 20 : 8, 36];
+  const [left, right] = [(isBare ? 10 : 24) + 6.3 * Math.max(2, ...texts.map((text) => text.length)), 12];
+  const [top, bottom] = [offset ? 20 : 8, isBare ? 20 : 36];
   const toX = (value) => left + ((value - xLow) / (xHigh - xLow)) * (width - left - right);
   const toY = (value) => height - bottom - ((value - yLow) / (yHigh - yLow)) * (height - top - bottom);
   const line = (className, x1, y1, x2, y2) => element("svg:line", { class: className, x1, y1, x2, y2 });
@@ -80,16 +81,25 @@ function frame(size, x, y, { yTitle = "", dates = false, wanted = 4 } = {}) {
     const anchor = place - half < left - 14 ? "start" : place + half > width - 2 ? "end" : "middle";
     return text(anchor === "start" ? left - 14 : anchor === "end" ? width - 2 : place, height - bottom + 15, anchor, words);
   }));
-  parts.push(text((left + width - right) / 2, height - 4, "middle", shorten(title, 40)));
+  if (!isBare) parts.push(text((left + width - right) / 2, height - 4, "middle", shorten(title, 40)));
   const middleY = (top + height - bottom) / 2;
-  if (yTitle) parts.push(text(10, middleY, "middle", shorten(yTitle, 24), `rotate(-90 10 ${middleY})`));
+  if (!isBare) parts.push(text(10, middleY, "middle", shorten(yTitle, 24), `rotate(-90 10 ${middleY})`));
   const drawing = () => element("svg:svg", { class: "chart", viewBox: `0 0 ${width} ${height}` }, ...parts);
   return { parts, toX, toY, top, bottom: height - bottom, drawing };
 }
 
+/** Ticks of dates, two or more if there are so many: one alone does not say how long an axis is. */
+function severalDates(low, high, wanted) {
+  for (let more = 0; more < 4; more++) {
+    const found = dateTicks(low, high, wanted + more);
+    if (found.values.length > 1) return found;
+  }
+  return dateTicks(low, high, wanted);
+}
+
 /** Where an axis of time has ticks, and their words. */
 function timeTicks(low, high, dates, wanted) {
-  const { values, texts } = dates ? dateTicks(toTime(low), toTime(high), wanted) : stepTicks(low, high, wanted);
+  const { values, texts } = dates ? severalDates(toTime(low), toTime(high), wanted) : stepTicks(low, high, wanted);
   const back = (time) => (dates ? (time - data.lines.base) / 1000 : time);
   const found = values.map((value, i) => ({ at: back(value), words: texts[i] }));
   return dates && !found.length ? [{ at: low, words: dateText(toTime(low)) }, { at: high, words: dateText(toTime(high)) }] : found;

@@ -39,7 +39,7 @@ function named(c) {
 
 const CONFIG = {
   responsive: true, displaylogo: false,
-  modeBarButtons: [["select2d", "lasso2d", "zoom2d", "pan2d", "resetScale2d", "toImage"]],
+  modeBarButtons: [isTouch() ? ["select2d", "resetScale2d"] : ["select2d", "lasso2d", "zoom2d", "pan2d", "resetScale2d", "toImage"]],
 };
 const PLAIN_CONFIG = { responsive: true, displaylogo: false, displayModeBar: false };
 

@@ -78,7 +78,8 @@ function drawMap() {
   describeMap(map, places);
   Plotly.react("map", traces, layout({
     height: $("#map").clientHeight,
-    xaxis: { title: { text: map.titles[0] } }, yaxis: { title: { text: map.titles[1] } },
+    margin: { l: 56, r: 10, t: 10, b: 44 },
+    xaxis: { title: { text: map.titles[0] }, automargin: false }, yaxis: { title: { text: map.titles[1] }, automargin: false },
     dragmode: isTouch() ? false : "select", hovermode: "closest", uirevision: state.method,
     selections: [], selectionrevision: ++revision, // a remaining box would cover the points
     annotations: clusterLabels(map, places), showlegend: byCategory, legend: { orientation: "h", y: -0.16, x: 0, font: { size: 11 } },

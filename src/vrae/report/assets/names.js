@@ -9,9 +9,10 @@ function clusterLabels(map, places) {
   measure.font = `12px ${getComputedStyle(document.body).fontFamily}`;
   const taken = [];
   const found = [];
-  for (const { c, x, y } of centres.sort((a, b) => b.c.size - a.c.size)) {
+  for (const { c, x, y, height } of centres.sort((a, b) => b.c.size - a.c.size)) {
     const texts = [shorten(titleOf(c), 26), String(c.label)];
-    const fit = texts.map((words) => freePlace(words, toX(x), toY(y), taken)).find(Boolean);
+    const above = toY(y) - toY(y + height) < LABEL_HEIGHT ? -0.9 * LABEL_HEIGHT : 0; // must not cover a small group
+    const fit = texts.map((words) => freePlace(words, toX(x), toY(y), above, taken)).find(Boolean);
     if (!fit) continue;
     taken.push(fit.box);
     found.push(labelOnMap(c, x, y, fit));
@@ -22,7 +23,7 @@ function clusterLabels(map, places) {
 function labelOnMap(c, x, y, { words, shift }) {
   const isOther = state.label !== null && state.label !== c.label;
   return {
-    x, y, yshift: -shift, text: asText(words), name: String(c.label), showarrow: false, captureevents: true, hovertext: asText(titleOf(c)),
+    x, y, yshift: -shift, text: asText(words), name: String(c.label), showarrow: false, captureevents: true,
     font: { size: 12, color: css("--ink") }, bgcolor: css("--label"), bordercolor: hue(c.label), borderwidth: 1, borderpad: 2, opacity: isOther ? 0.45 : 1,
   };
 }
@@ -36,7 +37,13 @@ function centresOnMap(map, places) {
     group?.xs.push(map.x[place]);
     group?.ys.push(map.y[place]);
   }
-  return [...found.values()].filter(({ xs }) => xs.length).map(({ c, xs, ys }) => ({ c, x: medianOf(xs), y: medianOf(ys) }));
+  const seen = [...found.values()].filter(({ xs }) => xs.length);
+  return seen.map(({ c, xs, ys }) => ({ c, x: medianOf(xs), y: medianOf(ys), height: middleHalf(ys) }));
+}
+
+function middleHalf(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(0.75 * (sorted.length - 1))] - sorted[Math.floor(0.25 * (sorted.length - 1))];
 }
 
 /** About where plotly draws a position: its axes reach a little beyond the points. */
@@ -52,9 +59,10 @@ function pixelsOfMap(map, places) {
 }
 
 /** The first place at or near the centre where a text covers no other: {words, shift, box}, or nothing. */
-function freePlace(words, x, y, taken) {
+function freePlace(words, x, y, above, taken) {
   const half = measure.measureText(words).width / 2 + 5;
-  for (const shift of [0, -LABEL_HEIGHT, LABEL_HEIGHT, -2 * LABEL_HEIGHT, 2 * LABEL_HEIGHT]) {
+  for (const rows of [0, -1, 1, -2, 2]) {
+    const shift = above + rows * LABEL_HEIGHT;
     const box = { left: x - half, right: x + half, top: y + shift - LABEL_HEIGHT / 2, bottom: y + shift + LABEL_HEIGHT / 2 };
     const isFree = taken.every((other) => box.right < other.left || box.left > other.right || box.bottom < other.top || box.top > other.bottom);
     if (isFree) return { words, shift, box };

@@ -34,13 +34,15 @@ function drawOverview() {
   const height = Math.max(96, Math.min(230, Math.floor((holder.clientHeight || 480) / rows) - 36));
   holder.style.setProperty("--columns", columns);
   holder.replaceChildren(...shown.map((c) => overviewButton(c, channel, [width, height])));
+  const across = data.curves_dated ? data.time.title : data.time.unit;
+  $("#overview-note").textContent = `Across: ${across}. Up: ${data.channels[channel]}. Each chart has its own scale. Click one to see its series.`;
   const button = $("#overview-all");
   button.hidden = all.length <= FEW;
-  button.textContent = showsAll ? "Show fewer" : `Show all ${all.length} clusters`;
+  button.textContent = showsAll ? "Show fewer" : `Show all ${all.length} groups`;
 }
 
 function overviewButton(c, channel, size) {
-  const options = { yTitle: size[0] > 300 ? data.channels[channel] : "", wanted: size[1] > 150 ? 4 : 2 };
+  const options = size[0] > 300 ? { yTitle: data.channels[channel] } : { isBare: true, wanted: 2 };
   const chart = curveChart(c, channel, size, options);
   chart.setAttribute("aria-hidden", "true");
   const head = element("span", { class: "head" }, glyph(c.label), ...named(c));

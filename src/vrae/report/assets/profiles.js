@@ -3,6 +3,10 @@ const { seasons, tables } = data.profiles;
 const CYCLES = { month: "In a typical year", weekday: "In a typical week", hour: "On a typical day", "hour of the week": "In a typical week, by hour" };
 const SHORT = { month: (name) => name[0], weekday: (name) => name.slice(0, 2), hour: (name) => String(Number(name.slice(0, 2))) };
 
+/** Whether clusters have other members than in the run, of which everything here tells. */
+const isRegrouped = () => edits.some((edit) => !edit.rename);
+const nameInRun = (label) => titleOf(isRegrouped() ? runCluster(label) : cluster(label));
+
 /** A level relative to the mean, in words. */
 function levelWords(value, isRatio) {
   if (value === null) return "no values then";
@@ -34,7 +38,8 @@ function heatRow(row, channel) {
   const { names, values, sentences, reach, view } = seasons.calendar;
   const line = values[channel][row];
   const isRatio = seasons.ratio[channel];
-  const { label, name } = runCluster(seasons.labels[row]);
+  const label = seasons.labels[row];
+  const name = nameInRun(label);
   const strip = element("svg:svg", {
     class: "heat-strip", viewBox: `0 0 ${names.length} 1`, preserveAspectRatio: "none", role: "img", tabindex: "0",
     "aria-label": `${name} by ${view}. ${sentences[channel][row]}`,
@@ -54,7 +59,7 @@ function heatRow(row, channel) {
   };
   strip.addEventListener("pointermove", point);
   strip.addEventListener("pointerdown", point);
-  strip.addEventListener("pointerleave", hide);
+  strip.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") hide(); }); // a finger lifts
   strip.addEventListener("blur", hide);
   strip.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
@@ -139,7 +144,7 @@ function drawSeasons(channel) {
   const levels = profile.values[channel].flat().filter((value) => value !== null);
   const top = isRatio ? Math.min(5, Math.max(1.5, ...levels)) : Math.max(0.5, ...levels.map(Math.abs));
   const cards = seasons.labels.map((label, row) => {
-    const { name } = runCluster(label);
+    const name = nameInRun(label);
     const line = profile.values[channel][row];
     const parts = isGrid ? seasonGrid(profile, line, isRatio, profile.reach[channel]) : seasonBars(profile, line, isRatio, top);
     const isKnown = line.some((value) => value !== null);
@@ -167,7 +172,7 @@ function drawTable() {
     const lift = own / share(all[i], total(all));
     const stands = row >= 0 && Math.abs(residuals[row][i]) >= 3;
     const size = Math.min(1, Math.abs(Math.log2(Math.max(lift, 0.1))) / 2);
-    const look = stands ? { class: `cell ${lift > 1 ? "up" : "down"}`, style: `--strength: ${Math.round(15 + 55 * size)}%` } : { class: own === 0 ? "plain" : "" };
+    const look = stands ? { class: `cell ${lift > 1 ? "up" : "down"}`, style: `--strength: ${Math.round(lift > 1 ? 20 + 55 * size : 10 + 25 * size)}%` } : { class: own === 0 ? "plain" : "" };
     const times = row < 0 || lift === 0 ? "" : `; ${lift.toFixed(lift < 10 ? 1 : 0)} times the share of all series`;
     return element("td", { ...look, title: `${line[i].toLocaleString("en")} of ${count(total(line), "series")}${times}` }, words(own));
   };
@@ -179,11 +184,12 @@ function drawTable() {
   $("#crosstab").replaceChildren(
     element("caption", { class: "visually-hidden" }, `Share of each value of ${name} in each group`),
     element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Group"), ...heads.map((text) => element("th", { scope: "col", dir: "auto" }, element("div", {}, text))))),
-    element("tbody", {}, ...rows.map((label, row) => line([glyph(label), runCluster(label).name], counts[row], row)), line(["All series"], all, -1)),
+    element("tbody", {}, ...rows.map((label, row) => line([element("div", { class: "heat-name" }, glyph(label), element("span", { dir: "auto" }, nameInRun(label)))], counts[row], row)), line(["All series"], all, -1)),
   );
 }
 
 function drawProfiles() {
+  for (const note of $$(".before-edits")) note.hidden = !isRegrouped();
   if (seasons) {
     const channel = seasonChannel();
     if (seasons.calendar) drawHeat(channel);
@@ -194,6 +200,9 @@ function drawProfiles() {
 
 function startProfiles() {
   drawProfiles();
+  document.addEventListener("pointerdown", (event) => {
+    if (seasons && !event.target.closest?.(".heat-strip")) $("#heat-tip").hidden = true;
+  });
   $("#season-channel")?.addEventListener("change", drawProfiles);
   for (const radio of $$("input[name=season]")) radio.addEventListener("change", drawProfiles);
   $("#crosstab-column")?.addEventListener("change", drawTable);

@@ -99,25 +99,35 @@ function drawSeries() {
     const model = series(state.focus, "model", channel);
     traces.push(...bandTraces(model, noiseOf(state.focus, channel), (line) => scaled(line, original)));
     if (!data.from_model) {
-      traces.push(lineTrace(scaled(original, original), "original", { color: css("--ink"), width: 1.8 }, { showlegend: true, legendrank: 1 }));
+      traces.push(lineTrace(scaled(original, original), "original", { color: css("--ink"), width: 1.8 }, {}));
     }
-    traces.push(lineTrace(scaled(model, original), "reconstruction", { color: css("--fitted"), width: 2, dash: "4px,3px" }, { showlegend: true, legendrank: 2 }));
+    traces.push(lineTrace(scaled(model, original), "reconstruction", { color: css("--fitted"), width: 2, dash: "4px,3px" }, {}));
   }
+  $("#series-legend").hidden = !hasFocus;
   const values = traces.flatMap((trace) => trace.y);
   const [low, high] = extent(values);
   const digits = Math.max(4, digitsFor(low, high));
   const isTiny = Math.max(Math.abs(low), Math.abs(high)) < 1e-4;
   for (const trace of traces) trace.hovertemplate = `${trace.name}<br>%{x}: %{y:${isTiny ? ".3~e" : `,.${digits}~r`}}<extra></extra>`;
+  const top = ownScale ? null : cutOff(values, low, high);
   Plotly.react("series", traces, layout({
-    showlegend: hasFocus, legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "normal" },
-    margin: { l: 48, r: 10, t: 28, b: 40 }, hovermode: "closest", dragmode: "zoom", height: $("#series").clientHeight,
+    margin: { l: 48, r: 10, t: 8, b: 40 }, hovermode: "closest", dragmode: "zoom", height: $("#series").clientHeight,
     xaxis: { title: { text: asText(xTitle) }, type: dated ? "date" : "linear", nticks: isNarrow() ? 5 : 8 },
     yaxis: {
       title: { text: asText(data.channels[channel]) + (ownScale ? " (standard deviations)" : "") },
-      separatethousands: true, exponentformat: isTiny ? "power" : digits > 6 ? "none" : "SI",
+      ...(top === null ? { autorange: true } : { range: [low - 0.05 * (top - low), top], autorange: false }), separatethousands: true, exponentformat: isTiny ? "power" : digits > 6 ? "none" : "SI",
     },
   }), PLAIN_CONFIG);
-  $("#series-note").textContent = seriesNote(others.length);
+  const cut = top === null ? "" : ` Values above ${plain(top)} are cut off: double-click to see them.`;
+  $("#series-note").textContent = seriesNote(others.length) + cut;
+}
+
+/** Where to cut the chart, if a few values would flatten all others; null if none do. */
+function cutOff(values, low, high) {
+  const sorted = values.filter((value) => value !== null).sort((a, b) => a - b);
+  const usual = sorted[Math.floor(0.99 * (sorted.length - 1))];
+  const top = usual + 0.25 * (usual - low);
+  return sorted.length > 200 && usual > low && high - low > 4 * (usual - low) ? top : null;
 }
 
 /** The range in which the model expects 95 % of the values. */
@@ -129,7 +139,7 @@ function bandTraces(model, deviation, scaled) {
   });
   return [
     edge(moved(1.96 * deviation), { name: "upper edge" }),
-    edge(moved(-1.96 * deviation), { name: "expected range (95 %)", showlegend: true, legendrank: 3, fill: "tonexty", fillcolor: css("--fitted-wash") }),
+    edge(moved(-1.96 * deviation), { name: "expected range (95 %)", fill: "tonexty", fillcolor: css("--fitted-wash") }),
   ];
 }
 
