@@ -28,7 +28,7 @@ from vrae.cli.model_commands import assign, embed, export
 from vrae.cli.pair_commands import cannibalization, similar
 from vrae.cli.phase_display import PhaseDisplay
 from vrae.cli.reduce_commands import reduce, restore
-from vrae.cli.run_commands import explain, regroup, report
+from vrae.cli.run_commands import edit, explain, regroup, report
 from vrae.cli.terminal import INTERRUPTED, Stopped, accept_any_file_name, err
 from vrae.io.formulas import escape_formulas
 from vrae.phases import listening
@@ -63,7 +63,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _PANELS = {
-    "Clusters": (demo, cluster, regroup, report, explain, compare),
+    "Clusters": (demo, cluster, regroup, edit, report, explain, compare),
     "Models": (assign, embed, info, export),
     "Other tasks": (anomalies, similar, cannibalization, forecast, reduce, restore),
 }

@@ -1,4 +1,4 @@
-"""Commands about a finished run: `vrae report`, `regroup` and `explain`."""
+"""Commands about a finished run: `vrae report`, `regroup`, `edit` and `explain`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from vrae.cli.cluster_result import show_clusters
 from vrae.cli.config_file import change_config
 from vrae.cli.option_groups import argument, number_or_auto, option
 from vrae.cli.saved_runs import load_with_clusters, series_of_run
-from vrae.cli.shared_options import OUTPUT, AsJson, Clusters, DataDir, OutTable, Quiet, Run, RunData
+from vrae.cli.shared_options import CLUSTERING, OUTPUT, AsJson, Clusters, DataDir, OutTable, Quiet, Run, RunData
 from vrae.cli.terminal import echo, logger_for, out, print_json, target, usage_error
 
 if TYPE_CHECKING:
     from vrae.data.panel import Panel
 
-__all__ = ["explain", "regroup", "report"]
+__all__ = ["edit", "explain", "regroup", "report"]
+
+_Names = Annotated[
+    Path | None, option(CLUSTERING, "--names", "FILE", "Names of clusters: a table with the columns cluster and name.")
+]
 
 # If a run has more series, clusters are explained with a random sample of this number.
 _MAX_SERIES = 20_000
@@ -57,21 +61,48 @@ def regroup(
     data: RunData = None,
     data_dir: DataDir = None,
     clusters: Clusters = "auto",
+    names: _Names = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Change the number of clusters of a run, without training.
 
     This takes seconds. It replaces the clusters, metrics and report of the run. Its latent vectors
-    stay.
+    stay. Earlier edits are undone, and your names forgotten.
 
     Example: vrae regroup runs/sales -k 7
     """
     from vrae import runs
 
     n_clusters = number_or_auto("--clusters", clusters)
-    metrics = runs.regroup_run(run, n_clusters, *_series_to_show(run, data, data_dir, quiet))
+    metrics = runs.regroup_run(run, n_clusters, *_series_to_show(run, data, data_dir, quiet), names)
     change_config(run, "clusters", clusters)
+    show_clusters(metrics, run, as_json)
+
+
+def edit(
+    run: Run,
+    edits: Annotated[Path | None, argument("EDITS", "File edits.json, downloaded from the report of the run.")] = None,
+    data: RunData = None,
+    data_dir: DataDir = None,
+    names: _Names = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Merge, split, rename or move clusters of a run by hand, without training.
+
+    Make the changes in the report, and download them as edits.json. This takes seconds. It replaces
+    the clusters, metrics and report of the run, and `vrae assign` respects it. `vrae regroup`
+    undoes it.
+
+    Example: vrae edit runs/sales edits.json
+    Example: vrae edit runs/sales --names names.csv
+    """
+    from vrae import runs
+
+    if edits is None and names is None:
+        raise usage_error("Name a file with edits, from the report of the run, or a table with --names.")
+    metrics = runs.edit_run(run, edits, *_series_to_show(run, data, data_dir, quiet), names)
     show_clusters(metrics, run, as_json)
 
 

@@ -153,6 +153,39 @@ class Adjustable:
             )
         return self._take(grouping)
 
+    def move_vectors(self, Z: npt.NDArray[np.float32], to: int) -> Self:
+        """Move series by their latent vectors, also series that the model was not fitted to.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (n, latent_size)
+            As ``model_.transform`` returns them.
+        to : int
+            An existing cluster.
+
+        Returns
+        -------
+        self
+            See `move`.
+
+        Raises
+        ------
+        NotFittedError
+            If the clusterer has not been fitted.
+        InvalidDataError
+            If Z has another shape, or is not finite.
+        InvalidParameterError
+            If the cluster does not exist.
+        """
+        self._check_fitted()
+        Z, latent_size = np.asarray(Z, np.float32), self.embedding_.shape[1]
+        if Z.ndim != 2 or Z.shape[1] != latent_size or not len(Z) or not np.isfinite(Z).all():
+            raise InvalidDataError(
+                f"Z must have shape (n, {latent_size}) and finite values; found shape {Z.shape}. A series without any "
+                f"observed value has no cluster and cannot be moved."
+            )
+        return self._take(self.grouping_.moved(Z, to))
+
     def rename(self, names: Mapping[int, str | None]) -> Self:
         """Give names to clusters.
 

@@ -164,7 +164,7 @@ class Grouping:
         Higher numbers close the gaps. The merged cluster keeps a name of the user if it has one.
         """
         given = list(clusters) if isinstance(clusters, Iterable) else [clusters]
-        numbers = sorted({self._number("clusters", cluster) for cluster in given})
+        numbers = sorted({self._number("merge", cluster) for cluster in given})
         if len(numbers) < 2:
             raise InvalidParameterError(f"clusters must be a list of two or more different clusters; found {given}.")
         return self._merged_into(numbers[1:], numbers[0])
@@ -174,7 +174,7 @@ class Grouping:
 
         The largest part keeps the number and the name, the others get the next free numbers.
         """
-        cluster, into = self._number("cluster", cluster), check_int("into", into, low=2)
+        cluster, into = self._number("split", cluster), check_int("into", into, low=2)
         parts = self._parts(cluster, into)
         if parts is None:
             raise InvalidDataError(
@@ -191,7 +191,7 @@ class Grouping:
         Identical series move together. A cluster that loses all of its series disappears, and
         higher numbers close the gap.
         """
-        to = self._number("to", to)
+        to = self._number("move", to)
         vectors = self.space(Z.astype(np.float64))
         last = self.edits[-1] if self.edits else None
         if isinstance(last, Move):
@@ -214,7 +214,7 @@ class Grouping:
             raise InvalidParameterError(f"names must be a dict such as {{0: 'Christmas'}}; found {names!r:.80}.")
         changed = dict(self.own_names)
         for key, name in names.items():
-            number = self._number("A cluster in names", key)
+            number = self._number("rename", key)
             changed.pop(number, None)
             if name is not None:
                 changed[number] = _checked_name(number, name)

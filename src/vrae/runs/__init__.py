@@ -1,8 +1,8 @@
 """A run folder: the model, tables and report of one clustering.
 
-``model/``, ``clusters.csv`` (id, cluster, probability, lag), ``embedding.parquet``, ``history.csv``
-(one row per epoch), ``metrics.json`` and ``report.html``. A run is written to a temporary folder
-and renamed when it is complete.
+``model/``, ``clusters.csv`` (id, cluster, name, probability, lag), ``embedding.parquet``,
+``history.csv`` (one row per epoch), ``metrics.json`` and ``report.html``. A run is written to a
+temporary folder and renamed when it is complete.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from vrae.runs.anomaly_tables import find_segments, score_panel, window_scores, 
 from vrae.runs.comparison import Comparison, compare
 from vrae.runs.fingerprint import has_changed, ids_of_run
 from vrae.runs.reduction_folder import check_reduction_folder, read_codes, reduce_to_folder, write_series
-from vrae.runs.regrouping import regroup_run
+from vrae.runs.regrouping import edit_run, regroup_run
 from vrae.runs.result_tables import (
     embedding_columns,
     embedding_table,
@@ -52,6 +52,7 @@ __all__ = [
     "compare",
     "data_name",
     "describe_model",
+    "edit_run",
     "embedding_columns",
     "embedding_table",
     "find_segments",

@@ -1,0 +1,187 @@
+"""Changes by hand from files: the edits that a report offers for download, and names of clusters.
+
+``edits.json``: ``{"format": "vrae edits", "version": 1, "sizes": [130, 82], "edits": [...]}``.
+``sizes`` are those of the clusters before the edits. Each edit is ``{"merge": [2, 5]}``,
+``{"split": 3}``, ``{"move": ["id1", "id2"], "to": 1}`` or ``{"rename": {"0": "Christmas"}}``, with
+the numbers that hold after the edits before it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.data.columns import Table
+from vrae.data.files import open_path
+from vrae.data.table_options import TableOptions
+from vrae.describe.words import NOISE, cluster_name
+from vrae.estimators.assignment import Assignment
+from vrae.estimators.clusterer import VRAEClusterer
+from vrae.exceptions import InvalidDataError, VRAEError, name_some
+from vrae.runs.run_tables import positions
+
+__all__ = ["Edits", "read_edits", "read_names"]
+
+_FORMAT, _VERSION = "vrae edits", 1
+_LARGEST = 1 << 26  # bytes: some million ids
+_AGAIN = "Download it again from the report of this run."
+
+# Keys of each kind of edit: those that it has, and those that it can have.
+_KEYS = {
+    "merge": ({"merge"}, {"merge"}),
+    "split": ({"split"}, {"split", "into"}),
+    "move": ({"move", "to"}, {"move", "to"}),
+    "rename": ({"rename"}, {"rename"}),
+}
+
+
+@dataclass(frozen=True)
+class Edits:
+    """Edits of the clusters of a run, and the sizes that its clusters had before."""
+
+    file: Path
+    sizes: list[int]
+    edits: list[dict[str, Any]]
+
+    def apply(self, clusterer: VRAEClusterer, assignment: Assignment) -> None:
+        """Change the clusters of a run. ``assignment`` has all of its series.
+
+        Raises
+        ------
+        InvalidDataError
+            The edits were made for other clusters, or one of them is impossible. It says which.
+        """
+        n_clusters = clusterer.n_clusters_
+        known = [_sizes(labels, n_clusters) for labels in (assignment.labels, clusterer.labels_)]
+        if self.sizes not in known:
+            raise InvalidDataError(
+                f"{self.file} was made for {_told(self.sizes)}. This run has {_told(known[0])}. {_AGAIN}"
+            )
+        for number, edit in enumerate(self.edits, 1):
+            try:
+                _apply(edit, clusterer, assignment)
+            except (VRAEError, ValueError, TypeError) as error:
+                shown = json.dumps(edit, ensure_ascii=False)
+                shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+                raise InvalidDataError(
+                    f"{self.file}: edit {number} of {len(self.edits)}, {shown}, is impossible. {error} Nothing was "
+                    f"changed."
+                ) from None
+
+
+def read_edits(file: Path) -> Edits:
+    """Read a file of edits, and check everything that does not depend on a run."""
+    if not file.is_file():
+        raise InvalidDataError(f"No such file: {file}. Download edits.json from the report of a run.")
+    if (size := file.stat().st_size) > _LARGEST:
+        raise InvalidDataError(f"{file} is no file of edits: no report writes {size:,} bytes.")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise InvalidDataError(f"{file} is not JSON ({error}). {_AGAIN}") from None
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise InvalidDataError(f'{file} is no file of edits: it has no "format": "{_FORMAT}". {_AGAIN}')
+    if content.get("version") != _VERSION:
+        raise InvalidDataError(
+            f"{file} has version {content.get('version')!r:.40}; this version of vrae reads version {_VERSION}. Use "
+            f"the version of vrae that wrote the report."
+        )
+    sizes, edits = content.get("sizes"), content.get("edits")
+    if not isinstance(sizes, list) or not all(type(size) is int for size in sizes):
+        raise InvalidDataError(f'{file}: "sizes" must be a list with the size of every cluster. {_AGAIN}')
+    if not isinstance(edits, list) or not edits:
+        raise InvalidDataError(f'{file}: "edits" must be a list of one or more edits. {_AGAIN}')
+    for number, edit in enumerate(edits, 1):
+        if not isinstance(edit, dict) or not any(own <= set(edit) <= most for own, most in _KEYS.values()):
+            raise InvalidDataError(
+                f"{file}: edit {number} of {len(edits)} is none: {edit!r:.80}. An edit is a merge, a split, a move "
+                f"with its target 'to', or a rename."
+            )
+    return Edits(file, sizes, edits)
+
+
+def read_names(file: Path) -> dict[int, str]:
+    """Read names from any table with the columns ``cluster`` and ``name``, in any order and case.
+
+    A cluster without a name, and "Not assigned", are left out. A cluster can occur in many rows, as
+    in the table of clusters of a run, always with the same name.
+    """
+    table = open_path(file, TableOptions(id="name"))
+    if not isinstance(table, Table):
+        raise InvalidDataError(f"{file} holds arrays. Names are read from a table with the columns cluster and name.")
+    by_case = {name.casefold(): name for name in reversed(table.columns)}
+    wanted = [table.require(by_case.get(name, name)) for name in ("cluster", "name")]
+    columns = table.read(wanted)
+    labels, names = (columns[name].to_pylist() for name in wanted)
+    found: dict[int, str] = {}
+    for row, (label, name) in enumerate(zip(labels, names, strict=True)):
+        number, text = _whole(label), "" if name is None else str(name).strip()
+        if number is None:
+            raise InvalidDataError(f"{file}: {label!r:.40} in {table.row(row)} is not the number of a cluster.")
+        if not text or (number == NOISE and text == cluster_name(NOISE)):
+            continue
+        if found.setdefault(number, text) != text:
+            raise InvalidDataError(f"{file} has two names for cluster {number}: {name_some([found[number], text])}.")
+    if not found:
+        raise InvalidDataError(f"{file} holds no names. Fill the column {wanted[1]!r}.")
+    return found
+
+
+def _apply(edit: dict[str, Any], clusterer: VRAEClusterer, assignment: Assignment) -> None:
+    if "merge" in edit:
+        clusterer.merge(edit["merge"])
+    elif "split" in edit:
+        clusterer.split(edit["split"], edit.get("into", 2))
+    elif "move" in edit:
+        _move(edit["move"], edit["to"], clusterer, assignment)
+    elif isinstance(edit["rename"], dict):
+        clusterer.rename({_number(key): name for key, name in edit["rename"].items()})
+    else:
+        raise InvalidDataError('Names must be an object, such as {"0": "Christmas"}.')
+
+
+def _move(ids: Any, to: Any, clusterer: VRAEClusterer, assignment: Assignment) -> None:
+    """Move series by ids as text, also those of a run that the model was not fitted to."""
+    if not isinstance(ids, list) or not ids:
+        raise InvalidDataError("A move must list one or more ids.")
+    names = np.empty(len(ids), object)
+    names[:] = ids
+    rows = positions(assignment.ids, names)
+    if (rows < 0).any():
+        unknown = names[rows < 0]
+        raise InvalidDataError(f"{len(unknown)} of {len(ids)} ids are not in this run: {name_some(unknown)}.")
+    fitted = positions(clusterer.ids_, names)
+    if (fitted >= 0).all():
+        clusterer.move(clusterer.ids_[fitted], to)
+    else:
+        clusterer.move_vectors(assignment.embedding[rows], to)
+
+
+def _sizes(labels: npt.NDArray[np.int64], n_clusters: int) -> list[int]:
+    found: list[int] = np.bincount(labels[labels >= 0], minlength=n_clusters).tolist()
+    return found
+
+
+def _told(sizes: Sequence[int]) -> str:
+    shown = ", ".join(f"{size:,}" for size in sizes[:12]) + (", ..." if len(sizes) > 12 else "")
+    return f"{len(sizes)} cluster{'s' * (len(sizes) != 1)} of {shown} series"
+
+
+def _number(key: str) -> Any:
+    """Return a key of JSON as the number of a cluster, or as it is."""
+    return int(key) if key.isascii() and key.isdecimal() and len(key) < 10 else key
+
+
+def _whole(label: Any) -> int | None:
+    """Return a cell as a whole number, None if it is none."""
+    try:
+        number = float(label)
+    except (TypeError, ValueError):
+        return None
+    return int(number) if number.is_integer() else None
