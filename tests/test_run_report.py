@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import pdist
 from scipy.stats import norm
 
 from vrae import VRAE, Panel, VRAEClusterer, load_model, runs
 from vrae.estimators.assignment import assign
 from vrae.estimators.partition import fit_partition, labels_of
-from vrae.estimators.reporting import direction_curves, gather_report
+from vrae.estimators.reporting import direction_curves, gather_report, map_space
 from vrae.estimators.stability import cluster_stability
 from vrae.exceptions import InvalidDataError, InvalidParameterError, ModelFileError
 from vrae.nn.model import VRAENetwork
+from vrae.plots.maps import project
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 
@@ -156,12 +158,17 @@ def test_models_and_heads_are_described(fitted: Any) -> None:
     assert head["parameters"] == plain["parameters"]
 
 
-def test_direction_curves_vary_one_dimension_of_the_map(fitted: Any) -> None:
+def test_direction_curves_follow_the_main_directions_of_the_map(fitted: Any) -> None:
     clusterer = fitted("VRAEClusterer", "2d")
     found = direction_curves(clusterer)
     assert found is not None
-    points = clusterer.space_(clusterer.embedding_.astype(float))
-    assert len(found.curves) == points.shape[1]
+    Z = clusterer.embedding_.astype(float)
+    points = map_space(clusterer)(Z)
+    shown = project(points, "pca")
+    np.testing.assert_allclose(shown.points, points[:, :2] - points[:, :2].mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(pdist(points), pdist(clusterer.space_(Z)), atol=1e-6)  # only turned
+    share = points.var(axis=0) / points.var(axis=0).sum()
+    assert len(found.curves) == (share > 0.005).sum()
     # The middle of every direction decodes the mean latent vector.
     average = clusterer.model_.inverse_transform(clusterer.space_.center[None], clusterer.model_.n_steps_)
     for curves in found.curves:
@@ -175,7 +182,7 @@ def test_a_report_can_be_written_again(run: Path, panel: Panel, tmp_path: Path) 
     first, second = contents(run / "report.html"), contents(again)
     for part in ("ids", "labels", "lines", "scores", "clusters", "colorings", "traversal"):
         assert first[part] == second[part], part
-    assert '<h1 dir="auto">Waves</h1>' in again.read_text("utf-8")
+    assert '<h1 dir="auto">Waves: 3 groups</h1>' in again.read_text("utf-8")
     named = runs.rebuild_report(run, [panel], tmp_path / "named.html", title="Spring").read_text("utf-8")
     assert '<h1 dir="auto">Spring</h1>' in named
 

@@ -12,16 +12,18 @@ from vrae.describe.findings import Found
 from vrae.describe.verdict import Verdict, verdict
 from vrae.estimators.alternatives import Grouped, alternatives, closest_pair
 from vrae.estimators.assignment import Assignment, Clustered
+from vrae.estimators.partition import LatentSpace
 from vrae.estimators.vrae import VRAE
 from vrae.metrics import DOUBTFUL
 from vrae.nn.loss import log_likelihood
 from vrae.report import Commands, DirectionCurves, NextBest, PythonLines, ReportData
 from vrae.train.inference import in_units
 
-__all__ = ["direction_curves", "gather_report", "judge", "report_data"]
+__all__ = ["direction_curves", "gather_report", "judge", "map_space", "report_data"]
 
 _DIRECTIONS = 8
 _POSITIONS = 11
+_LEAST = 0.005  # of the variance; a direction with less is not shown
 _REACH = 2.5  # standard deviations to each side: almost all series are within
 _MAX_STEPS = 2000  # of a decoded curve
 
@@ -69,7 +71,7 @@ def report_data(
         title=title,
         labels=assignment.labels,
         probabilities=assignment.probabilities,
-        embedding=clusterer.space_(Z.astype(np.float64)),  # the map shows what was clustered
+        embedding=map_space(clusterer)(Z.astype(np.float64)),
         lags=assignment.lags if model.network_.config.max_lag else None,
         history=model.history_,
         selection=clusterer.selection_,
@@ -151,19 +153,35 @@ def _reconstruct(model: VRAE, panel: Panel, Z: npt.NDArray[np.float32]) -> tuple
     return panel.with_values(values), scores, noise
 
 
+def map_space(clusterer: Clustered) -> LatentSpace:
+    """Return the space of the clusters, turned to the principal axes of the training series.
+
+    Distances stay. The map shows what was clustered, and its directions are the dimensions.
+    """
+    space = clusterer.space_
+    Z = clusterer.embedding_.astype(np.float64)
+    points = space(Z[np.isfinite(Z).all(axis=1)])  # (n_series, dimensions)
+    centred = points - points.mean(axis=0)
+    axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]  # by decreasing variance
+    # The sign of an eigenvector is arbitrary. A positive largest entry makes runs agree.
+    turned = axes * np.where(np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0) < 0, -1, 1)
+    return LatentSpace(space.center, space.axes @ turned)
+
+
 def direction_curves(clusterer: Clustered) -> DirectionCurves | None:
     """Decode latent vectors along each main direction of the map, all others at their means.
 
-    None if all latent vectors are equal.
+    Directions in which series hardly differ are left out. None if all latent vectors are equal.
     """
-    space, model = clusterer.space_, clusterer.model_
+    space, model = map_space(clusterer), clusterer.model_
     Z = clusterer.embedding_.astype(np.float64)
     points = space(Z[np.isfinite(Z).all(axis=1)])  # (n_series, dimensions)
-    spread = points.std(axis=0)[:_DIRECTIONS]
-    n_directions = int((spread > 1e-6 * max(spread[0], 1e-12)).sum()) if spread[0] > 0 else 0
+    variance = points.var(axis=0)
+    n_directions = int((variance[:_DIRECTIONS] > _LEAST * variance.sum()).sum())
     if n_directions == 0:
         return None
-    positions = spread[:n_directions, None] * np.linspace(-_REACH, _REACH, _POSITIONS)
+    spread = np.sqrt(variance[:n_directions])
+    positions = spread[:, None] * np.linspace(-_REACH, _REACH, _POSITIONS)
     grid = np.zeros((n_directions, _POSITIONS, points.shape[1]))
     grid[np.arange(n_directions), :, np.arange(n_directions)] = positions
     vectors = space.center + grid.reshape(-1, points.shape[1]) @ np.linalg.pinv(space.axes)

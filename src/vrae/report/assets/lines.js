@@ -48,7 +48,7 @@ const widthOf = (holder, otherwise) => Math.round(holder.clientWidth) || otherwi
 function stepTicks(low, high, wanted) {
   const { first } = data.time;
   const found = ticks(low + first, high + first, wanted).filter(Number.isInteger);
-  if (first && low <= 0 && !found.includes(first)) found.unshift(first);
+  if (first && low <= 0 && found[0] > first) found.splice(0, found[0] - first < 0.6 * (found[1] - found[0]) ? 1 : 0, first);
   return { values: found.map((value) => value - first), texts: found.map((value) => plain(value)) };
 }
 
