@@ -170,6 +170,14 @@ def test_short_spans_and_long_steps_say_nothing(times, expected):
     assert seasons.calendar is not None
 
 
+def test_series_that_differ_have_no_common_rhythm():
+    rng = np.random.default_rng(0)
+    own = rng.lognormal(0, 1, (8, 7))[:, DAYS.dayofweek]  # every series has a rhythm of its own
+    seasons = when_high(Panel.from_arrays(own, times=np.tile(DAYS.to_numpy(), 8)), np.zeros(8, int))
+    assert seasons is not None
+    assert sentences(seasons, "weekday") == ["No common rhythm: its series differ."]
+
+
 def test_noise_has_no_season():
     seasons = measured(panel_of(DAYS, [np.ones(len(DAYS))] * 6, noise=0.5))
     assert set(sentences(seasons, "weekday")) == {"About the same on every weekday."}

@@ -41,7 +41,7 @@ def level_words(value: float, is_ratio: bool, average: str = " its average") -> 
 
 
 def season_sentence(levels: Levels, row: int, channel: int, is_ratio: bool) -> str:
-    """Say when one cluster is high and low, or that it always is about the same.
+    """Say when one cluster is high and low, if its series agree.
 
     ``row`` is its position in ``Seasons.labels``.
     """
@@ -62,7 +62,8 @@ def season_sentence(levels: Levels, row: int, channel: int, is_ratio: bool) -> s
         lowest = min(low, key=lambda i: values[i])
         words = level_words(float(values[lowest]), is_ratio, "" if high else " its average")
         parts.append(f"lowest {one} {levels.bins.names[lowest]} ({words})")
-    text = ", ".join(parts) or f"about the same {always}"
+    is_flat = all(_LOW[is_ratio] < value < _HIGH[is_ratio] for value in values[known])
+    text = ", ".join(parts) or (f"about the same {always}" if is_flat else "no common rhythm: its series differ")
     return f"{text[0].upper()}{text[1:]}."
 
 

@@ -27,11 +27,12 @@ Floats = npt.NDArray[np.floating[Any]]
 _MAX_MEMBERS = 2000  # a larger cluster is measured on a random sample
 _COVERED = 0.8  # of the bins of a season: a series with fewer says nothing about it
 _LEAST_SHARE = 0.1  # of a cluster's series that a season needs
+_LEAST_MEMBERS = 3  # a season needs as many, in a cluster that has them
 _NEGATIVE = 0.02  # of the total size of all values; with more, ratios to the mean say nothing
 _FLAT = 0.05  # coefficient of variation below which ratios to the mean say nothing
 _ZEROS = 0.25  # with more zeros among the relative levels, their median says nothing
 _REPEATED = 0.1  # variance of the time within bins, in cycles, that tells a trend from a season
-_CERTAIN = 3.0  # standard errors
+_CHANCE = 0.01  # that any bin of a cluster is called certain by chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,9 +202,12 @@ def _relative(means: Floats, is_ratio: bool, deviation: Floats) -> Floats:
 
 def _typical(relative: Floats, is_ratio: bool, use_mean: bool, seasonal: bool) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Return the typical level of one group in each bin, and whether it surely is not the mean."""
+    from scipy.stats import t as student
+
     count = np.isfinite(relative).sum(axis=0)
     n_used = int(np.isfinite(relative).any(axis=1).sum())
-    if n_used == 0 or (seasonal and n_used < _LEAST_SHARE * len(relative)):
+    least = max(min(_LEAST_MEMBERS, len(relative)), _LEAST_SHARE * len(relative)) if seasonal else 1
+    if n_used < least:
         return np.full(relative.shape[1], np.nan), np.zeros(relative.shape[1], bool)
     centre = 1.0 if is_ratio else 0.0
     with quiet_nan(), np.errstate(divide="ignore", invalid="ignore"):
@@ -212,4 +216,5 @@ def _typical(relative: Floats, is_ratio: bool, use_mean: bool, seasonal: bool) -
         if is_ratio:
             typical = typical / np.nanmean(typical)  # the bins are 1 on average
         error = np.nanstd(relative, axis=0) / np.sqrt(np.maximum(count - 1, 1))
-        return typical, (count >= 3) & (np.abs(mean - centre) > _CERTAIN * error)
+        errors = student.ppf(1 - _CHANCE / (2 * len(count)), np.maximum(count - 1, 1))  # Bonferroni's correction
+        return typical, (count >= 3) & (np.abs(mean - centre) > errors * error)
