@@ -14,7 +14,10 @@ from vrae.config import check_real
 from vrae.data.batching import Batch, Indices
 from vrae.data.containers import like
 from vrae.data.panel import Panel
+from vrae.describe.words import plain, plural
 from vrae.estimators.head import Embedded, SeriesHead, explain_model_options
+from vrae.estimators.head_plots import AnomalyPlots
+from vrae.estimators.plotting import PlotAccessor
 from vrae.estimators.scores import MIN_SCORES, ReferenceScores, quantile_threshold, tail_threshold
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidDataError, InvalidParameterError
@@ -101,6 +104,8 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
     >>> int((detector.fit_predict(X) == -1).sum())
     7
     """
+
+    plot = PlotAccessor(AnomalyPlots)
 
     @explain_model_options
     def __init__(
@@ -235,6 +240,10 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
         return panel, middle, deviation
 
     # ---------------------------------------------------------------- parts
+
+    def _result(self) -> str:
+        n_outliers = int((self.scores_ < self.offset_).sum())
+        return f"{plural(n_outliers, 'outlier')}, with scores below {plain(self.offset_)}"
 
     def _check_options(self, panel: Panel, indices: Indices) -> None:
         if self.contamination != "auto":

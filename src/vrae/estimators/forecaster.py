@@ -16,6 +16,7 @@ from vrae.data.calendar import zoned_times
 from vrae.data.containers import TableKind
 from vrae.data.later_times import on_calendar_of_model
 from vrae.data.panel import Panel
+from vrae.describe.words import plural
 from vrae.estimators.fitting import check_enough
 from vrae.estimators.forecasting.backtest import fit_combination, run_backtests, score_group_numbers
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix, check_length, infer_season_length
@@ -25,7 +26,9 @@ from vrae.estimators.forecasting.plan import ForecastPlan, check_template, conte
 from vrae.estimators.forecasting.single_forecasts import check_statsforecast
 from vrae.estimators.forecasting.stage import GroupForecast, Stage
 from vrae.estimators.head import Head, explain_model_options
+from vrae.estimators.head_plots import ForecastPlots
 from vrae.estimators.partition import check_clusterer, labels_of
+from vrae.estimators.plotting import PlotAccessor
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidParameterError
 from vrae.io.folder import Arrays, shaped
@@ -133,6 +136,7 @@ class GroupForecaster(Head):
     """
 
     embeds_series = False
+    plot = PlotAccessor(ForecastPlots)
 
     @explain_model_options
     def __init__(
@@ -157,8 +161,6 @@ class GroupForecaster(Head):
         self.classical = classical
         self.model = model
         self.random_state = random_state
-
-    # ---------------------------------------------------------------- fit
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn from the past of items.
@@ -276,7 +278,7 @@ class GroupForecaster(Head):
         Parameters
         ----------
         X : array (n, steps), list of arrays, table or Panel, optional
-            The past of new or known items. A few steps are enough. Default: the items of `fit`.
+            The past of new or known items, a few steps or more. Default: the items of `fit`.
 
         Returns
         -------
@@ -338,9 +340,7 @@ class GroupForecaster(Head):
     @property
     def score(self) -> NoReturn:
         """Not available, since a test set holds other items, not later steps."""
-        raise AttributeError(
-            "A test set holds other items, not later steps. Use backtests; see selection_ and weights_."
-        )
+        raise AttributeError("A test set holds other items, not later steps. See selection_ and weights_.")
 
     def _forecast(self, X: Any, levels: Sequence[float]) -> tuple[ItemQuery, dict[str, Floats]]:
         """Return the items, and their forecasts by name, each (n_items, horizon)."""
@@ -359,12 +359,15 @@ class GroupForecaster(Head):
         if X is None:
             return ItemQuery(self.ids_, stage.items, self._empty_, self.next_times_, 0)
         panel, indices = self.model_.usable(X, self.model_.reading_)
-        panel = on_calendar_of_model(panel, self.model_.calendar_)
-        length = past_length(self.season_length, plan.horizon)
-        calendar = CalendarMatrix.from_panel(panel, length, self.model_.calendar_)
+        fitted = self.model_.calendar_
+        panel = on_calendar_of_model(panel, fitted)
+        calendar = CalendarMatrix.from_panel(panel, past_length(self.season_length, plan.horizon), fitted)
         windows = windows_at(calendar, calendar.n_steps, plan.n_context, plan.horizon, stage.variation)
         empty = np.isin(np.arange(len(panel)), indices, invert=True)
         return ItemQuery(panel.ids, windows, empty, *calendar.horizon_after(plan.horizon, self.next_times_))
+
+    def _result(self) -> str:
+        return f"{plural(self.n_clusters_, 'group')}, horizon {self.horizon}"
 
     # ---------------------------------------------------------------- model directory
 
@@ -386,8 +389,8 @@ class GroupForecaster(Head):
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.level = config["levels"]
         self.model.set_params(scaling="series")  # each stage replaces it by None
-        n_context, season = config["n_context"], config["season"]
-        plan = ForecastPlan(self.horizon, n_context, season, self.clusterer, self.classical, 0, self.model_)
+        n_context = config["n_context"]
+        plan = ForecastPlan(self.horizon, n_context, config["season"], self.clusterer, self.classical, 0, self.model_)
         self._adopt(GroupForecast.from_arrays(arrays, plan, config["variation"], len(self.ids_)))
         self.selection_, self._levels_ = config["selection"], config["levels"]
         self.nonnegative_ = config["nonnegative"]

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -18,6 +19,7 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from vrae.data.batching import Indices
 from vrae.data.panel import Panel
+from vrae.estimators.fitted_repr import FittedRepr
 from vrae.estimators.fitting import TrainerLike, check_enough
 from vrae.estimators.options import VRAEOptions
 from vrae.estimators.state import restore_model, save_model
@@ -80,7 +82,7 @@ def clone_model(model: VRAE) -> VRAE:
     return copy
 
 
-class Head(BaseEstimator):  # type: ignore[misc]
+class Head(FittedRepr, BaseEstimator):  # type: ignore[misc]
     """Base of the estimators that have a model.
 
     Attributes
@@ -140,6 +142,9 @@ class Head(BaseEstimator):  # type: ignore[misc]
         if not (np.array_equal(self.embedding_, vectors, equal_nan=True) and np.array_equal(self.ids_, ids)):
             # The model was fitted to other series: it is frozen, or some were held out.
             config, arrays = {**config, **ids_to_json(self.ids_)}, {**arrays, "embedding": self.embedding_}
+        ids, digest = getattr(self, "_digest", (None, None))
+        if ids is self.ids_:  # else there are more series than those of `fit`
+            config = {**config, "digest": digest}
         return save_model(path, self, self.model_, config, arrays)
 
     @classmethod
@@ -156,6 +161,7 @@ class Head(BaseEstimator):  # type: ignore[misc]
             self.ids_ = ids_from_json(config["ids"], config["ids_type"])
             self.embedding_ = shaped("embedding", arrays, (len(self.ids_), self.model_.embedding_.shape[1]))
         self._restore(config, arrays)
+        self._digest = (self.ids_, config.get("digest"))
         return self
 
     @property
@@ -191,6 +197,9 @@ class Head(BaseEstimator):  # type: ignore[misc]
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
         """Restore what `_state` returned."""
+
+    def _facts(self) -> list[str]:
+        return [self._result(), *self.model_.facts()]
 
     def _check_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
@@ -245,11 +254,18 @@ class SeriesHead(Head):
             trained = np.setdiff1d(indices, held_out, assume_unique=True)
             model.fit_panel(panel, trained, trainer=trainer)
             model.remember(panel, trained)
-        return self._learn(Embedded(model, panel, indices, held_out, is_fitted))
+        self._learn(Embedded(model, panel, indices, held_out, is_fitted))
+        self._digest = (self.ids_, _digest_of(panel))
+        return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train the model further on new series, and learn again; see `VRAE.partial_fit`."""
         return self._learn(self._extend(X))
+
+    def _is_fitted_to(self, panel: Panel) -> bool:
+        """Return whether the series of a panel are those of `fit`, in their order."""
+        ids, digest = getattr(self, "_digest", (None, None))
+        return ids is self.ids_ and len(ids) == len(panel) and digest == _digest_of(panel)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the evidence lower bound of series, per observed value; see `VRAE.score`."""
@@ -280,3 +296,13 @@ class SeriesHead(Head):
     def _learn(self, found: Embedded) -> Self:
         """Learn from latent vectors, and take over what was found."""
         raise NotImplementedError
+
+
+def _digest_of(panel: Panel) -> str:
+    """Return a digest of the values, lengths and times of all series."""
+    digest = blake2b(panel.offsets.tobytes(), digest_size=16)
+    for part in panel.slices():
+        digest.update(part.tobytes())
+    if panel.times is not None:
+        digest.update(panel.times.tobytes())
+    return digest.hexdigest()

@@ -7,26 +7,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.frozen import FrozenEstimator
 
-from vrae.describe import ClusterDescription, SeriesExplanation, describe_clusters, explain_series
+from vrae.data.batching import Indices
+from vrae.data.panel import Panel
+from vrae.describe import ClusterDescriptions, SeriesExplanation, describe_clusters, explain_series
 from vrae.describe.tables_of_clusters import cross_table
-from vrae.estimators.assignment import assign
+from vrae.describe.words import NOISE, cluster_name, plural
+from vrae.estimators.assignment import Assignment, assign
+from vrae.estimators.cluster_plots import ClusterPlots
+from vrae.estimators.fitted_repr import FittedRepr
 from vrae.estimators.partition import labels_of
+from vrae.estimators.plotting import PlotAccessor, numbered_name
 from vrae.estimators.reporting import gather_report
 from vrae.estimators.stability import Refits, cluster_stability
-from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
-from vrae.metrics import separation
-from vrae.plots.summary import summary_html
+from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, name_some, warn
+from vrae.metrics import DOUBTFUL, separation
+from vrae.plots.charts import cluster_sizes
+from vrae.plots.summary import GroupRow, groups_html
 from vrae.report import check_report, write_report
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Insight"]
+__all__ = ["MAX_REPORT_SERIES", "Insight"]
+
+MAX_REPORT_SERIES = 20_000
+"""A report of more series than this shows a sample of them."""
+_MAX_STEPS = 2000  # of a decoded curve
 
 
-class Insight:
+class Insight(FittedRepr):
     """Methods of a clusterer that change nothing and tell what was found."""
 
     if TYPE_CHECKING:  # what the clusterer has
@@ -40,12 +52,19 @@ class Insight:
         labels_: Any
         n_clusters_: int
         names_: dict[int, str]
+        tree_: Any
+        random_state: Any
+        portraits_: Any
+        grouping_: Any
         selection_: list[dict[str, Any]]
         embed_and_assign: Any
         predict_proba_from_latent: Any
         _check_fitted: Any
+        _is_fitted_to: Any
 
-    def describe(self, X: Any) -> list[ClusterDescription]:
+    plot = PlotAccessor(ClusterPlots)
+
+    def describe(self, X: Any) -> ClusterDescriptions:
         """Describe every cluster: what its series do, and how they differ from the others.
 
         Parameters
@@ -55,14 +74,16 @@ class Insight:
 
         Returns
         -------
-        list of ClusterDescription
-            Clusters 0, 1, ..., then -1, the series without a cluster. They print as text.
+        ClusterDescriptions
+            A list: clusters 0, 1, ..., then -1, the series without a cluster. It prints as text;
+            ``to_pandas()`` is a table with one row a cluster.
         """
         self._check_fitted()
         panel, indices = self.model_.open(X)
-        Z, probabilities = self.embed_and_assign(panel, indices)
+        Z, probabilities = self._embedded(panel, indices)
         labels = labels_of(probabilities)
-        return describe_clusters(panel, labels, self.space_(Z.astype(np.float64)), shapes=self._compares_shapes)
+        vectors = self.space_(Z.astype(np.float64))
+        return describe_clusters(panel, labels, vectors, shapes=self._compares_shapes, names=self.names_)
 
     def explain(self, X: Any, series_id: Any) -> SeriesExplanation:
         """Explain why one series is in its cluster, compared with the other series of X.
@@ -83,7 +104,7 @@ class Insight:
         row = panel.position(series_id)
         if row not in indices:
             raise InvalidDataError(f"Series {series_id!r} has no observed value: there is nothing to explain.")
-        Z, probabilities = self.embed_and_assign(panel, indices)
+        Z, probabilities = self._embedded(panel, indices)
         return explain_series(
             panel,
             row,
@@ -93,6 +114,7 @@ class Insight:
             self.n_clusters_,
             lag=int(self.model_.lags(panel.select([row]))[0]),
             shapes=self._compares_shapes,
+            names=self.names_,
         )
 
     def stability(self, X: Any = None) -> dict[str, Any] | None:
@@ -143,28 +165,37 @@ class Insight:
         Parameters
         ----------
         X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
-            The training series, or new ones to be assigned first.
+            The training series, or new ones to be assigned first. Of more than 20,000, the page
+            shows a random sample; it counts all of them.
         path : str or path
-            File to write.
+            File to write. It is replaced when the new one is complete.
         title : str, default="Clusters"
+            Title of the page.
 
         Returns
         -------
         Path
             The file.
+
+        Raises
+        ------
+        MissingDependencyError
+            The extra ``vrae[report]`` is not installed.
+        NotFittedError, InvalidDataError, OutputError
         """
         self._check_fitted()
         check_report()
         panel, _ = self.model_.open(X)
-        found = assign(self, panel)
-        network, model = self.model_.network_.config, self.model_
-        metrics = {
-            "silhouette": separation(self.space_(self.embedding_.astype(np.float64)), self.labels_),
-            "stability": self.stability(),
-            "latent_size": network.latent_size,
-            "active_units": model.active_units_,
-            "epochs": len(model.history_),
-        }
+        found = assign(self, panel, self.embedding_ if self._is_fitted_to(panel) else None)
+        metrics = {**self._metrics(), **_counts(panel, found, self.n_clusters_)}
+        if len(panel) > MAX_REPORT_SERIES:
+            warn(
+                f"The report shows {MAX_REPORT_SERIES:,} of {len(panel):,} series, chosen at random. The sizes of "
+                f"clusters count all of them.",
+                DataWarning,
+            )
+            rows = np.sort(np.random.default_rng(0).permutation(len(panel))[:MAX_REPORT_SERIES])
+            panel, found = panel.select(rows), found.select(rows)
         return write_report(gather_report(title, self, panel, found, metrics, panel.static.get("label")), path)
 
     def crosstab(self, X: Any, column: Any, show: str = "count") -> pd.DataFrame:
@@ -224,12 +255,77 @@ class Insight:
     def _compares_shapes(self) -> bool:
         return self.model_.scaler_.scaling in ("series", "robust")
 
-    def _html_repr(self) -> str:
-        """Return a summary of the clusters above scikit-learn's table of options."""
-        options: str = super()._html_repr()  # type: ignore[misc]
-        if not self.__sklearn_is_fitted__():  # type: ignore[attr-defined]
-            return options
-        known = len(np.unique(self.labels_[self.labels_ >= 0]))
-        facts = self.model_.facts()
-        facts.insert(1, f"{known} cluster{'s' * (known != 1)}")
-        return summary_html(type(self).__name__, self.embedding_, self.labels_, facts) + options
+    def _embedded(self, panel: Panel, indices: Indices) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+        """Return what `embed_and_assign` returns; at once for the training series."""
+        if self._is_fitted_to(panel):
+            return self.embedding_, self.predict_proba_from_latent(self.embedding_)
+        found: tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]] = self.embed_and_assign(panel, indices)
+        return found
+
+    def _metrics(self) -> dict[str, Any]:
+        """Return the quality of the clusters, as in the metrics of a run."""
+        model = self.model_
+        return {
+            "silhouette": separation(self.space_(self.embedding_.astype(np.float64)), self.labels_),
+            "stability": self._known_stability(),
+            "latent_size": model.network_.config.latent_size,
+            "active_units": model.active_units_,
+            "epochs": len(model.history_),
+        }
+
+    def _result(self) -> str:
+        return plural(len(np.unique(self.labels_[self.labels_ >= 0])), "cluster")
+
+    def _summary_html(self) -> str:
+        """Return a table of the clusters: name, size, typical curve, and how far to trust each."""
+        rows, trust = [], self._known_stability()
+        curves = self._typical_curves()
+        for label, size in cluster_sizes(self.labels_):
+            again = None if trust is None or label == NOISE else float(trust["clusters"][label])
+            name = numbered_name(label, cluster_name(label, self.names_))
+            rows.append(GroupRow(label, name, size, curves.get(label), again))
+        return groups_html(f"{type(self).__name__}, {self._fit_title()}", rows, _how_found_again(trust))
+
+    def _known_stability(self) -> dict[str, Any] | None:
+        """Return what `stability` returns, measured once for the clusters of now."""
+        refits = getattr(self, "refits_", None)
+        known = self.__dict__.get("_measured")
+        if known is None or known[0] is not self.labels_ or known[1] is not refits:
+            known = self._measured = (self.labels_, refits, self.stability())
+        found: dict[str, Any] | None = known[2]
+        return found
+
+    def _typical_curves(self) -> dict[int, npt.NDArray[np.float64]]:
+        """Decode the mean latent vector of each cluster, to (n_channels, n_steps)."""
+        known = np.isfinite(self.embedding_).all(axis=1)
+        labels = np.unique(self.labels_[known & (self.labels_ >= 0)])
+        if not len(labels):
+            return {}
+        means = np.stack([self.embedding_[known & (self.labels_ == label)].mean(axis=0) for label in labels])
+        decoded = self.model_.inverse_transform(means, min(self.model_.n_steps_, _MAX_STEPS))
+        series = decoded.reshape(len(labels), -1, decoded.shape[-1]).astype(np.float64)
+        return dict(zip(labels.tolist(), series, strict=True))
+
+
+def _counts(panel: Panel, found: Assignment, n_clusters: int) -> dict[str, Any]:
+    """Count all series of a report, as in the metrics of a run."""
+    return {
+        "n_series": len(panel),
+        "n_noise": found.n_unassigned,
+        "sizes": np.bincount(found.labels[found.labels >= 0], minlength=n_clusters).tolist(),
+        "doubtful_share": float((found.probabilities < DOUBTFUL).mean()),
+        "missing_share": panel.missing_share(),
+        "shortest": int(panel.lengths.min()),
+        "longest": int(panel.lengths.max()),
+    }
+
+
+def _how_found_again(trust: dict[str, Any] | None) -> str:
+    """Say how it was measured how far clusters are found again, and what else there is to see."""
+    more = "More: plot.courses(X), plot.map(), describe(X), report(X, 'report.html')."
+    if trust is None:
+        return more
+    if trust.get("refits"):
+        return f"Found again: overlap with the clusters of {trust['refits']} models fitted again. {more}"
+    how = "overlap with the clusters of random halves; stability(X) fits the model again, too."
+    return f"Found again: {how} {more}"

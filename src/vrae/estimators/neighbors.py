@@ -14,7 +14,9 @@ from vrae.config import check_choice, check_flag, check_int
 from vrae.data.batching import Indices, collate, inference_batches
 from vrae.data.panel import Panel
 from vrae.estimators.head import Embedded, SeriesHead, explain_model_options
+from vrae.estimators.head_plots import NeighborPlots
 from vrae.estimators.partition import LatentSpace
+from vrae.estimators.plotting import PlotAccessor
 from vrae.exceptions import DataWarning, InvalidParameterError, MissingDependencyError, check_installed, warn
 from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.nn.lag import pair_lags
@@ -114,6 +116,8 @@ class VRAENeighbors(SeriesHead):
     201
     """
 
+    plot = PlotAccessor(NeighborPlots)
+
     @explain_model_options
     def __init__(
         self,
@@ -183,6 +187,9 @@ class VRAENeighbors(SeriesHead):
         )
 
     # ---------------------------------------------------------------- parts
+
+    def _result(self) -> str:
+        return f"{self.algorithm_} search among them"
 
     def _learn(self, found: Embedded) -> Self:
         panel = found.panel

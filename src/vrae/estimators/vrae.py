@@ -20,10 +20,11 @@ from vrae.data.containers import index_like
 from vrae.data.panel import Panel
 from vrae.data.precision import float_type
 from vrae.estimators.decoding import GenerativeVRAE
+from vrae.estimators.fitted_repr import FittedRepr
+from vrae.estimators.plotting import ModelPlots, PlotAccessor
 from vrae.estimators.state import save_model
 from vrae.exceptions import DataWarning, InvalidParameterError, warn
 from vrae.nn.loss import evidence_lower_bound
-from vrae.plots.summary import summary_html
 
 __all__ = ["VRAE"]
 
@@ -54,7 +55,7 @@ _REDUCTION: dict[str, Any] = {
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class VRAE(TransformerMixin, GenerativeVRAE, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
+class VRAE(FittedRepr, TransformerMixin, GenerativeVRAE, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
     """Variational recurrent autoencoder: compresses each series into a short latent vector.
 
     Series may have unequal lengths, missing values (NaN) and several channels.
@@ -162,6 +163,8 @@ class VRAE(TransformerMixin, GenerativeVRAE, auto_wrap_output_keys=None):  # typ
     >>> model.fit_transform(X).shape
     (67, 4)
     """
+
+    plot = PlotAccessor(ModelPlots)
 
     @classmethod
     def classic(cls, **options: Any) -> Self:
@@ -383,9 +386,8 @@ class VRAE(TransformerMixin, GenerativeVRAE, auto_wrap_output_keys=None):  # typ
         facts = {"vrae_version": __version__, "class": type(self).__name__, "scaling": str(self.scaler_.scaling)}
         return export_onnx(self.network_, self.scaler_, path, facts)
 
-    def _html_repr(self) -> str:
-        """Return a summary of the fitted model above scikit-learn's table of options."""
-        options: str = super()._html_repr()
-        if not self.__sklearn_is_fitted__():
-            return options
-        return summary_html(type(self).__name__, self.embedding_, None, self.facts()) + options
+    def _result(self) -> str:
+        return f"{self.active_units_} of {self.embedding_.shape[1]} latent dimensions in use"
+
+    def _facts(self) -> list[str]:
+        return self.facts()

@@ -43,6 +43,7 @@ Floats = npt.NDArray[np.floating[Any]]
 
 _DRAWN_STEPS = 2000
 _DRAWN_CHANNELS = 12
+_ROOM = 0.6  # above and below the band of a curve, relative to its height
 _SAMPLE = 2000  # series of a cluster from which its curve is computed
 
 
@@ -68,13 +69,18 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """A small chart of several lines. ``spans`` are parts of the horizontal axis to shade."""
+    """A small chart of several lines.
+
+    ``spans`` are parts of the horizontal axis to shade. ``y_range`` are the ends of the vertical
+    axis, by default those of the lines.
+    """
 
     title: str
     x_title: str
     y_title: str
     lines: list[Line]
     spans: list[tuple[Any, Any]] = field(default_factory=list)
+    y_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,7 @@ def curve_charts(
             lines = [Line(x, member[c], color, 0.6, opacity=0.35) for member in curve.members]
             lines.append(Line(x, curve.high[c], color, opacity=0.18, low=curve.low[c]))
             lines.append(Line(x, curve.middle[c], color, 2))
-            charts.append(Chart(_with_size(curve, names), axis.title, name, lines))
+            charts.append(Chart(_with_size(curve, names), axis.title, name, lines, y_range=_y_range(curve, c)))
     return ChartGrid(charts, _columns(len(curves), len(charts)), _channel_note(units), same_x=True)
 
 
@@ -146,8 +152,21 @@ def _typical_curves(
     return curves, axis
 
 
+def _y_range(curve: ClusterCurve, channel: int) -> tuple[float, float] | None:
+    """Return the ends of the vertical axis: a few high single series do not flatten the band."""
+    band = np.concatenate([curve.low[channel], curve.high[channel]])
+    low, high = np.nanmin(band, initial=np.inf), np.nanmax(band, initial=-np.inf)
+    if not low < high:
+        return None
+    drawn = np.concatenate([band, *(member[channel] for member in curve.members)])
+    room = _ROOM * (high - low)
+    lowest, highest = np.nanmin(drawn), np.nanmax(drawn)
+    margin = 0.05 * (min(high + room, highest) - max(low - room, lowest))
+    return float(max(low - room, lowest) - margin), float(min(high + room, highest) + margin)
+
+
 def _with_size(curve: ClusterCurve, names: Mapping[int, str] | None) -> str:
-    return f"{cluster_name(curve.label, names)}, {curve.size:,} series"
+    return f"{cluster_name(curve.label, names)}, {curve.size:,}\N{NO-BREAK SPACE}series"
 
 
 def reconstruction_charts(
@@ -194,7 +213,7 @@ def direction_charts(
 
     ``ends`` are the names of the first and the last line.
     """
-    units, steps = channel_names(None, channels, unit, curves.shape[2]), np.arange(curves.shape[3])
+    units, steps = channel_names(None, channels, unit, curves.shape[2]), np.arange(1, curves.shape[3] + 1)
     last = len(colors) - 1
     charts = []
     for d, direction in enumerate(curves):  # (n_positions, n_channels, n_steps)

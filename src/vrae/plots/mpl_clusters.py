@@ -68,7 +68,7 @@ def plot_latent_map(
     groups = list(map_groups(shown, labels, names))
     columns = 0 if labels is None else -(-len(groups) // 20)
     ax = ax or new_axes((5.4 + (_NAME_INCHES + 0.3) * columns, 5.2))
-    size = float(np.clip(9000 / max(len(shown.indices), 1), 3, 26))
+    size = float(np.clip(9000 / max(len(shown.indices), 1), 5, 26))
     texts = map_tags(groups, tags)
     for label, name, style, member in groups:
         x, y = shown.points[member].T

@@ -28,7 +28,7 @@ _WIDE = (7.4, 2.3)
 _SMALL_HEIGHT = 1.3  # of charts in many columns
 _WIDEST, _HIGHEST = 16.0, 80.0  # of a figure
 _TITLE_SIZE = 9.5  # points
-_CHARACTER = 0.5 * _TITLE_SIZE / 72  # width of a character of a title in inches
+_CHARACTER = 0.55 * _TITLE_SIZE / 72  # width of a character of a title in inches
 
 
 def pyplot() -> Any:
@@ -58,7 +58,7 @@ def draw_grid(grid: ChartGrid) -> Figure:
     width, height = _WIDE if grid.wide or columns == 1 else (_WIDTH, _HEIGHT)
     width = min(width, _WIDEST / columns)
     height = height if columns <= 4 else _SMALL_HEIGHT
-    titles = [wrap(title, _room(charts, i, columns) * width - 0.5) for i, title in enumerate(_titles(charts, columns))]
+    titles = [wrap(title, _room(charts, i, columns) * width - 0.6) for i, title in enumerate(_titles(charts, columns))]
     lines = sum(
         max((t.count("\n") + 1 for t in titles[r * columns : (r + 1) * columns]), default=1) for r in range(rows)
     )
@@ -114,6 +114,8 @@ def draw_chart(ax: Axes, chart: Chart) -> None:
         ax.axvspan(begin, end, color=COLORS[3], alpha=0.10, linewidth=0)
     for line in chart.lines:
         _draw_line(ax, line)
+    if chart.y_range is not None:
+        ax.set_ylim(*chart.y_range)
     if any(line.x.dtype.kind == "M" for line in chart.lines):
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 

@@ -1,46 +1,135 @@
-"""Summary of a fitted estimator for notebooks: facts, a small map and the cluster sizes."""
+"""Summary of a fitted estimator for notebooks: HTML without scripts or external files.
+
+Text has the colour of the notebook, light or dark.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vrae.describe.words import cluster_name
-from vrae.plots.charts import cluster_sizes
 from vrae.plots.maps import project
 from vrae.plots.palette import cluster_style
 
-__all__ = ["summary_html"]
+__all__ = ["GroupRow", "groups_html", "options_html", "summary_html"]
 
 Floats = npt.NDArray[np.floating[Any]]
-Labels = npt.NDArray[np.integer[Any]]
 
 _POINTS = 400  # on the map, a thumbnail
-_BARS = 12
 _WIDTH, _HEIGHT = 260, 180
+_LINE_WIDTH, _LINE_HEIGHT = 130, 30  # of a typical curve
+_LINE_POINTS = 80
+_LINE_CHANNELS = 4
+_ROWS = 20
+_FONT = "font:13px system-ui,sans-serif"
 
 
-def summary_html(name: str, embedding: Floats, labels: Labels | None, facts: Sequence[str]) -> str:
-    """Return a summary of a fitted estimator as HTML without scripts or external files.
+@dataclass(frozen=True)
+class GroupRow:
+    """A group of series: its label, name and size, typical curve and how far it is found again.
 
-    It shows facts as plain text, a map of the embedding (n_series, latent_size), and, if there are
-    labels, the sizes of the clusters.
+    ``curve`` (n_channels, n_steps) is None if there is none, ``found_again`` (0 to 1) if unknown.
     """
+
+    label: int
+    name: str
+    size: int
+    curve: Floats | None = None
+    found_again: float | None = None
+
+
+def summary_html(title: str, embedding: Floats, facts: Sequence[str]) -> str:
+    """Return facts as plain text, and a map of the embedding (n_series, latent_size)."""
     items = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
-    colours = np.zeros(len(embedding), int) if labels is None else np.asarray(labels)
     return (
-        '<div style="display:flex;flex-wrap:wrap;gap:24px;align-items:center;font:13px system-ui,sans-serif;'
-        f'margin-bottom:8px"><div><b>{escape(name)}, fitted</b>'
-        f'<ul style="margin:4px 0;padding-left:18px">{items}</ul></div>'
-        f"{_map(embedding, colours)}{'' if labels is None else _bars(labels)}</div>"
+        f'<div style="display:flex;flex-wrap:wrap;gap:24px;align-items:center;{_FONT};margin-bottom:8px">'
+        f'<div><b>{escape(title)}</b><ul style="margin:4px 0;padding-left:18px">{items}</ul></div>'
+        f"{_map(embedding)}</div>"
     )
 
 
-def _map(Z: Floats, labels: Labels) -> str:
+def groups_html(title: str, rows: Sequence[GroupRow], note: str) -> str:
+    """Return one table row per group: name, size, typical curve and how far it is found again."""
+    total = max(sum(row.size for row in rows), 1)
+    largest = max((row.size for row in rows), default=1)
+    curves = [row.curve for row in rows if row.curve is not None]
+    limits = _limits(curves) if curves else None
+    has_trust = any(row.found_again is not None for row in rows)
+    heads = ["", "group", "series", *(["typical curve"] if curves else []), *(["found again"] if has_trust else [])]
+    body = "".join(_row(row, total, largest, limits, has_trust) for row in rows[:_ROWS])
+    more = f"<div>and {len(rows) - _ROWS} more groups</div>" if len(rows) > _ROWS else ""
+    cells = "".join(f'<th style="{_CELL};font-weight:600;opacity:.75">{head}</th>' for head in heads)
+    return (
+        f'<div style="{_FONT};margin-bottom:8px"><b>{escape(title)}</b>'
+        f'<table style="border-collapse:collapse;margin:6px 0;{_FONT}"><thead><tr>{cells}</tr></thead>'
+        f'<tbody>{body}</tbody></table>{more}<div style="opacity:.75">{escape(note)}</div></div>'
+    )
+
+
+_CELL = "text-align:left;padding:2px 12px 2px 0;border:0;background:none"
+_SHAKY = 0.6  # found again in less than this: do not trust
+
+
+def _row(row: GroupRow, total: int, largest: int, limits: Floats | None, has_trust: bool) -> str:
+    color = cluster_style(row.label).color
+    swatch = f'<span style="display:inline-block;width:11px;height:11px;border-radius:6px;background:{color}"></span>'
+    width = max(2, round(60 * row.size / largest))
+    bar = f'<span style="display:inline-block;width:{width}px;height:9px;background:{color};opacity:.7"></span>'
+    share = 100 * row.size / total
+    percent = f"{share:.1f}" if share < 1 else f"{share:.0f}"
+    cells = [swatch, escape(row.name), f"{bar} {row.size:,} ({percent} %)"]
+    if limits is not None:
+        cells.append("" if row.curve is None else _line(row.curve, limits, color))
+    if has_trust:
+        cells.append("" if row.found_again is None else _trust(row.found_again))
+    inside = "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells)
+    return f"<tr>{inside}</tr>"
+
+
+def _trust(found_again: float) -> str:
+    text = f"{100 * found_again:.0f} %"
+    return f"<b>{text}, do not rely on it</b>" if found_again < _SHAKY else text
+
+
+def _limits(curves: Sequence[Floats]) -> Floats:
+    """Return lowest and highest value of each channel over all curves, (n_channels, 2)."""
+    together = np.concatenate(curves, axis=1)
+    return np.stack([together.min(axis=1), together.max(axis=1)], axis=1)
+
+
+def _line(curve: Floats, limits: Floats, color: str) -> str:
+    """Draw a curve (n_channels, n_steps): one line per channel, the same scale for all groups."""
+    steps = np.unique(np.linspace(0, curve.shape[1] - 1, _LINE_POINTS).round().astype(int))
+    x = 2 + steps / max(curve.shape[1] - 1, 1) * (_LINE_WIDTH - 4)
+    lines = []
+    for c in range(min(len(curve), _LINE_CHANNELS)):
+        low, high = limits[c]
+        y = _LINE_HEIGHT - 3 - (curve[c, steps] - low) / max(high - low, 1e-12) * (_LINE_HEIGHT - 6)
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+        fade = f"{1 - 0.22 * c:.2f}"
+        lines.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.8" opacity="{fade}"/>')
+    return _svg(_LINE_WIDTH, _LINE_HEIGHT, "Typical curve", "".join(lines))
+
+
+def options_html(parts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return options by name, folded away: those of the estimator and of its model."""
+    lists = []
+    for title, options in parts.items():
+        items = "".join(f"<li>{escape(f'{name}={value!r}'[:200])}</li>" for name, value in options.items())
+        lists.append(f'<div><b>{escape(title)}</b><ul style="margin:4px 0;padding-left:18px">{items}</ul></div>')
+    inside = "".join(lists)
+    return (
+        f'<details style="{_FONT}"><summary style="opacity:.75">Options</summary>'
+        f'<div style="display:flex;flex-wrap:wrap;gap:24px">{inside}</div></details>'
+    )
+
+
+def _map(Z: Floats) -> str:
     """Draw vectors (n_series, latent_size) in their two main directions."""
     indices = np.sort(np.random.default_rng(0).permutation(len(Z))[:_POINTS])
     shown = project(Z[indices], "pca")
@@ -48,33 +137,13 @@ def _map(Z: Floats, labels: Labels) -> str:
         return ""
     low, span = shown.points.min(axis=0), np.maximum(np.ptp(shown.points, axis=0), 1e-12)
     at = 6 + (shown.points - low) / span * [_WIDTH - 12, _HEIGHT - 12]
-    dots = "".join(
-        f'<circle cx="{x:.1f}" cy="{_HEIGHT - y:.1f}" r="2.6" fill="{cluster_style(label).color}" opacity=".75"/>'
-        for (x, y), label in zip(at, labels[indices[shown.indices]].tolist(), strict=True)
-    )
-    return _svg(_HEIGHT, "Map of the series in the two main directions of their latent vectors", dots)
+    color = cluster_style(0).color
+    dots = "".join(f'<circle cx="{x:.1f}" cy="{_HEIGHT - y:.1f}" r="2.6" fill="{color}" opacity=".75"/>' for x, y in at)
+    return _svg(_WIDTH, _HEIGHT, "Map of the series in the two main directions of their latent vectors", dots)
 
 
-def _bars(labels: Labels) -> str:
-    """Draw one bar per cluster, for the first few clusters."""
-    sizes = cluster_sizes(labels)
-    shown = sizes[:_BARS]
-    largest = max(size for _, size in shown)
-    parts = []
-    for row, (label, size) in enumerate(shown):
-        y = 18 * row
-        parts.append(
-            f'<rect x="82" y="{y + 3}" width="{max(1, 120 * size / largest):.1f}" height="11" rx="2" '
-            f'fill="{cluster_style(label).color}"/><text x="76" y="{y + 13}" text-anchor="end">{cluster_name(label)}'
-            f'</text><text x="{88 + 120 * size / largest:.1f}" y="{y + 13}">{size:,}</text>'
-        )
-    if len(sizes) > _BARS:
-        parts.append(f'<text x="82" y="{18 * _BARS + 13}">and {len(sizes) - _BARS} more</text>')
-    return _svg(18 * (len(shown) + (len(sizes) > _BARS)), "Series in each cluster", "".join(parts))
-
-
-def _svg(height: int, name: str, inside: str) -> str:
+def _svg(width: int, height: int, name: str, inside: str) -> str:
     return (
-        f'<svg width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{name}" '
-        f'style="font-size:12px;fill:currentColor"><title>{name}</title>{inside}</svg>'
+        f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" aria-label="{name}" '
+        f'style="font-size:12px;fill:currentColor;vertical-align:middle"><title>{name}</title>{inside}</svg>'
     )

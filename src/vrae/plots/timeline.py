@@ -28,9 +28,12 @@ class StepAxis:
     times: Array | None = None
 
     def at(self, steps: npt.NDArray[Any]) -> Array:
-        """Return the places of steps on the axis; steps may lie between two others."""
+        """Return the places of steps, 0, 1, ..., which may lie between two others.
+
+        Without times, the first step is at 1, as in tables and sentences.
+        """
         if self.times is None:
-            return steps
+            return steps + 1
         if np.issubdtype(steps.dtype, np.integer):
             return self.times[steps]
         is_date = self.times.dtype.kind == "M"

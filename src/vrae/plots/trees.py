@@ -56,7 +56,7 @@ def _layout(tree: npt.ArrayLike, labels: npt.ArrayLike, names: Mapping[int, str]
         drawn = dendrogram(merges, no_plot=True)
         order = [found[leaf] for leaf in drawn["leaves"]]
         distances, heights = np.array(drawn["dcoord"]), (np.array(drawn["icoord"]) - 5) / 10
-    shown = [f"{cluster_name(label, names)} ({sizes[label]:,})" for label in order]
+    shown = [f"{cluster_name(label, names)}\N{NO-BREAK SPACE}({sizes[label]:,})" for label in order]
     return _Tree(distances, heights, order, shown, [sizes[label] for label in order])
 
 

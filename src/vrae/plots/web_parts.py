@@ -86,7 +86,7 @@ def _add_title(figure: Figure, title: str, place: dict[str, int]) -> None:
 
 def _finish_cell(figure: Figure, chart: Chart, place: dict[str, int], same_x: bool) -> None:
     figure.update_xaxes(title_text=escape(chart.x_title), matches="x" if same_x else None, **place)
-    figure.update_yaxes(title_text=escape(chart.y_title), **place)
+    figure.update_yaxes(title_text=escape(chart.y_title), range=chart.y_range, **place)
     for begin, end in chart.spans:
         figure.add_vrect(x0=begin, x1=end, fillcolor=rgba(COLORS[3], 0.12), line_width=0, **place)
 

@@ -16,6 +16,8 @@ from vrae.data.panel import Panel, invalid_series
 from vrae.data.reading import as_panel
 from vrae.estimators.cannibalization.opposition import MovementTest, level_shift_scores, recalibrate
 from vrae.estimators.cannibalization.residuals import CommonFactors, Residuals, align, normal_scores, presence
+from vrae.estimators.head_plots import PairPlots
+from vrae.estimators.plotting import PlotAccessor
 from vrae.exceptions import InvalidDataError, InvalidParameterError, did_you_mean
 from vrae.phases import advance, announce
 
@@ -73,6 +75,8 @@ class Cannibalization:
     p_value: Floats
     q_value: Floats
     n_pairs: tuple[int, int]
+
+    plot = PlotAccessor(PairPlots)
 
     def __len__(self) -> int:
         return len(self.item)
