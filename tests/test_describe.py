@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from vrae import Panel
+from vrae.data.calendar import Calendar
 from vrae.describe import (
+    Portraits,
     by_typicality,
     cluster_curve,
     cluster_curves,
@@ -18,10 +22,9 @@ from vrae.describe import (
     explain_series,
     sentence,
     series_traits,
-    tags,
 )
 from vrae.describe.curves import MAX_STEPS, bin_means, series_list
-from vrae.describe.words import cluster_labels, cluster_name, joined, plain, plural
+from vrae.describe.words import cluster_labels, cluster_name, cluster_title, joined, percent, plain, plural
 from vrae.exceptions import InvalidDataError
 
 N, STEPS = 40, 60
@@ -93,6 +96,7 @@ def test_descriptions_are_consistent():
     assert [e.label for e in entries] == [0, 1, -1]
     assert sum(e.size for e in entries) == N
     assert sum(e.proportion for e in entries) == pytest.approx(1)
+    assert entries[-1].name == "Not assigned"
     assert "fit none of the clusters" in entries[-1].words
     for entry in entries:
         assert set(entry.medoids) <= set(panel.ids[labels == entry.label])
@@ -100,6 +104,62 @@ def test_descriptions_are_consistent():
         assert (entry.middle <= entry.high).all()
         assert entry.words in str(entry)
         assert json.dumps(entry.to_dict())
+
+
+def test_descriptions_make_a_readable_table():
+    panel, labels = two_kinds("trend")
+    names = {0: "Flat", 1: "Growing"}
+    found = describe_clusters(panel, labels, panel.to_padded()[:, 0].astype(float), names=names)
+    for table in (pd.DataFrame(found), found.to_pandas()):
+        assert table.columns.tolist() == ["cluster", "name", "size", "share", "words", "differs", "typical"]
+        assert table["name"].tolist() == ["Flat", "Growing"]
+        assert table["size"].sum() == N
+        assert table["typical"].str.fullmatch(r"s\d+, s\d+, s\d+").all()
+    assert str(found[1]).startswith("Cluster 1 · Growing: 20 series (50 %). ")
+    assert str(found) == f"{found[0]}\n{found[1]}" == repr(found)
+    assert "<td>Growing</td>" in found._repr_html_()
+    assert found[1].to_dict()["name"] == "Growing"
+    assert (found[1].label, found[1].proportion) == (1, 0.5)
+
+
+def dated(series, first, freq="W-MON", start="2023-01-02") -> Panel:
+    """Return series whose first steps are these steps of a calendar."""
+    longest = max(at + len(x) for at, x in zip(first, series, strict=True))
+    axis = pd.date_range(start, periods=longest, freq=freq).to_numpy().astype("M8[us]")
+    times = np.concatenate([axis[at : at + len(x)] for at, x in zip(first, series, strict=True)])
+    panel = Panel.from_arrays(series, times=times)
+    return replace(panel, calendar=Calendar.from_freq(freq, times))
+
+
+def test_steps_of_a_calendar_are_dates_and_only_those_of_the_cluster():
+    rng = np.random.default_rng(0)
+    long = [rng.poisson(20, 100).astype(float) for _ in range(20)]
+    for x in long[:10]:
+        x[30:34] += 90
+    short = [rng.poisson(20, 8).astype(float) for _ in range(10)]
+    panel = dated([*long, *short], [*[0] * 20, *range(10)])
+    labels = np.repeat([0, 1, 2], 10)
+    peaked, _, new = describe_clusters(panel, labels, rng.normal(size=(30, 2)))
+    assert str(peaked.windows[0]).startswith("higher from 2023-07-31 to 2023-08-2")
+    assert "usually 100 weeks long, from January 2023 to November 2024" in peaked.words
+    assert "usually 8 weeks long" in new.words
+    assert all(window.last < 17 for window in new.windows)  # the cluster ends with step 16
+
+
+def test_series_of_different_lengths_have_no_steps_in_common():
+    rng = np.random.default_rng(0)
+    series = [np.linspace(0, 1 - 2 * (i % 2), 40 + i) + 0.1 * rng.normal(size=40 + i) for i in range(20)]
+    rising, _ = describe_clusters(Panel.from_arrays(series), np.arange(20) % 2, rng.normal(size=(20, 2)))
+    assert rising.windows[0].place.endswith("% of the way")
+    assert "value" not in str(rising.windows[0])
+
+
+def test_a_cluster_of_single_values_says_so():
+    series = [np.full(1 + i % 2, float(i)) for i in range(6)] + [np.arange(30.0) + i for i in range(6)]
+    panel = dated(series, [*range(6), *[0] * 6])
+    few, _ = describe_clusters(panel, np.repeat([0, 1], 6), np.zeros((12, 2)))
+    assert few.words.startswith("Seen in 1 or 2 weeks only; too few values for a shape")
+    assert few.windows == ()
 
 
 # ------------------------------------------------------------------------------- one series
@@ -110,7 +170,8 @@ def explained(kind: str, index: int, panel: Panel | None = None):
     panel = own if panel is None else panel
     probabilities = 0.2 + 0.6 * np.eye(2)[labels]
     vectors = np.eye(2)[labels] + 0.01 * np.random.default_rng(0).standard_normal((N, 2))
-    return explain_series(panel, index, labels, probabilities, vectors, n_clusters=2, lag=3, shapes=True)
+    names = {0: "Low", 1: "High"}
+    return explain_series(panel, index, labels, probabilities, vectors, n_clusters=2, lag=3, shapes=True, names=names)
 
 
 def test_the_planted_level_supports_the_cluster():
@@ -121,6 +182,9 @@ def test_the_planted_level_supports_the_cluster():
     assert found.agrees[0].startswith("level 40")
     assert found.differs == ()
     text = str(found)
+    assert text.startswith("Series s5: cluster 1 · High, probability 0.8.\nNext closest: cluster 0 · Low, ")
+    assert text.endswith("Lag: 3 steps.")
+    assert "of value" not in text
     assert "Supports this cluster: level 40" in text
     assert "(this cluster 40, next closest 10)" in text
     assert json.loads(json.dumps(found.to_dict()))["agrees"] == list(found.agrees)
@@ -134,6 +198,29 @@ def test_the_planted_spike_decides_and_another_one_is_unusual():
     assert found.decides is not None
     assert found.decides.first <= 45 <= found.decides.last or found.decides.first <= 10 <= found.decides.last
     assert any(window.first <= 25 <= window.last and window.difference > 0 for window in found.unusual)
+
+
+@pytest.mark.parametrize(
+    ("typicality", "size", "text"),
+    [
+        (0.0, 2157, "It is the least typical of its 2,157 series."),
+        (2156 / 2157, 2157, "It is the most typical of its 2,157 series."),
+        (0.004, 2157, "It is among the least typical of its 2,157 series."),
+        (0.43, 2157, "More typical than 43 % of its 2,157 series."),
+        (0.0, 1, "It is the only series of its cluster."),
+    ],
+)
+def test_typicality_reads_sensibly(typicality, size, text):
+    found = replace(explained("level", 5), typicality=typicality, cluster_size=size)
+    assert text in str(found).splitlines()
+
+
+def test_the_lag_is_in_the_unit_of_the_calendar():
+    panel, _ = two_kinds("level")
+    weekly = dated(panel.to_padded()[:, 0], [0] * N)
+    found = explained("level", 5, replace(weekly, ids=panel.ids))
+    assert str(found).endswith("Lag: 3 weeks.")
+    assert str(replace(found, lag=1)).endswith("Lag: 1 week.")
 
 
 def test_a_series_without_a_vector_is_not_explained():
@@ -157,7 +244,7 @@ def test_a_traversal_names_what_changes():
     series = (np.linspace(-2, 2, 5)[:, None] * np.linspace(0, 1, 30))[:, None]
     found = describe_traversal(1, np.linspace(-2, 2, 5), series)
     assert "more of a rise from start to end" in found.words
-    assert str(found).startswith("Latent dimension 1, from -2.00 to 2.00: ")
+    assert str(found).startswith("Latent dimension 1, from \N{MINUS SIGN}2 to 2: ")
     assert {len(column) for column in found.to_columns().values()} == {150}
     assert describe_traversal(1, found.values, series, in_use=False).words.startswith("not in use")
     assert describe_traversal(1, found.values, 0 * series).words.startswith("no single property")
@@ -240,15 +327,10 @@ def traits_of(*groups):
     return series_traits(series), owner
 
 
-def test_tags_are_short_and_no_two_the_same():
-    rng = np.random.default_rng(0)
-    rising, falling = ([sign * np.arange(50) + rng.normal(size=50) for _ in range(9)] for sign in (1, -1))
-    waves = [20 * np.sin(np.arange(50)) + rng.normal(size=50) for _ in range(9)]
-    traits, owner = traits_of(rising, falling, waves)
-    found = tags(traits, owner, [0, 1, 2])
-    assert len(set(found.values())) == 3
-    assert max(map(len, found.values())) < 25
-    assert tags(traits_of(rising)[0], np.zeros(9, int), [0]) == {}
+def portraits_of(*groups, channels=()):
+    series = [np.atleast_2d(x) for group in groups for x in group]
+    owner = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    return Portraits.measured(Panel.from_arrays(series, channels=channels), np.arange(len(series))), owner
 
 
 def test_rhythm_is_told_from_noise():
@@ -264,9 +346,9 @@ def test_sentence_says_what_is_there():
     time = np.linspace(0, 1, 50)
     rising = [10 * time + 100 + rng.normal(size=50) / 9 for _ in range(9)]
     falling = [-10 * time + 100 + rng.normal(size=50) / 9 for _ in range(9)]
-    traits, owner = traits_of(rising, falling)
-    text = sentence(traits, owner == 0, ["sales"])
-    assert text.startswith("Smooth series that rise by about 1")
+    portraits, owner = portraits_of(rising, falling)
+    text = sentence(portraits, owner == 0)
+    assert text.startswith("Rises, up by about 1")
     assert "highest at the end" in text
     assert "lowest at the start" in text
     assert "clearly more of a rise" in text
@@ -276,19 +358,19 @@ def test_sentence_names_the_channel_that_differs():
     rng = np.random.default_rng(0)
     calm = [np.vstack([rng.normal(size=40), rng.normal(size=40)]) for _ in range(9)]
     loud = [np.vstack([rng.normal(size=40), 50 + 9 * rng.normal(size=40)]) for _ in range(9)]
-    traits, owner = traits_of(calm, loud)
-    text = sentence(traits, owner == 1, ["x", "y"])
+    portraits, owner = portraits_of(calm, loud, channels=("x", "y"))
+    text = sentence(portraits, owner == 1)
     assert text.startswith("In y: ")
     assert "a higher level in y" in text
 
 
 def test_sentence_of_special_series():
-    flat, owner = traits_of([np.full(9, 5.0)] * 3, [np.arange(9.0)] * 3)
-    assert sentence(flat, owner == 0, ["v"]).startswith("Constant series at about 5")
-    empty, owner = traits_of([np.full(9, np.nan)] * 2, [np.arange(9.0)] * 2)
-    assert sentence(empty, owner == 0, ["v"]).startswith("No observed values")
-    alone, owner = traits_of([np.array([3.0])])
-    assert sentence(alone, owner == 0, ["v"]) == "Constant series at about 3."
+    flat, owner = portraits_of([np.full(9, 5.0)] * 3, [np.arange(9.0)] * 3)
+    assert sentence(flat, owner == 0) == "Constant at about 5."
+    empty, owner = portraits_of([np.full(9, np.nan)] * 2, [np.arange(9.0)] * 2)
+    assert sentence(empty, owner == 0) == "No observed values."
+    alone, owner = portraits_of([np.array([3.0])])
+    assert sentence(alone, owner == 0).startswith("Only 1 value; too few values for a shape")
 
 
 def test_a_difference_too_small_for_the_eye_is_not_named():
@@ -319,6 +401,11 @@ def test_most_typical_first_and_unknown_last():
 def test_names_and_order():
     assert cluster_labels([2, -1, 0, 2]) == [0, 2, -1]
     assert [cluster_name(label) for label in (3, -1)] == ["Cluster 3", "Not assigned"]
+    assert [cluster_title(label, {2: "Growing"}) for label in (2, 3, -1)] == [
+        "cluster 2 · Growing",
+        "cluster 3",
+        "no cluster",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -328,8 +415,9 @@ def test_names_and_order():
         (-0.0, "0"),
         (12.345, "12.3"),
         (-12.345, "\N{MINUS SIGN}12.3"),
-        (1234567.8, "1,234,568"),
+        (1234567.8, "1,230,000"),
         (0.00012, "0.00012"),
+        (1.234e-7, "1.23e\N{MINUS SIGN}07"),
         (np.nan, "unknown"),
     ],
 )
@@ -339,4 +427,5 @@ def test_numbers_for_reading(number, text):
 
 def test_counts_and_lists_for_reading():
     assert [plural(1, "step"), plural(1200, "step"), plural(3, "series")] == ["1 step", "1,200 steps", "3 series"]
+    assert [percent(0.124), percent(1.0)] == ["12 %", "100 %"]
     assert [joined(["a"]), joined(["a", "b", "c"])] == ["a", "a, b and c"]

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vrae.describe.curves import quiet_nan
 from vrae.describe.phrases import Phrase
-from vrae.describe.portraits import SHAPE_POINTS, Portraits, middle_of
+from vrae.describe.portraits import SHAPE_POINTS, Portraits
 from vrae.describe.shapes import place_in_words
 
-__all__ = ["comparisons"]
+__all__ = ["comparisons", "level_comparisons"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
 
 _APART = 1.0  # robust standard deviations between two medians: less is no difference
 _FAR = 8.0  # more is not clearer
+_SMALL = 0.2  # of the smallest differences: it counts where there are no others
 
 # Words for more and for less, the smallest difference that is one, and how much it tells.
 _WORDS: dict[str, tuple[str, str, float, float]] = {
@@ -31,61 +34,83 @@ _WORDS: dict[str, tuple[str, str, float, float]] = {
 }
 _PLACES = ((0, 5), (5, 16), (16, 24), (24, 35), (35, SHAPE_POINTS))  # points of a shape
 
+# Kind, words for more and for less, values (n_sample, n_channels), smallest difference, and how
+# much it tells.
+_Feature = tuple[str, str, str, Floats, float, float]
 
-def comparisons(portraits: Portraits, member: Mask, others: Mask, channel: int) -> list[Phrase]:
-    """Return how members differ from others in one channel, the clearest first.
+
+def comparisons(portraits: Portraits, member: Mask, others: Mask) -> list[list[Phrase]]:
+    """Return for each channel how members differ from others, the clearest first.
 
     The weight of a phrase is the number of robust standard deviations between the medians. Small
-    differences count if there are no others.
+    differences count in a channel without larger ones.
     """
-    found = _compared(portraits, member, others, channel, 1.0) or _compared(portraits, member, others, channel, 0.2)
-    return sorted(found, key=lambda phrase: -phrase.weight)
+    features = [*_levels(portraits, 1.5), *_features(portraits)]
+    large = _compared(features, member, others, 1.0)
+    if all(large):
+        return large
+    small = _compared(features, member, others, _SMALL)
+    return [found or other for found, other in zip(large, small, strict=True)]
 
 
-def _compared(portraits: Portraits, member: Mask, others: Mask, channel: int, scale: float) -> list[Phrase]:
-    found = _levels(portraits, member, others, channel)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        even = np.log(portraits.numbers["half"] / portraits.numbers["length"])[:, channel]
-    far = _apart(even[member], even[others], scale * 0.3)
-    if abs(far) >= _APART:
-        found.append(Phrase("half", "more even" if far > 0 else "more uneven", abs(far)))
-    for name, (more, less, least, telling) in _WORDS.items():
-        values = portraits.numbers[name][:, channel]
+def level_comparisons(portraits: Portraits, member: Mask, others: Mask, factor: float) -> list[list[Phrase]]:
+    """Compare level and size of swings only, whose medians must differ by a factor.
+
+    Medians of levels below 0 must differ by a third of it in typical swings.
+    """
+    return _compared(list(_levels(portraits, factor)), member, others, 1.0)
+
+
+def _compared(features: list[_Feature], member: Mask, others: Mask, scale: float) -> list[list[Phrase]]:
+    found: list[list[Phrase]] = [[] for _ in range(features[0][3].shape[1])]
+    for kind, more, less, values, least, telling in features:
         far = _apart(values[member], values[others], scale * least)
-        if abs(far) >= _APART:
-            found.append(Phrase(name, more if far > 0 else less, telling * abs(far)))
-    shapes = portraits.shapes[:, channel]
+        for channel in np.flatnonzero(np.abs(far) >= _APART):
+            text, weight = (more if far[channel] > 0 else less), telling * abs(float(far[channel]))
+            found[channel].append(Phrase(kind, text, weight))
+    return [sorted(own, key=lambda phrase: -phrase.weight) for own in found]
+
+
+def _levels(portraits: Portraits, factor: float) -> Iterator[_Feature]:
+    level, spread = portraits.numbers["level"], portraits.numbers["spread"]
+    scale = _medians(spread)
+    scale = np.where(scale > 0, scale, 1.0)
+    on_log = np.log(np.maximum(level, 1e-3 * scale))
+    noun = "volume" if portraits.counts else "level"
+    if not np.nanmin(level, initial=0.0) < 0:
+        yield "level", f"higher {noun}", f"lower {noun}", on_log, float(np.log(factor)), 1.0
+    else:
+        yield "level", f"higher {noun}", f"lower {noun}", level / scale, factor / 3, 1.0
+    swings = np.log(np.maximum(spread, 1e-3 * scale))
+    yield "spread", "larger swings", "smaller swings", swings, float(np.log(factor)), 1.0
+
+
+def _features(portraits: Portraits) -> Iterator[_Feature]:
+    for name, (more, less, least, telling) in _WORDS.items():
+        yield name, more, less, portraits.numbers[name], least, telling
+    with np.errstate(invalid="ignore", divide="ignore"):
+        part = np.log(portraits.numbers["half"] / portraits.numbers["length"])
+    yield "half", "more even", "more uneven", part, 0.3, 1.0
+    shapes = portraits.shapes
+    middle = (shapes.max(axis=2, keepdims=True) + shapes.min(axis=2, keepdims=True)) / 2
+    yield "width", "high for longer", "high for a shorter time", (shapes > middle).mean(axis=2), 0.08, 1.0
     for first, last in _PLACES:
-        means = shapes[:, first:last].mean(axis=1)
-        far = _apart(means[member], means[others], scale * 0.25)
-        if abs(far) >= _APART:
-            where = place_in_words((first + last - 1) / 2 / (SHAPE_POINTS - 1))
-            found.append(Phrase("shape", f"{'higher' if far > 0 else 'lower'} {where}", abs(far)))
-    return found
+        where = place_in_words((first + last - 1) / 2 / (SHAPE_POINTS - 1))
+        yield "shape", f"higher {where}", f"lower {where}", shapes[:, :, first:last].mean(axis=2), 0.25, 1.0
 
 
-def _levels(portraits: Portraits, member: Mask, others: Mask, channel: int) -> list[Phrase]:
-    """Compare level and size of swings, unless each series was normalised."""
-    found = []
-    level, spread = (portraits.numbers[name][:, channel] for name in ("level", "spread"))
-    positive = bool(np.nanmin(level) >= 0)
-    scale = float(np.nanmedian(spread)) or 1.0
-    for kind, values, noun in (("level", level, "level"), ("spread", spread, "swings")):
-        on_log = positive or kind == "spread"
-        scaled = np.log(np.maximum(values, 1e-3 * scale)) if on_log else values / scale
-        far = _apart(scaled[member], scaled[others], np.log(1.5) if on_log else 0.5)
-        if abs(far) >= _APART:
-            words = ("larger", "smaller") if kind == "spread" else ("higher", "lower")
-            noun = "volume" if kind == "level" and portraits.counts else noun
-            found.append(Phrase(kind, f"{words[far < 0]} {noun}", abs(far)))
-    return found
+def _apart(inside: Floats, outside: Floats, least: float) -> Floats:
+    """Return the gaps between two medians in robust standard deviations, 0 if they are small."""
+    here, there = _medians(inside), _medians(outside)
+    within = 1.4826 * (_medians(np.abs(inside - here)) + _medians(np.abs(outside - there))) / 2
+    gap = here - there
+    far = np.clip(gap / np.maximum(within, least / 2), -_FAR, _FAR)
+    return np.where(np.abs(gap) >= least, far, 0.0)  # also where a gap is NaN
 
 
-def _apart(inside: Floats, outside: Floats, least: float) -> float:
-    """Return the gap between two medians in robust standard deviations, 0 if it is small."""
-    here, there = middle_of(inside), middle_of(outside)
-    if not abs(here - there) >= least:  # also without any value
-        return 0.0
-    spread = [1.4826 * middle_of(np.abs(x - m)) for x, m in ((inside, here), (outside, there))]
-    within = max(float(np.mean(spread)), least / 2)
-    return float(np.clip((here - there) / within, -_FAR, _FAR))
+def _medians(values: Floats) -> Floats:
+    """Return the median of each column, without missing values."""
+    if not np.isnan(values).any():
+        return np.asarray(np.median(values, axis=0))
+    with quiet_nan():
+        return np.asarray(np.nanmedian(values, axis=0))

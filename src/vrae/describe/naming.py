@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from vrae.describe.comparisons import comparisons
+from vrae.describe.comparisons import comparisons, level_comparisons
 from vrae.describe.phrases import ALONE, Phrase, phrases
 from vrae.describe.portraits import Portraits
 
@@ -21,6 +21,7 @@ _LONGEST = 44  # characters of a name of two phrases
 _LONGEST_CHANNEL = 20
 _WEAK = 0.6  # a phrase that tells no more gets the level as well, if there is room
 _COMPARED = 0.45  # weight of a comparison
+_HIGH = 3.0  # times the level of the others: a high level
 _CHANNELS = 6  # that are spoken of
 
 
@@ -72,7 +73,7 @@ def _level(portraits: Portraits, members: Sequence[Mask], cluster: int) -> list[
     others = np.any(members, axis=0) & ~members[cluster]
     if not others.any():
         return []
-    found = [phrase for phrase in comparisons(portraits, members[cluster], others, 0) if phrase.kind == "level"]
+    found = [p for p in level_comparisons(portraits, members[cluster], others, _HIGH)[0] if p.kind == "level"]
     text = {"higher": "High", "lower": "Low"}
     return [replace(p, text=f"{text[p.text.split()[0]]} {p.text.split()[1]}", weight=_COMPARED) for p in found]
 
@@ -82,14 +83,19 @@ def _of_channels(portraits: Portraits, member: Mask, others: Mask) -> list[Phras
 
     What is true of every channel, such as the months of a peak, is said without a channel.
     """
-    channels = range(len(portraits.channels))
-    told = [phrases(portraits, member, c) for c in channels]
-    everywhere = [p for p in told[0] if all(p.text in {q.text for q in other} for other in told[1:])]
-    found = [p for p in everywhere if p.kind not in ("texture", "shape")]
-    common = {phrase.text for phrase in everywhere}
-    compared = [comparisons(portraits, member, others, c) if others.any() else [] for c in channels]
+    compared = comparisons(portraits, member, others) if others.any() else [[] for _ in portraits.channels]
     apart = [sum(phrase.weight for phrase in own[:3]) for own in compared]
-    order = sorted(channels, key=lambda c: -apart[c])[:_CHANNELS]
+    order = sorted(range(len(apart)), key=lambda c: -apart[c])
+    told: dict[int, list[Phrase]] = {}
+    common: set[str] = set()
+    for place, c in enumerate(order):
+        if place >= _CHANNELS and not common:
+            break
+        told[c] = phrases(portraits, member, c)
+        texts = {phrase.text for phrase in told[c]}
+        common = common & texts if place else texts
+    found = [p for p in told[order[0]] if p.text in common and p.kind not in ("texture", "shape")]
+    order = order[:_CHANNELS]
     for place, c in enumerate(order):
         share = 0.8**place
         own = [p for p in told[c] if p.text not in common or not others.any()]
@@ -98,7 +104,7 @@ def _of_channels(portraits: Portraits, member: Mask, others: Mask) -> list[Phras
             _in_channel(portraits, c, p.text, p.kind, _COMPARED * share * min(1.0, p.weight / 4))
             for p in compared[c][:3]
         ]
-    return sorted(found, key=lambda phrase: -phrase.weight) or [Phrase("none", "No clear pattern", 0.1)]
+    return sorted(found, key=lambda phrase: -phrase.weight) or [Phrase("none", "No common pattern", 0.1)]
 
 
 def _in_channel(portraits: Portraits, channel: int, text: str, kind: str, weight: float) -> Phrase:
@@ -153,7 +159,7 @@ def _compared(portraits: Portraits, members: Sequence[Mask], k: int, rest: Seque
     if not members[k].any() or not others.any():
         return []
     if len(portraits.channels) == 1:
-        return [phrase.text for phrase in comparisons(portraits, members[k], others, 0)]
+        return [phrase.text for phrase in comparisons(portraits, members[k], others)[0]]
     return [p.text for p in _of_channels(portraits, members[k], others)]
 
 

@@ -54,7 +54,7 @@ def phrases(portraits: Portraits, member: Mask, channel: int) -> list[Phrase]:
     found = [*recurring, *shape, *(phrase for make in _KINDS for phrase in make(group))]
     if portraits.calendar is None and any(phrase.kind == "shape" for phrase in shape):
         found = [phrase for phrase in found if phrase.kind != "growth"]  # the shape says more
-    return sorted(found, key=lambda phrase: -phrase.weight)
+    return sorted(found, key=lambda phrase: -phrase.weight) or [Phrase("none", "No common pattern", 0.1)]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ __all__ = ["Shape", "place_in_words", "shape_phrase"]
 Floats = npt.NDArray[np.floating[Any]]
 
 _ALIKE = 0.5  # correlation of a series with the typical curve
+_SWING = 0.4  # standard deviation of the typical curve of series with 1: less is left by chance
 _NOTABLE = 0.25  # of the range of the curve: smaller ups and downs are left out
 _NARROW = 0.4  # of the length: the width of a peak
 _FLAT = 0.35  # of the length: the part of a plateau near its highest value
@@ -50,15 +51,16 @@ def shape_phrase(shapes: Floats) -> Shape | None:
     """Describe the typical curve of shapes (n_series, n_points); None if they are not alike."""
     typical = np.median(shapes, axis=0)
     curve = np.convolve(np.pad(typical, 1, mode="edge"), [0.25, 0.5, 0.25], "valid")
+    if curve.std() < _SWING:
+        return None
     centred = curve - curve.mean()
     norm = np.linalg.norm(centred) * np.linalg.norm(shapes, axis=1)
-    if norm.max(initial=0) <= 1e-9:
-        return None
-    alike = float(np.median(shapes @ centred / np.where(norm > 0, norm, np.inf)))
-    if alike < _ALIKE:
+    alike = shapes @ centred / np.where(norm > 0, norm, np.inf)
+    low, middle = np.quantile(alike, (0.2, 0.5))
+    if middle < _ALIKE or low < 0:
         return None
     text, at = _words(curve, shapes)
-    return Shape(text, at, float(np.clip(0.7 + 0.3 * (alike - _ALIKE) / 0.2, 0.7, 1.0)))
+    return Shape(text, at, float(np.clip(0.7 + 0.3 * (middle - _ALIKE) / 0.2, 0.7, 1.0)))
 
 
 def _words(curve: Floats, shapes: Floats) -> tuple[str, float | None]:
@@ -93,7 +95,7 @@ def _there_and_back(curve: Floats, turn: int, rises: bool) -> tuple[str, float |
     low = max(upright[: turn + 1].min(), upright[turn:].min())
     part = (upright - low) / (upright[turn] - low)
     if np.mean(part >= 0.85) >= _FLAT:
-        return ("Up, stays high, down" if rises else "Down, stays low, up"), None
+        return ("Wide plateau" if rises else "Wide trough"), None
     if np.mean(part >= 0.5) <= _NARROW:
         return f"One {'peak' if rises else 'dip'}", turn / (len(curve) - 1)
     return ("Rises, then falls" if rises else "Falls, then rises"), None

@@ -39,7 +39,7 @@ def months_phrase(profiles: Floats) -> Found:
         return f"Lowest {_months(occurs[low[0]])}", 0.9 * _strength(low[1])
     if high is None or not is_high:
         return None
-    return f"{'Peaks' if len(high[0]) <= 3 else 'Highest'} {_months(occurs[high[0]])}", _strength(high[1])
+    return f"{'Peaks' if len(high[0]) <= 2 else 'Highest'} {_months(occurs[high[0]])}", _strength(high[1])
 
 
 def _months(months: Any) -> str:
@@ -54,16 +54,17 @@ def weekdays_phrase(profiles: Floats) -> Found:
     profile = _median(profiles)
     if np.isfinite(profile[:5]).sum() < 5:
         return None
-    week, weekend = profile[:5], profile[5:]
-    if np.isfinite(weekend).all():
-        gap = float(weekend.mean() - week.mean())
-        if weekend.min() > week.max() and gap >= _LEAST:
-            return "Higher on weekends", _strength(gap)
-        if weekend.max() < week.min() and gap <= -_LEAST:
-            return "Lower on weekends", _strength(-gap)
     found = _run(profiles[:, np.isfinite(profile)])
     if found and len(found[0]) == 1:
         return f"Peaks on {WEEKDAYS[found[0][0]]}s", _strength(found[1])
+    week, weekend = profile[:5], profile[5:]
+    if not np.isfinite(weekend).all():
+        return None
+    gap = float(weekend.mean() - week.mean())
+    if weekend.min() > week.max() and gap >= _LEAST:
+        return "Higher on weekends", _strength(gap)
+    if weekend.max() < week.min() and gap <= -_LEAST:
+        return "Lower on weekends", _strength(-gap)
     return None
 
 
