@@ -66,6 +66,12 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     return folder
 
 
+def in_folder(run: Path) -> Any:
+    """Return the metrics of a run without what depends on the machine and on its folder."""
+    metrics = json.loads((run / "metrics.json").read_text().replace(str(run), "RUN"))
+    return {**metrics, "seconds": 0}
+
+
 def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
@@ -130,7 +136,7 @@ def test_a_run_folder_holds_model_tables_and_report(run_folder):
     ]
     rows = rows_of((run_folder / "clusters.csv").read_text())
     assert [row["id"] for row in rows] == [f"item{i}" for i in range(24)]
-    assert list(rows[0])[:4] == ["id", "cluster", "probability", "lag"]
+    assert list(rows[0])[:5] == ["id", "cluster", "name", "probability", "lag"]
     assert {row["cluster"] for row in rows} <= {"0", "1"}
     assert all(0.5 <= float(row["probability"]) <= 1 for row in rows)
     metrics = json.loads((run_folder / "metrics.json").read_text())
@@ -178,13 +184,50 @@ def test_embed_writes_parquet_and_the_models_vectors(cli, data, run_folder, tmp_
 
 
 def test_info(cli, run_folder):
+    names = json.loads((run_folder / "metrics.json").read_text())["names"]
     done = cli("info", run_folder)
     assert done.code == 0
-    assert "VRAEClusterer" in done.out
-    assert "24 series" in done.out
+    told = ["24 series of 16 steps", *names, "Title", " X", f"vrae assign NEW_DATA --model {run_folder}"]
+    assert [words for words in told if words not in done.out] == []
+    assert "latent" not in done.out
+    done = cli("info", run_folder / "model")  # without the run
+    told = ["24 series, median length 16 steps", *names, "vrae embed NEW_DATA"]
+    assert [words for words in told if words not in done.out] == []
+    assert "latent_size" in cli("info", run_folder, "--details").out
     facts = json.loads(cli("info", run_folder / "model", "--json").out)
     assert facts["class"] == "VRAEClusterer"
     assert facts["clusters"] == 2
+    assert facts["names"] == names
+
+
+def test_info_names_columns_and_what_a_model_is_for(cli, tmp_path):
+    lines = [f"s{i},2024-01-{day:02},{i % 2 * day % 5}" for i in range(8) for day in range(1, 15)]
+    (tmp_path / "sales.csv").write_text("\n".join(["shop,day,qty", *lines, ""]))
+    model = tmp_path / "detector"
+    options = [
+        "--id",
+        "shop",
+        "--time",
+        "day",
+        "--value",
+        "qty",
+        "--epochs",
+        1,
+        "--save",
+        model,
+        "-o",
+        tmp_path / "o.csv",
+    ]
+    assert cli("anomalies", tmp_path / "sales.csv", *options).code == 0
+    done = cli("info", model)
+    told = [
+        "shop: names the series",
+        "day: orders the steps",
+        "qty: values",
+        "Daily",
+        f"anomalies NEW_DATA --model {model}",
+    ]
+    assert [words for words in told if words not in done.out] == []
 
 
 def test_regroup_gives_what_cluster_would_have_given(cli, data, run_folder, tmp_path):
@@ -196,9 +239,8 @@ def test_regroup_gives_what_cluster_would_have_given(cli, data, run_folder, tmp_
     assert (done.code, done.said) == (0, "")
     for name in ("clusters.csv", "embedding.parquet"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "three" / name).read_bytes()
-    expected = json.loads((tmp_path / "three" / "metrics.json").read_text())
     found = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert {**found, "seconds": 0} == {**expected, "seconds": 0}
+    assert in_folder(tmp_path / "run") == in_folder(tmp_path / "three")
     told = json.loads(done.out)
     assert told.pop("wall_seconds") > 0
     assert told == {"report": str(tmp_path / "run" / "report.html"), **found}
@@ -261,7 +303,7 @@ def test_regroup_refuses_damaged_runs_and_leaves_them_alone(cli, run_folder, tmp
 def test_explain_reads_the_series_of_the_run(cli, data, run_folder, tmp_path):
     done = cli("explain", run_folder)
     assert (done.code, done.said) == (0, "")
-    assert done.out.startswith("Cluster 0: ")
+    assert done.out.startswith("Cluster 0 · ")
     done = cli("explain", run_folder, "item17")
     assert (done.code, done.said) == (0, "")
     assert done.out.startswith("Series item17: cluster ")
@@ -415,6 +457,41 @@ def test_a_folder_of_something_else_is_never_touched(overwrite, cli, data, tmp_p
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
     one_message(cli("cluster", data / "X.npz", "--out", tmp_path / "thesis", *overwrite), "not a run folder")
     assert [p.name for p in (tmp_path / "thesis").iterdir()] == ["chapter.txt"]
+
+
+def test_the_default_folder_rolls_on_but_never_over_files_of_others(cli, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    again = ["cluster", data / "X.npy", "-k", 2, "--epochs", 1]
+    assert cli(*again).code == 0
+    first = (tmp_path / "runs" / "latest" / "embedding.parquet").read_bytes()
+    done = cli(*again, "--seed", 5)
+    assert done.code == 0
+    assert "Replacing the earlier run in runs/latest" in done.err
+    latest = tmp_path / "runs" / "latest"
+    assert (latest / "embedding.parquet").read_bytes() != first
+    one_message(cli(*again, "--resume", "-q"), "complete run")
+    for foreign in (latest / "notes.txt", latest / "model" / "notes.txt"):
+        foreign.write_text("mine")
+        one_message(
+            cli(*again, "-q"), "runs/latest", "Nothing was changed" if foreign.parent == latest else "other files away"
+        )
+        one_message(cli(*again, "-q", "--overwrite"), "runs/latest")
+        assert foreign.read_text() == "mine"
+        foreign.unlink()
+    (latest / "metrics.json").unlink()  # no complete run
+    one_message(cli(*again, "-q"), "not a run folder")
+
+
+def test_bad_data_are_told_before_the_folder(cli, data, bad, tmp_path):
+    run = tmp_path / "run"
+    assert cli("cluster", data / "X.npz", "-k", 2, "--epochs", 1, "-q", "--out", run).code == 0
+    before = {path.name: path.stat().st_mtime_ns for path in [run, *run.iterdir()]}
+    for name, words in BAD.items():
+        done = cli("cluster", bad / name, "--quiet", "--out", run)
+        one_message(done, *words)
+        assert "earlier run" not in done.err
+    one_message(cli("cluster", data / "X.npz", "-q", "--out", run), "holds an earlier run")
+    assert {path.name: path.stat().st_mtime_ns for path in [run, *run.iterdir()]} == before
 
 
 def test_a_failure_while_writing_leaves_nothing(cli, data, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -92,10 +93,25 @@ def test_what_is_saved_says_the_same_again(probe, tmp_path):
     first = probe(EVERYTHING, "--overwrite")
     saved = (tmp_path / "config.toml").read_text(encoding="utf-8")
     keys = set(tomllib.loads(saved))
-    assert keys >= {"data", "id", "value", "seed", "epochs", "on-invalid", "layout", "out"}
-    assert not keys & {"overwrite", "config", "time"}
+    assert keys >= {"data", "id", "value", "seed", "epochs", "on-invalid", "layout"}
+    assert not keys & {"overwrite", "config", "time", "out"}
     again = probe(saved)
-    assert {**again, "overwrite": True, "config": None} == {**first, "config": None}
+    of_the_call = {"overwrite": True, "config": None, "folder": None}
+    assert {**again, **of_the_call} == {**first, **of_the_call, "data": os.path.abspath(first["data"])}
+
+
+def test_what_is_saved_works_from_any_folder(probe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    probe("data = 'sub/*.csv'\ntrack = 'tensorboard=logs'")
+    saved = tomllib.loads((tmp_path / "config.toml").read_text(encoding="utf-8"))
+    assert saved["data"] == f"{tmp_path}/sub/*.csv"
+    assert saved["track"] == f"tensorboard={tmp_path}/logs"
+    for data, track in [("s3://b/x.csv", "mlflow=http://here:5000"), ("-", "mlflow"), ("/a.csv", "mlflow=databricks")]:
+        probe(f"data = '{data}'\ntrack = '{track}'")
+        saved = tomllib.loads((tmp_path / "config.toml").read_text(encoding="utf-8"))
+        assert (saved["data"], saved["track"]) == (data, track)
+    head = (tmp_path / "config.toml").read_text(encoding="utf-8").splitlines()[0]
+    assert f"--config {tmp_path}/config.toml --out {tmp_path}-again" in head
 
 
 def test_the_command_line_beats_the_environment_which_beats_the_file(probe, monkeypatch):
@@ -152,7 +168,24 @@ def test_a_run_can_be_made_again_from_its_own_config(verb, small_series, tmp_pat
     table = {"cluster": "clusters.csv", "reduce": "codes.parquet"}[verb]
     assert (second / table).read_bytes() == (first / table).read_bytes()
     saved, again = (tomllib.loads((folder / "config.toml").read_text()) for folder in (first, second))
-    assert {**saved, "out": 0} == {**again, "out": 0}
+    assert saved == again
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
+@pytest.mark.parametrize("verb", ["cluster", "reduce"])
+def test_the_line_to_repeat_works_where_the_user_stood(verb, small_series, tmp_path, monkeypatch):
+    (tmp_path / "my data").mkdir()
+    np.savez(tmp_path / "my data" / "X.npz", X=small_series("2d", 16))
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, [verb, "my data/X.npz", "--epochs", "1", "--latent-size", "2", "--out", "my run"])
+    assert done.exit_code == 0, done.output
+    line = (tmp_path / "my run" / "config.toml").read_text().splitlines()[0].partition("Repeat with: vrae ")[2]
+    assert CliRunner().invoke(app, shlex.split(line)).exit_code == 0
+    assert (tmp_path / "my run-again" / "config.toml").exists()
+    monkeypatch.chdir("/")
+    elsewhere = [verb, "--config", str(tmp_path / "my run" / "config.toml"), "--out", str(tmp_path / "third")]
+    assert CliRunner().invoke(app, elsewhere).exit_code == 0
 
 
 # ---------------------------------------------------------------- one word, one meaning

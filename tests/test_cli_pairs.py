@@ -66,6 +66,17 @@ def test_similar_learns_saves_and_is_asked_again(cli, sales, tmp_path):
     assert len(out.splitlines()) == 41
 
 
+def test_lags_of_dated_series_are_in_the_unit_of_the_calendar(cli, tmp_path):
+    weeks = pd.date_range("2024-01-01", periods=30, freq="W-MON")
+    x = np.sin(np.arange(40) / 3)
+    series = {f"s{shift}": x[shift : shift + 30] + 0.01 * shift for shift in range(6)}
+    rows = [(name, week, value) for name, values in series.items() for week, value in zip(weeks, values, strict=True)]
+    pd.DataFrame(rows, columns=["item", "week", "qty"]).to_csv(tmp_path / "dated.csv", index=False)
+    code, out, err = cli("similar", tmp_path / "dated.csv", "--epochs", 1, "-n", 1)
+    assert code == 0, err
+    assert out.splitlines()[0] == "id,rank,neighbor,distance,lag_weeks"
+
+
 def test_more_neighbors_than_series_are_one_message(cli, sales, tmp_path):
     code, _, err = cli("similar", sales, "--id", "item", "--epochs", 1, "-n", 20, "--out", tmp_path / "s.csv")
     assert code == 2

@@ -109,8 +109,7 @@ def _facts(metrics: Metrics) -> Metrics:
 
 
 def _alternatives(metrics: Metrics) -> list[int]:
-    """Return other numbers of clusters that the series support, the best ones, in order."""
-    tried = metrics.get("selection") or []
-    peaks = [entry for entry in tried if entry.get("is_peak") and entry["n_clusters"] != metrics["n_clusters"]]
-    best = sorted(peaks, key=lambda entry: -entry["score"])[:_MOST_ALTERNATIVES]
-    return sorted(int(entry["n_clusters"]) for entry in best)
+    """Return other numbers of clusters that the series support, the best first."""
+    from vrae.describe.verdict import peaks
+
+    return peaks(metrics.get("selection") or [], metrics["n_clusters"], _MOST_ALTERNATIVES)

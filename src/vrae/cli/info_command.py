@@ -26,7 +26,7 @@ _USES = {
 _ROLES = {"id": "names the series", "time": "orders the steps", "static": "copied to the results"}
 
 ModelFolder = Annotated[Path, argument("MODEL", "Run folder, or model folder.")]
-Everything = Annotated[bool, option(OUTPUT, "--all", "", "Show all options of the model and its network, too.")]
+Everything = Annotated[bool, option(OUTPUT, "--details", "", "Show all options of the model and its network, too.")]
 
 
 def info(model: ModelFolder, everything: Everything = False, as_json: AsJson = False) -> None:

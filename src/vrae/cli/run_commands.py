@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from vrae.cli.cluster_result import show_clusters
 from vrae.cli.config_file import change_config
@@ -20,6 +20,14 @@ __all__ = ["edit", "explain", "regroup", "report"]
 
 _Names = Annotated[
     Path | None, option(CLUSTERING, "--names", "FILE", "Names of clusters: a table with the columns cluster and name.")
+]
+
+_Merge = Annotated[
+    list[str] | None,
+    option(CLUSTERING, "--merge", "K,K", "Make one cluster of several, such as 0,2. Can be repeated, in order."),
+]
+_Split = Annotated[
+    list[int] | None, option(CLUSTERING, "--split", "K", "Divide a cluster in two, after all merges. Can be repeated.")
 ]
 
 # If a run has more series, clusters are explained with a random sample of this number.
@@ -85,6 +93,8 @@ def edit(
     edits: Annotated[Path | None, argument("EDITS", "File edits.json, downloaded from the report of the run.")] = None,
     data: RunData = None,
     data_dir: DataDir = None,
+    merge: _Merge = None,
+    split: _Split = None,
     names: _Names = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -96,14 +106,24 @@ def edit(
     undoes it.
 
     Example: vrae edit runs/sales edits.json
+    Example: vrae edit runs/sales --merge 0,2
     Example: vrae edit runs/sales --names names.csv
     """
     from vrae import runs
 
-    if edits is None and names is None:
-        raise usage_error("Name a file with edits, from the report of the run, or a table with --names.")
-    metrics = runs.edit_run(run, edits, *_series_to_show(run, data, data_dir, quiet), names)
+    if edits is None and names is None and not merge and not split:
+        raise usage_error("Name a file with edits, from the report of the run, or use --merge, --split or --names.")
+    typed: list[dict[str, Any]] = [{"merge": _numbers("--merge", text)} for text in merge or []]
+    typed += [{"split": number} for number in split or []]
+    metrics = runs.edit_run(run, edits, *_series_to_show(run, data, data_dir, quiet), names, typed)
     show_clusters(metrics, run, as_json)
+
+
+def _numbers(flag: str, text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise usage_error(f"{flag} must be numbers of clusters with commas, such as 0,2; found {text!r}.") from None
 
 
 def explain(
