@@ -13,7 +13,7 @@ import pytest
 
 from vrae.runs.fingerprint import fingerprint, has_changed
 
-pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
+pytestmark = pytest.mark.filterwarnings("default::vrae.exceptions.VRAEWarning")
 
 
 def write(file: Path, X: np.ndarray, first: int = 0) -> None:
@@ -74,7 +74,6 @@ def test_the_same_file_says_nothing(cli, run, tmp_path):
     assert cli("report", run, "--data", tmp_path / "moved.csv").said == ""
 
 
-@pytest.mark.filterwarnings("default::vrae.exceptions.DataWarning")
 def test_other_values_are_told_and_shown_on_the_report(cli, run, small_series, tmp_path):
     write(tmp_path / "sales.csv", small_series("2d", 24) + 1)
     for words in (["report", run], ["explain", run, "item3"], ["regroup", run, "-k", 3]):
@@ -84,7 +83,6 @@ def test_other_values_are_told_and_shown_on_the_report(cli, run, small_series, t
     assert "has changed since this run" in (run / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.filterwarnings("default::vrae.exceptions.DataWarning")
 def test_new_and_missing_series_are_named_and_left_out(cli, run, small_series, tmp_path):
     write(tmp_path / "sales.csv", small_series("2d", 24), first=2)
     done = cli("report", run)
