@@ -178,7 +178,7 @@ def test_choice_shows_what_other_numbers_give():
     assert re.search(r"2 groups score 0\.40 vrae regroup run -k 2 Copy Slower 16 Faster 8", text)
     assert re.search(r"3 groups now score 0\.50, halves agree 0\.90 Slow 8", text)
     assert "The closest two are 0 · Slow and 1 · Medium . To merge them:" in text
-    assert '"edits": [{"merge": [0, 1]}]' in text
+    assert "vrae edit run --merge 0,1" in text
 
 
 def test_curves_of_alternatives_are_drawn_in_the_channel_that_tells_most():

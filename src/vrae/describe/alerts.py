@@ -197,5 +197,5 @@ def _regroup(n_clusters: int) -> tuple[Action, str]:
 
 
 def _merge(found: Found, first: int, second: int) -> tuple[Action, str]:
-    action = Action("merge", {"labels": (first, second), "sizes": tuple(found.sizes)})
+    action = Action("merge", {"labels": (first, second)})
     return action, f"merge {found.name(first)} and {found.name(second)}"

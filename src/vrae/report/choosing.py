@@ -163,7 +163,7 @@ def branches(data: ReportData) -> Branches | None:
     order = leaves_list(data.tree).tolist()
     leaves = [_leaf(data, numbers[leaf]) for leaf in order]
     first, second = (numbers[int(leaf)] for leaf in sorted(data.tree[0, :2]))
-    merge = Action("merge", {"labels": (first, second), "sizes": tuple(data.run_sizes)})
+    merge = Action("merge", {"labels": (first, second)})
     names = (_numbered(first, data), _numbered(second, data))
     return Branches(leaves, list(_lines(data.tree, order)), names, data.commands.text(merge))
 

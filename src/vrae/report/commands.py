@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,15 +39,11 @@ class CommandLine:
     def _regroup(self, n_clusters: Any) -> str:
         return self._line("regroup", self.run, "-k", n_clusters)
 
-    def _merge(self, labels: Sequence[int], sizes: Sequence[int]) -> str:
-        return self._edit([{"merge": list(labels)}], sizes)
+    def _merge(self, labels: Sequence[int]) -> str:
+        return self._line("edit", self.run, "--merge", ",".join(map(str, labels)))
 
-    def _split(self, label: int, sizes: Sequence[int]) -> str:
-        return self._edit([{"split": label}], sizes)
-
-    def _edit(self, edits: list[dict[str, Any]], sizes: Sequence[int]) -> str:
-        content = {"format": "vrae edits", "version": 1, "sizes": list(sizes), "edits": edits}
-        return f"echo {shlex.quote(json.dumps(content))} > edits.json && {self._line('edit', self.run, 'edits.json')}"
+    def _split(self, label: int) -> str:
+        return self._line("edit", self.run, "--split", label)
 
     def _apply_edits(self) -> str:
         return self._line("edit", self.run, "edits.json")
@@ -116,10 +111,10 @@ class PythonLines:
     def _regroup(self, n_clusters: Any) -> str:
         return f"clusterer.regroup({n_clusters!r})"
 
-    def _merge(self, labels: Sequence[int], sizes: Sequence[int]) -> str:
+    def _merge(self, labels: Sequence[int]) -> str:
         return f"clusterer.merge({list(labels)})"
 
-    def _split(self, label: int, sizes: Sequence[int]) -> str:
+    def _split(self, label: int) -> str:
         return f"clusterer.split({label})"
 
     def _apply_edits(self) -> str:

@@ -26,7 +26,7 @@ from vrae.estimators.clusterer import VRAEClusterer
 from vrae.exceptions import InvalidDataError, VRAEError, name_some
 from vrae.runs.run_tables import positions
 
-__all__ = ["Edits", "read_edits", "read_names"]
+__all__ = ["Edits", "apply_edit", "read_edits", "read_names"]
 
 _FORMAT, _VERSION = "vrae edits", 1
 _LARGEST = 1 << 26  # bytes: some million ids
@@ -65,7 +65,7 @@ class Edits:
             )
         for number, edit in enumerate(self.edits, 1):
             try:
-                _apply(edit, clusterer, assignment)
+                apply_edit(edit, clusterer, assignment)
             except (VRAEError, ValueError, TypeError) as error:
                 shown = json.dumps(edit, ensure_ascii=False)
                 shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
@@ -133,7 +133,8 @@ def read_names(file: Path) -> dict[int, str]:
     return found
 
 
-def _apply(edit: dict[str, Any], clusterer: VRAEClusterer, assignment: Assignment) -> None:
+def apply_edit(edit: dict[str, Any], clusterer: VRAEClusterer, assignment: Assignment) -> None:
+    """Change the clusters of a run by one edit. ``assignment`` has all of its series."""
     if "merge" in edit:
         clusterer.merge(edit["merge"])
     elif "split" in edit:

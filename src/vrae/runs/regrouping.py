@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from vrae.estimators.partition import labels_of
 from vrae.io.atomic import atomic_directory, only_writer
 from vrae.io.model_files import check_replaceable
 from vrae.metrics import agreement, raw_kmeans
-from vrae.runs.editing import read_edits, read_names
+from vrae.runs.editing import apply_edit, read_edits, read_names
 from vrae.runs.run_metrics import Tally, add_verdict, read_metrics, write_metrics
 from vrae.runs.run_report import MAX_REPORT_SERIES, load_clusterer, rebuild_report
 from vrae.runs.run_tables import read_assignment, write_clusters
@@ -58,12 +58,14 @@ def edit_run(
     panels: Iterable[Panel] | None,
     notice: str = "",
     names: Path | None = None,
+    typed: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """Merge, split, move or rename clusters of a run, and return its metrics.
 
     Model, table of clusters, metrics and report are replaced, completely or not at all. All other
     files stay. For ``panels`` and ``notice``, see `rebuild_report`. ``edits`` and ``names`` are
-    files; see `read_edits` and `read_names`. Names hold after the edits.
+    files; see `read_edits` and `read_names`. ``typed`` are more edits, made after those of the
+    file. Names hold after all edits.
     """
     listed = None if edits is None else read_edits(edits)
     given = None if names is None else read_names(names)
@@ -71,6 +73,8 @@ def edit_run(
     def edit(clusterer: VRAEClusterer, assignment: Assignment) -> None:
         if listed is not None:
             listed.apply(clusterer, assignment)
+        for one in typed:
+            apply_edit(one, clusterer, assignment)
         if given is not None:
             clusterer.rename(given)
 
