@@ -427,5 +427,11 @@ def test_numbers_for_reading(number, text):
 
 def test_counts_and_lists_for_reading():
     assert [plural(1, "step"), plural(1200, "step"), plural(3, "series")] == ["1 step", "1,200 steps", "3 series"]
-    assert [percent(0.124), percent(1.0)] == ["12 %", "100 %"]
+    assert [percent(x) for x in (0, 0.001, 0.124, 0.999, 1)] == [
+        "0 %",
+        "less than 1 %",
+        "12 %",
+        "more than 99 %",
+        "100 %",
+    ]
     assert [joined(["a"]), joined(["a", "b", "c"])] == ["a", "a, b and c"]

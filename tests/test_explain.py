@@ -7,6 +7,7 @@ import io
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from test_describe import two_kinds
@@ -33,7 +34,8 @@ def test_a_series_is_explained(spikes):
     assert found.probability + found.runner_up_probability == pytest.approx(1)
     assert 0 <= found.typicality <= 1
     assert found.level["value"] == pytest.approx(panel[5].mean(), rel=1e-3)
-    assert "s5" in str(found)
+    title = f"cluster {found.cluster} · {clusterer.names_[found.cluster]}"
+    assert str(found).startswith(f"Series s5: {title}, probability ")
     assert json.dumps(found.to_dict())
 
 
@@ -62,6 +64,16 @@ def test_every_container_is_described_and_explained(kind, fitted, small_series):
     clusterer = fitted("VRAEClusterer", kind)
     assert sum(entry.size for entry in clusterer.describe(X)) == len(X)
     assert clusterer.explain(X, "s1" if kind == "panel" else 1).cluster == clusterer.predict(X)[1]
+
+
+def test_descriptions_have_the_names_of_the_clusters(fitted, small_series):
+    X = small_series("2d")
+    clusterer = fitted("VRAEClusterer", "2d", false_alarm_rate=None)
+    found = clusterer.describe(X)
+    assert [entry.name for entry in found] == list(clusterer.names_.values())
+    assert len(set(clusterer.names_.values())) == clusterer.n_clusters_ == 2
+    table = pd.DataFrame(found)
+    assert table.columns.tolist() == ["cluster", "name", "size", "share", "words", "differs", "typical"]
 
 
 def test_a_traversal_goes_from_low_to_high(fitted):
@@ -101,4 +113,5 @@ def test_descriptions_can_be_written_as_a_table(fitted, small_series, tmp_path):
     write_descriptions(fitted("VRAEClusterer").describe(X), tmp_path / "clusters.csv")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "clusters.csv").read_text())))
     assert [row["cluster"] for row in rows] == ["0", "1"]
+    assert [row["name"] for row in rows] == list(fitted("VRAEClusterer").names_.values())
     assert sum(int(row["size"]) for row in rows) == len(X)

@@ -11,11 +11,12 @@ import numpy.typing as npt
 from vrae.data.panel import Panel
 from vrae.describe.curves import cluster_curve, quiet_nan
 from vrae.describe.grid import Grid
+from vrae.describe.phrases import FEW
 from vrae.describe.portraits import Portraits
 from vrae.describe.results import ClusterDescription, ClusterDescriptions, Details, SeriesExplanation, Window
 from vrae.describe.sentences import sentence
 from vrae.describe.traits import TRAITS, Traits, differences, series_traits
-from vrae.describe.words import NOISE, cluster_labels, cluster_name, cluster_title, percent, plain
+from vrae.describe.words import NOISE, cluster_labels, cluster_name, cluster_title, percent, plain, plural
 from vrae.exceptions import InvalidDataError
 
 __all__ = ["by_typicality", "describe_clusters", "explain_series"]
@@ -107,8 +108,9 @@ def explain_series(
     own, other = np.searchsorted(chosen, members), np.searchsorted(chosen, others)
     traits = series_traits(sample.to_list())
     grid = Grid.of(sample, shapes)
+    unit = "steps" if panel.calendar is None else panel.calendar.unit
     is_decided = bool(len(own) and len(other))
-    agrees, differs = _reasons(traits, at, own, other, panel.channels) if is_decided else ((), ())
+    agrees, differs = _reasons(traits, at, own, other, panel.channels, unit) if is_decided else ((), ())
     return SeriesExplanation(
         id=series_id,
         cluster=cluster,
@@ -126,7 +128,7 @@ def explain_series(
         title=cluster_title(cluster, names),
         runner_up_title="" if runner_up is None else cluster_title(runner_up, names),
         cluster_size=int((labels == cluster).sum()) if cluster != NOISE else 0,
-        unit="steps" if panel.calendar is None else panel.calendar.unit,
+        unit=unit,
     )
 
 
@@ -148,11 +150,14 @@ def _typicality(vectors: Floats, labels: Indices, row: int) -> float:
 
 
 def _reasons(
-    traits: Traits, at: int, own: Indices, other: Indices, channels: Sequence[str]
+    traits: Traits, at: int, own: Indices, other: Indices, channels: Sequence[str], unit: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return traits that support the own cluster, and those that support the other one."""
     found = []
+    few = min(traits["length"][at, 0], np.median(traits["length"][own])) <= FEW
     for name, trait in TRAITS.items():
+        if few and name not in ("level", "length"):
+            continue  # a few values have no shape
         values = np.nan_to_num(traits[name])
         here, there = np.median(values[own], axis=0), np.median(values[other], axis=0)
         within = np.sqrt((values[own].var(axis=0) + values[other].var(axis=0)) / 2)
@@ -161,7 +166,7 @@ def _reasons(
         nearer = (np.abs(values[at] - there) - np.abs(values[at] - here)) / np.maximum(within, least)
         for c in np.flatnonzero(decisive):
             noun = trait.name + (f" of {channels[c]}" if len(channels) > 1 else "")
-            own_value, usual, elsewhere = (_value(name, v[c]) for v in (values[at], here, there))
+            own_value, usual, elsewhere = (_value(name, v[c], unit) for v in (values[at], here, there))
             words = f"{noun} {own_value} (this cluster {usual}, next closest {elsewhere})"
             found.append((float(nearer[c]), words))
     agrees = [words for score, words in sorted(found, reverse=True) if score > 0.5]
@@ -169,8 +174,10 @@ def _reasons(
     return tuple(agrees[:3]), tuple(differs[:3])
 
 
-def _value(name: str, value: float) -> str:
+def _value(name: str, value: float, unit: str) -> str:
     """Format a trait; positions and proportions as a percentage."""
+    if name == "length":
+        return plural(round(value), unit.removesuffix("s"))
     return percent(value) if name in ("peak", "trough", "zeros", "missing") else plain(value)
 
 

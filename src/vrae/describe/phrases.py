@@ -13,7 +13,7 @@ from vrae.describe.portraits import Portraits, middle_of
 from vrae.describe.shapes import shape_phrase
 from vrae.describe.time_words import hours_phrase, months_phrase, rough_time, weekdays_phrase
 
-__all__ = ["ALONE", "Phrase", "phrases"]
+__all__ = ["ALONE", "FEW", "Phrase", "phrases"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
@@ -21,7 +21,9 @@ Mask = npt.NDArray[np.bool_]
 ALONE = ("few", "constant")
 """Kinds of phrases after which nothing else can be said."""
 
-_FEW = 3  # values: a series with fewer has no shape
+FEW = 3
+"""A series of no more values has no shape."""
+
 _SHAPED = 6  # values that are not 0: fewer have no shape in words
 _LONG = 20  # values: in fewer, a few are always a large part
 _MOST = 0.7  # of the series of a cluster, for which a phrase must hold
@@ -104,12 +106,12 @@ def _without_shape(group: _Group) -> Phrase | None:
     known, active, dated = group.values("known"), group.values("active"), group.unit != "values"
     if np.mean(known == 0) > _MOST:
         return Phrase("few", "No values", 1.0)
-    if np.mean(known <= _FEW) >= _MOST:
+    if np.mean(known <= FEW) >= _MOST:
         count = _counted(known, group.unit, outer=0.05)
         return Phrase("few", f"Seen in {count} only" if dated else f"Only {count}", 1.0)
     if np.mean(active == 0) > _MOST:
         return Phrase("constant", "Always zero", 1.0)
-    if np.mean(active <= _FEW) >= _MOST:
+    if np.mean(active <= FEW) >= _MOST:
         return Phrase("few", f"Active in {_counted(active, group.unit, outer=0.05)} only", 1.0)
     if np.mean(group.values("spread") <= 1e-6 * np.abs(group.values("level"))) > _MOST:
         return Phrase("constant", "Constant", 1.0)
@@ -203,7 +205,7 @@ def _growth(group: _Group) -> Iterator[Phrase]:
 def _all_year(group: _Group) -> list[Phrase]:
     if group.profiles("month") is None or abs(group.median("growth")) > 0.25:
         return []
-    if group.median("zeros") < 0.5 and group.median("half") > 0.06 * group.median("length"):
+    if group.median("zeros") < 0.5 and not any(_concentrated(group)):
         return [Phrase("year", "All year round", 0.5)]
     return []
 

@@ -299,7 +299,7 @@ class SeriesExplanation:
             return f"It is the {'most' if farther else 'least'} typical of {of}."
         if self.typicality < 0.01:
             return f"It is among the least typical of {of}."
-        return f"More typical than {percent(min(self.typicality, 0.99))} of {of}."
+        return f"More typical than {100 * min(self.typicality, 0.99):.0f} % of {of}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes as values that JSON can hold."""

@@ -75,8 +75,10 @@ def _shape_words(
     """Return phrases of different kinds, and where the highest and the lowest point are."""
     chosen: dict[str, str] = {}
     for phrase in told:
-        if phrase.weight >= _TELLING and phrase.kind not in _OWN_WORDS and len(chosen) < _PHRASES:
-            chosen.setdefault(phrase.kind, _lower(phrase.text))
+        text = _lower(phrase.text)
+        is_new = phrase.kind not in (*chosen, *_OWN_WORDS) and not any(text in other for other in chosen.values())
+        if phrase.weight >= _TELLING and is_new and len(chosen) < _PHRASES:
+            chosen[phrase.kind] = text
     parts = list(chosen.values()) or ["no pattern that most of the series share"]
     if abs(median["trend"]) >= 0.5:
         verb = "up" if median["trend"] > 0 else "down"

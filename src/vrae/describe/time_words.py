@@ -22,8 +22,8 @@ _PARTS = ("morning", "afternoon", "evening", "night")
 _LEAST = 0.35  # standard deviations of a series: by which a part must be above its mean
 _CLEAR = 0.8
 _MOST = 0.65  # of the series, which must be above their means there
-_AS_HIGH = 0.6  # of the highest part: neighbours of this height are named with it
-_RIVAL = 0.75  # of the highest part: another peak of this height makes it one of several
+_AS_HIGH = 0.7  # of the highest part: neighbours of this height are named with it
+_RIVAL = 0.8  # of the highest part: another peak of this height makes it one of several
 
 
 def months_phrase(profiles: Floats) -> Found:

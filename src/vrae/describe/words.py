@@ -42,7 +42,9 @@ def plain(number: float) -> str:
 
 def percent(fraction: float) -> str:
     """Format a fraction as a whole percentage: "12 %"."""
-    return f"{100 * fraction:.0f} %"
+    if 0 < fraction < 0.005:
+        return "less than 1 %"
+    return "more than 99 %" if 0.995 <= fraction < 1 else f"{100 * fraction:.0f} %"
 
 
 def plural(number: int, noun: str) -> str:
