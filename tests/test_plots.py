@@ -224,7 +224,7 @@ def has_titles(ax):
 
 def titles_of(figure):
     """Return the titles of charts. One title stands for all channels of a row."""
-    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    titles = [title for ax in figure.axes for title in (ax.get_title(loc="left"), *(t.get_text() for t in ax.texts))]
     return [title.replace("\N{NO-BREAK SPACE}", " ") for title in titles if title]
 
 
@@ -299,7 +299,7 @@ def test_selection_in_both_backends():
     assert [text.get_text() for text in ax.texts] == ["chosen: 3"]
     figure = plots.plotly_selection(SELECTION[::-1], chosen=3, criterion="silhouette")
     assert list(figure.data[0].x) == [2, 3, 4]
-    assert list(figure.data[0].text) == ["", "chosen", ""]
+    assert list(figure.data[0].text) == ["", "chosen: 3", ""]
     assert figure.layout.yaxis.title.text == "silhouette"
 
 

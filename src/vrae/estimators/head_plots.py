@@ -172,7 +172,7 @@ class NeighborPlots(Plots):
                 charts.append(Chart(f"Series {queries.ids[i]}", axis.title, channel, [line]))
                 for j, (name, away) in enumerate(zip(close.ids.tolist(), distances[i], strict=True)):
                     line = line_of(axes[j], close[j][c].astype(np.float64), COLORS[0], 1.4)
-                    title = f"{j + 1}: {name}, distance {plain(away)}"
+                    title = f"{j + 1}: {name}, distance {plain(round(away, 6))}"
                     charts.append(Chart(title, axes[j].title, channel, [line]))
         return draw_charts(ChartGrid(charts, n_neighbors + 1), "Most similar series", backend)
 

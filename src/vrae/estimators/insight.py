@@ -284,7 +284,9 @@ class Insight(FittedRepr):
             again = None if trust is None or label == NOISE else float(trust["clusters"][label])
             name = numbered_name(label, cluster_name(label, self.names_))
             rows.append(GroupRow(label, name, size, curves.get(label), again))
-        return groups_html(f"{type(self).__name__}, {self._fit_title()}", rows, _how_found_again(trust))
+        return groups_html(
+            f"{type(self).__name__}, {self._fit_title()}", rows, _how_found_again(trust), self.model_.channels_
+        )
 
     def _known_stability(self) -> dict[str, Any] | None:
         """Return what `stability` returns, measured once for the clusters of now."""

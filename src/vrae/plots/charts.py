@@ -96,6 +96,28 @@ class ChartGrid:
     same_x: bool = False
     wide: bool = False
 
+    def label(self, i: int) -> Chart:
+        """Return a chart of the grid with the titles that it shows itself.
+
+        Charts of a row share a title, and the title of their vertical axis. Charts of a column
+        share that of the horizontal axis.
+        """
+        chart, columns = self.charts[i], self.columns
+        left = self.charts[i - 1] if i % columns else None
+        below = self.charts[i + columns] if i + columns < len(self.charts) else None
+        return replace(
+            chart,
+            title="" if left is not None and left.title == chart.title else chart.title,
+            x_title="" if below is not None and below.x_title == chart.x_title else chart.x_title,
+            y_title="" if left is not None and left.y_title == chart.y_title else chart.y_title,
+        )
+
+    def span(self, i: int) -> int:
+        """Return how many charts of a row have the title of this one."""
+        row = self.charts[i : (i // self.columns + 1) * self.columns]
+        other = [n for n, chart in enumerate(row) if chart.title != self.charts[i].title]
+        return other[0] if other else len(row)
+
 
 # -------------------------------------------------------------------- series
 

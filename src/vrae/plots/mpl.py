@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from vrae.describe.words import plain
 from vrae.exceptions import InvalidDataError
 from vrae.plots.charts import curve_charts, direction_charts, histogram_bins, reconstruction_charts, training_charts
 from vrae.plots.mpl_parts import BELOW, LEGEND, draw_chart, draw_grid, finish, new_axes, pyplot
@@ -246,7 +247,7 @@ def plot_scores(
     ax = ax or new_axes((6.4, 3.2))
     ax.hist(known, bins=histogram_bins(len(known)), color=COLORS[0], alpha=0.75)
     if threshold is not None:
-        ax.axvline(threshold, color=COLORS[3], linewidth=1.6, label=f"threshold {threshold:.3g}: below are outliers")
+        ax.axvline(threshold, color=COLORS[3], linewidth=1.6, label=f"threshold {plain(threshold)}: below are outliers")
         ax.legend(**BELOW, **LEGEND)
     finish(ax, title, "score (lower is more anomalous)", "number of series")
     return ax

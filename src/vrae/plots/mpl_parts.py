@@ -53,12 +53,13 @@ def wrap(text: str, inches: float) -> str:
 
 def draw_grid(grid: ChartGrid) -> Figure:
     """Draw charts in a grid, row by row."""
-    charts, columns = grid.charts, grid.columns
-    rows = -(-max(1, len(charts)) // columns)
+    n, columns = len(grid.charts), grid.columns
+    rows = -(-max(1, n) // columns)
     width, height = _WIDE if grid.wide or columns == 1 else (_WIDTH, _HEIGHT)
     width = min(width, _WIDEST / columns)
     height = height if columns <= 4 else _SMALL_HEIGHT
-    titles = [wrap(title, _room(charts, i, columns) * width - 0.6) for i, title in enumerate(_titles(charts, columns))]
+    labels = [grid.label(i) for i in range(n)]
+    titles = [wrap(labels[i].title, grid.span(i) * width - 0.6) for i in range(n)]
     lines = sum(
         max((t.count("\n") + 1 for t in titles[r * columns : (r + 1) * columns]), default=1) for r in range(rows)
     )
@@ -67,34 +68,30 @@ def draw_grid(grid: ChartGrid) -> Figure:
         rows, columns, figsize=size, squeeze=False, layout="constrained", sharex="all" if grid.same_x else "none"
     )
     for i, ax in enumerate(axes.flat):
-        if i >= len(charts):
+        if i >= n:
             ax.set_axis_off()
             continue
-        chart, below = charts[i], charts[i + columns] if i + columns < len(charts) else None
-        left = charts[i - 1] if i % columns else None
-        draw_chart(ax, chart)
-        x_title = "" if below is not None and below.x_title == chart.x_title else chart.x_title
-        y_title = "" if left is not None and left.y_title == chart.y_title else chart.y_title
-        finish(ax, titles[i], x_title, wrap(y_title, height))
-        ax.tick_params(labelbottom=not grid.same_x or below is None)
+        draw_chart(ax, grid.charts[i])
+        finish(ax, titles[i], labels[i].x_title, wrap(labels[i].y_title, height))
+        if titles[i] and grid.span(i) > 1:
+            _let_title_span(ax, titles[i])
+        ax.tick_params(labelbottom=not grid.same_x or i + columns >= n)
         if columns > 4:
             ax.tick_params(labelsize=6)
-    _add_legend(figure, charts)
+    _add_legend(figure, grid.charts)
     if grid.note:
         figure.suptitle(grid.note, x=0.01, ha="left", fontsize=9, color=INK)
     return figure
 
 
-def _titles(charts: Sequence[Chart], columns: int) -> list[str]:
-    """Return the titles of charts; nothing for one that is like the chart to its left."""
-    return ["" if i % columns and charts[i - 1].title == chart.title else chart.title for i, chart in enumerate(charts)]
-
-
-def _room(charts: Sequence[Chart], i: int, columns: int) -> int:
-    """Return how many charts of a row one title stands for."""
-    row = charts[i : (i // columns + 1) * columns]
-    other = [n for n, chart in enumerate(row) if chart.title != charts[i].title]
-    return other[0] if other else len(row)
+def _let_title_span(ax: Axes, title: str) -> None:
+    """Let a title reach over the charts to its right: only its height takes room."""
+    ax.set_title("", loc="left")
+    ax.set_title("\n".join(" " * (title.count("\n") + 1)), fontsize=_TITLE_SIZE)
+    text = ax.annotate(
+        title, (0, 1), (0, 6), "axes fraction", textcoords="offset points", va="bottom", fontsize=_TITLE_SIZE, color=INK
+    )
+    text.set_in_layout(False)
 
 
 def _add_legend(figure: Figure, charts: Sequence[Chart]) -> None:

@@ -25,6 +25,7 @@ _WIDTH, _HEIGHT = 260, 180
 _LINE_WIDTH, _LINE_HEIGHT = 130, 30  # of a typical curve
 _LINE_POINTS = 80
 _LINE_CHANNELS = 4
+_SHORT_WIDTH = 62  # of the curve of one of several channels
 _ROWS = 20
 _FONT = "font:13px system-ui,sans-serif"
 
@@ -53,14 +54,18 @@ def summary_html(title: str, embedding: Floats, facts: Sequence[str]) -> str:
     )
 
 
-def groups_html(title: str, rows: Sequence[GroupRow], note: str) -> str:
-    """Return one table row per group: name, size, typical curve and how far it is found again."""
+def groups_html(title: str, rows: Sequence[GroupRow], note: str, channels: Sequence[str] = ()) -> str:
+    """Return one table row per group: name, size, typical curve and how far it is found again.
+
+    ``channels`` are the names of the channels of the curves.
+    """
     total = max(sum(row.size for row in rows), 1)
     largest = max((row.size for row in rows), default=1)
     curves = [row.curve for row in rows if row.curve is not None]
     limits = _limits(curves) if curves else None
     has_trust = any(row.found_again is not None for row in rows)
-    heads = ["", "group", "series", *(["typical curve"] if curves else []), *(["found again"] if has_trust else [])]
+    of = f" ({escape(', '.join(channels[:_LINE_CHANNELS]))})" if len(channels) > 1 else ""
+    heads = ["", "group", "series"] + [f"typical curve{of}"] * bool(curves) + ["found again"] * has_trust
     body = "".join(_row(row, total, largest, limits, has_trust) for row in rows[:_ROWS])
     more = f"<div>and {len(rows) - _ROWS} more groups</div>" if len(rows) > _ROWS else ""
     cells = "".join(f'<th style="{_CELL};font-weight:600;opacity:.75">{head}</th>' for head in heads)
@@ -84,7 +89,7 @@ def _row(row: GroupRow, total: int, largest: int, limits: Floats | None, has_tru
     percent = f"{share:.1f}" if share < 1 else f"{share:.0f}"
     cells = [swatch, escape(row.name), f"{bar} {row.size:,} ({percent} %)"]
     if limits is not None:
-        cells.append("" if row.curve is None else _line(row.curve, limits, color))
+        cells.append("" if row.curve is None else _lines(row.curve, limits, color))
     if has_trust:
         cells.append("" if row.found_again is None else _trust(row.found_again))
     inside = "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells)
@@ -102,18 +107,22 @@ def _limits(curves: Sequence[Floats]) -> Floats:
     return np.stack([together.min(axis=1), together.max(axis=1)], axis=1)
 
 
-def _line(curve: Floats, limits: Floats, color: str) -> str:
-    """Draw a curve (n_channels, n_steps): one line per channel, the same scale for all groups."""
+def _lines(curve: Floats, limits: Floats, color: str) -> str:
+    """Draw a curve (n_channels, n_steps), one channel after another.
+
+    Groups have the same scale.
+    """
+    shown = min(len(curve), _LINE_CHANNELS)
+    width = _LINE_WIDTH if shown == 1 else _SHORT_WIDTH
     steps = np.unique(np.linspace(0, curve.shape[1] - 1, _LINE_POINTS).round().astype(int))
-    x = 2 + steps / max(curve.shape[1] - 1, 1) * (_LINE_WIDTH - 4)
     lines = []
-    for c in range(min(len(curve), _LINE_CHANNELS)):
+    for c in range(shown):
         low, high = limits[c]
+        x = 2 + width * c + steps / max(curve.shape[1] - 1, 1) * (width - 8)
         y = _LINE_HEIGHT - 3 - (curve[c, steps] - low) / max(high - low, 1e-12) * (_LINE_HEIGHT - 6)
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-        fade = f"{1 - 0.22 * c:.2f}"
-        lines.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.8" opacity="{fade}"/>')
-    return _svg(_LINE_WIDTH, _LINE_HEIGHT, "Typical curve", "".join(lines))
+        lines.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.8"/>')
+    return _svg(width * shown, _LINE_HEIGHT, "Typical curve", "".join(lines))
 
 
 def options_html(parts: Mapping[str, Mapping[str, Any]]) -> str:

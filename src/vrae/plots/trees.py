@@ -134,7 +134,12 @@ def plotly_tree(tree: npt.ArrayLike, labels: npt.ArrayLike, *, names: Mapping[in
     texts = [web_wrap(name, 36) for name in shown.names]
     figure.update_xaxes(title_text=_X_TITLE, rangemode="tozero")
     figure.update_yaxes(
-        tickvals=list(range(len(texts))), ticktext=texts, showgrid=False, range=[-0.7, len(texts) - 0.3], color=INK
+        tickvals=list(range(len(texts))),
+        ticktext=texts,
+        showgrid=False,
+        range=[-0.7, len(texts) - 0.3],
+        color=INK,
+        ticklabelstandoff=12,
     )
     figure.update_layout(height=130 + sum(16 + 15 * (1 + text.count("<br>")) for text in texts))
     return figure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vrae.describe.words import cluster_name
+from vrae.describe.words import cluster_name, plain
 from vrae.exceptions import InvalidDataError
 from vrae.plots.charts import (
     ChartGrid,
@@ -210,7 +210,7 @@ def plotly_scores(scores: npt.ArrayLike, *, threshold: float | None = None, titl
     bars = {"x": (edges[1:] + edges[:-1]) / 2, "y": counts, "width": np.diff(edges)}
     figure.add_trace(go.Bar(**bars, marker_color=COLORS[0], hovertemplate=template))
     if threshold is not None:
-        text = f"threshold {threshold:.3g}:<br>below are outliers"
+        text = f"threshold {plain(threshold)}:<br>below are outliers"
         place = {"annotation_position": "top left", "annotation_font_color": INK}
         figure.add_vline(threshold, line_color=COLORS[3], annotation_text=text, **place)
     figure.update_xaxes(title_text="score (lower is more anomalous)")
@@ -236,8 +236,9 @@ def plotly_selection(
             x=numbers,
             y=scores,
             mode="lines+markers+text",
-            text=np.where(roles == "chosen", "chosen", np.where(roles == "alternative", numbers.astype("U"), "")),
-            textposition=np.where(roles == "chosen", "middle right", "top center"),
+            text=[_mark(role, k) for role, k in zip(roles.tolist(), numbers.tolist(), strict=True)],
+            textposition="top center",
+            cliponaxis=False,
             line={"color": COLORS[0], "width": 2},
             marker={
                 "size": [size for size, *_ in looks],
@@ -255,7 +256,13 @@ def plotly_selection(
         title_text="number of clusters", dtick=-(-(high - low) // 12) or 1, range=[low - 0.5, high + 0.5]
     )
     figure.update_yaxes(title_text=escape(criterion))
+    figure.update_layout(margin_t=44)  # room for the marks
     return figure
+
+
+def _mark(role: str, number: int) -> str:
+    """Return what to write at a number of clusters."""
+    return {"chosen": f"chosen: {number}", "alternative": f"{number}"}.get(role, "")
 
 
 def plotly_cluster_sizes(labels: npt.ArrayLike, *, names: Mapping[int, str] | None = None) -> Figure:

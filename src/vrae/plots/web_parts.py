@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vrae.exceptions import check_installed
 from vrae.plots.charts import Chart, ChartGrid, Line
@@ -22,7 +23,7 @@ _FAINT = "#E3E7EB"
 _CHART = 150  # height of a small chart in pixels, without its titles
 _TITLES = 46  # of the axis and the ticks between two rows
 _LINE = 16  # of a title
-_CHARACTERS = 120  # of a title as wide as the figure
+_CHARACTERS = 96  # of a title as wide as the figure
 
 
 def escape(text: str) -> str:
@@ -45,7 +46,7 @@ def graph_objects() -> Any:
 
 def new_figure(title: str, note: str = "") -> Figure:
     """Return an empty figure in the common style."""
-    return _styled(graph_objects().Figure(), f"{title}<br><sup>{note}</sup>" if note else title)
+    return _styled(graph_objects().Figure(), title, note)
 
 
 def draw_web_grid(title: str, grid: ChartGrid) -> Figure:
@@ -53,35 +54,44 @@ def draw_web_grid(title: str, grid: ChartGrid) -> Figure:
     check_installed("plotly", "report", "A figure for the screen")
     from plotly.subplots import make_subplots
 
-    charts, columns = grid.charts, grid.columns
-    rows = max(1, -(-len(charts) // columns))
-    titles = [web_wrap(chart.title, _CHARACTERS // min(columns, 4)) for chart in charts]
-    is_first = [i % columns == 0 or charts[i - 1].title != chart.title for i, chart in enumerate(charts)]
+    n, columns = len(grid.charts), grid.columns
+    rows = max(1, -(-n // columns))
+    labels = [grid.label(i) for i in range(n)]
+    titles = [web_wrap(labels[i].title, _CHARACTERS * grid.span(i) // columns) for i in range(n)]
     lines = 1 + max((text.count("<br>") for text in titles), default=0)
     gap = _TITLES + _LINE * lines
     height = rows * _CHART + (rows - 1) * gap
-    figure = make_subplots(
-        rows, columns, vertical_spacing=gap / height, horizontal_spacing=min(0.08, 0.4 / columns) if columns > 1 else 0
-    )
-    _styled(figure, f"{title}<br><sup>{escape(grid.note)}</sup>" if grid.note else title)
+    space = {"vertical_spacing": gap / height, "horizontal_spacing": min(0.08, 0.4 / columns) if columns > 1 else 0}
+    figure = _styled(make_subplots(rows, columns, **space), title, escape(grid.note))
     above, below = (48 if title else 24) + _LINE * lines, 56
     figure.update_layout(height=height + above + below, margin={"t": above, "b": below})
     in_legend: set[str] = set()
-    for cell, chart in enumerate(charts):
-        place = {"row": cell // columns + 1, "col": cell % columns + 1}
+    for i, chart in enumerate(grid.charts):
+        place = {"row": i // columns + 1, "col": i % columns + 1}
         for line in chart.lines:
             for trace in _traces(line, showlegend=bool(line.name) and line.name not in in_legend):
                 figure.add_trace(trace, **place)
             in_legend.add(line.name)
-        if is_first[cell]:
-            _add_title(figure, titles[cell], place)
-        _finish_cell(figure, chart, place, grid.same_x)
+        if titles[i]:
+            _add_title(figure, titles[i], place)
+        _finish_cell(figure, labels[i], place, grid.same_x)
+        if columns > 4:
+            _make_small(figure, chart.y_title, place)
     return figure
 
 
 def _add_title(figure: Figure, title: str, place: dict[str, int]) -> None:
     where = {"xref": "x domain", "yref": "y domain", "x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom"}
     figure.add_annotation(text=title, align="left", showarrow=False, font_size=13, **where, **place)
+
+
+def _make_small(figure: Figure, y_title: str, place: dict[str, int]) -> None:
+    """Move the title of the vertical axis into a chart of many in a row."""
+    where = {"xref": "x domain", "yref": "y domain", "x": 1, "y": 1, "xanchor": "right", "yanchor": "top"}
+    look = {"font_size": 10, "bgcolor": "rgba(255, 255, 255, 0.7)", "showarrow": False}
+    figure.add_annotation(text=escape(y_title), name="channel", **look, **where, **place)
+    figure.update_xaxes(tickfont_size=9, nticks=3, **place)
+    figure.update_yaxes(tickfont_size=9, nticks=4, title_text="", **place)
 
 
 def _finish_cell(figure: Figure, chart: Chart, place: dict[str, int], same_x: bool) -> None:
@@ -92,16 +102,13 @@ def _finish_cell(figure: Figure, chart: Chart, place: dict[str, int], same_x: bo
 
 
 def _traces(line: Line, *, showlegend: bool) -> list[Any]:
-    """Return one trace for a line or for points, or two for an area."""
+    """Return the traces of a line, of points or of an area."""
     go = graph_objects()
     shared = {"x": line.x, "name": line.name or None, "legendgroup": line.name or None}
     if line.low is not None:
-        edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", **shared}
-        fill = {"fill": "tonexty", "fillcolor": rgba(line.color, line.opacity)}
-        return [
-            go.Scatter(y=line.y, showlegend=False, **edge),
-            go.Scatter(y=line.low, showlegend=showlegend, **edge, **fill),
-        ]
+        x, y = _outline(line.x, line.low, line.y)
+        fill = {"fill": "toself", "fillcolor": rgba(line.color, line.opacity), "line": {"width": 0}, "mode": "lines"}
+        return [go.Scatter(**{**shared, "x": x}, y=y, showlegend=showlegend, hoverinfo="skip", **fill)]
     color = line.color if line.opacity == 1 else rgba(line.color, line.opacity)
     look: dict[str, Any] = {"mode": "lines", "line": {"color": color, "width": line.width + 0.2}}  # pixels are thin
     if line.is_points:
@@ -114,7 +121,20 @@ def _traces(line: Line, *, showlegend: bool) -> list[Any]:
     return [go.Scatter(y=line.y, showlegend=showlegend, hovertemplate=template, **look, **shared)]
 
 
-def _styled(figure: Figure, title: str) -> Figure:
+def _outline(
+    x: npt.NDArray[Any], low: npt.NDArray[Any], high: npt.NDArray[Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the outline of an area: one polygon for each run of points without a gap."""
+    known = np.flatnonzero(np.isfinite(low) & np.isfinite(high))
+    around_x, around_y = [x[:0]], [high[:0]]
+    for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1):
+        around_x += [x[run], x[run][::-1], x[run[:1]]]
+        around_y += [high[run], low[run][::-1], np.full(len(run[:1]), np.nan)]  # NaN ends a polygon
+    return np.concatenate(around_x), np.concatenate(around_y)
+
+
+def _styled(figure: Figure, title: str, note: str = "") -> Figure:
+    title = f"{title}<br><sup>{note}</sup>" if note else title
     figure.update_layout(
         template="none",
         title={"text": title, "x": 0.01, "y": 0.99, "yanchor": "top", "yref": "container", "font": {"size": 16}},
