@@ -305,6 +305,8 @@ def test_large_panels_are_sampled():
     assert not np.array_equal(portraits.rows, Portraits.of(panel, np.arange(3000), seed=1).rows)
     wide = Panel.from_arrays(np.random.default_rng(0).standard_normal((300, 200, 4)))
     assert len(Portraits.of(wide, np.arange(300))) == 100
+    long = Panel.from_arrays(np.ones((200, 30_000), np.float32))
+    assert len(Portraits.of(long, np.arange(200))) == (1 << 22) // 30_000
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ SHAPE_POINTS = 40
 _SAMPLE = 2000  # series
 _CHANNELS = 4  # with more channels, fewer series are sampled
 _LEAST = 100
+_VALUES = 1 << 22  # that are measured in all, unless that leaves too few series
 _SHAPE_STEPS = 256  # longer series are averaged to at most this many steps first
 
 _LIFE = ("known", "active", "half", "growth", "first", "last", "begin", "finish")
@@ -81,10 +82,15 @@ class Portraits:
 
     @classmethod
     def of(cls, panel: Panel, indices: npt.ArrayLike, seed: int = 0) -> Portraits:
-        """Measure a random sample of the series at ``indices``, of at most 2,000."""
+        """Measure a random sample of the series at ``indices``, of at most 2,000.
+
+        Of long series, or of many channels, fewer are measured.
+        """
         rng = np.random.default_rng(seed)
         most = min(_SAMPLE, max(_LEAST, _SAMPLE * _CHANNELS // panel.n_channels))
-        return cls.measured(panel, np.sort(rng.permutation(np.asarray(indices, np.int64))[:most]))
+        rows = rng.permutation(np.asarray(indices, np.int64))[:most]
+        values = np.cumsum(panel.lengths[rows]) * panel.n_channels
+        return cls.measured(panel, np.sort(rows[: max(_LEAST, int(np.searchsorted(values, _VALUES, "right")))]))
 
     @classmethod
     def measured(cls, panel: Panel, rows: npt.ArrayLike, traits: Traits | None = None) -> Portraits:
