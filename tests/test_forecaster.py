@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from typing import Any
@@ -424,3 +425,20 @@ def test_the_command_writes_a_table_and_forecasts_new_items_by_its_model(cli, tm
         assert code == 2
         assert words in "".join(output)
         assert not (tmp_path / "no.csv").exists()
+
+
+def test_joined_ids_are_columns_again_in_the_table_of_the_command_line(cli, tmp_path):
+    weeks = pd.date_range("2024-01-01", periods=20, freq="W-MON")
+    rng = np.random.default_rng(0)
+    rows = [(s, f"p{i}", week, rng.poisson(9)) for s in ("north", "south") for i in range(6) for week in weeks]
+    pd.DataFrame(rows, columns=["store", "item", "week", "qty"]).to_csv(tmp_path / "sales.csv", index=False)
+    options = ["--id", "store", "--id", "item", "--time", "week", "--value", "qty", "--horizon", 2]
+    done = cli(
+        "forecast", tmp_path / "sales.csv", *options, "-k", 1, "--no-classical", "--epochs", 1, "--save", tmp_path / "m"
+    )
+    assert done.code == 0, done.err
+    table = pd.read_csv(io.StringIO(done.out))
+    assert list(table)[:4] == ["store", "item", "step", "time"]
+    assert table.iloc[:3, :3].to_numpy().tolist() == [["north", "p0", 1], ["north", "p0", 2], ["north", "p1", 1]]
+    again = cli("forecast", tmp_path / "sales.csv", "--model", tmp_path / "m")
+    assert again.out == done.out
