@@ -273,6 +273,17 @@ def test_rare_sales_have_a_season():
     assert sentences(seasons, "weekday")[0].startswith("Highest on Friday")
 
 
+def test_rare_sales_beside_steady_ones_have_no_season_by_chance():
+    rng = np.random.default_rng(0)
+    rare = [(rng.random(len(DAYS)) < 0.06).astype(float) for _ in range(150)]
+    steady = [rng.normal(10, 1, len(DAYS)) for _ in range(600)]
+    panel = Panel.from_arrays([*rare, *steady], times=np.tile(DAYS.to_numpy(), 750))
+    seasons = when_high(panel, np.repeat([0, 1], [150, 600]))
+    assert seasons is not None
+    assert set(sentences(seasons, "weekday")) == {"About the same on every weekday."}
+    assert seasons.profiles[0].values[0].max() < 1.4
+
+
 def test_series_of_zeros_are_left_out():
     panel = Panel.from_arrays(np.zeros((4, len(DAYS))), times=np.tile(DAYS.to_numpy(), 4))
     seasons = when_high(panel, np.array([0, 0, 1, -1]))

@@ -9,6 +9,7 @@ __all__ = ["level_words", "season_sentence"]
 
 # The least level that is called high, and the largest that is called low.
 _HIGH, _LOW = {True: 1.15, False: 0.3}, {True: 0.85, False: -0.3}
+_FLAT = {True: (0.75, 1.33), False: (-0.5, 0.5)}  # of levels that are about the same, if not certain
 _NEAR_PEAK = 0.6  # of the way from the mean to the peak: bins that high belong to it
 
 # For each season: before a single bin, before a run of bins, and what "always" is.
@@ -62,7 +63,8 @@ def season_sentence(levels: Levels, row: int, channel: int, is_ratio: bool) -> s
         lowest = min(low, key=lambda i: values[i])
         words = level_words(float(values[lowest]), is_ratio, "" if high else " its average")
         parts.append(f"lowest {one} {levels.bins.names[lowest]} ({words})")
-    is_flat = all(_LOW[is_ratio] < value < _HIGH[is_ratio] for value in values[known])
+    least, most = _FLAT[is_ratio]
+    is_flat = all(least < value < most for value in values[known])
     text = ", ".join(parts) or (f"about the same {always}" if is_flat else "no common rhythm: its series differ")
     return f"{text[0].upper()}{text[1:]}."
 

@@ -30,7 +30,8 @@ _LEAST_SHARE = 0.1  # of a cluster's series that a season needs
 _LEAST_MEMBERS = 3  # a season needs as many, in a cluster that has them
 _NEGATIVE = 0.02  # of the total size of all values; with more, ratios to the mean say nothing
 _FLAT = 0.05  # coefficient of variation below which ratios to the mean say nothing
-_ZEROS = 0.25  # with more zeros among the relative levels, their median says nothing
+_NOTHING = 0.1  # of the own mean: a bin of a series with about no sales
+_RARE = 0.25  # with more such bins, medians say nothing
 _REPEATED = 0.1  # variance of the time within bins, in cycles, that tells a trend from a season
 _CHANCE = 0.01  # that any bin of a cluster is called certain by chance
 
@@ -158,8 +159,7 @@ def _levels(
     known = np.isfinite(means)
     means[known.sum(axis=1) < covered * known.any(axis=0).sum()] = np.nan
     relative = _relative(means, is_ratio, _mean_and_deviation(x, owner)[1])
-    use_mean = is_ratio and bool((relative == 0).sum() > _ZEROS * np.isfinite(relative).sum())
-    found = [_typical(relative[group], is_ratio, use_mean, seasonal=covered > 0) for group in groups]
+    found = [_typical(relative[group], is_ratio, seasonal=covered > 0) for group in groups]
     values, certain = zip(*found, strict=True)
     return np.array(values), np.array(certain)
 
@@ -200,7 +200,7 @@ def _relative(means: Floats, is_ratio: bool, deviation: Floats) -> Floats:
         return np.asarray((means - own) / unit)
 
 
-def _typical(relative: Floats, is_ratio: bool, use_mean: bool, seasonal: bool) -> tuple[Floats, npt.NDArray[np.bool_]]:
+def _typical(relative: Floats, is_ratio: bool, seasonal: bool) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Return the typical level of one group in each bin, and whether it surely is not the mean."""
     from scipy.stats import t as student
 
@@ -212,7 +212,8 @@ def _typical(relative: Floats, is_ratio: bool, use_mean: bool, seasonal: bool) -
     centre = 1.0 if is_ratio else 0.0
     with quiet_nan(), np.errstate(divide="ignore", invalid="ignore"):
         mean = np.nanmean(relative, axis=0)
-        typical = mean if use_mean else np.nanmedian(relative, axis=0)
+        is_rare = is_ratio and (relative < _NOTHING).sum() > _RARE * count.sum()
+        typical = mean if is_rare else np.nanmedian(relative, axis=0)
         if is_ratio:
             typical = typical / np.nanmean(typical)  # the bins are 1 on average
         error = np.nanstd(relative, axis=0) / np.sqrt(np.maximum(count - 1, 1))
