@@ -155,17 +155,16 @@ class NeighborPlots(Plots):
         check_drawing(backend)
         check_int("n_series", n_series, low=1)
         if X is None:
-            queries = owner.series_
-            rows = np.flatnonzero(np.isfinite(owner.embedding_).all(axis=1))[:n_series]
+            queries, rows = owner.series_, np.flatnonzero(np.isfinite(owner.embedding_).all(axis=1))[:n_series]
             distances, found = (part[rows] for part in owner.kneighbors(None, n_neighbors))
         else:
             queries, indices = model.open(X)
             rows = indices[:n_series]
             distances, found = owner.kneighbors(queries.select(rows), n_neighbors)
-        queries, others = queries.select(rows), owner.series_
+        queries = owner.dated_series(rows) if X is None else queries.select(rows)
         charts = []
         for i, axis in enumerate(own_axes(queries, len(queries))):
-            close = others.select(found[i])
+            close = owner.dated_series(found[i])
             axes = own_axes(close, len(close))
             for c, channel in enumerate(queries.channels):
                 line = line_of(axis, queries[i][c].astype(np.float64), INK, 1.4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -197,8 +197,19 @@ class VRAENeighbors(SeriesHead):
         self.algorithm_ = choose_search(self.algorithm, len(found.indices))
         self.model_, self.embedding_, self.ids_, self.space_ = found.model, found.latent, panel.ids, space
         self.series_ = Panel(panel.values, panel.offsets, panel.ids, channels=panel.channels)
+        is_regular = panel.times is not None and panel.calendar is not None and panel.calendar.freq is not None
+        self._starts = np.asarray(panel.times)[panel.offsets[:-1]] if is_regular else None
         self.__dict__.pop("_index", None)
         return self
+
+    def dated_series(self, indices: Indices) -> Panel:
+        """Return the training series at these positions, with their times if these are regular."""
+        panel, starts, calendar = self.series_.select(indices), self._starts, self.model_.calendar_
+        if starts is None or calendar is None:
+            return panel
+        cells = [cell + np.arange(n) for cell, n in zip(calendar.cells(starts[indices]), panel.lengths, strict=True)]
+        times = calendar.times(np.concatenate(cells), starts)
+        return replace(panel, times=times, calendar=calendar, reading=self.model_.reading_)
 
     def _search(self, X: Any, n_neighbors: int | None) -> tuple[Panel, Floats, Indices]:
         """Return the queries, and distances and positions (n, k) of their neighbors."""
@@ -263,7 +274,10 @@ class VRAENeighbors(SeriesHead):
             "observed": np.packbits(observed),
             "offsets": self.series_.offsets,
         }
-        config = {"channels": list(self.series_.channels), "algorithm": self.algorithm_}
+        config: dict[str, Any] = {"channels": list(self.series_.channels), "algorithm": self.algorithm_}
+        if self._starts is not None:
+            config["starts_type"] = self._starts.dtype.str
+            series["starts"] = self._starts.view(np.int64) if self._starts.dtype.kind == "M" else self._starts
         return config, nested({"space": self.space_.arrays(), "series": series})
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
@@ -275,6 +289,9 @@ class VRAENeighbors(SeriesHead):
         values[observed == 0] = np.nan
         self.series_ = Panel(values, series["offsets"], self.ids_, channels=tuple(config["channels"]))
         self.algorithm_ = config["algorithm"]
+        self._starts = None
+        if "starts" in series:
+            self._starts = shaped("starts", series, self.ids_.shape).astype(config["starts_type"])
 
 
 def _mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
