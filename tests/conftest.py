@@ -21,6 +21,8 @@ import vrae
 from vrae import VRAE, Panel
 from vrae.exceptions import PosteriorCollapseWarning
 
+pytest_plugins = ["browser_pages"]
+
 # Every kind of input that an estimator takes as X.
 KINDS = ("2d", "3d", "list", "list of channels", "missing", "panel")
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from vrae import Panel
+from vrae.data.calendar import Calendar
 from vrae.report import DirectionCurves, ReportData
 
 HOSTILE_IDS = (
@@ -21,6 +22,8 @@ HOSTILE_IDS = (
     "\\u003cscript\\u003e",
     "%{x} %{customdata}",
 )
+
+NAMES = {0: "Peaks in December", 1: "Steady, high volume", 2: "Launched in mid-2025, growing"}
 
 
 def make_report_data(n: int = 24, n_clusters: int = 3, n_channels: int = 1, seed: int = 0, **parts: Any) -> ReportData:
@@ -56,6 +59,15 @@ def make_report_data(n: int = 24, n_clusters: int = 3, n_channels: int = 1, seed
     return ReportData(**{**data, **parts})
 
 
+def dated_panel() -> Panel:
+    """Return the waves of `make_report_data`, one value each week from 2024-01-01 on."""
+    plain = make_report_data().panel
+    dates = np.tile(np.datetime64("2024-01-01", "us") + np.timedelta64(7, "D") * np.arange(40), 24)
+    weekly = Calendar.from_freq("1w", dates)
+    static = {"shop": np.array(["a", "b"] * 12)}
+    return Panel(plain.values, plain.offsets, plain.ids, dates, static=static, calendar=weekly)
+
+
 def make_directions(n_channels: int = 1) -> DirectionCurves:
     """Return waves that grow along the first direction and shift along the second."""
     place = np.linspace(-1, 1, 5)
@@ -75,9 +87,7 @@ def awkward_cases() -> dict[str, ReportData]:
     holed = make_report_data().panel.with_values(gaps)
     no_vector = make_report_data().embedding.copy()
     no_vector[::5] = np.nan
-    dates = np.tile(np.datetime64("2024-01-01") + 7 * np.arange(40), 24)
     plain = make_report_data().panel
-    dated = Panel(plain.values, plain.offsets, plain.ids, dates, static={"shop": np.array(["a", "b"] * 12)})
     return {
         "one series": make_report_data(n=1, n_clusters=1),
         "one cluster": make_report_data(n_clusters=1),
@@ -96,5 +106,5 @@ def awkward_cases() -> dict[str, ReportData]:
         "no vectors for some": make_report_data(embedding=no_vector),
         "no probabilities": make_report_data(probabilities=np.full(24, np.nan)),
         "constant": make_report_data(panel=plain.with_values(np.ones_like(plain.values))),
-        "dates and a static column": make_report_data(panel=dated, truth=np.array(["x", "y", "z"] * 8)),
+        "dates and a static column": make_report_data(panel=dated_panel(), truth=np.array(["x", "y", "z"] * 8)),
     }

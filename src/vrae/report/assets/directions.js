@@ -32,7 +32,7 @@ function drawDirection() {
   drawn.setAttribute("aria-label", `Curves along direction ${direction + 1}`);
   $("#traversal").replaceChildren(drawn);
   const at = positions[0] + (place / last) * (positions[last] - positions[0]);
-  const words = Math.abs(at) < 0.01 * (positions[last] - positions[0]) ? "the average of all series" : `${plain(at)} on the map’s axis`;
+  const words = Math.abs(at) < 0.01 * (positions[last] - positions[0]) ? "the average of all series" : `${plain(at)} on the map's axis`;
   $("#position-words").textContent = words;
   slider.setAttribute("aria-valuetext", words);
   for (const text of $$("[data-meaning]")) text.hidden = Number(text.dataset.meaning) !== direction;
