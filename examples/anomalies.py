@@ -1,4 +1,4 @@
-"""Draw the picture of docs/anomalies.md.
+"""Draw the picture of docs/how-to/anomalies.md.
 
     python examples/anomalies.py [--data FOLDER]
 
@@ -18,7 +18,7 @@ import numpy as np
 from vrae import VRAEAnomalyDetector, load_example
 from vrae.plots import plot_anomalies
 
-DOCS = Path(__file__).parent.parent / "docs" / "anomalies"
+DOCS = Path(__file__).parent.parent / "docs" / "pictures"
 KINDS = {1: "normal", 2: "R-on-T", 3: "premature ventricular", 4: "supraventricular or ectopic"}
 
 

@@ -49,7 +49,7 @@ def add(scores: Scores, method: str, truth: tuple[Any, Any], found: tuple[Any, .
             rows[f"{split} {name.upper()}"].append(value)
 
 
-def draw(model: VRAE, title: str, panel: Panel, labels: np.ndarray, folder: Path) -> None:
+def draw(model: VRAE, title: str, panel: Panel, labels: np.ndarray, folder: Path, shown: tuple[str, ...]) -> None:
     X, Z = panel.to_padded()[:, 0], model.embedding_
     figures = {
         "pca": plot_latent_map(Z, labels, method="pca", names=CLASSES).figure,
@@ -57,8 +57,8 @@ def draw(model: VRAE, title: str, panel: Panel, labels: np.ndarray, folder: Path
         "reconstructions": plot_reconstructions(X[:6], model.reconstruct(X[:6])),
         "training": plot_training(model.history_),
     }
-    for name, figure in figures.items():
-        figure.savefig(folder / f"{title}-{name}.png", dpi=110, bbox_inches="tight")
+    for name in shown:
+        figures[name].savefig(folder / f"{title}-{name}.png", dpi=110, bbox_inches="tight")
 
 
 def page(scores: Scores, seeds: int) -> str:
@@ -156,8 +156,8 @@ def main() -> None:
         *default, own = default_clusterer(train, test, seed)
         add(scores, "`VRAEClusterer()`", truth, tuple(default))
         if seed == 0:
-            draw(network, "classic", train, classes, pictures)
-            draw(own, "default", train, classes, pictures)
+            draw(network, "classic", train, classes, pictures, ("pca", "tsne", "reconstructions", "training"))
+            draw(own, "default", train, classes, pictures, ("pca", "tsne"))
             clusters = plot_courses(X, default[0])
             clusters.savefig(pictures / "clusters.png", dpi=110, bbox_inches="tight")
     data = plot_courses(X, classes, names=CLASSES)

@@ -1,6 +1,6 @@
 """Explain clusters of hand movements, and draw what latent dimensions do.
 
-python examples/explain.py [docs/explain]
+python examples/explain.py [docs/pictures]
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vrae import VRAEClusterer, load_example
 
 
 def main() -> None:
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/explain")
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/pictures")
     folder.mkdir(parents=True, exist_ok=True)
     panel, _ = load_example("GunPoint", split="train")
     clusterer = VRAEClusterer(3, random_state=0).fit(panel)

@@ -6,18 +6,22 @@ training is short and examples are small, so that pages can show what a user wou
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
+import json
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from pydoc import locate
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import typer
 
+import vrae
 from vrae import VRAE, GroupForecaster, Panel, VRAEAnomalyDetector, VRAEClusterer, VRAENeighbors
 from vrae.cli import app
 from vrae.data import datasets
@@ -29,6 +33,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "be
 NAMES = {path: path.relative_to(ROOT).as_posix() for path in PAGES}
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COMMANDS: Any = typer.main.get_command(app)
+
+NOTEBOOKS = sorted((ROOT / "docs" / "tutorials").glob("*.ipynb"))
 
 # A block after such a comment is not run. The comment, which the site does not show, says why.
 SKIP = re.compile(r"<!-- not run: .+ -->\s*$")
@@ -214,8 +220,10 @@ def test_links_lead_somewhere(path):
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+    pages += [f"tutorials/{path.stem}.md" for path in NOTEBOOKS]  # made of the notebooks
     records = [page for page in pages if page.startswith("decisions/0")]
-    assert [page for page in pages if page not in records and f" {page}\n" not in navigation] == []
+    missing = [page for page in pages if page not in records and not re.search(rf" {page}( #.*)?\n", navigation)]
+    assert missing == []
     index = (ROOT / "docs/decisions/README.md").read_text(encoding="utf-8")
     assert [record for record in records if f"]({Path(record).name})" not in index] == []
 
@@ -250,15 +258,138 @@ def test_the_command_line_page_lists_the_commands_and_variables():
     assert listed == known
 
 
-def test_the_members_on_the_api_page_exist():
-    page = (ROOT / "docs/api.md").read_text(encoding="utf-8")
-    entries = re.findall(r"^::: ([\w.]+)\n(.*?)(?=^:::|^#|\Z)", page, re.DOTALL | re.MULTILINE)
-    assert len(entries) > 20
+# ---------------------------------------------------------------- the API
+
+API = sorted((ROOT / "docs/api").glob("*.md"))
+
+# Methods that scikit-learn and vrae itself call.
+_OF_FRAMEWORKS = {
+    *("default_model", "embed_and_assign", "embeds_series", "from_state", "get_metadata_routing", "get_params"),
+    *("n_features_in_", "partition_", "space_", "predict_proba_from_latent", "move_vectors", "dated_series"),
+    *("set_output",),
+}
+
+
+def entries_of(path: Path) -> list[tuple[str, list[str] | None]]:
+    """Return what a page documents, and the members that it lists."""
+    found = re.findall(
+        r"^::: ([\w.]+)\n(.*?)(?=^:::|^#|\Z)", path.read_text(encoding="utf-8") + "\n", re.DOTALL | re.MULTILINE
+    )
+    entries = []
+    for name, settings in found:
+        members = re.search(r"^ +members:((?:\n +- \w+)+| \[.*\]| false)$", settings, re.MULTILINE)
+        listed = None if members is None else [word for word in re.findall(r"\w+", members[1]) if word != "false"]
+        entries.append((name, listed))
+    return entries
+
+
+def test_what_the_api_pages_document_exists():
     missing = []
-    for name, settings in entries:
+    for name, members in (entry for path in API for entry in entries_of(path)):
         documented = locate(name)
-        members = re.search(r"^ +members:((?:\n? +- \w+| \[.*\])+)$", settings, re.MULTILINE)
-        listed = re.findall(r"\w+", members[1]) if members else []
-        missing += [f"{name}.{member}" for member in listed if not hasattr(documented, member)]
         missing += [name] * (documented is None)
+        missing += [f"{name}.{member}" for member in members or [] if not hasattr(documented, member)]
     assert missing == []
+
+
+def test_every_public_name_has_an_api_page():
+    documented = {name for path in API for name, _ in entries_of(path)}
+    public = [f"vrae.{name}" for name in vrae.__all__ if name != "__version__"]
+    assert [name for name in public if name not in documented] == []
+    pages = [
+        path.stem
+        for path in API
+        if any(locate(name) in map(vars(vrae).get, vrae.__all__) for name, _ in entries_of(path))
+    ]
+    assert len(pages) == len(set(pages))
+
+
+def type_name(of: type) -> str:
+    return f"{of.__module__}.{of.__qualname__}"
+
+
+@pytest.mark.parametrize("estimator", [VRAEClusterer, VRAEAnomalyDetector, VRAENeighbors, GroupForecaster])
+def test_every_method_of_an_estimator_is_documented_once(estimator):
+    by_name = {name: members for path in API for name, members in entries_of(path)}
+    shared = by_name["vrae.estimators.head.SeriesHead"]
+    own = by_name[f"vrae.{estimator.__name__}"]
+    assert shared is not None
+    assert own is not None
+    methods = {name for name in dir(estimator) if not name.startswith("_")}
+    methods -= {name for name in methods if re.fullmatch(r"set_\w+_request", name)}
+    assert methods - _OF_FRAMEWORKS - {*own, *shared} == {"plot"}
+    assert type_name(estimator.plot) in by_name
+
+
+# ---------------------------------------------------------------- pages that are made
+
+
+def module_of(name: str) -> ModuleType:
+    """Import a module of docs/."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_command_has_a_page_with_all_of_its_options():
+    module = module_of("command_pages")
+    pages = module.command_pages()
+    assert set(pages) == set(COMMANDS.commands)
+    for name, command in COMMANDS.commands.items():
+        options = {option for p in command.params if p.param_type_name == "option" for option in p.opts}
+        listed = set(re.findall(r"`(--?[a-z][\w-]*)`", pages[name]))
+        assert options - {"--help", "-h"} <= listed, name
+        examples = [
+            words for code in re.findall(r"```\n(.*?)```", pages[name], re.DOTALL) for words in commands_in(code)
+        ]
+        assert len(examples) >= 2, name  # the usage, and an example
+    targets = [ROOT / "docs" / page for page in module._IN_USE.values()]
+    assert [path for path in targets if not path.exists()] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_tutorials_run(path, tmp_path, monkeypatch):
+    monkeypatch.delenv("VRAE_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    module_of("tutorial_pages").run(path, tmp_path)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_tutorials_are_kept_without_outputs(path):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert code
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    links = re.findall(r"\]\(([^)\s#]+)", "".join("".join(cell["source"]) for cell in notebook["cells"]))
+    assert [link for link in links if "://" not in link and not (path.parent / link).exists()] == []
+
+
+# ---------------------------------------------------------------- what a reader's browser gets
+
+
+@pytest.mark.parametrize("path", [*PAGES, *NOTEBOOKS], ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_page_names_a_place_on_a_machine(path):
+    text = path.read_text(encoding="utf-8")
+    assert re.findall(r"(?<![\w.:/])(?:/home/|/root/|/tmp/|/work/|/Users/|[A-Z]:\\)[\w./\\-]*", text) == []
+
+
+def test_pictures_are_used_and_small():
+    pages = [*PAGES, *NOTEBOOKS]
+    used = {
+        Path(link).name for path in pages for link in re.findall(r"\(([^)\s]+\.(?:png|svg))\)", path.read_text("utf-8"))
+    }
+    pictures = [path for path in (ROOT / "docs").rglob("*") if path.suffix in (".png", ".svg")]
+    assert [path.name for path in pictures if path.name not in used] == []
+    assert [path.name for path in pictures if path.stat().st_size > 400_000] == []
+
+
+def test_the_site_loads_nothing_from_elsewhere():
+    settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert "font: false" in settings
+    assert "extra_javascript" not in settings
+    for path in [*PAGES, *(ROOT / "docs").rglob("*.css")]:
+        assert not re.search(r"(?:src=\"|!\[[^\]]*\]\(|url\()https?:", path.read_text(encoding="utf-8")), path.name

@@ -1,4 +1,4 @@
-"""Draw docs/cannibalization.png: python benchmarks/cannibalization/picture.py; needs VRAE_DATA."""
+"""Draw docs/pictures/cannibalization.png: python benchmarks/cannibalization/picture.py; needs VRAE_DATA."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def main() -> None:
     figure, axes = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
     draw_series(axes[0], panel)
     draw_p_values(axes[1], panel)
-    figure.savefig(DOCS / "cannibalization.png", dpi=110)
+    figure.savefig(DOCS / "pictures" / "cannibalization.png", dpi=110)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The picture of docs/forecast.md: forecasts of monthly hospital items, and the actual values.
+"""The picture of docs/how-to/forecast.md: forecasts of monthly hospital items, and the actual values.
 
 VRAE_DATA=... python benchmarks/forecast/picture.py
 """
@@ -53,7 +53,7 @@ def main() -> None:
         axis.set_xlabel("months from the last known one")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=5, frameon=False)
-    figure.savefig(HERE.parents[1] / "docs" / "forecast.png", dpi=110)
+    figure.savefig(HERE.parents[1] / "docs" / "pictures" / "forecast.png", dpi=110)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draw docs/similar.png: python benchmarks/neighbours/picture.py."""
+"""Draw docs/pictures/similar.png: python benchmarks/neighbours/picture.py."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def similar() -> None:
             ax.set_title(text, fontsize=9, loc="left")
     figure.supxlabel("step", fontsize=10)
     figure.suptitle("OSULeaf: a leaf's outline (blue, grey) and the three most similar ones (orange)", fontsize=11)
-    figure.savefig(DOCS / "similar.png", dpi=110)
+    figure.savefig(DOCS / "pictures" / "similar.png", dpi=110)
 
 
 if __name__ == "__main__":

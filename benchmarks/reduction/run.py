@@ -4,7 +4,7 @@
 
 Fitted on the train file, scored on the test file, every series z-normalised beforehand for all
 methods alike: level and spread are 0 and 1, so nobody has to store them. A row of results for each;
-what is there already is not run again. Afterwards RESULTS.md and docs/reduction/curve.png are
+what is there already is not run again. Afterwards RESULTS.md and docs/pictures/reduction.png are
 written from all rows.
 """
 

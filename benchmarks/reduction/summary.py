@@ -1,4 +1,4 @@
-"""Turn rows of results into RESULTS.md and docs/reduction/curve.png."""
+"""Turn rows of results into RESULTS.md and docs/pictures/reduction.png."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from panels import DEMAND
 from sets import OLD as SETS
 
-PICTURE = Path(__file__).parents[2] / "docs" / "reduction" / "curve.png"
+PICTURE = Path(__file__).parents[2] / "docs" / "pictures" / "reduction.png"
 SIZES = (2, 4, 8, 16, 20)
 EVEN = 0.005  # smaller relative differences count as ties
 

@@ -203,6 +203,7 @@ def _load_prescriptions(split: Split | None) -> Example:
 def _download(name: str) -> Path:
     """Download a data set to the cache and return its folder. Nothing incomplete is kept."""
     from aeon.datasets.tsc_datasets import tsc_zenodo  # takes seconds to import
+    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     if name not in tsc_zenodo:
@@ -210,8 +211,9 @@ def _download(name: str) -> Path:
     target = _cache() / name
     wanted = [f"{name}_{part}{suffix}" for suffix in _READERS for part in ("TRAIN", "TEST")]
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    console = Console(stderr=True, force_jupyter=False)  # rich needs one more package for notebooks
     try:
-        with tempfile.TemporaryDirectory() as scratch, Progress(*columns, transient=True) as bar:
+        with tempfile.TemporaryDirectory() as scratch, Progress(*columns, console=console, transient=True) as bar:
             bar.add_task(f"Downloading {name} to {_cache()}")
             found = _fetch_files(tsc_zenodo[name], wanted, Path(scratch))
             if not any("_TRAIN" in file for file in found):
