@@ -67,6 +67,14 @@ def test_of_many_groups_the_largest_are_named():
     assert "90 % of each is found again" in text
 
 
+def test_counts_have_a_volume():
+    text = verdict(found(volume=[0.1, 0.75, 0.15])).text
+    assert (
+        "“Peaks in December” (100 series, 50 %, with about 10 % of the volume), “Steady” (60, 30 %, volume 75 %)"
+        in text
+    )
+
+
 def test_only_firm_groups_are_praised():
     text = verdict(found(stability=[0.9, 0.3, 0.9])).text
     assert "Do not rely on “Steady”: less than 60 % is found again" in text
@@ -130,6 +138,13 @@ def test_a_cluster_that_is_not_found_again():
     steadier = tried(k2={"score": 0.2, "stability": 0.3}, k3={"score": 0.3, "stability": 0.5})
     assert only_alert(stability=[0.9, 0.28, 0.9], selection=steadier).action.values == {"n_clusters": 2}
     assert kinds(stability=[0.6, 0.9, 0.9]) == []
+
+
+def test_many_clusters_that_are_not_found_again_are_listed_by_name():
+    alert = only_alert(sizes=[60, 50, 40, 30], stability=[0.5, 0.4, 0.3, 0.2], names=NAMES)
+    assert alert.text.endswith(
+        "of the series: “Peaks in December” 50 %, “Steady” 40 %, “Declining” 30 % and “Sells a few weeks a year” 20 %."
+    )
 
 
 def test_clusters_that_look_alike():

@@ -83,7 +83,13 @@ def _not_found_again(found: Found) -> Iterator[Alert]:
     shaky = found.shaky
     if not shaky:
         return
-    listed = joined([f"{percent_text(found.stability[label])} of {found.numbered(label)}" for label in shaky])
+    several = len(shaky) > 3  # a long list without numbers
+    names = [found.name(label) if several else found.numbered(label) for label in shaky]
+    parts = [percent_text(found.stability[label]) for label in shaky]
+    if several:
+        listed = joined([f"{name} {part}" for name, part in zip(names, parts, strict=True)])
+    else:
+        listed = joined([f"{part} of {name}" for name, part in zip(names, parts, strict=True)])
     yield Alert(
         "not found again",
         f"Found again only in part {found.again}: {listed}.",

@@ -44,6 +44,8 @@ class Found:
         Numbers of clusters tried, and epochs of the training.
     closest : tuple or None
         The two clusters with the closest centres, and the fraction of their series halfway between.
+    volume : sequence of float
+        Share of each cluster in the sum of all values, if values are counts; else empty.
     """
 
     sizes: Sequence[int]
@@ -57,6 +59,7 @@ class Found:
     selection: Sequence[Mapping[str, Any]] = ()
     history: Sequence[Mapping[str, Any]] = ()
     closest: tuple[int, int, float] | None = None
+    volume: Sequence[float] = ()
 
     @property
     def n_series(self) -> int:

@@ -84,7 +84,11 @@ def _groups(found: Found, k: int) -> str:
 
 def _size(found: Found, label: int, number: int) -> str:
     size = found.sizes[label]
-    return f"({size:,}{' series' * (number == 0)}, {percent_text(size / found.n_series)})"
+    text = f"{size:,}{' series' * (number == 0)}, {percent_text(size / found.n_series)}"
+    if found.volume:
+        share = percent_text(found.volume[label])
+        text += f", with about {share} of the volume" if number == 0 else f", volume {share}"
+    return f"({text})"
 
 
 def _trust(found: Found) -> str:

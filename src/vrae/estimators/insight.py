@@ -159,7 +159,7 @@ class Insight(FittedRepr):
         vectors = self.space_(self.embedding_[known].astype(np.float64))
         return cluster_stability(vectors, self.labels_[known], self.n_clusters_, self.clusterer)
 
-    def report(self, X: Any, path: str | os.PathLike[str], title: str = "Clusters") -> Path:
+    def report(self, X: Any, path: str | os.PathLike[str], title: str | None = None) -> Path:
         """Write the report: one HTML page that works offline.
 
         Parameters
@@ -169,8 +169,8 @@ class Insight(FittedRepr):
             shows a random sample; it counts all of them.
         path : str or path
             File to write. It is replaced when the new one is complete.
-        title : str, default="Clusters"
-            Title of the page.
+        title : str, optional
+            Title of the page. Default: the number of groups.
 
         Returns
         -------
@@ -196,6 +196,7 @@ class Insight(FittedRepr):
             )
             rows = np.sort(np.random.default_rng(0).permutation(len(panel))[:MAX_REPORT_SERIES])
             panel, found = panel.select(rows), found.select(rows)
+        title = f"{self.n_clusters_} group{'s' * (self.n_clusters_ != 1)} of series" if title is None else title
         return write_report(gather_report(title, self, panel, found, metrics, panel.static.get("label")), path)
 
     def crosstab(self, X: Any, column: Any, show: str = "count") -> pd.DataFrame:

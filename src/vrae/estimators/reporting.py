@@ -109,8 +109,20 @@ def judge(clusterer: Grouped, metrics: dict[str, Any]) -> Verdict:
             selection=clusterer.selection_,
             history=clusterer.model_.history_,
             closest=closest_pair(vectors, clusterer.labels_[known]),
+            volume=_volumes(clusterer),
         )
     )
+
+
+def _volumes(clusterer: Grouped) -> list[float]:
+    """Return the share of each cluster in the sum of all values; empty if values are no counts."""
+    portraits = clusterer.portraits_
+    if portraits is None or not portraits.counts or len(portraits.channels) > 1:
+        return []
+    sums = np.nan_to_num(portraits.numbers["level"] * portraits.numbers["known"])[:, 0].astype(np.float64)
+    labels = clusterer.labels_[portraits.rows]
+    shares = np.bincount(labels[labels >= 0], sums[labels >= 0], minlength=clusterer.n_clusters_)
+    return (shares / shares.sum()).tolist() if shares.sum() > 0 else []
 
 
 def _counts(clusterer: Grouped, assignment: Assignment) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from scipy.ndimage import shift
 
 from vrae.data.panel import Panel
 from vrae.describe.curves import ClusterCurve, cluster_curve, series_list
+from vrae.describe.verdict import peaks
 from vrae.describe.words import NOISE, cluster_labels, cluster_name
 from vrae.exceptions import InvalidDataError
 from vrae.metrics import is_useful
@@ -345,13 +346,13 @@ def cluster_sizes(labels: npt.ArrayLike) -> list[tuple[int, int]]:
 def selection_roles(selection: Sequence[Mapping[str, Any]], chosen: int | None) -> npt.NDArray[np.str_]:
     """Return what each number of clusters is, ascending, (n_tried,).
 
-    "chosen", "alternative" (a peak), "not useful" (one cluster holds most series, or clusters are
-    not separated) or "tried".
+    "chosen", "alternative" (worth a look, see `peaks`), "not useful" (one cluster holds most
+    series, or clusters are not separated) or "tried".
     """
-    roles = []
+    roles, worth = [], peaks(selection, -1 if chosen is None else chosen)
     for entry in sorted(selection, key=lambda entry: int(entry["n_clusters"])):
-        useful = is_useful(entry)
-        role = "alternative" if useful and entry.get("is_peak") else "tried" if useful else "not useful"
+        others = "tried" if is_useful(entry) else "not useful"
+        role = "alternative" if int(entry["n_clusters"]) in worth else others
         roles.append("chosen" if int(entry["n_clusters"]) == chosen else role)
     return np.array(roles, np.str_)
 

@@ -195,5 +195,6 @@ def _figures(data: ReportData) -> dict[str, Any]:
         figures["training"] = plotly_training(data.history)
     if len(data.selection) > 1:
         criterion = "score (higher is better)"
-        figures["selection"] = plotly_selection(data.selection, chosen=data.n_clusters, criterion=criterion)
+        figure = plotly_selection(data.selection, chosen=data.n_chosen, criterion=criterion)
+        figures["selection"] = figure.update_xaxes(title_text="number of groups")
     return {name: json.loads(figure.to_json()) for name, figure in figures.items()}

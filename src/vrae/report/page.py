@@ -76,6 +76,7 @@ def template() -> Any:
     environment = Environment(
         loader=FunctionLoader(_asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["unbroken"] = lambda text: str(text).replace(" %", "\u00a0%")  # number and sign on one line
     return environment.get_template("template.html")
 
 
