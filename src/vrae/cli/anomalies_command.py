@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from vrae.cli.option_groups import as_written, folder_for_parts, fraction_or_auto, number_or_auto, option, with_groups
+from vrae.cli.phase_display import end_phase
 from vrae.cli.saved_runs import load_fitted, note_unused
 from vrae.cli.shared_options import OUTPUT, DataOptions, EngineGroup, FittedModel, ModelOptions, OutFile, Save
 from vrae.cli.terminal import logger_for, target, usage_error
+from vrae.phases import announce
 
 if TYPE_CHECKING:
     from vrae.estimators.anomaly import VRAEAnomalyDetector
@@ -118,14 +120,17 @@ def anomalies(
             detector.save(save)
     if windows is None:
         found, total = runs.write_anomalies(detector, panels, target(file), step_scores)
+        end_phase()
         log(f"{found:,} of {total:,} series are anomalies.")
         return
+    announce("Scoring")
     columns = runs.window_scores(detector, windows)
     runs.write_columns(columns, target(file))
     segments = runs.find_segments(columns)
+    end_phase()
     log(f"{len(segments):,} anomalous segment{'s' * (len(segments) != 1)}.")
-    for name, first, last, score in segments[:_MOST_SEGMENTS]:
-        log(f"  {name}: steps {first:,} to {last:,}, score {score:.2f}")
+    for segment in segments[:_MOST_SEGMENTS]:
+        log(f"  {segment}")
 
 
 def _check_usage(

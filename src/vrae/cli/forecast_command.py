@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from vrae.cli.option_groups import number_or_auto, option, with_groups
+from vrae.cli.phase_display import end_phase
 from vrae.cli.saved_runs import load_fitted, note_unused
 from vrae.cli.shared_options import Clusterer, Clusters, DataOptions, FittedModel, ModelOptions, OutFile, Save
 from vrae.cli.terminal import logger_for, target, usage_error
@@ -98,6 +99,7 @@ def forecast(
         if save is not None:
             forecaster.save(save)
         sizes = ", ".join(str((forecaster.labels_ == group).sum()) for group in range(forecaster.n_clusters_))
+        end_phase()
         log(f"Clusters: {forecaster.n_clusters_} (sizes {sizes})")
     wanted = columns["step"] <= (horizon or forecaster.horizon)
     columns = {name: column[wanted] for name, column in columns.items()}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from vrae.cli.option_groups import argument, folder_for_parts, option, with_groups
+from vrae.cli.phase_display import end_phase
 from vrae.cli.saved_runs import load_vrae, load_with_clusters
 from vrae.cli.shared_options import (
     CLUSTERING,
@@ -83,6 +84,7 @@ def _write_rows(task: str, model: Any, data: DataOptions, file: Path, quiet: boo
 
         write: Any = {"assign": runs.write_assignments, "embed": runs.write_embeddings}[task]
         if note := write(model, data.panels(model, log), target(file)):
+            end_phase()
             log(note)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from vrae.cli.option_groups import option, with_groups
+from vrae.cli.phase_display import end_phase
 from vrae.cli.saved_runs import load_fitted, load_with_clusters, note_unused
 from vrae.cli.shared_options import DataOptions, FittedModel, ModelOptions, OutFile, Quiet, Save
 from vrae.cli.terminal import logger_for, target, usage_error
@@ -120,6 +121,7 @@ def cannibalization(
     groups: Any = group if clusterer is None else clusterer.predict(panel)
     found = find_cannibalization(panel, groups, max_lag=max_lag, season=None if season == 1 else season, fdr=fdr)
     runs.write_columns(found.columns(), target(file))
+    end_phase()
     n_movements, n_shifts = found.n_pairs
     rate = f" Expect {100 * fdr:g} % of the pairs found to be wrong." if len(found) else ""
     logger_for(quiet or str(file) == "-")(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from vrae.data.calendar import zoned_times
+from vrae.data.calendar import time_text, zoned_times
 from vrae.data.panel import Panel
 from vrae.data.sliding import SlidingWindows
 from vrae.estimators.anomaly import VRAEAnomalyDetector
@@ -74,19 +74,39 @@ def window_scores(detector: VRAEAnomalyDetector, windows: SlidingWindows) -> Col
     return {**columns, **_channels(windows.source, deviations)}
 
 
-def find_segments(columns: Columns) -> list[tuple[Any, int, int, float]]:
-    """Join consecutive anomalous steps of `window_scores` to segments, highest score first.
+class Segment(NamedTuple):
+    """Consecutive anomalous steps of a series: the first, the last, and the highest score.
 
-    A segment is (id, first step, last step, highest score).
+    ``times`` are those of the first and the last step, if the series have times.
     """
+
+    id: Any
+    first: int
+    last: int
+    score: float
+    times: tuple[Any, Any] | None
+
+    def __str__(self) -> str:
+        first, last = self.times or (f"step {self.first:,}", f"step {self.last:,}")
+        return f"{self.id}: {first} to {last}, score {self.score:.2f}"
+
+
+def find_segments(columns: Columns) -> list[Segment]:
+    """Join consecutive anomalous steps of `window_scores` to segments, highest score first."""
     marked = np.flatnonzero(columns["anomaly"])
     if len(marked) == 0:
         return []
     breaks = (np.diff(marked) > 1) | (columns["id"][marked[1:]] != columns["id"][marked[:-1]])
     segments = np.split(marked, np.flatnonzero(breaks) + 1)
-    steps, score = columns["step"], columns["score"]
-    found = [(columns["id"][s[0]], int(steps[s[0]]), int(steps[s[-1]]), float(score[s].max())) for s in segments]
-    return sorted(found, key=lambda segment: -segment[3])
+    found = [_segment(columns, rows) for rows in segments]
+    return sorted(found, key=lambda segment: -segment.score)
+
+
+def _segment(columns: Columns, rows: npt.NDArray[np.int64]) -> Segment:
+    first, last = int(rows[0]), int(rows[-1])
+    own, steps, times = columns["id"][first], columns["step"], columns.get("time")
+    ends = None if times is None else (time_text(times[first], None), time_text(times[last], None))
+    return Segment(own, int(steps[first]), int(steps[last]), float(columns["score"][rows].max()), ends)
 
 
 def _largest_deviation(
