@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,7 @@ def test_long_series_by_windows(cli, tmp_path):
     assert len(found) == 600
     assert int(np.argmax([float(row["score"]) for row in found])) in range(390, 422)
     assert "segment" in err
+    assert re.search(r"^  m: (39|40|41)\d to (40|41|42)\d, score ", err, re.MULTILINE)  # times, not steps
 
 
 @pytest.mark.parametrize(
