@@ -12,6 +12,7 @@ from vrae.cli.option_groups import argument, number_or_auto, option
 from vrae.cli.saved_runs import load_with_clusters, series_of_run
 from vrae.cli.shared_options import CLUSTERING, OUTPUT, AsJson, Clusters, DataDir, OutTable, Quiet, Run, RunData
 from vrae.cli.terminal import echo, logger_for, out, print_json, target, usage_error
+from vrae.phases import announce
 
 if TYPE_CHECKING:
     from vrae.data.panel import Panel
@@ -152,6 +153,7 @@ def explain(
         raise InvalidDataError(f"{reason} Name their file with --data.")
     clusterer = load_with_clusters(run, "keep", every=True)  # as in its table of clusters
     panel = _sample_with(panels, series, logger_for(quiet))
+    announce("Describing")
     if series is not None:
         name = next((panel.ids[row] for row in _rows_of(panel, series)), series)
         found = clusterer.explain(panel, name)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vrae.cli.shared_options import ModelOptions
 from vrae.cli.terminal import usage_error
+from vrae.phases import announce
 
 if TYPE_CHECKING:
     from vrae.data.panel import Panel
@@ -82,14 +83,13 @@ def series_of_run(run: Path, data: str | None, data_dir: Path | None) -> RunSeri
     """
     from vrae.data.datasets import load_example
     from vrae.exceptions import DatasetUnavailableError
-    from vrae.phases import announce
     from vrae.runs import read_metrics
 
-    announce("Reading")
     source = read_metrics(run).get("source") or {}
     if data is not None:
         return _from_files(run, source, data)
     if "example" in source:
+        announce("Reading")
         try:
             panel, labels = load_example(source["example"], data_dir=data_dir)
         except DatasetUnavailableError as error:
@@ -112,8 +112,9 @@ def _from_files(run: Path, source: dict[str, Any], data: str) -> RunSeries:
 
     options = source.get("options") or {}
     if not has_changed(source, data):
-        return RunSeries(stream_panels(data, **options))
+        return RunSeries(_read(stream_panels(data, **options)))
     known = ids_of_run(run)
+    announce("Comparing")
     there = {str(name) for panel in stream_panels(data, **options) for name in panel.ids.tolist()}
     if not there & known:
         return RunSeries(None, f"{data} holds none of the series of this run.")
@@ -125,7 +126,13 @@ def _from_files(run: Path, source: dict[str, Any], data: str) -> RunSeries:
         f"cluster the data as they are now, run vrae cluster again."
     )
     warn(notice, DataWarning)
-    return RunSeries(_only(stream_panels(data, **options), known), "", notice)
+    return RunSeries(_only(_read(stream_panels(data, **options)), known), "", notice)
+
+
+def _read(panels: Iterable[Panel]) -> Iterator[Panel]:
+    """Yield panels, and announce it when the first of them is read."""
+    announce("Reading")
+    yield from panels
 
 
 def _only(panels: Iterable[Panel], known: set[str]) -> Iterator[Panel]:

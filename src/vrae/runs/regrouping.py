@@ -16,6 +16,7 @@ from vrae.estimators.partition import labels_of
 from vrae.io.atomic import atomic_directory, only_writer
 from vrae.io.model_files import check_replaceable
 from vrae.metrics import agreement, raw_kmeans
+from vrae.phases import announce
 from vrae.runs.editing import apply_edit, read_edits, read_names
 from vrae.runs.run_metrics import Tally, add_verdict, read_metrics, write_metrics
 from vrae.runs.run_report import MAX_REPORT_SERIES, load_clusterer, rebuild_report
@@ -89,6 +90,7 @@ def _change_run(
     check_replaceable(run / "model")
     with only_writer(run):
         metrics, clusterer, assignment = read_metrics(run), load_clusterer(run), read_assignment(run)
+        announce("Grouping")
         change(clusterer, assignment)
         probabilities = clusterer.predict_proba_from_latent(assignment.embedding)
         labels, own = labels_of(probabilities), probabilities.max(axis=1, initial=0.0)

@@ -51,14 +51,15 @@ def rebuild_report(
     then shows their reconstructions, and says so. It shows ``notice`` at its beginning. Commands in
     it name the folder as the user ``typed`` it, by default ``run``.
     """
-    announce("Report")
     metrics = read_metrics(run)
     clusterer = load_clusterer(run)
     everything, typed = read_assignment(run), typed or run
-    if panels is None:
+    panel = None if panels is None else sample_series(panels, MAX_REPORT_SERIES, seed=0)[0]
+    announce("Report")
+    if panel is None:
         data = _report_without_series(clusterer, everything, metrics, typed)
     else:
-        panel = without_dropped(clusterer.model_, sample_series(panels, MAX_REPORT_SERIES, seed=0)[0])
+        panel = without_dropped(clusterer.model_, panel)
         found = _look_up(everything, panel.ids)
         data = gather_run_report(clusterer, panel, found, metrics, typed, panel.static.get("label"))
     return write_report(replace(data, title=title or data.title, notice=notice), out or run / "report.html")
