@@ -221,7 +221,7 @@ def test_words_of_awkward_states():
     cases = awkward_cases()
     noise = page_of(cases["all noise"]).text
     assert "Groups 0 24 series have none" in noise
-    assert "These series fit none of the clusters" in noise
+    assert "These series fit none of the groups" in noise
     bare = page_of(cases["bare"])
     assert "You asked for 3 groups" in bare.text
     assert "no training history" in bare.text

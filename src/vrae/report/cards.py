@@ -108,7 +108,7 @@ def _card(data: ReportData, label: int, size: int, indices: Indices, portraits: 
         proportion=size / data.n_total,
         certainty=float(known.mean()) if len(known) and not is_noise else None,
         found_again=float(recovered[label]) if 0 <= label < len(recovered) else None,
-        sentence=sentence(portraits, member, is_noise=is_noise),
+        sentence=f"{_why_unassigned(data)} {sentence(portraits, member)}" if is_noise else sentence(portraits, member),
         typical=typical.tolist(),
         random=between.tolist(),
         atypical=atypical.tolist(),
@@ -116,6 +116,15 @@ def _card(data: ReportData, label: int, size: int, indices: Indices, portraits: 
         hue="noise" if is_noise else str(label % len(COLORS)),
         glyph=cluster_style(label).symbol,
     )
+
+
+def _why_unassigned(data: ReportData) -> str:
+    """Say why series are in no group: unlike all others, or without any value."""
+    blank = ~np.isfinite(data.embedding[data.labels == NOISE]).all(axis=1)
+    if blank.all():
+        return "These series have no value that could be compared."
+    rest = f" Without any value: {int(blank.sum()):,}." if blank.any() else ""
+    return f"These series fit none of the groups: they are unlike the series in any of them.{rest}"
 
 
 def card_payload(data: ReportData, card: Card, place: dict[int, int], base: int | None) -> dict[str, Any]:

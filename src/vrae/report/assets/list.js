@@ -13,7 +13,7 @@ function clusterRow(c, largest) {
   tick.addEventListener("change", () => tickCluster(c.label, tick.checked));
   const bar = element("svg:svg", { class: "bar", viewBox: "0 0 100 3", preserveAspectRatio: "none", "aria-hidden": "true" },
     element("svg:rect", { width: ((100 * c.size) / largest).toFixed(2), height: 3 }));
-  const warning = c.warning ? [element("span", { class: "mark-caution", title: c.warning }, "!", element("span", { class: "visually-hidden" }, c.warning))] : [];
+  const warning = c.warning ? ["\u00a0", element("span", { class: "mark-caution", title: c.warning }, "!", element("span", { class: "visually-hidden" }, c.warning))] : [];
   const button = element("button", { type: "button", class: `pick ${hueName(c.label)}`, "data-cluster": c.label, "aria-pressed": "false" },
     glyph(c.label), element("span", { class: "names" }, ...named(c), ...warning), element("span", { class: "count" }, c.size.toLocaleString("en")), bar);
   button.addEventListener("click", (event) => {

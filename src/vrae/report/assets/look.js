@@ -34,7 +34,7 @@ function glyph(label) {
 /** The name of a cluster with its number small beside it, as in the macro `named`. */
 function named(c) {
   const name = element("bdi", { class: "name" }, c.name);
-  return titleOf(c) === c.name ? [name] : [name, " ", element("span", { class: "no" }, String(c.label))];
+  return titleOf(c) === c.name ? [name] : [name, "\u00a0", element("span", { class: "no" }, String(c.label))];
 }
 
 const CONFIG = {

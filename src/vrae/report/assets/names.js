@@ -7,10 +7,11 @@ function clusterLabels(map, places) {
   const centres = centresOnMap(map, places);
   const [toX, toY] = pixelsOfMap(map, places);
   measure.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  const longest = $("#map").clientWidth > 450 ? 36 : 24;
   const taken = [];
   const found = [];
   for (const { c, x, y, height } of centres.sort((a, b) => b.c.size - a.c.size)) {
-    const texts = [shorten(titleOf(c), 26), String(c.label)];
+    const texts = [shorten(titleOf(c), longest), String(c.label)];
     const above = toY(y) - toY(y + height) < LABEL_HEIGHT ? -0.9 * LABEL_HEIGHT : 0; // must not cover a small group
     const fit = texts.map((words) => freePlace(words, toX(x), toY(y), above, taken)).find(Boolean);
     if (!fit) continue;

@@ -45,7 +45,7 @@ function overviewButton(c, channel, size) {
   const options = size[0] > 300 ? { yTitle: data.channels[channel] } : { isBare: true, wanted: 2 };
   const chart = curveChart(c, channel, size, options);
   chart.setAttribute("aria-hidden", "true");
-  const head = element("span", { class: "head" }, glyph(c.label), ...named(c));
+  const head = element("span", { class: "head" }, glyph(c.label), element("span", {}, ...named(c)));
   const button = element("button", { type: "button", class: `small ${hueName(c.label)}`, title: titleOf(c) }, head, chart);
   button.addEventListener("click", () => selectCluster(c.label, button));
   return button;

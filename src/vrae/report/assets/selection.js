@@ -104,6 +104,9 @@ function drawSeries() {
     traces.push(lineTrace(scaled(model, original), "reconstruction", { color: css("--fitted"), width: 2, dash: "4px,3px" }, {}));
   }
   $("#series-legend").hidden = !hasFocus;
+  $("#series").hidden = !traces.length;
+  $("#series-note").textContent = seriesNote(others.length);
+  if (!traces.length) return;
   const values = traces.flatMap((trace) => trace.y);
   const [low, high] = extent(values);
   const digits = Math.max(4, digitsFor(low, high));
@@ -118,8 +121,7 @@ function drawSeries() {
       ...(top === null ? { autorange: true } : { range: [low - 0.05 * (top - low), top], autorange: false }), separatethousands: true, exponentformat: isTiny ? "power" : digits > 6 ? "none" : "SI",
     },
   }), PLAIN_CONFIG);
-  const cut = top === null ? "" : ` Values above ${plain(top)} are cut off: double-click to see them.`;
-  $("#series-note").textContent = seriesNote(others.length) + cut;
+  if (top !== null) $("#series-note").textContent += ` Values above ${plain(top)} are cut off: double-click to see them.`;
 }
 
 /** Where to cut the chart, if a few values would flatten all others; null if none do. */
