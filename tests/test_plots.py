@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 
 from vrae import plots
 from vrae.exceptions import InvalidDataError, InvalidParameterError, MissingDependencyError
-from vrae.plots import charts, maps, palette
+from vrae.plots import charts, maps, palette, ranges
 
 mpl.use("Agg")
 
@@ -353,3 +353,42 @@ def test_the_expected_range_surrounds_the_reconstruction():
 
 def test_rgba():
     assert palette.rgba("#0072B2", 0.5) == "rgba(0, 114, 178, 0.5)"
+
+
+@pytest.mark.parametrize("gap", [1, 9])
+def test_a_forecast_continues_the_last_value_if_it_is_the_step_before(gap):
+    weeks = np.datetime64("2024-01-01") + 7 * np.arange(20)
+    past, future = weeks[:5], weeks[4 + gap : 8 + gap]
+    chart = ranges.forecast_chart(past, np.ones(5), future, np.zeros(4), [("80 %", -np.ones(4), np.ones(4))], ("",) * 3)
+    line = chart.lines[-1]
+    assert len(line.x) == len(future) + (gap == 1)
+    assert line.x[0] == (past[-1] if gap == 1 else future[0])
+
+
+def test_areas_end_at_gaps():
+    from vrae.plots.web_parts import draw_web_grid
+
+    y = np.array([1.0, 2.0, np.nan, 3.0, 4.0])
+    grid = charts.ChartGrid([charts.Chart("", "", "", [charts.Line(np.arange(5), y, "#000000", low=y - 1)])], 1)
+    (trace,) = draw_web_grid("", grid).data
+    assert trace.fill == "toself"
+    np.testing.assert_array_equal(trace.x, [0, 1, 1, 0, 0, 3, 4, 4, 3, 3])
+    np.testing.assert_array_equal(trace.y, [1, 2, 1, 0, np.nan, 3, 4, 3, 2, np.nan])
+
+
+def test_points_without_a_neighbour_are_seen():
+    X = np.array([[1.0, np.nan, 2.0, 3.0, np.nan, 4.0]])
+    (ax,) = plots.plot_reconstructions(X, X).axes
+    assert ax.lines[0].get_markevery() == [0, 5]
+    figure = plots.plotly_reconstructions(X, X)
+    assert list(figure.data[0].marker.size) == [4, 0, 0, 0, 0, 4]
+
+
+def test_a_few_high_series_do_not_flatten_a_curve():
+    X = np.random.default_rng(0).random((40, 20))
+    X[0] *= 1000
+    figure = plots.plot_courses(X, np.zeros(40, int), n_members=40)
+    low, high = figure.axes[0].get_ylim()
+    assert low < 0.1
+    assert 1 < high < 2
+    assert plots.plotly_courses(X, np.zeros(40, int), n_members=40).layout.yaxis.range == (low, high)

@@ -89,7 +89,14 @@ def _let_title_span(ax: Axes, title: str) -> None:
     ax.set_title("", loc="left")
     ax.set_title("\n".join(" " * (title.count("\n") + 1)), fontsize=_TITLE_SIZE)
     text = ax.annotate(
-        title, (0, 1), (0, 6), "axes fraction", textcoords="offset points", va="baseline", fontsize=_TITLE_SIZE, color=INK
+        title,
+        (0, 1),
+        (0, 6),
+        "axes fraction",
+        textcoords="offset points",
+        va="baseline",
+        fontsize=_TITLE_SIZE,
+        color=INK,
     )
     text.set_in_layout(False)
 

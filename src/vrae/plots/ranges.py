@@ -70,11 +70,16 @@ def forecast_chart(
         for n, (name, low, high) in enumerate(ranges)
     ]
     known = np.flatnonzero(~np.isnan(x))
-    if len(known):  # the forecast continues the last value
+    if len(known) and _follows(past[known[-1]], future):
         future = np.concatenate([past[known[-1:]], future])
         mean = np.concatenate([x[known[-1:]], mean])
     lines += [Line(past, x, INK, 1.2, "past"), Line(future, mean, COLORS[0], 1.8, "forecast")]
     return Chart(titles[0], titles[1], titles[2], lines)
+
+
+def _follows(last: Any, future: npt.NDArray[Any]) -> bool:
+    """Return whether the first step of a forecast is the one after the last step."""
+    return len(future) < 2 or bool(future[0] - last < 1.5 * (future[1] - future[0]))
 
 
 def _runs(marked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
