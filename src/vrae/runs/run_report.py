@@ -13,6 +13,7 @@ import numpy.typing as npt
 from vrae.data.panel import Panel
 from vrae.estimators.assignment import Assignment
 from vrae.estimators.clusterer import VRAEClusterer
+from vrae.estimators.insight import MAX_REPORT_SERIES
 from vrae.estimators.loading import load_model
 from vrae.estimators.reporting import gather_report, report_data
 from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
@@ -30,9 +31,6 @@ __all__ = [
     "load_clusterer",
     "rebuild_report",
 ]
-
-# A report of more series than this shows a sample of them.
-MAX_REPORT_SERIES = 20_000
 
 _MAX_DECODED = 1000  # of a series that is decoded because the original is not available
 
