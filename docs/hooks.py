@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     place = page.file.src_uri
     if place.startswith("benchmarks/"):
         return markdown.replace("](../../docs/", "](../../")
+    if place == "commands.md":
+        markdown = re.sub(r"^\| `vrae (\w+)` \|", r"| [`vrae \1`](commands/\1.md) |", markdown, flags=re.MULTILINE)
     up = "../" * place.count("/")
     return markdown.replace(f"]({up}../benchmarks/", f"]({up}benchmarks/").replace(".ipynb)", ".md)")
 

@@ -39,7 +39,6 @@ def tutorial_files(folder: Path) -> dict[str, str | bytes]:
         )
         found[f"{path.stem}.md"] = _download(path) + text
         found.update(resources["outputs"])
-        found[path.name] = path.read_bytes()
     return found
 
 
