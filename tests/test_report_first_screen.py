@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ if CHROMIUM is None:
 
 pytestmark = pytest.mark.slow
 
+CHECKS = Path(__file__).with_name("report_checks.js").read_text("utf-8")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 
@@ -106,6 +108,15 @@ def test_nothing_is_cut_on_a_phone(opened, scheme, width):
     )
     parts = ".verdict, .alert *:not(pre *), .facts *, .choices > li, .tree li, .command"
     assert page.eval_on_selector_all(parts, too_wide) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_and_everything_has_a_name(opened, scheme):
+    page = opened(worried(), color_scheme=scheme)
+    for part in page.locator("details").all():
+        part.locator("summary").click()
+    assert page.evaluate(f"{CHECKS}.poor()") == []
+    assert page.evaluate(f"{CHECKS}.nameless()") == []
 
 
 def test_commands_are_copied(opened):

@@ -84,7 +84,7 @@ def render_report(data: ReportData) -> str:
         training_note=facts.training_note(data),
         active_units=data.metrics.get("active_units"),
         latent_size=data.metrics.get("latent_size"),
-        details=list(facts.all_numbers(data.metrics)),
+        details=list(facts.details(data)),
         policy=page.policy(scripts, uses_webgl=len(points) > _SVG_POINTS),
         plotly_js=scripts[0],
         report_js=scripts[1],

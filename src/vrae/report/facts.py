@@ -15,7 +15,7 @@ from vrae.metrics import DOUBTFUL, best_number
 from vrae.report.data import ReportData
 from vrae.report.time_axis import step_word
 
-__all__ = ["Fact", "all_numbers", "facts", "heading", "selection_reason", "training_note", "trust_numbers"]
+__all__ = ["Fact", "all_numbers", "details", "facts", "heading", "selection_reason", "training_note", "trust_numbers"]
 
 _SHOWN_CHANNELS = 6
 _LONG = 14  # characters of a fact that is set in small type
@@ -223,6 +223,12 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def details(data: ReportData) -> Iterator[tuple[str, str]]:
+    """Yield numbers and settings of the run, without what the page shows elsewhere."""
+    shown = ("verdict", "names", "data", "selection", "title")
+    yield from all_numbers({name: value for name, value in data.metrics.items() if name not in shown})
 
 
 def all_numbers(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
