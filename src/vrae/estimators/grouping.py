@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -270,8 +269,11 @@ class Grouping:
         labels = shaped("labels", arrays, (len(embedding),))
         partition, curve = partition_from_arrays(subset(arrays, "partition")), check_curve(config["selection"])
         found = cls(embedding, space, partition, labels, curve, clusterer)
-        numbers = range(check_int("n_edits", config["n_edits"], low=0))
-        saved = [subset(arrays, f"edits.{number}") for number in numbers]
+        saved: list[Arrays] = []
+        while edit := subset(arrays, f"edits.{len(saved)}"):
+            saved.append(edit)
+        if len(saved) != config["n_edits"]:
+            raise ValueError("there are more or fewer edits than the config says")
         grouping = replace(found, edits=edits_from_arrays(saved, partition.n_clusters, found._vectors))
         if found.partition.predict_proba(found._vectors[:1]).shape != (1, partition.n_clusters):
             raise ValueError("the arrays of the partition have different sizes")
@@ -300,7 +302,8 @@ class Grouping:
         return parts if isinstance(parts, Mixture) and parts.n_clusters == into else None
 
     def _number(self, what: str, cluster: Any) -> int:
-        if isinstance(cluster, bool) or not isinstance(cluster, Integral) or not 0 <= cluster < self.n_clusters:
+        is_whole = isinstance(cluster, (int, np.integer)) and not isinstance(cluster, bool)
+        if not is_whole or not 0 <= cluster < self.n_clusters:
             last = self.n_clusters - 1
             known = f"The clusters are 0 to {last}." if last > 0 else "The only cluster is 0." if last == 0 else ""
             raise InvalidParameterError(f"{what}: there is no cluster {cluster!r}. {known}".rstrip())

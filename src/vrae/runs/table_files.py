@@ -162,8 +162,12 @@ def _plain_dates(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _to_arrow(column: npt.NDArray[Any]) -> pa.Array:
+    if column.dtype.kind == "M" and np.datetime_data(column.dtype)[0] not in ("D", "s", "ms", "us", "ns"):
+        column = column.astype("M8[us]")
     try:
         return pa.array(column.tolist()) if column.dtype == object else pa.array(column)
     except UnicodeError:  # a lone surrogate, as in CSV
         cells = column.tolist()
         return pa.array([c.encode(errors="backslashreplace").decode() if isinstance(c, str) else c for c in cells])
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # ids of several types
+        return pa.array([None if cell is None else str(cell) for cell in column.tolist()])
