@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +33,7 @@ def on_calendar(series: list[Any], start: str, freq: str, first: list[int] | Non
     return replace(Panel.from_arrays(series, times=times, **parts), calendar=Calendar.from_freq(freq, times))
 
 
-def kinds(makers: list[Maker], seed: int = 0, n: int = N) -> tuple[list[np.ndarray], np.ndarray]:
+def kinds(makers: Sequence[Maker], seed: int = 0, n: int = N) -> tuple[list[np.ndarray], np.ndarray]:
     """Return ``n`` series of each kind, and their kinds."""
     rng = np.random.default_rng(seed)
     return [make(rng) for make in makers for _ in range(n)], np.repeat(np.arange(len(makers)), n)
@@ -154,6 +154,7 @@ def meters(seed: int = 0, zone: str | None = None) -> tuple[Panel, np.ndarray]:
     makers = [lambda rng, m=m: rng.uniform(0.5, 2) * m + 0.2 * rng.standard_normal(len(m)) for m in means]
     series, labels = kinds(makers, seed)
     panel = on_calendar(series, "2024-03-04", "h")
+    assert panel.calendar is not None
     return (replace(panel, calendar=replace(panel.calendar, zone=zone)) if zone else panel), labels
 
 

@@ -287,7 +287,7 @@ def test_every_chart_has_axis_titles(open_report):
         assert {"step", "value"} <= set(card.locator("text").all_text_contents())
 
 
-def annotations(page) -> list[str]:
+def map_names(page) -> list[str]:
     return page.evaluate("document.getElementById('map').layout.annotations.map(a => a.text)")
 
 
@@ -299,7 +299,7 @@ def test_names_are_everywhere(open_report):
     assert page.inner_text(".pick[data-cluster='0'] .no") == "0"
     assert page.locator(".card h3 .name").all_inner_texts() == list(NAMES.values())
     assert page.locator("#overview .name").all_inner_texts() == list(NAMES.values())
-    assert f"0 · {december}" in annotations(page)
+    assert f"0 · {december}" in map_names(page)
     assert f"0 · {december}" in page.evaluate("document.getElementById('map').data[0].customdata[0]")
     assert set(page.locator(".anomaly .name").all_inner_texts()) <= set(NAMES.values())
     assert f"Go to 0 · {december}" in page.eval_on_selector_all(
@@ -313,7 +313,7 @@ def test_names_are_everywhere(open_report):
 
 def test_a_name_on_the_map_selects_its_group(open_report):
     page = open_report(make_report_data(names=NAMES), viewport={"width": 1400, "height": 1000})
-    page.locator("#map .annotation-text-g").nth(annotations(page).index("1 · Steady, high volume")).click()
+    page.locator("#map .annotation-text-g").nth(map_names(page).index("1 · Steady, high volume")).click()
     assert title(page) == "1 · Steady, high volume · 8 series"
 
 
@@ -324,7 +324,7 @@ def test_many_groups_stay_distinguishable(open_report):
     page.click("#overview-all")
     assert page.locator("#overview .name").all_inner_texts() == list(names.values())
     assert page.inner_text("#overview-all") == "Show fewer"
-    shown = annotations(page)
+    shown = map_names(page)
     assert len(shown) == len(set(shown)) > 7
     overlap = page.evaluate(f"{CHECKS}.overlapping('#map .annotation-text-g')")
     assert overlap == []

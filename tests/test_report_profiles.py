@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -281,8 +282,8 @@ def test_fits_every_screen(open_report, make, width, scheme):
 def test_channels_can_be_chosen(open_report):
     data = dated()
     values = np.stack([data.panel.values[:, 0], -data.panel.values[:, 0]], axis=1)
-    dates = {"times": data.panel.times, "calendar": data.panel.calendar}
-    panel = Panel(values, data.panel.offsets, data.panel.ids, channels=("sold", "returned"), **dates)
+    plain = Panel(values, data.panel.offsets, data.panel.ids, channels=("sold", "returned"))
+    panel = replace(plain, times=data.panel.times, calendar=data.panel.calendar)
     page = open_report(make_report_data(panel=panel, lags=None))
     before = page.locator(".season p").first.inner_text()
     page.select_option("#season-channel", "1")
