@@ -286,6 +286,16 @@ def test_names_are_shown_as_text_by_plotly():
     assert figure.layout.annotations[0].text == "Series &lt;b&gt;bold&lt;/b&gt;"
 
 
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "inline", "agg"])
+def test_a_notebook_shows_a_figure_once(series, backend, monkeypatch):
+    import matplotlib.pyplot as plt
+
+    monkeypatch.setattr(plt, "get_backend", lambda: backend)
+    figure = plots.plot_courses(series, np.arange(len(series)) % 2)
+    assert plt.fignum_exists(figure.number) == (backend == "agg")  # pyplot shows those it knows
+    assert figure.axes
+
+
 def test_training_in_both_backends():
     figure, twin = plots.plot_training(HISTORY), plots.plotly_training(HISTORY)
     assert len(titles_of(figure)) == 4

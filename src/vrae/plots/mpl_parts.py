@@ -81,6 +81,9 @@ def draw_grid(grid: ChartGrid) -> Figure:
     _add_legend(figure, grid.charts)
     if grid.note:
         figure.suptitle(grid.note, x=0.01, ha="left", fontsize=9, color=INK)
+    if "inline" in pyplot().get_backend():
+        # A notebook shows the value of a cell. Pyplot would show the same figure again.
+        pyplot().close(figure)
     return figure
 
 
