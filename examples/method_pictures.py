@@ -135,7 +135,7 @@ def patterns(leaves: Leaves) -> Figure:
         points = np.stack([np.arange(len(series)), series], axis=1)
         segments = np.stack([points[:-1], points[1:]], axis=1)
         ax.add_collection(LineCollection(segments, colors=np.where(hit[:-1], COLORS[3], GREY), linewidths=2))
-        ax.set_title(f"here the pattern is found at {fraction[leaf]:.0%} of the steps", fontsize=10, loc="left")
+        ax.set_title(f"here the pattern is found at {100 * fraction[leaf]:.0f} % of the steps", fontsize=10, loc="left")
         ax.set(yticks=[], xlim=(0, len(series)), ylim=(series.min() - 0.3, series.max() + 0.3))
     axes[1].set_xlabel("step around the leaf")
     return figure
