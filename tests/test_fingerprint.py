@@ -101,3 +101,12 @@ def test_a_file_of_other_series_is_not_taken_for_the_run(cli, run, small_series,
     done = cli("explain", run)
     assert done.code == 2
     assert "holds none of the series of this run" in done.err
+
+
+def test_what_the_run_assumed_is_not_told_again(cli, tmp_path):
+    rows = [f"shop{i},2024-01-{day:02},{day % (2 + i % 3)}" for i in range(12) for day in range(1, 25)]
+    (tmp_path / "sales.csv").write_text("\n".join(["shop,day,qty", *rows, ""]))
+    out = tmp_path / "run"
+    done = cli("cluster", tmp_path / "sales.csv", "-k", 2, "--epochs", 1, "--out", out)
+    assert "Took 'day'" in done.err
+    assert cli("report", out).said == ""

@@ -110,7 +110,9 @@ def _from_files(run: Path, source: dict[str, Any], data: str) -> RunSeries:
     from vrae.exceptions import DataWarning, name_some, warn
     from vrae.runs import has_changed, ids_of_run
 
-    options = source.get("options") or {}
+    reading = load_fitted(run).model_.reading_
+    remembered = {} if reading is None else {"remembered": reading}  # what was assumed then holds now
+    options = {**(source.get("options") or {}), **remembered}
     if not has_changed(source, data):
         return RunSeries(_read(stream_panels(data, **options)))
     known = ids_of_run(run)
