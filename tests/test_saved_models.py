@@ -44,6 +44,21 @@ def test_a_saved_model_remembers_how_its_table_was_read(folder):
     assert clusterer.model_.calendar_.describe() == "weekly (Mondays)"
 
 
+@pytest.mark.parametrize("folder", [f for f in FOLDERS if (f / "edited").exists()], ids=lambda folder: folder.name)
+def test_a_saved_model_remembers_how_its_clusters_were_edited(folder):
+    clusterer = load_model(folder / "edited")
+    with np.load(folder / "edited.npz") as expected:
+        np.testing.assert_array_equal(clusterer.labels_, expected["labels"])
+        np.testing.assert_allclose(clusterer.predict_proba(expected["X"]), expected["probabilities"], atol=1e-4)
+        own = {0: "First", 2: "Täglich"}
+        assert clusterer.grouping_.own_names == own
+        assert {number: name for number, name in enumerate(expected["names"].tolist()) if number in own} == own
+    assert clusterer.grouping_.is_edited
+    assert clusterer.portraits_ is not None
+    assert len(set(clusterer.names_.values())) == 3
+    assert clusterer.regroup(3).grouping_.own_names == {}
+
+
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_a_saved_model_chooses_the_number_of_clusters_again(folder, tmp_path):
     shutil.copytree(folder / "model", tmp_path / "model")

@@ -43,6 +43,23 @@ def sales() -> pd.DataFrame:
     return table[rng.random(len(table)) > 0.1]
 
 
+def edited(X: np.ndarray, folder: Path) -> None:
+    """Write a clusterer whose clusters were split, merged and renamed, and series moved."""
+    model = VRAE(latent_size=3, hidden_size=8, max_epochs=40, device="cpu")
+    clusterer = VRAEClusterer(3, model=model, false_alarm_rate=None, random_state=0).fit(X)
+    clusterer.split(0).merge([1, 2]).move([0, 1], to=1).rename({0: "First", 2: "Täglich"})
+    clusterer.save(folder / "edited")
+    names = [clusterer.names_[cluster] for cluster in range(clusterer.n_clusters_)]
+    new = X[::-1][:, :, ::-1].copy()
+    np.savez_compressed(
+        folder / "edited.npz",
+        X=new,
+        labels=clusterer.labels_,
+        probabilities=clusterer.predict_proba(new),
+        names=names,
+    )
+
+
 def main() -> None:
     X = series()
     model = VRAE(latent_size=3, hidden_size=8, max_epochs=40, max_lag=5, device="cpu")
@@ -63,6 +80,7 @@ def main() -> None:
     table.assign(label=table["item"].map(dict(zip(dated.ids_, dated.labels_, strict=True)))).to_csv(
         folder / "dated.csv", index=False
     )
+    edited(X, folder)
     print(folder, np.bincount(clusterer.labels_), clusterer.labels_)
 
 
