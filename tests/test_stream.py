@@ -346,7 +346,7 @@ def test_standard_input_gives_a_row_for_every_series_in_order(name, folder, vrae
     done = vrae("assign", "-", *options, "--out", "-", feed=(folder / name).read_bytes())
     rows = rows_of(done.out)
     panel = read_panel(folder / name, layout="long")
-    assert (done.code, done.err.splitlines()) == (0, panel.summary())  # the facts of all parts together
+    assert (done.code, done.said.splitlines()) == (0, panel.summary())  # the facts of all parts together
     assert panel.summary()[0] == "60 series of 11 to 20 steps, named by unique_id"
     assert [row["id"] for row in rows] == panel.ids.tolist()
     assert [row["kind"] for row in rows] == ["x", "y"] * 30
