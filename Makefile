@@ -45,7 +45,7 @@ format: $(STAMP)  ## Format the code and apply safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(DOCS)  ## Build the documentation site in site/; broken links are errors
+docs: $(DOCS)  ## Run the tutorials and build the documentation site in site/; broken links are errors
 	$(BIN)/mkdocs build --strict
 
 bench: $(STAMP)  ## Measure speed against a plain PyTorch loop; fails if anything became slower

@@ -1,4 +1,7 @@
-"""Draw docs/pictures/cannibalization.png: python benchmarks/cannibalization/picture.py; needs VRAE_DATA."""
+"""Draw docs/pictures/cannibalization.png.
+
+VRAE_DATA=... python benchmarks/cannibalization/picture.py
+"""
 
 from __future__ import annotations
 

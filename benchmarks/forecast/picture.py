@@ -1,4 +1,4 @@
-"""The picture of docs/how-to/forecast.md: forecasts of monthly hospital items, and the actual values.
+"""Draw docs/pictures/forecast.png: forecasts of monthly hospital items, and the actual values.
 
 VRAE_DATA=... python benchmarks/forecast/picture.py
 """
