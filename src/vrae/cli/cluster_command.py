@@ -78,10 +78,7 @@ def demo(
         str, typer.Argument(metavar="NAME", help="A bundled data set, or any other of the UCR and UEA archives.")
     ] = "OSULeaf",
     data_dir: DataDir = None,
-    clusters: Annotated[
-        str,
-        option(CLUSTERING, "--clusters -k", "K", "Number of clusters, or 'auto'.", default="number of known classes"),
-    ] = "",
+    clusters: Clusters = "auto",
     seed: Seed = 0,
     folder: OutFolder = _LATEST_DEMO,
     quiet: Quiet = False,
@@ -89,23 +86,21 @@ def demo(
 ) -> None:
     """Cluster an example, and write a report: the quickest way to see what vrae does.
 
-    The known classes of the example set the number of clusters, unless you do. Apart from that,
-    they are used only for the scores at the end.
+    vrae chooses the number of clusters, unless you do. The known classes of the example are used
+    only for the scores at the end.
 
     Example: vrae demo
-    Example: vrae demo GunPoint --clusters auto
+    Example: vrae demo GunPoint -k 2
     """
     from vrae import runs
     from vrae.data.datasets import load_example
     from vrae.estimators.clusterer import VRAEClusterer
-    from vrae.metrics import n_classes
 
     runs.check_report()
     announce("Reading")
     panel, labels = load_example(name, data_dir=data_dir)
     tell(panel.overview(), logger_for(quiet))
-    known = "auto" if labels is None else str(n_classes(labels))
-    n_clusters = number_or_auto("--clusters", clusters or known)
+    n_clusters = number_or_auto("--clusters", clusters)
     clusterer = VRAEClusterer(n_clusters, model=ModelOptions().model(), random_state=seed)
     with runs.claim_run_folder(folder, overwrite=False, rolling=folder == _LATEST_DEMO):
         metrics = runs.cluster_panel(clusterer, panel, labels, folder, name, {"example": name})
