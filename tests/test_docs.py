@@ -391,5 +391,6 @@ def test_the_site_loads_nothing_from_elsewhere():
     settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert "font: false" in settings
     assert "extra_javascript" not in settings
+    assert "polyfills: [assets/iframe-worker.js]" in settings  # without one, the plugin `offline` loads another
     for path in [*PAGES, *(ROOT / "docs").rglob("*.css")]:
         assert not re.search(r"(?:src=\"|!\[[^\]]*\]\(|url\()https?:", path.read_text(encoding="utf-8")), path.name
