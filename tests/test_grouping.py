@@ -476,7 +476,7 @@ def test_models_of_older_formats_have_plain_names_and_can_be_changed(tmp_path):
 # ---------------------------------------------------------------- the rate of false alarms
 
 
-def test_another_rate_of_false_alarms_applies_at_once(small_series):
+def test_another_rate_of_false_alarms_applies_at_once(small_series, tmp_path):
     X = small_series("2d", 60)
     clusterer = make_estimator("VRAEClusterer", false_alarm_rate=0.001).fit(X)
     new = X + np.random.default_rng(1).normal(0, 1.2, X.shape)
@@ -487,8 +487,9 @@ def test_another_rate_of_false_alarms_applies_at_once(small_series):
     np.testing.assert_array_equal(clusterer.belonging_.limits, fresh.belonging_.limits)
     assert (clusterer.set_params(false_alarm_rate=None).predict(new) >= 0).all()
     with pytest.raises(InvalidParameterError, match="false_alarm_rate must be"):
-        clusterer.set_params(false_alarm_rate=0.7)
-    assert clusterer.false_alarm_rate is None
-    without = make_estimator("VRAEClusterer", false_alarm_rate=None).fit(X)
+        clusterer.set_params(false_alarm_rate=0.7).predict(new)
+    again = load_model(clusterer.set_params(false_alarm_rate=0.2).save(tmp_path / "model"))
+    np.testing.assert_array_equal(again.predict(new), clusterer.predict(new))
+    without = make_estimator("VRAEClusterer", false_alarm_rate=None).fit(X).set_params(false_alarm_rate=0.1)
     with pytest.warns(DataWarning, match="no effect before the next fit"):
-        without.set_params(false_alarm_rate=0.1)
+        without.predict(new)

@@ -57,7 +57,7 @@ class VRAEClusterer(  # type: ignore[call-arg]
     false_alarm_rate : float or None, default=0.01
         `predict` says -1, no cluster, of a series that is unlike all training series. This is the
         fraction of series of a known kind of which it may say so. None: every series gets a
-        cluster.
+        cluster. A change applies to a fitted clusterer at once.
     model : VRAE, FrozenEstimator or None, default=None
         The model. None is ``VRAE()``. ``FrozenEstimator(fitted)`` uses a fitted model as it is.
     random_state : int, RandomState or None, default=None
@@ -113,23 +113,6 @@ class VRAEClusterer(  # type: ignore[call-arg]
         self.false_alarm_rate = false_alarm_rate
         self.model = model
         self.random_state = random_state
-
-    def set_params(self, **params: Any) -> Self:
-        """Set options of this estimator, and of its model as ``model__name``.
-
-        ``false_alarm_rate`` applies at once, unless the clusterer was fitted with None: the next
-        fit learns it. All other options apply to the next fit.
-        """
-        rate = params.get("false_alarm_rate")
-        if rate is None or not self.__sklearn_is_fitted__():
-            return super().set_params(**params)
-        self._check_rate(rate)
-        super().set_params(**params)
-        if self.belonging_ is None:
-            warn("false_alarm_rate has no effect before the next fit: it was None in the last one.", DataWarning)
-        else:
-            self.belonging_ = self.belonging_.at(rate)
-        return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train further on new series; see `VRAE.partial_fit`. Clusters keep their numbers.
@@ -204,6 +187,8 @@ class VRAEClusterer(  # type: ignore[call-arg]
         Rows sum to 1. A row of zeros belongs to no cluster.
         """
         self._check_fitted()
+        if self.belonging_ is None and self.false_alarm_rate is not None:
+            warn("false_alarm_rate has no effect before the next fit: it was None in the last one.", DataWarning)
         return self.embed_and_assign(*self.model_.open(X))[1]
 
     def transform(self, X: Any) -> Any:
@@ -250,10 +235,11 @@ class VRAEClusterer(  # type: ignore[call-arg]
         probabilities : ndarray of float64, shape (n_series, n_clusters_)
         """
         self._check_fitted()
-        if self.belonging_ is None or self.false_alarm_rate is None:
+        belonging = self._belonging_now()
+        if belonging is None:
             Z = self.model_.inference_.embed(panel, indices)
             return Z, self.predict_proba_from_latent(Z)
-        Z, new = self.model_.inference_.embed_and_judge(panel, indices, self.belonging_.is_new)
+        Z, new = self.model_.inference_.embed_and_judge(panel, indices, belonging.is_new)
         new[new] = ~are_among(Z[new], self.embedding_)  # training series belong, also those that are no references
         probabilities = self.predict_proba_from_latent(Z)
         probabilities[new] = 0.0
@@ -312,6 +298,7 @@ class VRAEClusterer(  # type: ignore[call-arg]
             grouping = grouping.following(self.grouping_, earlier)
         self.model_, self.embedding_, self.ids_ = found.model, found.latent, found.panel.ids
         self.belonging_, self.portraits_, self.refits_ = belonging, portraits, None
+        self._rate = self.false_alarm_rate
         return self._take(grouping)
 
     def _fit_belonging(self, found: Embedded) -> Belonging | None:
@@ -322,12 +309,23 @@ class VRAEClusterer(  # type: ignore[call-arg]
         statistics, sizes = found.model.inference_.raw_statistics(found.panel, chosen)
         return Belonging.fit(statistics, sizes, self.false_alarm_rate)
 
+    def _belonging_now(self) -> Belonging | None:
+        """Return what says which series are new, at the current rate. None: no series is."""
+        rate = self.false_alarm_rate
+        if rate is None or self.belonging_ is None:
+            return None
+        if rate != self._rate:  # changed since the fit
+            self._check_rate(rate)
+            self.belonging_, self._rate = self.belonging_.at(rate), rate
+        return self.belonging_
+
     def _is_new_kind(self, labels: Labels) -> bool:
         """Return whether more series than false alarms explain have no cluster."""
         n_new = int((labels < 0).sum())
         return n_new >= max(_LEAST_NEW, _MORE_THAN_CHANCE * (self.false_alarm_rate or 0) * len(labels))
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:
+        self._belonging_now()
         config, arrays = self.grouping_.state()
         parts = {"belonging": self.belonging_, "refits": self.refits_}
         arrays |= nested({name: part.arrays() for name, part in parts.items() if part is not None})
@@ -349,4 +347,5 @@ class VRAEClusterer(  # type: ignore[call-arg]
             if not np.isin(self.portraits_.rows, np.arange(len(self.ids_))).all():
                 raise ValueError("the portraits are those of other series")
         self._check_rate(self.false_alarm_rate)
+        self._rate = self.false_alarm_rate
         self._take(Grouping.from_state(config, arrays, self.embedding_, self.clusterer))
