@@ -25,7 +25,7 @@ from vrae.exceptions import VRAEWarning
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 
 VERBS = (
-    *("demo", "cluster", "regroup", "report", "explain", "compare", "assign", "embed", "info", "export"),
+    *("demo", "cluster", "regroup", "edit", "report", "explain", "compare", "assign", "embed", "info", "export"),
     *("anomalies", "similar", "cannibalization", "forecast", "reduce", "restore"),
 )
 # What the command line says about the series of `data`.
@@ -324,7 +324,8 @@ def test_explain_a_series_of_a_large_run(cli, run_folder, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "options"), [("GunPoint", ["-k", 2]), ("BasicMotions", []), ("PBS_dataset", []), ("PBS_dataset", ["-k", 2])]
+    ("name", "options"),
+    [("GunPoint", ["-k", 2]), ("BasicMotions", []), ("PBS_dataset", []), ("PBS_dataset", ["-k", 2])],
 )
 def test_demo_ends_in_a_report(name, options, cli, tmp_path, monkeypatch):
     monkeypatch.setattr("vrae.estimators.options._TRAINING_STEPS", 10)

@@ -17,7 +17,6 @@ from vrae.cli.cluster_result import show_clusters
 from vrae.cli.config_file import save_config
 from vrae.cli.option_groups import number_or_auto, option, with_groups
 from vrae.cli.shared_options import (
-    CLUSTERING,
     OUTPUT,
     SCALE,
     AsJson,
