@@ -43,8 +43,10 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Change links from those of the repository to those of the site."""
+    """Change links of the repository to those of the site. Leave some pages out of the search."""
     place = page.file.src_uri
+    if place.startswith(("benchmarks/", "decisions/")):  # for maintainers, and out of the reader's way
+        page.meta["search"] = {"exclude": True}
     if place.startswith("benchmarks/"):
         return markdown.replace("](../../docs/", "](../../")
     if place == "commands.md":
