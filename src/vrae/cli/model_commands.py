@@ -41,8 +41,8 @@ def assign(
 ) -> None:
     """Assign new series to the clusters of a model.
 
-    Writes one row per series: id, cluster, probability, lag. Cluster -1 is none: the series is
-    unlike all that the model was trained on. DATA can be larger than memory.
+    Writes one row per series: id, cluster, name, probability, lag. Cluster -1 is none: the series
+    is unlike all that the model was trained on. DATA can be larger than memory.
 
     Example: vrae assign new.csv --model runs/sales --out assigned.csv
     Example: vrae assign 's3://sales/*.parquet' --model runs/sales --engine ray --out s3://results/assigned

@@ -82,7 +82,7 @@ def assign(
     log: Log = lambda message: None,
     **options: Any,
 ) -> int:
-    """Assign every series of Parquet files to a cluster: id, cluster, probability, lag.
+    """Assign every series of Parquet files to a cluster: id, cluster, name, probability, lag.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ def without_dropped(model: VRAE, panel: Panel) -> Panel:
 
 
 def write_assignments(clusterer: VRAEClusterer, panels: Iterable[Panel], target: Path | None) -> str:
-    """Write the clusters of all series: id, cluster, probability, lag and static columns.
+    """Write the clusters of all series: id, cluster, name, probability, lag and static columns.
 
     Return what there is to say about series without a cluster.
     """
