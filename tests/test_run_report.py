@@ -50,7 +50,7 @@ def planted_stability(distance: float, n_clusters: int = 3) -> dict[str, Any] | 
     rng = np.random.default_rng(0)
     vectors = distance * np.eye(4)[np.repeat([0, 1, 2], 60)] + rng.normal(size=(180, 4))
     labels = labels_of(fit_partition(vectors, n_clusters, "gmm", 0).predict_proba(vectors))
-    return cluster_stability(vectors, labels, n_clusters, "gmm")
+    return cluster_stability(vectors, labels, n_clusters, "gmm", n_clusters)
 
 
 def test_planted_groups_are_stable_and_noise_is_not() -> None:
@@ -257,3 +257,12 @@ def test_refits_are_kept_and_measure_every_number_of_clusters(panel: Panel, tiny
     assert len(three["clusters"]) == 3
     with pytest.raises(InvalidDataError, match="training series, in their order"):
         clusterer.stability(panel.select(np.arange(20)))
+
+
+def test_merged_clusters_are_found_again_as_well_as_their_parts() -> None:
+    rng = np.random.default_rng(0)
+    groups = np.repeat([0, 1, 2], 60)
+    vectors = 9 * np.eye(4)[groups] + rng.normal(size=(180, 4))
+    merged = cluster_stability(vectors, np.minimum(groups, 1), 2, "kmeans", 3)
+    assert merged is not None
+    assert min(merged["clusters"]) > 0.98

@@ -106,6 +106,11 @@ class Grouping:
         return self.rule.n_clusters
 
     @property
+    def n_parts(self) -> int:
+        """Number of clusters before any was merged, but after all splits."""
+        return self.partition.n_clusters + sum(edit.n_more for edit in self.edits if isinstance(edit, Split))
+
+    @property
     def is_edited(self) -> bool:
         """Whether clusters were merged or split, or series moved."""
         return bool(self.edits)

@@ -154,10 +154,11 @@ class Insight(FittedRepr):
             self.refits_ = Refits.fit(self.model_, panel, indices)
         refits: Refits | None = getattr(self, "refits_", None)
         if refits is not None:
-            return refits.stability(self.labels_, self.n_clusters_, self.clusterer)
+            return refits.stability(self.labels_, self.n_clusters_, self.clusterer, self.grouping_.n_parts)
         known = np.isfinite(self.embedding_).all(axis=1)
         vectors = self.space_(self.embedding_[known].astype(np.float64))
-        return cluster_stability(vectors, self.labels_[known], self.n_clusters_, self.clusterer)
+        labels, grouping = self.labels_[known], self.grouping_
+        return cluster_stability(vectors, labels, self.n_clusters_, self.clusterer, grouping.n_parts)
 
     def report(self, X: Any, path: str | os.PathLike[str], title: str | None = None) -> Path:
         """Write the report: one HTML page that works offline.
@@ -166,7 +167,8 @@ class Insight(FittedRepr):
         ----------
         X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
             The training series, or new ones to be assigned first. Of more than 20,000, the page
-            shows a random sample; it counts all of them.
+            shows a random sample; it counts all of them. With the training series, `stability` is
+            measured first, unless it was before; this takes seconds.
         path : str or path
             File to write. It is replaced when the new one is complete.
         title : str, optional
@@ -187,6 +189,8 @@ class Insight(FittedRepr):
         check_report()
         panel, _ = self.model_.open(X)
         found = assign(self, panel, self.embedding_ if self._is_fitted_to(panel) else None)
+        if self.refits_ is None and np.array_equal(panel.ids, self.ids_):
+            self.stability(panel)
         metrics = {**self._metrics(), **_counts(panel, found, self.n_clusters_)}
         if len(panel) > MAX_REPORT_SERIES:
             warn(

@@ -75,21 +75,24 @@ class Refits:
         """Return the arrays to save."""
         return dict(vars(self))
 
-    def stability(self, labels: Labels, n_clusters: int, clusterer: Any) -> dict[str, Any] | None:
+    def stability(self, labels: Labels, n_clusters: int, clusterer: Any, n_parts: int) -> dict[str, Any] | None:
         """Compare labels (n_series,) with the clusters of each refit; see `cluster_stability`."""
         groups = (
-            (labels[rows], labels_of(fit_partition(vectors, n_clusters, clusterer, number).predict_proba(vectors)))
+            (labels[rows], labels_of(fit_partition(vectors, n_parts, clusterer, number).predict_proba(vectors)))
             for number, (rows, vectors) in enumerate(zip(self.rows, self.vectors, strict=True))
         )
-        if n_clusters < 2 or self.rows.shape[1] < 2 * n_clusters:
+        if n_clusters < 2 or self.rows.shape[1] < 2 * n_parts:
             return None
-        return {**_compared(groups, n_clusters), "refits": len(self.rows)}
+        return {**_compared(groups, n_clusters, n_parts), "refits": len(self.rows)}
 
 
 def cluster_stability(
-    vectors: Floats, labels: Labels, n_clusters: int, clusterer: Any, seed: int = 0
+    vectors: Floats, labels: Labels, n_clusters: int, clusterer: Any, n_parts: int, seed: int = 0
 ) -> dict[str, Any] | None:
     """Cluster random halves of vectors (n, dimensions) again, and compare with labels (n,).
+
+    ``n_parts`` groups are found again. There are more of them than clusters if some clusters were
+    merged by hand. Groups are then put together again: each joins the cluster that has most of it.
 
     Return the mean adjusted Rand index, and for each cluster the mean Jaccard overlap with the most
     similar group of each round: do not trust a cluster below 0.6; above 0.85 it is highly stable
@@ -100,25 +103,35 @@ def cluster_stability(
     sample = np.sort(rng.permutation(len(vectors))[:_SAMPLE])
     vectors, labels = vectors[sample], labels[sample]
     half = len(sample) // 2
-    if n_clusters < 2 or half < 2 * n_clusters:
+    if n_clusters < 2 or half < 2 * n_parts:
         return None
     halves = [vectors[np.sort(rng.permutation(len(sample))[:half])] for _ in range(_ROUNDS)]
     groups = (
-        (labels, labels_of(fit_partition(part, n_clusters, clusterer, number).predict_proba(vectors)))
+        (labels, labels_of(fit_partition(part, n_parts, clusterer, number).predict_proba(vectors)))
         for number, part in enumerate(halves)
     )
-    return {**_compared(groups, n_clusters), "refits": 0}
+    return {**_compared(groups, n_clusters, n_parts), "refits": 0}
 
 
-def _compared(groups: Iterable[tuple[Labels, Labels]], n_clusters: int) -> dict[str, Any]:
+def _compared(groups: Iterable[tuple[Labels, Labels]], n_clusters: int, n_parts: int) -> dict[str, Any]:
     """Compare pairs of labels of the same series: the clusters, and groups found again."""
     scores, overlaps = [], []
     for labels, again in groups:
+        if n_parts > n_clusters:
+            again = _put_together(labels, again, n_clusters)
         scores.append(agreement(labels, again)["ari"])
         overlaps.append(_overlaps(labels, again, n_clusters))
     with np.errstate(invalid="ignore"):
         mean = np.nan_to_num(np.nanmean(overlaps, axis=0)).round(4)
     return {"ari": round(float(np.mean(scores)), 4), "clusters": mean.tolist(), "rounds": len(scores)}
+
+
+def _put_together(labels: Labels, again: Labels, n_clusters: int) -> Labels:
+    """Join groups: each becomes part of the cluster that has most of it."""
+    shared = np.zeros((n_clusters, int(again.max(initial=0)) + 1))
+    kept = (labels >= 0) & (again >= 0)
+    np.add.at(shared, (labels[kept], again[kept]), 1)
+    return np.append(shared.argmax(axis=0), -1)[again]
 
 
 def _overlaps(labels: Labels, again: Labels, n_clusters: int) -> Floats:
