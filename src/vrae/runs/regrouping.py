@@ -17,9 +17,10 @@ from vrae.io.atomic import atomic_directory, only_writer
 from vrae.io.model_files import check_replaceable
 from vrae.metrics import agreement, raw_kmeans
 from vrae.phases import announce
+from vrae.report import write_report
 from vrae.runs.editing import apply_edit, read_edits, read_names
 from vrae.runs.run_metrics import Tally, add_verdict, read_metrics, write_metrics
-from vrae.runs.run_report import MAX_REPORT_SERIES, load_clusterer, rebuild_report
+from vrae.runs.run_report import MAX_REPORT_SERIES, load_clusterer, report_of_run
 from vrae.runs.run_tables import read_assignment, write_clusters
 from vrae.runs.sample import sample_series
 
@@ -94,8 +95,9 @@ def _change_run(
         change(clusterer, assignment)
         probabilities = clusterer.predict_proba_from_latent(assignment.embedding)
         labels, own = labels_of(probabilities), probabilities.max(axis=1, initial=0.0)
+        assignment = replace(assignment, labels=labels, probabilities=own, names=clusterer.names_)
         tally = Tally()
-        tally.add_clusters(replace(assignment, labels=labels, probabilities=own), assignment.static.get("label"))
+        tally.add_clusters(assignment, assignment.static.get("label"))
         for earlier in ("ari", "nmi", "n_labelled", "raw_kmeans"):  # of the clusters that are replaced
             metrics.pop(earlier, None)
         metrics |= {"version": __version__, **tally.cluster_metrics(clusterer), "stability": clusterer.stability()}
@@ -107,10 +109,11 @@ def _change_run(
         with atomic_directory(run) as folder:
             _copy_others(run, folder)
             clusterer.save(folder / "model")
-            write_clusters(run, folder, labels, own, clusterer.names_)
+            write_clusters(run, folder, assignment)
             add_verdict(metrics, clusterer, typed)
             write_metrics(metrics, folder)
-            rebuild_report(folder, None if panel is None else [panel], notice=notice, typed=typed)
+            report = report_of_run(clusterer, panel, assignment, metrics, typed)
+            write_report(replace(report, notice=notice), folder / "report.html")
     return metrics
 
 

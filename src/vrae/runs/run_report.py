@@ -30,6 +30,7 @@ __all__ = [
     "gather_run_report",
     "load_clusterer",
     "rebuild_report",
+    "report_of_run",
 ]
 
 _MAX_DECODED = 1000  # of a series that is decoded because the original is not available
@@ -49,18 +50,25 @@ def rebuild_report(
     then shows their reconstructions, and says so. It shows ``notice`` at its beginning. Commands in
     it name the folder as the user ``typed`` it, by default ``run``.
     """
-    metrics = read_metrics(run)
-    clusterer = load_clusterer(run)
-    everything, typed = read_assignment(run), typed or run
+    metrics, clusterer, everything = read_metrics(run), load_clusterer(run), read_assignment(run)
     panel = None if panels is None else sample_series(panels, MAX_REPORT_SERIES, seed=0)[0]
+    data = report_of_run(clusterer, panel, everything, metrics, typed or run)
+    return write_report(replace(data, title=title or data.title, notice=notice), out or run / "report.html")
+
+
+def report_of_run(
+    clusterer: VRAEClusterer, panel: Panel | None, everything: Assignment, metrics: dict[str, Any], run: Path
+) -> ReportData:
+    """Gather the report of a run from its parts; see `rebuild_report`.
+
+    ``everything`` has all series of the run, ``panel`` those to show.
+    """
     announce("Report")
     if panel is None:
-        data = _report_without_series(clusterer, everything, metrics, typed)
-    else:
-        panel = without_dropped(clusterer.model_, panel)
-        found = _look_up(everything, panel.ids)
-        data = gather_run_report(clusterer, panel, found, metrics, typed, panel.static.get("label"))
-    return write_report(replace(data, title=title or data.title, notice=notice), out or run / "report.html")
+        return _report_without_series(clusterer, everything, metrics, run)
+    panel = without_dropped(clusterer.model_, panel)
+    found = _look_up(everything, panel.ids)
+    return gather_run_report(clusterer, panel, found, metrics, run, panel.static.get("label"))
 
 
 def gather_run_report(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vrae.estimators.assignment import OWN_COLUMNS, Assignment, names_of, static_name
+from vrae.estimators.assignment import OWN_COLUMNS, Assignment, static_name
 from vrae.exceptions import ModelFileError, name_some
 from vrae.io.formulas import safe_cells
 from vrae.runs.table_files import Columns, read_table
@@ -52,14 +52,13 @@ def positions(known: npt.NDArray[Any], ids: npt.NDArray[Any]) -> npt.NDArray[np.
     return np.array([row_of.get(text, -1) for text in _texts(ids, dated)], np.int64)
 
 
-def write_clusters(
-    run: Path, folder: Path, labels: npt.NDArray[np.int64], probabilities: npt.NDArray[Any], names: dict[int, str]
-) -> None:
+def write_clusters(run: Path, folder: Path, assignment: Assignment) -> None:
     """Write the table of clusters of a run to a folder, with new clusters.
 
     All other cells stay as they are, as text.
     """
-    changed = {"cluster": labels, "name": names_of(labels, names), "probability": probabilities.round(4)}
+    columns = assignment.columns()
+    changed = {name: columns[name] for name in ("cluster", "name", "probability")}
     if (run / "clusters.parquet").exists():
         table = read_table(run / "clusters.parquet")
         header = _new_header(table.column_names)
