@@ -187,7 +187,7 @@ class VRAEClusterer(  # type: ignore[call-arg]
         Rows sum to 1. A row of zeros belongs to no cluster.
         """
         self._check_fitted()
-        if self.belonging_ is None and self.false_alarm_rate is not None:
+        if self.belonging_ is None and self.false_alarm_rate not in (None, self._rate):
             warn("false_alarm_rate has no effect before the next fit: it was None in the last one.", DataWarning)
         return self.embed_and_assign(*self.model_.open(X))[1]
 
@@ -298,7 +298,7 @@ class VRAEClusterer(  # type: ignore[call-arg]
             grouping = grouping.following(self.grouping_, earlier)
         self.model_, self.embedding_, self.ids_ = found.model, found.latent, found.panel.ids
         self.belonging_, self.portraits_, self.refits_ = belonging, portraits, None
-        self._rate = self.false_alarm_rate
+        self._rate = self.false_alarm_rate  # that belonging_ was fitted with
         return self._take(grouping)
 
     def _fit_belonging(self, found: Embedded) -> Belonging | None:
