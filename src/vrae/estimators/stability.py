@@ -117,10 +117,12 @@ def _compared(groups: Iterable[tuple[Labels, Labels]], n_clusters: int, n_parts:
     """Compare pairs of labels of the same series: the clusters, and groups found again."""
     scores, overlaps = [], []
     for labels, again in groups:
-        if n_parts > n_clusters:
+        found = _overlaps(labels, again, n_clusters)
+        if n_parts > n_clusters:  # a cluster that was not merged is compared with single groups, as before
             again = _put_together(labels, again, n_clusters)
+            found = np.maximum(found, _overlaps(labels, again, n_clusters))
         scores.append(agreement(labels, again)["ari"])
-        overlaps.append(_overlaps(labels, again, n_clusters))
+        overlaps.append(found)
     with np.errstate(invalid="ignore"):
         mean = np.nan_to_num(np.nanmean(overlaps, axis=0)).round(4)
     return {"ari": round(float(np.mean(scores)), 4), "clusters": mean.tolist(), "rounds": len(scores)}
