@@ -257,6 +257,9 @@ def test_refits_are_kept_and_measure_every_number_of_clusters(panel: Panel, tiny
     assert len(three["clusters"]) == 3
     with pytest.raises(InvalidDataError, match="training series, in their order"):
         clusterer.stability(panel.select(np.arange(20)))
+    with pytest.raises(InvalidDataError, match="not these"):  # the same ids
+        clusterer.stability(panel.with_values(panel.values[::-1] + 3))
+    assert clusterer.stability() == found  # what was known is kept
 
 
 def test_merged_clusters_are_found_again_as_well_as_their_parts() -> None:

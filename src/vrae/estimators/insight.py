@@ -144,14 +144,15 @@ class Insight(FittedRepr):
             X are not the training series.
         """
         self._check_fitted()
-        if X is not None and not isinstance(self.model, FrozenEstimator):
+        if X is not None:
             panel, indices = self.model_.open(X)
-            if not np.array_equal(panel.ids, self.ids_):
+            if not self._are_training_series(panel, indices):
                 raise InvalidDataError(
                     f"Stability is measured with the {len(self.ids_)} training series, in their order; found "
-                    f"{len(panel)} series. Pass the data that the clusterer was fitted to."
+                    f"{len(panel)} series that are not these. Pass the data that the clusterer was fitted to."
                 )
-            self.refits_ = Refits.fit(self.model_, panel, indices)
+            if not isinstance(self.model, FrozenEstimator):  # a frozen model stays as it is
+                self.refits_ = Refits.fit(self.model_, panel, indices)
         refits: Refits | None = getattr(self, "refits_", None)
         if refits is not None:
             return refits.stability(self.labels_, self.n_clusters_, self.clusterer, self.grouping_.n_parts)
@@ -189,7 +190,7 @@ class Insight(FittedRepr):
         check_report()
         panel, _ = self.model_.open(X)
         found = assign(self, panel, self.embedding_ if self._is_fitted_to(panel) else None)
-        if self.refits_ is None and np.array_equal(panel.ids, self.ids_):
+        if self.refits_ is None and self._is_fitted_to(panel):
             self.stability(panel)
         metrics = {**self._metrics(), **_counts(panel, found, self.n_clusters_)}
         if len(panel) > MAX_REPORT_SERIES:
@@ -259,6 +260,14 @@ class Insight(FittedRepr):
     @property
     def _compares_shapes(self) -> bool:
         return self.model_.scaler_.scaling in ("series", "robust")
+
+    def _are_training_series(self, panel: Panel, indices: Indices) -> bool:
+        """Return whether these are the series of `fit`, by their values or by their vectors."""
+        if self._is_fitted_to(panel):
+            return True
+        if not np.array_equal(panel.ids, self.ids_):  # else the model may be one that keeps no digest
+            return False
+        return np.allclose(self.model_.inference_.embed(panel, indices), self.embedding_, atol=1e-3, equal_nan=True)
 
     def _embedded(self, panel: Panel, indices: Indices) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """Return what `embed_and_assign` returns; at once for the training series."""
