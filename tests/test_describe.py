@@ -57,10 +57,10 @@ def described(kind: str, **options):
     return describe_clusters(panel, labels, vectors, **options)
 
 
-@pytest.mark.parametrize(("kind", "words"), [("level", "higher level"), ("trend", "more of a rise")])
+@pytest.mark.parametrize(("kind", "words"), [("level", "higher level"), ("trend", "stronger upward trend")])
 def test_a_planted_difference_is_named(kind, words):
     first, second = described(kind)
-    assert f"clearly {'a ' if kind == 'level' else ''}{words}" in second.words
+    assert f"a clearly {words}" in second.words
     assert words not in first.words
     assert second.differences[kind][0] > 0.9
     assert first.differences[kind][0] < -0.9
@@ -179,14 +179,14 @@ def test_the_planted_level_supports_the_cluster():
     assert (found.id, found.cluster, found.runner_up, found.lag) == ("s5", 1, 0, 3)
     assert (found.probability, found.runner_up_probability) == pytest.approx((0.8, 0.2))
     assert 0 <= found.typicality <= 1
-    assert found.agrees[0].startswith("level 40")
+    assert found.agrees[0].startswith("its level is 40")
     assert found.differs == ()
     text = str(found)
     assert text.startswith("Series s5: cluster 1 · High, probability 0.8.\nNext closest: cluster 0 · Low, ")
-    assert text.endswith("Lag: 3 steps.")
+    assert text.endswith("It is 3 steps late.")
+    assert "Its mean is 40, the standard deviation " in text
     assert "of value" not in text
-    assert "Supports this cluster: level 40" in text
-    assert "(this cluster 40, next closest 10)" in text
+    assert "For this cluster: its level is 40, nearer to this cluster (40) than to the next closest (10)." in text
     assert json.loads(json.dumps(found.to_dict()))["agrees"] == list(found.agrees)
 
 
@@ -219,8 +219,10 @@ def test_the_lag_is_in_the_unit_of_the_calendar():
     panel, _ = two_kinds("level")
     weekly = dated(panel.to_padded()[:, 0], [0] * N)
     found = explained("level", 5, replace(weekly, ids=panel.ids))
-    assert str(found).endswith("Lag: 3 weeks.")
-    assert str(replace(found, lag=1)).endswith("Lag: 1 week.")
+    assert str(found).endswith("It is 3 weeks late.")
+    assert str(replace(found, lag=-2)).endswith("It is 2 weeks early.")
+    assert str(replace(found, lag=1)).endswith("It is 1 week late.")
+    assert "late" not in str(replace(found, lag=0))
 
 
 def test_a_series_without_a_vector_is_not_explained():
@@ -243,7 +245,7 @@ def test_one_cluster_has_no_runner_up():
 def test_a_traversal_names_what_changes():
     series = (np.linspace(-2, 2, 5)[:, None] * np.linspace(0, 1, 30))[:, None]
     found = describe_traversal(1, np.linspace(-2, 2, 5), series)
-    assert "more of a rise from start to end" in found.words
+    assert "a stronger upward trend" in found.words
     assert str(found).startswith("Latent dimension 1, from \N{MINUS SIGN}2 to 2: ")
     assert {len(column) for column in found.to_columns().values()} == {150}
     assert describe_traversal(1, found.values, series, in_use=False).words.startswith("not in use")
@@ -348,10 +350,11 @@ def test_sentence_says_what_is_there():
     falling = [-10 * time + 100 + rng.normal(size=50) / 9 for _ in range(9)]
     portraits, owner = portraits_of(rising, falling)
     text = sentence(portraits, owner == 0)
-    assert text.startswith("Rises, up by about 1")
+    assert text.startswith("Rises by about 9.2")  # the whole way, and said once
+    assert " up by " not in text
     assert "highest at the end" in text
     assert "lowest at the start" in text
-    assert "clearly more of a rise" in text
+    assert "a clearly stronger upward trend" in text
 
 
 def test_sentence_names_the_channel_that_differs():
@@ -361,7 +364,7 @@ def test_sentence_names_the_channel_that_differs():
     portraits, owner = portraits_of(calm, loud, channels=("x", "y"))
     text = sentence(portraits, owner == 1)
     assert text.startswith("In y: ")
-    assert "a higher level in y" in text
+    assert "a clearly higher level in y" in text
 
 
 def test_sentence_of_special_series():

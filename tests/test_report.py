@@ -11,20 +11,22 @@ from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from report_data import HOSTILE_IDS, awkward_cases, make_report_data
-from vrae import Panel
+from vrae import Panel, read_panel
 from vrae.data.calendar import Calendar
 from vrae.describe.curves import cluster_curve
 from vrae.describe.findings import Found
-from vrae.describe.verdict import verdict
+from vrae.describe.verdict import Verdict, verdict
 from vrae.exceptions import InvalidDataError, OutputError
 from vrae.metrics import separation
 from vrae.report import (
     Alternative,
     CommandLine,
     NextBest,
+    PythonLines,
     anomalous,
     choosing,
     facts,
@@ -163,20 +165,28 @@ def test_verdict_and_alerts_come_first():
     assert page.text.index("The file changed.") < page.text.index("24 series fall into 3 groups: “Busy”")
     assert page.text.index("Do not rely on “<b>Odd</b>”") < page.text.index("All series at a glance")
     assert page.text.index("30 % of “<b>Odd</b>” (group 2)") < page.text.index("Series 24")
-    assert "vrae regroup 'runs/my sales' -k 2" in page.text
+    assert "vrae explain 'runs/my sales'" in page.text
 
 
 def test_choice_shows_what_other_numbers_give():
     labels = np.arange(24) % 3
-    now = Alternative(3, 0.5, 0.9, (8, 8, 8), {0: "Slow", 1: "Medium", 2: "Fast"}, labels)
-    fewer = Alternative(2, 0.4, None, (16, 8), {0: "Slower", 1: "Faster"}, (labels == 2).astype(int))
+    now = Alternative(3, 0.5, (0.9, 0.8, 0.7), (8, 8, 8), {0: "Slow", 1: "Medium", 2: "Fast"}, labels)
+    fewer = Alternative(2, 0.4, (0.9, 0.3), (16, 8), {0: "Slower", 1: "Faster"}, (labels == 2).astype(int))
     tree = np.array([[0, 1, 1.0, 2], [2, 3, 2.0, 3]])
-    data = make_report_data(
-        alternatives=(fewer, now), tree=tree, names=now.names, commands=CommandLine("run"), metrics={"sizes": [8, 8, 8]}
-    )
+    parts = {"names": now.names, "commands": CommandLine("run"), "metrics": {"sizes": [8, 8, 8]}}
+    data = make_report_data(alternatives=(fewer, now), tree=tree, **parts)
     text = page_of(data).text
-    assert re.search(r"2 groups score 0\.40 vrae regroup run -k 2 Copy Slower 16 Faster 8", text)
-    assert re.search(r"3 groups now score 0\.50, halves agree 0\.90 Slow 8", text)
+    weak = "1 of 2 groups are not found again"
+    assert f"2 groups score 0.40 {weak} vrae regroup run -k 2 Copy Slower 16 Faster 8" in text
+    assert "3 groups now score 0.50 at least 70 % of each group is found again Slow 8" in text
+    assert "worth a look score" not in text
+    assert "Change the number of groups" not in text
+    advised = page_of(replace(data, verdict=Verdict("", others=(2,)))).text
+    assert "2 groups worth a look score 0.40" in advised
+    assert advised.count("vrae regroup run -k 2") == 2  # here, and among the next steps
+    edited = page_of(replace(data, edited=True)).text
+    assert "vrae regroup" not in edited
+    assert "Another number would discard your changes by hand." in edited
     assert "The closest two are 0 · Slow and 1 · Medium . To merge them:" in text
     assert "vrae edit run --merge 0,1" in text
 
@@ -185,7 +195,7 @@ def test_curves_of_alternatives_are_drawn_in_the_channel_that_tells_most():
     cube = np.random.default_rng(0).normal(size=(24, 2, 30))
     labels = np.arange(24) % 2
     cube[labels == 1, 1] += 20 * np.sin(np.arange(30))
-    both = [Alternative(2, None, None, (12, 12), {}, labels), Alternative(3, None, None, (12, 12, 0), {}, labels)]
+    both = [Alternative(2, None, (), (12, 12), {}, labels), Alternative(3, None, (), (12, 12, 0), {}, labels)]
     data = make_report_data(
         panel=Panel.from_arrays(cube), n_channels=2, n_clusters=2, alternatives=tuple(both), lags=None
     )
@@ -252,7 +262,28 @@ def test_reason_for_the_number_of_clusters():
     text = reason(replace(best, selection=rows))
     assert "3 was chosen (score 0.50). 2 scores higher (0.90), but puts 81 % of the series into one group." in text
     close = replace(best, selection=[{"n_clusters": k, "score": s} for k, s in ((2, 0.495), (3, 0.5), (4, 0.1))])
-    assert "look at both" in reason(close)
+    assert "look at both" not in reason(close)  # 2 may not stand the tests
+    assert "look at both" in reason(replace(close, verdict=Verdict("", others=(2,))))
+    edited = reason(replace(close, edited=True))
+    assert edited.startswith("You changed the groups by hand: there are 3 now. Before that, vrae tried 2 to 4 groups.")
+
+
+def test_the_title_does_not_promise_groups_that_are_none():
+    assert facts.heading("noise", 50) == "noise: 50 groups"
+    assert facts.heading("noise", 50, is_clear=False) == "noise: no clear groups"
+    assert facts.heading("noise", 0, is_clear=False) == "noise: no groups"
+
+
+def test_rows_that_are_not_there_and_count_as_0_are_told():
+    filled = {"missing_share": 0.0, "filled_in": {"share": 0.082, "value": 0.0}}
+    text = page_of(make_report_data(metrics=filled)).text
+    assert "Filled 92 % 8 % of steps had no row and count as 0" in text
+    assert "no missing values" not in text
+    days = np.arange("2024-01-01", "2024-02-10", dtype="datetime64[D]")
+    rows = [(f"item {i}", day, i) for i in range(24) for j, day in enumerate(days) if j % 10 or not j]
+    panel = read_panel(pd.DataFrame(rows, columns=["item", "day", "n"]), id="item", time="day", value="n", fill=0)
+    text = page_of(make_report_data(panel=panel, lags=None)).text  # without metrics, it is known from the panel
+    assert re.search(r"Filled 9[23] % [78] % of days had no row and count as 0", text)
 
 
 def test_parts_must_fit_together():
@@ -283,6 +314,17 @@ def test_what_is_found_again_is_on_the_first_screen():
     assert "least: Odd" in text
     assert "Agreement of halves 0.93" in text
     assert "Found again" not in page_of(make_report_data(metrics={"stability": None})).text
+
+
+def test_the_easier_test_has_a_name_of_its_own():
+    found = {"ari": 0.93, "clusters": [0.99, 0.95, 0.41], "rounds": 10, "refits": 0}
+    for commands, harder in ((CommandLine("run"), "a report with the series"), (PythonLines(), "stability(X)")):
+        text = page_of(make_report_data(metrics={"stability": found}, commands=commands)).text
+        assert "Clustered again 41 to 99 % of each group, among half of the series. Only the clustering was" in text
+        assert f"{harder} also fits the model again, which is the harder test" in text
+        assert "clustered again 95 %" in text
+        assert "Clustered again only 41\u00a0%: do not rely on it" in text
+        assert "found again" not in text.lower()
 
 
 def test_counts_are_those_of_all_series_where_a_sample_is_shown():
@@ -370,7 +412,7 @@ def test_a_direction_is_named_after_the_traits_that_correlate_with_it():
     assert abs(trend.correlations[1]) < 0.3
     assert not {"length", "proportion of missing values"} & {row.trait.name for row in rows}  # these are all alike
     first, second = describe_directions(data, rows, 2)
-    assert "more of a rise" in first.meaning
+    assert "a stronger upward trend" in first.meaning
     assert first.explained > 0.9
     assert "none of the simple properties" in second.meaning
 

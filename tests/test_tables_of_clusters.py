@@ -39,6 +39,13 @@ def test_what_stands_out_is_said_in_one_sentence():
     assert table.association > 0.5
 
 
+def test_what_stands_out_is_said_of_every_cluster():
+    labels = np.repeat([0, 1, 2, 3, 4, 5], 20)
+    found = cross_table("region", np.array(["N", "S", "W", "E", "C", "X"])[labels], labels).sentences()
+    assert len(found) == 4  # at most
+    assert found[1].startswith("region “S”: 100\N{NO-BREAK SPACE}% of “Cluster 1”")
+
+
 def test_residuals_are_those_of_the_formula():
     counts = cross_table("theme", themes(), LABELS).counts.astype(float)
     expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / 100

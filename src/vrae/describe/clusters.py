@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from vrae.describe.grid import Grid
 from vrae.describe.phrases import FEW
 from vrae.describe.portraits import Portraits
 from vrae.describe.results import ClusterDescription, ClusterDescriptions, Details, SeriesExplanation, Window
+from vrae.describe.season_words import agrees
+from vrae.describe.seasons import when_high
 from vrae.describe.sentences import sentence
 from vrae.describe.traits import TRAITS, Traits, differences, series_traits
 from vrae.describe.words import NOISE, cluster_labels, cluster_name, cluster_title, percent, plain, plural
@@ -46,14 +49,15 @@ def describe_clusters(
     sample = panel.select(indices)
     portraits = Portraits.measured(sample, np.arange(len(sample)))
     series, sample_labels = sample.to_list(), labels[indices]
-    grid = Grid.of(sample, shapes)
+    grid, seasons = Grid.of(sample, shapes), when_high(sample, sample_labels)
     found = ClusterDescriptions()
     for label in cluster_labels(sample_labels):
         member = sample_labels == label
         everyone = np.flatnonzero(labels == label)
         medoids = tuple(panel.ids[by_typicality(vectors, everyone)[:_MEDOIDS]].tolist())
         windows = _windows_apart(grid, member)
-        curve = cluster_curve([series[i] for i in np.flatnonzero(member)], label)
+        hours = None if panel.calendar is None else panel.calendar.hours
+        curve = cluster_curve([series[i] for i in np.flatnonzero(member)], label, step_hours=hours)
         differs = differences(portraits.numbers, member)
         found.append(
             ClusterDescription(
@@ -61,7 +65,7 @@ def describe_clusters(
                 name=cluster_name(label, names),
                 size=len(everyone),
                 share=len(everyone) / len(panel),
-                words=sentence(portraits, member, is_noise=label == NOISE),
+                words=sentence(portraits, member, is_noise=label == NOISE, is_true=partial(agrees, seasons, label)),
                 differs="; ".join(map(str, windows)),
                 typical=", ".join(map(str, medoids)),
                 details=Details(windows, differs, medoids, curve.middle, curve.low, curve.high),
@@ -167,11 +171,12 @@ def _reasons(
         for c in np.flatnonzero(decisive):
             noun = trait.name + (f" of {channels[c]}" if len(channels) > 1 else "")
             own_value, usual, elsewhere = (_value(name, v[c], unit) for v in (values[at], here, there))
-            words = f"{noun} {own_value} (this cluster {usual}, next closest {elsewhere})"
-            found.append((float(nearer[c]), words))
-    agrees = [words for score, words in sorted(found, reverse=True) if score > 0.5]
+            sides = f"this cluster ({usual})", f"the next closest ({elsewhere})"
+            near, far = sides if nearer[c] > 0 else sides[::-1]
+            found.append((float(nearer[c]), f"its {noun} is {own_value}, nearer to {near} than to {far}"))
+    supports = [words for score, words in sorted(found, reverse=True) if score > 0.5]
     differs = [words for score, words in sorted(found) if score < -0.5]
-    return tuple(agrees[:3]), tuple(differs[:3])
+    return tuple(supports[:3]), tuple(differs[:3])
 
 
 def _value(name: str, value: float, unit: str) -> str:

@@ -26,7 +26,7 @@ _SMALL = 0.2  # of the smallest differences: it counts where there are no others
 _WORDS: dict[str, tuple[str, str, float, float]] = {
     "length": ("longer", "shorter", 1.0, 1.0),
     "zeros": ("more zeros", "fewer zeros", 0.05, 1.0),
-    "growth": ("more of a rise", "more of a fall", 0.15, 0.9),
+    "growth": ("rising", "falling", 0.15, 0.9),
     "spikiness": ("sharper peaks", "flatter", 0.4, 0.9),
     "cycles": ("more swings", "fewer swings", 1.0, 0.8),
     "roughness": ("rougher", "smoother", 0.04, 0.7),
@@ -67,8 +67,17 @@ def _compared(features: list[_Feature], member: Mask, others: Mask, scale: float
         far = _apart(values[member], values[others], scale * least)
         for channel in np.flatnonzero(np.abs(far) >= _APART):
             text, weight = (more if far[channel] > 0 else less), telling * abs(float(far[channel]))
+            if kind == "growth":
+                text = _growth_words(float(_medians(values[member])[channel]), bool(far[channel] > 0))
             found[channel].append(Phrase(kind, text, weight))
     return [sorted(own, key=lambda phrase: -phrase.weight) for own in found]
+
+
+def _growth_words(growth: float, is_more: bool) -> str:
+    """Return which way series go (-1 to 1), where others rise less (or more) than they do."""
+    if is_more:
+        return "rising slightly" if 0.05 < growth < 0.25 else "rising" if growth > 0 else "falling less"
+    return "falling slightly" if -0.25 < growth < -0.05 else "falling" if growth < 0 else "rising less"
 
 
 def _levels(portraits: Portraits, factor: float) -> Iterator[_Feature]:

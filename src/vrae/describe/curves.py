@@ -24,12 +24,14 @@ __all__ = [
     "means_of_runs",
     "quiet_nan",
     "series_list",
+    "steps_of_mean",
 ]
 
 Floats = npt.NDArray[np.floating[Any]]
 
-MAX_STEPS = 400
+MAX_STEPS = 1500
 """Longer curves are averaged down to at most this many points."""
+_OF_RHYTHM = 6  # a mean of more than this part of a day (week, year) must be one of whole days
 _MAX_MEMBERS = 2000  # the curve of a larger cluster is computed from a random sample
 
 
@@ -75,12 +77,16 @@ def cluster_curve(
     n_members: int = 5,
     adjust: bool = False,
     max_steps: int = MAX_STEPS,
+    step_hours: float | None = None,
     random_state: int = 0,
 ) -> ClusterCurve:
     """Return the typical curve of series (n_channels, n_steps), at least one, of any lengths.
 
     ``lags`` shifts each series back by as many steps. ``adjust`` rescales each series to the
-    median level and spread, so that the curve shows shape. ``n_members`` series are kept.
+    median level, so that the curve shows shape: by a factor if no value is below 0, else to the
+    median spread as well. ``n_members`` series are kept. Curves are averaged to ``max_steps``
+    points: with ``step_hours``, the hours of a step, over whole days, weeks or years where a mean
+    would hide their rhythm.
     """
     chosen = np.random.default_rng(random_state).permutation(len(series))[:_MAX_MEMBERS]
     group = [series[i] for i in chosen]
@@ -91,7 +97,7 @@ def cluster_curve(
     # one very long series must not squeeze the others.
     enough = max(min(2, len(group)), len(group) // 10)
     end = sorted(x.shape[1] for x in group)[-enough]
-    width = -(-end // max_steps)
+    width = steps_of_mean(end, max_steps, step_hours)
     cube = _stack([bin_means(x[:, :end], width) for x in group])
     if adjust:
         cube = _to_median_scale(cube)
@@ -100,6 +106,20 @@ def cluster_curve(
     low, middle, high = np.where((~np.isnan(cube)).sum(axis=0) >= enough, quantiles, np.nan)
     steps = np.arange(cube.shape[2]) * width + (width - 1) / 2
     return ClusterCurve(label, len(series), steps, middle, low, high, list(cube[:n_members]))
+
+
+def steps_of_mean(n_steps: int, max_steps: int, step_hours: float | None = None) -> int:
+    """Return over how many steps to average ``n_steps`` to at most ``max_steps`` points.
+
+    A mean over a large part of a day would show waves that are not there. It becomes one over whole
+    days; the same holds for weeks and years.
+    """
+    width = -(-n_steps // max(1, max_steps))
+    for hours in (24.0, 168.0, 8766.0):
+        rhythm = 0 if not step_hours else round(hours / step_hours)
+        if width > 1 and 1 < rhythm < n_steps and width * _OF_RHYTHM > rhythm:
+            width = -(-width // rhythm) * rhythm
+    return max(1, min(width, n_steps))
 
 
 def series_list(X: Any) -> list[Floats]:
@@ -142,9 +162,16 @@ def _stack(series: Sequence[Floats]) -> Floats:
 
 
 def _to_median_scale(cube: Floats) -> Floats:
-    """Rescale each series of (n_series, n_channels, n_steps) to the median level and spread."""
+    """Rescale each series of (n_series, n_channels, n_steps) to the median level.
+
+    A channel without values below 0 is rescaled by a factor, so that 0 stays 0. Other channels get
+    the median spread as well.
+    """
     with quiet_nan():
         level = np.nanmean(cube, axis=2, keepdims=True)
         spread = np.nanstd(cube, axis=2, keepdims=True)
         unit = np.where(spread > 0, spread, 1.0)
-        return np.nanmedian(level, axis=0) + np.nanmedian(spread, axis=0) * (cube - level) / unit
+        moved = np.nanmedian(level, axis=0) + np.nanmedian(spread, axis=0) * (cube - level) / unit
+        factor = np.where(level > 0, np.nanmedian(level, axis=0) / np.where(level > 0, level, 1.0), 1.0)
+        has_negative = np.nanmin(cube, axis=(0, 2), keepdims=True) < 0
+        return np.where(has_negative, moved, cube * factor)

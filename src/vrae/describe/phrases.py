@@ -11,7 +11,15 @@ import numpy.typing as npt
 
 from vrae.describe.portraits import Portraits, middle_of
 from vrae.describe.shapes import shape_phrase
-from vrae.describe.time_words import hours_phrase, months_phrase, rough_time, weekdays_phrase
+from vrae.describe.time_words import (
+    Told,
+    has_rhythm,
+    hours_phrase,
+    month_of,
+    months_phrase,
+    rough_time,
+    weekdays_phrase,
+)
 
 __all__ = ["ALONE", "FEW", "Phrase", "phrases"]
 
@@ -29,6 +37,9 @@ _LONG = 20  # values: in fewer, a few are always a large part
 _MOST = 0.7  # of the series of a cluster, for which a phrase must hold
 _EDGE = 0.12  # of the calendar: what begins or ends within it has been there all the time
 
+_RHYTHMS = {"month": "Yearly rhythm", "weekday": "Weekly rhythm", "hour": "Daily rhythm"}
+_LEAST_ZEROS = {"weekday": 1 / 7, "hour": 1 / 24}  # of the values: one weekday, or one hour
+
 # Numbers of steps that ranges are rounded to, so that they stay when a few series come or go.
 _ROUND = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)
 
@@ -37,12 +48,16 @@ _ROUND = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)
 class Phrase:
     """Something that is true of most series of a cluster.
 
-    ``weight`` (0 to 1) says how much it tells, by its kind and by how clear it is.
+    ``weight`` (0 to 1) says how much it tells, by its kind and by how clear it is. ``bins`` are the
+    months or weekdays of which a phrase of this kind speaks; ``is_high`` is whether series are high
+    or low then.
     """
 
     kind: str
     text: str
     weight: float
+    bins: tuple[str, ...] = ()
+    is_high: bool = True
 
 
 def phrases(portraits: Portraits, member: Mask, channel: int) -> list[Phrase]:
@@ -52,8 +67,12 @@ def phrases(portraits: Portraits, member: Mask, channel: int) -> list[Phrase]:
     if alone:
         return [alone]
     recurring = list(_recurring(group))
+    if not any(phrase.kind == "month" for phrase in recurring):
+        recurring += _once(group)
     shape = [] if recurring else [*_shape(group), *(_steady(group) or _all_year(group))]
     found = [*recurring, *shape, *(phrase for make in _KINDS for phrase in make(group))]
+    if any(phrase.kind == "life" for phrase in found) and not _lives_for_years(group):
+        found = [phrase for phrase in found if phrase.kind != "month"]  # months tell of the start or the end
     if portraits.calendar is None and any(phrase.kind == "shape" for phrase in shape):
         found = [phrase for phrase in found if phrase.kind != "growth"]  # the shape says more
     return sorted(found, key=lambda phrase: -phrase.weight) or [Phrase("none", "No common pattern", 0.1)]
@@ -97,6 +116,12 @@ class _Group:
         known = ~np.isnan(own).all(axis=1)
         return own[known] if known.mean() >= 0.5 else None
 
+    def at_zero(self, name: str) -> Floats:
+        """Return what the `profiles` of series are where they are 0, shape (n_known,)."""
+        known = ~np.isnan(self.portraits.recurring[name][self.member, self.channel]).all(axis=1)
+        level, spread = self.values("level")[known], self.values("deviation")[known]
+        return np.asarray(-level / np.where(spread > 0, spread, np.nan))
+
 
 # ------------------------------------------------------------------------------- no shape
 
@@ -132,15 +157,39 @@ def _counted(numbers: Floats, unit: str, outer: float = 0.1) -> str:
 
 
 def _recurring(group: _Group) -> Iterator[Phrase]:
-    for name, weight, words in (
-        ("month", 0.95, months_phrase),
-        ("weekday", 0.88, weekdays_phrase),
-        ("hour", 0.85, hours_phrase),
-    ):
+    """Say what comes again every year, week or day."""
+    for name, weight in (("month", 0.95), ("weekday", 0.88), ("hour", 0.85)):
         profiles = group.profiles(name)
-        found = None if profiles is None else words(profiles)
+        if profiles is None:
+            continue
+        found = months_phrase(profiles) if name == "month" else _week_or_day(group, name, profiles)
         if found:
-            yield Phrase(name, found[0], weight * found[1])
+            yield Phrase(name, found.words, weight * found.clear, found.bins, found.is_high)
+        elif has_rhythm(profiles):
+            yield Phrase(name, _RHYTHMS[name], 0.6)
+
+
+def _week_or_day(group: _Group, name: str, profiles: Floats) -> Told | None:
+    words = weekdays_phrase if name == "weekday" else hours_phrase
+    found = words(profiles, group.at_zero(name))
+    if found and found.words.startswith("Zero") and group.median("zeros") < 0.9 * _LEAST_ZEROS[name]:
+        return words(profiles)
+    return found
+
+
+def _once(group: _Group) -> Iterator[Phrase]:
+    """Say in which month of which year series are high or low, if that is not so every year."""
+    month, burst = group.values("once"), group.values("burst")
+    side = np.sign(burst)
+    high = bool(np.mean(side > 0) >= _MOST)
+    if not high and np.mean(side < 0) < _MOST:
+        return
+    words = "High" if high else "Low"
+    common = middle_of(month)
+    if np.mean((month == common) & ((side > 0) == high)) >= _MOST:
+        yield Phrase("once", f"{words} in {month_of(np.datetime64(int(common), 'M'))}", 0.8)
+    else:
+        yield Phrase("once", f"{words} in single months", 0.55)
 
 
 def _lifetime(group: _Group) -> Iterator[Phrase]:
@@ -154,15 +203,22 @@ def _lifetime(group: _Group) -> Iterator[Phrase]:
     is_launched, is_ended = np.mean(late) >= _MOST, np.mean(early) >= _MOST
     start = _when(group, "first", "begin") if is_launched else ""
     end = _when(group, "last", "finish") if is_ended else ""
-    change = group.median("growth")
+    change = np.nan_to_num(group.median("since"))
     trend = ", growing" if change >= 0.4 else ", declining" if change <= -0.4 else ""
     if start and end:
-        yield Phrase("life", f"Only {_in(start)}" if start == end else f"Only {start} to {end}", 0.92)
+        until = "" if start == end else f" to {end.removeprefix('around ')}"
+        yield Phrase("life", f"Only {start}{until}" if until else f"Only {_in(start)}", 0.92)
     elif is_launched and not is_ended:
         yield Phrase("life", f"Launched {_in(start) or 'late'}{trend}", 0.92 if start else 0.7)
     elif is_ended and not is_launched:
         yield Phrase("life", f"Ended {_in(end) or 'early'}", 0.92 if end else 0.7)
     yield from _short(group, late, early)
+
+
+def _lives_for_years(group: _Group) -> bool:
+    """Return whether most series are active for two years or more."""
+    active = group.values("finish") - group.values("begin") + 1
+    return bool(np.mean(active >= 1.95 * group.portraits.steps_per_year) >= _MOST)
 
 
 def _in(time: str) -> str:
@@ -250,7 +306,7 @@ def _shape(group: _Group) -> Iterator[Phrase]:
         place = ""
         if group.quantiles("length", 0.2)[0] >= 0.9 * group.n_steps:
             at = found.at * (group.n_steps - 1)
-            when = rough_time(portraits, at, at, at)
+            when = rough_time(portraits, at, at, at, exact=False)
             place = f" {_in(when)}"
     weight = 0.5 if portraits.aligned else 0.75
     yield Phrase("shape", f"{found.text}{place}", weight * found.strength)

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from vrae.data.arrays import Array, Ints
 from vrae.data.calendar import Calendar, local_times
 from vrae.data.panel import Panel
-from vrae.describe.curves import bin_means
+from vrae.describe.curves import bin_means, quiet_nan
+from vrae.describe.excursions import excursions
 from vrae.describe.recurring import PARTS, recurring_means
 from vrae.describe.traits import TRAITS, Traits, series_traits
 from vrae.metrics import resample
@@ -36,7 +37,8 @@ _VALUES = 1 << 22  # that are measured in all, unless that leaves too few series
 _SHAPE_STEPS = 256  # longer series are averaged to at most this many steps first
 
 _LIFE = ("known", "active", "half", "growth", "first", "last", "begin", "finish")
-_NUMBERS = (*TRAITS, "change", *_LIFE)
+_NEWER = ("once", "burst", "deviation", "since")  # portraits that were saved earlier do not have them
+_NUMBERS = (*TRAITS, "change", *_LIFE, *_NEWER)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,10 @@ class Portraits:
         0. ``half``: how many of the largest values make up half of the total; NaN if some are
         negative. ``growth``: rank correlation with time. ``first`` and ``last``: steps of the
         calendar at which the series starts and ends. ``begin`` and ``finish``: those of its first
-        and last value that is not 0.
+        and last value that is not 0. ``once`` and ``burst``: month and size of the only excursion;
+        see `excursions`. ``deviation``: standard deviation of all values; ``spread`` may be that
+        of averages. ``since``: like ``growth``, from the first to the last value that is not 0.
+        The last four are NaN in portraits of older models.
     shapes : ndarray of shape (n_sample, n_channels, SHAPE_POINTS)
         Each series from its start to its end, at mean 0 and standard deviation 1.
     recurring : dict of str to ndarray of shape (n_sample, n_channels, n_parts)
@@ -103,6 +108,7 @@ class Portraits:
         if traits is None:
             traits = series_traits(series) if series else dict.fromkeys(_NUMBERS, np.empty((0, panel.n_channels)))
         numbers = {**traits, **_life(series, first, panel.n_channels)}
+        numbers["once"], numbers["burst"] = _excursions(sample, dated)
         recurring = recurring_means(sample) if dated else {}
         return cls(
             rows=rows,
@@ -141,6 +147,17 @@ class Portraits:
         times = self.calendar.times(self._first_cell + np.array([round(step)]), self._start)
         return np.asarray(local_times(times, self.calendar.zone)[0])
 
+    def spans(self, labels: npt.ArrayLike) -> dict[int, tuple[float, float]]:
+        """Return the usual first and last step of each cluster as parts of the calendar, 0 to 1.
+
+        ``labels`` are those of all series of the panel. Empty without a calendar.
+        """
+        own, last = np.asarray(labels)[self.rows], max(self.n_steps - 1, 1)
+        ends = (np.asarray(self.numbers[name][:, 0], np.float64) / last for name in ("first", "last"))
+        first, final = ends
+        shown = np.unique(own).tolist() if self.aligned else []
+        return {k: (float(np.median(first[own == k])), float(np.median(final[own == k]))) for k in shown}
+
     @cached_property
     def _start(self) -> Array:
         return np.array([self.start], "M8[us]")
@@ -175,7 +192,7 @@ class Portraits:
         """
         try:
             names = list(map(str, config["numbers"]))
-            if missing := set(_NUMBERS) - set(names):
+            if missing := set(_NUMBERS) - set(names) - set(_NEWER):
                 raise ValueError(f"portraits of series lack {sorted(missing)}")
             channels, rows = tuple(map(str, config["channels"])), np.asarray(arrays["rows"])
             calendar = None if config["calendar"] is None else Calendar(**config["calendar"])
@@ -190,7 +207,10 @@ class Portraits:
             found = cls(
                 rows=rows.astype(np.int64),
                 channels=channels,
-                numbers={name: arrays["numbers"][names.index(name)] for name in _NUMBERS},
+                numbers={
+                    name: arrays["numbers"][names.index(name)] if name in names else np.full((n, c), np.nan)
+                    for name in _NUMBERS
+                },
                 shapes=arrays["shapes"],
                 recurring={name: arrays[name] for name in PARTS if name in arrays},
                 counts=bool(config["counts"]),
@@ -225,6 +245,13 @@ def _first_steps(panel: Panel, dated: bool) -> tuple[Ints, int]:
     return first, int((first + panel.lengths).max(initial=1))
 
 
+def _excursions(panel: Panel, dated: bool) -> tuple[Floats, Floats]:
+    if dated:
+        return excursions(panel)
+    shape = (len(panel), panel.n_channels)
+    return np.full(shape, np.nan), np.zeros(shape)
+
+
 def _are_counts(panel: Panel) -> bool:
     known = panel.values[np.isfinite(panel.values)]
     return bool(len(known) and known.min() >= 0 and (known == np.floor(known)).all())
@@ -232,7 +259,7 @@ def _are_counts(panel: Panel) -> bool:
 
 def _life(series: list[Floats], first: Ints, n_channels: int) -> dict[str, Floats]:
     """Measure when each channel of each series is active, and whether it grows."""
-    found: dict[str, Floats] = {name: np.zeros((len(series), n_channels)) for name in _LIFE}
+    found: dict[str, Floats] = {name: np.zeros((len(series), n_channels)) for name in (*_LIFE, "deviation", "since")}
     for i, x in enumerate(series):
         active = np.nan_to_num(x) != 0
         found["known"][i] = (~np.isnan(x)).sum(axis=1)
@@ -244,6 +271,9 @@ def _life(series: list[Floats], first: Ints, n_channels: int) -> dict[str, Float
         found["half"][i] = [_half_of_total(line[~np.isnan(line)]) for line in x]
         short = bin_means(x, -(-x.shape[1] // _SHAPE_STEPS))
         found["growth"][i] = [_rank_correlation(line[~np.isnan(line)]) for line in short]
+        found["since"][i] = [_rank_correlation(np.trim_zeros(line[~np.isnan(line)])) for line in short]
+        with quiet_nan():
+            found["deviation"][i] = np.nanstd(x.astype(np.float64), axis=1)
     return found
 
 

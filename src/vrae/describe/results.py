@@ -277,16 +277,19 @@ class SeriesExplanation:
             lines.append(f"Next closest: {other}, probability {_probability(self.runner_up_probability)}.")
         if self.cluster >= 0:
             lines.append(self._typicality)
-        lines += [f"Supports this cluster: {reason}." for reason in self.agrees]
+        lines += [f"For this cluster: {reason}." for reason in self.agrees]
         if self.decides is not None:
-            lines.append(f"Supports this cluster: its shape {self.decides.place}.")
-        lines += [f"Supports cluster {self.runner_up}: {reason}." for reason in self.differs]
-        lines += [f"Unusual for its cluster: {window}." for window in self.unusual]
+            lines.append(f"For this cluster: its shape {self.decides.place}.")
+        lines += [f"For cluster {self.runner_up}: {reason}." for reason in self.differs]
+        lines += [f"Unusual for its cluster: it is {window}." for window in self.unusual]
         level = {c: 0.0 if abs(v) < 1e-6 * self.spread[c] else v for c, v in self.level.items()}  # rounding noise
-        named = len(level) > 1
-        channels = ", ".join(f"{c if named else ''} {plain(level[c])} ± {plain(self.spread[c])}".strip() for c in level)
-        lag = plural(self.lag, self.unit.removesuffix("s"))
-        return "\n".join([*lines, f"Level and spread: {channels}. Lag: {lag}."])
+        for c, mean in level.items():
+            whose = f"The mean of {c}" if len(level) > 1 else "Its mean"
+            lines.append(f"{whose} is {plain(mean)}, the standard deviation {plain(self.spread[c])}.")
+        if self.lag:
+            side = "late" if self.lag > 0 else "early"
+            lines.append(f"It is {plural(abs(self.lag), self.unit.removesuffix('s'))} {side}.")
+        return "\n".join(lines)
 
     @property
     def _typicality(self) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from vrae.describe.seasons import Floats, Levels
+import numpy as np
+import numpy.typing as npt
+
+from vrae.describe.phrases import Phrase, phrases
+from vrae.describe.portraits import Portraits
+from vrae.describe.seasons import Floats, Levels, Seasons
 from vrae.describe.words import plain
 
-__all__ = ["level_words", "season_sentence"]
+__all__ = ["agrees", "level_words", "season_sentence", "standing_out", "told_seasons"]
 
 # The least level that is called high, and the largest that is called low.
 _HIGH, _LOW = {True: 1.15, False: 0.3}, {True: 0.85, False: -0.3}
 _FLAT = {True: (0.75, 1.33), False: (-0.5, 0.5)}  # of levels that are about the same, if not certain
+_MOST_CHANNELS = 8  # of which levels are measured
 _NEAR_PEAK = 0.6  # of the way from the mean to the peak: bins that high belong to it
 
 # For each season: before a single bin, before a run of bins, and what "always" is.
@@ -41,28 +47,67 @@ def level_words(value: float, is_ratio: bool, average: str = " its average") -> 
     return f"{abs(percent)}\N{NO-BREAK SPACE}% {'above' if percent > 0 else 'below'}{average}"
 
 
-def season_sentence(levels: Levels, row: int, channel: int, is_ratio: bool) -> str:
+def standing_out(levels: Levels, row: int, channel: int, is_ratio: bool) -> tuple[list[int], list[int]]:
+    """Return the bins in which one cluster is clearly high, and those where it is clearly low."""
+    values, certain = levels.values[row, channel], levels.certain[row, channel]
+    sure = [i for i in range(len(values)) if values[i] == values[i] and certain[i]]
+    high = [i for i in sure if values[i] >= _HIGH[is_ratio]]
+    return high, [i for i in sure if values[i] <= _LOW[is_ratio]]
+
+
+def told_seasons(portraits: Portraits, member: npt.NDArray[np.bool_]) -> list[dict[str, Phrase]]:
+    """Return for each channel the phrases about months and weekdays, by "month" and "weekday".
+
+    ``member`` (n_sample,) says which series of the portraits are in the cluster.
+    """
+    channels = range(min(len(portraits.channels), _MOST_CHANNELS))
+    found = [phrases(portraits, member, channel) for channel in channels]
+    return [{phrase.kind: phrase for phrase in own if phrase.bins} for own in found]
+
+
+def agrees(seasons: Seasons | None, label: int, phrase: Phrase, channel: int) -> bool:
+    """Return whether the levels of a cluster agree with a phrase about months or weekdays."""
+    if seasons is None or not phrase.bins or channel >= len(seasons.is_ratio) or label not in seasons.labels:
+        return True
+    levels = next((profile for profile in seasons.profiles if profile.bins.view == phrase.kind), None)
+    row, is_ratio = seasons.labels.index(label), seasons.is_ratio[channel]
+    return levels is None or bool(_told(levels, row, channel, is_ratio, phrase))
+
+
+def _told(levels: Levels, row: int, channel: int, is_ratio: bool, phrase: Phrase) -> list[int]:
+    """Return the bins of a phrase, if the levels are on its side; else an empty list."""
+    values, certain = levels.values[row, channel], levels.certain[row, channel]
+    bins = [levels.bins.names.index(name) for name in phrase.bins if name in levels.bins.names]
+    side, centre = (1.0 if phrase.is_high else -1.0), (1.0 if is_ratio else 0.0)
+    limit = (_HIGH if phrase.is_high else _LOW)[is_ratio]
+    right = [i for i in bins if side * (values[i] - centre) > 0 and (certain[i] or side * (values[i] - limit) >= 0)]
+    return bins if right else []
+
+
+def season_sentence(levels: Levels, row: int, channel: int, is_ratio: bool, phrase: Phrase | None = None) -> str:
     """Say when one cluster is high and low, if its series agree.
 
-    ``row`` is its position in ``Seasons.labels``.
+    ``row`` is its position in ``Seasons.labels``. ``phrase`` is what its name or description says
+    of these bins: the same bins are named here, unless its levels are otherwise.
     """
-    values, certain = levels.values[row, channel], levels.certain[row, channel]
+    values = levels.values[row, channel]
     known = values == values
     if not known.any():
         return f"Too few of its series cover {_CYCLES.get(levels.bins.view, 'the calendar')}."
     one, several, always = _PREPOSITIONS.get(levels.bins.view, _OTHER)
-    high = [i for i in range(len(values)) if known[i] and certain[i] and values[i] >= _HIGH[is_ratio]]
-    low = [i for i in range(len(values)) if known[i] and certain[i] and values[i] <= _LOW[is_ratio]]
+    high, low = standing_out(levels, row, channel, is_ratio)
+    told = [] if phrase is None else _told(levels, row, channel, is_ratio, phrase)
+    is_high = told and phrase is not None and phrase.is_high
     parts = []
-    if high:
-        peak = max(high, key=lambda i: values[i])
-        run = _run(values, peak, 1.0 if is_ratio else 0.0, levels.bins.is_seasonal)
+    if high or is_high:
+        peak = max(high or told, key=lambda i: values[i])
+        run = told if is_high else _run(values, peak, 1.0 if is_ratio else 0.0, levels.bins.is_seasonal)
         names = [levels.bins.names[i] for i in run]
         parts.append(f"highest {_place(names, one, several)} ({level_words(float(values[run].mean()), is_ratio)})")
-    if low:
-        lowest = min(low, key=lambda i: values[i])
-        words = level_words(float(values[lowest]), is_ratio, "" if high else " its average")
-        parts.append(f"lowest {one} {levels.bins.names[lowest]} ({words})")
+    if low or (told and not is_high):
+        run = told if told and not is_high else [min(low, key=lambda i: values[i])]
+        words = level_words(float(values[run].mean()), is_ratio, "" if parts else " its average")
+        parts.append(f"lowest {_place([levels.bins.names[i] for i in run], one, several)} ({words})")
     least, most = _FLAT[is_ratio]
     is_flat = all(least < value < most for value in values[known])
     text = ", ".join(parts) or (f"about the same {always}" if is_flat else "no common rhythm: its series differ")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,18 +24,28 @@ _NOTABLE, _CLEAR = 0.35, 0.65  # of `differences`, which runs from -1 to 1
 _TELLING = 0.4  # weight of a phrase
 _PHRASES = 3
 _OWN_WORDS = ("gaps", "level")  # kinds of phrases that are told by numbers
+_UP, _DOWN = ("growing", "rises"), ("declining", "falls")  # last words that tell a direction
+_NAMELESS = ("value", "values", "x", "y", "channel", "data", "series")
 
 
-def sentence(portraits: Portraits, member: Mask, *, is_noise: bool = False) -> str:
+def sentence(
+    portraits: Portraits,
+    member: Mask,
+    *,
+    is_noise: bool = False,
+    is_true: Callable[[Phrase, int], bool] = lambda *_: True,
+) -> str:
     """Describe a cluster: what its series look like and what sets them apart.
 
     ``portraits`` are those of all series or a sample of them; ``member`` (n_sample,) says which are
-    in the cluster, at least one. ``is_noise`` means that they belong to no cluster.
+    in the cluster, at least one. ``is_noise`` means that they belong to no cluster. Phrases about a
+    channel for which ``is_true`` is False are left out.
     """
     found = differences(portraits.numbers, member)
     strength = np.abs(np.array([found[name] for name in TRAITS]))  # (n_traits, n_channels)
     channel = int(strength.max(axis=0).argmax())
-    told = phrases(portraits, member, channel)
+    found_phrases = phrases(portraits, member, channel)
+    told = [phrase for phrase in found_phrases if is_true(phrase, channel)] or [Phrase("none", "", 0.0)]
     name = portraits.channels[channel]
     text = f"{f'In {name}: ' if len(portraits.channels) > 1 else ''}{_look(portraits, member, channel, told)}."
     text = text[0].upper() + text[1:]
@@ -63,7 +73,7 @@ def _look(portraits: Portraits, member: Mask, channel: int, told: Sequence[Phras
     parts = [*_shape_words(portraits, told, inside, median), *_level(portraits, inside, channel)]
     if median["zeros"] >= 0.005:
         parts.append(f"{percent(median['zeros'])} zeros")
-    parts += _length(portraits, inside, median)
+    parts += _length(portraits, inside, median, any(phrase.kind == "life" for phrase in told))
     if median["missing"] >= 0.005:
         parts.append(f"{percent(median['missing'])} of the values missing")
     return ", ".join(parts)
@@ -75,14 +85,12 @@ def _shape_words(
     """Return phrases of different kinds, and where the highest and the lowest point are."""
     chosen: dict[str, str] = {}
     for phrase in told:
-        text = _lower(phrase.text)
+        text = _once(_lower(phrase.text), chosen.values())
         is_new = phrase.kind not in (*chosen, *_OWN_WORDS) and not any(text in other for other in chosen.values())
         if phrase.weight >= _TELLING and is_new and len(chosen) < _PHRASES:
             chosen[phrase.kind] = text
     parts = list(chosen.values()) or ["no pattern that most of the series share"]
-    if abs(median["trend"]) >= 0.5:
-        verb = "up" if median["trend"] > 0 else "down"
-        parts.append(f"{verb} by about {plain(abs(median['change']))} from start to end")
+    _tell_change(parts, median["trend"], median["change"])
     if portraits.aligned:  # dates of single highest points are those of `phrases`
         return parts
     for name, what in (("peak", "highest"), ("trough", "lowest")):
@@ -92,23 +100,57 @@ def _shape_words(
     return parts
 
 
+def _once(text: str, said: Iterable[str]) -> str:
+    """Return a text without a direction that was said before; "" if nothing is left."""
+    for words in (_UP, _DOWN):
+        if text.endswith(words) and any(other.endswith(words) for other in said):
+            return text.rpartition(", ")[0]
+    return text
+
+
+def _tell_change(parts: list[str], trend: float, change: float) -> None:
+    """Add by how much series go up or down to the part that tells the direction."""
+    if not abs(trend) >= 0.5 or not trend * change > 0:
+        return
+    by = f"by about {plain(abs(change))} from start to end"
+    place = next((i for i, part in enumerate(parts) if part.endswith(_UP if trend > 0 else _DOWN)), None)
+    if place is None:
+        parts.append(f"{'up' if trend > 0 else 'down'} {by}")
+    else:
+        parts[place] += f" {by}"
+
+
 def _level(portraits: Portraits, inside: Mapping[str, Floats], channel: int) -> list[str]:
     """Return the usual level, unless each series was normalised."""
     level, spread = (portraits.numbers[name][:, channel] for name in ("level", "spread"))
     if not np.nanstd(level) > 0.25 * middle_of(spread):
         return []
     low, middle, high = np.nanquantile(inside["level"], (0.1, 0.5, 0.9))
-    return [f"at a level around {plain(middle)} (mostly {plain(low)} to {plain(high)})"]
+    around, usual = f"around {plain(middle)}", f"(mostly {plain(low)} to {plain(high)})"
+    name, unit = portraits.channels[channel], portraits.unit.removesuffix("s")
+    if len(portraits.channels) > 1 or name.lower() in _NAMELESS or name.isdigit():
+        return [f"at a level {around} {usual}"]
+    if portraits.counts and portraits.calendar is not None and unit[0].isalpha():
+        return [f"{around} {name} {'an' if unit[0] in 'aeiouh' else 'a'} {unit} {usual}"]
+    return [f"{name} {around} {usual}"]
 
 
-def _length(portraits: Portraits, inside: Mapping[str, Floats], median: Mapping[str, float]) -> list[str]:
-    """Return the usual length, and from when to when if most series agree on that."""
-    lengths = portraits.numbers["length"]
-    if np.ptp(lengths) == 0:
-        return []
+def _length(
+    portraits: Portraits, inside: Mapping[str, Floats], median: Mapping[str, float], has_life: bool
+) -> list[str]:
+    """Return the usual length, and from when to when if most series agree on that.
+
+    Zeros before the first sale or after the last one are no part of it. ``has_life`` says that the
+    start or the end was told before.
+    """
     unit = portraits.unit.removesuffix("s")
+    lived = middle_of(inside["finish"] - inside["begin"] + 1)
+    if portraits.aligned and has_life and lived < 0.9 * median["length"]:
+        return [f"usually {plural(round(lived), unit)} from the first value above 0 to the last"]
+    if np.ptp(portraits.numbers["length"]) == 0:
+        return []
     parts = [f"usually {plural(round(median['length']), unit)} long"]
-    if portraits.aligned:
+    if portraits.aligned and not has_life:
         ends = [np.quantile(inside[name], (0.25, 0.5, 0.75)) for name in ("first", "last")]
         if all(rough_time(portraits, *end) for end in ends):
             start, end = (month_of(portraits.date(float(end[1]))) for end in ends)
@@ -143,7 +185,7 @@ def _what_sets_apart(found: Mapping[str, Floats], channels: Sequence[str]) -> st
     parts = []
     for name, (delta, c) in list(strongest.items())[:3]:
         place = f" in {channels[c]}" if len(channels) > 1 and name not in ("length", "missing") else ""
-        parts.append(f"{'clearly ' if abs(delta) >= _CLEAR else ''}{TRAITS[name].words(delta)}{place}")
+        parts.append(f"{TRAITS[name].words(delta, is_clear=abs(delta) >= _CLEAR)}{place}")
     if not parts:
         return "No single property sets it apart: its shape as a whole differs from the others."
     return f"Compared with the others: {joined(parts)}."

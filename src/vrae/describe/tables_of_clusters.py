@@ -105,14 +105,27 @@ class CrossTable:
 
     def sentence(self) -> str:
         """Say in one sentence what stands out most; empty if nothing does."""
+        return next(iter(self.sentences()), "")
+
+    def sentences(self, most: int = 4) -> list[str]:
+        """Say what stands out most in each cluster, a sentence each, the clearest first."""
         if self.association < _ASSOCIATED:
-            return ""
+            return []
         apart = self.shares - self.shares_of_all
         notable = (np.abs(self.residuals) >= _RESIDUAL) & ((self.counts >= _ENOUGH) | (apart < 0))
         notable[:, _MOST if self.n_others else len(self.categories) :][:, :1] = False
-        if not notable.any():
-            return ""
-        row, place = np.unravel_index(np.where(notable, np.abs(apart), -1).argmax(), apart.shape)
+        # What a cluster has says more than what it lacks, except for the clearest difference.
+        size = np.where(notable, np.abs(apart), 0.0)
+        size = np.where((apart < 0) & (size < size.max(initial=0.0)), 0.1 * size, size)
+        best = size.argmax(axis=1)
+        order = np.argsort(-size.max(axis=1), kind="stable")[:most]
+        told = [row for row in order.tolist() if size[row, best[row]] > 0]
+        lacks = [row for row in told if apart[row, best[row]] < 0]
+        kept = told[:1] + [row for row in told[1:] if row not in lacks]
+        return [self._about(row, int(best[row])) for row in kept]
+
+    def _about(self, row: int, place: int) -> str:
+        """Say how frequent a category is in a cluster; of numbers, what their median is."""
         group = f"“{self.name(self.labels[row])}”"
         if self.medians and self.categories[place] != MISSING:
             return f"{self.column}: the median is {self.medians[row]} in {group}, {self.medians[-1]} in all series."

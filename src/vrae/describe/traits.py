@@ -37,22 +37,24 @@ class Trait:
         """Return the smallest difference worth mentioning, given the spread of the series."""
         return self.least * (spread if self.in_spreads else 1.0)
 
-    def words(self, difference: float) -> str:
-        """Return the words for a positive or a negative difference."""
-        return self.more if difference > 0 else self.less
+    def words(self, difference: float, *, is_clear: bool = False) -> str:
+        """Return the words for a positive or a negative difference: "a clearly higher level"."""
+        words = self.more if difference > 0 else self.less
+        if not is_clear:
+            return words
+        rest = words.removeprefix("an ").removeprefix("a ")
+        return f"clearly {words}" if rest == words else f"a clearly {rest}"
 
 
 TRAITS: dict[str, Trait] = {
     "level": Trait("level", "a higher level", "a lower level", 0.2, in_spreads=True),
     "spread": Trait("size of swings", "larger swings", "smaller swings", 0.2, in_spreads=True),
-    "trend": Trait(
-        "rise from start to end", "more of a rise from start to end", "more of a fall from start to end", 0.15
-    ),
+    "trend": Trait("rise from start to end", "a stronger upward trend", "a stronger downward trend", 0.15),
     "season": Trait("regularity of rhythm", "a more regular rhythm", "a less regular rhythm", 0.1),
     "peak": Trait("position of the highest point", "a later highest point", "an earlier highest point", 0.08),
     "trough": Trait("position of the lowest point", "a later lowest point", "an earlier lowest point", 0.08),
     "spikiness": Trait("sharpness of peaks", "sharper peaks", "flatter peaks", 0.25),
-    "cycles": Trait("ups and downs", "more ups and downs", "fewer ups and downs", 0.5),
+    "cycles": Trait("number of ups and downs", "more ups and downs", "fewer ups and downs", 0.5),
     "roughness": Trait("step-to-step change", "larger step-to-step changes", "a smoother curve", 0.02),
     "zeros": Trait("proportion of zeros", "more zeros", "fewer zeros", 0.02),
     "length": Trait("length", "longer series", "shorter series", 1),
@@ -63,10 +65,10 @@ TRAITS: dict[str, Trait] = {
 def series_traits(series: Sequence[Floats]) -> dict[str, Floats]:
     """Measure the traits of series (n_channels, n_steps), each of shape (n_series, n_channels).
 
-    ``change`` is the rise from start to end, in the units of the data. ``peak`` and ``trough`` are
-    positions from 0 (first step) to 1 (last step). ``spikiness`` and ``roughness`` are in standard
-    deviations of the series. ``cycles`` counts full swings up and down. ``season`` is the
-    autocorrelation at the strongest rhythm, 0 to 1.
+    ``change`` is how much higher the last tenth is than the first, in the units of the data.
+    ``peak`` and ``trough`` are positions from 0 (first step) to 1 (last step). ``spikiness`` and
+    ``roughness`` are in standard deviations of the series. ``cycles`` counts full swings up and
+    down. ``season`` is the autocorrelation at the strongest rhythm, 0 to 1.
     """
     measured = [_traits_of(x) for x in series]
     return {name: np.array([traits[name] for traits in measured]) for name in measured[0]}
@@ -87,7 +89,7 @@ def _traits_of(x: Floats) -> dict[str, Floats]:
             "level": level,
             "spread": spread,
             "trend": trend,
-            "change": 2 * np.sqrt(3) * trend * spread,  # rise of a straight line with this spread
+            "change": np.array([_change(line[~np.isnan(line)]) for line in x]),
             "peak": np.where(np.isnan(x), -np.inf, x).argmax(axis=1) / max(x.shape[1] - 1, 1),
             "trough": np.where(np.isnan(x), np.inf, x).argmin(axis=1) / max(x.shape[1] - 1, 1),
             "spikiness": np.nanmax(np.abs(centred), axis=1),
@@ -98,6 +100,12 @@ def _traits_of(x: Floats) -> dict[str, Floats]:
             "length": np.full(n_channels, float(n_steps)),
             "missing": missing,
         }
+
+
+def _change(line: Floats) -> float:
+    """Return the mean of the last tenth of a line minus that of the first; NaN without values."""
+    tenth = max(1, len(line) // 10)
+    return float(line[-tenth:].mean() - line[:tenth].mean()) if len(line) else float("nan")
 
 
 def _cycles(line: Floats) -> float:

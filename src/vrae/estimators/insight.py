@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,7 @@ class Insight(FittedRepr):
         embedding_: Any
         labels_: Any
         n_clusters_: int
-        names_: dict[int, str]
+        names_: Any
         tree_: Any
         random_state: Any
         portraits_: Any
@@ -201,8 +202,11 @@ class Insight(FittedRepr):
             )
             rows = np.sort(np.random.default_rng(0).permutation(len(panel))[:MAX_REPORT_SERIES])
             panel, found = panel.select(rows), found.select(rows)
-        title = f"{self.n_clusters_} group{'s' * (self.n_clusters_ != 1)} of series" if title is None else title
-        return write_report(gather_report(title, self, panel, found, metrics, panel.static.get("label")), path)
+        data = gather_report(title or "", self, panel, found, metrics, panel.static.get("label"))
+        if title is None:
+            groups = f"{plural(self.n_clusters_, 'group')} of series"
+            data = replace(data, title=groups if data.verdict.is_clear else "Series without clear groups")
+        return write_report(data, path)
 
     def crosstab(self, X: Any, column: Any, show: str = "count") -> pd.DataFrame:
         """Tell who is in which cluster: series by cluster and by category of a column.
@@ -288,19 +292,21 @@ class Insight(FittedRepr):
         }
 
     def _result(self) -> str:
-        return plural(len(np.unique(self.labels_[self.labels_ >= 0])), "cluster")
+        return plural(len(np.unique(self.labels_[self.labels_ >= 0])), "group")
 
     def _summary_html(self) -> str:
         """Return a table of the clusters: name, size, typical curve, and how far to trust each."""
         rows, trust = [], self._known_stability()
         curves = self._typical_curves()
+        spans = {} if self.portraits_ is None else self.portraits_.spans(self.labels_)
         for label, size in cluster_sizes(self.labels_):
             again = None if trust is None or label == NOISE else float(trust["clusters"][label])
             name = numbered_name(label, cluster_name(label, self.names_))
-            rows.append(GroupRow(label, name, size, curves.get(label), again))
-        return groups_html(
-            f"{type(self).__name__}, {self._fit_title()}", rows, _how_found_again(trust), self.model_.channels_
-        )
+            rows.append(GroupRow(label, name, size, curves.get(label), again, spans.get(label, (0.0, 1.0))))
+        title, head = f"{type(self).__name__}, {self._fit_title()}", "found again"
+        if trust is not None and not trust.get("refits"):
+            head = "clustered again"
+        return groups_html(title, rows, _how_found_again(trust), self.model_.channels_, head)
 
     def _known_stability(self) -> dict[str, Any] | None:
         """Return what `stability` returns, measured once for the clusters of now."""
@@ -342,6 +348,6 @@ def _how_found_again(trust: dict[str, Any] | None) -> str:
     if trust is None:
         return more
     if trust.get("refits"):
-        return f"Found again: overlap with the clusters of {trust['refits']} models fitted again. {more}"
-    how = "overlap with the clusters of random halves; stability(X) fits the model again, too."
-    return f"Found again: {how} {more}"
+        return f"Found again: overlap with the groups of {trust['refits']} models fitted again. {more}"
+    how = "only the clustering was repeated; stability(X) also fits the model again, which is the harder test."
+    return f"Clustered again: {how} {more}"

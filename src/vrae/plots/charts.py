@@ -343,18 +343,40 @@ def cluster_sizes(labels: npt.ArrayLike) -> list[tuple[int, int]]:
     return [(label, int((labels == label).sum())) for label in cluster_labels(labels)]
 
 
-def selection_roles(selection: Sequence[Mapping[str, Any]], chosen: int | None) -> npt.NDArray[np.str_]:
+def selection_roles(
+    selection: Sequence[Mapping[str, Any]], chosen: int | None, alternatives: Sequence[int] | None = None
+) -> npt.NDArray[np.str_]:
     """Return what each number of clusters is, ascending, (n_tried,).
 
-    "chosen", "alternative" (worth a look, see `peaks`), "not useful" (one cluster holds most
-    series, or clusters are not separated) or "tried".
+    "chosen", "alternative" (one of ``alternatives``, by default `peaks`), "not useful" (one cluster
+    holds most series, or clusters are not separated) or "tried".
     """
-    roles, worth = [], peaks(selection, -1 if chosen is None else chosen)
+    worth = peaks(selection, -1 if chosen is None else chosen) if alternatives is None else alternatives
+    roles = []
     for entry in sorted(selection, key=lambda entry: int(entry["n_clusters"])):
         others = "tried" if is_useful(entry) else "not useful"
         role = "alternative" if int(entry["n_clusters"]) in worth else others
         roles.append("chosen" if int(entry["n_clusters"]) == chosen else role)
     return np.array(roles, np.str_)
+
+
+def selection_marks(numbers: npt.NDArray[Any], roles: npt.NDArray[np.str_]) -> list[tuple[str, int]]:
+    """Return what to write at each number of clusters, and in which row above it: 0 or 1.
+
+    "chosen: 6" is wider than a number: where neighbours have a mark, it is one row higher.
+    """
+    texts = [
+        {"chosen": f"chosen: {number}", "alternative": f"{number}"}.get(role, "")
+        for number, role in zip(numbers.tolist(), roles.tolist(), strict=True)
+    ]
+    near = 0.08 * max(float(np.ptp(numbers)) if len(numbers) else 0.0, 12.0)  # about the width of the text
+
+    def row(i: int) -> int:
+        if roles[i] != "chosen":
+            return 0
+        return int(any(text and j != i and abs(numbers[j] - numbers[i]) <= near for j, text in enumerate(texts)))
+
+    return [(text, row(i)) for i, text in enumerate(texts)]
 
 
 def map_tags(groups: Sequence[tuple[int, Any, Any, Any]], tags: Mapping[int, str] | None) -> dict[int, str]:

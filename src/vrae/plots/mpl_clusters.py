@@ -9,7 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.describe.words import cluster_name
-from vrae.plots.charts import centre_of, cluster_sizes, map_groups, map_tags, selection_curve, selection_roles
+from vrae.plots.charts import (
+    centre_of,
+    cluster_sizes,
+    map_groups,
+    map_tags,
+    selection_curve,
+    selection_marks,
+    selection_roles,
+)
 from vrae.plots.maps import MAX_FITTED, Method, project
 from vrae.plots.mpl_parts import BELOW, LEGEND, finish, new_axes, wrap
 from vrae.plots.palette import COLORS, INK, NOISE_COLOR, cluster_style
@@ -95,6 +103,7 @@ def plot_selection(
     *,
     chosen: int | None = None,
     criterion: str = "score",
+    alternatives: Sequence[int] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the score of each number of clusters tried.
@@ -109,6 +118,8 @@ def plot_selection(
         The selected number of clusters.
     criterion : str, default="score"
         Name of the score.
+    alternatives : sequence of int, optional
+        Other numbers that are worth a look. Default: the peaks.
     ax : Axes, optional
         Where to draw. Default: a new figure.
 
@@ -120,17 +131,18 @@ def plot_selection(
 
     ax = ax or new_axes((6.4, 3.8))
     numbers, scores = selection_curve(selection)
-    roles = selection_roles(selection, chosen)
+    roles = selection_roles(selection, chosen, alternatives)
     ax.plot(numbers, scores, color=COLORS[0], linewidth=1.6)
     for role, look in _ROLES.items():
         at = np.flatnonzero(roles == role)
         if len(at):
             ax.plot(numbers[at], scores[at], "o", label=role, **look)
-    for number, score, role in zip(numbers.tolist(), scores.tolist(), roles.tolist(), strict=True):
-        if role in ("chosen", "alternative"):
-            text = f"chosen: {number}" if role == "chosen" else f"{number}"
-            ax.annotate(text, (number, score), (0, 8), textcoords="offset points", ha="center", fontsize=8, color=INK)
-    ax.margins(y=0.2)
+    marks = zip(numbers.tolist(), scores.tolist(), selection_marks(numbers, roles), strict=True)
+    for number, score, (text, row) in marks:
+        above = (0, 8 + 11 * row)
+        if text:
+            ax.annotate(text, (number, score), above, textcoords="offset points", ha="center", fontsize=8, color=INK)
+    ax.margins(y=0.25)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     finish(ax, "Choice of the number of clusters", "number of clusters", criterion)
     if len(numbers):

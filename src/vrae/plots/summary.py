@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vrae.plots.charts import decimate
 from vrae.plots.maps import project
 from vrae.plots.palette import cluster_style
 
@@ -23,7 +24,7 @@ Floats = npt.NDArray[np.floating[Any]]
 _POINTS = 400  # on the map, a thumbnail
 _WIDTH, _HEIGHT = 260, 180
 _LINE_WIDTH, _LINE_HEIGHT = 130, 30  # of a typical curve
-_LINE_POINTS = 80
+_LINE_POINTS = 160  # the lowest and the highest of each run: others would look like waves
 _LINE_CHANNELS = 4
 _SHORT_WIDTH = 62  # of the curve of one of several channels
 _ROWS = 20
@@ -35,6 +36,7 @@ class GroupRow:
     """A group of series: its label, name and size, typical curve and how far it is found again.
 
     ``curve`` (n_channels, n_steps) is None if there is none, ``found_again`` (0 to 1) if unknown.
+    ``span`` is where the curve starts and ends on a calendar that all groups share, 0 to 1.
     """
 
     label: int
@@ -42,6 +44,7 @@ class GroupRow:
     size: int
     curve: Floats | None = None
     found_again: float | None = None
+    span: tuple[float, float] = (0.0, 1.0)
 
 
 def summary_html(title: str, embedding: Floats, facts: Sequence[str]) -> str:
@@ -54,10 +57,13 @@ def summary_html(title: str, embedding: Floats, facts: Sequence[str]) -> str:
     )
 
 
-def groups_html(title: str, rows: Sequence[GroupRow], note: str, channels: Sequence[str] = ()) -> str:
+def groups_html(
+    title: str, rows: Sequence[GroupRow], note: str, channels: Sequence[str] = (), trust: str = "found again"
+) -> str:
     """Return one table row per group: name, size, typical curve and how far it is found again.
 
-    ``channels`` are the names of the channels of the curves.
+    ``channels`` are the names of the channels of the curves. ``trust`` is the head of the last
+    column.
     """
     total = max(sum(row.size for row in rows), 1)
     largest = max((row.size for row in rows), default=1)
@@ -65,7 +71,7 @@ def groups_html(title: str, rows: Sequence[GroupRow], note: str, channels: Seque
     limits = _limits(curves) if curves else None
     has_trust = any(row.found_again is not None for row in rows)
     of = f" ({escape(', '.join(channels[:_LINE_CHANNELS]))})" if len(channels) > 1 else ""
-    heads = ["", "group", "series"] + [f"typical curve{of}"] * bool(curves) + ["found again"] * has_trust
+    heads = ["", "group", "series"] + [f"typical curve{of}"] * bool(curves) + [escape(trust)] * has_trust
     body = "".join(_row(row, total, largest, limits, has_trust) for row in rows[:_ROWS])
     more = f"<div>and {len(rows) - _ROWS} more groups</div>" if len(rows) > _ROWS else ""
     cells = "".join(f'<th style="{_CELL};font-weight:600;opacity:.75">{head}</th>' for head in heads)
@@ -89,7 +95,7 @@ def _row(row: GroupRow, total: int, largest: int, limits: Floats | None, has_tru
     percent = f"{share:.1f}" if share < 1 else f"{share:.0f}"
     cells = [swatch, escape(row.name), f"{bar} {row.size:,} ({percent} %)"]
     if limits is not None:
-        cells.append("" if row.curve is None else _lines(row.curve, limits, color))
+        cells.append("" if row.curve is None else _lines(row.curve, row.span, limits, color))
     if has_trust:
         cells.append("" if row.found_again is None else _trust(row.found_again))
     inside = "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells)
@@ -107,18 +113,19 @@ def _limits(curves: Sequence[Floats]) -> Floats:
     return np.stack([together.min(axis=1), together.max(axis=1)], axis=1)
 
 
-def _lines(curve: Floats, limits: Floats, color: str) -> str:
+def _lines(curve: Floats, span: tuple[float, float], limits: Floats, color: str) -> str:
     """Draw a curve (n_channels, n_steps), one channel after another.
 
-    Groups have the same scale.
+    Groups have the same scale, and the same calendar: ``span`` is the part that a curve covers.
     """
     shown = min(len(curve), _LINE_CHANNELS)
     width = _LINE_WIDTH if shown == 1 else _SHORT_WIDTH
-    steps = np.unique(np.linspace(0, curve.shape[1] - 1, _LINE_POINTS).round().astype(int))
+    start, end = span
     lines = []
     for c in range(shown):
         low, high = limits[c]
-        x = 2 + width * c + steps / max(curve.shape[1] - 1, 1) * (width - 8)
+        steps = decimate(curve[c], _LINE_POINTS)
+        x = 2 + width * c + start * (width - 8) + (end - start) * steps / max(curve.shape[1] - 1, 1) * (width - 8)
         y = _LINE_HEIGHT - 3 - (curve[c, steps] - low) / max(high - low, 1e-12) * (_LINE_HEIGHT - 6)
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
         lines.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.8"/>')

@@ -21,6 +21,7 @@ from vrae.plots.charts import (
     map_tags,
     reconstruction_charts,
     selection_curve,
+    selection_marks,
     selection_roles,
     training_charts,
 )
@@ -220,7 +221,11 @@ def plotly_scores(scores: npt.ArrayLike, *, threshold: float | None = None, titl
 
 
 def plotly_selection(
-    selection: Sequence[Mapping[str, Any]], *, chosen: int | None = None, criterion: str = "score"
+    selection: Sequence[Mapping[str, Any]],
+    *,
+    chosen: int | None = None,
+    criterion: str = "score",
+    alternatives: Sequence[int] | None = None,
 ) -> Figure:
     """Draw the score of each number of clusters tried.
 
@@ -228,7 +233,7 @@ def plotly_selection(
     """
     go = graph_objects()
     numbers, scores = selection_curve(selection)
-    roles = selection_roles(selection, chosen)
+    roles = selection_roles(selection, chosen, alternatives)
     looks = [_ROLES[role] for role in roles.tolist()]
     figure = new_figure("")
     figure.add_trace(
@@ -236,7 +241,7 @@ def plotly_selection(
             x=numbers,
             y=scores,
             mode="lines+markers+text",
-            text=[_mark(role, k) for role, k in zip(roles.tolist(), numbers.tolist(), strict=True)],
+            text=[text + row * "<br> " for text, row in selection_marks(numbers, roles)],
             textposition="top center",
             cliponaxis=False,
             line={"color": COLORS[0], "width": 2},
@@ -256,13 +261,8 @@ def plotly_selection(
         title_text="number of clusters", dtick=-(-(high - low) // 12) or 1, range=[low - 0.5, high + 0.5]
     )
     figure.update_yaxes(title_text=escape(criterion))
-    figure.update_layout(margin_t=44)  # room for the marks
+    figure.update_layout(margin_t=52)  # room for the marks
     return figure
-
-
-def _mark(role: str, number: int) -> str:
-    """Return what to write at a number of clusters."""
-    return {"chosen": f"chosen: {number}", "alternative": f"{number}"}.get(role, "")
 
 
 def plotly_cluster_sizes(labels: npt.ArrayLike, *, names: Mapping[int, str] | None = None) -> Figure:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.describe.alerts import Action
+from vrae.describe.seasons import when_high
 from vrae.io.atomic import atomic_file
 from vrae.metrics import DOUBTFUL, labelled
 from vrae.plots.maps import METHODS, available_methods
@@ -26,7 +27,7 @@ from vrae.report.data import ReportData
 from vrae.report.directions import describe_directions, trait_rows
 from vrae.report.next_steps import next_steps
 from vrae.report.profiles import gather_profiles
-from vrae.report.time_axis import step_word, time_axis
+from vrae.report.time_axis import positions_of, step_hours, step_word, time_axis
 
 __all__ = ["render_report", "write_report"]
 
@@ -42,7 +43,8 @@ def render_report(data: ReportData) -> str:
     """Return the report as one HTML page, which requests nothing; no data in it can run."""
     page.check_report()
     measured, traits = traits_of_sample(data)
-    cards = make_cards(data, measured, traits)
+    seasons = when_high(data.panel, data.labels)
+    cards = make_cards(data, measured, traits, seasons)
     by_label = {card.label: card for card in cards}
     anomalies = most_anomalous(data)
     n_directions = 0 if data.traversal is None else len(data.traversal.curves)
@@ -50,7 +52,7 @@ def render_report(data: ReportData) -> str:
     doubted = doubts(data)
     first = _shown_first(cards, anomalies, doubted)
     points = _points(data, first)
-    profiles = gather_profiles(data)
+    profiles = gather_profiles(data, seasons, {card.label: card.told for card in cards})
     scripts = [page.plotly_script(), page.script()]
     rendered: str = page.template().render(
         title=data.title,
@@ -80,6 +82,9 @@ def render_report(data: ReportData) -> str:
         tree=branches(data),
         doubts=[(doubt, by_label[doubt.label], by_label.get(doubt.next_label)) for doubt in doubted],
         steps=next_steps(data),
+        edited=data.edited,
+        found_again=facts.trust_heading(data),
+        trust_note=facts.trust_note(data),
         selection_reason=facts.selection_reason(data),
         training_note=facts.training_note(data),
         active_units=data.metrics.get("active_units"),
@@ -172,10 +177,21 @@ def _payload(
         "lines": lines,
         "noise": None if data.noise is None else payload.pack(data.noise[drawn].ravel(), "f4"),
         "anomalies": [_anomaly(data, anomaly, place, lines["base"]) for anomaly in anomalies],
-        "traversal": None if data.traversal is None else payload.pack_directions(data.traversal),
+        "traversal": _traversal(data, lines["base"]),
         "figures": _figures(data),
         "doubts": [place[doubt.row] for doubt in doubts(data)],
     }
+
+
+def _traversal(data: ReportData, base: int | None) -> dict[str, Any] | None:
+    """Return the curves along directions: on the calendar, where most series cover all of it."""
+    if data.traversal is None:
+        return None
+    packed = payload.pack_directions(data.traversal, step_hours(data))
+    n_steps = data.traversal.curves.shape[3]
+    is_dated = base is not None and data.common_steps is not None and len(data.common_steps[1]) == n_steps
+    steps = positions_of(data, np.array(packed["steps"]), base) if is_dated else packed["steps"]
+    return {**packed, "steps": steps, "dated": is_dated}
 
 
 def _anomaly(data: ReportData, anomaly: Anomaly, place: dict[int, int], base: int | None) -> dict[str, Any]:
@@ -195,6 +211,8 @@ def _figures(data: ReportData) -> dict[str, Any]:
         figures["training"] = plotly_training(data.history)
     if len(data.selection) > 1:
         criterion = "score (higher is better)"
-        figure = plotly_selection(data.selection, chosen=data.n_chosen, criterion=criterion)
+        marked = data.verdict.others
+        figure = plotly_selection(data.selection, chosen=data.n_chosen, criterion=criterion, alternatives=marked)
+        figure.update_traces(hovertemplate="%{x} groups: %{y:.3f} (%{customdata})<extra></extra>")
         figures["selection"] = figure.update_xaxes(title_text="number of groups")
     return {name: json.loads(figure.to_json()) for name, figure in figures.items()}

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from vrae.data.panel import Panel
 from vrae.data.precision import float_type
-from vrae.describe.curves import bin_means, means_of_runs
+from vrae.describe.curves import MAX_STEPS, bin_means, means_of_runs, steps_of_mean
 from vrae.plots.charts import Floats, decimate
 from vrae.plots.maps import MAX_FITTED, METHODS, available_methods, project
 from vrae.report.data import DirectionCurves
@@ -39,7 +39,7 @@ _MAX_CATEGORIES = 20
 _MAX_COLUMNS = 8
 _LINE_STEPS = 300
 _MAX_LEVELS = 400_000  # numbers in the columns of levels, one column per channel
-_DIRECTION_STEPS = 120
+_DIRECTION_NUMBERS = 200_000  # packed values of the curves along directions
 
 Packed = dict[str, Any]
 
@@ -90,14 +90,19 @@ def pack_lines(lines: Sequence[Floats], positions: Sequence[npt.NDArray[Any]] | 
     return packed
 
 
-def pack_directions(directions: DirectionCurves) -> Packed:
-    """Pack curves along directions: lines in the order (direction, position, channel)."""
+def pack_directions(directions: DirectionCurves, step_hours: float | None = None) -> Packed:
+    """Pack curves along directions: lines in the order (direction, position, channel).
+
+    ``step_hours`` are the hours of a step, if they are known.
+    """
     n_steps = directions.curves.shape[3]
-    width = -(-n_steps // _DIRECTION_STEPS)
+    n_lines = max(1, directions.curves.size // n_steps)
+    width = steps_of_mean(n_steps, int(np.clip(_DIRECTION_NUMBERS // n_lines, 120, MAX_STEPS)), step_hours)
     curves = bin_means(directions.curves.reshape(-1, n_steps).astype(np.float64), width)
+    steps = np.minimum(np.arange(curves.shape[1]) * width + (width - 1) / 2, n_steps - 1)
     return {
         "positions": directions.positions.round(4).tolist(),
-        "steps": (np.arange(curves.shape[1]) * width + (width - 1) / 2).tolist(),
+        "steps": steps.tolist(),
         "lines": pack_lines(list(curves)),
     }
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vrae.describe.season_words import season_sentence
+from vrae.describe.phrases import Phrase
+from vrae.describe.season_words import season_sentence, standing_out
 from vrae.describe.seasons import Levels, Seasons, when_high
 from vrae.describe.tables_of_clusters import CrossTable, cross_table
 from vrae.describe.time_bins import MONTHS, Bins
@@ -17,6 +18,8 @@ from vrae.metrics import labelled
 from vrae.report.data import Floats, ReportData
 
 __all__ = ["Profiles", "gather_profiles"]
+
+Told = Mapping[int, Sequence[Mapping[str, Phrase]]]
 
 _MAX_COLUMNS = 20
 _NAMES_SERIES = 0.5  # a column with more different values per series is a name, not a group
@@ -57,27 +60,31 @@ class Profiles:
         return {"seasons": self.seasons, "tables": self.tables}
 
 
-def gather_profiles(data: ReportData) -> Profiles:
-    """Measure seasons and cross-tables for the page."""
-    seasons = when_high(data.panel, data.labels)
+def gather_profiles(data: ReportData, seasons: Seasons | None = None, told: Told | None = None) -> Profiles:
+    """Gather seasons and cross-tables for the page.
+
+    ``seasons`` are those of the data if they are known. ``told`` is what the description of each
+    cluster says of months and weekdays, by channel.
+    """
+    seasons = when_high(data.panel, data.labels) if seasons is None else seasons
     found = [cross_table(name, column, data.labels, data.names) for name, column in _columns(data)]
     tables = sorted((table for table in found if len(table.categories) > 1), key=lambda t: -t.association)
-    findings = [(number, table.sentence()) for number, table in enumerate(tables)]
+    findings = [(number, text) for number, table in enumerate(tables) for text in table.sentences()]
     return Profiles(
-        seasons=None if seasons is None else _seasons(data, seasons),
+        seasons=None if seasons is None else _seasons(data, seasons, told or {}),
         tables=[_table(table) for table in tables],
-        findings=[finding for finding in findings if finding[1]],
+        findings=findings,
     )
 
 
 # -------------------------------------------------------------------- seasons
 
 
-def _seasons(data: ReportData, seasons: Seasons) -> dict[str, Any] | None:
-    calendar = None if seasons.calendar is None else _levels(seasons, seasons.calendar)
+def _seasons(data: ReportData, seasons: Seasons, told: Told) -> dict[str, Any] | None:
+    calendar = None if seasons.calendar is None else _levels(seasons, seasons.calendar, told)
     if calendar is not None and seasons.calendar is not None:
         calendar["ticks"] = _ticks(seasons.calendar.bins)
-    profiles = {levels.bins.view: _levels(seasons, levels) for levels in seasons.profiles}
+    profiles = {levels.bins.view: _levels(seasons, levels, told) for levels in seasons.profiles}
     if "hour of the week" in profiles:  # in words: the weekdays, and the hours
         parts = [profiles[view]["sentences"] for view in ("weekday", "hour") if view in profiles]
         joined = [[" ".join(words) for words in zip(*channel, strict=True)] for channel in zip(*parts, strict=True)]
@@ -96,16 +103,27 @@ def _seasons(data: ReportData, seasons: Seasons) -> dict[str, Any] | None:
     }
 
 
-def _levels(seasons: Seasons, levels: Levels) -> dict[str, Any]:
-    """Return levels by channel and cluster, with a sentence for each."""
+def _levels(seasons: Seasons, levels: Levels, told: Told) -> dict[str, Any]:
+    """Return levels by channel and cluster, with a sentence for each and the bins it names high."""
     rows, channels = range(len(seasons.labels)), range(len(seasons.is_ratio))
+
+    def words(row: int, channel: int) -> str:
+        known = told.get(seasons.labels[row]) or [{}]
+        phrase = known[channel].get(levels.bins.view) if channel < len(known) else None
+        return season_sentence(levels, row, channel, seasons.is_ratio[channel], phrase)
+
+    def stands(row: int, channel: int) -> list[int]:
+        high, _ = standing_out(levels, row, channel, seasons.is_ratio[channel])
+        return [int(place in high) for place in range(len(levels.bins.names))]
+
     reaches = [_reach(levels.values[:, c], seasons.is_ratio[c]) for c in channels]
     return {
         "view": levels.bins.view,
         "title": _TITLES.get(levels.bins.view, levels.bins.view),
         "names": list(levels.bins.names),
         "values": [[_numbers(levels.values[r, c]) for r in rows] for c in channels],
-        "sentences": [[season_sentence(levels, r, c, seasons.is_ratio[c]) for r in rows] for c in channels],
+        "sentences": [[words(r, c) for r in rows] for c in channels],
+        "stands": [[stands(r, c) for r in rows] for c in channels],
         "reach": reaches,
         "legend": [_legend(reach, ratio) for reach, ratio in zip(reaches, seasons.is_ratio, strict=True)],
     }

@@ -5,16 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vrae.report.data import ReportData
 
-__all__ = ["step_word", "time_axis"]
+__all__ = ["positions_of", "step_hours", "step_word", "time_axis"]
 
 
 def step_word(data: ReportData) -> str:
     """Return the word for a step of the series: "week" on a weekly calendar, else "step"."""
     calendar = data.panel.calendar
     return "step" if calendar is None or data.times is None else calendar.unit.removesuffix("s")
+
+
+def positions_of(data: ReportData, steps: npt.NDArray[Any], base: int | None) -> list[float]:
+    """Return the positions of steps of the calendar in seconds since ``base``; else the steps.
+
+    ``base`` is in milliseconds since 1970.
+    """
+    if data.common_steps is None or base is None:
+        return list(steps.tolist())
+    seconds = data.common_steps[1].astype("M8[s]").astype(np.int64) - base // 1000
+    return list(np.interp(steps, np.arange(len(seconds)), seconds).round(1).tolist())
+
+
+def step_hours(data: ReportData) -> float | None:
+    """Return the hours of a step of a regular calendar, None without one."""
+    calendar = data.panel.calendar
+    if calendar is None or data.times is None or not np.isfinite(calendar.hours):
+        return None
+    return float(calendar.hours)
 
 
 def time_axis(data: ReportData) -> dict[str, Any]:

@@ -22,7 +22,8 @@ function drawDirection() {
   const ends = [curveAt(direction, 0, channel), curveAt(direction, last, channel)];
   const all = positions.flatMap((_, i) => curveAt(direction, i, channel));
   const { parts, toX, toY, drawing } = frame(
-    [widthOf($("#traversal"), 640), 290], [steps[0], steps[steps.length - 1]], extent(all), { yTitle: data.channels[channel] });
+    [widthOf($("#traversal"), 640), 290], [steps[0], steps[steps.length - 1]], extent(all),
+    { yTitle: data.channels[channel], dates: traversal.dated, xTitle: dated && !traversal.dated ? `${data.time.unit} from the start` : undefined });
   const line = (className, y) => parts.push(element("svg:path", { class: className, d: path(steps, y, toX, toY) }));
   line("end left", ends[0]);
   line("end right", ends[1]);

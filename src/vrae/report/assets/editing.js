@@ -58,12 +58,13 @@ function edit(change, words, ...after) {
 function mergeTicked() {
   const chosen = chosenLabels();
   const parts = chosen.map(cluster);
-  edit({ merge: chosen }, `Merged ${listed(parts.map(titleOf))} into number ${chosen[0]}.`, chosen[0]);
+  const renamed = parts.filter((c) => c.isNamedByHand).length === 1 ? "" : ` ${NEW_NAME}`;
+  edit({ merge: chosen }, `Merged ${listed(parts.map(titleOf))} into number ${chosen[0]}.${renamed}`, chosen[0]);
 }
 
 function splitTicked() {
   const [label] = chosenLabels();
-  edit({ split: label }, `Split ${titleOf(cluster(label))} in two: numbers ${label} and ${numbered().length}.`);
+  edit({ split: label }, `Split ${titleOf(cluster(label))} in two: numbers ${label} and ${numbered().length}. ${NEW_NAME}`);
 }
 
 /** A series without any value has no place on the map and in no group. */

@@ -3,6 +3,8 @@
    Labels in an edit are those after all edits before it, as in edits.json. */
 const EXAMPLES = 4; // small charts in a row of a card
 const MOST_MEMBERS = 300; // series from which a typical curve is computed
+const NEW_NAME = data.language === "python" ? "New name after the edit in Python, unless you give one."
+  : "New name after vrae edit, unless you give one.";
 const edits = [];
 let labels = runLabels;
 let clusters = runClusters();
@@ -86,7 +88,8 @@ function alongSteps(x, y, steps, shift) {
 
 const medianOf = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
-/** Rescale lines to their median level and spread, as the typical curves of the run are. */
+/** Rescale lines to their median level, as the typical curves of the run are: by a factor if no value is
+    below 0, so that 0 stays 0, else to their median spread as well. */
 function toMedianScale(rows) {
   const scales = rows.map((row) => {
     const known = row.filter((value) => value !== null);
@@ -94,8 +97,10 @@ function toMedianScale(rows) {
     return { mean, spread: Math.sqrt(known.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (known.length || 1)) };
   });
   const [level, width] = [medianOf(scales.map((s) => s.mean)), medianOf(scales.map((s) => s.spread))];
-  return rows.map((row, i) => row.map((value) =>
-    (value === null ? null : level + (width * (value - scales[i].mean)) / (scales[i].spread || 1))));
+  const hasNegative = rows.some((row) => row.some((value) => value < 0)); // null < 0 is false
+  const rescaled = (value, { mean, spread }) =>
+    (hasNegative ? level + (width * (value - mean)) / (spread || 1) : value * (mean > 0 ? level / mean : 1));
+  return rows.map((row, i) => row.map((value) => (value === null ? null : rescaled(value, scales[i]))));
 }
 
 // ---------------------------------------------------------------- edits
@@ -142,7 +147,7 @@ function joinedClusters(parts, name) {
   const total = centres.reduce((sum, c) => sum + c.size, 0) || 1;
   const middle = centres.length
     ? centres[0].middle.map((_, d) => centres.reduce((sum, c) => sum + c.size * c.middle[d], 0) / total) : null;
-  const note = "Merged by hand. The lines are the typical curves of:";
+  const note = `Merged by hand. ${NEW_NAME} The lines are the typical curves of:`;
   return { ...seen[0], ...rows, name, size, middle, note, warning: "", isEdited: true, isAbsent: !seen.length, index: null, curves: seen.flatMap((c) => c.curves) };
 }
 
@@ -157,7 +162,7 @@ function split(label) {
   for (const point of news) labels[point] = added;
   const half = (members, part) => ({
     ...parent, ...examplesOf(members, parent), isEdited: true, warning: "", middle: parent.middle,
-    note: curveNote(`${part} of “${parent.name}”, split by hand.`, members), curves: [membersCurve(members, parent.curves[0])],
+    note: curveNote(`${part} of “${parent.name}”, split by hand. ${NEW_NAME}`, members), curves: [membersCurve(members, parent.curves[0])],
   });
   const first = { ...half(olds, "The larger part"), size: parent.size - size };
   const second = { ...half(news, "The smaller part"), size, label: added, index: null, isNamedByHand: false, name: `${parent.name}, part 2` };

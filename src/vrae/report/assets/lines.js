@@ -57,8 +57,7 @@ function stepTicks(low, high, wanted) {
  * `x` and `y` are the ranges [low, high]; `dates` means that x is in seconds since the first date. A bare
  * chart has no titles: what is around it says what they are.
  */
-function frame(size, x, y, { yTitle = "", dates = false, wanted = 4, isBare = false } = {}) {
-  const title = dates ? data.time.title : data.time.unit;
+function frame(size, x, y, { yTitle = "", dates = false, xTitle = dates ? data.time.title : data.time.unit, wanted = 4, isBare = false } = {}) {
   const [width, height] = size;
   const [xLow, xHigh] = x[0] < x[1] ? x : [x[0] - 0.5, x[0] + 0.5];
   const [yLow, yHigh] = y;
@@ -81,7 +80,7 @@ function frame(size, x, y, { yTitle = "", dates = false, wanted = 4, isBare = fa
     const anchor = place - half < left - 14 ? "start" : place + half > width - 2 ? "end" : "middle";
     return text(anchor === "start" ? left - 14 : anchor === "end" ? width - 2 : place, height - bottom + 15, anchor, words);
   }));
-  if (!isBare) parts.push(text((left + width - right) / 2, height - 4, "middle", shorten(title, 40)));
+  if (!isBare) parts.push(text((left + width - right) / 2, height - 4, "middle", shorten(xTitle, 40)));
   const middleY = (top + height - bottom) / 2;
   if (!isBare) parts.push(text(10, middleY, "middle", shorten(yTitle, 24), `rotate(-90 10 ${middleY})`));
   const drawing = () => element("svg:svg", { class: "chart", viewBox: `0 0 ${width} ${height}` }, ...parts);

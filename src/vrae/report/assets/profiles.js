@@ -92,7 +92,7 @@ function drawHeat(channel) {
 }
 
 /** Bars of one group, one for each month, weekday or hour; the dashed line is its average. */
-function seasonBars(profile, line, isRatio, top) {
+function seasonBars(profile, line, stands, isRatio, top) {
   const [width, height, foot] = [260, 110, 18];
   const wide = width / line.length;
   const low = isRatio ? 0 : -top;
@@ -104,7 +104,7 @@ function seasonBars(profile, line, isRatio, top) {
     const end = toY(Math.max(low, Math.min(top, value)));
     const bar = element("svg:rect", {
       x: i * wide + wide * 0.1, width: wide * 0.8, y: Math.min(base, end), height: Math.max(Math.abs(base - end), 0.8),
-      class: value >= centre ? "above" : "below",
+      class: stands[i] && value >= centre ? "above" : "below",
     });
     bar.append(element("svg:title", {}, `${profile.names[i]}: ${levelWords(value, isRatio)}`));
     return [bar];
@@ -146,7 +146,7 @@ function drawSeasons(channel) {
   const cards = seasons.labels.map((label, row) => {
     const name = nameInRun(label);
     const line = profile.values[channel][row];
-    const parts = isGrid ? seasonGrid(profile, line, isRatio, profile.reach[channel]) : seasonBars(profile, line, isRatio, top);
+    const parts = isGrid ? seasonGrid(profile, line, isRatio, profile.reach[channel]) : seasonBars(profile, line, profile.stands[channel][row], isRatio, top);
     const isKnown = line.some((value) => value !== null);
     const picture = element("svg:svg", {
       class: "chart", viewBox: "0 0 260 110", role: "img", "aria-label": `${name} by ${profile.view}`,
