@@ -8,6 +8,7 @@ import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def latent(n: int = 90, seed: int = 0, spread: float = 0.5) -> np.ndarray:
     return Z.astype(np.float32)
 
 
-def grouping_of(Z: np.ndarray, n_clusters: int = 4, clusterer: Any = "kmeans", **options: Any) -> Grouping:
+def grouping_of(Z: np.ndarray, n_clusters: Any = 4, clusterer: Any = "kmeans", **options: Any) -> Grouping:
     space = LatentSpace(np.zeros(Z.shape[1]), np.eye(Z.shape[1]))
     return Grouping.fit(Z, space, n_clusters, clusterer, 0, **options)
 
@@ -177,7 +178,9 @@ def test_the_last_move_of_a_series_counts_and_moves_are_kept_together():
         assert grouping.labels[[0, 6, 12]].tolist() == [to, to, 0]
         check(grouping)
     assert [type(edit) for edit in grouping.edits] == [Move]
-    assert len(grouping.edits[0].to) == 3
+    (move,) = grouping.edits
+    assert isinstance(move, Move)
+    assert len(move.to) == 3
 
 
 def test_changes_of_changes_and_names_that_move_along():
@@ -307,14 +310,37 @@ def test_names_are_made_by_a_fit_and_are_unique(clusterer):
     assert clusterer.names_[0] == own
     assert clusterer.names_[1] == f"{own} (1)"
     assert clusterer.rename({0: None}).names_[1] == own
+    assert clusterer.rename({0: own.upper(), 2: f"{own} (1)"}).names_[1] == f"{own} (cluster 1)"
     swapped = clusterer.rename({0: "B", 1: "A"}).rename({0: "A", 1: "B"}).names_
     assert (swapped[0], swapped[1]) == ("A", "B")
+    with pytest.raises(InvalidParameterError, match=r"Cluster 1 is named 'B' already.*in one rename: \{0: 'B', 1: "):
+        clusterer.rename({0: "b"})
+
+
+def test_blanks_are_plain_and_emoji_of_several_characters_stay(clusterer):
+    family = "\U0001f469\u200d\U0001f467"
+    clusterer.rename({0: f"\u2003{family} at\u00a0home\u200d "})
+    assert clusterer.names_[0] == f"{family} at home"
+
+
+def test_names_are_made_once_after_many_changes(clusterer, monkeypatch):
+    made: list[int] = []
+    monkeypatch.setattr("vrae.estimators.grouping.cluster_names", lambda _, labels, n: made.append(n) or list("abcdef"[:n]))
+    for number in range(50):
+        clusterer.rename({0: f"name {number}"}).move(["s0"], to=number % 2)
+    assert made == []
+    assert clusterer.names_ == clusterer.names_ == {0: "name 49", 1: "b", 2: "c"}
+    assert made == [3]
 
 
 def test_dates_and_numbers_as_ids(small_series):
     X = small_series("2d")
     days = np.datetime64("2024-01-01") + np.arange(12)
-    for ids, wanted in ((days, ["2024-01-03"]), (days, [days[2]]), (days, days[2:3].astype("M8[ns]")), (None, 2)):
+    keys = [UUID(int=row) for row in range(12)]
+    cases: list[tuple[Any, Any]] = [(days, ["2024-01-03"]), (days, [days[2]]), (days, days[2:3].astype("M8[ns]"))]
+    cases += [(None, 2), (None, ["2"]), (np.arange(12) / 4, "0.5"), (np.arange(12) * 7, [14.0])]
+    cases += [(keys, keys[2:3]), (keys, str(keys[2])), ([1, "x", 3, *range(10, 19)], ["3", "x"])]
+    for ids, wanted in cases:
         clusterer = make_estimator("VRAEClusterer").fit(Panel.from_arrays(list(X), ids=ids) if ids is not None else X)
         to = int(1 - clusterer.labels_[2])
         assert clusterer.move(wanted, to).labels_[2] == to
@@ -331,6 +357,29 @@ def test_identical_series_move_together_with_a_warning(small_series):
     np.testing.assert_array_equal(clusterer.predict(X), clusterer.labels_)
 
 
+def test_groups_of_series_that_move_together():
+    Z = latent()
+    Z[[20, 40]] = Z[2] + np.float32(1e-6)
+    grouping = grouping_of(Z)
+    groups, sizes = grouping.groups_of_same(Z)
+    assert np.flatnonzero(groups).tolist() == [2, 20, 40]
+    assert sizes.tolist() == [0, 3]
+    for rows in ([2], [20, 3], [40, 20]):
+        alike = np.union1d(rows, np.flatnonzero(groups & np.isin(groups, groups[rows])))
+        assert grouping.alike(Z[rows]).tolist() == alike.tolist()
+    some = np.array([7, 20, 5])  # in a sample, one of a group moves others that are not in it
+    assert [part.tolist() for part in grouping.groups_of_same(Z[some])] == [[0, 1, 0], [0, 3]]
+    chain = np.arange(90)[:, None] * np.full((1, 2), 5e-5, np.float32)
+    assert not grouping_of(chain).groups_of_same(chain)[0].any()
+
+
+def test_many_identical_series_are_grouped_at_once():
+    Z = np.repeat(latent()[:6], 20_000, axis=0)
+    groups, sizes = grouping_of(Z, 3).groups_of_same(Z)
+    assert sizes.tolist() == [0] + 6 * [20_000]
+    assert (np.bincount(groups)[1:] == 20_000).all()
+
+
 WRONG = {
     "one cluster": (lambda c: c.merge([1]), InvalidParameterError, "two or more different clusters; found [1]"),
     "the same twice": (lambda c: c.merge([1, 1]), InvalidParameterError, "two or more different clusters"),
@@ -338,7 +387,7 @@ WRONG = {
     "unknown": (lambda c: c.merge([0, 3]), InvalidParameterError, "no cluster 3. The clusters are 0 to 2."),
     "noise": (lambda c: c.merge([0, -1]), InvalidParameterError, "no cluster -1"),
     "true": (lambda c: c.merge([0, True]), InvalidParameterError, "no cluster True"),
-    "text": (lambda c: c.split("1"), InvalidParameterError, "no cluster '1'"),
+    "text": (lambda c: c.split("1"), InvalidParameterError, "No cluster is named '1'"),
     "into one": (lambda c: c.split(0, into=1), InvalidParameterError, "into must be a whole number of at least 2"),
     "too many parts": (lambda c: c.split(2, into=9), InvalidDataError, "Cluster 2 cannot be split into 9 parts"),
     "unknown ids": (lambda c: c.move(["s1", "x", "y"], 0), InvalidDataError, "2 of 3 ids are not those of training"),
@@ -352,10 +401,17 @@ WRONG = {
     "no dict": (lambda c: c.rename(["a"]), InvalidParameterError, "must be a dict"),
     "empty": (lambda c: c.rename({0: "  "}), InvalidParameterError, "1 to 80 characters"),
     "long": (lambda c: c.rename({0: 81 * "x"}), InvalidParameterError, "1 to 80 characters"),
-    "lines": (lambda c: c.rename({0: "a\nb"}), InvalidParameterError, "1 to 80 characters"),
+    "lines": (lambda c: c.rename({0: "a\nb"}), InvalidParameterError, "contains U+000A"),
+    "bell": (lambda c: c.rename({0: "a\x07"}), InvalidParameterError, "contains U+0007, which cannot be shown"),
+    "no width": (lambda c: c.rename({0: "A\u200bB"}), InvalidParameterError, "contains U+200B"),
+    "only joiners": (lambda c: c.rename({0: "\u00a0\u200d"}), InvalidParameterError, "1 to 80 characters"),
     "number": (lambda c: c.rename({0: 5}), InvalidParameterError, "1 to 80 characters"),
     "reserved": (lambda c: c.rename({0: "Not assigned"}), InvalidParameterError, "not 'Not assigned'"),
-    "the same name": (lambda c: c.rename({0: "a", 1: "a"}), InvalidParameterError, "found 'a' more than once"),
+    "reserved, in lower case": (lambda c: c.rename({0: "not assigned"}), InvalidParameterError, "not 'Not assigned'"),
+    "the same name": (lambda c: c.rename({0: "a", 1: "a"}), InvalidParameterError, "0 and 1 would both be named 'a'"),
+    "another case": (lambda c: c.rename({0: "Ä", 1: "A\u0308".lower()}), InvalidParameterError, "would both be named"),
+    "huge numbers": (lambda c: c.merge([10**9999, 0]), InvalidParameterError, "no cluster a int that is too long"),
+    "large numbers": (lambda c: c.split(10**400), InvalidParameterError, "0000.... The clusters are 0 to 2."),
     "no such cluster": (lambda c: c.rename({3: "a"}), InvalidParameterError, "rename: there is no cluster 3"),
 }
 
@@ -493,3 +549,23 @@ def test_another_rate_of_false_alarms_applies_at_once(small_series, tmp_path):
     without = make_estimator("VRAEClusterer", false_alarm_rate=None).fit(X).set_params(false_alarm_rate=0.1)
     with pytest.warns(DataWarning, match="no effect before the next fit"):
         without.predict(new)
+
+
+def test_clusters_are_known_by_their_names_too(clusterer):
+    by_name = clusterer.rename({0: "Zero", 1: "One, too"})
+    assert by_name.rename({"Zero": "Nil"}).names_[0] == "Nil"
+    rows = np.flatnonzero(by_name.labels_ == 0)[:2]
+    assert (by_name.move(by_name.ids_[rows], to="One, too").labels_[rows] == 1).all()
+    n_clusters = by_name.n_clusters_
+    assert by_name.split("Nil").n_clusters_ == n_clusters + 1
+    before = dict(by_name.names_)
+    with pytest.raises(InvalidParameterError, match=r"No cluster is named 'Nill'\. Did you mean 'Nil'\?"):
+        by_name.split("Nill")
+    with pytest.raises(InvalidParameterError, match="two or more"):
+        by_name.merge("Nil")
+    with pytest.raises(InvalidParameterError, match="No cluster is named 'x'"):
+        by_name.rename({"x": "y"})
+    with pytest.raises(InvalidParameterError, match="named twice"):
+        by_name.rename({0: "A", by_name.names_[0]: "B"})
+    assert by_name.names_ == before
+    assert by_name.merge(["Nil", "One, too"]).n_clusters_ == n_clusters

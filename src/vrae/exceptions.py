@@ -50,6 +50,7 @@ __all__ = [
     "check_installed",
     "did_you_mean",
     "name_some",
+    "shortened",
     "warn",
 ]
 
@@ -118,9 +119,18 @@ def name_some(names: Iterable[Any], limit: int = 5) -> str:
     """List a few names and count the rest: ``'a', 'b', 'c' and 4 more``."""
     names = list(names)
     # numpy scalars print as np.str_('a'). An id should look as it does in the user's file.
-    shown = ", ".join(repr(n.item() if hasattr(n, "item") else n) for n in names[:limit])
+    shown = ", ".join(shortened(n.item() if hasattr(n, "item") else n) for n in names[:limit])
     rest = len(names) - limit
     return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def shortened(value: Any, longest: int = 80) -> str:
+    """Return a value as text for a message, of at most ``longest`` characters."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, or lists in lists in lists
+        return f"a {type(value).__name__} that is too long to show"
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from vrae.data.ids import as_ids
 from vrae.describe.portraits import Portraits
 from vrae.estimators.grouping import Grouping
-from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
+from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, did_you_mean, name_some, warn
 
 __all__ = ["Adjustable"]
 
@@ -20,7 +20,8 @@ __all__ = ["Adjustable"]
 class Adjustable:
     """Methods of a clusterer that change its clusters, and neither its model nor its options.
 
-    They take milliseconds. `predict` and `save` respect them, `regroup` and `fit` undo them.
+    They take milliseconds. `predict` and `save` respect them, `regroup` and `fit` undo them. A
+    cluster is given by its number, or by its name in ``names_``.
     """
 
     if TYPE_CHECKING:  # what the clusterer has
@@ -30,7 +31,17 @@ class Adjustable:
         portraits_: Portraits | None
         _check_fitted: Any
 
-    def merge(self, clusters: Sequence[int]) -> Self:
+    @property
+    def names_(self) -> dict[int, str]:
+        """Names of clusters 0, 1, .... They are made when they are asked for."""
+        return self.grouping_.names(self.portraits_)
+
+    @property
+    def tree_(self) -> npt.NDArray[np.float64]:
+        """How the clusters merge; see `cluster_tree`."""
+        return self.grouping_.tree
+
+    def merge(self, clusters: Sequence[int | str]) -> Self:
         """Make one cluster of several.
 
         It gets the smallest of their numbers, and higher numbers close the gaps. A probability is
@@ -39,8 +50,8 @@ class Adjustable:
 
         Parameters
         ----------
-        clusters : sequence of int
-            Two or more clusters.
+        clusters : sequence of int or str
+            Two or more clusters, by number or name.
 
         Returns
         -------
@@ -61,11 +72,14 @@ class Adjustable:
         >>> clusterer = VRAEClusterer(4, model=VRAE(max_epochs=2), random_state=0).fit(X)
         >>> clusterer.merge([1, 3]).n_clusters_
         3
+        >>> clusterer.rename({0: "Winter", 1: "Summer"}).merge(["Winter", "Summer"]).n_clusters_
+        2
         """
         self._check_fitted()
-        return self._take(self.grouping_.merged(clusters))
+        given = clusters if isinstance(clusters, Iterable) and not isinstance(clusters, str) else [clusters]
+        return self._take(self.grouping_.merged([self._number_of(cluster) for cluster in given]))
 
-    def split(self, cluster: int, into: int = 2) -> Self:
+    def split(self, cluster: int | str, into: int = 2) -> Self:
         """Divide a cluster by k-means of its latent vectors.
 
         The largest part keeps the number and your name. The others get the next free numbers, by
@@ -73,7 +87,8 @@ class Adjustable:
 
         Parameters
         ----------
-        cluster : int
+        cluster : int or str
+            Number or name.
         into : int, default=2
             Number of parts.
 
@@ -100,9 +115,9 @@ class Adjustable:
         4
         """
         self._check_fitted()
-        return self._take(self.grouping_.split(cluster, into))
+        return self._take(self.grouping_.split(self._number_of(cluster), into))
 
-    def move(self, ids: Any, to: int) -> Self:
+    def move(self, ids: Any, to: int | str) -> Self:
         """Move training series to another cluster.
 
         New series follow: if the nearest training series of a new one was moved, it goes to the
@@ -113,9 +128,10 @@ class Adjustable:
         ----------
         ids : sequence
             Ids of training series, as in ``ids_``. For arrays: their positions, from 0. A single id
-            works too. Series with equal latent vectors move together, with a warning.
-        to : int
-            An existing cluster.
+            works too, and so do numbers as text. Series with equal latent vectors move together,
+            with a warning.
+        to : int or str
+            An existing cluster, by number or name.
 
         Returns
         -------
@@ -140,11 +156,11 @@ class Adjustable:
         array([1, 1])
         """
         self._check_fitted()
-        rows = self._rows_of(ids)
+        rows, number = self._rows_of(ids), self._number_of(to)
         Z, before = self.embedding_[rows], self.grouping_
-        grouping = before.moved(Z, to)
+        grouping = before.moved(Z, number)
         others = np.setdiff1d(before.alike(Z), rows)
-        others = others[before.labels[others] != to]
+        others = others[before.labels[others] != number]
         if len(others):
             warn(
                 f"Series with the same latent vectors move too: ids {name_some(self.ids_[others])}. They are "
@@ -153,15 +169,15 @@ class Adjustable:
             )
         return self._take(grouping)
 
-    def move_vectors(self, Z: npt.NDArray[np.float32], to: int) -> Self:
+    def move_vectors(self, Z: npt.NDArray[np.float32], to: int | str) -> Self:
         """Move series by their latent vectors, also series that the model was not fitted to.
 
         Parameters
         ----------
         Z : ndarray of shape (n, latent_size)
             As ``model_.transform`` returns them.
-        to : int
-            An existing cluster.
+        to : int or str
+            An existing cluster, by number or name.
 
         Returns
         -------
@@ -184,9 +200,9 @@ class Adjustable:
                 f"Z must have shape (n, {latent_size}) and finite values; found shape {Z.shape}. A series without any "
                 f"observed value has no cluster and cannot be moved."
             )
-        return self._take(self.grouping_.moved(Z, to))
+        return self._take(self.grouping_.moved(Z, self._number_of(to)))
 
-    def rename(self, names: Mapping[int, str | None]) -> Self:
+    def rename(self, names: Mapping[int, str | None] | Mapping[str, str | None]) -> Self:
         """Give names to clusters.
 
         Names are kept in ``names_``, tables, charts and saved models. They stay with their clusters
@@ -194,9 +210,9 @@ class Adjustable:
 
         Parameters
         ----------
-        names : dict of int to str
-            One line of at most 80 characters for each of some clusters. None brings the automatic
-            name back.
+        names : dict of int or str to str
+            New names by number or present name: one line of at most 80 characters for each of some
+            clusters. None brings the automatic name back.
 
         Returns
         -------
@@ -219,6 +235,8 @@ class Adjustable:
         'Winter'
         """
         self._check_fitted()
+        if isinstance(names, Mapping):
+            names = self._by_number(names)
         return self._take(self.grouping_.renamed(names))
 
     # ---------------------------------------------------------------- parts
@@ -226,9 +244,27 @@ class Adjustable:
     def _take(self, grouping: Grouping) -> Self:
         """Take over a grouping, and set the public attributes from it."""
         self.grouping_ = grouping
-        self.labels_, self.n_clusters_, self.tree_ = grouping.labels, grouping.n_clusters, grouping.tree
-        self.selection_, self.names_ = grouping.selection, grouping.names(self.portraits_)
+        self.labels_, self.n_clusters_, self.selection_ = grouping.labels, grouping.n_clusters, grouping.selection
         return self
+
+    def _number_of(self, cluster: Any) -> Any:
+        """Return the number of a cluster that is given by its name; anything else as it is."""
+        if not isinstance(cluster, str):
+            return cluster
+        numbers = {name: number for number, name in self.names_.items()}
+        if cluster not in numbers:
+            raise InvalidParameterError(f"No cluster is named {cluster!r}.{did_you_mean(cluster, list(numbers))}")
+        return numbers[cluster]
+
+    def _by_number(self, names: Mapping[Any, str | None]) -> dict[Any, str | None]:
+        """Return names by the numbers of their clusters, each of which is named once."""
+        found: dict[Any, str | None] = {}
+        for cluster, name in names.items():
+            number = self._number_of(cluster)
+            if number in found:
+                raise InvalidParameterError(f"Cluster {number} is named twice: {found[number]!r} and {name!r}.")
+            found[number] = name
+        return found
 
     def _rows_of(self, ids: Any) -> npt.NDArray[np.int64]:
         """Return the positions of ids of training series, each once."""
@@ -239,6 +275,7 @@ class Adjustable:
             with suppress(ValueError):  # text that is no date is among no ids
                 wanted = wanted.astype(own.dtype)
         position, names = {name: row for row, name in enumerate(own.tolist())}, wanted.tolist()
+        position = {str(name): row for name, row in position.items()} | position  # as text: as in a file
         unknown = [name for name in names if name not in position]
         if unknown:
             raise InvalidDataError(

@@ -20,7 +20,7 @@ from vrae.estimators.mixture import Mixture
 from vrae.estimators.partition import Partition, labels_of, partition_from_arrays
 from vrae.io.folder import Arrays, nested, subset
 
-__all__ = ["Edit", "Edited", "Merge", "Move", "Split", "are_same", "edits_from_arrays"]
+__all__ = ["Edit", "Edited", "Merge", "Move", "Split", "are_same", "edits_from_arrays", "groups_of_same"]
 
 # Vectors that differ by less than this are of the same series, or of identical ones. The latent
 # space has a variance of about 1.
@@ -208,6 +208,30 @@ def are_same(X: Floats, others: Floats) -> npt.NDArray[np.bool_]:
     from scipy.spatial import cKDTree
 
     return np.asarray(cKDTree(others).query(X, distance_upper_bound=_SAME)[0] < np.inf)
+
+
+def groups_of_same(X: Floats) -> Labels:
+    """Return groups (n,) of vectors X (n, d) that `are_same`: 1, 2, ..., and 0 for all others.
+
+    All vectors of a group equal each other. Chains of close vectors that are longer are no group.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
+    if len(X) < 2:
+        return np.zeros(len(X), np.int64)
+    # Many series can be identical, so pairs are those of cells. A cell is smaller than the limit.
+    cells = np.unique(np.floor(X * (2 * np.sqrt(X.shape[1]) / _SAME)), axis=0, return_inverse=True)[1].reshape(-1)
+    first = np.unique(cells, return_index=True)[1]
+    pairs = cKDTree(X[first]).query_pairs(_SAME, output_type="ndarray")
+    links = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(first), len(first)))
+    group = connected_components(links, directed=False)[1][cells]
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    extent = np.maximum.reduceat(X[order], starts) - np.minimum.reduceat(X[order], starts)
+    is_group = (np.bincount(group) > 1) & (np.linalg.norm(extent, axis=1) <= _SAME)
+    return np.where(is_group, np.cumsum(is_group), 0)[group]
 
 
 def _favour(probabilities: Floats, winners: Labels) -> Floats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,8 +14,9 @@ from vrae.config import check_int
 from vrae.describe.naming import cluster_names
 from vrae.describe.portraits import Portraits
 from vrae.describe.words import NOISE, cluster_name
+from vrae.estimators.cluster_names import all_names, checked_names
 from vrae.estimators.cluster_number import check_curve, score_numbers
-from vrae.estimators.edits import Edit, Edited, Merge, Move, Split, are_same, edits_from_arrays
+from vrae.estimators.edits import Edit, Edited, Merge, Move, Split, are_same, edits_from_arrays, groups_of_same
 from vrae.estimators.mixture import Mixture
 from vrae.estimators.partition import (
     LatentSpace,
@@ -28,14 +28,11 @@ from vrae.estimators.partition import (
     takes_number,
     warn_of_fewer_clusters,
 )
-from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, name_some, warn
+from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, name_some, shortened, warn
 from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.metrics import best_number
 
-__all__ = ["LONGEST_NAME", "Grouping", "cluster_tree"]
-
-# Characters of a name. A longer one does not fit into a chart.
-LONGEST_NAME = 80
+__all__ = ["Grouping", "cluster_tree"]
 
 # The seed of a split does not depend on that of the fit. A split of a loaded model, and the one
 # that a report shows before it is made, are the same.
@@ -62,6 +59,7 @@ class Grouping:
     scored: Any
     edits: tuple[Edit, ...] = ()
     own_names: dict[int, str] = field(default_factory=dict)
+    _named: list[tuple[Portraits | None, dict[int, str]]] = field(default_factory=list, init=False, repr=False)
 
     @classmethod
     def fit(
@@ -135,15 +133,15 @@ class Grouping:
 
     def names(self, portraits: Portraits | None) -> dict[int, str]:
         """Return the name of every cluster: the user's, or one made of portraits of the series."""
-        numbers = range(self.n_clusters)
-        automatic = [cluster_name(number) for number in numbers]
+        if not self._named or self._named[-1][0] is not portraits:
+            self._named[:] = [(portraits, self._names_from(portraits))]
+        return self._named[-1][1]
+
+    def _names_from(self, portraits: Portraits | None) -> dict[int, str]:
+        automatic = [cluster_name(number) for number in range(self.n_clusters)]
         if portraits is not None and self.n_clusters:
             automatic = cluster_names(portraits, self.labels[portraits.rows], self.n_clusters)
-        taken = set(self.own_names.values())
-        for number in numbers:
-            while automatic[number] in taken and number not in self.own_names:
-                automatic[number] += f" ({number})"
-        return {number: self.own_names.get(number, automatic[number]) for number in numbers}
+        return all_names(automatic, self.own_names)
 
     def halves(self, Z: npt.NDArray[np.float32] | None = None, labels: Labels | None = None) -> npt.NDArray[np.uint8]:
         """Return 1 where a series would get the new number if its cluster were split in two.
@@ -170,7 +168,9 @@ class Grouping:
         given = list(clusters) if isinstance(clusters, Iterable) else [clusters]
         numbers = sorted({self._number("merge", cluster) for cluster in given})
         if len(numbers) < 2:
-            raise InvalidParameterError(f"clusters must be a list of two or more different clusters; found {given}.")
+            raise InvalidParameterError(
+                f"clusters must be a list of two or more different clusters; found {shortened(given)}."
+            )
         return self._merged_into(numbers[1:], numbers[0])
 
     def split(self, cluster: int, into: int = 2) -> Grouping:
@@ -212,22 +212,29 @@ class Grouping:
         """Return the positions of series that have one of these latent vectors (n, latent_size)."""
         return self._known[are_same(self._vectors, self.space(Z.astype(np.float64)))]
 
+    def groups_of_same(self, Z: npt.NDArray[np.float32]) -> tuple[Labels, Labels]:
+        """Return groups of series that move together, by their latent vectors Z (n, latent_size).
+
+        Groups (n,) are 1, 2, ..., and 0 for a series that moves alone. The sizes of groups 0, 1,
+        ... are those among the training series, or among these if there are more.
+        """
+        known = np.flatnonzero(np.isfinite(Z).all(axis=1))
+        groups = groups_of_same(np.vstack([self.space(Z[known].astype(np.float64)), self._vectors]))
+        own, training = np.split(groups, [len(known)])
+        here, there = (np.bincount(part, minlength=groups.max(initial=0) + 1) for part in (own, training))
+        sizes = np.where(here > 0, np.maximum(here, there), 0)
+        sizes[0] = 0
+        numbers = np.where(sizes > 1, np.cumsum(sizes > 1), 0)
+        found = np.zeros(len(Z), np.int64)
+        found[known] = numbers[own]
+        return found, np.append(0, sizes[sizes > 1])
+
     def renamed(self, names: Mapping[int, str | None]) -> Grouping:
         """Return the grouping in which clusters have these names. None is the automatic name."""
         if not isinstance(names, Mapping):
-            raise InvalidParameterError(f"names must be a dict such as {{0: 'Christmas'}}; found {names!r:.80}.")
-        changed = dict(self.own_names)
-        for key, name in names.items():
-            number = self._number("rename", key)
-            changed.pop(number, None)
-            if name is not None:
-                changed[number] = _checked_name(number, name)
-        repeated = [name for name, count in Counter(changed.values()).items() if count > 1]
-        if repeated:
-            raise InvalidParameterError(
-                f"Every cluster needs its own name; found {name_some(repeated)} more than once. Choose another name."
-            )
-        return replace(self, own_names=dict(sorted(changed.items())))
+            raise InvalidParameterError(f"names must be a dict such as {{0: 'Christmas'}}; found {shortened(names)}.")
+        given = {self._number("rename", key): name for key, name in names.items()}
+        return replace(self, own_names=checked_names(given, self.own_names))
 
     def following(self, other: Grouping, earlier: Labels) -> Grouping:
         """Return this grouping, found after another one, with the names that the user gave there.
@@ -311,7 +318,7 @@ class Grouping:
         if not is_whole or not 0 <= cluster < self.n_clusters:
             last = self.n_clusters - 1
             known = f"The clusters are 0 to {last}." if last > 0 else "The only cluster is 0." if last == 0 else ""
-            raise InvalidParameterError(f"{what}: there is no cluster {cluster!r}. {known}".rstrip())
+            raise InvalidParameterError(f"{what}: there is no cluster {shortened(cluster)}. {known}".rstrip())
         return int(cluster)
 
     def _without(self, empty: list[int], to: int) -> Grouping:
@@ -334,17 +341,6 @@ class Grouping:
             names.setdefault(int(place[number]), []).append(name)
         kept = {number: found[0] for number, found in names.items() if len(found) == 1}
         return replace(self, edits=(*self.edits, merge), labels=merge.relabel(self.labels), own_names=kept)
-
-
-def _checked_name(number: int, name: Any) -> str:
-    """Return a name without spaces around it, or raise if no table or chart can show it."""
-    text = name.strip() if isinstance(name, str) else ""
-    if not text or not text.isprintable() or len(text) > LONGEST_NAME or text == cluster_name(NOISE):
-        raise InvalidParameterError(
-            f"The name of cluster {number} must be a line of 1 to {LONGEST_NAME} characters, and not "
-            f"{cluster_name(NOISE)!r}; found {name!r:.100}."
-        )
-    return text
 
 
 def cluster_tree(X: Floats, labels: Labels) -> Floats:
