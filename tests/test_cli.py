@@ -155,7 +155,11 @@ def test_assign_gives_what_cluster_gave(name, cli, data, run_folder, tmp_path):
     extra = ["--id", "item"] if name == "X.csv" else []
     done = cli("assign", data / name, *extra, "--model", run_folder / "model", "--out", tmp_path / "new.csv")
     read = READ if name == "X.npz" else READ.replace("steps\n", "steps, named by item\n", 1)
-    assert (done.code, done.out, done.said) == (0, "", read)
+    assert (done.code, done.out) == (0, "")
+    sizes = load_model(run_folder / "model").names_.items()
+    table = rows_of((run_folder / "clusters.csv").read_text())
+    parts = [f"{sum(row['cluster'] == str(k) for row in table)} {name}" for k, name in sizes]  # the largest first
+    assert done.said == f"{read}Wrote {tmp_path / 'new.csv'}: 24 series; {'; '.join(parts)}.\n"
     assert [line.split()[-1] for line in done.err.splitlines() if line not in done.said] == ["Starting", "Assigning"]
     columns = ("id", "cluster", "probability", "lag")
     expected = rows_of((run_folder / "clusters.csv").read_text())
@@ -167,7 +171,7 @@ def test_assign_gives_what_cluster_gave(name, cli, data, run_folder, tmp_path):
 @pytest.mark.parametrize("verb", ["assign", "embed"])
 def test_a_dash_or_nothing_is_standard_output(verb, cli, data, run_folder):
     done = cli(verb, data / "X.npz", "-m", run_folder, "-o", "-")
-    assert (done.code, done.said) == (0, READ)
+    assert (done.code, done.said[: len(READ)], done.said[len(READ) :][:9]) == (0, READ, "24 series")
     assert len(rows_of(done.out)) == 24
     assert cli(verb, data / "X.npz", "-m", run_folder, "--quiet") == (0, done.out, "")
 
@@ -176,11 +180,42 @@ def test_embed_writes_parquet_and_the_models_vectors(cli, data, run_folder, tmp_
     import pyarrow.parquet as pq
 
     done = cli("embed", data / "X.npy", "--model", run_folder / "model", "--out", tmp_path / "deep" / "Z.parquet")
-    assert (done.code, done.out, done.said) == (0, "", READ)
+    wrote = f"Wrote {tmp_path / 'deep' / 'Z.parquet'}: 24 series, 16 numbers each.\n"
+    assert (done.code, done.out, done.said) == (0, "", READ + wrote)
     table = pq.read_table(tmp_path / "deep" / "Z.parquet").to_pandas()
     Z = load_model(run_folder / "model").model_.transform(np.load(data / "X.npy"))
     np.testing.assert_array_equal(table.drop(columns="id").to_numpy(), Z)
     assert table["id"].tolist() == list(range(24))
+
+
+def test_many_clusters_are_summed_up():
+    from collections import Counter
+    from types import SimpleNamespace
+
+    from vrae.cli.model_commands import _sizes_in_words
+
+    clusterer = SimpleNamespace(names_={k: f"Kind {k}" for k in range(9)})
+    sizes = Counter({k: 1000 - k for k in range(7)} | {-1: 3})
+    assert _sizes_in_words(sizes, clusterer) == (
+        "6,982 series; 1,000 Kind 0; 999 Kind 1; 998 Kind 2; 997 Kind 3; 996 Kind 4; 1,992 in 3 other groups"
+    )
+
+
+def test_a_run_says_once_what_encoding_was_assumed(cli, small_series, tmp_path, monkeypatch):
+    warnings.filterwarnings("always", ".* is not UTF-8 text")  # until the end of the test
+    monkeypatch.chdir(tmp_path)
+    X = small_series("2d", 12)
+    lines = ["größe," + ",".join(f"w{t}" for t in range(X.shape[1]))]
+    lines += [f"Stück {i}," + ",".join(map(str, x)) for i, x in enumerate(X.tolist())]
+    (tmp_path / "old.csv").write_text("\n".join(lines), encoding="cp1252")
+    done = cli("cluster", "old.csv", "--id", "größe", "-k", "3", "--epochs", "1", "--out", "run")
+    assert done.code == 0, done.err
+    assert "Name its encoding with --encoding if letters are wrong." in done.err
+    for arguments in (["regroup", "run", "-k", "2"], ["explain", "run", "Stück 3"], ["edit", "run", "--merge", "0,1"]):
+        done = cli(*arguments)
+        assert done.code == 0, done.err
+        assert "UTF-8" not in done.err
+    assert "not UTF-8" in cli("assign", "old.csv", "--model", "run", "--out", "new.csv").err  # maybe another file
 
 
 def test_info(cli, run_folder):

@@ -107,6 +107,19 @@ def test_clusters_are_merged_and_split_by_options(place, tmp_path, monkeypatch):
     for wrong in ("1;2", "1", "1,99"):
         assert CliRunner().invoke(app, ["edit", RUN, "--merge", wrong]).exit_code != 0
     assert json.loads((tmp_path / RUN / "metrics.json").read_text())["sizes"] == sizes
+    names = json.loads((tmp_path / RUN / "metrics.json").read_text())["names"]
+    named = [*names[:2], "1"] if names[0].isdecimal() else names[:2]
+    merged = json.loads(run(["edit", RUN, "--merge", ",".join(named), "--split", names[3], "-q", "--json"]))["sizes"]
+    assert (len(merged), merged[0]) == (4, sizes[0] + sizes[1])
+
+
+def test_names_with_commas_are_clusters():
+    from vrae.cli.run_commands import _clusters
+
+    names = ["Launched in 2024, growing", "Steady", "growing"]
+    assert _clusters("Launched in 2024, growing,Steady", names) == ["Launched in 2024, growing", "Steady"]
+    assert _clusters("growing, 2", names) == ["growing", 2]
+    assert _clusters("Stedy,0", names) == ["Stedy", 0]
 
 
 def test_names_of_a_shell_are_quoted():

@@ -52,7 +52,7 @@ def content_of(run: Path) -> dict[str, bytes]:
     return {str(path.relative_to(run)): path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
-def written(path: Path, edits: list[Any], run: Path | None = None, **others: Any) -> Path:
+def written(path: Path, edits: Any, run: Path | None = None, **others: Any) -> Path:
     sizes = runs.read_metrics(run)["sizes"] if run is not None else [1]
     content = {"format": "vrae edits", "version": 1, "sizes": sizes, "edits": edits, **others}
     path.write_text(json.dumps(content), encoding="utf-8")
@@ -170,11 +170,20 @@ def test_sizes_of_the_training_series_are_accepted_too(tiny, tmp_path):
 
 # ---------------------------------------------------------------- what is refused
 
+
+def deep(n: int) -> list[Any]:
+    """Return lists in lists in lists."""
+    lists: list[Any] = []
+    for _ in range(n):
+        lists = [lists]
+    return lists
+
+
 BAD_EDITS: dict[str, tuple[list[Any], list[str]]] = {
     "unknown cluster": ([{"merge": [0, 1]}, {"split": 7}], ["edit 2 of 2", '{"split": 7}', "no cluster 7", "0 to 1"]),
     "one cluster": ([{"merge": [1]}], ["edit 1 of 1", "two or more different clusters"]),
-    "text": ([{"merge": "01"}], ["edit 1 of 1", "no cluster '0'"]),
-    "split of text": ([{"split": "0"}], ["no cluster '0'"]),
+    "text": ([{"merge": "01"}], ["edit 1 of 1", "No cluster is named '01'"]),
+    "split of text": ([{"split": "0"}], ["No cluster is named '0'"]),
     "split into many": ([{"split": 0, "into": 99}], ["cannot be split into 99 parts"]),
     "unknown ids": ([{"move": ["s1", "x", "y"], "to": 0}], ["2 of 3 ids are not in this run: 'x', 'y'"]),
     "many ids": ([{"move": [f"x{i}" for i in range(99)], "to": 0}], ["99 of 99 ids", "and 94 more", "..., is imposs"]),
@@ -186,11 +195,18 @@ BAD_EDITS: dict[str, tuple[list[Any], list[str]]] = {
     "two at once": ([{"split": 1, "merge": [0, 1]}], ["edit 1 of 1 is none"]),
     "no edit": ([5], ["edit 1 of 1 is none"]),
     "unknown name": ([{"rename": {"9": "x"}}], ["no cluster 9"]),
-    "name of text": ([{"rename": {"first": "x"}}], ["no cluster 'first'"]),
+    "name of text": ([{"rename": {"first": "x"}}], ["No cluster is named 'first'"]),
     "no names": ([{"rename": ["x"]}], ["Names must be an object"]),
     "empty name": ([{"rename": {"0": ""}}], ["1 to 80 characters"]),
     "long name": ([{"rename": {"0": "x" * 99}}], ["1 to 80 characters"]),
-    "the same name": ([{"rename": {"0": "x", "1": "x"}}], ["'x' more than once"]),
+    "the same name": ([{"rename": {"0": "x", "1": "X"}}], ["0 and 1 would both be named 'X'"]),
+    "a name of another": ([{"rename": {"0": "x"}}, {"rename": {"1": "x"}}], ["edit 2 of 2", "in one rename"]),
+    "a number twice": ([{"rename": {"0": "A", "00": "B"}}], ["No cluster is named '00'"]),
+    "a huge number": ([{"merge": [10**400, 0]}], ["0000..., is impossible", "0000.... The clusters are 0 to 2"]),
+    "huge parts": ([{"split": 0, "into": 10**400}], ["0000... parts"]),
+    "huge ids": ([{"move": ["x" * 10**5], "to": 0}], ["xxx..., is impossible", "xxx.... Nothing"]),
+    "huge name": ([{"rename": {"0": "x" * 10**5}}], ["1 to 80 characters", "xxx.... Nothing"]),
+    "deep": ([{"merge": deep(400)}], ["[[[[[..., is impossible", "[[[..."]),
 }
 
 
@@ -200,7 +216,9 @@ def test_impossible_edits_are_named_and_change_nothing(case, first, tmp_path):
     before = content_of(first)
     with pytest.raises(InvalidDataError) as caught:
         runs.edit_run(first, written(tmp_path / "edits.json", edits, first), None)
-    assert [word for word in ["edits.json", *words] if word not in str(caught.value)] == []
+    message = str(caught.value)
+    assert [word for word in ["edits.json", *words] if word not in message] == []
+    assert len(message) < 600
     assert content_of(first) == before
     assert sorted(path.name for path in first.parent.iterdir()) == ["run"]
 
@@ -221,6 +239,11 @@ BAD_FILES: dict[str, tuple[Any, list[str]]] = {
     "another format": (lambda path: written(path, [], format="x"), ["no file of edits"]),
     "another version": (lambda path: written(path, [], version=2), ["has version 2; this version of vrae reads"]),
     "version of text": (lambda path: written(path, [], version="1"), ["has version '1'"]),
+    "version true": (lambda path: written(path, [{"split": 0}], version=True), ["has version True"]),
+    "a key twice": (
+        lambda path: path.write_text('{"format": "vrae edits", "edits": [{"rename": {"0": "A", "0": "B"}}]}'),
+        ["is not JSON", "a key occurs twice in one object: '0'"],
+    ),
     "no edits": (lambda path: written(path, []), ['"edits" must be a list of one or more']),
     "edits of text": (lambda path: written(path, "x"), ['"edits" must be a list']),
     "sizes of text": (lambda path: written(path, [{"split": 0}], sizes="x"), ['"sizes" must be a list']),
@@ -252,7 +275,7 @@ BAD_NAMES: dict[str, tuple[str, list[str]]] = {
     "two names": ("cluster,name\n0,x\n0,y\n", ["two names for cluster 0: 'x', 'y'"]),
     "no names": ("cluster,name\n0,\n", ["holds no names"]),
     "unknown cluster": ("cluster,name\n7,x\n", ["there is no cluster 7"]),
-    "the same name": ("cluster,name\n0,x\n1,x\n", ["'x' more than once"]),
+    "the same name": ("cluster,name\n0,x\n1,x\n", ["0 and 1 would both be named 'x'"]),
     "a long name": (f"cluster,name\n0,{'x' * 81}\n", ["1 to 80 characters"]),
     "nothing": ("", ["is empty"]),
 }
@@ -387,6 +410,9 @@ def test_a_cluster_that_was_emptied_is_said(run, tmp_path):
     table = table_of(run)
     ids = table["id"][table["cluster"] == 1].tolist()
     edits = written(tmp_path / "e.json", [{"move": ids, "to": 0}, {"merge": [0, 1]}], run)
-    with pytest.warns(DataWarning, match="Cluster 1 has no series left"):
+    with pytest.warns(DataWarning) as told:
         runs.edit_run(run, edits, None)
+    assert [str(one.message) for one in told if "Cluster 1 has no series left" in str(one.message)]
+    (later,) = [str(one.message) for one in told if "edit 1 of 2" in str(one.message)]
+    assert "The edits after it use these new numbers" in later
     assert runs.read_metrics(run)["sizes"] == [N]

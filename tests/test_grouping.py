@@ -325,7 +325,8 @@ def test_blanks_are_plain_and_emoji_of_several_characters_stay(clusterer):
 
 def test_names_are_made_once_after_many_changes(clusterer, monkeypatch):
     made: list[int] = []
-    monkeypatch.setattr("vrae.estimators.grouping.cluster_names", lambda _, labels, n: made.append(n) or list("abcdef"[:n]))
+    names = lambda portraits, labels, n: made.append(n) or list("abcdef"[:n])  # noqa: E731
+    monkeypatch.setattr("vrae.estimators.grouping.cluster_names", names)
     for number in range(50):
         clusterer.rename({0: f"name {number}"}).move(["s0"], to=number % 2)
     assert made == []

@@ -9,7 +9,7 @@ from vrae.cli.option_groups import as_written, folder_for_parts, fraction_or_aut
 from vrae.cli.phase_display import end_phase
 from vrae.cli.saved_runs import load_fitted, note_unused
 from vrae.cli.shared_options import OUTPUT, DataOptions, EngineGroup, FittedModel, ModelOptions, OutFile, Save
-from vrae.cli.terminal import logger_for, target, usage_error
+from vrae.cli.terminal import logger_for, target, usage_error, written
 from vrae.phases import announce
 
 if TYPE_CHECKING:
@@ -121,16 +121,27 @@ def anomalies(
     if windows is None:
         found, total = runs.write_anomalies(detector, panels, target(file), step_scores)
         end_phase()
-        log(f"{found:,} of {total:,} series are anomalies.")
+        log(written(file, f"{found:,} of {total:,} series are anomalies"))
+        log(_rule(detector))
         return
     announce("Scoring")
     columns = runs.window_scores(detector, windows)
-    runs.write_columns(columns, target(file))
+    runs.write_columns(columns, target(file), runs.score_names(windows.source.channels))
     segments = runs.find_segments(columns)
     end_phase()
-    log(f"{len(segments):,} anomalous segment{'s' * (len(segments) != 1)}.")
+    log(written(file, f"{len(segments):,} anomalous segment{'s' * (len(segments) != 1)}"))
+    log(_rule(detector, "windows"))
     for segment in segments[:_MOST_SEGMENTS]:
         log(f"  {segment}")
+
+
+def _rule(detector: VRAEAnomalyDetector, what: str = "series") -> str:
+    """Say what the number of anomalies follows from."""
+    if detector.contamination == "auto":
+        rate = f"{100 * detector.false_alarm_rate:g} %"
+        return f"Of new normal {what}, about {rate} would count as anomalous (--false-alarm-rate)."
+    share = f"{100 * detector.contamination:g} %"
+    return f"The threshold is set so that {share} of the training {what} count as anomalous (--contamination)."
 
 
 def _check_usage(
@@ -173,4 +184,5 @@ def _score_on_ray(
     found, total = distributed.find_anomalies(
         detector, data.data, by_series, by_step, engine=engine.options(), log=log, **data.options(detector)
     )
-    log(f"{found:,} of {total:,} series are anomalies.")
+    log(written(file, f"{found:,} of {total:,} series are anomalies"))
+    log(_rule(detector))

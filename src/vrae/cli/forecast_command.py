@@ -9,7 +9,7 @@ from vrae.cli.option_groups import number_or_auto, option, with_groups
 from vrae.cli.phase_display import end_phase
 from vrae.cli.saved_runs import load_fitted, note_unused
 from vrae.cli.shared_options import Clusterer, Clusters, DataOptions, FittedModel, ModelOptions, OutFile, Save
-from vrae.cli.terminal import logger_for, target, usage_error
+from vrae.cli.terminal import logger_for, target, usage_error, written
 from vrae.phases import announce
 
 if TYPE_CHECKING:
@@ -100,10 +100,13 @@ def forecast(
             forecaster.save(save)
         sizes = ", ".join(str((forecaster.labels_ == group).sum()) for group in range(forecaster.n_clusters_))
         end_phase()
-        log(f"Clusters: {forecaster.n_clusters_} (sizes {sizes})")
+        log(f"Groups of items that learn together: {forecaster.n_clusters_} (sizes {sizes})")
     wanted = columns["step"] <= (horizon or forecaster.horizon)
     columns = {name: column[wanted] for name, column in columns.items()}
     runs.write_columns(_with_id_columns(columns, panel), target(file))
+    end_phase()
+    n_steps = int(columns["step"].max(initial=1))
+    log(written(file, f"{len(columns['step']) // n_steps:,} items, {n_steps:,} steps each"))
 
 
 def _with_id_columns(columns: Columns, panel: Panel) -> Columns:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from vrae.cli.option_groups import argument, folder_for_parts, option, with_groups
 from vrae.cli.phase_display import end_phase
@@ -19,9 +21,15 @@ from vrae.cli.shared_options import (
     OutFile,
     Quiet,
 )
-from vrae.cli.terminal import facts_table, logger_for, out, print_json, target
+from vrae.cli.terminal import facts_table, logger_for, out, print_json, target, written
+
+if TYPE_CHECKING:
+    from vrae.estimators.clusterer import VRAEClusterer
 
 __all__ = ["assign", "embed", "export"]
+
+# Clusters that are listed with their sizes, at most.
+_MOST_CLUSTERS = 5
 
 ModelFolder = Annotated[Path, argument("MODEL", "Run folder, or model folder.")]
 
@@ -48,7 +56,28 @@ def assign(
     Example: vrae assign 's3://sales/*.parquet' --model runs/sales --engine ray --out s3://results/assigned
     Example: zcat new.csv.gz | vrae assign - --model runs/sales > assigned.csv
     """
-    _write_rows("assign", load_with_clusters(model, on_invalid, every=every), data, file, quiet, engine)
+    from vrae import runs
+
+    log, clusterer = logger_for(quiet), load_with_clusters(model, on_invalid, every=every)
+    if engine.is_ray:
+        _write_parts("assign", clusterer, data, file, engine, log)
+        return
+    sizes = runs.write_assignments(clusterer, data.panels(clusterer, log), target(file))
+    end_phase()
+    log(written(file, _sizes_in_words(sizes, clusterer)))
+    if note := runs.unassigned_note(sizes[-1], sizes.total()):
+        log(note)
+
+
+def _sizes_in_words(sizes: Counter[int], clusterer: VRAEClusterer) -> str:
+    """Return how many series there are, and in which clusters, the largest first."""
+    from vrae.describe.words import cluster_name, plural
+
+    ranked = sorted(sizes.items(), key=lambda entry: (-entry[1], entry[0]))
+    parts = [f"{size:,} {cluster_name(label, clusterer.names_)}" for label, size in ranked[:_MOST_CLUSTERS]]
+    if rest := ranked[_MOST_CLUSTERS:]:
+        parts.append(f"{sum(size for _, size in rest):,} in {plural(len(rest), 'other group')}")
+    return f"{sizes.total():,} series; {'; '.join(parts)}"
 
 
 @with_groups()
@@ -67,25 +96,26 @@ def embed(
 
     Example: vrae embed new.parquet --model runs/sales --out embedding.parquet
     """
-    _write_rows("embed", load_vrae(model, on_invalid), data, file, quiet, engine)
+    from vrae import runs
 
-
-def _write_rows(task: str, model: Any, data: DataOptions, file: Path, quiet: bool, engine: EngineGroup) -> None:
-    """Write one row per series, by this process or by Ray."""
-    log = logger_for(quiet)
+    log, encoder = logger_for(quiet), load_vrae(model, on_invalid)
     if engine.is_ray:
-        from vrae import distributed
+        _write_parts("embed", encoder, data, file, engine, log)
+        return
+    n_series = runs.write_embeddings(encoder, data.panels(encoder, log), target(file))
+    end_phase()
+    log(written(file, f"{n_series:,} series, {encoder.network_.config.latent_size} numbers each"))
 
-        place, write_parts = folder_for_parts(file), getattr(distributed, task)
-        n = write_parts(model, data.data, place, engine=engine.options(), log=log, **data.options(model))
-        log(f"{n:,} series in {place}")
-    else:
-        from vrae import runs
 
-        write: Any = {"assign": runs.write_assignments, "embed": runs.write_embeddings}[task]
-        if note := write(model, data.panels(model, log), target(file)):
-            end_phase()
-            log(note)
+def _write_parts(
+    task: str, model: Any, data: DataOptions, file: Path, engine: EngineGroup, log: Callable[[str], None]
+) -> None:
+    """Write one row per series by Ray, as a folder of tables."""
+    from vrae import distributed
+
+    place, write_parts = folder_for_parts(file), getattr(distributed, task)
+    n_series = write_parts(model, data.data, place, engine=engine.options(), log=log, **data.options(model))
+    log(f"{n_series:,} series in {place}")
 
 
 def export(

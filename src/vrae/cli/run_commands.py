@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,10 +25,11 @@ _Names = Annotated[
 
 _Merge = Annotated[
     list[str] | None,
-    option(CLUSTERING, "--merge", "K,K", "Make one cluster of several, such as 0,2. Can be repeated, in order."),
+    option(CLUSTERING, "--merge", "K,K", "Make one cluster of several, such as 0,2, or by name. Can be repeated."),
 ]
 _Split = Annotated[
-    list[int] | None, option(CLUSTERING, "--split", "K", "Divide a cluster in two, after all merges. Can be repeated.")
+    list[str] | None,
+    option(CLUSTERING, "--split", "K", "Divide a cluster, by number or name, after all merges. Can be repeated."),
 ]
 
 # If a run has more series, clusters are explained with a random sample of this number.
@@ -84,7 +85,8 @@ def regroup(
     from vrae import runs
 
     n_clusters = number_or_auto("--clusters", clusters)
-    metrics = runs.regroup_run(run, n_clusters, *_series_to_show(run, data, data_dir, quiet), names)
+    shown = _series_to_show(run, data, data_dir, quiet)
+    metrics = runs.regroup_run(run, n_clusters, *shown, names, logger_for(quiet))
     change_config(run, "clusters", clusters)
     show_clusters(metrics, run, as_json)
 
@@ -108,23 +110,39 @@ def edit(
 
     Example: vrae edit runs/sales edits.json
     Example: vrae edit runs/sales --merge 0,2
+    Example: vrae edit runs/sales --merge "Steady,Declining" --split 3
     Example: vrae edit runs/sales --names names.csv
     """
     from vrae import runs
 
     if edits is None and names is None and not merge and not split:
         raise usage_error("Name a file with edits, from the report of the run, or use --merge, --split or --names.")
-    typed: list[dict[str, Any]] = [{"merge": _numbers("--merge", text)} for text in merge or []]
-    typed += [{"split": number} for number in split or []]
+    typed: list[dict[str, Any]] = []
+    if merge or split:
+        names_now = runs.read_metrics(run).get("names") or []
+        typed = [{"merge": _clusters(text, names_now)} for text in merge or []]
+        typed += [{"split": _cluster(text)} for text in split or []]
     metrics = runs.edit_run(run, edits, *_series_to_show(run, data, data_dir, quiet), names, typed)
     show_clusters(metrics, run, as_json)
 
 
-def _numbers(flag: str, text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise usage_error(f"{flag} must be numbers of clusters with commas, such as 0,2; found {text!r}.") from None
+def _clusters(text: str, names: Sequence[str]) -> list[int | str]:
+    """Return clusters joined by commas, as numbers or names. A name can hold commas too."""
+    found: list[int | str] = []
+    parts = text.split(",")
+    while parts:
+        ends = [end for end in range(len(parts), 0, -1) if ",".join(parts[:end]).strip() in names]
+        end = ends[0] if ends else 1
+        found.append(_cluster(",".join(parts[:end])))
+        parts = parts[end:]
+    if len(found) < 2:
+        raise usage_error(f"--merge must be two or more clusters with commas, such as 0,2; found {text!r}.")
+    return found
+
+
+def _cluster(text: str) -> int | str:
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdecimal() else text
 
 
 def explain(

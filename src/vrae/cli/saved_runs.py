@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -113,11 +114,15 @@ def _from_files(run: Path, source: dict[str, Any], data: str) -> RunSeries:
     reading = load_fitted(run).model_.reading_
     remembered = {} if reading is None else {"remembered": reading}  # what was assumed then holds now
     options = {**(source.get("options") or {}), **remembered}
+
+    def panels() -> Iterator[Panel]:
+        return _without_known_warnings(stream_panels(data, **options))
+
     if not has_changed(source, data):
-        return RunSeries(_read(stream_panels(data, **options)))
+        return RunSeries(_read(panels()))
     known = ids_of_run(run)
     announce("Comparing")
-    there = {str(name) for panel in stream_panels(data, **options) for name in panel.ids.tolist()}
+    there = {str(name) for panel in panels() for name in panel.ids.tolist()}
     if not there & known:
         return RunSeries(None, f"{data} holds none of the series of this run.")
     counted = {"new and left out": there - known, "missing": known - there}
@@ -128,7 +133,21 @@ def _from_files(run: Path, source: dict[str, Any], data: str) -> RunSeries:
         f"cluster the data as they are now, run vrae cluster again."
     )
     warn(notice, DataWarning)
-    return RunSeries(_only(_read(stream_panels(data, **options)), known), "", notice)
+    return RunSeries(_only(_read(panels()), known), "", notice)
+
+
+def _without_known_warnings(panels: Iterable[Panel]) -> Iterator[Panel]:
+    """Yield panels, and do not say again what encoding was assumed: the run has said it."""
+    from vrae.exceptions import DataWarning
+
+    parts, done = iter(panels), object()
+    while True:
+        with warnings.catch_warnings():  # not across a yield, since it holds for the whole process
+            warnings.filterwarnings("ignore", ".* is not UTF-8 text", DataWarning)
+            panel: Any = next(parts, done)
+        if panel is done:
+            return
+        yield panel
 
 
 def _read(panels: Iterable[Panel]) -> Iterator[Panel]:

@@ -61,7 +61,7 @@ Data = Annotated[
     str,
     argument(
         "DATA",
-        "csv, Parquet, Feather, .ts, .tsv, .arff, .npz or .npy file, a folder of files, or a pattern such as "
+        "csv, Excel, Parquet, Feather, JSON lines, .ts, .tsv, .arff, .npz or .npy file, a folder, or a pattern such as "
         "'sales/*.parquet'. - is standard input.",
     ),
 ]
@@ -163,6 +163,10 @@ class DataOptions:
         str | None, _data("--date-format", "FORMAT", "Format of dates, such as %d/%m/%Y.", "recognised")
     ] = None
     encoding: Annotated[str | None, _data("--encoding", "NAME", "Encoding of text, such as cp1252.", "UTF-8")] = None
+    timezone: Annotated[
+        str | None,
+        _data("--timezone", "ZONE", "Zone of hours and days, such as Europe/Berlin.", "that of the times"),
+    ] = None
 
     def options(self, model: Any = None) -> dict[str, Any]:
         """Return the options of `vrae.read_panel` that the user gave, and what a model knows."""

@@ -28,6 +28,7 @@ __all__ = [
     "print_json",
     "target",
     "usage_error",
+    "written",
 ]
 
 INTERRUPTED = 130  # exit code after Ctrl-C
@@ -94,6 +95,11 @@ def target(file: Path) -> Path | None:
     if sys.stdout.isatty():  # rows and a live line would overwrite each other
         end_display()
     return None
+
+
+def written(file: Path, facts: str) -> str:
+    """Return the last line about a table: what is in it, and where it is."""
+    return f"Wrote {file}: {facts}." if str(file) != "-" else f"{facts}."
 
 
 def accept_any_file_name() -> None:

@@ -67,6 +67,7 @@ def read_panel(
     thousands: str | None = None,
     date_format: str | None = None,
     encoding: str | None = None,
+    timezone: str | None = None,
 ) -> Panel:
     """Read time series from a table or a file.
 
@@ -132,6 +133,10 @@ def read_panel(
         default recognised where only one reading is possible.
     encoding : str, optional
         Encoding of text files, such as ``"cp1252"``. By default UTF-8, or what the file shows.
+    timezone : str, optional
+        Zone in which hours and days are meant, such as ``"Europe/Berlin"``. Times with an offset
+        are converted to it, times without one are on its clock. By default, a single offset is kept
+        as the zone, and times with several offsets, as of winter and summer, are in UTC.
 
     Returns
     -------
@@ -172,6 +177,7 @@ def read_panel(
         thousands=thousands,
         date_format=date_format,
         encoding=encoding,
+        timezone=timezone,
     )
     return read_source(source, options)
 

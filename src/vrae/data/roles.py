@@ -124,7 +124,7 @@ def _check_remembered(table: Table, options: TableOptions) -> None:
 
 def refuse_without_times(options: TableOptions, why: str) -> None:
     """Raise if options for times were given for a table without any: "freq='1d' " and ``why``."""
-    for name in ("freq", "fill", "align"):
+    for name in ("freq", "fill", "align", "timezone"):
         if (given := getattr(options, name)) is not None:
             raise InvalidParameterError(f"{name}={given!r} {why}")
 

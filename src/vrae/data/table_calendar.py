@@ -16,7 +16,7 @@ from vrae.data.later_times import check_kind, is_coarser, on_clock_of_model, say
 from vrae.data.long import Steps, check_cells
 from vrae.data.regularity import EVIDENCE, Regularity, find_calendar, lonely_times
 from vrae.data.table_options import TableOptions
-from vrae.exceptions import DataWarning, InvalidDataError, warn
+from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, warn
 
 __all__ = ["calendar_of", "name_times", "row_times"]
 
@@ -45,9 +45,20 @@ def name_times(names: Sequence[str], table: Table, options: TableOptions) -> Tim
 def _known_times(times: Times, what: str, options: TableOptions) -> Times:
     """Check times, and return them on the clock of the model that remembers ``options``, if any."""
     _check_times(times, what)
+    times = _in_zone_of_user(times, what, options.timezone)
     if options.given is None or options.calendar is None:
         return times
     return Times(*on_clock_of_model(times.stamps, times.zone, options.calendar, what))
+
+
+def _in_zone_of_user(times: Times, what: str, timezone: str | None) -> Times:
+    """Return times in the zone that the user names. Those without a zone are on its clock."""
+    stamps, zone = times
+    if timezone is None or zone == timezone:
+        return times
+    if stamps.dtype.kind != "M":
+        raise InvalidParameterError(f"timezone={timezone!r} applies to dates. {what} are numbers: leave it out.")
+    return Times(universal_times(stamps, timezone) if zone is None else stamps, timezone)
 
 
 def _check_times(times: Times, what: str) -> None:

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
+import numpy as np
+
 from vrae.config import check_choice
-from vrae.data.calendar import Calendar
+from vrae.data.calendar import Calendar, local_times
+from vrae.exceptions import InvalidParameterError
 
 __all__ = ["TableOptions"]
 
@@ -39,6 +42,7 @@ class TableOptions:
     thousands: str | None = None
     date_format: str | None = None
     encoding: str | None = None
+    timezone: str | None = None
     calendar: Calendar | None = None
     end: Any = None
     written: tuple[Any, Any] | None = None
@@ -49,6 +53,8 @@ class TableOptions:
         check_choice("duplicates", self.duplicates, ("raise", "sum", "mean", "first", "last"))
         if self.align is not None:
             check_choice("align", self.align, ("calendar", "start"))
+        if self.timezone is not None:
+            _check_zone(self.timezone)
 
     def recalled(self, **given: Any) -> TableOptions:
         """Return these options for a later table, with what the user gives for it."""
@@ -73,3 +79,13 @@ class TableOptions:
         lists = {name: None if state[name] is None else tuple(state[name]) for name in ("value", "static")}
         parts = {"id_parts": tuple(state["id_parts"]), "calendar": calendar and Calendar(**calendar)}
         return cls(**{**state, **lists, **parts})
+
+
+def _check_zone(timezone: str) -> None:
+    try:
+        known = isinstance(timezone, str) and timezone != ""
+        local_times(np.array(["2000-01-01"], "M8[us]"), timezone if known else "unknown")
+    except (KeyError, ValueError):  # KeyError: zoneinfo.ZoneInfoNotFoundError
+        raise InvalidParameterError(
+            f"timezone={timezone!r} is not known. Pass a name such as 'Europe/Berlin', or 'UTC'."
+        ) from None

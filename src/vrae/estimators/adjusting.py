@@ -12,7 +12,15 @@ import numpy.typing as npt
 from vrae.data.ids import as_ids
 from vrae.describe.portraits import Portraits
 from vrae.estimators.grouping import Grouping
-from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, did_you_mean, name_some, warn
+from vrae.exceptions import (
+    DataWarning,
+    InvalidDataError,
+    InvalidParameterError,
+    did_you_mean,
+    name_some,
+    shortened,
+    warn,
+)
 
 __all__ = ["Adjustable"]
 
@@ -253,7 +261,9 @@ class Adjustable:
             return cluster
         numbers = {name: number for number, name in self.names_.items()}
         if cluster not in numbers:
-            raise InvalidParameterError(f"No cluster is named {cluster!r}.{did_you_mean(cluster, list(numbers))}")
+            raise InvalidParameterError(
+                f"No cluster is named {shortened(cluster)}.{did_you_mean(cluster[:80], list(numbers))}"
+            )
         return numbers[cluster]
 
     def _by_number(self, names: Mapping[Any, str | None]) -> dict[Any, str | None]:
@@ -262,7 +272,9 @@ class Adjustable:
         for cluster, name in names.items():
             number = self._number_of(cluster)
             if number in found:
-                raise InvalidParameterError(f"Cluster {number} is named twice: {found[number]!r} and {name!r}.")
+                raise InvalidParameterError(
+                    f"Cluster {number} is named twice: {shortened(found[number])} and {shortened(name)}."
+                )
             found[number] = name
         return found
 

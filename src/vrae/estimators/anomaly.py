@@ -70,8 +70,9 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
     ----------
     contamination : float or "auto", default=0.05
         A float in (0, 0.5] is the fraction of training series to call outliers. "auto" sets the
-        threshold from ``false_alarm_rate`` by extreme value theory (peaks over a threshold) on a
-        third of the series, which are held out from training. It needs at least 60 series.
+        threshold from ``false_alarm_rate`` by extreme value theory (peaks over a threshold, with a
+        generalised Pareto distribution; Siffer et al. 2017) on a third of the series, which are
+        held out from training. It needs at least 60 series.
     false_alarm_rate : float, default=0.01
         For "auto": the fraction of new normal series that may be called outliers, in (0, 0.5).
     model : VRAE, FrozenEstimator or None, default=None

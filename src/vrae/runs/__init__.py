@@ -8,7 +8,7 @@ temporary folder and renamed when it is complete.
 from __future__ import annotations
 
 from vrae.report import check_report
-from vrae.runs.anomaly_tables import find_segments, score_panel, window_scores, write_anomalies
+from vrae.runs.anomaly_tables import find_segments, score_names, score_panel, window_scores, write_anomalies
 from vrae.runs.comparison import Comparison, compare
 from vrae.runs.fingerprint import has_changed, ids_of_run
 from vrae.runs.reduction_folder import check_reduction_folder, read_codes, reduce_to_folder, write_series
@@ -65,6 +65,7 @@ __all__ = [
     "regroup_run",
     "sample_series",
     "sampling_keys",
+    "score_names",
     "score_panel",
     "source_of",
     "table_writer",

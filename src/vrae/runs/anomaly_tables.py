@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from vrae.estimators.anomaly import VRAEAnomalyDetector
 from vrae.phases import advance, announce
 from vrae.runs.table_files import Columns, step_columns, table_writer
 
-__all__ = ["find_segments", "score_panel", "window_scores", "write_anomalies"]
+__all__ = ["find_segments", "score_names", "score_panel", "window_scores", "write_anomalies"]
 
 
 def write_anomalies(
@@ -27,8 +27,9 @@ def write_anomalies(
     n_anomalies = n_series = 0
     announce("Scoring")
     with ExitStack() as files:
-        write = files.enter_context(table_writer(target))
-        write_steps = files.enter_context(table_writer(steps)) if steps is not None else None
+        scores = score_names(detector.model_.channels_)
+        write = files.enter_context(table_writer(target, scores))
+        write_steps = files.enter_context(table_writer(steps, scores)) if steps is not None else None
         for panel in panels:
             by_series, by_step = score_panel(detector, panel)
             write(by_series)
@@ -38,6 +39,11 @@ def write_anomalies(
             n_series += len(by_series["id"])
             advance(n_series, None, "series")
     return n_anomalies, n_series
+
+
+def score_names(channels: Sequence[str]) -> list[str]:
+    """Return the names of the columns with scores and deviations."""
+    return ["score", "deviation", *(f"deviation {name}" for name in channels)]
 
 
 def score_panel(detector: VRAEAnomalyDetector, panel: Panel) -> tuple[Columns, Columns]:

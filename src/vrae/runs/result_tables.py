@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,21 +35,21 @@ def without_dropped(model: VRAE, panel: Panel) -> Panel:
     return panel.select(~invalid_series(panel)) if model.on_invalid == "drop" else panel
 
 
-def write_assignments(clusterer: VRAEClusterer, panels: Iterable[Panel], target: Path | None) -> str:
+def write_assignments(clusterer: VRAEClusterer, panels: Iterable[Panel], target: Path | None) -> Counter[int]:
     """Write the clusters of all series: id, cluster, name, probability, lag and static columns.
 
-    Return what there is to say about series without a cluster.
+    Return how many series each cluster has; -1 are those without one.
     """
-    n_series = n_unassigned = 0
+    sizes: Counter[int] = Counter()
     announce("Assigning")
     with table_writer(target) as write:
         for panel in panels:
             with listening(None):  # parts of a panel
                 assignment = assign(clusterer, panel)
-            n_series, n_unassigned = n_series + len(assignment.ids), n_unassigned + assignment.n_unassigned
+            sizes.update(assignment.labels.tolist())
             write(assignment.columns())
-            advance(n_series, None, "series")
-    return unassigned_note(n_unassigned, n_series)
+            advance(sizes.total(), None, "series")
+    return sizes
 
 
 def unassigned_note(n_unassigned: int, n_series: int) -> str:
@@ -62,8 +63,11 @@ def unassigned_note(n_unassigned: int, n_series: int) -> str:
     )
 
 
-def write_embeddings(model: VRAE | Head, panels: Iterable[Panel], target: Path | None) -> None:
-    """Write the latent vectors of all series: id, vrae0, vrae1, ... and static columns."""
+def write_embeddings(model: VRAE | Head, panels: Iterable[Panel], target: Path | None) -> int:
+    """Write the latent vectors of all series: id, vrae0, vrae1, ... and static columns.
+
+    Return how many series there are.
+    """
     n_series = 0
     announce("Embedding")
     with table_writer(target) as write:
@@ -72,6 +76,7 @@ def write_embeddings(model: VRAE | Head, panels: Iterable[Panel], target: Path |
                 write(embedding_table(model, panel))
             n_series += len(panel)
             advance(n_series, None, "series")
+    return n_series
 
 
 def embedding_table(model: VRAE | Head, panel: Panel) -> Columns:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TextIO
@@ -30,14 +30,15 @@ _ROW_GROUP = 1 << 16
 
 
 @contextmanager
-def table_writer(target: Path | None) -> Iterator[Callable[[Columns], None]]:
+def table_writer(target: Path | None, scores: Collection[str] = ()) -> Iterator[Callable[[Columns], None]]:
     """Yield a function that writes the next rows of a table. All rows have the same columns.
 
     The target is Parquet if its name ends in ``.parquet``, else CSV. It appears when it is
-    complete. None writes CSV to standard output, without waiting for the end.
+    complete. None writes CSV to standard output, without waiting for the end. In CSV, the columns
+    ``scores`` have six significant digits.
     """
     if target is None:
-        yield _CsvTable(sys.stdout).write
+        yield _CsvTable(sys.stdout, scores).write
         return
     with atomic_file(target) as partial:
         if target.suffix == ".parquet":
@@ -46,12 +47,12 @@ def table_writer(target: Path | None) -> Iterator[Callable[[Columns], None]]:
         else:
             # An id may hold a lone surrogate, which UTF-8 cannot encode. It becomes text: \ud800.
             with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-                yield _CsvTable(file).write
+                yield _CsvTable(file, scores).write
 
 
-def write_columns(columns: Columns, target: Path | None) -> None:
+def write_columns(columns: Columns, target: Path | None, scores: Collection[str] = ()) -> None:
     """Write a complete table; see `table_writer`."""
-    with table_writer(target) as write:
+    with table_writer(target, scores) as write:
         write(columns)
 
 
@@ -91,16 +92,22 @@ class _Table:
 
 
 class _CsvTable(_Table):
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, scores: Collection[str]) -> None:
         super().__init__(file)
+        self._scores = frozenset(scores)
         self._writer = csv.writer(file, lineterminator="\n")
 
     def write(self, columns: Columns) -> None:
         if not self._types:
             self._writer.writerow(safe_cells(list(columns)))
-        cells = [safe_cells(_plain_dates(column).tolist()) for column in self._convert(columns).values()]
+        cells = [self._cells(name, column) for name, column in self._convert(columns).items()]
         self._writer.writerows(zip(*cells, strict=True))
         self._file.flush()
+
+    def _cells(self, name: str, column: npt.NDArray[Any]) -> list[Any]:
+        if name in self._scores and column.dtype.kind == "f":
+            return [float(f"{score:.6g}") for score in column.tolist()]
+        return safe_cells(_plain_dates(column).tolist())
 
 
 class ParquetTable(_Table):
