@@ -105,7 +105,10 @@ def season_sentence(levels: Levels, row: int, channel: int, is_ratio: bool, phra
         names = [levels.bins.names[i] for i in run]
         parts.append(f"highest {_place(names, one, several)} ({level_words(float(values[run].mean()), is_ratio)})")
     if low or (told and not is_high):
-        run = told if told and not is_high else [min(low, key=lambda i: values[i])]
+        lowest = min(low or told, key=lambda i: values[i])
+        is_hour = levels.bins.view == "hour"  # a single hour says little
+        own = _run(-values, lowest, -1.0 if is_ratio else 0.0, levels.bins.is_seasonal) if is_hour else [lowest]
+        run = told if told and not is_high else own
         words = level_words(float(values[run].mean()), is_ratio, "" if parts else " its average")
         parts.append(f"lowest {_place([levels.bins.names[i] for i in run], one, several)} ({words})")
     least, most = _FLAT[is_ratio]

@@ -146,7 +146,7 @@ def _length(
     unit = portraits.unit.removesuffix("s")
     lived = middle_of(inside["finish"] - inside["begin"] + 1)
     if portraits.aligned and has_life and lived < 0.9 * median["length"]:
-        return [f"usually {plural(round(lived), unit)} from the first value above 0 to the last"]
+        return [f"usually {plural(round(lived), unit)} from the first value other than 0 to the last"]
     if np.ptp(portraits.numbers["length"]) == 0:
         return []
     parts = [f"usually {plural(round(median['length']), unit)} long"]
