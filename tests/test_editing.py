@@ -250,7 +250,7 @@ BAD_FILES: dict[str, tuple[Any, list[str]]] = {
     "sizes of fractions": (lambda path: written(path, [{"split": 0}], sizes=[1.5]), ['"sizes" must be a list']),
     "other sizes": (
         lambda path: written(path, [{"split": 0}], sizes=[20, 4]),
-        ["made for 2 clusters of 20, 4 series", "This run has 3 clusters of"],
+        ["made for 2 groups of 20, 4 series", "This run has 3 groups of"],
     ),
     "too large": (huge, ["no report writes 67,108,865 bytes"]),
 }

@@ -182,8 +182,8 @@ class Grouping:
         parts = self._parts(cluster, into)
         if parts is None:
             raise InvalidDataError(
-                f"Cluster {cluster} cannot be split into {into} parts: it has fewer distinct series than that. Ask for "
-                f"fewer parts, or split another cluster."
+                f"Cluster {cluster} cannot be split into {shortened(into)} parts: it has fewer distinct series than "
+                f"that. Ask for fewer parts, or split another cluster."
             )
         edit, labels = Split(cluster, parts), self.labels.copy()
         labels[self._known] = edit.relabel(labels[self._known], self._vectors, self.n_clusters)

@@ -9,6 +9,7 @@ the numbers that hold after the edits before it.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from vrae.data.table_options import TableOptions
 from vrae.describe.words import NOISE, cluster_name
 from vrae.estimators.assignment import Assignment
 from vrae.estimators.clusterer import VRAEClusterer
-from vrae.exceptions import InvalidDataError, VRAEError, name_some
+from vrae.exceptions import DataWarning, InvalidDataError, VRAEError, name_some, shortened, warn
 from vrae.runs.run_tables import positions
 
 __all__ = ["Edits", "apply_edit", "read_edits", "read_names"]
@@ -64,15 +65,17 @@ class Edits:
                 f"{self.file} was made for {_told(self.sizes)}. This run has {_told(known[0])}. {_AGAIN}"
             )
         for number, edit in enumerate(self.edits, 1):
+            n_before, place = clusterer.n_clusters_, f"{self.file}: edit {number} of {len(self.edits)}, {_json(edit)},"
             try:
                 apply_edit(edit, clusterer, assignment)
-            except (VRAEError, ValueError, TypeError) as error:
-                shown = json.dumps(edit, ensure_ascii=False)
-                shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-                raise InvalidDataError(
-                    f"{self.file}: edit {number} of {len(self.edits)}, {shown}, is impossible. {error} Nothing was "
-                    f"changed."
-                ) from None
+            except (VRAEError, ValueError, TypeError, RecursionError) as error:
+                raise InvalidDataError(f"{place} is impossible. {error} Nothing was changed.") from None
+            if "move" in edit and clusterer.n_clusters_ < n_before and number < len(self.edits):
+                warn(
+                    f"{place} leaves a cluster without series, so higher numbers move up. The edits after it use "
+                    f"these new numbers. If they were meant for others, undo them with `vrae regroup`.",
+                    DataWarning,
+                )
 
 
 def read_edits(file: Path) -> Edits:
@@ -82,12 +85,12 @@ def read_edits(file: Path) -> Edits:
     if (size := file.stat().st_size) > _LARGEST:
         raise InvalidDataError(f"{file} is no file of edits: no report writes {size:,} bytes.")
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise InvalidDataError(f"{file} is not JSON ({error}). {_AGAIN}") from None
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise InvalidDataError(f'{file} is no file of edits: it has no "format": "{_FORMAT}". {_AGAIN}')
-    if content.get("version") != _VERSION:
+    if type(content.get("version")) is not int or content["version"] != _VERSION:
         raise InvalidDataError(
             f"{file} has version {content.get('version')!r:.40}; this version of vrae reads version {_VERSION}. Use "
             f"the version of vrae that wrote the report."
@@ -100,8 +103,8 @@ def read_edits(file: Path) -> Edits:
     for number, edit in enumerate(edits, 1):
         if not isinstance(edit, dict) or not any(own <= set(edit) <= most for own, most in _KEYS.values()):
             raise InvalidDataError(
-                f"{file}: edit {number} of {len(edits)} is none: {edit!r:.80}. An edit is a merge, a split, a move "
-                f"with its target 'to', or a rename."
+                f"{file}: edit {number} of {len(edits)} is none: {shortened(edit)}. An edit is a merge, a split, a "
+                f"move with its target 'to', or a rename."
             )
     return Edits(file, sizes, edits)
 
@@ -123,7 +126,9 @@ def read_names(file: Path) -> dict[int, str]:
     for row, (label, name) in enumerate(zip(labels, names, strict=True)):
         number, text = _whole(label), "" if name is None else str(name).strip()
         if number is None:
-            raise InvalidDataError(f"{file}: {label!r:.40} in {table.row(row)} is not the number of a cluster.")
+            raise InvalidDataError(
+                f"{file}: {shortened(label, 40)} in {table.row(row)} is not the number of a cluster."
+            )
         if not text or (number == NOISE and text == cluster_name(NOISE)):
             continue
         if found.setdefault(number, text) != text:
@@ -160,8 +165,11 @@ def _move(ids: Any, to: Any, clusterer: VRAEClusterer, assignment: Assignment) -
     fitted = positions(clusterer.ids_, names)
     if (fitted >= 0).all():
         clusterer.move(clusterer.ids_[fitted], to)
-    else:
-        clusterer.move_vectors(assignment.embedding[rows], to)
+        return
+    others = np.setdiff1d(clusterer.grouping_.alike(assignment.embedding[rows]), fitted)
+    clusterer.move_vectors(assignment.embedding[rows], to)
+    if len(others):
+        warn(f"{len(others)} more series with the same latent vectors move too.", DataWarning)
 
 
 def _sizes(labels: npt.NDArray[np.int64], n_clusters: int) -> list[int]:
@@ -171,12 +179,29 @@ def _sizes(labels: npt.NDArray[np.int64], n_clusters: int) -> list[int]:
 
 def _told(sizes: Sequence[int]) -> str:
     shown = ", ".join(f"{size:,}" for size in sizes[:12]) + (", ..." if len(sizes) > 12 else "")
-    return f"{len(sizes)} cluster{'s' * (len(sizes) != 1)} of {shown} series"
+    return f"{len(sizes)} group{'s' * (len(sizes) != 1)} of {shown} series"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON. Raise if a key occurs twice: one of its values would be lost."""
+    repeated = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+    if repeated:
+        raise ValueError(f"a key occurs twice in one object: {name_some(repeated)}")
+    return dict(pairs)
+
+
+def _json(edit: dict[str, Any]) -> str:
+    """Return an edit as in the file, shortened."""
+    try:
+        text = json.dumps(edit, ensure_ascii=False)
+    except RecursionError:
+        return shortened(edit)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _number(key: str) -> Any:
-    """Return a key of JSON as the number of a cluster, or as it is."""
-    return int(key) if key.isascii() and key.isdecimal() and len(key) < 10 else key
+    """Return a key of JSON as the number of a cluster, or as it is: a name."""
+    return int(key) if key.isascii() and key.isdecimal() and len(key) < 10 and str(int(key)) == key else key
 
 
 def _whole(label: Any) -> int | None:
