@@ -36,9 +36,9 @@ def worried(**parts: Any) -> ReportData:
     labels = np.arange(24) % 3
     probabilities = np.where(np.arange(24) < 4, 0.45, 0.99)
     alternatives = tuple(
-        Alternative(k, 0.3, 0.8, tuple(np.bincount(labels % k, minlength=k)), names, labels % k) for k in (2, 3)
+        Alternative(k, 0.3, (0.8,) * k, tuple(np.bincount(labels % k, minlength=k)), names, labels % k) for k in (2, 3)
     )
-    found = Found([8, 8, 8], names, stability=[0.9, 0.2, 0.9], refitted=True, missing=0.4)
+    found = Found([8, 8, 8], names, stability=[0.9, 0.2, 0.9], refitted=True, missing=0.4, others=[2])
     return make_report_data(
         **{
             "names": names,
@@ -90,7 +90,7 @@ def test_verdict_and_alerts_are_on_the_first_screen(opened):
         box = page.locator(part).bounding_box()
         assert box["y"] + box["height"] < 900, part
     kinds = page.eval_on_selector_all(".alert", "all => all.map(a => a.dataset.kind)")
-    assert kinds == ["not found again", "few series", "gaps"]
+    assert kinds == ["gaps", "not found again", "few series"]
     assert page.locator(".alert .warning").count() == 3
     size = page.eval_on_selector(".alert .what", "p => parseFloat(getComputedStyle(p).fontSize)")
     assert size >= 14
@@ -126,7 +126,7 @@ def test_commands_are_copied(opened):
     command.locator(".copy").click()
     sync_api.expect(command.locator(".copy")).to_have_text("Copied")
     text = command.locator("code").inner_text()
-    assert re.match(r"vrae regroup 'runs/a folder .*' -k 2", text)
+    assert re.match(r"vrae cluster --config 'runs/a folder .*' --fill 0", text)
     assert page.evaluate("navigator.clipboard.readText()") == text
     sync_api.expect(command.locator(".copy")).to_have_text("Copy")
 

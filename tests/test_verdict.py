@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vrae.describe.alerts import Action
+from vrae.describe.alerts import Action, passes
 from vrae.describe.findings import Found, percent_text
 from vrae.describe.training_words import judge_training
 from vrae.describe.verdict import peaks, verdict
@@ -81,8 +81,8 @@ def test_only_firm_groups_are_praised():
     assert "You can rely" not in text
     text = verdict(found(stability=[0.9, 0.3, 0.5])).text
     assert "Rely on “Peaks in December” only: of the other 2, less than 60 %" in text
-    text = verdict(found(stability=[0.4, 0.3, 0.5])).text
-    assert "Do not rely on single groups: only 30 to 50 % of each" in text
+    text = verdict(found(stability=[0.55, 0.5, 0.55])).text
+    assert "Do not rely on single groups: only 50 to 55 % of each" in text
     assert "They hold fairly well: 70 to 90 %" in verdict(found(stability=[0.9, 0.7, 0.9])).text
 
 
@@ -97,11 +97,29 @@ def test_only_firm_groups_are_praised():
     ids=["weak and one holds most", "one holds nearly all", "touching", "never found again"],
 )
 def test_a_useless_split_is_no_clear_groups(parts):
-    text = verdict(found(**parts)).text
-    assert text.startswith("No clear groups.")
-    assert "rely on them:" not in text
-    assert "hold fairly well" not in text
-    assert "Next: " in text
+    result = verdict(found(**parts))
+    assert not result.is_clear
+    assert result.text.startswith("No clear groups: ")
+    assert result.text.endswith(" Do not act on the groups below.")
+    assert result.text.count(". ") == 1  # two sentences
+    assert "ely on" not in result.text
+    assert "fairly well" not in result.text
+    assert not any(name in result.text for name in NAMES.values())
+
+
+def test_many_groups_of_noise_are_not_listed():
+    names = {label: f"Group of noise {label}" for label in range(50)}
+    rows = tried(**{f"k{k}": {"score": 0.1, "is_peak": True, "silhouette": 0.04} for k in (20, 50)})
+    result = verdict(
+        found(sizes=[4] * 50, names=names, stability=[0.2] * 40 + [0.7] * 10, silhouette=0.04, selection=rows)
+    )
+    assert result.text == (
+        "No clear groups: the 200 series do not fall into groups that are apart. Do not act on the groups below."
+    )
+    (alert,) = result.alerts  # and a single command
+    assert alert.action == Action("describe")
+    assert alert.text.count("Group of noise") == 3
+    assert alert.text.endswith(", and part of 37 more.")
 
 
 def test_none_and_one_group():
@@ -112,19 +130,22 @@ def test_none_and_one_group():
 
 
 def test_without_a_refit_it_says_so():
-    assert "when half of the series are grouped again" in verdict(found(refitted=False)).text
+    good, weak = (verdict(found(refitted=False, stability=[part] * 3)) for part in (0.95, 0.5))
+    assert "They hold fairly well: 95 % of each comes back when half of the series are grouped again." in good.text
+    for text in (good.text, weak.text, *(alert.text for alert in weak.alerts)):
+        assert "found again" not in text
+        assert "rely on them" not in text
 
 
 # ------------------------------------------------------------------------------- alerts
 
 
 def test_one_cluster_that_holds_most():
-    selection = tried(k2={"score": 0.9, "largest": 0.8}, k5={"score": 0.4}, k6={"score": 0.3})
-    alert = only_alert(sizes=[140, 40, 20], selection=selection)
+    alert = only_alert(sizes=[140, 40, 20], others=[5, 6])
     assert alert.kind == "one holds most"
     assert alert.text == "“Peaks in December” (group 0) holds 70 % of the series."
     assert alert.action == Action("regroup", {"n_clusters": 5})
-    assert only_alert(sizes=[140, 40, 20]).action == Action("regroup", {"n_clusters": 5})  # nothing was scored
+    assert only_alert(sizes=[140, 40, 20]).action == Action("describe")  # no other number passes
     assert kinds(sizes=[120, 50, 30]) == []
 
 
@@ -134,31 +155,37 @@ def test_a_cluster_that_is_not_found_again():
         alert.text == "Found again only in part when vrae learns from half of the series: 28 % of “Steady” (group 1)."
     )
     assert "by chance" in alert.why
-    assert alert.action == Action("regroup", {"n_clusters": 2})
-    steadier = tried(k2={"score": 0.2, "stability": 0.3}, k3={"score": 0.3, "stability": 0.5})
-    assert only_alert(stability=[0.9, 0.28, 0.9], selection=steadier).action.values == {"n_clusters": 2}
+    assert alert.action == Action("describe")
+    assert alert.advice.endswith("treat it with care")
+    assert only_alert(stability=[0.9, 0.28, 0.9], merges=[(0, 2), (1, 2)]).action == Action("merge", {"labels": (1, 2)})
+    several = {"others": [7, 5], "merges": [(1, 2)]}  # another number comes first, but not after changes by hand
+    assert only_alert(stability=[0.9, 0.28, 0.9], **several).action == Action("regroup", {"n_clusters": 7})
+    assert only_alert(stability=[0.9, 0.28, 0.9], **several, edited=True).action.name == "merge"
     assert kinds(stability=[0.6, 0.9, 0.9]) == []
 
 
 def test_many_clusters_that_are_not_found_again_are_listed_by_name():
-    alert = only_alert(sizes=[60, 50, 40, 30], stability=[0.5, 0.4, 0.3, 0.2], names=NAMES)
+    alert = only_alert(sizes=[60, 50, 40, 30, 20], stability=[0.55, 0.54, 0.53, 0.52, 0.51], names=NAMES)
     assert alert.text.endswith(
-        "of the series: “Peaks in December” 50 %, “Steady” 40 %, “Declining” 30 % and “Sells a few weeks a year” 20 %."
+        "of the series: 51 % of Cluster 4, 52 % of “Sells a few weeks a year” (group 3), 53 % of “Declining” (group "
+        "2), and part of 2 more."
     )
+    four = only_alert(sizes=[60, 50, 40, 30], stability=[0.55, 0.54, 0.53, 0.52], names=NAMES).text
+    assert four.endswith(" and 55 % of “Peaks in December” (group 0).")
 
 
 def test_clusters_that_look_alike():
-    alert = only_alert(closest=(1, 2, 0.2), stability=[0.9, 0.7, 0.7])
+    alert = only_alert(closest=(1, 2, 0.2), stability=[0.9, 0.7, 0.7], merges=[(1, 2)])
     assert alert.kind == "look alike"
     assert alert.action == Action("merge", {"labels": (1, 2)})
     assert "“Steady” (group 1) and “Declining” (group 2) look alike: 20 %" in alert.text
-    assert kinds(closest=(1, 2, 0.1), stability=[0.9, 0.7, 0.7]) == []
-    assert kinds(closest=(1, 2, 0.2)) == []  # both are found again
-    assert kinds(closest=(0, 1, 0.2), stability=[0.7] * 3) == []  # together they would hold most series
+    assert kinds(closest=(1, 2, 0.1), stability=[0.9, 0.7, 0.7], merges=[(1, 2)]) == []
+    assert kinds(closest=(1, 2, 0.2), merges=[(1, 2)]) == []  # both are found again
+    assert kinds(closest=(1, 2, 0.2), stability=[0.7] * 3, merges=[(0, 1)]) == []  # as one, they would not pass
 
 
 def test_the_same_advice_is_not_given_twice():
-    assert kinds(closest=(1, 2, 0.2), stability=[0.9, 0.3, 0.9]) == ["not found again"]
+    assert kinds(closest=(1, 2, 0.2), stability=[0.9, 0.3, 0.9], merges=[(1, 2)]) == ["not found again"]
 
 
 def test_training_that_did_not_settle():
@@ -180,12 +207,16 @@ def test_series_without_a_group_and_gaps():
 def test_tiny_clusters_and_few_series():
     assert kinds(sizes=[500, 600, 400, 9], stability=[0.9] * 4) == ["tiny groups"]
     assert kinds(sizes=[8, 7, 6]) == ["few series"]
-    assert only_alert(sizes=[4] * 10, stability=[0.9] * 10).action == Action("regroup", {"n_clusters": 4})
+    few = only_alert(sizes=[4] * 50, stability=[0.9] * 50, others=[4])
+    assert few.action == Action("regroup", {"n_clusters": 4})
+    assert few.text == "There are 50 groups for only 200 series: about 4 series in each."
+    assert only_alert(sizes=[4] * 10, stability=[0.9] * 10).action == Action("describe")
 
 
 def test_the_gravest_alert_comes_first_and_is_the_next_step():
     result = verdict(found(sizes=[150, 30, 20], stability=[0.9, 0.2, 0.9], missing=0.5))
-    assert [alert.kind for alert in result.alerts] == ["one holds most", "not found again", "gaps"]
+    assert [alert.kind for alert in result.alerts] == ["gaps", "one holds most", "not found again"]
+    assert kinds(sizes=[150, 30, 20], stability=[0.9, 0.2, 0.9], missing=0.51) == ["gaps"]
     assert result.text.endswith(f"Next: {result.alerts[0].advice}.")
 
 
@@ -214,9 +245,32 @@ def test_alternatives_are_peaks_and_close_seconds_that_differ():
     )
     assert peaks(rows, 4) == [5, 11, 17]
     assert peaks([], 4) == []
-    assert (
-        "5 groups would be nearly as good." in verdict(found(sizes=[50] * 4, stability=[0.9] * 4, selection=rows)).text
-    )
+    good: dict[str, Any] = {"sizes": [50] * 4, "stability": [0.9] * 4, "selection": rows}
+    assert "groups would be" not in verdict(found(**good)).text  # the curve alone does not suffice
+    result = verdict(found(**good, others=[5, 11]))
+    assert result.text.endswith("names. 5 groups would be nearly as good.")
+    assert result.others == (5, 11)
+    assert "groups would be" not in verdict(found(**good, others=[11])).text  # that is not nearly as good
+    edited = verdict(found(**good, others=[5, 11], edited=True))
+    assert edited.others == ()
+    assert "groups would be" not in edited.text
+
+
+@pytest.mark.parametrize(
+    ("parts", "may"),
+    [
+        ({}, True),
+        ({"stability": [0.9, 0.9, 0.59]}, False),
+        ({"stability": ()}, False),
+        ({"sizes": [130, 40, 30]}, False),
+        ({"sizes": [100, 100, 0]}, False),
+        ({"sizes": [5, 4, 4]}, False),
+        ({"silhouette": 0.05}, False),
+    ],
+    ids=["good", "one is weak", "not measured", "one holds most", "one is empty", "few series", "touching"],
+)
+def test_what_would_send_the_reader_away_again_is_not_suggested(parts, may):
+    assert passes(found(**parts)) == may
 
 
 def test_the_closest_pair_is_the_one_with_series_in_between():

@@ -37,11 +37,14 @@ def show_clusters(metrics: Metrics, folder: Path, as_json: bool) -> None:
         return
     out.print()
     out.print(group_table(metrics), highlight=False)
+    stability = metrics.get("stability") or {}
+    if stability.get("clusters") and not stability.get("refits"):
+        out.print(Text("Clustered again: only the clustering was repeated, not the training.", style="dim"))
     _show_verdict(metrics.get("verdict") or {})
     facts = _facts(metrics)
     if others := _alternatives(metrics):
         command = shlex.join(["vrae", "regroup", str(folder), "-k", str(others[0])])
-        facts["Also worth a look"] = f"{' or '.join(map(str, others))} clusters: {command}"
+        facts["Also worth a look"] = f"{' or '.join(map(str, others))} groups: {command}"
     facts |= {"Time": duration(elapsed()), "Report": str(report)}
     out.print()
     width = max(map(len, facts))
@@ -50,13 +53,15 @@ def show_clusters(metrics: Metrics, folder: Path, as_json: bool) -> None:
 
 
 def group_table(metrics: Metrics) -> Table:
-    """Return a table with one row per cluster."""
+    """Return a table with one row per group."""
     sizes, n_noise = metrics["sizes"], metrics["n_noise"]
     names = metrics.get("names") or [f"Cluster {label}" for label in range(len(sizes))]
-    found_again = (metrics.get("stability") or {}).get("clusters")
+    stability = metrics.get("stability") or {}
+    found_again = stability.get("clusters")
+    trust_head = "Found again" if stability.get("refits") else "Clustered again"
     total = max(sum(sizes) + n_noise, 1)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in ("", "Group", "Series", "Share", *(["Found again"] if found_again else [])):
+    for head in ("", "Group", "Series", "Share", *([trust_head] if found_again else [])):
         table.add_column(head, justify="left" if head == "Group" else "right")
     for label, (name, size) in list(enumerate(zip(names, sizes, strict=True)))[:_MOST_CLUSTERS]:
         trust = [_trust(found_again[label])] if found_again else []
@@ -103,13 +108,15 @@ def _facts(metrics: Metrics) -> Metrics:
     if "ari" in metrics:
         scores = f"{part}ARI {metrics['ari']:.3f}, NMI {metrics['nmi']:.3f}"
         if peer := metrics.get("raw_kmeans"):
-            scores += f"   (k-means on the raw series: ARI {peer['ari']:.3f}, NMI {peer['nmi']:.3f})"
+            baseline = f"k-means with {metrics['n_clusters']} groups on the raw series"
+            scores += f"   ({baseline}: ARI {peer['ari']:.3f}, NMI {peer['nmi']:.3f})"
         facts["Agreement with the known classes"] = scores
     return facts
 
 
 def _alternatives(metrics: Metrics) -> list[int]:
-    """Return other numbers of clusters that the series support, the best first."""
-    from vrae.describe.verdict import peaks
-
-    return peaks(metrics.get("selection") or [], metrics["n_clusters"], _MOST_ALTERNATIVES)
+    """Return other numbers of groups that may be suggested, the best first."""
+    advised = [alert["command"] for alert in (metrics.get("verdict") or {}).get("alerts") or []]
+    # What an alert says already is not said again.
+    found = [k for k in metrics.get("alternatives") or [] if not any(f" -k {k}" in f"{line} " for line in advised)]
+    return found[:_MOST_ALTERNATIVES]

@@ -52,6 +52,11 @@ class Overview:
             calendar=calendar,
         )
 
+    @property
+    def filled_in(self) -> float:
+        """Fraction of the steps that had no row and got the value ``fill``."""
+        return self.calendar.absent if self.calendar is not None and self.fill is not None else 0.0
+
     def lines(self) -> list[str]:
         """Return three lines of text."""
         return [self._series(), self._time(), self._channels()]

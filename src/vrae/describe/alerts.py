@@ -9,17 +9,21 @@ from typing import Any
 from vrae.describe.findings import MOST, SHAKY, Found, percent_text
 from vrae.describe.training_words import judge_training
 from vrae.describe.words import joined
-from vrae.metrics import is_useful
 
-__all__ = ["Action", "Alert", "alerts_of"]
+__all__ = ["ABOUT_DATA", "Action", "Alert", "alerts_of", "passes"]
 
 _BETWEEN = 0.15  # of two clusters halfway between their centres
 _ALIKE = 0.75  # of a cluster found again: above, it is not like any other
 _UNGROUPED = 0.1  # of the series
 _GAPS = 0.2  # of the values
+_MOSTLY_GAPS = 0.5
+_LISTED = 3  # groups by name
 _TINY = 0.01  # of the series in a cluster
 _FEW = 5  # series a cluster
 _SMALL = 30  # series
+
+ABOUT_DATA = ("gaps", "not settled", "without a group")
+"""Kinds of alerts that come before all questions about the groups."""
 
 
 @dataclass(frozen=True)
@@ -50,32 +54,41 @@ def alerts_of(found: Found) -> tuple[Alert, ...]:
     return tuple(told)
 
 
+def passes(found: Found) -> bool:
+    """Return whether clusters may be suggested: clear, even in size and each found again."""
+    if len(found.present) < 2 or len(found.present) < len(found.sizes) or not found.stability:
+        return False
+    few = found.n_series < _FEW * len(found.present)
+    return found.is_clear and found.share <= MOST and not found.shaky and not few
+
+
 def _alerts(found: Found) -> Iterator[Alert]:
+    yield from _gaps(found)
+    if found.missing > _MOSTLY_GAPS:
+        return  # groups of such series are not worth a word
     if len(found.present) > 1:
         yield from _one_holds_most(found)
         yield from _not_found_again(found)
+    if len(found.present) > 1 and found.is_clear:
         yield from _look_alike(found)
-    yield from _small_data(found)
+    if found.is_clear or found.n_series < _SMALL:
+        yield from _small_data(found)
     yield from _unsettled(found)
     yield from _without_group(found)
-    yield from _gaps(found)
-    if len(found.present) > 1:
+    if len(found.present) > 1 and found.is_clear:
         yield from _tiny(found)
 
 
 def _one_holds_most(found: Found) -> Iterator[Alert]:
-    share = found.sizes[found.largest] / found.n_series
-    if share <= MOST:
+    if found.share <= MOST:
         return
-    kept = [row for row in found.selection if row.get("largest", 0) <= MOST]
-    best = max(kept, key=lambda row: row["score"], default=None)
-    n_clusters = len(found.sizes) + 2 if best is None else int(best["n_clusters"])
     name = found.numbered(found.largest)
+    look = Action("describe"), "read what sets the smaller groups apart; the large one is all the rest"
     yield Alert(
         "one holds most",
-        f"{name} holds {percent_text(share)} of the series.",
+        f"{name} holds {percent_text(found.share)} of the series.",
         "A group this large says little about the series in it.",
-        *_regroup(n_clusters),
+        *(_regroup(found) or look),
     )
 
 
@@ -83,33 +96,27 @@ def _not_found_again(found: Found) -> Iterator[Alert]:
     shaky = found.shaky
     if not shaky:
         return
-    several = len(shaky) > 3  # a long list without numbers
-    names = [found.name(label) if several else found.numbered(label) for label in shaky]
-    parts = [percent_text(found.stability[label]) for label in shaky]
-    if several:
-        listed = joined([f"{name} {part}" for name, part in zip(names, parts, strict=True)])
-    else:
-        listed = joined([f"{part} of {name}" for name, part in zip(names, parts, strict=True)])
+    weakest = sorted(shaky, key=lambda label: found.stability[label])[: _LISTED + (len(shaky) == _LISTED + 1)]
+    parts = [f"{percent_text(found.stability[label])} of {found.numbered(label)}" for label in weakest]
+    more = len(shaky) - len(weakest)
+    listed = f"{', '.join(parts)}, and part of {more} more" if more else joined(parts)
     yield Alert(
         "not found again",
-        f"Found again only in part {found.again}: {listed}.",
+        f"{'Found again only in part' if found.refitted else 'Only part comes back'} {found.when}: {listed}.",
         f"Below {percent_text(SHAKY)}, a group may be there by chance. Do not act on it alone.",
-        *_steadier(found, shaky),
+        *(_regroup(found) or _firmer(found, shaky) or _with_care(shaky)),
     )
 
 
-def _steadier(found: Found, shaky: Sequence[int]) -> tuple[Action, str]:
-    """Return what makes groups firmer: fewer of them, or a longer look at the weak ones."""
-    k = len(found.sizes)
-    rows = {int(row["n_clusters"]): row.get("stability", 0.0) for row in found.selection if is_useful(row)}
-    fewer = {number: part for number, part in rows.items() if 2 <= number < k and part > rows.get(k, 0.0)}
-    if fewer:
-        return _regroup(max(fewer, key=lambda number: fewer[number]))
-    if found.closest and set(found.closest[:2]) & set(shaky) and _can_merge(found):
-        return _merge(found, *found.closest[:2])
-    if k > 2:
-        return _regroup(k - 1)
-    return Action("describe"), "read what sets the groups apart, and treat them as a rough overview"
+def _firmer(found: Found, shaky: Sequence[int]) -> tuple[Action, str] | None:
+    """Return the merge that makes a weak group firm, if there is one."""
+    pair = next((pair for pair in found.merges if set(pair) & set(shaky)), None) if found.is_clear else None
+    return None if pair is None else _merge(found, *pair)
+
+
+def _with_care(shaky: Sequence[int]) -> tuple[Action, str]:
+    them = "them" if len(shaky) > 1 else "it"
+    return Action("describe"), f"read what sets the groups apart, and treat {them} with care"
 
 
 def _look_alike(found: Found) -> Iterator[Alert]:
@@ -117,7 +124,7 @@ def _look_alike(found: Found) -> Iterator[Alert]:
         return
     first, second, between = found.closest
     firm = bool(found.stability) and min(found.stability[first], found.stability[second]) >= _ALIKE
-    if between >= _BETWEEN and not firm and _can_merge(found):
+    if between >= _BETWEEN and not firm and (first, second) in found.merges:
         yield Alert(
             "look alike",
             f"{found.numbered(first)} and {found.numbered(second)} look alike: {percent_text(between)} of their "
@@ -186,19 +193,17 @@ def _small_data(found: Found) -> Iterator[Alert]:
     elif k > 1 and n / k < _FEW:
         yield Alert(
             "few series",
-            f"{k} groups of {n} series are {n / k:.1f} series a group.",
+            f"There are {k} groups for only {n} series: about {round(n / k)} series in each.",
             "A group of so few series says nothing about the next one.",
-            *_regroup(max(2, n // (2 * _FEW))),
+            *(_regroup(found) or (Action("describe"), "read what sets the groups apart, series by series")),
         )
 
 
-def _can_merge(found: Found) -> bool:
-    """Return whether merging the closest two leaves groups that say something."""
-    size = sum(found.sizes[label] for label in found.closest[:2]) if found.closest else found.n_series
-    return len(found.present) > 2 and size <= MOST * found.n_series
-
-
-def _regroup(n_clusters: int) -> tuple[Action, str]:
+def _regroup(found: Found) -> tuple[Action, str] | None:
+    """Return the change to the best other number of groups, if one stands the tests."""
+    if found.edited or not found.others:
+        return None
+    n_clusters = found.others[0]
     return Action("regroup", {"n_clusters": n_clusters}), f"look at {n_clusters} groups instead"
 
 

@@ -46,6 +46,12 @@ class Found:
         The two clusters with the closest centres, and the fraction of their series halfway between.
     volume : sequence of float
         Share of each cluster in the sum of all values, if values are counts; else empty.
+    others : sequence of int
+        Other numbers of clusters that stand the same tests, the best first.
+    merges : sequence of tuple
+        Pairs of clusters that are firmer as one.
+    edited : bool
+        Whether clusters were changed or named by hand. Another number would discard that.
     """
 
     sizes: Sequence[int]
@@ -60,6 +66,9 @@ class Found:
     history: Sequence[Mapping[str, Any]] = ()
     closest: tuple[int, int, float] | None = None
     volume: Sequence[float] = ()
+    others: Sequence[int] = ()
+    merges: Sequence[tuple[int, int]] = ()
+    edited: bool = False
 
     @property
     def n_series(self) -> int:
@@ -74,11 +83,23 @@ class Found:
     @property
     def is_clear(self) -> bool:
         """Whether the clusters say something: they are apart, even in size and found again."""
-        share = self.sizes[self.largest] / max(self.n_series, 1)
+        return not (self.is_one or self.is_touching) and self.found_again is not False
+
+    @property
+    def share(self) -> float:
+        """Part of the series that is in the largest cluster."""
+        return max(self.sizes, default=0) / max(self.n_series, 1)
+
+    @property
+    def is_one(self) -> bool:
+        """Whether one cluster holds nearly all series, or most of them without being apart."""
         apart = self.silhouette is None or self.silhouette >= _APART
-        if share >= _NEARLY_ALL or (share > MOST and not apart):
-            return False
-        return (self.silhouette is None or self.silhouette >= _TOUCHING) and self.found_again is not False
+        return self.share >= _NEARLY_ALL or (self.share > MOST and not apart)
+
+    @property
+    def is_touching(self) -> bool:
+        """Whether clusters run into each other."""
+        return self.silhouette is not None and self.silhouette < _TOUCHING
 
     @property
     def found_again(self) -> bool | None:
@@ -90,7 +111,12 @@ class Found:
 
     @property
     def again(self) -> str:
-        """Under which condition clusters are found again, in words."""
+        """How it was tested whether a cluster stays, in words: part of it "is found again when"."""
+        return f"{'is found again' if self.refitted else 'comes back'} {self.when}"
+
+    @property
+    def when(self) -> str:
+        """The condition of that test. Without refits it is the easier one."""
         if self.refitted:
             return "when vrae learns from half of the series"
         return "when half of the series are grouped again"

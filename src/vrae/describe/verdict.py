@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vrae.describe.alerts import Alert, alerts_of
+from vrae.describe.alerts import ABOUT_DATA, Alert, alerts_of
 from vrae.describe.findings import FIRM, SHAKY, Found, percent_text
 from vrae.describe.words import joined, plural
 from vrae.metrics import is_useful
@@ -24,10 +24,15 @@ _APART = 1.3  # ratio of two numbers of clusters
 
 @dataclass(frozen=True)
 class Verdict:
-    """A paragraph in plain words, and alerts with the gravest first."""
+    """A paragraph in plain words, alerts with the gravest first, and whether groups are clear.
+
+    ``others`` are the other numbers of groups that are worth a look, the best first.
+    """
 
     text: str
     alerts: tuple[Alert, ...] = ()
+    is_clear: bool = True
+    others: tuple[int, ...] = ()
 
 
 def verdict(found: Found) -> Verdict:
@@ -43,20 +48,24 @@ def verdict(found: Found) -> Verdict:
     """
     alerts = alerts_of(found)
     n, k = found.n_series, len(found.present)
+    others = () if found.edited else tuple(found.others)
     if k == 0:
-        return Verdict(f"No groups: none of the {plural(n, 'series')} is similar enough to others.", alerts)
+        return Verdict(f"No groups: none of the {plural(n, 'series')} is similar enough to others.", alerts, False)
     if k == 1:
         text = f"One group holds all {plural(n, 'series')}: nothing was found that separates them."
-        return Verdict(f"{text} {_next(found, alerts)}", alerts)
+        return Verdict(f"{text} {_next(found, alerts)}", alerts, False, others)
+    if not found.is_clear:
+        return Verdict(f"{_not_clear(found)} {_next_without_groups(alerts, others)}", alerts, False, others)
     parts = [_groups(found, k), _trust(found), _between(found), _next(found, alerts)]
-    return Verdict(" ".join(part for part in parts if part), alerts)
+    return Verdict(" ".join(part for part in parts if part), alerts, True, others)
 
 
 def peaks(selection: Sequence[Mapping[str, Any]], chosen: int, most: int = 4) -> list[int]:
-    """Return other numbers of clusters that are worth a look, the best first.
+    """Return other numbers of clusters that may be worth a look, the best first.
 
     Peaks of the curve, and numbers that are nearly as good as the best. Of numbers that are close
-    to each other, the best stands for all.
+    to each other, the best stands for all. The curve does not tell whether each cluster is found
+    again: of a fitted clusterer, only some of these are suggested.
     """
     useful = [row for row in selection if is_useful(row)]
     best = max((row["score"] for row in useful), default=0.0)
@@ -77,9 +86,24 @@ def _groups(found: Found, k: int) -> str:
     named = [f"{found.name(label)} {_size(found, label, number)}" for number, label in enumerate(shown)]
     more = f", and {k - len(shown)} smaller ones" if k > len(shown) else ""
     listed = ", ".join(named) if more else joined(named)
-    if not found.is_clear:
-        return f"No clear groups. A split of the {n:,} series into {k} gives {listed}{more}."
     return f"{n:,} series fall into {k} groups: {listed}{more}."
+
+
+def _not_clear(found: Found) -> str:
+    """Say why there are no clear groups, without naming one."""
+    if found.is_one:
+        return f"No clear groups: one group holds {percent_text(found.share)} of the {found.n_series:,} series."
+    if found.is_touching:
+        return f"No clear groups: the {found.n_series:,} series do not fall into groups that are apart."
+    come = "are found again" if found.refitted else "come back"
+    return f"No clear groups: the {found.n_series:,} series do not fall into groups that {come} {found.when}."
+
+
+def _next_without_groups(alerts: Sequence[Alert], others: Sequence[int]) -> str:
+    """Say what to do where there are no clear groups."""
+    about_data = [alert.advice for alert in alerts if alert.kind in ABOUT_DATA]
+    advice = [*about_data, *(f"look at {k} groups instead" for k in others)]
+    return f"Next: {advice[0]}." if advice else "Do not act on the groups below."
 
 
 def _size(found: Found, label: int, number: int) -> str:
@@ -100,19 +124,19 @@ def _trust(found: Found) -> str:
     low, high = percent_text(min(parts)), percent_text(max(parts))
     span = low if low == high else f"{low.removesuffix(' %')} to {high}"
     least = percent_text(SHAKY)
-    if not shaky and not found.is_clear:
-        return f"The same split is found again ({span}) {again}, but it separates little. Do not act on it."
     if not shaky:
-        rely = "You can rely on them" if min(parts) >= FIRM else "They hold fairly well"
-        return f"{rely}: {span} of each is found again {again}."
+        # Without refits, the harder test was not made.
+        rely = "You can rely on them" if min(parts) >= FIRM and found.refitted else "They hold fairly well"
+        return f"{rely}: {span} of each {again}."
     if len(shaky) == len(parts):
-        return f"Do not rely on single groups: only {span} of each is found again {again}."
+        return f"Do not rely on single groups: only {span} of each {again}."
     firm = [found.name(label) for label in found.present if label not in shaky]
     if len(firm) <= len(shaky):
         others = f"the other {len(shaky)}" if len(shaky) > 1 else "the other one"
-        return f"Rely on {joined(firm)} only: of {others}, less than {least} is found again {again}."
-    weak = joined([found.name(label) for label in shaky])
-    return f"Do not rely on {weak}: less than {least} is found again {again}. The others hold."
+        return f"Rely on {joined(firm)} only: of {others}, less than {least} {again}."
+    named = [found.name(label) for label in shaky]
+    weak = joined(named if len(named) <= _NAMED else [*named[:_NAMED], f"{len(named) - _NAMED} more"])
+    return f"Do not rely on {weak}: less than {least} {again}. The others hold."
 
 
 def _between(found: Found) -> str:
@@ -130,10 +154,11 @@ def _next(found: Found, alerts: Sequence[Alert]) -> str:
     """Say what to do next: what the gravest alert advises, or how to go on."""
     if alerts:
         return f"Next: {alerts[0].advice}."
-    if not found.is_clear:
-        return "Next: try another number of groups, and look whether one of them tells you something."
+    if len(found.present) == 1:
+        return "Next: find series that are unlike the others."
     scores = {int(row["n_clusters"]): row["score"] for row in found.selection}
-    other = next(iter(peaks(found.selection, len(found.sizes))), None)
-    if other is None or scores[other] < _NEARLY * scores.get(len(found.sizes), 0.0):
+    own = scores.get(len(found.sizes), 0.0)
+    nearly = [k for k in found.others if _NEARLY * own <= scores.get(k, 0.0) <= own and not found.edited]
+    if not nearly:
         return "Next: look at the groups below, give them your own names, and assign new series to them."
-    return f"Next: look at the groups below and give them your own names. {other} groups would be nearly as good."
+    return f"Next: look at the groups below and give them your own names. {nearly[0]} groups would be nearly as good."

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from vrae.config import check_flag, check_int
 from vrae.describe.words import NOISE
+from vrae.estimators.alternatives import numbers_worth_a_look
 from vrae.estimators.partition import labels_of
 from vrae.estimators.plotting import Backend, Plots, check_drawing, numbered_names
 from vrae.exceptions import InvalidParameterError
@@ -90,7 +91,13 @@ class GroupPlots(Plots):
                 f"The number of clusters, {self._owner.n_clusters_}, was given, so no other was tried. "
                 f"{self._how_to_select}"
             )
-        options = {"chosen": self._owner.n_clusters_, "criterion": self._criterion, "ax": ax}
+        worth = numbers_worth_a_look(self._owner) if hasattr(self._owner, "grouping_") else None
+        options = {
+            "chosen": self._owner.n_clusters_,
+            "criterion": self._criterion,
+            "alternatives": worth,
+            "ax": ax,
+        }
         return self._draw("selection", backend, self._owner.selection_, **options)
 
     def _vectors(self) -> npt.NDArray[np.float64]:

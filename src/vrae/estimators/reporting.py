@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,14 @@ import numpy.typing as npt
 from vrae.data.panel import Panel
 from vrae.describe.findings import Found
 from vrae.describe.verdict import Verdict, verdict
-from vrae.estimators.alternatives import Grouped, alternatives, closest_pair
+from vrae.estimators.alternatives import (
+    Grouped,
+    alternatives,
+    closest_pair,
+    firm_merges,
+    is_changed,
+    numbers_worth_a_look,
+)
 from vrae.estimators.assignment import Assignment, Clustered
 from vrae.estimators.partition import LatentSpace
 from vrae.estimators.vrae import VRAE
@@ -85,6 +93,7 @@ def report_data(
         verdict=judge(clusterer, metrics),
         commands=commands or PythonLines(),
         next_best=_next_best(clusterer, assignment),
+        edited=is_changed(clusterer),
         notice=notice,
         **series,
     )
@@ -96,22 +105,26 @@ def judge(clusterer: Grouped, metrics: dict[str, Any]) -> Verdict:
     known = np.isfinite(clusterer.embedding_).all(axis=1)
     vectors = clusterer.space_(clusterer.embedding_[known].astype(np.float64))
     n_series = sum(metrics["sizes"]) + metrics["n_noise"]
-    return verdict(
-        Found(
-            sizes=metrics["sizes"],
-            names=clusterer.names_,
-            n_noise=metrics["n_noise"],
-            n_doubtful=round(metrics["doubtful_share"] * n_series),
-            stability=stability.get("clusters") or (),
-            refitted=bool(stability.get("refits")),
-            silhouette=metrics.get("silhouette"),
-            missing=metrics.get("missing_share", 0.0),
-            selection=clusterer.selection_,
-            history=clusterer.model_.history_,
-            closest=closest_pair(vectors, clusterer.labels_[known]),
-            volume=_volumes(clusterer),
-        )
+    again = tuple(stability.get("clusters") or ())
+    found = Found(
+        sizes=metrics["sizes"],
+        names=clusterer.names_,
+        n_noise=metrics["n_noise"],
+        n_doubtful=round(metrics["doubtful_share"] * n_series),
+        stability=again,
+        refitted=bool(stability.get("refits")),
+        silhouette=metrics.get("silhouette"),
+        missing=metrics.get("missing_share", 0.0),
+        selection=clusterer.selection_,
+        history=clusterer.model_.history_,
+        closest=closest_pair(vectors, clusterer.labels_[known]),
+        volume=_volumes(clusterer),
+        others=numbers_worth_a_look(clusterer),
+        edited=is_changed(clusterer),
     )
+    if found.is_clear:
+        found = replace(found, merges=firm_merges(clusterer, again))
+    return verdict(found)
 
 
 def _volumes(clusterer: Grouped) -> list[float]:

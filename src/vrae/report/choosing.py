@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from vrae.describe.alerts import Action
 from vrae.describe.curves import ClusterCurve, cluster_curve
+from vrae.describe.findings import SHAKY, percent_text
 from vrae.describe.words import NOISE, cluster_name
 from vrae.metrics import DOUBTFUL
 from vrae.plots.palette import COLORS, cluster_style
@@ -34,12 +35,17 @@ class Group(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """A number of clusters, what it gives, and the command that changes to it."""
+    """A number of clusters, what it gives, and the command that changes to it.
+
+    ``trust`` says in words how much of its groups is found again. ``is_advised`` numbers are worth
+    a look.
+    """
 
     n_clusters: int
     is_chosen: bool
+    is_advised: bool
     score: float | None
-    stability: float | None
+    trust: str
     groups: list[Group]
     n_more: int
     command: str
@@ -96,9 +102,22 @@ def _choice(data: ReportData, found: Alternative, sample: npt.NDArray[np.int64])
         )
         for label, curve in zip(shown, curves, strict=True)
     ]
-    command = "" if is_chosen else data.commands.text(Action("regroup", {"n_clusters": found.n_clusters}))
+    regroup = Action("regroup", {"n_clusters": found.n_clusters})
+    command = "" if is_chosen or data.edited else data.commands.text(regroup)
     n_more = len(found.sizes) - len(shown)
-    return Choice(found.n_clusters, is_chosen, found.score, found.stability, groups, n_more, command)
+    is_advised = found.n_clusters in data.verdict.others
+    return Choice(
+        found.n_clusters, is_chosen, is_advised, found.score, _trust(found.found_again), groups, n_more, command
+    )
+
+
+def _trust(parts: Sequence[float]) -> str:
+    """Say how much of the groups is found again."""
+    if not parts:
+        return ""
+    weak = sum(part < SHAKY for part in parts)
+    least = f"at least {percent_text(min(parts))} of each group is found again"
+    return f"{weak} of {len(parts)} groups are not found again" if weak else least
 
 
 def _curve(

@@ -43,8 +43,10 @@ class Alternative:
     Attributes
     ----------
     n_clusters : int
-    score, stability : float or None
+    score : float or None
         As in ``selection``; None if this number was not scored.
+    found_again : tuple of float
+        How much of each cluster is found again by models that were fitted again; empty without.
     sizes : tuple of int
         Number of training series in clusters 0, 1, ...
     names : dict of int to str
@@ -54,7 +56,7 @@ class Alternative:
 
     n_clusters: int
     score: float | None
-    stability: float | None
+    found_again: tuple[float, ...]
     sizes: tuple[int, ...]
     names: dict[int, str]
     labels: npt.NDArray[np.integer[Any]]
@@ -112,6 +114,8 @@ class ReportData:
     commands : Commands
         How the reader does what the page advises.
     next_best : NextBest, optional
+    edited : bool
+        Whether clusters were changed or named by hand, which another number would discard.
     notice : str
         Something that concerns the whole page, such as that the data changed since the run.
     """
@@ -138,6 +142,7 @@ class ReportData:
     verdict: Verdict = field(default_factory=lambda: Verdict(""))
     commands: Commands = field(default_factory=PythonLines)
     next_best: NextBest | None = None
+    edited: bool = False
     notice: str = ""
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,18 @@ from vrae.metrics import DOUBTFUL, best_number
 from vrae.report.data import ReportData
 from vrae.report.time_axis import step_word
 
-__all__ = ["Fact", "all_numbers", "details", "facts", "heading", "selection_reason", "training_note", "trust_numbers"]
+__all__ = [
+    "Fact",
+    "all_numbers",
+    "details",
+    "facts",
+    "heading",
+    "selection_reason",
+    "training_note",
+    "trust_heading",
+    "trust_note",
+    "trust_numbers",
+]
 
 _SHOWN_CHANNELS = 6
 _LONG = 14  # characters of a fact that is set in small type
@@ -34,9 +45,10 @@ class Fact(NamedTuple):
         return len(self.value) > _LONG
 
 
-def heading(data: str, n_clusters: int) -> str:
+def heading(data: str, n_clusters: int, is_clear: bool = True) -> str:
     """Return the title of a report: the name of the data, and the number of groups."""
-    return f"{data}: {plural(n_clusters, 'group') if n_clusters else 'no groups'}"
+    found = plural(n_clusters, "group") if is_clear or n_clusters < 2 else "no clear groups"
+    return f"{data}: {found if n_clusters else 'no groups'}"
 
 
 def facts(data: ReportData) -> list[Fact]:
@@ -95,9 +107,27 @@ def _trust_fact(data: ReportData) -> Fact | None:
     low, high = min(parts.values()), max(parts.values())
     value = percent_text(low) if percent_text(low) == percent_text(high) else f"{_number(low)} to {percent_text(high)}"
     how = "in a refit on half of the series" if stability.get("refits") else "among half of the series"
+    how += "" if stability.get("refits") else f". {trust_note(data)}"
     weakest = cluster_name(min(parts, key=lambda label: parts[label]), data.names)
     least = f"; least: {weakest}" if low < SHAKY else ""
-    return Fact("Found again", value, f"of each group, {how}. Below {percent_text(SHAKY)}: do not rely on it{least}")
+    note = f"of each group, {how.rstrip('.')}. Below {percent_text(SHAKY)}: do not rely on it{least}"
+    return Fact(trust_heading(data), value, note)
+
+
+def trust_heading(data: ReportData) -> str:
+    """Return how to call the part of a cluster that stays. The two tests differ."""
+    refits = (data.metrics.get("stability") or {}).get("refits")
+    return "Found again" if refits else "Clustered again"
+
+
+def trust_note(data: ReportData) -> str:
+    """Explain that heading."""
+    if (data.metrics.get("stability") or {}).get("refits"):
+        return "How much of a group comes back when the model learns from other halves of the series."
+    harder = "a report with the series also fits the model again, which is the harder test"
+    if data.commands.language == "python":
+        harder = "stability(X) also fits the model again, which is the harder test"
+    return f"Only the clustering was repeated; {harder}."
 
 
 def _doubtful_fact(data: ReportData) -> Fact | None:
@@ -117,8 +147,23 @@ def _filled_fact(data: ReportData) -> Fact:
     missing = data.panel.missing_share()
     if _shows_part(data):
         missing = data.metrics.get("missing_share", missing)
-    note = "no missing values" if missing == 0 else f"{percent_text(missing)} of the values are missing"
-    return Fact("Filled", percent_text(1 - missing), note)
+    absent = _filled_in(data)
+    notes = [f"{percent_text(missing)} of the values are missing"] if missing else []
+    if absent:
+        unit = "steps" if data.panel.calendar is None else data.panel.calendar.unit
+        notes.append(f"{percent_text(absent)} of {unit} had no row and count as {_fill_value(data)}")
+    return Fact("Filled", percent_text(max(1 - missing - absent, 0.0)), "; ".join(notes) or "no missing values")
+
+
+def _filled_in(data: ReportData) -> float:
+    """Return the part of the steps that had no row and got a value."""
+    known = data.metrics.get("filled_in")
+    return float(data.panel.overview().filled_in if known is None else known["share"])
+
+
+def _fill_value(data: ReportData) -> str:
+    known = data.metrics.get("filled_in")
+    return plain(float((data.panel.overview().fill or 0.0) if known is None else known["value"]))
 
 
 def _channel_fact(data: ReportData) -> Fact | None:
@@ -137,7 +182,8 @@ def _label_fact(data: ReportData) -> Fact | None:
         part = f" of {n_labelled:,} of {data.n_total:,} series" if n_labelled < data.n_total else ""
         note = f"with the known labels{part}: 1 = the same groups, 0 = chance"
         peer = data.metrics.get("raw_kmeans") or {}
-        note += f"; k-means has {peer['ari']:.2f}" if "ari" in peer else ""
+        if "ari" in peer:
+            note += f"; k-means with {plural(data.n_chosen, 'group')} on the raw series has {peer['ari']:.2f}"
         return Fact("Agreement", f"{data.metrics['ari']:.2f}", note)
     if "n_labelled" in data.metrics:
         note = f"{plural(data.metrics['n_labelled'], 'series')} with a known label: too few to compare"
@@ -163,7 +209,8 @@ def trust_numbers(data: ReportData) -> list[Fact]:
         found.append(Fact("Separation", plain(round(score, 2)), note))
     stability = data.metrics.get("stability") or {}
     if stability.get("ari") is not None:
-        note = "adjusted Rand index with the groups of random halves of the series: 1 = the same, 0 = chance"
+        halves = "models that learned from half of the series" if stability.get("refits") else "random halves"
+        note = f"adjusted Rand index with the groups of {halves}: 1 = the same, 0 = chance"
         found.append(Fact("Agreement of halves", plain(round(stability["ari"], 2)), note))
     for label, part in enumerate(stability.get("clusters") or []):
         note = "mean overlap (Jaccard) with the most similar group of each half"
@@ -178,17 +225,21 @@ def trust_numbers(data: ReportData) -> list[Fact]:
 def selection_reason(data: ReportData) -> str:
     """Say why there are this many groups."""
     chosen = data.n_chosen
+    if data.edited and len(data.selection) < 2:
+        return f"You changed the groups by hand: there are {chosen} now."
     if not data.selection:
         return f"You asked for {plural(chosen, 'group')}. Left to itself, vrae tries many numbers and takes the best."
     tried = {int(row["n_clusters"]): row for row in data.selection}
     scores = {k: float(row["score"]) for k, row in tried.items()}
     low, high, best = min(scores), max(scores), best_number(data.selection)
     text = f"Only {low} was tried. " if low == high else f"vrae tried {low} to {high} groups. "
-    text += f"{_compared(best, scores)} {_why_not_the_highest(best, tried)}".strip()
+    text += f"{_compared(best, scores, data.verdict.others)} {_why_not_the_highest(best, tried)}".strip()
+    if data.edited:
+        return f"You changed the groups by hand: there are {chosen} now. Before that, {text[:1].lower()}{text[1:]}"
     return text if chosen == best else f"You chose {chosen}. {text}"
 
 
-def _compared(best: int, scores: Mapping[int, float]) -> str:
+def _compared(best: int, scores: Mapping[int, float], worth: Collection[int]) -> str:
     """Compare the score of a number of clusters with the next best one."""
     others = sorted((k for k in scores if k != best), key=lambda k: -scores[k])
     if not others:
@@ -197,7 +248,7 @@ def _compared(best: int, scores: Mapping[int, float]) -> str:
     if scores[second] > scores[best]:
         return f"{best} was chosen (score {scores[best]:.2f})."
     close = scores[best] - scores[second] < 0.1 * max(np.ptp(list(scores.values())), 1e-12)
-    advice = " The two are close: look at both." if close else ""
+    advice = " The two are close: look at both." if close and second in worth else ""
     return f"{best} has the highest score ({scores[best]:.2f}), ahead of {second} ({scores[second]:.2f}).{advice}"
 
 
@@ -215,7 +266,7 @@ def _why_not_the_highest(best: int, tried: Mapping[int, Mapping[str, Any]]) -> s
 def training_note(data: ReportData) -> str:
     """Summarise the training."""
     seconds = data.metrics.get("seconds")
-    took = "" if seconds is None or not data.history else f" The whole run took {_duration(float(seconds))}."
+    took = "" if seconds is None or not data.history else f" Training and grouping took {_duration(float(seconds))}."
     return f"{judge_training(data.history).words}{took}"
 
 
@@ -227,7 +278,7 @@ def _duration(seconds: float) -> str:
 
 def details(data: ReportData) -> Iterator[tuple[str, str]]:
     """Yield numbers and settings of the run, without what the page shows elsewhere."""
-    shown = ("verdict", "names", "data", "selection", "title")
+    shown = ("verdict", "alternatives", "names", "data", "selection", "title")
     yield from all_numbers({name: value for name, value in data.metrics.items() if name not in shown})
 
 

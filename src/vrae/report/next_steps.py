@@ -24,17 +24,17 @@ class Step(NamedTuple):
 
 def next_steps(data: ReportData) -> list[Step]:
     """Return what to do next, without what no command does here."""
-    other = next((one.n_clusters for one in data.alternatives if one.n_clusters != data.n_chosen), None)
     series = data.panel.ids.tolist()[_example(data)]
     steps = [
         ("Assign new series to these groups", "No new training. NEW_DATA has the same columns.", Action("assign")),
         ("Read in words what each group is", "", Action("describe")),
         ("Ask why one series is in its group", "Any id will do.", Action("explain", {"series_id": series})),
-        ("Change the number of groups", "Seconds: nothing is trained.", _regroup(other or "auto")),
         ("Merge, split and rename groups", "In the page above; then apply the edits.json that it downloads.", None),
         ("Find series that are unlike all others", "In new data, with this model.", Action("anomalies")),
         ("Use the vectors elsewhere", "One row per series, for other tools.", Action("embed")),
     ]
+    if (other := _other_number(data)) is not None:
+        steps.insert(3, ("Change the number of groups", "Seconds: nothing is trained.", other))
     if data.times is not None:
         steps.append(
             ("Forecast the series", "Each learns from those like it.", Action("forecast", {"horizon": _HORIZON}))
@@ -43,8 +43,12 @@ def next_steps(data: ReportData) -> list[Step]:
     return [step for step in found if step.command]
 
 
-def _regroup(n_clusters: int | str) -> Action:
-    return Action("regroup", {"n_clusters": n_clusters})
+def _other_number(data: ReportData) -> Action | None:
+    """Return the change to another number of groups, if one is worth a look or none was tried."""
+    if data.edited:
+        return None
+    numbers: list[int | str] = [*data.verdict.others, *([] if data.selection else ["auto"])]
+    return Action("regroup", {"n_clusters": numbers[0]}) if numbers else None
 
 
 def _example(data: ReportData) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from vrae._version import __version__
 from vrae.data.panel import Panel
+from vrae.describe.words import joined, plural
 from vrae.estimators.assignment import Assignment
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.partition import labels_of
@@ -38,15 +39,18 @@ def regroup_run(
     panels: Iterable[Panel] | None,
     notice: str = "",
     names: Path | None = None,
+    log: Callable[[str], None] = lambda message: None,
 ) -> dict[str, Any]:
     """Change the number of clusters of a run, and return its metrics.
 
-    ``names`` is a file with names of the new clusters; see `read_names`. For the rest, see
-    `edit_run`.
+    ``names`` is a file with names of the new clusters; see `read_names`. ``log`` is told how many
+    changes by hand are discarded. For the rest, see `edit_run`.
     """
     given = None if names is None else read_names(names)
 
     def regroup(clusterer: VRAEClusterer, assignment: Assignment) -> None:
+        if discarded := _changes_by_hand(clusterer):
+            log(f"Discards {discarded}.")
         clusterer.regroup(n_clusters)
         if given is not None:
             clusterer.rename(given)
@@ -115,6 +119,13 @@ def _change_run(
             report = report_of_run(clusterer, panel, assignment, metrics, typed)
             write_report(replace(report, notice=notice), folder / "report.html")
     return metrics
+
+
+def _changes_by_hand(clusterer: VRAEClusterer) -> str:
+    """Count the changes by hand and the user's names, in words; nothing if there are none."""
+    n_edits, n_names = len(clusterer.grouping_.edits), len(clusterer.grouping_.own_names)
+    counted = [f"{plural(n_edits, 'edit')} by hand"] * bool(n_edits) + [plural(n_names, "name")] * bool(n_names)
+    return joined(counted) if counted else ""
 
 
 def _copy_others(run: Path, folder: Path) -> None:

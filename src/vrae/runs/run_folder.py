@@ -118,7 +118,7 @@ def cluster_panel(
     tally = Tally()
     tally.add(panel, assignment, truth)
     metrics = tally.metrics(clusterer, time.perf_counter() - started)
-    metrics |= {"data": panel.overview().lines(), **_comparisons(clusterer, panel, truth, title, source)}
+    metrics |= {**_about_data(panel.overview()), **_comparisons(clusterer, panel, truth, title, source)}
     add_verdict(metrics, clusterer, out)
     announce("Report")
     with atomic_directory(out) as folder:
@@ -173,7 +173,7 @@ def cluster_in_passes(
         metrics = tally.metrics(clusterer, time.perf_counter() - started)
         metrics["n_trained"] = len(sample)
         if series.overview is not None:
-            metrics["data"] = series.overview.lines()
+            metrics |= _about_data(series.overview)
         metrics |= _comparisons(clusterer, sample, sample.static.get("label"), title, source)
         add_verdict(metrics, clusterer, out)
         announce("Report")
@@ -236,6 +236,12 @@ class _Stream:
                 self.overview = panel.overview() if self.overview is None else self.overview.merged(panel.overview())
                 advance(tally.n_series, self.total, "series")
         return tally
+
+
+def _about_data(overview: Overview) -> Facts:
+    """Return what was read, in words, and the part of the steps that had no row and got a value."""
+    filled = {"filled_in": {"share": overview.filled_in, "value": overview.fill}} if overview.filled_in else {}
+    return {"data": overview.lines(), **filled}
 
 
 def _comparisons(

@@ -124,12 +124,13 @@ class Tally:
 
 
 def add_verdict(metrics: dict[str, Any], clusterer: VRAEClusterer, run: Path) -> None:
-    """Add to complete metrics what to think of the clusters, with commands about the run folder.
+    """Add to complete metrics what to think of the clusters, and other numbers worth a look.
 
-    ``run`` is the folder as the user typed it.
+    Commands name the folder ``run``, as the user typed it.
     """
     commands = CommandLine(str(run), metrics.get("source") or {})
-    metrics["verdict"] = verdict_record(judge(clusterer, metrics), commands)
+    found = judge(clusterer, metrics)
+    metrics |= {"verdict": verdict_record(found, commands), "alternatives": list(found.others)}
 
 
 def describe_model(estimator: VRAE | Head) -> dict[str, Any]:

@@ -80,8 +80,9 @@ def gather_run_report(
     truth: npt.NDArray[Any] | None,
 ) -> ReportData:
     """Gather the report of a run. ``run`` is its folder as the user typed it."""
-    title, commands = _title_and_commands(clusterer, metrics, run)
-    return gather_report(title, clusterer, panel, assignment, metrics, truth, commands=commands)
+    commands = CommandLine(str(run), metrics.get("source") or {})
+    data = gather_report("", clusterer, panel, assignment, metrics, truth, commands=commands)
+    return _with_title(data, metrics, run)
 
 
 def data_name(data: str) -> str:
@@ -91,9 +92,10 @@ def data_name(data: str) -> str:
     return name.split(".")[0] or name if data != "-" and name else "Series"
 
 
-def _title_and_commands(clusterer: VRAEClusterer, metrics: dict[str, Any], run: Path) -> tuple[str, CommandLine]:
-    title = str(metrics.get("title") or run.name).removeprefix("Clusters of ")
-    return heading(title, clusterer.n_clusters_), CommandLine(str(run), metrics.get("source") or {})
+def _with_title(data: ReportData, metrics: dict[str, Any], run: Path) -> ReportData:
+    """Add a title that says what was found."""
+    name = str(metrics.get("title") or run.name).removeprefix("Clusters of ")
+    return replace(data, title=heading(name, data.n_chosen, data.verdict.is_clear))
 
 
 def load_clusterer(run: Path) -> VRAEClusterer:
@@ -130,6 +132,6 @@ def _report_without_series(
     curves = np.full((len(Z), *decoded.shape[1:]), np.nan, decoded.dtype)
     curves[known] = decoded
     panel = Panel.from_arrays(curves, ids=assignment.ids.tolist(), static=assignment.static)
-    title, commands = _title_and_commands(clusterer, metrics, run)
+    commands = CommandLine(str(run), metrics.get("source") or {})
     shown: dict[str, Any] = {"panel": panel, "reconstruction": panel, "from_model": True, "commands": commands}
-    return report_data(title, clusterer, assignment, metrics, label, **shown)
+    return _with_title(report_data("", clusterer, assignment, metrics, label, **shown), metrics, run)
