@@ -85,9 +85,6 @@ def render_report(data: ReportData) -> str:
         edited=data.edited,
         found_again=facts.trust_heading(data),
         trust_note=facts.trust_note(data),
-        edited=data.edited,
-        found_again=facts.trust_heading(data),
-        trust_note=facts.trust_note(data),
         selection_reason=facts.selection_reason(data),
         training_note=facts.training_note(data),
         active_units=data.metrics.get("active_units"),
@@ -162,13 +159,16 @@ def _payload(
         "clusters": [card_payload(data, card, place, lines["base"]) for card in cards],
         "sizes": data.run_sizes,
         "halves": None if data.halves is None else payload.pack(data.halves[points], "u1"),
+        "alike": payload.pack(data.alike[points], "u4") if data.alike is not None and data.alike.any() else None,
+        "alike_sizes": list(data.alike_sizes),
+        "own_names": data.own_names,
         "language": data.commands.language,
         "time": time_axis(data),
         "curves_dated": data.common_steps is not None,
         "curves": payload.pack_lines(  # in the order (cluster, part, channel)
             [line for card in cards for part in (card.curve.low, card.curve.middle, card.curve.high) for line in part]
         ),
-        "ids": [str(name) for name in data.panel.ids[points].tolist()],
+        **_ids(data, points),
         "labels": payload.pack(data.labels[points], "i4"),
         "probabilities": payload.pack_scaled(data.probabilities[points]),
         "levels": [] if data.from_model else [payload.pack_scaled(x[points]) for x in payload.levels(data.panel)],
@@ -184,6 +184,17 @@ def _payload(
         "figures": _figures(data),
         "doubts": [place[doubt.row] for doubt in doubts(data)],
     }
+
+
+def _ids(data: ReportData, points: Indices) -> dict[str, Any]:
+    """Return the ids as text, and those that are numbers as Python writes them."""
+    ids = data.panel.ids[points]
+    if ids.dtype.kind == "M":
+        ids = ids.astype("M8[us]")  # nanoseconds would become numbers
+    names = ids.tolist()
+    numbers = [repr(name) if isinstance(name, (bool, int, float)) else None for name in names]
+    is_needed = data.commands.language == "python" and any(numbers)
+    return {"ids": [str(name) for name in names], "literals": numbers if is_needed else None}
 
 
 def _traversal(data: ReportData, base: int | None) -> dict[str, Any] | None:

@@ -22,7 +22,6 @@ from vrae.describe.words import NOISE, cluster_labels, cluster_name, plural
 from vrae.plots.palette import COLORS, cluster_style
 from vrae.report.data import Floats, ReportData
 from vrae.report.facts import trust_heading
-from vrae.report.facts import trust_heading
 from vrae.report.time_axis import positions_of, step_hours, step_word
 
 __all__ = ["Card", "card_payload", "make_cards", "traits_of_sample"]
@@ -50,7 +49,6 @@ class Card:
     proportion: float
     certainty: float | None
     found_again: float | None
-    trust: str  # "Found again" by refits, or the easier "Clustered again"
     trust: str  # "Found again" by refits, or the easier "Clustered again"
     sentence: str
     told: list[dict[str, Phrase]]
@@ -136,7 +134,6 @@ def _card(
         proportion=size / data.n_total,
         certainty=float(known.mean()) if len(known) and not is_noise else None,
         found_again=float(recovered[label]) if 0 <= label < len(recovered) else None,
-        trust=trust_heading(data),
         trust=trust_heading(data),
         sentence=f"{_why_unassigned(data)} {words}" if is_noise else words,
         told=[] if is_noise else told_seasons(portraits, member),
