@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from conftest import TINY
 from vrae import VRAE, VRAEClusterer
+from vrae.cli.cluster_result import show_clusters
 from vrae.describe.findings import SHAKY
 from vrae.describe.verdict import Verdict, peaks
 from vrae.estimators.alternatives import alternatives, firm_merges, is_changed, numbers_worth_a_look
@@ -128,3 +130,25 @@ def test_after_changes_by_hand_no_number_is_suggested(clusterer):
     clusterer.regroup(4).merge([0, 1])
     assert numbers_worth_a_look(clusterer) == ()
     assert "groups would be" not in verdict_of(clusterer).text
+
+
+def test_the_terminal_shows_the_same_list_and_says_which_test_was_made(capsys):
+    known = {"n_series": 9, "sizes": [5, 4], "n_noise": 0, "n_clusters": 2, "names": ["a", "b"]}
+    scores = {"ari": 0.5, "nmi": 0.5, "raw_kmeans": {"ari": 0.1, "nmi": 0.2}, "alternatives": [7, 5]}
+    advice = {"text": "", "alerts": [{"text": "Weak.", "command": "vrae regroup run -k 7"}]}
+    metrics = {**known, **scores, "stability": {"clusters": [0.9, 0.8], "refits": 0}}
+    show_clusters(metrics, Path("run"), False)
+    text = capsys.readouterr().out
+    assert "7 or 5 groups: vrae regroup run -k 7" in text
+    assert "(k-means with 2 groups on the raw series: ARI 0.100, NMI 0.200)" in text
+    assert "Clustered again: only the clustering was repeated, not the training." in text
+    assert "Found again" not in text
+    show_clusters(
+        {**metrics, "verdict": advice, "stability": {"clusters": [0.9, 0.8], "refits": 2}}, Path("run"), False
+    )
+    text = capsys.readouterr().out
+    assert "Found again" in text
+    assert "Clustered again" not in text
+    assert "5 groups: vrae regroup run -k 5" in text  # 7 is in the alert
+    show_clusters({**metrics, "alternatives": [], "selection": [{"n_clusters": 7, "score": 1.0}]}, Path("run"), False)
+    assert "worth a look" not in capsys.readouterr().out

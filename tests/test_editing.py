@@ -116,7 +116,10 @@ def test_regroup_undoes_edits_and_takes_names(cli, run, tmp_path):
     before, names = table_of(run), tmp_path / "names.xlsx"
     assert cli("edit", run, written(tmp_path / "e.json", [{"merge": [0, 1]}, {"rename": {"0": "x"}}], run)).code == 0
     pd.DataFrame({"Name": ["Long", "Short"], "note": ["", "?"], "Cluster": [2, 0]}).to_excel(names, index=False)
-    assert cli("regroup", run, "-k", 3, "--names", names).code == 0
+    done = cli("regroup", run, "-k", 3, "--names", names)
+    assert done.code == 0
+    assert "Discards 1 edit by hand and 1 name." in done.err
+    assert "Discards" not in cli("regroup", run, "-k", 3, "--names", names, "-q").err
     after = table_of(run)
     assert after["cluster"].tolist() == before["cluster"].tolist()
     assert set(after["name"][after["cluster"] == 2]) == {"Long"}

@@ -268,6 +268,17 @@ def test_reason_for_the_number_of_clusters():
     assert edited.startswith("You changed the groups by hand: there are 3 now. Before that, vrae tried 2 to 4 groups.")
 
 
+def test_times_and_numbers_are_said_in_plain_words():
+    metrics = {"seconds": 29.2, "latent_size": 16, "active_units": 16, "ari": 0.5, "raw_kmeans": {"ari": 0.1}}
+    text = page_of(make_report_data(metrics=metrics)).text
+    assert "Training and grouping took 29 seconds." in text
+    assert "The model describes each series by 16 numbers. Directions are" in text
+    assert "k-means with 3 groups on the raw series has 0.10" in text
+    assert "certain" not in text
+    text = page_of(make_report_data(metrics={**metrics, "active_units": 9})).text
+    assert "by 16 numbers, of which 9 carry information. Directions" in text
+
+
 def test_the_title_does_not_promise_groups_that_are_none():
     assert facts.heading("noise", 50) == "noise: 50 groups"
     assert facts.heading("noise", 50, is_clear=False) == "noise: no clear groups"
