@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
 
 from browser_pages import downloaded_edits, row_ids, title
 from report_data import NAMES, make_report_data
-from vrae import VRAE, Panel, VRAEClusterer
+from vrae import VRAE, Panel, VRAEClusterer, load_model, runs
 from vrae.estimators.assignment import assign
 from vrae.estimators.reporting import gather_report
 from vrae.report import CommandLine
+from vrae.runs.run_report import report_of_run
+from vrae.runs.run_tables import read_assignment
 
 pytest.importorskip("playwright.sync_api", reason="playwright (the Python package) is not installed")
 
@@ -119,13 +123,77 @@ def test_a_group_is_renamed_in_place_by_keyboard(open_report):
     assert page.evaluate("document.activeElement.dataset.cluster") == "0"
     assert page.locator(".card h3 .name").first.inner_text() == "<b>Christmas</b>"
     page.click("#rename")
-    page.fill("input.rename", NAMES[1].upper())
-    page.keyboard.press("Enter")
-    assert "has this name already" in page.inner_text("#edit-status")
-    page.click("#rename")
     page.fill("input.rename", "dropped")
     page.keyboard.press("Escape")
     assert downloaded_edits(page)["edits"] == [{"rename": {"0": "<b>Christmas</b>"}}]
+
+
+def renamed(page, label: int, name: str) -> str:
+    """Rename a group, and return what the page says."""
+    for ticked in page.query_selector_all("[data-tick]:checked"):
+        ticked.uncheck()
+    tick(page, label)
+    page.click("#rename")
+    page.fill("input.rename", name)
+    page.keyboard.press("Enter")
+    return page.inner_text("#edit-status")
+
+
+def test_names_have_the_rules_of_the_library(open_report):
+    page = open_report(editable(own_names={2: NAMES[2]}), **WIDE)
+    page.click("#edit-mode")
+    refused = {
+        " \u00a0\u200d": "needs a letter",
+        "a\u0007b": "contains U+0007",
+        "A\u200bB": "contains U+200B",
+        "x" * 81: "at most 80 characters",
+        "not  ASSIGNED": "without a group",
+        f"{NAMES[2].upper()}\u00a0": f"2 · {NAMES[2]} has this name already. To swap names",
+    }
+    for name, words in refused.items():
+        assert words in renamed(page, 0, name)
+    assert page.locator("#edits li").count() == 0
+    said = renamed(page, 0, NAMES[1].upper())
+    assert f"Number 1, which had this name, is now “{NAMES[1]} (1)”" in said
+    renamed(page, 2, f"{NAMES[1]} (1)")
+    assert [row.split(" | ")[0] for row in listed(page)] == [
+        NAMES[1].upper(),
+        f"{NAMES[1]} (cluster 1)",
+        f"{NAMES[1]} (1)",
+    ]
+    renamed(page, 0, "\u2003\U0001f469\u200d\U0001f467 at\u00a0home ")
+    assert downloaded_edits(page)["edits"][-1] == {"rename": {"0": "\U0001f469\u200d\U0001f467 at home"}}
+
+
+def test_identical_series_move_together(open_report):
+    alike = np.zeros(24, np.int64)
+    alike[[0, 3, 6]], alike[[2, 5, 8, 11, 14, 17, 20, 23]] = 1, 2  # all of group 2 are identical
+    page = open_report(editable(halves=None, alike=alike, alike_sizes=(0, 3, 8)), **WIDE)
+    page.fill("#search", "item 3")
+    page.select_option("#move-to", "1")
+    page.click("#move")
+    assert "Moved 3 series to 1 · Steady, high volume. 3 identical series move together." in page.inner_text("#edits")
+    assert [row.split(" | ")[2] for row in listed(page)] == ["5", "11", "8"]
+    page.fill("#search", "item 20")
+    page.select_option("#move-to", "0")
+    page.click("#move")
+    said = page.inner_text("#edit-status")
+    assert "That would leave nothing of 2" in said
+    assert "8 identical series move together. Merge it with 0" in said
+    (edit,) = downloaded_edits(page)["edits"]
+    assert (sorted(edit["move"]), edit["to"]) == (["item 0", "item 3", "item 6"], 1)
+
+
+def test_identical_series_that_the_page_does_not_hold_are_counted(open_report):
+    alike = np.zeros(24, np.int64)
+    alike[2] = 1
+    metrics = {"n_series": 124, "sizes": [8, 8, 108], "n_noise": 0}
+    page = open_report(editable(halves=None, alike=alike, alike_sizes=(0, 101), metrics=metrics), **WIDE)
+    page.fill("#search", "item 2")
+    page.locator("#search").press("Enter")
+    page.select_option("#move-to", "1")
+    page.click("#move")
+    assert [row.split(" | ")[2] for row in listed(page)] == ["8", "109", "7"]
 
 
 def test_selected_series_are_moved(open_report):
@@ -196,6 +264,77 @@ def test_a_page_made_in_python_writes_python(open_report):
     page.click("#split")
     assert page.inner_text("#editing .command code").splitlines() == ["clusterer.merge([0, 2])", "clusterer.split(1)"]
     assert not page.is_visible("#download-edits")
+
+
+KEYS = [UUID(int=row) for row in range(24)]
+DAYS = np.datetime64("2024-01-01") + np.arange(24)
+IDS: dict[str, tuple[Any, str]] = {
+    "whole numbers": (np.arange(24) * 7, "[21]"),
+    "fractions": (np.arange(24) / 4, "[0.75]"),
+    "text": ([f'"{row}"' for row in range(24)], r'["\"3\""]'),
+    "days": (DAYS, '["2024-01-04"]'),
+    "nanoseconds": ((DAYS + np.timedelta64(90, "m")).astype("M8[ns]"), '["2024-01-04 01:30:00"]'),
+    "keys": (KEYS, f'["{KEYS[3]}"]'),
+    "mixed": ([1.5 + row if row == 3 else f"s{row}" for row in range(24)], "[4.5]"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
+@pytest.mark.parametrize("kind", IDS)
+def test_the_python_lines_of_a_page_run(kind, open_report):
+    ids, shown = IDS[kind]
+    waves = make_report_data().panel
+    series = [waves[row] for row in range(24)]
+    tiny = VRAE(latent_size=3, hidden_size=8, max_epochs=2, batch_size=8, device="cpu")
+    panel = Panel.from_arrays(series, ids=ids)
+    clusterer = VRAEClusterer(3, model=tiny, random_state=0).fit(panel)
+    data = gather_report("Waves", clusterer, panel, assign(clusterer, panel, clusterer.embedding_), {}, None)
+    page = open_report(data, **WIDE)
+    page.fill("#search", page.evaluate("JSON.parse(document.getElementById('data').textContent).ids[3]"))
+    to = (int(clusterer.labels_[3]) + 1) % 3
+    page.select_option("#move-to", str(to))
+    page.click("#move")
+    line = page.inner_text("#editing .command code")
+    assert line == f"clusterer.move({shown}, to={to})"
+    exec(line, {"clusterer": clusterer})
+    assert clusterer.labels_[3] == to
+
+
+@pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
+def test_page_and_library_agree_about_identical_series(open_report, tmp_path):
+    rng = np.random.default_rng(0)
+    kinds = [30 * ["wave"], 25 * ["noise"], 20 * ["zero"], 15 * ["trend"]]
+    steps = np.arange(48)
+    shapes = {"wave": np.sin(steps / 3) * 9, "noise": 0 * steps, "zero": 0 * steps, "trend": steps / 3}
+    names = [name for part in kinds for name in part]
+    series = [shapes[name] + (name != "zero") * rng.normal(size=48) for name in names]
+    panel = Panel.from_arrays(series, ids=[f"{name}{row}" for row, name in enumerate(names)])
+    tiny = VRAE(latent_size=4, hidden_size=16, max_epochs=3, batch_size=16, device="cpu", random_state=0)
+    runs.cluster_panel(VRAEClusterer(4, model=tiny, random_state=0), panel, None, tmp_path / "run", "Waves")
+    before = load_model(tmp_path / "run")
+    zeros = np.flatnonzero([name == "zero" for name in names])
+    label = int(before.labels_[zeros[0]])
+    assert (before.labels_[zeros] == label).all()
+    page = open_report(report_of(tmp_path / "run", panel), **WIDE)
+    page.fill("#search", f"zero{zeros[0]}")
+    to = (label + 1) % 4
+    page.select_option("#move-to", str(to))
+    page.click("#move")
+    if (before.labels_ == label).sum() == len(zeros):
+        assert "That would leave nothing of" in page.inner_text("#edit-status")
+    else:
+        assert "20 identical series move together" in page.inner_text("#edits")
+    renamed(page, 2, "Chosen")
+    (tmp_path / "edits.json").write_text(json.dumps(downloaded_edits(page)))
+    shown = [row.split(" | ") for row in listed(page)]
+    metrics = runs.edit_run(tmp_path / "run", tmp_path / "edits.json", None)
+    assert metrics["sizes"] == [int(size) for _, _, size in shown]
+    assert metrics["names"][2] == "Chosen" == shown[2][0]
+
+
+def report_of(run, panel):
+    """Return the report of a run."""
+    return report_of_run(load_model(run), panel, read_assignment(run), runs.read_metrics(run), run)
 
 
 @pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")

@@ -75,6 +75,7 @@ def report_data(
     """
     model, Z = clusterer.model_, assignment.embedding
     metrics = {**_counts(clusterer, assignment), **metrics}
+    alike, alike_sizes = clusterer.grouping_.groups_of_same(Z)
     return ReportData(
         title=title,
         labels=assignment.labels,
@@ -93,6 +94,9 @@ def report_data(
         verdict=judge(clusterer, metrics),
         commands=commands or PythonLines(),
         next_best=_next_best(clusterer, assignment),
+        alike=alike,
+        alike_sizes=tuple(alike_sizes.tolist()),
+        own_names=clusterer.grouping_.own_names,
         edited=is_changed(clusterer),
         notice=notice,
         **series,

@@ -21,7 +21,18 @@ __all__ = ["Alternative", "DirectionCurves", "NextBest", "ReportData"]
 
 Floats = npt.NDArray[np.floating[Any]]
 
-_PER_SERIES = ("labels", "probabilities", "embedding", "reconstruction", "lags", "truth", "scores", "noise", "halves")
+_PER_SERIES = (
+    "labels",
+    "probabilities",
+    "embedding",
+    "reconstruction",
+    "lags",
+    "truth",
+    "scores",
+    "noise",
+    "halves",
+    "alike",
+)
 
 
 @dataclass(frozen=True)
@@ -114,6 +125,12 @@ class ReportData:
     commands : Commands
         How the reader does what the page advises.
     next_best : NextBest, optional
+    alike : ndarray of shape (n_series,), optional
+        Groups of series with the same latent vector, 1, 2, ..., which move together; 0 for others.
+    alike_sizes : tuple of int
+        Sizes of groups 0, 1, ... among all series of the run.
+    own_names : dict of int to str
+        Those of ``names`` that the user gave.
     edited : bool
         Whether clusters were changed or named by hand, which another number would discard.
     notice : str
@@ -142,6 +159,9 @@ class ReportData:
     verdict: Verdict = field(default_factory=lambda: Verdict(""))
     commands: Commands = field(default_factory=PythonLines)
     next_best: NextBest | None = None
+    alike: npt.NDArray[np.integer[Any]] | None = None
+    alike_sizes: tuple[int, ...] = ()
+    own_names: dict[int, str] = field(default_factory=dict)
     edited: bool = False
     notice: str = ""
 

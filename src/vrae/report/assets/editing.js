@@ -73,12 +73,23 @@ const hasVector = (point) => maps.pca.points !== null || maps.pca.x[point] !== n
 /** Move the selected series, unless a cluster would lose all of its series. */
 function moveSelected() {
   const to = Number($("#move-to").value);
-  const points = state.selected.filter((point) => labels[point] !== to && hasVector(point));
-  const emptied = shownClusters().find((c) => c.label >= 0 && c.label !== to && points.filter((point) => labels[point] === c.label).length >= c.size);
+  const points = withAlike(state.selected.filter(hasVector)).filter((point) => labels[point] !== to);
+  const from = leaving(points, to);
+  const emptied = shownClusters().find((c) => c.label >= 0 && from.get(c.label) >= c.size);
   if (!isEditing) showEditing(true);
-  if (emptied) return say(`That would leave nothing of ${titleOf(emptied)}. Merge it with ${titleOf(cluster(to))} instead.`);
+  const together = alikeWords(points);
+  if (emptied) return say(`That would leave nothing of ${titleOf(emptied)}.${together} Merge it with ${titleOf(cluster(to))} instead.`);
   if (!points.length) return say(`The selected series are in ${titleOf(cluster(to))} already.`);
-  return edit({ move: points, to }, `Moved ${count(points.length, "series")} to ${titleOf(cluster(to))}.`);
+  const total = [...from.values()].reduce((sum, number) => sum + number, 0);
+  return edit({ move: points, to }, `Moved ${count(total, "series")} to ${titleOf(cluster(to))}.${together}`);
+}
+
+/** A sentence about identical series among these; nothing if there are none. */
+function alikeWords(points) {
+  const sizes = [...groupsOf(points)].map((group) => data.alike_sizes[group]);
+  if (!sizes.length) return "";
+  const total = sizes.reduce((sum, size) => sum + size, 0).toLocaleString("en");
+  return sizes.length === 1 ? ` ${total} identical series move together.` : ` ${total} series move in ${sizes.length} sets of identical ones.`;
 }
 
 function undo(number) {
@@ -97,15 +108,15 @@ function renameTicked() {
   const [label] = chosenLabels();
   const row = $(`.pick[data-cluster="${label}"]`).closest("li");
   const old = cluster(label).name;
-  const input = element("input", { type: "text", class: "rename", maxlength: MAX_NAME, "aria-label": `New name of ${titleOf(cluster(label))}` });
+  const input = element("input", { type: "text", class: "rename", maxlength: 2 * MAX_NAME, "aria-label": `New name of ${titleOf(cluster(label))}` });
   input.value = old;
   let isOpen = true;
   const close = (isKept) => {
     if (!isOpen) return;
     isOpen = false;
-    const name = input.value.trim();
+    const name = plainName(input.value);
     listClusters();
-    if (isKept && name !== old && isFreeName(label, name)) edit({ rename: { [label]: name } }, `Renamed ${label} from “${old}” to “${name}”.`, label);
+    if (isKept && name !== old && isGoodName(label, name)) renameCluster(label, old, name);
     $(`.pick[data-cluster="${label}"]`).focus();
   };
   input.addEventListener("keydown", (event) => {
@@ -119,12 +130,27 @@ function renameTicked() {
   say("Type a name, then press Enter. Escape keeps the old one.");
 }
 
-/** Names are unique. An empty one would change nothing here. */
-function isFreeName(label, name) {
-  const other = clusters.find((c) => c.label !== label && c.name.toLowerCase() === name.toLowerCase());
-  if (other) say(`${titleOf(other)} has this name already.`);
-  if (!name) say("A name needs a letter.");
-  return name && name !== "Not assigned" && !other;
+function renameCluster(label, old, name) {
+  const before = new Map(clusters.map((c) => [c.label, c.name]));
+  edit({ rename: { [label]: name } }, `Renamed ${label} from “${old}” to “${name}”.`, label);
+  const other = clusters.find((c) => c.label !== label && c.name !== before.get(c.label));
+  if (other) say(`Renamed ${label} to “${name}”. Number ${other.label}, which had this name, is now “${other.name}”.`);
+}
+
+/** A name as the library keeps it: all blanks are plain, with none around it. */
+const plainName = (text) => text.replace(/\p{Zs}/gu, " ").replace(/^[ \u200c\u200d]+|[ \u200c\u200d]+$/g, "");
+
+/** Whether the library takes a name; else say why not. A name that was made automatically gives way. */
+function isGoodName(label, name) {
+  const unseen = name.match(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/u);
+  const other = clusters.find((c) => c.label !== label && c.isNamedByHand && nameKey(c.name) === nameKey(name));
+  const why = !name ? "A name needs a letter."
+    : unseen ? `The name contains U+${unseen[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}, which cannot be shown.`
+    : [...name].length > MAX_NAME ? `A name has at most ${MAX_NAME} characters.`
+    : nameKey(name) === nameKey("Not assigned") ? "This name is that of series without a group."
+    : other ? `${titleOf(other)} has this name already. To swap names, first give one of the two another name.` : "";
+  if (why) say(why);
+  return !why;
 }
 
 // ---------------------------------------------------------------- what to do with the edits
@@ -148,7 +174,7 @@ function editsFile() {
 function pythonLine(one) {
   if (one.merge) return `clusterer.merge([${one.merge.join(", ")}])`;
   if (one.split !== undefined) return `clusterer.split(${one.split})`;
-  if (one.move) return `clusterer.move([${one.move.map((point) => JSON.stringify(data.ids[point])).join(", ")}], to=${one.to})`;
+  if (one.move) return `clusterer.move([${one.move.map((point) => data.literals?.[point] ?? JSON.stringify(data.ids[point])).join(", ")}], to=${one.to})`;
   const [[label, name]] = Object.entries(one.rename);
   return `clusterer.rename({${label}: ${JSON.stringify(name)}})`;
 }

@@ -5,6 +5,7 @@ const EXAMPLES = 4; // small charts in a row of a card
 const MOST_MEMBERS = 300; // series from which a typical curve is computed
 const NEW_NAME = data.language === "python" ? "New name after the edit in Python, unless you give one."
   : "New name after vrae edit, unless you give one.";
+const alike = data.alike && unpack(data.alike); // groups of series with the same latent vector, 0 for none
 const edits = [];
 let labels = runLabels;
 let clusters = runClusters();
@@ -12,9 +13,13 @@ let clusterAt = placesOfLabels();
 
 /** The clusters of the run. One that has no series in this page still takes part in the numbering. */
 function runClusters() {
-  const shown = data.clusters.map((c, index) => ({ ...c, index, isEdited: false, note: "", curves: [runCurve(c, index)] }));
+  const own = data.own_names;
+  const isNamedByHand = (label) => own[label] !== undefined;
+  const shown = data.clusters.map((c, index) => (
+    { ...c, index, isEdited: false, isNamedByHand: isNamedByHand(c.label), note: "", curves: [runCurve(c, index)] }));
   const known = new Set(shown.map((c) => c.label));
-  const absent = data.sizes.map((size, label) => ({ label, size, name: `Cluster ${label}`, isAbsent: true }));
+  const absent = data.sizes.map((size, label) => (
+    { label, size, name: own[label] ?? `Cluster ${label}`, isNamedByHand: isNamedByHand(label), isAbsent: true }));
   return sortedByLabel([...shown, ...absent.filter((c) => !known.has(c.label))]);
 }
 
@@ -115,6 +120,7 @@ function applyEdits() {
     else if (edit.move) move(edit.move, edit.to);
     else rename(edit.rename);
   }
+  giveWay();
   clusterAt = placesOfLabels();
 }
 
@@ -169,13 +175,38 @@ function split(label) {
   clusters = sortedByLabel([...clusters.filter((c) => c !== parent), first, second]);
 }
 
-function move(points, to) {
-  const moved = new Set(points.filter((point) => labels[point] !== to));
+/** These series, and all others in this page that have the same latent vector as one of them. */
+function withAlike(points) {
+  const groups = groupsOf(points);
+  if (!groups.size) return points;
+  const found = new Set(points);
+  for (let i = 0; i < n; i++) if (groups.has(alike[i])) found.add(i);
+  return [...found];
+}
+
+const groupsOf = (points) => new Set(alike ? points.map((point) => alike[point]).filter(Boolean) : []);
+
+/** How many series of the run leave each group if these move, also those that this page does not hold. */
+function leaving(points, to) {
   const from = new Map();
-  for (const point of moved) from.set(labels[point], (from.get(labels[point]) ?? 0) + 1);
-  for (const point of moved) labels[point] = to;
+  const add = (label, number) => from.set(label, (from.get(label) ?? 0) + number);
+  const together = new Map(); // group of identical series -> where they are, and how many were counted
+  for (const point of points) {
+    if (labels[point] === to) continue;
+    add(labels[point], 1);
+    if (alike?.[point]) together.set(alike[point], [labels[point], (together.get(alike[point])?.[1] ?? 0) + 1]);
+  }
+  for (const [group, [label, counted]] of together) add(label, Math.max(0, data.alike_sizes[group] - counted));
+  return from;
+}
+
+function move(listed, to) {
+  const points = withAlike(listed);
+  const from = leaving(points, to);
+  const total = [...from.values()].reduce((sum, number) => sum + number, 0);
+  for (const point of points) labels[point] = to;
   const changed = (c) => {
-    const number = c.label === to ? moved.size : -from.get(c.label);
+    const number = c.label === to ? total : -from.get(c.label);
     const members = pointsOf(c.label);
     const words = `${count(Math.abs(number), "series")} moved ${number > 0 ? "here" : "away"} by hand.`;
     const kept = Object.fromEntries(["typical", "random", "atypical"].map((kind) => [kind, c[kind].filter((point) => labels[point] === c.label)]));
@@ -187,6 +218,26 @@ function move(points, to) {
 
 function rename(names) {
   clusters = clusters.map((c) => (names[c.label] === undefined ? c : { ...c, name: names[c.label], isNamedByHand: true }));
+}
+
+/** An automatic name that is the same as a name given by hand gives way to it, as in the library. */
+function giveWay() {
+  const taken = new Set(clusters.filter((c) => c.isNamedByHand).map((c) => nameKey(c.name)));
+  const collides = (c) => c.label >= 0 && !c.isNamedByHand && taken.has(nameKey(c.name));
+  const late = new Set(clusters.filter(collides));
+  for (const c of clusters) if (!late.has(c)) taken.add(nameKey(c.name));
+  clusters = clusters.map((c) => {
+    if (!late.has(c)) return c;
+    const others = [`${c.name} (${c.label})`, `${c.name} (cluster ${c.label})`, ...clusters.map((_, i) => `${c.name} (cluster ${c.label}, ${i + 1})`)];
+    const name = others.find((other) => !taken.has(nameKey(other)));
+    taken.add(nameKey(name));
+    return { ...c, name };
+  });
+}
+
+/** What equal names have in common: case, joiners and the number of blanks do not count. */
+function nameKey(name) {
+  return name.normalize("NFC").replace(/[\u200c\u200d]/g, "").toLowerCase().split(/\s+/).filter(Boolean).join(" ");
 }
 
 /** Examples of a part of a cluster: those on its card, and others whose values are in this page. */
