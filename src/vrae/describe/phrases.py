@@ -35,6 +35,7 @@ FEW = 3
 _SHAPED = 6  # values that are not 0: fewer have no shape in words
 _LONG = 20  # values: in fewer, a few are always a large part
 _MOST = 0.7  # of the series of a cluster, for which a phrase must hold
+_ALIKE = 0.6  # correlation between the months of two years: less can be chance
 _EDGE = 0.12  # of the calendar: what begins or ends within it has been there all the time
 
 _RHYTHMS = {"month": "Yearly rhythm", "weekday": "Weekly rhythm", "hour": "Daily rhythm"}
@@ -160,13 +161,21 @@ def _recurring(group: _Group) -> Iterator[Phrase]:
     """Say what comes again every year, week or day."""
     for name, weight in (("month", 0.95), ("weekday", 0.88), ("hour", 0.85)):
         profiles = group.profiles(name)
-        if profiles is None:
+        if profiles is None or (name == "month" and not _years_are_alike(group)):
             continue
         found = months_phrase(profiles) if name == "month" else _week_or_day(group, name, profiles)
         if found:
             yield Phrase(name, found.words, weight * found.clear, found.bins, found.is_high)
         elif has_rhythm(profiles):
             yield Phrase(name, _RHYTHMS[name], 0.6)
+
+
+def _years_are_alike(group: _Group) -> bool:
+    """Return whether months are high and low in the same order in all years, for most series."""
+    alike = group.portraits.recurring.get("alike")
+    if alike is None:
+        return True  # portraits of an older model
+    return not middle_of(alike[group.member, group.channel, 0]) < _ALIKE
 
 
 def _week_or_day(group: _Group, name: str, profiles: Floats) -> Told | None:

@@ -271,7 +271,9 @@ def _life(series: list[Floats], first: Ints, n_channels: int) -> dict[str, Float
         found["half"][i] = [_half_of_total(line[~np.isnan(line)]) for line in x]
         short = bin_means(x, -(-x.shape[1] // _SHAPE_STEPS))
         found["growth"][i] = [_rank_correlation(line[~np.isnan(line)]) for line in short]
-        found["since"][i] = [_rank_correlation(np.trim_zeros(line[~np.isnan(line)])) for line in short]
+        for c, line in enumerate(short):
+            alive = np.trim_zeros(line[~np.isnan(line)])
+            found["since"][i, c] = found["growth"][i, c] if len(alive) == len(line) else _rank_correlation(alive)
         with quiet_nan():
             found["deviation"][i] = np.nanstd(x.astype(np.float64), axis=1)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ __all__ = ["PARTS", "recurring_means"]
 
 Floats = npt.NDArray[np.floating[Any]]
 
-PARTS = {"month": 12, "weekday": 7, "hour": 24}
-"""Parts of a year, of a week and of a day."""
+PARTS = {"month": 12, "weekday": 7, "hour": 24, "alike": 1}
+"""Parts of a year, of a week and of a day; "alike" is one number."""
 
 _HOURS = {"month": 8766.0, "weekday": 168.0, "hour": 24.0}  # of a round
 _LONGEST_STEP = {"month": 2300.0, "weekday": 36.0, "hour": 6.0}  # hours: quarters, business days, a quarter of a day
@@ -39,7 +40,8 @@ def recurring_means(panel: Panel) -> dict[str, Floats]:
     dict of str to ndarray of shape (n_series, n_channels, n_parts)
         In standard deviations of the series. NaN for a part that is known in fewer than two folds,
         and for a series with several of these. Only what the calendar can tell: hours need steps
-        below a day, months need two years.
+        below a day, months need two years. With months, "alike" is the mean correlation between
+        the months of two folds.
     """
     calendar, times = panel.calendar, panel.times
     if calendar is None or times is None or not len(panel):
@@ -50,7 +52,9 @@ def recurring_means(panel: Panel) -> dict[str, Floats]:
     for name, length in _HOURS.items():
         if calendar.hours <= _LONGEST_STEP[name] and span / length >= _LEAST_ROUNDS[name]:
             index, part = _part(name, local)
-            found[name] = _agreed(panel, part, _folds(panel, index, PARTS[name]), PARTS[name])
+            found[name], alike = _agreed(panel, part, _folds(panel, index, PARTS[name]), PARTS[name])
+            if name == "month":
+                found["alike"] = alike
     return found
 
 
@@ -69,12 +73,13 @@ def _folds(panel: Panel, index: Ints, n_parts: int) -> Ints:
     return np.asarray(own * np.minimum(rounds, _FOLDS)[owner] // rounds[owner])
 
 
-def _agreed(panel: Panel, part: Ints, fold: Ints, n_parts: int) -> Floats:
-    """Return the deviation of each part on which all folds agree."""
+def _agreed(panel: Panel, part: Ints, fold: Ints, n_parts: int) -> tuple[Floats, Floats]:
+    """Return the deviation of each part on which all folds agree, and how alike the folds are."""
     n = len(panel)
     owner = np.repeat(np.arange(n), panel.lengths)
     occurs = np.bincount(part, minlength=n_parts) > 0
     found = np.full((n, panel.n_channels, n_parts), np.nan)
+    alike = np.full((n, panel.n_channels, 1), np.nan)
     for channel in range(panel.n_channels):
         line = panel.values[:, channel].astype(np.float64)
         known = ~np.isnan(line)
@@ -89,7 +94,20 @@ def _agreed(panel: Panel, part: Ints, fold: Ints, n_parts: int) -> Floats:
         twice = (count > 0).sum(axis=1) >= 2
         twice &= (twice.sum(axis=1) >= _TWICE * occurs.sum())[:, None]
         found[:, channel] = np.where(twice, agreed, np.nan)
-    return found
+        alike[:, channel, 0] = _correlation(means[0])
+    return found, alike
+
+
+def _correlation(folds: Floats) -> Floats:
+    """Return the mean correlation of two folds of (n_series, n_folds, n_parts)."""
+    pairs = []
+    with quiet_nan(), np.errstate(invalid="ignore", divide="ignore"):
+        for one, other in combinations(range(folds.shape[1]), 2):
+            both = np.isfinite(folds[:, one] + folds[:, other])
+            a, b = (np.where(both, folds[:, fold], np.nan) for fold in (one, other))
+            a, b = (x - np.nanmean(x, axis=1, keepdims=True) for x in (a, b))
+            pairs.append(np.nansum(a * b, axis=1) / np.sqrt(np.nansum(a**2, axis=1) * np.nansum(b**2, axis=1)))
+        return np.asarray(np.nanmean(pairs, axis=0))
 
 
 def _nearest_to_0(values: Floats) -> Floats:
