@@ -157,7 +157,7 @@ def test_a_doubtful_series_leads_to_its_curve(opened):
 def test_alternatives_and_tree_are_drawn(opened):
     page = opened(worried())
     heads = page.locator(".choices h4").all_inner_texts()
-    assert heads == ["2 groups", "3 groups now"]
+    assert heads == ["2 groups worth a look", "3 groups now"]
     assert page.locator(".small-curves svg path[d^=M]").count() == 5
     assert page.locator(".choices .command").count() == 1  # none for the present number
     assert page.locator(".tree path").count() == 2
