@@ -140,6 +140,120 @@ def test_lives_have_dates():
     assert found[5].startswith("Lasts 8 to ")
 
 
+def together(curve: np.ndarray, noise: float = 1.0) -> Maker:
+    """Return series that follow one curve around 100."""
+    return lambda rng: 100 + curve + noise * rng.standard_normal(len(curve))
+
+
+def name_of(curve: np.ndarray, start: str, freq: str, noise: float = 1.0) -> str:
+    return named(on_calendar(kinds([together(curve, noise)])[0], start, freq), np.zeros(N, int))[0]
+
+
+@pytest.mark.parametrize(
+    ("curve", "freq", "expected"),
+    [
+        (np.linspace(0, 90, 12), "MS", "Growing"),
+        (np.linspace(0, -90, 12), "MS", "Declining"),
+        (np.linspace(0, 90, 52), "W-MON", "Growing"),
+        (np.linspace(0, 90, 23), "MS", "Growing"),
+        (np.exp(np.arange(80) / 15), "W-MON", "Growing"),
+        (80.0 * (np.arange(56) >= 28), "W-MON", "Growing"),
+        (200.0 * (np.arange(56) == 28), "W-MON", "High in July 2023"),
+        (-90.0 * (np.arange(20) == 9), "MS", "Low in October 2023"),
+    ],
+)
+def test_less_than_two_years_have_trends_and_single_months(curve, freq, expected):
+    assert name_of(curve, "2023-01-01", freq) == expected
+
+
+def test_a_step_after_zeros_is_a_launch():
+    curve = np.where(np.arange(22) < 8, -100.0, 0.0)
+    assert name_of(curve, "2021-01-01", "MS", noise=0.0) == "Launched in September 2021"
+
+
+@pytest.mark.parametrize("n", [52, 60, 104, 156])
+def test_walks_waves_and_noise_that_series_share_are_no_season(n):
+    words = ("Peaks", "Highest", "Lowest", "High in", "Low in", "rhythm")
+    wrong = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        for curve in (rng.standard_normal(n).cumsum(), rng.standard_normal(n), np.sin(np.arange(n) / 3.5 + seed)):
+            name = name_of(10 * curve, "2023-01-02", "W-MON")
+            wrong += [name] * any(word in name for word in words)
+    assert len(wrong) <= 2 * (n >= 104)  # two years can be alike by chance
+
+
+@pytest.mark.parametrize("freq", ["MS", "W-MON", "D"])
+def test_a_month_is_a_peak_if_all_years_have_it(freq):
+    axis = pd.date_range("2021-01-01", "2023-12-31", freq=freq)
+    month, year = axis.month.to_numpy(), axis.year.to_numpy()
+    always, once = 100.0 * (month == 12), 100.0 * ((month == 12) & (year == 2022))
+    gaps = np.where((month == 7) & (year != 2022), np.nan, 0.0)
+    start = str(axis[0].date())
+    assert name_of(always, start, freq) == "Peaks in December"
+    assert name_of(always + gaps, start, freq) == "Peaks in December"
+    assert name_of(once, start, freq) == "High in December 2022"
+    assert name_of(once + gaps, start, freq) == "High in December 2022"
+    assert name_of(100.0 * ((month == 12) & (year > 2021)), start, freq) == "High in single months"
+    assert name_of(100.0 * (month == 7) + np.where(month == 12, np.nan, 0.0), start, freq) == "Peaks in July"
+    two = year < 2023
+    assert name_of(always[two] + np.linspace(0, 60, two.sum()), start, freq) == "Peaks in December"
+
+
+def test_quarters_are_quarters():
+    quarter = np.arange(16) % 4
+    assert name_of(50.0 * (quarter == 3), "2020-01-01", "QS") == "Peaks in the fourth quarter"
+    assert name_of(-50.0 * (quarter == 0), "2020-01-01", "QS") == "Lowest in the first quarter"
+    assert name_of(50.0 * (quarter // 2 == 1), "2020-01-01", "QS") == "Peaks in the third and fourth quarters"
+
+
+@pytest.mark.parametrize("n", [200, 365, 1096])
+def test_closed_days_are_named(n):
+    day = pd.date_range("2021-01-01", periods=n).dayofweek.to_numpy()
+
+    def closed(*days: int, to: float = 0.0) -> str:
+        def make(rng: np.random.Generator) -> np.ndarray:
+            return np.where(np.isin(day, days), to, 1.0) * rng.normal(100, 10, n)
+
+        return named(on_calendar(kinds([make])[0], "2021-01-01", "D"), np.zeros(N, int))[0]
+
+    assert closed(6) == "Zero on Sundays"
+    assert closed(0) == "Zero on Mondays"
+    assert closed(6, 0) == "Zero on Sundays and Mondays"
+    assert closed(5, 6) == "Zero on weekends"
+    assert closed(6, to=0.4) == "Lowest on Sundays"
+    assert closed(5, 6, to=0.5) == "Lower on weekends"
+    assert closed() == "Steady"
+
+
+def test_closed_hours_are_named():
+    hour = np.arange(24 * 28) % 24
+    curve = np.where(hour < 4, -100.0, 0.0)
+    make = [lambda rng: np.where(hour < 4, 0.0, 1.0) * rng.normal(100, 10, len(hour))]
+    assert named(on_calendar(kinds(make)[0], "2024-03-04", "h"), np.zeros(N, int)) == ["Zero at night"]
+    assert name_of(curve / 2, "2024-03-04", "h") == "Lower at night"
+    assert name_of(curve[:40], "2024-03-04", "h").split()[0] not in ("Zero", "Lower", "Peaks")
+
+
+@pytest.mark.parametrize(("spread", "expected"), [(4, "Ended around August 2024"), (20, "Ended around mid-2024")])
+def test_an_end_has_its_month_if_most_series_end_within_two(spread, expected):
+    rng = np.random.default_rng(0)
+    series = [rng.normal(100, 5, 136 + int(at)) for at in rng.integers(-spread, spread + 1, N)]
+    whole = [rng.normal(100, 5, 208) for _ in range(N)]
+    names = named(on_calendar([*series, *whole], "2022-01-03", "W-MON"), np.repeat([0, 1], N))
+    assert names == [expected, "Steady"]
+
+
+def test_older_portraits_have_names():
+    portraits = Portraits.of(weekly()[0], np.arange(6 * N))
+    config, arrays = portraits.state()
+    config = {**config, "numbers": config["numbers"][:-4]}
+    arrays = {**arrays, "numbers": arrays["numbers"][:-4]}
+    del arrays["alike"]
+    again = Portraits.from_state(config, arrays)
+    assert cluster_names(again, weekly()[1], len(WEEKLY)) == list(WEEKLY)
+
+
 def meters(seed: int = 0, zone: str | None = None) -> tuple[Panel, np.ndarray]:
     hours = np.arange(24 * 28)
     hour, weekend = hours % 24, hours // 24 % 7 >= 5

@@ -64,13 +64,13 @@ def _monthly(months: Ints, line: Floats) -> tuple[Ints, Floats]:
 
 def _farthest(when: Ints, means: Floats) -> tuple[int | None, float]:
     """Return the month farthest from the line through the months around it, and how far it is."""
-    far = _distances(when, means)
-    at = int(np.argmax(np.abs(far)))
+    far, error = _distances(when, means)
+    at = int(np.argmax(np.abs(far / error)))
     others = np.delete(np.arange(len(far)), at)
-    usual = 1.4826 * float(np.median(np.abs(far[others])))
+    usual = 1.4826 * float(np.median(np.abs(far[others] / error[others])))
     rest = means - np.polyval(np.polyfit(when[others] - when[at], means[others], 1), when - when[at])
     size = float(far[at] / max(float(np.ptp(rest)), 1e-12 * float(np.abs(means).max())))
-    if abs(far[at]) <= _CLEAR * usual or abs(size) < _LARGE:
+    if abs(far[at]) <= _CLEAR * usual * error[at] or abs(size) < _LARGE:
         return None, 0.0
     # The months around an excursion lie on a line that it has tilted.
     apart = others[np.abs(when[others] - when[at]) > _AROUND]
@@ -78,8 +78,12 @@ def _farthest(when: Ints, means: Floats) -> tuple[int | None, float]:
     return (at if is_single else None), float(np.clip(size, -1.0, 1.0))
 
 
-def _distances(when: Ints, means: Floats) -> Floats:
-    """Return how far each month is from a straight line through the nearest other ones."""
+def _distances(when: Ints, means: Floats) -> tuple[Floats, Floats]:
+    """Return how far each month is from a straight line through the nearest other ones.
+
+    Also by how much noise that is multiplied: the first and last months are farther from a line
+    that ends before them.
+    """
     gap = np.abs(when[:, None] - when[None]).astype(np.float64)
     np.fill_diagonal(gap, np.inf)
     near = np.argsort(gap, axis=1, kind="stable")[:, :_AROUND]
@@ -88,4 +92,5 @@ def _distances(when: Ints, means: Floats) -> Floats:
     centre, level = time.mean(axis=1), values.mean(axis=1)
     off = time - centre[:, None]
     slope = (off * values).sum(axis=1) / (off**2).sum(axis=1)
-    return np.asarray(means - (level - slope * centre))
+    error = np.sqrt(1 + 1 / near.shape[1] + centre**2 / (off**2).sum(axis=1))
+    return np.asarray(means - (level - slope * centre)), np.asarray(error)

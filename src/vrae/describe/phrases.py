@@ -35,6 +35,8 @@ FEW = 3
 _SHAPED = 6  # values that are not 0: fewer have no shape in words
 _LONG = 20  # values: in fewer, a few are always a large part
 _MOST = 0.7  # of the series of a cluster, for which a phrase must hold
+_SPIKY = 5.0  # standard deviations of a series: the highest or lowest value of a few spikes
+_WAVES = 0.6  # autocorrelation of regular waves
 _ALIKE = 0.6  # correlation between the months of two years: less can be chance
 _EDGE = 0.12  # of the calendar: what begins or ends within it has been there all the time
 
@@ -327,9 +329,9 @@ def _texture(group: _Group) -> Iterator[Phrase]:
     dated = group.portraits.calendar is not None
     cycles, rough = group.median("cycles"), group.median("roughness")
     spiky, season = group.median("spikiness"), group.median("season")
-    if spiky > 5:
-        yield Phrase("texture", "A few sharp spikes", 0.55 * _clear(spiky, 5, 6))
-    elif season >= 0.6 and cycles >= 2.5:
+    if spiky > _SPIKY:
+        yield Phrase("texture", "A few sharp spikes", 0.55 * _clear(spiky, _SPIKY, _SPIKY + 1))
+    elif season >= _WAVES and cycles >= 2.5:
         yield Phrase("texture", f"{_several(cycles)} regular waves", 0.6)
     elif rough > 0.8:
         unit = group.unit.removesuffix("s")
@@ -348,6 +350,8 @@ def _several(number: float) -> str:
 
 
 def _steady(group: _Group) -> list[Phrase]:
+    if group.median("spikiness") > _SPIKY or (group.median("season") >= _WAVES and group.median("cycles") >= 2.5):
+        return []
     level, spread = group.values("level"), group.values("spread")
     varies = middle_of(np.divide(spread, np.abs(level), out=np.full(level.shape, np.inf), where=level != 0))
     if varies < 0.6 and abs(group.median("growth")) < 0.3 and group.median("half") > 0.2 * group.median("length"):
