@@ -325,7 +325,11 @@ def test_blanks_are_plain_and_emoji_of_several_characters_stay(clusterer):
 
 def test_names_are_made_once_after_many_changes(clusterer, monkeypatch):
     made: list[int] = []
-    names = lambda portraits, labels, n: made.append(n) or list("abcdef"[:n])  # noqa: E731
+
+    def names(portraits: Any, labels: Any, n_clusters: int) -> list[str]:
+        made.append(n_clusters)
+        return list("abcdef"[:n_clusters])
+
     monkeypatch.setattr("vrae.estimators.grouping.cluster_names", names)
     for number in range(50):
         clusterer.rename({0: f"name {number}"}).move(["s0"], to=number % 2)
@@ -370,7 +374,7 @@ def test_groups_of_series_that_move_together():
         assert grouping.alike(Z[rows]).tolist() == alike.tolist()
     some = np.array([7, 20, 5])  # in a sample, one of a group moves others that are not in it
     assert [part.tolist() for part in grouping.groups_of_same(Z[some])] == [[0, 1, 0], [0, 3]]
-    chain = np.arange(90)[:, None] * np.full((1, 2), 5e-5, np.float32)
+    chain = (np.arange(90)[:, None] * np.full((1, 2), 5e-5)).astype(np.float32)
     assert not grouping_of(chain).groups_of_same(chain)[0].any()
 
 

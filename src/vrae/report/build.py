@@ -189,7 +189,7 @@ def _payload(
 def _ids(data: ReportData, points: Indices) -> dict[str, Any]:
     """Return the ids as text, and those that are numbers as Python writes them."""
     ids = data.panel.ids[points]
-    if ids.dtype.kind == "M":
+    if ids.dtype.kind == "M" and np.datetime_data(ids.dtype)[0] == "ns":
         ids = ids.astype("M8[us]")  # nanoseconds would become numbers
     names = ids.tolist()
     numbers = [repr(name) if isinstance(name, (bool, int, float)) else None for name in names]
