@@ -194,7 +194,7 @@ def test_many_clusters_are_summed_up():
 
     from vrae.cli.model_commands import _sizes_in_words
 
-    clusterer = SimpleNamespace(names_={k: f"Kind {k}" for k in range(9)})
+    clusterer: Any = SimpleNamespace(names_={k: f"Kind {k}" for k in range(9)})
     sizes = Counter({k: 1000 - k for k in range(7)} | {-1: 3})
     assert _sizes_in_words(sizes, clusterer) == (
         "6,982 series; 1,000 Kind 0; 999 Kind 1; 998 Kind 2; 997 Kind 3; 996 Kind 4; 1,992 in 3 other groups"

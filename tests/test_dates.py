@@ -200,8 +200,10 @@ def test_a_zone_of_the_user_is_that_of_hours_and_days():
     hours = pd.date_range("2024-03-01", periods=24 * 40, freq="h", tz="Europe/Berlin")  # clocks change within
     table = pd.DataFrame({"at": [time.isoformat() for time in hours], "load": np.arange(float(len(hours)))})
     as_written = read_panel(table, time="at", value="load")
+    assert as_written.times is not None
     assert (as_written.zone, str(as_written.times[0])) == ("UTC", "2024-02-29T23:00:00.000000")
     local = read_panel(table, time="at", value="load", timezone="Europe/Berlin")
+    assert local.reading is not None
     assert (local.zone, local.reading.timezone) == ("Europe/Berlin", "Europe/Berlin")
     np.testing.assert_array_equal(local.times, as_written.times)
     naive = read_panel(
@@ -211,7 +213,9 @@ def test_a_zone_of_the_user_is_that_of_hours_and_days():
     written = [f"2024-03-{day:02}T00:00:00+01:00" for day in range(1, 32)]
     written += [f"2024-04-{day:02}T00:00:00+02:00" for day in range(1, 10)]
     days = read_panel(table.iloc[:40].assign(at=written), time="at", value="load", timezone="Europe/Berlin")
+    assert days.calendar is not None
     assert (days.calendar.describe(), days.calendar.zone) == ("daily", "Europe/Berlin")
+    wrong: Any
     for wrong in ("Berlin", "", 3):
         with pytest.raises(InvalidParameterError, match=r"is not known\. Pass a name"):
             read_panel(table, time="at", value="load", timezone=wrong)

@@ -173,7 +173,7 @@ def test_choice_shows_what_other_numbers_give():
     now = Alternative(3, 0.5, (0.9, 0.8, 0.7), (8, 8, 8), {0: "Slow", 1: "Medium", 2: "Fast"}, labels)
     fewer = Alternative(2, 0.4, (0.9, 0.3), (16, 8), {0: "Slower", 1: "Faster"}, (labels == 2).astype(int))
     tree = np.array([[0, 1, 1.0, 2], [2, 3, 2.0, 3]])
-    parts = {"names": now.names, "commands": CommandLine("run"), "metrics": {"sizes": [8, 8, 8]}}
+    parts: dict[str, Any] = {"names": now.names, "commands": CommandLine("run"), "metrics": {"sizes": [8, 8, 8]}}
     data = make_report_data(alternatives=(fewer, now), tree=tree, **parts)
     text = page_of(data).text
     weak = "1 of 2 groups are not found again"

@@ -22,6 +22,7 @@ def weekly(means, channel="value", n=12):
     rng = np.random.default_rng(0)
     series = [rng.poisson(rng.uniform(0.5, 2) * mean).astype(float) for mean in means for _ in range(n)]
     panel = Panel.from_arrays(series, times=np.tile(WEEKS.astype("M8[us]"), len(series)), channels=[channel])
+    assert panel.times is not None
     return replace(panel, calendar=Calendar.from_freq("W-MON", panel.times)), np.repeat(np.arange(len(means)), n)
 
 
@@ -38,6 +39,7 @@ def test_the_profile_names_the_months_of_the_name():
     summer = 10 + 60.0 * (months() == 7) + 38.0 * (months() == 8)
     panel, labels = weekly([summer, np.full(len(WEEKS), 40.0)])
     portraits, seasons = Portraits.of(panel, np.arange(len(panel))), when_high(panel, labels)
+    assert seasons is not None
     own = told_seasons(portraits, labels == 0)[0]["month"]
     levels = next(levels for levels in seasons.profiles if levels.bins.view == "month")
     text = season_sentence(levels, 0, 0, True, own)
@@ -116,4 +118,6 @@ SUN = np.clip(np.sin((HOURS - 6) / 12 * np.pi), 0, None)
 def test_the_shorter_part_of_a_day_is_named(day, words):
     profile = np.asarray(day, float)
     profile = (profile - profile.mean()) / profile.std()
-    assert hours_phrase(np.tile(profile, (10, 1))).words == words
+    found = hours_phrase(np.tile(profile, (10, 1)))
+    assert found is not None
+    assert found.words == words
