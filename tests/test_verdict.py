@@ -291,3 +291,17 @@ def test_the_closest_pair_is_the_one_with_series_in_between():
 def test_parts_of_all_are_never_rounded_to_all_or_nothing():
     texts = [percent_text(part) for part in (0, 0.0004, 0.004, 0.5, 0.998, 1)]
     assert texts == ["0 %", "less than 0.1 %", "0.4 %", "50 %", "99 %", "100 %"]
+
+
+@pytest.mark.parametrize("parts", [{"sizes": [10, 6, 4]}, {"n_noise": 900}, {"missing": 0.7}, {"refitted": False}])
+def test_little_data_are_nothing_to_rely_on(parts):
+    assert "You can rely" in verdict(found()).text
+    assert "You can rely" not in verdict(found(**parts)).text
+
+
+def test_series_in_no_group_are_not_counted_as_grouped():
+    assert verdict(found(n_noise=900)).text.startswith("200 of 1,100 series fall into 3 groups")
+
+
+def test_what_is_below_the_limit_looks_so():
+    assert (percent_text(0.5999), percent_text(0.6), percent_text(0.596)) == ("59 %", "60 %", "59 %")

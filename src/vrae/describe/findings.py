@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import floor
 from typing import Any
 
 from vrae.describe.words import cluster_name
@@ -20,6 +21,8 @@ MOST = 0.6
 _NEARLY_ALL = 0.85
 _APART = 0.25  # silhouette below which there is no substantial structure
 _TOUCHING = 0.1
+_FEW = 30  # series, of which groups are examples and no rule
+_MOSTLY = 0.5
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,12 @@ class Found:
         return not (self.is_one or self.is_touching) and self.found_again is not False
 
     @property
+    def is_solid(self) -> bool:
+        """Whether there is enough to rely on: the harder test, series, values, and few left out."""
+        enough = self.n_series >= _FEW and self.missing <= _MOSTLY and self.n_noise <= _MOSTLY * self.n_series
+        return self.refitted and enough
+
+    @property
     def share(self) -> float:
         """Part of the series that is in the largest cluster."""
         return max(self.sizes, default=0) / max(self.n_series, 1)
@@ -146,4 +155,6 @@ def percent_text(part: float) -> str:
     """Format a part of 1, never rounded to all or nothing."""
     if 0 < part < 0.01:
         return f"{100 * part:.1f} %" if part >= 0.001 else "less than 0.1 %"
-    return f"{min(100 * part, 99) if part < 1 else 100:.0f} %"
+    shown = min(100 * part, 99) if part < 1 else 100
+    just_below = part < SHAKY <= round(shown) / 100  # what is below the limit looks so
+    return f"{floor(shown) if just_below else round(shown)} %"

@@ -86,7 +86,8 @@ def _groups(found: Found, k: int) -> str:
     named = [f"{found.name(label)} {_size(found, label, number)}" for number, label in enumerate(shown)]
     more = f", and {k - len(shown)} smaller ones" if k > len(shown) else ""
     listed = ", ".join(named) if more else joined(named)
-    return f"{n:,} series fall into {k} groups: {listed}{more}."
+    inside = f"{n - found.n_noise:,} of {n:,}" if found.n_noise > n / 2 else f"{n:,}"
+    return f"{inside} series fall into {k} groups: {listed}{more}."
 
 
 def _not_clear(found: Found) -> str:
@@ -125,8 +126,7 @@ def _trust(found: Found) -> str:
     span = low if low == high else f"{low.removesuffix(' %')} to {high}"
     least = percent_text(SHAKY)
     if not shaky:
-        # Without refits, the harder test was not made.
-        rely = "You can rely on them" if min(parts) >= FIRM and found.refitted else "They hold fairly well"
+        rely = "You can rely on them" if min(parts) >= FIRM and found.is_solid else "They hold fairly well"
         return f"{rely}: {span} of each {again}."
     if len(shaky) == len(parts):
         return f"Do not rely on single groups: only {span} of each {again}."
