@@ -86,6 +86,8 @@ class AeonClusterer(BaseClusterer):  # type: ignore[misc]
 
     def _fit(self, X: Any, y: Any = None) -> Self:
         self.estimator_ = VRAEClusterer(**self.get_params(deep=False)).fit(X)
+        for name in ("names_", "partition_", "tree_"):  # made when first read, and aeon's checks see any change
+            getattr(self.estimator_, name)
         self.labels_ = self.estimator_.labels_
         return self
 
