@@ -86,7 +86,7 @@ def test_the_core_works_alone_and_a_report_without_its_packages_is_refused_at_on
     blocked = [name for name in OPTIONAL if name not in PROJECT["dependencies"]]
     done = run(CORE.format(blocked=blocked), tmp_path)
     assert done.returncode == 0, done.stderr
-    command = "import sys; sys.modules['plotly'] = None; sys.argv = ['vrae', 'cluster', 'X.csv', '--out', 'run']\n"
+    command = "import sys; sys.modules['plotly'] = None; sys.argv = ['vrae', 'cluster', 'X.csv', '-o', 'run', '-q']\n"
     done = run(command + "from vrae.cli import main; main()", tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""

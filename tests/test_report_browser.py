@@ -342,7 +342,7 @@ def test_dates_are_on_every_axis(open_report):
         assert "step" not in texts
     assert "date" in page.locator(".card .curve svg").first.locator("text").all_text_contents()
     slider = page.locator("#traversal text").all_text_contents()
-    assert {"week", "1"} <= set(slider)
+    assert {"week from the start", "1"} <= set(slider)
     page.click(".pick[data-cluster='1']")
     axis = page.evaluate("document.getElementById('series').layout.xaxis")
     assert (axis["type"], axis["title"]["text"]) == ("date", "date")

@@ -53,11 +53,13 @@ def info(model: ModelFolder, everything: Everything = False, as_json: AsJson = F
     if not (model / "report.html").is_file():
         del shown["Report"]
     uses = _USES.get(facts["class"], ())
-    shown["Use it"] = [f"vrae {use.format(shlex.quote(str(model)))}" for use in uses]
+    commands = [f"vrae {use.format(shlex.quote(str(model)))}" for use in uses]
     if "sizes" in metrics and "Report" in shown:
-        shown["Use it"] += [shlex.join(["vrae", "explain", str(model)]), shlex.join(["vrae", "regroup", str(model)])]
+        commands += [shlex.join(["vrae", "explain", str(model)]), shlex.join(["vrae", "regroup", str(model)])]
     lines = {name: "\n".join(fact) if isinstance(fact, list) else fact for name, fact in shown.items() if fact}
     out.print(facts_table(lines), highlight=False, soft_wrap=True)
+    for command in commands:  # never wrapped, so that it can be copied
+        out.print(f"    {command}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _own_metrics(fitted: Any) -> dict[str, Any]:
