@@ -119,7 +119,7 @@ def name_some(names: Iterable[Any], limit: int = 5) -> str:
     """List a few names and count the rest: ``'a', 'b', 'c' and 4 more``."""
     names = list(names)
     # numpy scalars print as np.str_('a'). An id should look as it does in the user's file.
-    shown = ", ".join(shortened(n.item() if hasattr(n, "item") else n) for n in names[:limit])
+    shown = ", ".join(shortened(n.item() if hasattr(n, "item") else n, 240) for n in names[:limit])  # paths are long
     rest = len(names) - limit
     return f"{shown} and {rest} more" if rest > 0 else shown
 
