@@ -21,7 +21,7 @@ from vrae.describe.words import cluster_name
 from vrae.estimators.assignment import Assignment, Clustered
 from vrae.estimators.grouping import Grouping
 from vrae.estimators.partition import Partition, fit_partition, labels_of, takes_number
-from vrae.estimators.stability import Refits, cluster_stability
+from vrae.estimators.stability import Refits, found_again
 from vrae.report import Alternative
 from vrae.runtime import seed_of
 
@@ -105,7 +105,7 @@ def _try_numbers(clusterer: Grouped) -> list[_Tried]:
     if not takes_number(clusterer.clusterer):
         return []
     rows = {int(row["n_clusters"]): row for row in clusterer.selection_}
-    vectors = _vectors(clusterer)
+    vectors = clusterer.grouping_.vectors
     return [_try(clusterer, k, rows.get(k, {}), vectors) for k in _numbers(clusterer, len(vectors))]
 
 
@@ -141,18 +141,8 @@ def _found(labels: Labels, n_clusters: int, again: Sequence[float], silhouette: 
 
 def _found_again(clusterer: Grouped, labels: Labels, n_clusters: int, n_parts: int) -> tuple[float, ...]:
     """Return how much of each cluster is found again: by refits if there are some."""
-    if clusterer.refits_ is not None:
-        measured = clusterer.refits_.stability(labels, n_clusters, clusterer.clusterer, n_parts)
-    else:
-        known = np.isfinite(clusterer.embedding_).all(axis=1)
-        measured = cluster_stability(_vectors(clusterer), labels[known], n_clusters, clusterer.clusterer, n_parts)
+    measured = found_again(clusterer.refits_, clusterer.grouping_, labels, n_clusters, clusterer.clusterer, n_parts)
     return () if measured is None else tuple(measured["clusters"])
-
-
-def _vectors(clusterer: Grouped) -> Floats:
-    """Return the vectors that were clustered, without those of series without any value."""
-    known = np.isfinite(clusterer.embedding_).all(axis=1)
-    return clusterer.space_(clusterer.embedding_[known].astype(np.float64))
 
 
 def _group(clusterer: Grouped, partition: Partition, Z: npt.NDArray[np.float32]) -> Labels:
@@ -190,8 +180,7 @@ def firm_merges(clusterer: Grouped, again: Sequence[float]) -> tuple[tuple[int, 
     """
     if len(again) != clusterer.n_clusters_ or len(again) < 3:
         return ()
-    vectors = _vectors(clusterer)
-    labels = clusterer.labels_[np.isfinite(clusterer.embedding_).all(axis=1)]
+    vectors, labels = clusterer.grouping_.vectors, clusterer.labels_[clusterer.grouping_.known]
     weak = {label for label, part in enumerate(again) if part < SHAKY and (labels == label).any()}
     closest = closest_pair(vectors, labels)
     pairs = {_nearest(vectors, labels, label) for label in sorted(weak)[:_MOST_WEAK]}

@@ -47,9 +47,8 @@ class GroupPlots(Plots):
         matplotlib Axes or plotly Figure
         """
         self._model()
-        ids = {"ids": self._owner.ids_.tolist()} if backend == "plotly" else {}
-        options = {"method": method, "names": self._names(), "ax": ax, **ids}
-        return self._draw("latent_map", backend, self._vectors(), self._owner.labels_, **options)
+        options = {"method": method, "names": self._names(), "ax": ax}
+        return self._draw_map(backend, self._vectors(), self._owner.labels_, **options)
 
     def sizes(self, *, backend: Backend = "matplotlib", ax: Any = None) -> Any:
         """Draw the number of series in each group.

@@ -119,9 +119,19 @@ class Grouping:
         return Edited(self.partition, self.edits) if self.edits else self.partition
 
     @cached_property
+    def known(self) -> Labels:
+        """Positions of the series with a latent vector."""
+        return np.flatnonzero(np.isfinite(self.embedding).all(axis=1))
+
+    @cached_property
+    def vectors(self) -> Floats:
+        """Their vectors in the space, (n, dimensions)."""
+        return self.space(self.embedding[self.known].astype(np.float64))
+
+    @cached_property
     def tree(self) -> Floats:
         """How the clusters merge; see `cluster_tree`."""
-        return cluster_tree(self._vectors, self.labels[self._known])
+        return cluster_tree(self.vectors, self.labels[self.known])
 
     def predict_proba(self, Z: npt.NDArray[np.float32]) -> Floats:
         """Return the probability of each cluster for latent vectors (n, latent_size); 0 for NaN."""
@@ -186,7 +196,7 @@ class Grouping:
                 f"that. Ask for fewer parts, or split another cluster."
             )
         edit, labels = Split(cluster, parts), self.labels.copy()
-        labels[self._known] = edit.relabel(labels[self._known], self._vectors, self.n_clusters)
+        labels[self.known] = edit.relabel(labels[self.known], self.vectors, self.n_clusters)
         return replace(self, edits=(*self.edits, edit), labels=labels)
 
     def moved(self, Z: npt.NDArray[np.float32], to: int) -> Grouping:
@@ -201,7 +211,7 @@ class Grouping:
         if isinstance(last, Move):
             edits = (*self.edits[:-1], last.then(vectors, to))
         else:
-            edits = (*self.edits, Move(vectors, np.full(len(vectors), to), self._vectors))
+            edits = (*self.edits, Move(vectors, np.full(len(vectors), to), self.vectors))
         labels = self.labels.copy()
         labels[self.alike(Z)] = to
         changed = replace(self, edits=edits, labels=labels)
@@ -210,7 +220,7 @@ class Grouping:
 
     def alike(self, Z: npt.NDArray[np.float32]) -> Labels:
         """Return the positions of series that have one of these latent vectors (n, latent_size)."""
-        return self._known[are_same(self._vectors, self.space(Z.astype(np.float64)))]
+        return self.known[are_same(self.vectors, self.space(Z.astype(np.float64)))]
 
     def groups_of_same(self, Z: npt.NDArray[np.float32]) -> tuple[Labels, Labels]:
         """Return groups of series that move together, by their latent vectors Z (n, latent_size).
@@ -219,7 +229,7 @@ class Grouping:
         ... are those among the training series, or among these if there are more.
         """
         known = np.flatnonzero(np.isfinite(Z).all(axis=1))
-        groups = groups_of_same(np.vstack([self.space(Z[known].astype(np.float64)), self._vectors]))
+        groups = groups_of_same(np.vstack([self.space(Z[known].astype(np.float64)), self.vectors]))
         own, training = np.split(groups, [len(known)])
         here, there = (np.bincount(part, minlength=groups.max(initial=0) + 1) for part in (own, training))
         sizes = np.where(here > 0, np.maximum(here, there), 0)
@@ -286,8 +296,8 @@ class Grouping:
             saved.append(edit)
         if len(saved) != config["n_edits"]:
             raise ValueError("there are more or fewer edits than the config says")
-        grouping = replace(found, edits=edits_from_arrays(saved, partition.n_clusters, found._vectors))
-        if found.partition.predict_proba(found._vectors[:1]).shape != (1, partition.n_clusters):
+        grouping = replace(found, edits=edits_from_arrays(saved, partition.n_clusters, found.vectors))
+        if found.partition.predict_proba(found.vectors[:1]).shape != (1, partition.n_clusters):
             raise ValueError("the arrays of the partition have different sizes")
         if labels.dtype.kind != "i" or not ((labels >= NOISE) & (labels < grouping.n_clusters)).all():
             raise ValueError("the labels are not those of the clusters")
@@ -295,19 +305,9 @@ class Grouping:
 
     # ---------------------------------------------------------------- parts
 
-    @cached_property
-    def _known(self) -> Labels:
-        """Positions of the series with a latent vector."""
-        return np.flatnonzero(np.isfinite(self.embedding).all(axis=1))
-
-    @cached_property
-    def _vectors(self) -> Floats:
-        """Their vectors in the space, (n, dimensions)."""
-        return self.space(self.embedding[self._known].astype(np.float64))
-
     def _parts(self, cluster: int, into: int) -> Mixture | None:
         """Divide a cluster, the largest part first. None if it has too few distinct series."""
-        X = self._vectors[self.labels[self._known] == cluster]
+        X = self.vectors[self.labels[self.known] == cluster]
         if len(X) < into:
             return None
         parts = fit_partition(X, into, "kmeans", _SPLIT_SEED)

@@ -117,11 +117,9 @@ class AnomalyPlots(Plots):
         """
         self._model()
         is_outlier = self._owner.scores_ < self._owner.offset_
-        ids = {"ids": self._owner.ids_.tolist()} if backend == "plotly" else {}
         labels = np.where(np.isnan(self._owner.scores_), -1, np.where(is_outlier, 3, 0))  # vermilion and blue
         names = {0: "normal", 3: "outlier", -1: "without a value"}
-        options = {"names": names, "tags": {}, "method": method, "ax": ax, **ids}
-        return self._draw("latent_map", backend, self._owner.embedding_, labels, **options)
+        return self._draw_map(backend, self._owner.embedding_, labels, names=names, tags={}, method=method, ax=ax)
 
 
 class NeighborPlots(Plots):
@@ -191,8 +189,7 @@ class NeighborPlots(Plots):
         matplotlib Axes or plotly Figure
         """
         self._model()
-        ids = {"ids": self._owner.ids_.tolist()} if backend == "plotly" else {}
-        return self._draw("latent_map", backend, self._owner.embedding_, method=method, ax=ax, **ids)
+        return self._draw_map(backend, self._owner.embedding_, method=method, ax=ax)
 
 
 class ForecastPlots(GroupPlots):

@@ -21,10 +21,10 @@ from vrae.estimators.cluster_plots import ClusterPlots
 from vrae.estimators.fitted_repr import FittedRepr
 from vrae.estimators.partition import labels_of
 from vrae.estimators.plotting import PlotAccessor, numbered_name
-from vrae.estimators.reporting import gather_report
-from vrae.estimators.stability import Refits, cluster_stability
+from vrae.estimators.reporting import counts_of, gather_report
+from vrae.estimators.stability import Refits, found_again
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, name_some, warn
-from vrae.metrics import DOUBTFUL, separation
+from vrae.metrics import separation
 from vrae.plots.charts import cluster_sizes
 from vrae.plots.summary import GroupRow, groups_html
 from vrae.report import check_report, write_report
@@ -154,13 +154,8 @@ class Insight(FittedRepr):
                 )
             if not isinstance(self.model, FrozenEstimator):  # a frozen model stays as it is
                 self.refits_ = Refits.fit(self.model_, panel, indices)
-        refits: Refits | None = getattr(self, "refits_", None)
-        if refits is not None:
-            return refits.stability(self.labels_, self.n_clusters_, self.clusterer, self.grouping_.n_parts)
-        known = np.isfinite(self.embedding_).all(axis=1)
-        vectors = self.space_(self.embedding_[known].astype(np.float64))
-        labels, grouping = self.labels_[known], self.grouping_
-        return cluster_stability(vectors, labels, self.n_clusters_, self.clusterer, grouping.n_parts)
+        grouping = self.grouping_
+        return found_again(self.refits_, grouping, self.labels_, self.n_clusters_, self.clusterer, grouping.n_parts)
 
     def report(self, X: Any, path: str | os.PathLike[str], title: str | None = None) -> Path:
         """Write the report: one HTML page that works offline.
@@ -332,10 +327,8 @@ class Insight(FittedRepr):
 def _counts(panel: Panel, found: Assignment, n_clusters: int) -> dict[str, Any]:
     """Count all series of a report, as in the metrics of a run."""
     return {
+        **counts_of(found, n_clusters),
         "n_series": len(panel),
-        "n_noise": found.n_unassigned,
-        "sizes": np.bincount(found.labels[found.labels >= 0], minlength=n_clusters).tolist(),
-        "doubtful_share": float((found.probabilities < DOUBTFUL).mean()),
         "missing_share": panel.missing_share(),
         "shortest": int(panel.lengths.min()),
         "longest": int(panel.lengths.max()),

@@ -78,6 +78,14 @@ class Plots:
             options["ax"] = ax
         return getattr(plots, f"{_PREFIX[backend]}{name}")(*data, **options)
 
+    def _draw_map(
+        self, backend: Backend, vectors: npt.NDArray[Any], labels: npt.NDArray[np.int64] | None = None, **options: Any
+    ) -> Any:
+        """Draw a map of the training series. With plotly, points show the ids."""
+        if backend == "plotly":
+            options["ids"] = self._owner.ids_.tolist()
+        return self._draw("latent_map", backend, vectors, labels, **options)
+
     def training(self, *, backend: Backend = "matplotlib") -> Any:
         """Draw the training: loss, reconstruction error, KL divergence and its weight by epoch.
 
@@ -129,14 +137,12 @@ class ModelPlots(Plots):
         """
         model = self._model()
         options: dict[str, Any] = {"method": method, "ax": ax}
-        if backend == "plotly":
-            options["ids"] = model.ids_.tolist()
         if labels is None:
-            return self._draw("latent_map", backend, model.embedding_, **options)
+            return self._draw_map(backend, model.embedding_, **options)
         codes, names = _codes(labels, len(model.ids_))
         tags = {code: name[:_TAG] for code, name in names.items() if code >= 0}
         options["tags"] = tags if len(tags) <= _MANY_CLASSES else {}
-        return self._draw("latent_map", backend, model.embedding_, codes, names=names, **options)
+        return self._draw_map(backend, model.embedding_, codes, names=names, **options)
 
     def reconstructions(self, X: Any, n_series: int = 6, *, backend: Backend = "matplotlib") -> Any:
         """Draw series and what the model makes of them.

@@ -27,7 +27,7 @@ from vrae.nn.loss import log_likelihood
 from vrae.report import Commands, DirectionCurves, NextBest, PythonLines, ReportData
 from vrae.train.inference import in_units
 
-__all__ = ["direction_curves", "gather_report", "judge", "map_space", "report_data"]
+__all__ = ["counts_of", "direction_curves", "gather_report", "judge", "map_space", "report_data"]
 
 _DIRECTIONS = 8
 _POSITIONS = 11
@@ -74,7 +74,7 @@ def report_data(
     shown on the first screen.
     """
     model, Z = clusterer.model_, assignment.embedding
-    metrics = {**_counts(clusterer, assignment), **metrics}
+    metrics = {**counts_of(assignment, clusterer.n_clusters_), **metrics}
     alike, alike_sizes = clusterer.grouping_.groups_of_same(Z)
     return ReportData(
         title=title,
@@ -106,8 +106,7 @@ def report_data(
 def judge(clusterer: Grouped, metrics: dict[str, Any]) -> Verdict:
     """Return the verdict on the clusters of a run with these metrics."""
     stability = metrics.get("stability") or {}
-    known = np.isfinite(clusterer.embedding_).all(axis=1)
-    vectors = clusterer.space_(clusterer.embedding_[known].astype(np.float64))
+    grouping = clusterer.grouping_
     n_series = sum(metrics["sizes"]) + metrics["n_noise"]
     again = tuple(stability.get("clusters") or ())
     found = Found(
@@ -121,7 +120,7 @@ def judge(clusterer: Grouped, metrics: dict[str, Any]) -> Verdict:
         missing=metrics.get("missing_share", 0.0),
         selection=clusterer.selection_,
         history=clusterer.model_.history_,
-        closest=closest_pair(vectors, clusterer.labels_[known]),
+        closest=closest_pair(grouping.vectors, clusterer.labels_[grouping.known]),
         volume=_volumes(clusterer),
         others=numbers_worth_a_look(clusterer),
         edited=is_changed(clusterer),
@@ -142,11 +141,11 @@ def _volumes(clusterer: Grouped) -> list[float]:
     return (shares / shares.sum()).tolist() if shares.sum() > 0 else []
 
 
-def _counts(clusterer: Grouped, assignment: Assignment) -> dict[str, Any]:
+def counts_of(assignment: Assignment, n_clusters: int) -> dict[str, Any]:
     """Count series by cluster, and those that are doubtful, as in the metrics of a run."""
     labels = assignment.labels
     return {
-        "sizes": np.bincount(labels[labels >= 0], minlength=clusterer.n_clusters_).tolist(),
+        "sizes": np.bincount(labels[labels >= 0], minlength=n_clusters).tolist(),
         "n_noise": assignment.n_unassigned,
         "doubtful_share": float((assignment.probabilities < DOUBTFUL).mean()),
     }

@@ -12,13 +12,14 @@ from sklearn.base import clone
 
 from vrae.data.batching import Indices
 from vrae.data.panel import Panel
+from vrae.estimators.grouping import Grouping
 from vrae.estimators.partition import LatentSpace, fit_partition, labels_of
 from vrae.estimators.vrae import VRAE
 from vrae.io.folder import Arrays
 from vrae.metrics import agreement
 from vrae.runtime import seed_of
 
-__all__ = ["Refits", "cluster_stability"]
+__all__ = ["Refits", "cluster_stability", "found_again"]
 
 # Without refits, random halves of at most this many vectors are clustered this many times.
 _SAMPLE = 2000
@@ -84,6 +85,18 @@ class Refits:
         if n_clusters < 2 or self.rows.shape[1] < 2 * n_parts:
             return None
         return {**_compared(groups, n_clusters, n_parts), "refits": len(self.rows)}
+
+
+def found_again(
+    refits: Refits | None, grouping: Grouping, labels: Labels, n_clusters: int, clusterer: Any, n_parts: int
+) -> dict[str, Any] | None:
+    """Measure how far clusters of the series of a grouping are found again: by refits, if known.
+
+    ``labels`` (n_series,) are these clusters, which may be others than those of the grouping.
+    """
+    if refits is not None:
+        return refits.stability(labels, n_clusters, clusterer, n_parts)
+    return cluster_stability(grouping.vectors, labels[grouping.known], n_clusters, clusterer, n_parts)
 
 
 def cluster_stability(

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from vrae.runs.table_files import read_table
+from vrae.runs.table_files import read_run_table
 
 __all__ = ["fingerprint", "has_changed", "ids_of_run"]
 
@@ -43,9 +43,7 @@ def has_changed(source: dict[str, Any], data: str) -> bool:
 
 def ids_of_run(run: Path) -> set[str]:
     """Return the ids of the series of a run, as text."""
-    parquet = run / "clusters.parquet"
-    table = read_table(parquet if parquet.exists() else run / "clusters.csv")
-    return set(map(str, table["id"].to_pylist()))
+    return set(map(str, read_run_table(run, "clusters")["id"].to_pylist()))
 
 
 def _files(data: str) -> list[Path]:

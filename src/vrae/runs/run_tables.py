@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from vrae.estimators.assignment import OWN_COLUMNS, Assignment, static_name
 from vrae.exceptions import ModelFileError, name_some
 from vrae.io.formulas import safe_cells
-from vrae.runs.table_files import Columns, read_table
+from vrae.runs.table_files import Columns, read_run_table, read_table
 
 __all__ = ["positions", "read_assignment", "write_clusters"]
 
@@ -102,7 +102,9 @@ def _join(ids: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[np.int
         text = str(ids[row])
         rows[row] = positions(others, np.array([text.removeprefix("'")]))[0] if text.startswith("'") else -1
     if (rows < 0).any() or len(np.unique(rows)) < len(rows):
-        raise ValueError(f"clusters and embedding list different series: {name_some(ids[rows < 0] or ids)}")
+        raise ValueError(
+            f"clusters and embedding list different series: {name_some(ids[rows < 0] if (rows < 0).any() else ids)}"
+        )
     return rows
 
 
@@ -121,6 +123,5 @@ def _date(name: Any) -> str:
 
 
 def _read_columns(run: Path, name: str) -> Columns:
-    parquet = run / f"{name}.parquet"
-    table = read_table(parquet if parquet.exists() else run / f"{name}.csv")
+    table = read_run_table(run, name)
     return {column: table[column].to_numpy() for column in table.column_names}

@@ -21,7 +21,7 @@ from vrae.exceptions import InvalidDataError
 from vrae.io.atomic import atomic_file
 from vrae.io.formulas import safe_cells
 
-__all__ = ["Columns", "ParquetTable", "read_table", "step_columns", "table_writer", "write_columns"]
+__all__ = ["Columns", "ParquetTable", "read_run_table", "read_table", "step_columns", "table_writer", "write_columns"]
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -76,6 +76,12 @@ def read_table(file: Path) -> pa.Table:
         if file.suffix == ".parquet":
             return pq.read_table(opened)
         return arrow_csv.read_csv(opened, convert_options=arrow_csv.ConvertOptions(column_types={"id": pa.string()}))
+
+
+def read_run_table(run: Path, name: str) -> pa.Table:
+    """Read a table of a run folder: Parquet if it is large, else csv."""
+    parquet = run / f"{name}.parquet"
+    return read_table(parquet if parquet.exists() else run / f"{name}.csv")
 
 
 class _Table:
