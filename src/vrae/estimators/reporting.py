@@ -65,13 +65,14 @@ def report_data(
     truth: npt.NDArray[Any] | None,
     *,
     commands: Commands | None = None,
+    judged: Verdict | None = None,
     notice: str = "",
     **series: Any,
 ) -> ReportData:
     """Return what a report shows, with ``series``: its panel, reconstruction, scores and noise.
 
-    ``commands`` say how the reader does what the page advises; by default in Python. ``notice`` is
-    shown on the first screen.
+    ``commands`` say how the reader does what the page advises; by default in Python. ``judged`` is
+    what `judge` returned, if it was called. ``notice`` is shown on the first screen.
     """
     model, Z = clusterer.model_, assignment.embedding
     metrics = {**counts_of(assignment, clusterer.n_clusters_), **metrics}
@@ -91,7 +92,7 @@ def report_data(
         halves=clusterer.grouping_.halves(Z, assignment.labels),
         tree=clusterer.tree_,
         alternatives=alternatives(clusterer, assignment),
-        verdict=judge(clusterer, metrics),
+        verdict=judged or judge(clusterer, metrics),
         commands=commands or PythonLines(),
         next_best=_next_best(clusterer, assignment),
         alike=alike,

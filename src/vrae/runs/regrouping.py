@@ -114,9 +114,9 @@ def _change_run(
             _copy_others(run, folder)
             clusterer.save(folder / "model")
             write_clusters(run, folder, assignment)
-            add_verdict(metrics, clusterer, typed)
+            judged = add_verdict(metrics, clusterer, typed)
             write_metrics(metrics, folder)
-            report = report_of_run(clusterer, panel, assignment, metrics, typed)
+            report = report_of_run(clusterer, panel, assignment, metrics, typed, judged)
             write_report(replace(report, notice=notice), folder / "report.html")
     return metrics
 

@@ -119,14 +119,15 @@ def cluster_panel(
     tally.add(panel, assignment, truth)
     metrics = tally.metrics(clusterer, time.perf_counter() - started)
     metrics |= {**_about_data(panel.overview()), **_comparisons(clusterer, panel, truth, title, source)}
-    add_verdict(metrics, clusterer, out)
+    judged = add_verdict(metrics, clusterer, out)
     announce("Report")
     with atomic_directory(out) as folder:
         write_model(clusterer, folder)
         write_columns(assignment.columns(), folder / "clusters.csv")
         write_columns(embedding_columns(assignment.ids, assignment.embedding), folder / "embedding.parquet")
         write_metrics(metrics, folder)
-        write_report(gather_run_report(clusterer, panel, assignment, metrics, out, truth), folder / "report.html")
+        report = gather_run_report(clusterer, panel, assignment, metrics, out, truth, judged)
+        write_report(report, folder / "report.html")
     return metrics
 
 
@@ -175,13 +176,13 @@ def cluster_in_passes(
         if series.overview is not None:
             metrics |= _about_data(series.overview)
         metrics |= _comparisons(clusterer, sample, sample.static.get("label"), title, source)
-        add_verdict(metrics, clusterer, out)
+        judged = add_verdict(metrics, clusterer, out)
         announce("Report")
         write_metrics(metrics, folder)
         indices = np.arange(0, len(sample), -(-len(sample) // MAX_REPORT_SERIES))
         shown = sample if len(indices) == len(sample) else sample.select(indices)
         assignment = assign(clusterer, shown, clusterer.embedding_[indices])
-        report = gather_run_report(clusterer, shown, assignment, metrics, out, shown.static.get("label"))
+        report = gather_run_report(clusterer, shown, assignment, metrics, out, shown.static.get("label"), judged)
         write_report(report, folder / "report.html")
     return metrics
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from vrae._version import __version__
 from vrae.data.panel import Panel
+from vrae.describe.verdict import Verdict
 from vrae.estimators.assignment import Assignment
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.head import Head
@@ -123,14 +124,15 @@ class Tally:
         return metrics
 
 
-def add_verdict(metrics: dict[str, Any], clusterer: VRAEClusterer, run: Path) -> None:
+def add_verdict(metrics: dict[str, Any], clusterer: VRAEClusterer, run: Path) -> Verdict:
     """Add to complete metrics what to think of the clusters, and other numbers worth a look.
 
-    Commands name the folder ``run``, as the user typed it.
+    Commands name the folder ``run``, as the user typed it. Returns the verdict, for the report.
     """
     commands = CommandLine(str(run), metrics.get("source") or {})
     found = judge(clusterer, metrics)
     metrics |= {"verdict": verdict_record(found, commands), "alternatives": list(found.others)}
+    return found
 
 
 def describe_model(estimator: VRAE | Head) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.data.panel import Panel
+from vrae.describe.verdict import Verdict
 from vrae.estimators.assignment import Assignment
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.insight import MAX_REPORT_SERIES
@@ -57,18 +58,24 @@ def rebuild_report(
 
 
 def report_of_run(
-    clusterer: VRAEClusterer, panel: Panel | None, everything: Assignment, metrics: dict[str, Any], run: Path
+    clusterer: VRAEClusterer,
+    panel: Panel | None,
+    everything: Assignment,
+    metrics: dict[str, Any],
+    run: Path,
+    judged: Verdict | None = None,
 ) -> ReportData:
     """Gather the report of a run from its parts; see `rebuild_report`.
 
-    ``everything`` has all series of the run, ``panel`` those to show.
+    ``everything`` has all series of the run, ``panel`` those to show. ``judged`` is the verdict on
+    the clusters, if it is known.
     """
     announce("Report")
     if panel is None:
-        return _report_without_series(clusterer, everything, metrics, run)
+        return _report_without_series(clusterer, everything, metrics, run, judged)
     panel = without_dropped(clusterer.model_, panel)
     found = _look_up(everything, panel.ids)
-    return gather_run_report(clusterer, panel, found, metrics, run, panel.static.get("label"))
+    return gather_run_report(clusterer, panel, found, metrics, run, panel.static.get("label"), judged)
 
 
 def gather_run_report(
@@ -78,10 +85,11 @@ def gather_run_report(
     metrics: dict[str, Any],
     run: Path,
     truth: npt.NDArray[Any] | None,
+    judged: Verdict | None = None,
 ) -> ReportData:
     """Gather the report of a run. ``run`` is its folder as the user typed it."""
     commands = CommandLine(str(run), metrics.get("source") or {})
-    data = gather_report("", clusterer, panel, assignment, metrics, truth, commands=commands)
+    data = gather_report("", clusterer, panel, assignment, metrics, truth, commands=commands, judged=judged)
     return _with_title(data, metrics, run)
 
 
@@ -119,7 +127,11 @@ def _look_up(everything: Assignment, ids: npt.NDArray[Any]) -> Assignment:
 
 
 def _report_without_series(
-    clusterer: VRAEClusterer, everything: Assignment, metrics: dict[str, Any], run: Path
+    clusterer: VRAEClusterer,
+    everything: Assignment,
+    metrics: dict[str, Any],
+    run: Path,
+    judged: Verdict | None,
 ) -> ReportData:
     """Gather a report from the model and the tables alone."""
     model = clusterer.model_
@@ -133,5 +145,11 @@ def _report_without_series(
     curves[known] = decoded
     panel = Panel.from_arrays(curves, ids=assignment.ids.tolist(), static=assignment.static)
     commands = CommandLine(str(run), metrics.get("source") or {})
-    shown: dict[str, Any] = {"panel": panel, "reconstruction": panel, "from_model": True, "commands": commands}
+    shown: dict[str, Any] = {
+        "panel": panel,
+        "reconstruction": panel,
+        "from_model": True,
+        "commands": commands,
+        "judged": judged,
+    }
     return _with_title(report_data("", clusterer, assignment, metrics, label, **shown), metrics, run)
