@@ -158,8 +158,8 @@ def test_assign_gives_what_cluster_gave(name, cli, data, run_folder, tmp_path):
     assert (done.code, done.out) == (0, "")
     sizes = load_model(run_folder / "model").names_.items()
     table = rows_of((run_folder / "clusters.csv").read_text())
-    parts = [f"{sum(row['cluster'] == str(k) for row in table)} {name}" for k, name in sizes]  # the largest first
-    assert done.said == f"{read}Wrote {tmp_path / 'new.csv'}: 24 series; {'; '.join(parts)}.\n"
+    parts = [f"{name}: {sum(row['cluster'] == str(k) for row in table)}" for k, name in sizes]  # the largest first
+    assert done.said == f"{read}Wrote {tmp_path / 'new.csv'}: 24 series ({'; '.join(parts)}).\n"
     assert [line.split()[-1] for line in done.err.splitlines() if line not in done.said] == ["Starting", "Assigning"]
     columns = ("id", "cluster", "probability", "lag")
     expected = rows_of((run_folder / "clusters.csv").read_text())
@@ -197,7 +197,7 @@ def test_many_clusters_are_summed_up():
     clusterer: Any = SimpleNamespace(names_={k: f"Kind {k}" for k in range(9)})
     sizes = Counter({k: 1000 - k for k in range(7)} | {-1: 3})
     assert _sizes_in_words(sizes, clusterer) == (
-        "6,982 series; 1,000 Kind 0; 999 Kind 1; 998 Kind 2; 997 Kind 3; 996 Kind 4; 1,992 in 3 other groups"
+        "6,982 series (Kind 0: 1,000; Kind 1: 999; Kind 2: 998; Kind 3: 997; Kind 4: 996; 3 other groups: 1,992)"
     )
 
 

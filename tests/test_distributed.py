@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -423,6 +424,9 @@ def local_ray() -> Iterator[str]:
             logging_level="error",
             _temp_dir=folder,
         )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of Ray, about its own context
+            ray.data.DataContext.get_current()
         yield ray.get_runtime_context().gcs_address
         ray.shutdown()
 

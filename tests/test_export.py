@@ -135,7 +135,7 @@ def test_the_command_writes_the_file(fitted, small_series, tmp_path):
     file = tmp_path / "encoder.onnx"
     done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), "--out", str(file), "--json"])
     assert done.exit_code == 0, done.output
-    assert json.loads(done.output) == {
+    assert json.loads(done.stdout) == {
         "file": str(file),
         "values": "float32 (batch, time, 2)",
         "lengths": "int64 (batch,)",

@@ -74,10 +74,10 @@ def _sizes_in_words(sizes: Counter[int], clusterer: VRAEClusterer) -> str:
     from vrae.describe.words import cluster_name, plural
 
     ranked = sorted(sizes.items(), key=lambda entry: (-entry[1], entry[0]))
-    parts = [f"{size:,} {cluster_name(label, clusterer.names_)}" for label, size in ranked[:_MOST_CLUSTERS]]
+    parts = [f"{cluster_name(label, clusterer.names_)}: {size:,}" for label, size in ranked[:_MOST_CLUSTERS]]
     if rest := ranked[_MOST_CLUSTERS:]:
-        parts.append(f"{sum(size for _, size in rest):,} in {plural(len(rest), 'other group')}")
-    return f"{sizes.total():,} series; {'; '.join(parts)}"
+        parts.append(f"{plural(len(rest), 'other group')}: {sum(size for _, size in rest):,}")
+    return f"{sizes.total():,} series ({'; '.join(parts)})"
 
 
 @with_groups()
