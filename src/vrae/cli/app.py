@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import inspect
+import os
 import re
 import shlex
 import sys
 import warnings
 from collections.abc import Collection
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import Annotated, Any
@@ -25,6 +28,7 @@ from vrae.cli.config_file import options_by_name
 from vrae.cli.forecast_command import forecast
 from vrae.cli.info_command import info
 from vrae.cli.model_commands import assign, embed, export
+from vrae.cli.outputs import check_outputs, with_overwrite
 from vrae.cli.pair_commands import cannibalization, similar
 from vrae.cli.phase_display import PhaseDisplay
 from vrae.cli.reduce_commands import reduce, restore
@@ -36,11 +40,15 @@ from vrae.phases import listening
 __all__ = ["app", "in_command_words", "main"]
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # standard output cannot be written
+
+
 class _Command(TyperCommand):
     """A command that shows its phases, and whose messages name options as the user writes them."""
 
     def invoke(self, ctx: Any) -> Any:
         _OPTIONS.set(frozenset(options_by_name(self)))
+        check_outputs(ctx)
         start_clock()
         with PhaseDisplay(err, quiet=ctx.params.get("quiet", False)) as display, listening(display):
             return super().invoke(ctx)
@@ -69,7 +77,7 @@ _PANELS = {
 }
 for _panel, _commands in _PANELS.items():
     for _function in _commands:
-        app.command(cls=_Command, help=_help(_function), rich_help_panel=_panel)(_function)
+        app.command(cls=_Command, help=_help(_function), rich_help_panel=_panel)(with_overwrite(_function))
 
 
 @app.callback(invoke_without_command=True)
@@ -99,7 +107,10 @@ def main() -> None:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = partial(_show, set())
-            app()
+            try:
+                app()
+            finally:
+                sys.stdout.flush()  # a full disk is found here, and not when Python has ended
     except SystemExit as stop:
         if stop.code == INTERRUPTED and not isinstance(stop, Stopped):  # newer versions of Typer report Ctrl-C this way
             err.print("Stopped. Nothing was written.")
@@ -110,9 +121,10 @@ def main() -> None:
     except Exception as error:
         from vrae.exceptions import VRAEError
 
-        if isinstance(error, OSError) and error.filename is not None:  # the fault of the file, not of vrae
-            _say("[bold red]Error:[/]", f"{error.filename}: {error.strerror}.")
-            sys.exit(2)
+        if isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL):
+            place = _close_stdout() if error.filename is None else error.filename
+            _say("[bold red]Error:[/]", f"{place}: {error.strerror}.")
+            sys.exit(2)  # the fault of the file or the disk, not of vrae
         if not isinstance(error, VRAEError):
             err.print("[bold red]Internal error.[/] This is a fault in vrae. Please report it:", highlight=False)
             err.print_exception()
@@ -121,6 +133,13 @@ def main() -> None:
         sys.exit(2)
     finally:
         gc.freeze()  # Python would search all objects once more at its end, for a good second
+
+
+def _close_stdout() -> str:
+    """Drop what could not be written, which Python would try again at its end. Return its name."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return "Standard output"
 
 
 def _show(

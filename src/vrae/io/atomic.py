@@ -3,6 +3,9 @@
 New content is written into a hidden staging folder next to its target, flushed to disk, and moved
 into place by one rename. If the process dies, the target holds either the old content or the new.
 The next writer of the same target removes staging folders that a killed process left behind.
+
+Links are followed, and modes are kept. Pipes and devices are written to as they are. A folder that
+cannot be moved, such as a mount point, is filled file by file: each is the old one or the new one.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from pathlib import Path
 
 from vrae.exceptions import OutputError
 
-__all__ = ["HIDDEN", "atomic_directory", "atomic_file", "is_there", "only_writer"]
+__all__ = ["HIDDEN", "atomic_directory", "atomic_file", "check_writable", "is_stream", "is_there", "only_writer"]
 
 # Prefix of staging folders and lock files, which users may see next to their results.
 HIDDEN = ".vrae-"
@@ -29,6 +32,7 @@ HIDDEN = ".vrae-"
 _WINDOWS = os.name == "nt"
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:[/\\]")  # Path() turns the two slashes of a URL into one
+_DESCRIPTORS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
 _IN_USE = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 _OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -38,22 +42,36 @@ _EXCHANGE = 2  # RENAME_EXCHANGE of Linux's renameat2(2)
 @contextmanager
 def atomic_directory(target: Path) -> Iterator[Path]:
     """Yield a new folder that replaces ``target`` on success and is removed on failure."""
+    target = _followed(target)
     with _staging(target) as staging:
         folder = staging / "new"
         folder.mkdir()
         yield folder
+        _keep_modes(folder, target)
         _flush(folder)
-        _move_folder(folder, target, staging / "old")
-        _flush(target.parent, deep=False)
+        if _cannot_move(target):
+            _fill(target, folder, staging)
+        else:
+            _move_folder(folder, target, staging / "old")
+        _flush(_place(target), deep=False)
 
 
 @contextmanager
 def atomic_file(target: Path) -> Iterator[Path]:
     """Yield a path whose file replaces ``target`` on success and is removed on failure."""
+    if is_stream(target):
+        try:
+            yield target
+        except OSError as error:
+            raise _not_written(target, error) from error
+        return
+    target = _followed(target)
     with _staging(target) as staging:
-        yield staging / target.name
-        _flush(staging / target.name)
-        os.replace(staging / target.name, target)
+        partial = staging / target.name
+        yield partial
+        _keep_modes(partial, target)
+        _flush(partial)
+        os.replace(partial, target)
         _flush(target.parent, deep=False)
 
 
@@ -65,7 +83,8 @@ def only_writer(target: Path) -> Iterator[None]:
     process blocks nobody. A hidden file next to ``target`` names the owner.
     """
     _refuse_name(target)
-    path = target.absolute().parent / f"{_hidden_name(target)}.lock"
+    place = _followed(target.absolute())
+    path = _place(place) / f"{_hidden_name(place)}.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = _locked(path)
@@ -85,6 +104,25 @@ def only_writer(target: Path) -> Iterator[None]:
         os.close(lock)
 
 
+def check_writable(target: Path) -> None:
+    """Raise if a file could not be written. Call it before long work."""
+    if target.is_dir():
+        raise OutputError(f"{target} is a folder. Name a file.")
+    if not is_stream(target):
+        with _staging(_followed(target)):
+            pass
+
+
+def is_stream(target: Path) -> bool:
+    """Return whether a target is a pipe or a device, which is written to and not replaced."""
+    if str(target).startswith(_DESCRIPTORS):
+        return True
+    try:
+        return target.exists() and not (target.is_file() or target.is_dir())
+    except OSError:
+        return False
+
+
 def is_there(target: Path) -> bool:
     """Return whether an output target exists."""
     _refuse_name(target)
@@ -95,6 +133,56 @@ def is_there(target: Path) -> bool:
 
 
 # ---------------------------------------------------------------- parts
+
+
+def _followed(target: Path) -> Path:
+    """Return the file or folder that a link, "." or ".." stands for."""
+    return Path(os.path.realpath(target)) if target.is_symlink() or target.name in ("", "..") else target
+
+
+def _cannot_move(target: Path) -> bool:
+    """Return whether a target is a folder that this process cannot replace by another one."""
+    if not target.is_dir():
+        return False
+    return os.path.ismount(target) or not os.access(target.parent, os.W_OK | os.X_OK) or _is_current(target)
+
+
+def _is_current(folder: Path) -> bool:
+    """Return whether this is the working directory: a shell would stay in the one moved away."""
+    try:
+        return folder.samefile(Path.cwd())
+    except OSError:
+        return False
+
+
+def _place(target: Path) -> Path:
+    """Return the folder for hidden files: on the same disk as the target, and writable."""
+    return target if _cannot_move(target) else target.parent
+
+
+def _keep_modes(new: Path, old: Path) -> None:
+    """Give a file or folder, and all that is in it, the modes of what it replaces."""
+    inside = [path.relative_to(new) for path in new.rglob("*")] if new.is_dir() else []
+    for name in (Path(), *inside):
+        if (old / name).exists():
+            shutil.copymode(old / name, new / name)
+
+
+def _fill(target: Path, folder: Path, staging: Path) -> None:
+    """Move the content of a folder into another, and remove what was there before."""
+    names = {path.name for path in folder.iterdir()}
+    for name in sorted(names):
+        _move(folder / name, target / name, staging / f"old-{name}")
+    for path in target.iterdir():
+        if path.name not in names and not path.name.startswith(HIDDEN):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _move(path: Path, target: Path, old: Path) -> None:
+    if path.is_dir():
+        _move_folder(path, target, old)
+    else:
+        os.replace(path, target)
 
 
 def _hidden_name(target: Path) -> str:
@@ -112,7 +200,7 @@ def _staging(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale_staging(target)
         prefix = f"{_hidden_name(target)}-{os.getpid()}-"
-        staging = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
+        staging = Path(tempfile.mkdtemp(prefix=prefix, dir=_place(target)))
         yield staging
     except OSError as error:
         raise _not_written(target, error) from error
@@ -138,7 +226,7 @@ def _not_written(target: Path, error: OSError) -> OutputError:
 
 def _remove_stale_staging(target: Path) -> None:
     """Remove staging folders of processes of this machine that were killed."""
-    for path in target.parent.glob(f"{_hidden_name(target)}-*"):
+    for path in _place(target).glob(f"{_hidden_name(target)}-*"):
         owner = path.name.split("-")[2]
         if owner.isdigit() and not _is_alive(int(owner)):
             shutil.rmtree(path, ignore_errors=True)

@@ -34,7 +34,10 @@ __all__ = [
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
 
+# Times that a folder is read if it is replaced each time.
+_TRIES = 100
 _CHECKSUM = "weights_sha256"
+_FOUND = "weights_sha256 found"  # of the file that was read
 _LARGEST_CONFIG = 1 << 30  # bytes: the ids of about ten million training series
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -59,8 +62,36 @@ def write_folder(target: Path, config: dict[str, Any], arrays: Arrays) -> None:
 def read_folder(folder: Path, kind: str, hint: str) -> tuple[dict[str, Any], Arrays]:
     """Read the two files that `write_folder` wrote. Call `check_pair` afterwards.
 
-    ``kind`` and ``hint`` say what the folder should be and how to get one, for the messages.
+    They are read again if another process replaced the folder meanwhile. ``kind`` and ``hint`` say
+    what the folder should be and how to get one, for the messages.
     """
+    for left in reversed(range(_TRIES)):
+        before = _identity(folder)
+        try:
+            found = _read_pair(folder, kind, hint)
+        except ModelFileError:
+            if not left or _identity(folder) == before:
+                raise
+        else:
+            if not left or _identity(folder) == before:
+                return found
+    raise AssertionError("the last try returns or raises")
+
+
+def _identity(folder: Path) -> tuple[tuple[int, int], ...]:
+    """Return what changes when a folder is replaced."""
+    found = []
+    for path in (folder, folder / CONFIG_FILE, folder / WEIGHTS_FILE):
+        try:
+            state = path.stat()
+        except OSError:
+            found.append((0, 0))
+        else:
+            found.append((state.st_ino, state.st_mtime_ns))
+    return tuple(found)
+
+
+def _read_pair(folder: Path, kind: str, hint: str) -> tuple[dict[str, Any], Arrays]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -77,6 +108,7 @@ def read_folder(folder: Path, kind: str, hint: str) -> tuple[dict[str, Any], Arr
             raise ModelFileError(f"{config_file} is damaged or not vrae's: it holds no format_version.")
         with weights_file.open("rb"):  # safetensors reports every obstacle as a missing file
             arrays = load_file(weights_file)
+        config[_FOUND] = _checksum(weights_file)
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{config_file} is damaged or not vrae's ({error}). Copy or save it again.") from None
     except (SafetensorError, KeyError) as error:  # KeyError: a dtype that numpy lacks
@@ -89,7 +121,7 @@ def read_folder(folder: Path, kind: str, hint: str) -> tuple[dict[str, Any], Arr
 def check_pair(folder: Path, config: dict[str, Any]) -> None:
     """Raise if the weights file is not the one that ``config.json`` was written with."""
     expected = config.get(_CHECKSUM)  # models older than 0.1.0 have none
-    if expected is not None and expected != _checksum(folder / WEIGHTS_FILE):
+    if expected is not None and expected != config[_FOUND]:
         raise ModelFileError(
             f"{folder / WEIGHTS_FILE} is damaged, or another model's: it is not the file that {CONFIG_FILE} was "
             f"written with. Copy or save the model again."
