@@ -1,0 +1,185 @@
+"""An output never replaces what vrae did not write, wherever it points."""
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vrae import load_model
+from vrae.exceptions import OutputError
+from vrae.io.atomic import HIDDEN, atomic_directory, atomic_file
+
+posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX files")
+
+
+@pytest.fixture
+def place(fitted, tmp_path, monkeypatch):
+    """Return a working directory with data.csv and the folder of a model."""
+    np.savetxt(tmp_path / "data.csv", np.random.default_rng(0).standard_normal((12, 8)), delimiter=",")
+    fitted("VRAEClusterer", "2d").save(tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("link", ["none", "symbolic", "hard"])
+@pytest.mark.parametrize("data", ["data.csv", "./data.csv", "*.csv", "."])
+def test_the_input_is_never_the_output(link, data, cli, place):
+    before = (place / "data.csv").read_bytes()
+    out = place / "data.csv"
+    if link != "none":
+        out = place / "linked.csv"
+        out.symlink_to("data.csv") if link == "symbolic" else out.hardlink_to(place / "data.csv")
+    if data == "." and link == "symbolic":
+        data = "data.csv"
+    done = cli("assign", data, "--model", "model", "--out", out)
+    assert (done.code, done.said.count("\n")) == (2, 1)
+    assert "is read by this command" in done.said
+    assert (place / "data.csv").read_bytes() == before
+
+
+def test_other_files_need_overwrite_and_earlier_results_do_not(cli, place):
+    (place / "letter.txt").write_text("Dear")
+    command = ["assign", "data.csv", "--model", "model", "--out"]
+    done = cli(*command, "letter.txt")
+    assert done.code == 2
+    assert "is not a result of vrae" in done.said
+    assert (place / "letter.txt").read_text() == "Dear"
+    assert cli(*command, "letter.txt", "--overwrite").code == 0
+    for name in ("new.csv", "new.parquet"):
+        assert [cli(*command, name).code for _ in range(2)] == [0, 0]
+
+
+_AGAIN = {
+    "assign": ["--model", "model"],
+    "embed": ["--model", "model"],
+    "anomalies": ["--epochs", 1],
+    "similar": ["--epochs", 1],
+    "forecast": ["--horizon", 2, "--no-classical", "--epochs", 1],
+    "compare": ["--methods", "kmeans", "-k", 2],
+}
+
+
+@pytest.mark.parametrize("command", _AGAIN)
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_command_replaces_its_own_earlier_result(command, suffix, cli, place):
+    values = np.random.default_rng(0).standard_normal((12, 8))
+    header = ",".join(["id", *(f"t{i}" for i in range(8))])
+    rows = [f"s{i}," + ",".join(map(str, row)) for i, row in enumerate(values)]
+    (place / "data.csv").write_text("\n".join([header, *rows]) + "\n")
+    for _ in range(2):
+        done = cli(command, "data.csv", *_AGAIN[command], "--out", f"result{suffix}")
+        assert done.code == 0, done.said
+
+
+@posix
+def test_pipes_and_devices_are_written_to(cli, place):
+    os.mkfifo("pipe")
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(Path("pipe").read_bytes()))
+    reader.start()
+    done = cli("assign", "data.csv", "--model", "model", "--out", "pipe")
+    reader.join(timeout=60)
+    assert done.code == 0, done.said
+    assert read[0].count(b"\n") == 13
+    assert stat.S_ISFIFO((place / "pipe").stat().st_mode)
+    assert cli("assign", "data.csv", "--model", "model", "--out", os.devnull).code == 0
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_standard_output_on_a_full_disk_is_one_message(place):
+    for command in (["assign", "data.csv", "--model", "model", "-q"], ["info", "model", "--json"], ["--help"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([sys.executable, "-m", "vrae", *command], stdout=full, stderr=subprocess.PIPE)
+        said = [line for line in done.stderr.decode().splitlines() if not line.startswith("[")]
+        assert (done.returncode, said) == (2, ["Error: Standard output: No space left on device."]), command
+
+
+@posix
+def test_links_are_followed_and_modes_are_kept(fitted, tmp_path):
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "real.csv").chmod(0o600)
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    with atomic_file(tmp_path / "link.csv") as new:
+        new.write_text("new")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert ((tmp_path / "real.csv").read_text(), mode(tmp_path / "real.csv")) == ("new", 0o600)
+
+    (tmp_path / "folder").mkdir(0o700)
+    (tmp_path / "to_folder").symlink_to("folder")
+    clusterer = fitted("VRAEClusterer", "2d")
+    clusterer.save(tmp_path / "to_folder")
+    assert (tmp_path / "to_folder").is_symlink()
+    assert mode(tmp_path / "folder") == 0o700
+    (tmp_path / "folder" / "weights.safetensors").chmod(0o640)
+    clusterer.save(tmp_path / "to_folder")
+    assert mode(tmp_path / "folder" / "weights.safetensors") == 0o640
+    assert load_model(tmp_path / "folder").n_clusters_ == clusterer.n_clusters_
+
+
+def test_the_working_directory_is_filled_and_not_replaced(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "old").write_text("old")
+    monkeypatch.chdir(folder)
+    inode = folder.stat().st_ino
+    for target in (Path(), Path("."), folder):
+        with atomic_directory(target) as new:
+            (new / "sub").mkdir()
+            (new / "sub" / "a").write_text("a")
+            (new / "b").write_text("b")
+        assert sorted(path.name for path in Path.cwd().iterdir()) == ["b", "sub"]
+        assert (Path("sub") / "a").read_text() == "a"
+        assert folder.stat().st_ino == inode
+    with pytest.raises(ZeroDivisionError), atomic_directory(folder) as new:
+        (new / "c").write_text("c")
+        _ = 1 / 0
+    assert sorted(path.name for path in folder.iterdir()) == ["b", "sub"]
+
+
+@pytest.mark.parametrize("out", [".", "../run"])
+def test_a_run_in_the_working_directory(out, cli, place, monkeypatch):
+    (place / "run").mkdir()
+    monkeypatch.chdir(place / "run")
+    command = ["cluster", "../data.csv", "-k", 2, "--epochs", 1, "--out", out]
+    done = cli(*command)
+    assert done.code == 0, done.said
+    assert (Path.cwd() / "metrics.json").exists()
+    assert cli(*command).code == 2
+    assert cli(*command, "--overwrite").code == 0
+    assert [path for path in (place / "run").iterdir() if path.name.startswith(HIDDEN)] == []
+    assert [path for path in place.iterdir() if path.name.startswith(HIDDEN)] == []
+
+
+@pytest.mark.skipif(os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounts a disk")
+def test_a_run_on_a_mount_point(cli, place):
+    (place / "out").mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", "out"], capture_output=True).returncode:
+        pytest.skip("cannot mount here")
+    try:
+        command = ["cluster", "data.csv", "-k", 2, "--epochs", 1, "--out", "out"]
+        done = cli(*command)
+        assert done.code == 0, done.said
+        assert "metrics.json" in os.listdir("out")
+        assert cli(*command, "--overwrite").code == 0
+        assert [name for name in os.listdir("out") if name.startswith(HIDDEN)] == []
+    finally:
+        subprocess.run(["umount", "out"], check=True)
+
+
+def test_an_output_is_checked_before_the_work(cli, place):
+    (place / "file").write_text("")
+    done = cli("anomalies", "data.csv", "--epochs", 1, "--out", "file/a.csv")
+    assert done.code == 2
+    assert "Scoring" not in done.err
+    with pytest.raises(OutputError), atomic_file(place / "file" / "a.csv"):
+        pass
