@@ -25,6 +25,7 @@ from vrae.cli.anomalies_command import anomalies
 from vrae.cli.clock import start_clock
 from vrae.cli.cluster_command import cluster, compare, demo
 from vrae.cli.config_file import options_by_name
+from vrae.cli.drift_command import drift
 from vrae.cli.forecast_command import forecast
 from vrae.cli.info_command import info
 from vrae.cli.model_commands import assign, embed, export
@@ -72,7 +73,7 @@ app = typer.Typer(
 )
 _PANELS = {
     "Clusters": (demo, cluster, regroup, edit, report, explain, compare),
-    "Models": (assign, embed, info, export),
+    "Models": (assign, drift, embed, info, export),
     "Other tasks": (anomalies, similar, cannibalization, forecast, reduce, restore),
 }
 for _panel, _commands in _PANELS.items():

@@ -67,6 +67,7 @@ def assign(
     log(written(file, _sizes_in_words(sizes, clusterer)))
     if note := runs.unassigned_note(sizes[-1], sizes.total()):
         log(note)
+    log(f"What changed since the fit, and whether it is more than chance: vrae drift {data.data} --model {model}")
 
 
 def _sizes_in_words(sizes: Counter[int], clusterer: VRAEClusterer) -> str:

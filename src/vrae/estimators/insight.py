@@ -11,13 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.frozen import FrozenEstimator
 
+from vrae.config import check_real
 from vrae.data.batching import Indices
 from vrae.data.panel import Panel
 from vrae.describe import ClusterDescriptions, SeriesExplanation, describe_clusters, explain_series
+from vrae.describe.drift_result import Drift
 from vrae.describe.tables_of_clusters import cross_table
 from vrae.describe.words import NOISE, cluster_name, plural
 from vrae.estimators.assignment import Assignment, assign
 from vrae.estimators.cluster_plots import ClusterPlots
+from vrae.estimators.drift import drift_of
 from vrae.estimators.fitted_repr import FittedRepr
 from vrae.estimators.partition import labels_of
 from vrae.estimators.plotting import PlotAccessor, numbered_name
@@ -253,6 +256,31 @@ class Insight(FittedRepr):
             name, values = column, panel.static[column]
         table = cross_table(name, values, assign(self, panel).labels, self.names_)
         return table.to_pandas(show)
+
+    def drift(self, X: Any, *, alpha: float = 0.05) -> Drift:
+        """Compare later series with those of the fit: what changed, and whether to fit again.
+
+        Parameters
+        ----------
+        X : array (n, steps) or (n, channels, steps), list of arrays, table or Panel
+            The table of the new period, with its past: series are compared whole, as `predict` sees
+            them. Items are recognised by their ids.
+        alpha : float, default=0.05
+            Probability that anything is found where nothing changed.
+
+        Returns
+        -------
+        Drift
+            It prints as text. ``verdict`` says it in a few sentences, ``shares`` how the shares of
+            the clusters moved, and ``to_pandas()`` what became of each item.
+
+        Raises
+        ------
+        NotFittedError, InvalidDataError, InvalidParameterError
+        """
+        self._check_fitted()
+        check_real("alpha", alpha, above=0, below=1)
+        return drift_of(self, [X], alpha)  # type: ignore[arg-type]
 
     # ---------------------------------------------------------------- parts
 

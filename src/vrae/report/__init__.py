@@ -5,6 +5,7 @@ from __future__ import annotations
 from vrae.report.build import render_report, write_report
 from vrae.report.commands import CommandLine, Commands, PythonLines, verdict_record
 from vrae.report.data import Alternative, DirectionCurves, NextBest, ReportData
+from vrae.report.drift_page import render_drift
 from vrae.report.facts import heading
 from vrae.report.page import check_report
 
@@ -18,6 +19,7 @@ __all__ = [
     "ReportData",
     "check_report",
     "heading",
+    "render_drift",
     "render_report",
     "verdict_record",
     "write_report",

@@ -63,21 +63,21 @@ def script() -> str:
 
 
 @cache
-def style() -> str:
-    """Return the page's style sheet."""
-    return "\n".join(_asset(f"{name}.css") for name in _STYLES)
+def style(parts: tuple[str, ...] = _STYLES) -> str:
+    """Return the page's style sheet, made of these parts."""
+    return "\n".join(_asset(f"{name}.css") for name in parts)
 
 
 @cache
-def template() -> Any:
-    """Return the page's template, which escapes everything put into it."""
+def template(name: str = "template.html") -> Any:
+    """Return a page's template, which escapes everything put into it."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
         loader=FunctionLoader(_asset), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["unbroken"] = lambda text: str(text).replace(" %", "\u00a0%")  # number and sign on one line
-    return environment.get_template("template.html")
+    return environment.get_template(name)
 
 
 def _asset(name: str) -> str:

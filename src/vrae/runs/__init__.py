@@ -10,6 +10,7 @@ from __future__ import annotations
 from vrae.report import check_report
 from vrae.runs.anomaly_tables import find_segments, score_names, score_panel, window_scores, write_anomalies
 from vrae.runs.comparison import Comparison, compare
+from vrae.runs.drift_folder import check_drift_folder, write_drift
 from vrae.runs.fingerprint import has_changed, ids_of_run
 from vrae.runs.reduction_folder import check_reduction_folder, read_codes, reduce_to_folder, write_series
 from vrae.runs.regrouping import edit_run, regroup_run
@@ -42,6 +43,7 @@ __all__ = [
     "ParquetTable",
     "Tally",
     "TwoPassSource",
+    "check_drift_folder",
     "check_reduction_folder",
     "check_report",
     "check_run_folder",
@@ -76,6 +78,7 @@ __all__ = [
     "write_assignments",
     "write_columns",
     "write_descriptions",
+    "write_drift",
     "write_embeddings",
     "write_series",
 ]

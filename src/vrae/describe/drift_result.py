@@ -1,0 +1,226 @@
+"""What `VRAEClusterer.drift` returns: numbers, and what they mean in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.config import check_choice
+from vrae.describe.words import cluster_name, plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Drift", "DriftItems", "ShareChange", "shares_in_words"]
+
+_MOST_NAMED = 4  # clusters in a sentence
+
+
+@dataclass(frozen=True)
+class ShareChange:
+    """The share of a cluster among the series that have one, 0 to 1: before and now.
+
+    ``p_value`` is that of the difference, corrected for the number of clusters. ``changed`` says
+    whether the difference is more than chance and large enough to matter.
+    """
+
+    cluster: int
+    name: str
+    n_before: int
+    n_now: int
+    before: float
+    now: float
+    p_value: float
+    changed: bool
+
+    @property
+    def difference(self) -> float:
+        """Share now, less the share before."""
+        return self.now - self.before
+
+
+@dataclass(frozen=True, eq=False)
+class DriftItems:
+    """All items, with arrays of shape (n_items,): those of the new table, then those that are gone.
+
+    ``status`` is "same", "moved", "new", "gone" or "unlike" (of the new table, and unlike all
+    training series). ``before`` and ``now`` are clusters, -1 for none. ``probability`` is that of
+    the cluster now. ``sure`` marks items that moved between clusters that are both probable.
+    """
+
+    ids: npt.NDArray[Any]
+    status: npt.NDArray[np.str_]
+    before: npt.NDArray[np.int64]
+    now: npt.NDArray[np.int64]
+    probability: npt.NDArray[np.float64]
+    sure: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Drift:
+    """What changed since a fit.
+
+    Attributes
+    ----------
+    shares : tuple of ShareChange
+        One per cluster.
+    items : DriftItems
+        Every item: its cluster before and now. `to_pandas` has it as a table.
+    n_series : int
+        Series of the new table that have a value.
+    n_unlike : int
+        Those of them that are unlike all training series.
+    unlike_rate : float or None
+        Fraction that chance makes unlike; see ``false_alarm_rate``. None if it is not judged.
+    unlike_p_value : float
+        p-value of ``n_unlike``.
+    pattern_effect, pattern_p_value : float
+        How far the latent vectors of both tables differ, 0 to 1 (an energy distance), and its
+        p-value.
+    alpha : float
+        Probability of a finding where nothing changed.
+    findings : tuple of str
+        What changed beyond chance, in words.
+    caveat : str
+        Why the two tables cannot be compared in full. Empty if they can.
+    fit_again : str
+        Why the model should be fitted again. Empty if it need not be.
+    has_ids : bool
+        Whether the tables have names of items, so that the same ones are known.
+    """
+
+    shares: tuple[ShareChange, ...]
+    items: DriftItems
+    names: dict[int, str]
+    n_series: int
+    n_unlike: int
+    unlike_rate: float | None
+    unlike_p_value: float
+    pattern_effect: float
+    pattern_p_value: float
+    alpha: float
+    findings: tuple[str, ...] = ()
+    caveat: str = ""
+    fit_again: str = ""
+    has_ids: bool = True
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything changed beyond chance."""
+        return bool(self.findings)
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Number of items by status."""
+        known, counts = np.unique(self.items.status, return_counts=True)
+        return dict(zip(known.tolist(), counts.tolist(), strict=True))
+
+    @property
+    def verdict(self) -> str:
+        """What changed, and whether to fit again, in a few sentences."""
+        parts = [self.caveat] if self.caveat else []
+        if self.findings:
+            parts += self.findings
+        elif not self.caveat:
+            parts.append("Nothing changed beyond chance.")
+        parts.append(f"Fit again: {self.fit_again}." if self.fit_again else "The model can stay in use.")
+        return " ".join(parts)
+
+    def lines(self) -> list[str]:
+        """Return the result as lines of text: verdict, shares and items."""
+        lines = [self.verdict, ""]
+        for share in sorted(self.shares, key=lambda share: -abs(share.difference)):
+            mark = "  more than chance" if share.changed else ""
+            lines.append(
+                f"  {100 * share.before:5.1f} % -> {100 * share.now:5.1f} %  "
+                f"({100 * share.difference:+.1f})  {share.name}{mark}"
+            )
+        return [*lines, "", *self.item_lines()]
+
+    def item_lines(self) -> list[str]:
+        """Say in lines how many items are unlike all others, moved, are new and are gone."""
+        counts, lines = self.counts, []
+        if self.unlike_rate is not None:
+            lines.append(
+                f"{self.n_unlike:,} of {self.n_series:,} series are unlike all training series "
+                f"(about {self.unlike_rate * self.n_series:.0f} by chance)."
+            )
+        if not self.has_ids:
+            return [*lines, "The series have no ids, so it is not known which are the same items."]
+        n_both = sum(counts.get(status, 0) for status in ("same", "moved")) + int(
+            ((self.items.status == "unlike") & (self.items.before >= 0)).sum()
+        )
+        lines.append(
+            f"{plural(n_both, 'item')} in both tables: {counts.get('moved', 0):,} changed cluster, "
+            f"{int(self.items.sure.sum()):,} of them between clusters that are both probable."
+        )
+        n_new = counts.get("new", 0) + self._new_unlike
+        return [*lines, f"{plural(n_new, 'item')} new, {counts.get('gone', 0):,} gone."]
+
+    @cached_property
+    def _new_unlike(self) -> int:
+        return int(((self.items.status == "unlike") & (self.items.before < 0)).sum())
+
+    def to_pandas(self, what: str = "items") -> pd.DataFrame:
+        """Return a table.
+
+        Parameters
+        ----------
+        what : {"items", "shares"}, default="items"
+            "items": id, status, before, now (clusters), their names, probability and sure.
+            "shares": one row a cluster.
+        """
+        import pandas as pd
+
+        check_choice("what", what, ("items", "shares"))
+        return pd.DataFrame(self.item_columns() if what == "items" else self.share_columns())
+
+    def item_columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the columns of the table of items."""
+        items = self.items
+        return {
+            "id": items.ids,
+            "status": items.status,
+            "before": items.before,
+            "now": items.now,
+            "before_name": self._named(items.before),
+            "now_name": self._named(items.now),
+            "probability": items.probability.round(4),
+            "sure": items.sure,
+        }
+
+    def share_columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the columns of the table of clusters."""
+        names = ("cluster", "name", "n_before", "n_now", "before", "now", "difference", "p_value", "changed")
+        columns = {name: np.array([getattr(share, name) for share in self.shares]) for name in names}
+        return columns | {name: columns[name].round(4) for name in ("before", "now", "difference", "p_value")}
+
+    def _named(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.object_]:
+        known, place = np.unique(labels, return_inverse=True)
+        texts = np.array([cluster_name(label, self.names) if label >= 0 else "" for label in known.tolist()], object)
+        return texts[place] if len(known) else np.empty(0, object)
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
+
+    def _repr_html_(self) -> str:
+        """Return the verdict and the shares for notebooks."""
+        table = self.to_pandas("shares").to_html(index=False, justify="left")
+        rest = "".join(f"<div>{escape(line)}</div>" for line in self.item_lines())
+        return f"<div><b>{escape(self.verdict)}</b></div>{table}{rest}"
+
+
+def shares_in_words(shares: tuple[ShareChange, ...]) -> str:
+    """Say which clusters hold more or less than before. At least one did."""
+    changed = sorted((share for share in shares if share.changed), key=lambda share: -abs(share.difference))
+    parts = [
+        f"{share.name} holds {100 * share.now:.0f} % of the series instead of {100 * share.before:.0f} %"
+        for share in changed[:_MOST_NAMED]
+    ]
+    more = f", and {plural(len(changed) - _MOST_NAMED, 'other cluster')} changed" if len(changed) > _MOST_NAMED else ""
+    return f"{'; '.join(parts)}{more}."

@@ -1,0 +1,266 @@
+"""What changed since a clusterer was fitted, measured with later series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.data.panel import Panel
+from vrae.data.timing import Timing
+from vrae.describe.drift_result import Drift, DriftItems, ShareChange, shares_in_words
+from vrae.describe.words import cluster_name, plural
+from vrae.estimators.assignment import Clustered
+from vrae.estimators.belonging import Belonging
+from vrae.estimators.drift_tests import Sides, energy_test, holm, share_test, unlike_test
+from vrae.estimators.partition import labels_of
+from vrae.exceptions import InvalidDataError
+
+__all__ = ["drift_of"]
+
+# A share that moved by less is no finding, however many series there are. Nor are latent vectors
+# that differ by less; see benchmarks/drift.
+_LEAST_SHARE, _LEAST_EFFECT = 0.02, 0.02
+# A table that has grown moves shares and vectors by itself.
+_LEAST_GROWN_SHARE, _LEAST_GROWN_EFFECT = 0.05, 0.05
+_GROWN = 0.02
+
+# Dates can be compared if the table begins at most this fraction of the training calendar later,
+# and ends at most this fraction later. Or if it moved by whole years, to so many days.
+_LOST, _ADDED = 0.05, 0.3
+_NEAR_A_YEAR = 10
+_YEAR = 365.25
+
+# Series with less than this fraction of the usual length are not compared.
+_SHORT = 0.5
+
+# An item moved for sure if both clusters have this probability.
+_SURE = 0.8
+
+
+class Fitted(Clustered, Protocol):
+    """What a fitted clusterer offers here, in addition."""
+
+    ids_: npt.NDArray[Any]
+    labels_: npt.NDArray[np.int64]
+    n_clusters_: int
+    false_alarm_rate: float | None
+    belonging_: Belonging | None
+
+
+@dataclass
+class _Later:
+    """Later series: arrays with one row each, and what is known of all of them."""
+
+    ids: npt.NDArray[Any]
+    Z: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float64]
+    unlike: npt.NDArray[np.bool_]
+    lengths: npt.NDArray[np.int64]
+    start: Any = None
+    end: Any = None
+    is_named: bool = True
+
+
+@dataclass(frozen=True)
+class _Window:
+    """How the dates or lengths of both tables compare."""
+
+    caveat: str = ""
+    outgrown: str = ""
+    is_grown: bool = False
+
+
+def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
+    """Compare later series, in one or more panels, with those that a clusterer was fitted to."""
+    later = _gather(clusterer, panels)
+    window = _compare_windows(clusterer, later)
+    before, n_clusters = clusterer.labels_, clusterer.n_clusters_
+    now = labels_of(later.probabilities)
+    has_ids = later.is_named
+    texts = [np.array([str(name) for name in ids.tolist()], object) for ids in (clusterer.ids_, later.ids)]
+    sides = Sides.of(*texts) if has_ids else Sides.unrelated(len(before), len(now))
+    difference, share_p = share_test(before, now, sides, n_clusters)
+    effect, pattern_p = energy_test(clusterer.embedding_, later.Z, sides)
+    n_series = int(np.isfinite(later.Z).all(axis=1).sum())
+    n_unlike, rate, unlike_p = int(later.unlike.sum()), clusterer.false_alarm_rate, 1.0
+    belonging = clusterer.belonging_
+    judged = rate is not None and belonging is not None
+    if rate is not None and belonging is not None:
+        unlike_p = unlike_test(n_unlike, n_series, rate, len(belonging.references))
+    corrected = holm([float(share_p.min(initial=1.0)), unlike_p, pattern_p])
+    least_share = _LEAST_GROWN_SHARE if window.is_grown else _LEAST_SHARE
+    least_effect = _LEAST_GROWN_EFFECT if window.is_grown else _LEAST_EFFECT
+    found = [p <= alpha and not window.caveat for p in corrected]
+    moved = found[0] & (share_p <= alpha) & (np.abs(difference) >= least_share)
+    shares = _shares(clusterer, before, now, share_p, moved)
+    # Other shares alone make vectors differ, so then it says nothing more.
+    is_unlike, differs = found[1], found[2] and effect >= least_effect and not moved.any()
+    return Drift(
+        shares=shares,
+        items=_items(clusterer, later, now, sides),
+        names=clusterer.names_,
+        n_series=n_series,
+        n_unlike=n_unlike,
+        unlike_rate=rate if judged else None,
+        unlike_p_value=unlike_p,
+        pattern_effect=effect,
+        pattern_p_value=pattern_p,
+        alpha=alpha,
+        findings=_findings(shares, n_unlike, n_series, rate or 0.0, is_unlike, differs),
+        caveat=window.caveat,
+        fit_again=_reason(is_unlike, differs, window),
+        has_ids=has_ids,
+    )
+
+
+def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
+    """Embed later series part by part. Only vectors and labels stay in memory."""
+    parts, lengths, stamps, named = [], [], [], True
+    for given in panels:
+        panel, indices = clusterer.model_.open(given)
+        Z, probabilities = clusterer.embed_and_assign(panel, indices)
+        unlike = np.zeros(len(panel), bool)
+        unlike[indices] = ~probabilities[indices].any(axis=1)
+        if clusterer.belonging_ is None or clusterer.false_alarm_rate is None:
+            unlike[:] = False
+        unlike[unlike] = clusterer.predict_proba_from_latent(Z[unlike]).any(axis=1)  # others are noise of hdbscan
+        parts.append((panel.ids, Z, probabilities, unlike))
+        lengths.append(panel.lengths[indices])
+        named &= _has_names(panel, clusterer)
+        if panel.times is not None and panel.times.dtype.kind == "M" and len(panel.times):
+            stamps += [panel.times.min(), panel.times.max()]
+    if not parts or not sum(len(part[0]) for part in parts):
+        raise InvalidDataError("No series found: the input is empty. Pass the table of the new period.")
+    columns = [[part[column] for part in parts] for column in range(4)]
+    ids = columns[0][0] if len(parts) == 1 else np.concatenate([np.asarray(part, object) for part in columns[0]])
+    start, end = (min(stamps), max(stamps)) if stamps else (None, None)
+    Z, probabilities, unlike = (np.concatenate(column) for column in columns[1:])
+    return _Later(ids, Z, probabilities, unlike, np.concatenate(lengths), start, end, named)
+
+
+def _has_names(panel: Panel, clusterer: Fitted) -> bool:
+    """Return whether ids are names of items, and not the numbers that arrays get."""
+    both = (panel.ids, clusterer.ids_)
+    numbers = all(ids.dtype.kind in "iu" and np.array_equal(ids, np.arange(len(ids))) for ids in both)
+    reading = clusterer.model_.reading_
+    return not numbers or (reading is not None and bool(reading.id))
+
+
+def _compare_windows(clusterer: Fitted, later: _Later) -> _Window:
+    """Say whether later series cover what the training series covered."""
+    timing = clusterer.model_.scaler_.timing
+    if timing is not None and later.start is not None:
+        return _compare_dates(timing, later)
+    usual, found = clusterer.model_.n_steps_, float(np.median(later.lengths)) if len(later.lengths) else 0.0
+    if found < _SHORT * usual:
+        return _Window(
+            f"The new series have {found:.0f} steps and those of the fit {usual:,}: too few to compare. Pass the table "
+            f"with its past, not the new steps alone."
+        )
+    return _Window(is_grown=abs(found / usual - 1) > _GROWN)
+
+
+def _compare_dates(timing: Timing, later: _Later) -> _Window:
+    first, last = np.datetime64(timing.start), np.datetime64(timing.end)
+    day = np.timedelta64(1, "D")
+    span, lost, added = ((b - a) / day for a, b in ((first, last), (first, later.start), (last, later.end)))
+    span = max(float(span), 1e-9)
+    years = [round(float(part) / _YEAR) for part in (lost, added)]
+    whole = all(abs(float(part) - n * _YEAR) <= _NEAR_A_YEAR for part, n in zip((lost, added), years, strict=True))
+    if years[0] > 0 and years[0] == years[1] and whole:
+        return _Window()  # the same seasons, one or more years later
+    if lost > _LOST * span:
+        return _Window(
+            f"The new table begins at {later.start.astype('M8[D]')} and that of the fit at {first.astype('M8[D]')}. "
+            f"The groups compare series by date, so a change cannot be told from the missing dates. Pass the table "
+            f"with its past."
+        )
+    if added > _ADDED * span and not whole:
+        outgrown = f"{100 * added / (span + added):.0f} % of the dates are newer than the model"
+        return _Window(
+            "The new dates are too many to tell a change of the series from the season.", outgrown, is_grown=True
+        )
+    return _Window(is_grown=abs(added - lost) > _GROWN * span)
+
+
+def _shares(
+    clusterer: Fitted,
+    before: npt.NDArray[np.int64],
+    now: npt.NDArray[np.int64],
+    p_values: npt.NDArray[np.float64],
+    changed: npt.NDArray[np.bool_],
+) -> tuple[ShareChange, ...]:
+    counts = [np.bincount(labels[labels >= 0], minlength=clusterer.n_clusters_) for labels in (before, now)]
+    totals = [max(int(part.sum()), 1) for part in counts]
+    return tuple(
+        ShareChange(
+            cluster=k,
+            name=cluster_name(k, clusterer.names_),
+            n_before=int(counts[0][k]),
+            n_now=int(counts[1][k]),
+            before=float(counts[0][k] / totals[0]),
+            now=float(counts[1][k] / totals[1]),
+            p_value=float(p_values[k]),
+            changed=bool(changed[k]),
+        )
+        for k in range(clusterer.n_clusters_)
+    )
+
+
+def _items(clusterer: Fitted, later: _Later, now: npt.NDArray[np.int64], sides: Sides) -> DriftItems:
+    """Return the items of the new table, and those that are gone."""
+    n, gone = len(now), sides.only_before if later.is_named else sides.only_before[:0]
+    earlier = np.full(n, -1, np.int64)
+    earlier[sides.pairs[1]] = clusterer.labels_[sides.pairs[0]]
+    status = np.full(n, "new" if later.is_named else "unknown", "<U7")
+    status[sides.pairs[1]] = "same"
+    moved = (earlier >= 0) & (now >= 0) & (earlier != now)
+    status[moved], status[later.unlike] = "moved", "unlike"
+    probability = later.probabilities.max(axis=1, initial=0.0)
+    rows = np.flatnonzero(moved)
+    place = np.full(n, -1)
+    place[sides.pairs[1]] = sides.pairs[0]
+    held = clusterer.predict_proba_from_latent(clusterer.embedding_[place[rows]])
+    sure = np.zeros(n, bool)
+    sure[rows] = (held[np.arange(len(rows)), earlier[rows]] >= _SURE) & (probability[rows] >= _SURE)
+    ids, known = later.ids, clusterer.ids_[gone]
+    if len(known):
+        ids = np.concatenate([ids, known] if ids.dtype.kind == known.dtype.kind else [ids.astype(object), known])
+    none = np.full(len(known), -1, np.int64)
+    return DriftItems(
+        ids=ids,
+        status=np.concatenate([status, np.full(len(known), "gone")]),
+        before=np.concatenate([earlier, clusterer.labels_[gone]]),
+        now=np.concatenate([now, none]),
+        probability=np.concatenate([probability, np.zeros(len(known))]),
+        sure=np.concatenate([sure, np.zeros(len(known), bool)]),
+    )
+
+
+def _findings(
+    shares: tuple[ShareChange, ...], n_unlike: int, n_series: int, rate: float, is_unlike: bool, differs: bool
+) -> tuple[str, ...]:
+    found = []
+    if is_unlike:
+        found.append(
+            f"{n_unlike:,} of {plural(n_series, 'series')} ({100 * n_unlike / n_series:.1f} %) are unlike all training "
+            f"series; {100 * rate:g} % would be by chance."
+        )
+    if any(share.changed for share in shares):
+        found.append(shares_in_words(shares))
+    if differs:
+        found.append("The shapes or the timing of the series differ from those of the fit.")
+    return tuple(found)
+
+
+def _reason(is_unlike: bool, differs: bool, window: _Window) -> str:
+    """Say why to fit again. Shares that moved between known groups are no reason."""
+    if is_unlike:
+        return "there are series of a kind that the model does not know"
+    if differs:
+        return "the groups describe series that have changed"
+    return window.outgrown

@@ -1,0 +1,193 @@
+"""Tests of whether later series differ from those of a fit by more than chance.
+
+Items of both tables are compared with themselves. If nothing changed, it is a matter of chance
+which of the two observations of an item came first, and which of the other items are the earlier
+ones. So items of both tables change sides at random, and the others are dealt anew (a permutation
+test). The number of series matters only where counts are drawn or a bounded sample is compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Sides", "energy_test", "holm", "share_test", "unlike_test"]
+
+_DRAWS = 1999  # of counts
+_ENERGY_DRAWS = 499
+_ENERGY_SAMPLE = 500  # series of each table
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Which rows of an earlier and a later table are the same items.
+
+    ``pairs`` (2, n_pairs) are positions in both tables. ``only_before`` and ``only_now`` are those
+    of the other items.
+    """
+
+    pairs: Ints
+    only_before: Ints
+    only_now: Ints
+
+    @classmethod
+    def of(cls, before: npt.NDArray[np.object_], now: npt.NDArray[np.object_]) -> Sides:
+        """Match ids (n,), as text."""
+        place = {name: row for row, name in enumerate(before.tolist())}
+        matched = np.array([place.get(name, -1) for name in now.tolist()], np.int64)
+        both = np.flatnonzero(matched >= 0)
+        pairs = np.stack([matched[both], both])
+        return cls(pairs, np.setdiff1d(np.arange(len(before)), pairs[0]), np.flatnonzero(matched < 0))
+
+    @classmethod
+    def unrelated(cls, n_before: int, n_now: int) -> Sides:
+        """Return the sides of tables of which no series is known to be the same."""
+        return cls(np.zeros((2, 0), np.int64), np.arange(n_before), np.arange(n_now))
+
+    def among(self, before: npt.NDArray[np.bool_], now: npt.NDArray[np.bool_]) -> Sides:
+        """Keep some rows of both tables. An item of which one row is left is no pair."""
+        first, second = before[self.pairs[0]], now[self.pairs[1]]
+        alone_before, alone_now = self.pairs[0][first & ~second], self.pairs[1][second & ~first]
+        return Sides(
+            self.pairs[:, first & second],
+            np.concatenate([self.only_before[before[self.only_before]], alone_before]),
+            np.concatenate([self.only_now[now[self.only_now]], alone_now]),
+        )
+
+    def sample(self, most: int, rng: np.random.Generator) -> Sides:
+        """Keep at most ``most`` rows of each table, drawn at random."""
+        n_pairs = self.pairs.shape[1]
+        largest = n_pairs + max(len(self.only_before), len(self.only_now))
+        kept = min(1.0, most / max(largest, 1))
+
+        def some(rows: Ints) -> Ints:
+            return np.sort(rng.permutation(rows)[: round(kept * len(rows))])
+
+        return Sides(self.pairs[:, some(np.arange(n_pairs))], some(self.only_before), some(self.only_now))
+
+
+def share_test(before: Ints, now: Ints, sides: Sides, n_clusters: int, seed: int = 0) -> tuple[Floats, Floats]:
+    """Compare the shares of clusters in two tables.
+
+    Parameters
+    ----------
+    before, now : ndarray of int64, shape (n,)
+        Labels, -1 for none. Those do not count.
+    sides : Sides
+    n_clusters : int
+    seed : int
+
+    Returns
+    -------
+    difference : ndarray of shape (n_clusters,)
+        Share now, less the share before.
+    p_value : ndarray of shape (n_clusters,)
+        Corrected for the number of clusters (Benjamini & Hochberg).
+    """
+    from scipy.stats import false_discovery_control
+
+    sides, rng = sides.among(before >= 0, now >= 0), np.random.default_rng(seed)
+    first, second = before[sides.pairs[0]], now[sides.pairs[1]]
+    alone = [np.bincount(part, minlength=n_clusters) for part in (before[sides.only_before], now[sides.only_now])]
+    n_pairs, (n_before, n_now) = len(first), (len(first) + int(counts.sum()) for counts in alone)
+    if not n_before or not n_now:
+        return np.zeros(n_clusters), np.ones(n_clusters)
+    pairs = np.zeros((n_clusters, n_clusters), np.int64)  # (before, now)
+    np.add.at(pairs, (first, second), 1)
+
+    def differences(swapped: Ints, dealt: Ints) -> Floats:
+        """Return differences (draw, cluster); of the unpaired, ``dealt`` are earlier."""
+        both = (pairs.sum(axis=0) + pairs.sum(axis=1)) / 2
+        earlier, later = both - swapped / 2 + dealt, both + swapped / 2 + alone[0] + alone[1] - dealt
+        found: Floats = later / n_now - earlier / n_before
+        return found
+
+    observed = differences((pairs.sum(axis=0) - pairs.sum(axis=1))[None], alone[0][None])[0]
+    drawn = differences(_swapped(pairs, rng), _dealt(alone[0], alone[1], rng))
+    if n_pairs + min(len(sides.only_before), len(sides.only_now)) == 0:
+        return observed, np.ones(n_clusters)
+    as_large = (np.abs(drawn) >= np.abs(observed) - 1e-12).sum(axis=0)
+    return observed, np.asarray(false_discovery_control((1 + as_large) / (1 + _DRAWS)), np.float64)
+
+
+def _swapped(pairs: Ints, rng: np.random.Generator) -> Ints:
+    """Let pairs change sides; return later counts less earlier ones, (draw, cluster)."""
+    found = np.zeros((_DRAWS, len(pairs)), np.int64)
+    changed = np.triu(pairs + pairs.T, 1)
+    for one, other in np.argwhere(changed):
+        n = int(changed[one, other])
+        gain = 2 * rng.binomial(n, 0.5, _DRAWS) - n
+        found[:, one] += gain
+        found[:, other] -= gain
+    return found
+
+
+def _dealt(before: Ints, now: Ints, rng: np.random.Generator) -> Ints:
+    """Draw which of the unpaired series are the earlier ones, (draw, cluster)."""
+    n = int(before.sum())
+    if n == 0 or not now.sum():
+        return np.tile(before, (_DRAWS, 1))
+    return rng.multivariate_hypergeometric(before + now, n, _DRAWS, method="marginals").astype(np.int64)
+
+
+def unlike_test(n_unlike: int, n_series: int, rate: float, n_references: int) -> float:
+    """Return the p-value of the number of series that are unlike all training series.
+
+    The limit was set so that a fraction ``rate`` exceeds it, from ``n_references`` series. From so
+    few, the true rate is known as a beta distribution, so the number is beta-binomial.
+    """
+    from scipy.stats import betabinom
+
+    n = n_references + 1
+    return float(betabinom.sf(n_unlike - 1, n_series, rate * n, (1 - rate) * n)) if n_unlike and n_series else 1.0
+
+
+def energy_test(
+    before: npt.NDArray[np.floating], now: npt.NDArray[np.floating], sides: Sides, seed: int = 0
+) -> tuple[float, float]:
+    """Compare the distributions of vectors (n, dimensions) of two tables.
+
+    Returns
+    -------
+    effect : float
+        Energy distance over twice the mean distance between the tables, 0 to 1 (Székely & Rizzo,
+        "Energy statistics", Journal of Statistical Planning and Inference 2013).
+    p_value : float
+    """
+    from scipy.spatial.distance import cdist
+
+    rng = np.random.default_rng(seed)
+    sides = sides.among(np.isfinite(before).all(axis=1), np.isfinite(now).all(axis=1)).sample(_ENERGY_SAMPLE, rng)
+    n_pairs, n_first, n_second = sides.pairs.shape[1], len(sides.only_before), len(sides.only_now)
+    n_before, n_now = n_pairs + n_first, n_pairs + n_second
+    if min(n_before, n_now) < 2:
+        return 0.0, 1.0
+    rows = (before[sides.pairs[0]], now[sides.pairs[1]], before[sides.only_before], now[sides.only_now])
+    vectors = np.concatenate(rows).astype(np.float64)
+    distances = cdist(vectors, vectors)
+    is_before = np.zeros((1 + _ENERGY_DRAWS, len(vectors)), bool)
+    for row in is_before:
+        own = rng.random(n_pairs) < 0.5
+        rest = rng.permutation(np.arange(n_first + n_second) < n_first)
+        row[:] = np.concatenate([own, ~own, rest])
+    is_before[0] = np.repeat([True, False, True, False], [n_pairs, n_pairs, n_first, n_second])
+    weights = np.where(is_before, 1 / n_before, -1 / n_now)  # (draw, vector)
+    energy = -((weights @ distances) * weights).sum(axis=1)
+    between = distances[is_before[0]][:, ~is_before[0]].mean()
+    p_value = (energy >= energy[0] - 1e-12 * max(between, 1e-300)).sum() / len(energy)
+    return float(max(energy[0], 0.0) / (2 * between)) if between > 0 else 0.0, float(p_value)
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Return p-values corrected for their number (Holm, Scand J Statist 1979)."""
+    order = np.argsort(p_values)
+    n, found, least = len(p_values), [1.0] * len(p_values), 0.0
+    for rank, place in enumerate(order.tolist()):
+        least = max(least, min(1.0, (n - rank) * p_values[place]))
+        found[place] = least
+    return found

@@ -1,0 +1,188 @@
+"""What changed since a fit: nothing where nothing changed, and what was planted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from vrae import VRAE, Panel, VRAEClusterer, load_model, read_panel
+from vrae.cli.app import app
+from vrae.estimators.drift_tests import Sides, energy_test, holm, share_test, unlike_test
+from vrae.exceptions import InvalidParameterError, NotFittedError, OutputError
+from vrae.report import render_drift
+from vrae.runs import check_drift_folder
+
+STEPS = 48
+
+
+def waves(n: int, share: float, seed: int, first: int = 0) -> Panel:
+    """Return slow and fast waves with noise; ``share`` of them are slow."""
+    rng = np.random.default_rng(seed)
+    period = np.where(np.arange(n) < round(share * n), 24, 6)[:, None]
+    phase = rng.uniform(0, 1, (n, 1))
+    X = np.sin(2 * np.pi * (np.arange(STEPS) / period + phase)) + 0.3 * rng.standard_normal((n, STEPS))
+    return Panel.from_arrays(X, ids=[f"item{i}" for i in range(first, first + n)])
+
+
+def joined(*panels: Panel) -> Panel:
+    X = np.concatenate([panel.to_padded()[:, 0] for panel in panels])
+    return Panel.from_arrays(X, ids=np.concatenate([panel.ids for panel in panels]))
+
+
+@pytest.fixture(scope="module")
+def clusterer() -> VRAEClusterer:
+    return VRAEClusterer(2, model=VRAE(max_epochs=20), random_state=0).fit(waves(120, 0.3, 0))
+
+
+def slow(clusterer: VRAEClusterer) -> int:
+    return int(np.argmin(np.bincount(clusterer.labels_)))
+
+
+def test_nothing_is_found_where_nothing_changed(clusterer: VRAEClusterer) -> None:
+    found = clusterer.drift(waves(120, 0.3, 1))
+    assert not found.changed
+    assert found.fit_again == ""
+    assert found.verdict == "Nothing changed beyond chance. The model can stay in use."
+    assert found.counts.get("same", 0) + found.counts.get("unlike", 0) >= 118
+    assert "120 items in both tables" in repr(found)
+
+
+def test_a_share_that_moved_is_found_by_name(clusterer: VRAEClusterer) -> None:
+    clusterer.rename({slow(clusterer): "Slow"})
+    found = clusterer.drift(waves(200, 0.6, 2, first=1000))
+    share = found.shares[slow(clusterer)]
+    assert found.changed
+    assert share.changed
+    assert share.p_value < 0.01
+    assert share.before == pytest.approx(0.3)
+    assert share.now == pytest.approx(0.6, abs=0.02)
+    assert "Slow holds 60 % of the series instead of 30 %" in found.verdict
+    assert found.counts == {"new": 200 - found.n_unlike, "gone": 120} | (
+        {"unlike": found.n_unlike} if found.n_unlike else {}
+    )
+
+
+def test_a_vanished_kind_is_found(clusterer: VRAEClusterer) -> None:
+    found = clusterer.drift(waves(100, 0.0, 3, first=1000))
+    assert found.shares[slow(clusterer)].changed
+    assert found.shares[slow(clusterer)].n_now == 0
+
+
+def test_a_new_kind_is_found_and_asks_for_a_new_fit(clusterer: VRAEClusterer) -> None:
+    rng = np.random.default_rng(4)
+    walks = Panel.from_arrays(
+        np.sign(rng.standard_normal((25, STEPS))).cumsum(axis=1), ids=[f"new{i}" for i in range(25)]
+    )
+    found = clusterer.drift(joined(waves(120, 0.3, 5), walks))
+    assert found.n_unlike >= 10
+    assert "unlike all training series" in found.verdict
+    assert found.fit_again == "there are series of a kind that the model does not know"
+    table = found.to_pandas()
+    assert (table.status[table.id.str.startswith("new")] == "unlike").sum() >= 10
+
+
+def test_items_that_moved_are_named(clusterer: VRAEClusterer) -> None:
+    before = waves(120, 0.3, 0)
+    now = waves(120, 0.4, 0)  # items 36 to 47 become slow
+    table = clusterer.drift(now).to_pandas()
+    moved = set(table.id[table.sure])
+    assert moved <= {f"item{i}" for i in range(36, 48)}
+    assert len(moved) >= 10
+    assert list(before.ids) == list(table.id)
+
+
+def test_rows_of_arrays_are_no_items(clusterer: VRAEClusterer) -> None:
+    fitted = VRAEClusterer(2, model=VRAE(max_epochs=2), random_state=0).fit(waves(40, 0.3, 0).to_padded())
+    found = fitted.drift(waves(40, 0.3, 1).to_padded())
+    assert not found.has_ids
+    assert "no ids" in repr(found)
+    assert "moved" not in found.counts
+
+
+def test_new_steps_alone_are_not_compared(clusterer: VRAEClusterer) -> None:
+    few = [series[0, :6] for series in waves(60, 0.9, 6)]
+    found = clusterer.drift(Panel.from_arrays(few, ids=[f"item{i}" for i in range(60)]))
+    assert not found.changed
+    assert "too few to compare" in found.verdict
+
+
+def dated(n_weeks: int, first: int = 0) -> Panel:
+    rng = np.random.default_rng(first)
+    weeks = pd.date_range("2022-01-03", periods=160, freq="W-MON")[first : first + n_weeks]
+    month = weeks.month.to_numpy()
+    high = [np.isin(month, (11, 12)), np.isin(month, (6, 7))]
+    rows = [pd.DataFrame({"item": f"i{i}", "week": weeks, "qty": rng.poisson(5 + 20 * high[i % 2])}) for i in range(60)]
+    return read_panel(pd.concat(rows), id="item", time="week")
+
+
+def test_a_table_of_dates_without_its_past_is_not_judged() -> None:
+    fitted = VRAEClusterer(2, model=VRAE(max_epochs=5), random_state=0).fit(dated(104))
+    assert not fitted.drift(dated(108)).changed
+    found = fitted.drift(dated(80, first=26))
+    assert not found.changed
+    assert found.caveat.startswith("The new table begins at 2022-07-04")
+
+
+def test_false_alarms_of_the_tests_have_the_stated_rate() -> None:
+    rng = np.random.default_rng(0)
+    found = []
+    for trial in range(200):
+        labels, later = rng.integers(0, 4, 150), rng.integers(0, 4, 150)
+        sides = Sides.of(np.arange(150).astype(str).astype(object), np.arange(50, 200).astype(str).astype(object))
+        later[:100] = np.where(rng.random(100) < 0.7, labels[50:], later[:100])
+        found.append(share_test(labels, later, sides, 4, trial)[1].min() <= 0.05)
+    assert np.mean(found) <= 0.09
+    energy = [
+        energy_test(rng.standard_normal((40, 3)), rng.standard_normal((40, 3)), Sides.unrelated(40, 40), i)[1]
+        for i in range(100)
+    ]
+    assert np.mean(np.array(energy) <= 0.05) <= 0.12
+
+
+def test_the_rate_of_unlike_series_is_known_from_few_references() -> None:
+    assert unlike_test(0, 100, 0.01, 100) == 1.0
+    assert unlike_test(5, 200, 0.01, 60) > unlike_test(5, 200, 0.01, 2000)
+    assert unlike_test(20, 200, 0.01, 500) < 1e-4
+    assert holm([0.04, 0.01, 0.5]) == pytest.approx([0.08, 0.03, 0.5])
+
+
+def test_bad_use(clusterer: VRAEClusterer, tmp_path: Path) -> None:
+    with pytest.raises(NotFittedError):
+        VRAEClusterer().drift(waves(10, 0.3, 0))
+    with pytest.raises(InvalidParameterError, match="alpha"):
+        clusterer.drift(waves(10, 0.3, 0), alpha=2)
+    (tmp_path / "mine.txt").write_text("x")
+    with pytest.raises(OutputError, match="something else"):
+        check_drift_folder(tmp_path, overwrite=True)
+
+
+def test_the_page_escapes_ids(clusterer: VRAEClusterer) -> None:
+    panel = waves(40, 0.9, 8, first=0)
+    ids = [f"<b>{i}" for i in range(40)]
+    page = render_drift(clusterer.drift(Panel.from_arrays(panel.to_padded()[:, 0], ids=ids)), "What <changed>")
+    assert "<b>" not in page.replace("<body>", "")
+    assert "<script" not in page
+    assert "&lt;changed&gt;" in page
+
+
+def test_command(clusterer: VRAEClusterer, tmp_path: Path) -> None:
+    clusterer.save(tmp_path / "model")
+    panel = waves(120, 0.6, 2)
+    panel.to_pandas().to_csv(tmp_path / "new.csv", index=False)
+    common = [str(tmp_path / "new.csv"), "--id", "unique_id", "--time", "step", "--model", str(tmp_path / "model")]
+    result = CliRunner().invoke(app, ["drift", *common, "--out", str(tmp_path / "june")])
+    assert result.exit_code == 0, result.output
+    assert "of the series instead of 30 %" in result.stdout
+    assert "Fit again" not in result.stdout  # the groups are the same
+    assert {path.name for path in (tmp_path / "june").iterdir()} == {"drift.csv", "drift.html", "shares.csv"}
+    assert len(pd.read_csv(tmp_path / "june" / "drift.csv")) == 120
+    again = CliRunner().invoke(app, ["drift", *common, "--out", str(tmp_path / "june")])
+    assert again.exit_code != 0
+    assert isinstance(again.exception, OutputError)
+    assigned = CliRunner().invoke(app, ["assign", *common, "--out", str(tmp_path / "a.csv")])
+    assert "vrae drift" in assigned.stderr
+    assert load_model(tmp_path / "model").drift(panel).changed
