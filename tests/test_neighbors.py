@@ -11,9 +11,10 @@ import torch
 from sklearn.frozen import FrozenEstimator
 
 from conftest import make_estimator
-from vrae import Panel, VRAENeighbors, load_model
-from vrae.estimators.neighbors import ApproximateSearch, ExactSearch, choose_search
+from vrae import VRAE, Panel, VRAENeighbors, load_model
+from vrae.estimators.vector_search import ApproximateSearch, ExactSearch, choose_search
 from vrae.exceptions import DataWarning, InvalidParameterError, MissingDependencyError, NotFittedError
+from vrae.io.model_files import read_model, write_model
 from vrae.nn.lag import pair_lags
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
@@ -35,7 +36,7 @@ def brute_force(Z: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_training_series_are_not_their_own_neighbours(neighbors):
-    vectors = neighbors.space_(neighbors.embedding_.astype(np.float64))
+    vectors = neighbors._vectors(neighbors.embedding_, neighbors.patterns_, np.arange(12))
     distances, indices = neighbors.kneighbors()
     expected = brute_force(vectors, 3)
     np.testing.assert_allclose(distances, expected[0], atol=1e-9)
@@ -95,6 +96,24 @@ def test_a_loaded_estimator_gives_the_same_neighbours(neighbors, small_series, t
     for name, column in neighbors.similar(new).columns().items():
         np.testing.assert_array_equal(loaded.similar(new).columns()[name], column)
     np.testing.assert_array_equal(loaded.kneighbors()[1], neighbors.kneighbors()[1])
+
+
+def test_neighbors_of_version_6_compare_latent_vectors_alone(neighbors, small_series, tmp_path):
+    folder = neighbors.save(tmp_path / "model")
+    config, arrays = read_model(folder)
+    del arrays["patterns"]  # what version 6 wrote
+    write_model(tmp_path / "old", {**config, "format_version": 6}, dict(arrays))
+    old = load_model(tmp_path / "old")
+    assert old.patterns_ is None
+    expected = brute_force(neighbors.space_(neighbors.embedding_.astype(np.float64)), 3)
+    np.testing.assert_array_equal(old.kneighbors()[1], expected[1])
+    np.testing.assert_allclose(old.kneighbors(small_series("panel"), 1)[0], 0, atol=1e-4)
+
+
+def test_a_model_without_patterns_compares_latent_vectors(fitted):
+    model = fitted("VRAENeighbors", "panel", pattern_weight=0.0)
+    assert model.patterns_ is None
+    assert model.kneighbors()[1].shape == (12, 5)
 
 
 def test_missing_values_survive_the_model_directory(small_series, fitted, tmp_path):
@@ -163,18 +182,82 @@ def test_not_fitted_and_bad_options(small_series):
 # ---------------------------------------------------------------- lags
 
 
+@pytest.fixture(scope="module")
+def kinds() -> tuple[VRAENeighbors, np.ndarray, np.ndarray]:
+    """Return neighbors among half of the series of four kinds, the other half, and its kinds."""
+    rng = np.random.default_rng(0)
+    kind, t = np.arange(160) % 4, np.arange(80)
+    start, period = rng.integers(10, 50, 160), np.array([16.0, 16.0, 16.0, 12.0])[kind]
+    age = t - start[:, None]
+    wave = 2 * np.pi * age / period[:, None]
+    shapes = np.stack([np.sin(wave), np.sign(np.sin(wave)), (wave / (2 * np.pi)) % 1, np.sin(wave) ** 3], axis=1)
+    X = shapes[np.arange(160), kind] * ((age >= 0) & (age < 32)) + 0.3 * rng.standard_normal((160, 80))
+    model = VRAENeighbors(10, model=VRAE(max_epochs=2), random_state=0).fit(X[:80])
+    return model, X[80:], kind[80:]
+
+
+def test_neighbours_of_new_series_are_of_their_kind(kinds):
+    neighbors, X, kind = kinds
+    found = neighbors.kneighbors(X, return_distance=False)
+    raw = np.argsort(np.linalg.norm(X[:, None] - neighbors.series_.values.reshape(80, 80), axis=2))[:, :10]
+    precision, euclidean = ((np.arange(80)[indices] % 4 == kind[:, None]).mean() for indices in (found, raw))
+    print(precision, euclidean)
+    assert precision > euclidean + 0.3
+    assert precision > 0.8
+
+
+def test_statistics_and_latent_vectors_count_the_same(kinds):
+    neighbors, _, _ = kinds
+    vectors = neighbors._vectors(neighbors.embedding_, neighbors.patterns_, np.arange(80))
+    size = neighbors.model_.network_.config.neighbour_size
+    of_latent, of_patterns = vectors[:, :size].var(axis=0).sum(), vectors[:, size:].var(axis=0).sum()
+    assert of_patterns == pytest.approx(of_latent, rel=0.2)
+
+
+def test_align_finds_planted_shifts_of_series_with_gaps_and_unequal_lengths(kinds):
+    rng = np.random.default_rng(3)
+    walk = np.cumsum(rng.standard_normal((6, 140)), axis=1)
+    panel = Panel.from_arrays([row[30:110] for row in walk])
+    neighbors = VRAENeighbors(1, model=FrozenEstimator(kinds[0])).fit(panel)
+    shifts = np.array([0, 3, -5, 12, -9, 1])
+    lengths = 80 - 6 * (np.arange(6) % 2)
+    later = [row[30 - lag : 30 - lag + n] for row, lag, n in zip(walk, shifts, lengths, strict=True)]
+    for row in later:
+        row[rng.random(len(row)) < 0.1] = np.nan
+    distances, indices, lags = neighbors.kneighbors(later, 6, align=True)
+    own = indices == np.arange(6)[:, None]
+    assert lags[own].tolist() == shifts.tolist()
+    assert distances.shape == lags.shape == (6, 6)
+    np.testing.assert_array_equal(neighbors.kneighbors(later, 6, False, align=True)[1], lags)
+    np.testing.assert_array_equal(neighbors.similar(later, 6).lag, lags.ravel())
+
+
+def test_align_has_no_lag_where_there_is_no_neighbour(small_series, fitted):
+    X = small_series("2d")
+    X[4] = np.nan
+    model = make_estimator("VRAENeighbors", n_neighbors=2, on_invalid="keep").fit(X)
+    _, indices, lags = model.kneighbors(align=True)
+    assert lags.shape == indices.shape
+    assert (lags[4] == 0).all()
+    with pytest.raises(InvalidParameterError, match="align"):
+        model.kneighbors(align="yes")
+
+
 @pytest.mark.parametrize("lag", [0, 3, -5])
 def test_planted_lags_are_found(lag):
     rng = np.random.default_rng(0)
     long = np.convolve(rng.standard_normal(82), np.ones(3), "valid")
     pair = long[20 - lag : 60 - lag], long[20:60]  # the first is ``lag`` steps behind
     x, reference = (torch.from_numpy(s - s.mean())[None, :, None] for s in pair)
-    assert pair_lags(x, reference, torch.tensor([20])).tolist() == [lag]
-    assert pair_lags(x, reference, torch.tensor([0])).tolist() == [0]
+    masks = torch.ones_like(x), torch.ones_like(reference)
+    assert pair_lags(x, reference, torch.tensor([20]), *masks).tolist() == [lag]
+    assert pair_lags(x, reference, torch.tensor([0]), *masks).tolist() == [0]
 
 
 def test_lags_of_unequal_lengths_and_of_constants():
     wave = torch.sin(torch.arange(30) / 3)[None, :, None]
     short = wave[:, 4:20]
-    assert pair_lags(short, wave, torch.tensor([8])).tolist() == [-4]
-    assert pair_lags(torch.zeros(1, 9, 1), wave, torch.tensor([4])).tolist() == [0]
+    masks = torch.ones_like(short), torch.ones_like(wave)
+    assert pair_lags(short, wave, torch.tensor([8]), *masks).tolist() == [-4]
+    constant = torch.zeros(1, 9, 1)
+    assert pair_lags(constant, wave, torch.tensor([4]), torch.ones_like(constant), masks[1]).tolist() == [0]

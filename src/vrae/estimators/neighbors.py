@@ -17,22 +17,20 @@ from vrae.estimators.head import Embedded, SeriesHead, explain_model_options
 from vrae.estimators.head_plots import NeighborPlots
 from vrae.estimators.partition import LatentSpace
 from vrae.estimators.plotting import PlotAccessor
-from vrae.exceptions import DataWarning, InvalidParameterError, MissingDependencyError, check_installed, warn
+from vrae.estimators.vector_search import ApproximateSearch, ExactSearch, choose_search, pynndescent
+from vrae.exceptions import InvalidParameterError
 from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.nn.lag import pair_lags
 from vrae.phases import advance
 from vrae.runtime import seed_of
 
-__all__ = ["ApproximateSearch", "ExactSearch", "Similar", "VRAENeighbors", "choose_search"]
+__all__ = ["Similar", "VRAENeighbors"]
 
 # Largest number of pairs whose lags are computed at once.
 _LAG_PAIRS = 4096
-# "auto" is exact up to this number of series.
-_EXACT = 50_000
-# Neighbors per vector in the graph.
-_GRAPH = 30
 
 Floats = npt.NDArray[np.float64]
+Vectors = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Similar:
     rank : ndarray of int64
         1 is the nearest.
     distance : ndarray of float64
-        Distance in the latent space. 0 is identical.
+        Distance of latent vectors and pattern statistics. 0 is identical.
     lag : ndarray of int64
         Steps by which the query runs behind its neighbor, by cross-correlation. Negative: ahead.
     """
@@ -67,11 +65,12 @@ class Similar:
 
 
 class VRAENeighbors(SeriesHead):
-    """Find the most similar series by their latent vectors.
+    """Find the most similar series by their latent vectors and pattern statistics.
 
-    Two series are close if their latent vectors decode to almost the same patterns. `VRAEClusterer`
-    finds its clusters in the same space. The estimator keeps the training series, since they are
-    its answers.
+    Two series are close if they contain the same patterns and their latent vectors are close. Half
+    of the distance is that of the latent vectors, in the space where `VRAEClusterer` finds its
+    clusters. The other half is that of the pattern statistics, which also say how new series
+    differ. The estimator keeps the training series, since they are its answers.
 
     Parameters
     ----------
@@ -94,6 +93,8 @@ class VRAENeighbors(SeriesHead):
         The training series.
     embedding_ : ndarray of float32, shape (n_series, latent_size)
         Latent vectors of the training series.
+    patterns_ : ndarray of float32, shape (n_series, n_patterns), or None
+        Their pattern statistics, if the model has any.
     ids_ : ndarray, shape (n_series,)
         Ids of the training series.
     model_ : VRAE
@@ -132,7 +133,9 @@ class VRAENeighbors(SeriesHead):
         self.model = model
         self.random_state = random_state
 
-    def kneighbors(self, X: Any = None, n_neighbors: int | None = None, return_distance: bool = True) -> Any:
+    def kneighbors(
+        self, X: Any = None, n_neighbors: int | None = None, return_distance: bool = True, *, align: bool = False
+    ) -> Any:
         """Return the nearest training series of every series.
 
         Parameters
@@ -142,6 +145,8 @@ class VRAENeighbors(SeriesHead):
         n_neighbors : int, optional
             Default: the number of the estimator.
         return_distance : bool, default=True
+        align : bool, default=False
+            Also return by how many steps each series runs behind each of its neighbors.
 
         Returns
         -------
@@ -150,6 +155,8 @@ class VRAENeighbors(SeriesHead):
         indices : ndarray of int64, shape (n_series, n_neighbors)
             Positions among the training series: ``ids_[indices]`` are their ids. -1 for a series
             without any observed value.
+        lags : ndarray of int64, shape (n_series, n_neighbors)
+            Only if ``align``; see `Similar`. 0 where there is no neighbor.
 
         Raises
         ------
@@ -158,8 +165,15 @@ class VRAENeighbors(SeriesHead):
         """
         self._check_fitted()
         check_flag("return_distance", return_distance)
-        _, distances, indices = self._search(X, n_neighbors)
-        return (distances, indices) if return_distance else indices
+        check_flag("align", align)
+        panel, distances, indices = self._search(X, n_neighbors)
+        found = [distances, indices] if return_distance else [indices]
+        if align:
+            lags = np.zeros(indices.shape, np.int64)
+            queries, places = np.nonzero(indices >= 0)
+            lags[queries, places] = self._lags_between(panel, queries, indices[queries, places])
+            found.append(lags)
+        return tuple(found) if len(found) > 1 else indices
 
     def similar(self, X: Any = None, n_neighbors: int | None = None) -> Similar:
         """Return the nearest training series as a table: ids, rank, distance and lag.
@@ -196,6 +210,8 @@ class VRAENeighbors(SeriesHead):
         space = LatentSpace.fit(found.latent[found.indices].astype(np.float64), found.model.network_)
         self.algorithm_ = choose_search(self.algorithm, len(found.indices))
         self.model_, self.embedding_, self.ids_, self.space_ = found.model, found.latent, panel.ids, space
+        compares = found.model.network_.config.neighbour_size > 0
+        self.patterns_ = found.model.inference_.patterns(panel, found.indices).numpy() if compares else None
         self.series_ = Panel(panel.values, panel.offsets, panel.ids, channels=panel.channels)
         is_regular = panel.times is not None and panel.calendar is not None and panel.calendar.freq is not None
         self._starts = np.asarray(panel.times)[panel.offsets[:-1]] if is_regular else None
@@ -218,16 +234,30 @@ class VRAENeighbors(SeriesHead):
         if k > (there := len(self._index.indices) - (X is None)):
             others = "other training series" if X is None else "training series"
             raise InvalidParameterError(f"n_neighbors={k} is more than the {there} {others}. Ask for fewer.")
-        panel, Z = self.series_, self.embedding_
+        panel, Z, patterns = self.series_, self.embedding_, self.patterns_
         if X is not None:
             panel, indices = self.model_.open(X)
-            Z = self.model_.inference_.embed(panel, indices)
+            computed = None if patterns is None else self.model_.inference_.patterns(panel, indices)
+            Z = self.model_.inference_.embed(panel, indices, computed)
+            patterns = None if computed is None else computed.numpy()
         distances, neighbors = np.full((len(Z), k), np.nan), np.full((len(Z), k), -1)
         known = np.flatnonzero(np.isfinite(Z).all(axis=1))
         if len(known):
-            vectors = self.space_(Z[known].astype(np.float64))
+            vectors = self._vectors(Z, patterns, known)
             distances[known], neighbors[known] = self._index.query(vectors, k, known if X is None else None)
         return panel, distances, neighbors
+
+    def _vectors(self, Z: Vectors, patterns: Vectors | None, rows: Indices) -> Floats:
+        """Return what is compared, (row, dimensions), of latent vectors and pattern statistics.
+
+        Both parts have a mean variance of 1 per dimension. They count the same as a whole.
+        """
+        latent = self.space_(Z[rows].astype(np.float64))
+        if patterns is None:
+            return latent
+        metric = self.model_.network_.neighbours.metric.double().cpu().numpy()  # (n_patterns, n_patterns)
+        compared = patterns[rows].astype(np.float64) @ metric
+        return np.concatenate([latent, compared * np.sqrt(latent.shape[1] / compared.shape[1])], axis=1)
 
     def _lags_between(self, panel: Panel, queries: Indices, theirs: Indices) -> Indices:
         """Return the lag of series of a panel behind training series, pair by pair."""
@@ -243,7 +273,8 @@ class VRAENeighbors(SeriesHead):
                 for owner, indices in ((panel, queries), (self.series_, theirs))
             ]
             x, reference = ((b.values - _mean(b.values, b.mask)) * b.mask for b in both)
-            lags[part] = pair_lags(x, reference, torch.from_numpy(largest[part])).numpy()
+            masks = (b.mask for b in both)
+            lags[part] = pair_lags(x, reference, torch.from_numpy(largest[part]), *masks).numpy()
             done += len(part)
             advance(done, len(queries), "pairs")
         return lags
@@ -252,7 +283,7 @@ class VRAENeighbors(SeriesHead):
     def _index(self) -> ExactSearch | ApproximateSearch:
         """Search structure over the training series; built on first use and never saved."""
         indices = np.flatnonzero(np.isfinite(self.embedding_).all(axis=1))
-        vectors = self.space_(self.embedding_[indices].astype(np.float64))
+        vectors = self._vectors(self.embedding_, self.patterns_, indices)
         if self.algorithm_ == "exact":
             return ExactSearch(vectors, indices)
         return ApproximateSearch(vectors, indices, seed_of(self.random_state))
@@ -278,7 +309,8 @@ class VRAENeighbors(SeriesHead):
         if self._starts is not None:
             config["starts_type"] = self._starts.dtype.str
             series["starts"] = self._starts.view(np.int64) if self._starts.dtype.kind == "M" else self._starts
-        return config, nested({"space": self.space_.arrays(), "series": series})
+        own = {} if self.patterns_ is None else {"patterns": self.patterns_}
+        return config, {**nested({"space": self.space_.arrays(), "series": series}), **own}
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.space_ = LatentSpace.from_arrays(subset(arrays, "space"), self.embedding_.shape[1])
@@ -289,6 +321,10 @@ class VRAENeighbors(SeriesHead):
         values[observed == 0] = np.nan
         self.series_ = Panel(values, series["offsets"], self.ids_, channels=tuple(config["channels"]))
         self.algorithm_ = config["algorithm"]
+        self.patterns_ = None  # estimators of format 6 and older compare latent vectors alone
+        if "patterns" in arrays:
+            n_patterns = self.model_.network_.config.n_patterns
+            self.patterns_ = shaped("patterns", arrays, (len(self.ids_), n_patterns))
         self._starts = None
         if "starts" in series:
             self._starts = shaped("starts", series, self.ids_.shape).astype(config["starts_type"])
@@ -297,77 +333,3 @@ class VRAENeighbors(SeriesHead):
 def _mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Return the mean of observed values (batch, 1, channel)."""
     return (values * mask).sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True).clamp(min=1)
-
-
-# -------------------------------------------------------------------- nearest vectors
-
-
-class ExactSearch:
-    """A k-d tree over vectors (n, dimensions) of the training series at ``indices``."""
-
-    def __init__(self, vectors: Floats, indices: Indices) -> None:
-        from sklearn.neighbors import NearestNeighbors
-
-        self.indices = indices
-        self._search = NearestNeighbors(algorithm="kd_tree").fit(vectors)
-
-    def query(self, vectors: Floats, k: int, own: Indices | None) -> tuple[Floats, Indices]:
-        """Return distances and positions (n, k). Each query leaves out its ``own`` position."""
-        distances, found = self._search.kneighbors(vectors, k + (own is not None))
-        return _without(own, distances, self.indices[found])
-
-
-class ApproximateSearch:
-    """Nearest neighbor descent (PyNNDescent) in a graph of neighbors."""
-
-    def __init__(self, vectors: Floats, indices: Indices, seed: int) -> None:
-        self.indices = indices
-        self._vectors = vectors.astype(np.float32)
-        self._search = pynndescent().NNDescent(
-            self._vectors, n_neighbors=min(_GRAPH, len(indices)), random_state=seed, n_jobs=1
-        )
-        self._search.prepare()
-
-    def query(self, vectors: Floats, k: int, own: Indices | None) -> tuple[Floats, Indices]:
-        """See `ExactSearch.query`."""
-        k += own is not None
-        found, distances = self._search.query(vectors.astype(np.float32), k)
-        lost = np.flatnonzero((found < 0).any(axis=1))  # parts of the graph may be unreachable
-        if len(lost):
-            exact = ExactSearch(self._vectors.astype(np.float64), np.arange(len(self.indices)))
-            distances[lost], found[lost] = exact.query(vectors[lost], k, None)
-        return _without(own, distances.astype(np.float64), self.indices[found])
-
-
-def _without(own: Indices | None, distances: Floats, indices: Indices) -> tuple[Floats, Indices]:
-    """Remove each series from its own neighbors. If copies hide it, remove the last copy."""
-    if own is None:
-        return distances, indices
-    itself = indices == own[:, None]
-    itself[~itself.any(axis=1), -1] = True
-    shape = len(indices), indices.shape[1] - 1
-    return distances[~itself].reshape(shape), indices[~itself].reshape(shape)
-
-
-def choose_search(algorithm: str, n_series: int) -> str:
-    """Return the algorithm for a number of series: "exact" or "approximate"."""
-    if algorithm != "auto" or n_series <= _EXACT:
-        return "exact" if algorithm == "auto" else algorithm
-    try:
-        pynndescent()
-    except MissingDependencyError:
-        warn(
-            f"Searching {n_series:,} series exactly, which is slow: pip install 'vrae[neighbors]' for approximate "
-            f"search, or pass algorithm='exact' to silence this warning.",
-            DataWarning,
-        )
-        return "exact"
-    return "approximate"
-
-
-def pynndescent() -> Any:
-    """Return the optional package, or raise a MissingDependencyError."""
-    check_installed("pynndescent", "neighbors", "algorithm='approximate'")
-    import pynndescent as package
-
-    return package

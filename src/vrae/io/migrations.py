@@ -1,5 +1,6 @@
 """Format versions of model directories, and how an older one becomes the next.
 
+Version 7: neighbors are compared by their pattern statistics too.
 Version 6: a clusterer remembers how its clusters were edited and what they are called.
 Version 5: a model remembers how its table was read, and when its series are high.
 Version 4: latent vectors have a neighbour part; pattern statistics scale differences.
@@ -18,7 +19,7 @@ from vrae.io.folder import Arrays
 
 __all__ = ["FORMAT_VERSION", "OLDER_VERSIONS", "migrate"]
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 
 Config = dict[str, Any]
 
@@ -106,7 +107,11 @@ def _from_5(config: Config, arrays: Arrays) -> None:
         config |= {"n_edits": 0, "names": {}, "portraits": None}
 
 
+def _from_6(config: Config, arrays: Arrays) -> None:
+    """Leave neighbors without statistics: they stay those of the latent vectors."""
+
+
 _STEPS: dict[int, Callable[[Config, Arrays], None]] = {
-    **{1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4, 5: _from_5},
+    **{1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4, 5: _from_5, 6: _from_6},
 }
 OLDER_VERSIONS = tuple(_STEPS)

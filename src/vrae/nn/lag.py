@@ -15,6 +15,10 @@ from vrae.nn.noise import RandomSource, uniform
 __all__ = ["best_lags", "largest_lags", "pair_lags", "random_lags", "shift"]
 
 
+# Correlations above this are alike: identical series with a trace of noise.
+_LARGEST = 0.9999
+
+
 def shift(x: Tensor, lags: Tensor, lengths: Tensor) -> Tensor:
     """Delay series (batch, time, channel) by ``lags`` (batch,) steps. Padding stays in place."""
     time = torch.arange(x.shape[1], device=x.device)  # (time,)
@@ -66,20 +70,40 @@ def best_lags(x: Tensor, mask: Tensor, reference: Tensor, lengths: Tensor, max_l
     return lags[error.argmin(dim=1)]
 
 
-def pair_lags(x: Tensor, reference: Tensor, largest: Tensor) -> Tensor:
-    """Find the lag with the largest cross-correlation of two series, without wrap-around.
+def pair_lags(x: Tensor, reference: Tensor, largest: Tensor, mask: Tensor, reference_mask: Tensor) -> Tensor:
+    """Find the lag at which two series correlate most clearly, without wrap-around.
 
-    x (batch, time, channel) and reference (batch, reference_time, channel) are centred at 0, and 0
-    where not observed. ``largest`` (batch,) bounds the lags (batch,); the smallest of equally good
-    ones wins. The coefficient is that of Paparrizos & Gravano, "k-Shape", SIGMOD 2015. Steps
-    without overlap count as 0, so that a short overlap cannot win.
+    x (batch, time, channel) and reference (batch, reference_time, channel) are 0 where not observed
+    (``mask``). ``largest`` (batch,) bounds the lags (batch,); the smallest of equally good ones
+    wins. The correlation r of a lag is that of the n steps which both have: two parts of one trend
+    have other means. Fisher's ``atanh(r) sqrt(n)`` says how far r is from chance, so that a short
+    overlap does not win by chance.
     """
     width = x.shape[1] + reference.shape[1]  # wide enough to avoid wrap-around in the FFT
-    spectra = [torch.fft.rfft(series.float(), n=width, dim=1) for series in (x, reference)]
-    correlation = torch.fft.irfft((spectra[0] * spectra[1].conj()).sum(dim=2), n=width, dim=1)  # (batch, width)
+
+    def spectrum(series: Tensor) -> Tensor:
+        return torch.fft.rfft(series.double(), n=width, dim=1)
+
+    ones, own, squares = (spectrum(part) for part in (mask, x, x**2))
+    other_ones, other, other_squares = (spectrum(part).conj() for part in (reference_mask, reference, reference**2))
+    products = (ones * other_ones, own * other, own * other_ones, ones * other)
+    count, cross, first, second = (torch.fft.irfft(part, n=width, dim=1) for part in products)
+    energy, other_energy = (
+        torch.fft.irfft(part, n=width, dim=1) for part in (squares * other_ones, ones * other_squares)
+    )
+    n = count.clamp(min=1.0)  # (batch, width, channel)
+    covariance = (cross - first * second / n).sum(dim=2)  # (batch, width)
+    variance, other_variance = (
+        (power - total**2 / n).sum(dim=2).clamp(min=0.0) for power, total in ((energy, first), (other_energy, second))
+    )
+    # A part without variance correlates with nothing. Its rounding errors must not.
+    scale = torch.sqrt(variance * other_variance)
+    least = 1e-6 * torch.sqrt((x**2).sum(dim=(1, 2)) * (reference**2).sum(dim=(1, 2)))[:, None] + 1e-12
+    r = torch.where(scale > least, covariance / scale.clamp(min=1e-12), 0.0).clamp(-_LARGEST, _LARGEST)
+    clarity = torch.atanh(r) * count.sum(dim=2).clamp(min=0.0).sqrt()
     reach = min(int(largest.max()), width // 2)
     lags = torch.arange(-reach, reach + 1, device=x.device)  # (lag,)
-    found = correlation[:, lags % width].masked_fill(lags.abs() > largest[:, None], -torch.inf)
-    # Correlations that differ by rounding only: the smallest lag wins.
-    rounding = 1e-5 * correlation.abs().amax(dim=1, keepdim=True) + 1e-12  # (batch, 1)
+    found = clarity[:, lags % width].masked_fill(lags.abs() > largest[:, None], -torch.inf)
+    # Values that differ by rounding only: the smallest lag wins.
+    rounding = 1e-5 * clarity.abs().amax(dim=1, keepdim=True) + 1e-12  # (batch, 1)
     return lags[(found - rounding * ((lags != 0) + lags.abs() / width)).argmax(dim=1)]
