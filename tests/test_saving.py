@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import safetensors.numpy
 from conftest import KINDS, make_estimator
 from vrae import VRAE, Panel, load_model
 from vrae.exceptions import ModelFileError, NotFittedError, OutputError
+from vrae.io.migrations import FORMAT_VERSION
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.PosteriorCollapseWarning")
 
@@ -151,7 +153,7 @@ def test_another_process_gives_the_same_clusters(folder, small_series, fitted, t
 def test_a_model_directory_holds_two_plain_files(folder):
     assert sorted(files(folder)) == ["config.json", "weights.safetensors"]
     config = json.loads((folder / "config.json").read_text())
-    assert config["format_version"] == 6
+    assert config["format_version"] == FORMAT_VERSION
     assert config["class"] == "VRAEClusterer"
     weights = (folder / "weights.safetensors").read_bytes()
     header = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])
@@ -229,7 +231,7 @@ DAMAGE = {
     "no weights": (lambda f: (f / "weights.safetensors").unlink(), ["weights.safetensors is not there"]),
     "misspelt class": (lambda f: edit(f, **{"class": "VRAEClusterr"}), ["'VRAEClusterr'", "'VRAEClusterer'?"]),
     "foreign class": (lambda f: edit(f, **{"class": "os.system"}), ["'os.system'", "Known: VRAE"]),
-    "newer format": (lambda f: edit(f, format_version=99), ["99", "reads up to 6", "vrae 0"]),
+    "newer format": (lambda f: edit(f, format_version=99), ["99", f"reads up to {FORMAT_VERSION}", "vrae 0"]),
     "format of text": (lambda f: edit(f, format_version="1"), ["'1'"]),
     "NaN weights": (poison, ["not finite", "model.network.output.linear.bias"]),
     "other shape": (swap, ["do not fit together", "output.linear.bias"]),
@@ -301,6 +303,10 @@ def test_names_cannot_lead_out_of_the_folder(folder, tmp_path):
     for evil in ("../../escaped", "/tmp/escaped", "os.system", "__reduce__"):
         arrays = safetensors.numpy.load_file(folder / "weights.safetensors")
         safetensors.numpy.save_file({**arrays, evil: np.zeros(3)}, folder / "weights.safetensors")
+        sign(folder)
+        with pytest.raises(ModelFileError, match=f"holds arrays that no VRAEClusterer has: '{re.escape(evil)}'"):
+            load_model(folder)
+        safetensors.numpy.save_file(arrays, folder / "weights.safetensors")
         sign(folder)
         edit(folder, options={"n_clusters": 2, evil: "x", "clusterer": evil, "model": evil})
         edit_model(folder, options={"device": evil, "callbacks": evil})

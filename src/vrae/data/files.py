@@ -125,18 +125,31 @@ def _arrow_table(files: list[Path], name: str, path: Path) -> Table:
     kind = "parquet" if _suffix(files[0]) in _PARQUET else "ipc"
     with reading(name):
         try:
+            if kind == "ipc":
+                _check_arrow(names)
             data = ds.dataset(names, format=kind, partitioning="hive" if base else None, partition_base_dir=base)
         except pa.ArrowInvalid:
             if kind != "ipc":
                 raise
             # Memory-mapped, so that values stay on disk until they are used.
-            data = ds.dataset(pa.concat_tables([pa.ipc.open_stream(pa.memory_map(file)).read_all() for file in names]))
+            streams = [pa.ipc.open_stream(pa.memory_map(file)).read_all() for file in names]
+            for stream in streams:
+                stream.validate(full=True)
+            data = ds.dataset(pa.concat_tables(streams))
     try:
         pandas = data.schema.pandas_metadata or {}
     except ValueError as error:
         raise InvalidDataError(f"{name} is damaged: its pandas metadata is not JSON ({error}).") from None
     labels = [label for label in pandas.get("index_columns", ()) if isinstance(label, str)]
     return Table(name, data, tuple(label for label in labels if not label.startswith("__index_level_")))
+
+
+def _check_arrow(names: list[str]) -> None:
+    """Raise if offsets or indices point outside of their data, which Arrow reads unchecked."""
+    for name in names:
+        with pa.memory_map(name) as mapped, pa.ipc.open_file(mapped) as file:
+            for number in range(file.num_record_batches):
+                file.get_batch(number).validate(full=True)
 
 
 # -------------------------------------------------------------------- csv and JSON lines

@@ -328,11 +328,11 @@ class VRAEClusterer(  # type: ignore[call-arg]
         self._belonging_now()
         config, arrays = self.grouping_.state()
         parts = {"belonging": self.belonging_, "refits": self.refits_}
-        arrays |= nested({name: part.arrays() for name, part in parts.items() if part is not None})
+        arrays.update(nested({name: part.arrays() for name, part in parts.items() if part is not None}))
         config["portraits"] = None
         if self.portraits_ is not None:
             config["portraits"], own = self.portraits_.state()
-            arrays |= nested({"portraits": own})
+            arrays.update(nested({"portraits": own}))
         return config, arrays
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vrae.estimators.state import restore_model
-from vrae.exceptions import ModelFileError, did_you_mean
+from vrae.exceptions import ModelFileError, did_you_mean, name_some
 from vrae.io.folder import CONFIG_FILE, WEIGHTS_FILE, check_pair, subset
 from vrae.io.migrations import migrate
 from vrae.io.model_files import read_model
@@ -62,5 +62,7 @@ def load_model(path: str | Path) -> Any:
             f"{path}: {CONFIG_FILE} and {WEIGHTS_FILE} do not fit together ({error}). Was a file swapped or "
             f"edited? Save the model again."
         ) from error
-    check_pair(path, config)  # last, since other messages say more
+    check_pair(path, config, arrays)  # last, since other messages say more
+    if unused := sorted(arrays.unused()):
+        raise ModelFileError(f"{path / WEIGHTS_FILE} holds arrays that no {name} has: {name_some(unused)}.")
     return estimator

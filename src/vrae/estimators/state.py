@@ -15,7 +15,7 @@ from vrae.data.scaling import Scaler
 from vrae.data.table_options import TableOptions
 from vrae.estimators.fitting import FittedVRAE
 from vrae.exceptions import InvalidParameterError
-from vrae.io.folder import Arrays, nested, shaped, subset
+from vrae.io.folder import Arrays, nested, shape_of, shaped, subset
 from vrae.io.model_files import write_model
 from vrae.io.plain import ids_from_json, ids_to_json, option_to_json
 from vrae.nn.model import load_network
@@ -79,8 +79,12 @@ def restore_model(model_class: type[Model], config: Config, arrays: Arrays) -> M
     """Rebuild a model from the part of a directory that `save_model` wrote for it."""
     model = model_class(**config["options"])
     model.scaler_ = Scaler.from_dict(config["scaler"])
-    weights = {name: torch.from_numpy(array) for name, array in subset(arrays, "network").items()}
-    model.network_ = load_network(NetworkConfig.from_dict(config["network"]), weights)
+    weights = subset(arrays, "network")
+    model.network_ = load_network(
+        NetworkConfig.from_dict(config["network"]),
+        {name: shape_of(weights, name) for name in weights},
+        lambda name: torch.from_numpy(weights[name]),
+    )
     model.network_.to(_device_here(model.device)).eval()
     for name in _FACTS:
         setattr(model, f"{name}_", config[name])

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ __all__ = [
     "CONFIG_FILE",
     "WEIGHTS_FILE",
     "Arrays",
+    "StoredArrays",
     "check_pair",
     "nested",
     "read_folder",
+    "shape_of",
     "shaped",
     "subset",
     "write_folder",
@@ -37,10 +40,83 @@ WEIGHTS_FILE = "weights.safetensors"
 # Times that a folder is read if it is replaced each time.
 _TRIES = 100
 _CHECKSUM = "weights_sha256"
-_FOUND = "weights_sha256 found"  # of the file that was read
 _LARGEST_CONFIG = 1 << 30  # bytes: the ids of about ten million training series
 
-Arrays = dict[str, npt.NDArray[Any]]
+Arrays = MutableMapping[str, npt.NDArray[Any]]
+
+
+class StoredArrays(Arrays):
+    """The arrays of a file. Each is read when it is used, so a file cannot ask for more memory."""
+
+    def __init__(self, file: Any, names: dict[str, str], finite: bool, checksum: str = "") -> None:
+        self._file = file  # of safetensors' safe_open
+        self._names = names  # of arrays in the file
+        self._finite = finite  # whether to refuse others
+        self._read: dict[str, npt.NDArray[Any]] = {}
+        self._parts: list[StoredArrays] = []
+        self.checksum = checksum  # of the file
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        if name not in self._read:
+            self._read[name] = self._stored(self._names[name])
+        return self._read[name]
+
+    def _stored(self, name: str) -> npt.NDArray[Any]:
+        from safetensors import SafetensorError
+
+        try:
+            array: npt.NDArray[Any] = self._file.get_tensor(name)
+        except (SafetensorError, TypeError, AttributeError) as error:  # a dtype that numpy lacks
+            raise ValueError(f"{name} cannot be read: {error}") from error
+        if self._finite and array.dtype.kind == "f" and not _may_be_nan(name) and not np.isfinite(array).all():
+            raise ValueError(f"{name} holds values that are not finite")
+        return array
+
+    def __setitem__(self, name: str, array: npt.NDArray[Any]) -> None:
+        self._read[name] = array
+        self._names.setdefault(name, "")
+
+    def __delitem__(self, name: str) -> None:
+        del self._names[name]
+        self._read.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of an array without reading it."""
+        if name in self._read:
+            return self._read[name].shape
+        return tuple(self._file.get_slice(self._names[name]).get_shape())
+
+    def unused(self) -> set[str]:
+        """Return the names, in the file, of arrays that nobody has read."""
+        names = {stored for name, stored in self._names.items() if name not in self._read}
+        for part in self._parts:
+            names -= set(part._names.values()) - part.unused()
+        return names
+
+    def rename(self, old: str, new: str) -> None:
+        """Change the name of an array without reading it."""
+        self._names[new] = self._names.pop(old)
+        if old in self._read:
+            self._read[new] = self._read.pop(old)
+
+    def within(self, start: str) -> StoredArrays:
+        """Return the arrays whose names begin with ``start``, without it."""
+        names = {name.removeprefix(start): stored for name, stored in self._names.items() if name.startswith(start)}
+        part = StoredArrays(self._file, names, self._finite)
+        part._read = {name.removeprefix(start): a for name, a in self._read.items() if name.startswith(start)}
+        self._parts.append(part)
+        return part
+
+
+def _may_be_nan(name: str) -> bool:
+    """Rows of an embedding belong to series without any value. Portraits lack what is not known."""
+    return name.rpartition(".")[2] == "embedding" or name.startswith("portraits.")
 
 
 def write_folder(target: Path, config: dict[str, Any], arrays: Arrays) -> None:
@@ -59,22 +135,24 @@ def write_folder(target: Path, config: dict[str, Any], arrays: Arrays) -> None:
         shutil.copymode(folder / CONFIG_FILE, folder / WEIGHTS_FILE)  # safetensors lets only the owner read
 
 
-def read_folder(folder: Path, kind: str, hint: str) -> tuple[dict[str, Any], Arrays]:
+def read_folder(folder: Path, kind: str, hint: str, finite: bool = False) -> tuple[dict[str, Any], StoredArrays]:
     """Read the two files that `write_folder` wrote. Call `check_pair` afterwards.
 
     They are read again if another process replaced the folder meanwhile. ``kind`` and ``hint`` say
-    what the folder should be and how to get one, for the messages.
+    what the folder should be and how to get one, for the messages. With ``finite``, arrays with
+    other values are refused when they are used.
     """
     for left in reversed(range(_TRIES)):
         before = _identity(folder)
         try:
-            found = _read_pair(folder, kind, hint)
+            config, opened, checksum = _read_pair(folder, kind, hint)
         except ModelFileError:
             if not left or _identity(folder) == before:
                 raise
         else:
             if not left or _identity(folder) == before:
-                return found
+                names = {name: name for name in opened.keys()}  # noqa: SIM118
+                return config, StoredArrays(opened, names, finite, checksum)
     raise AssertionError("the last try returns or raises")
 
 
@@ -91,9 +169,8 @@ def _identity(folder: Path) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def _read_pair(folder: Path, kind: str, hint: str) -> tuple[dict[str, Any], Arrays]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+def _read_pair(folder: Path, kind: str, hint: str) -> tuple[dict[str, Any], Any, str]:
+    from safetensors import SafetensorError, safe_open
 
     config_file, weights_file = folder / CONFIG_FILE, folder / WEIGHTS_FILE
     try:
@@ -107,21 +184,21 @@ def _read_pair(folder: Path, kind: str, hint: str) -> tuple[dict[str, Any], Arra
         if not isinstance(config, dict) or "format_version" not in config:
             raise ModelFileError(f"{config_file} is damaged or not vrae's: it holds no format_version.")
         with weights_file.open("rb"):  # safetensors reports every obstacle as a missing file
-            arrays = load_file(weights_file)
-        config[_FOUND] = _checksum(weights_file)
+            opened = safe_open(weights_file, framework="numpy")
+        checksum = _checksum(weights_file) if _CHECKSUM in config else ""
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{config_file} is damaged or not vrae's ({error}). Copy or save it again.") from None
     except (SafetensorError, KeyError) as error:  # KeyError: a dtype that numpy lacks
         raise ModelFileError(f"{weights_file} is damaged ({error}). Copy or save the {kind} again.") from None
     except OSError as error:
         raise ModelFileError(f"{folder} cannot be read: {error.strerror or error}.") from None
-    return config, arrays
+    return config, opened, checksum
 
 
-def check_pair(folder: Path, config: dict[str, Any]) -> None:
+def check_pair(folder: Path, config: dict[str, Any], arrays: StoredArrays) -> None:
     """Raise if the weights file is not the one that ``config.json`` was written with."""
     expected = config.get(_CHECKSUM)  # models older than 0.1.0 have none
-    if expected is not None and expected != config[_FOUND]:
+    if expected is not None and expected != arrays.checksum:
         raise ModelFileError(
             f"{folder / WEIGHTS_FILE} is damaged, or another model's: it is not the file that {CONFIG_FILE} was "
             f"written with. Copy or save the model again."
@@ -130,18 +207,25 @@ def check_pair(folder: Path, config: dict[str, Any]) -> None:
 
 def shaped(name: str, arrays: Arrays, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     """Return an array, or raise a ValueError if it has another shape."""
-    if arrays[name].shape != shape:
-        raise ValueError(f"{name} should have the shape {shape}, and has {arrays[name].shape}")
+    if (found := shape_of(arrays, name)) != shape:
+        raise ValueError(f"{name} should have the shape {shape}, and has {found}")
     return arrays[name]
+
+
+def shape_of(arrays: Arrays, name: str) -> tuple[int, ...]:
+    """Return the shape of an array."""
+    return arrays.shape(name) if isinstance(arrays, StoredArrays) else arrays[name].shape
 
 
 def subset(arrays: Arrays, prefix: str) -> Arrays:
     """Return the arrays whose names start with ``prefix.``, without it."""
     start = f"{prefix}."
+    if isinstance(arrays, StoredArrays):
+        return arrays.within(start)
     return {name.removeprefix(start): a for name, a in arrays.items() if name.startswith(start)}
 
 
-def nested(parts: dict[str, Arrays]) -> Arrays:
+def nested(parts: Mapping[str, Mapping[str, npt.NDArray[Any]]]) -> dict[str, npt.NDArray[Any]]:
     """Return the arrays of several parts under the names ``part.name``; the inverse of `subset`."""
     return {f"{part}.{name}": array for part, own in parts.items() for name, array in own.items()}
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from vrae.io.folder import Arrays
+from vrae.io.folder import StoredArrays
 
 __all__ = ["FORMAT_VERSION", "OLDER_VERSIONS", "migrate"]
 
@@ -24,13 +24,13 @@ FORMAT_VERSION = 7
 Config = dict[str, Any]
 
 
-def migrate(config: Config, arrays: Arrays) -> None:
+def migrate(config: Config, arrays: StoredArrays) -> None:
     """Bring a model directory of any known version to `FORMAT_VERSION`, in place."""
     for version in range(config["format_version"], FORMAT_VERSION):
         _STEPS[version](config, arrays)
 
 
-def _from_1(config: Config, arrays: Arrays) -> None:
+def _from_1(config: Config, arrays: StoredArrays) -> None:
     config["scaler"]["bridges_gaps"] = False
     config["network"] |= {"level_weight": 0.0, "n_channel_pairs": 0}
     if config["network"]["n_patterns"]:
@@ -60,7 +60,7 @@ _HEAD_OPTIONS = (
 )
 
 
-def _from_2(config: Config, arrays: Arrays) -> None:
+def _from_2(config: Config, arrays: StoredArrays) -> None:
     options = config.pop("options")
     model = {"options": _model_options(options)}
     model |= {name: config.pop(name) for name in _MODEL_FACTS if name in config}
@@ -69,9 +69,9 @@ def _from_2(config: Config, arrays: Arrays) -> None:
     for name in list(arrays):
         old = next((old for old in _RENAMED_ARRAYS if name.startswith(old)), None)
         if name.startswith(_MODEL_ARRAYS):
-            arrays[f"model.{name}"] = arrays.pop(name)
+            arrays.rename(name, f"model.{name}")
         elif old is not None:
-            arrays[_RENAMED_ARRAYS[old] + name.removeprefix(old)] = arrays.pop(name)
+            arrays.rename(name, _RENAMED_ARRAYS[old] + name.removeprefix(old))
     if config["class"] == "VRAE":  # it stores itself as a head stores its model
         del config["options"]
 
@@ -88,30 +88,30 @@ def _model_options(options: Config) -> Config:
     return kept
 
 
-def _from_3(config: Config, arrays: Arrays) -> None:
+def _from_3(config: Config, arrays: StoredArrays) -> None:
     network = config["model"]["network"]
     config["model"]["network"] = {"neighbour_size": 0, "scale_differences": False, **network}
     if config["class"] == "VRAEClusterer":
         config["selection"] = []  # scores of another kind
 
 
-def _from_4(config: Config, arrays: Arrays) -> None:
+def _from_4(config: Config, arrays: StoredArrays) -> None:
     model = config["model"]
     model["network"]["n_timing"] = 0
     model["scaler"]["timing"] = None
     model |= {"reading": None, "channels": None, "calendar": None}
 
 
-def _from_5(config: Config, arrays: Arrays) -> None:
+def _from_5(config: Config, arrays: StoredArrays) -> None:
     if config["class"] == "VRAEClusterer":
         config |= {"n_edits": 0, "names": {}, "portraits": None}
 
 
-def _from_6(config: Config, arrays: Arrays) -> None:
+def _from_6(config: Config, arrays: StoredArrays) -> None:
     """Leave neighbors without statistics: they stay those of the latent vectors."""
 
 
-_STEPS: dict[int, Callable[[Config, Arrays], None]] = {
+_STEPS: dict[int, Callable[[Config, StoredArrays], None]] = {
     **{1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4, 5: _from_5, 6: _from_6},
 }
 OLDER_VERSIONS = tuple(_STEPS)

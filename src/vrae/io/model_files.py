@@ -6,11 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vrae.exceptions import ModelFileError, OutputError
 from vrae.io.atomic import is_there
-from vrae.io.folder import CONFIG_FILE, WEIGHTS_FILE, Arrays, read_folder, write_folder
+from vrae.io.folder import CONFIG_FILE, WEIGHTS_FILE, Arrays, StoredArrays, read_folder, write_folder
 from vrae.io.migrations import FORMAT_VERSION, OLDER_VERSIONS
 
 __all__ = ["check_replaceable", "read_model", "write_model"]
@@ -48,26 +46,14 @@ def _is_replaceable(target: Path) -> bool:
         return False
 
 
-def read_model(path: str | Path) -> tuple[dict[str, Any], Arrays]:
+def read_model(path: str | Path) -> tuple[dict[str, Any], StoredArrays]:
     """Read the two files of a model directory as they are, whatever their format version."""
     folder = Path(path)
-    config, arrays = read_folder(folder, "model", "A model is the folder that save() wrote.")
+    config, arrays = read_folder(folder, "model", "A model is the folder that save() wrote.", finite=True)
     version = config.get("format_version")
     if version not in (*OLDER_VERSIONS, FORMAT_VERSION):
         raise ModelFileError(
             f"{folder} has format_version {version!r}; this version of vrae reads up to {FORMAT_VERSION}. "
             f"Install the version of vrae that wrote it (vrae {config.get('vrae_version', 'unknown')}) or a newer one."
         )
-    # NaN rows of an embedding belong to series without any observed value. What is not known of a
-    # series is NaN in its portrait.
-    broken = [
-        name
-        for name, array in arrays.items()
-        if array.dtype.kind == "f"
-        and name.rpartition(".")[2] != "embedding"
-        and not name.startswith("portraits.")
-        and not np.isfinite(array).all()
-    ]
-    if broken:
-        raise ModelFileError(f"{folder / WEIGHTS_FILE} holds values that are not finite: {', '.join(broken[:5])}.")
     return config, arrays

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -215,18 +216,26 @@ def build_network(config: NetworkConfig, seed: int) -> VRAENetwork:
     return network
 
 
-def load_network(config: NetworkConfig, weights: dict[str, Tensor]) -> VRAENetwork:
-    """Build a network with given weights. Raise ValueError if they do not fit."""
-    if config.num_layers > len(weights):
-        raise ValueError(f"num_layers is {config.num_layers}, and there are {len(weights)} tensors")
+def load_network(
+    config: NetworkConfig, shapes: Mapping[str, tuple[int, ...]], read: Callable[[str], Tensor]
+) -> VRAENetwork:
+    """Build a network from stored weights, which are read once all of their shapes fit.
+
+    Raises
+    ------
+    ValueError
+        If a weight is missing, unknown or of another shape.
+    """
+    if config.num_layers > len(shapes):
+        raise ValueError(f"num_layers is {config.num_layers}, and there are {len(shapes)} tensors")
     with torch.device("meta"):
         network = VRAENetwork(config)
     expected = network.state_dict()
-    for name in sorted(expected.keys() | weights.keys()):
-        found = tuple(weights[name].shape) if name in weights else None
+    for name in sorted(expected.keys() | shapes.keys()):
+        found = shapes.get(name)
         wanted = tuple(expected[name].shape) if name in expected else None
         if found != wanted and not (wanted == () and found == (1,)):  # scalars were once saved as (1,)
             raise ValueError(f"{name} should have the shape {wanted}, and has {found}")
     network.to_empty(device="cpu")
-    network.load_state_dict(weights)
+    network.load_state_dict({name: read(name) for name in expected})
     return network

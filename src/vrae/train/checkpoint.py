@@ -155,7 +155,7 @@ def write_state(trainer: TrainingRun, folder: Path, origin: dict[str, Any] | Non
 def read_state(trainer: TrainingRun, folder: Path, check: Callable[[Any], None] = lambda origin: None) -> None:
     """Restore what `write_state` wrote, after ``check(origin)``."""
     config, arrays = read_folder(folder, "checkpoint", "Remove it to start over.")
-    check_pair(folder, config)
+    check_pair(folder, config, arrays)
     if config["format_version"] != _FORMAT_VERSION:
         raise ModelFileError(f"{folder} was saved by another version of vrae. Remove it to start over.")
     check(config.get("origin"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -97,7 +98,7 @@ class Combination:
         return {**vars(self), "new_until": np.array([self.new_until])}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """Rebuild a combination from its `arrays`."""
         return cls(**{**arrays, "new_until": int(arrays["new_until"][0])})  # type: ignore[arg-type]
 

@@ -8,6 +8,7 @@ closed form, and saved as a few arrays.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -135,7 +136,7 @@ class PooledModel:
         return {**vars(self), "season": np.array([self.season])}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """Rebuild a model from its `arrays`."""
         return cls(**{**arrays, "season": int(arrays["season"][0])})  # type: ignore[arg-type]
 

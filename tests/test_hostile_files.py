@@ -1,0 +1,137 @@
+"""Files made to end the process, or to take its memory, are refused in words."""
+
+import json
+import multiprocessing
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.ipc
+import pytest
+
+from vrae import load_model, read_panel
+from vrae.exceptions import InvalidDataError, ModelFileError
+
+LARGE = 800 << 20  # bytes
+
+
+def arrow_bytes(table: pa.Table, stream: bool) -> bytes:
+    sink = pa.BufferOutputStream()
+    with (pa.ipc.new_stream if stream else pa.ipc.new_file)(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def text_table(n: int) -> tuple[pa.Table, bytes]:
+    names = [f"s{i:02d}" + "x" * (i % 3) for i in range(n)]
+    lists = pa.ListArray.from_arrays(pa.array(np.arange(n + 1, dtype=np.int32) * 10), pa.array(np.arange(n * 10.0)))
+    return pa.table({"id": names, "y": lists}), np.r_[0, np.cumsum([len(s) for s in names])].astype(np.int32).tobytes()
+
+
+def coded_table(n: int) -> tuple[pa.Table, bytes]:
+    codes = np.arange(n, dtype=np.int32)
+    names = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array([f"s{i}" for i in range(n)]))
+    return pa.table({"id": names, "a": np.arange(n * 1.0), "b": np.arange(n * 1.0)}), codes.tobytes()
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["file", "stream"])
+@pytest.mark.parametrize("make", [text_table, coded_table])
+@pytest.mark.parametrize("number", [2**30, -5, 2**31 - 1])
+def test_offsets_and_indices_that_point_outside(make, stream, number, tmp_path):
+    table, good = make(20)
+    raw = arrow_bytes(table, stream)
+    assert raw.count(good) == 1
+    bad = np.frombuffer(good, np.int32).copy()
+    bad[3:-1] = number
+    path = tmp_path / "x.feather"
+    path.write_bytes(raw)
+    assert len(read_panel(path, id="id")) == 20
+    path.write_bytes(raw.replace(good, bad.tobytes()))
+    code = f"""if True:
+        import vrae
+        try:
+            vrae.read_panel({str(path)!r}, id="id")
+        except vrae.exceptions.VRAEError as error:
+            print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "x.feather" in done.stdout
+    with pytest.raises(InvalidDataError, match=r"x\.feather"):
+        read_panel(path, id="id")
+
+
+def add_tensor(weights: Path, name: str, n_bytes: int) -> None:
+    """Add a tensor of zeros that takes no space on the disk, or make one larger."""
+    raw = weights.read_bytes()
+    size = struct.unpack("<Q", raw[:8])[0]
+    header: dict[str, Any] = json.loads(raw[8 : 8 + size])
+    end = len(raw) - 8 - size
+    header[name] = {"dtype": "F32", "shape": [n_bytes // 4], "data_offsets": [end, end + n_bytes]}
+    text = json.dumps(header).encode()
+    with weights.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + raw[8 + size :])
+        file.truncate(8 + len(text) + end + n_bytes)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measures memory by /proc")
+@pytest.mark.parametrize("name", ["extra", "model.network.extra"])
+def test_a_tensor_that_does_not_belong_takes_no_memory(name, fitted, tmp_path):
+    folder = fitted("VRAEClusterer", "2d").save(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    del config["weights_sha256"]
+    (folder / "config.json").write_text(json.dumps(config))
+    add_tensor(folder / "weights.safetensors", name, LARGE)
+    code = f"""if True:
+        import resource, vrae
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        try:
+            vrae.load_model({str(folder)!r})
+        except vrae.exceptions.ModelFileError as error:
+            print(error)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    message, kilobytes = done.stdout.splitlines()
+    assert name.rpartition(".")[2] in message
+    assert int(kilobytes) < 600 * 1024  # torch and scikit-learn are imported meanwhile
+
+
+def _save_again(folder: Path, until: float, models: list[Path]) -> None:
+    estimators = [load_model(model) for model in models]
+    while time.time() < until:
+        for estimator in estimators:
+            estimator.save(folder)
+
+
+def test_a_model_is_loaded_while_another_process_saves(fitted, tmp_path):
+    models = [
+        fitted("VRAEClusterer", "2d").save(tmp_path / "a"),
+        fitted("VRAEClusterer", "panel").save(tmp_path / "b"),
+    ]
+    target = fitted("VRAEClusterer", "2d").save(tmp_path / "model")
+    until = time.time() + 30
+    writer = multiprocessing.get_context("spawn").Process(target=_save_again, args=(target, until, models))
+    before = (target / "config.json").stat().st_mtime_ns
+    writer.start()
+    try:
+        while (target / "config.json").stat().st_mtime_ns == before and time.time() < until:
+            time.sleep(0.05)
+        for _ in range(20):
+            assert load_model(target).n_clusters_ == 2
+    finally:
+        writer.terminate()
+        writer.join()
+
+
+def test_a_folder_that_is_not_replaced_is_read_once(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    started = time.perf_counter()
+    with pytest.raises(ModelFileError):
+        load_model(tmp_path)
+    assert time.perf_counter() - started < 5
