@@ -159,7 +159,9 @@ def test_assign_gives_what_cluster_gave(name, cli, data, run_folder, tmp_path):
     sizes = load_model(run_folder / "model").names_.items()
     table = rows_of((run_folder / "clusters.csv").read_text())
     parts = [f"{name}: {sum(row['cluster'] == str(k) for row in table)}" for k, name in sizes]  # the largest first
-    assert done.said == f"{read}Wrote {tmp_path / 'new.csv'}: 24 series ({'; '.join(parts)}).\n"
+    wrote = f"{read}Wrote {tmp_path / 'new.csv'}: 24 series ({'; '.join(parts)}).\n"
+    assert done.said.startswith(wrote)
+    assert done.said.endswith(f"vrae drift {data / name} --model {run_folder / 'model'}\n")
     assert [line.split()[-1] for line in done.err.splitlines() if line not in done.said] == ["Starting", "Assigning"]
     columns = ("id", "cluster", "probability", "lag")
     expected = rows_of((run_folder / "clusters.csv").read_text())
