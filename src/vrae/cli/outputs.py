@@ -47,9 +47,11 @@ def with_overwrite(command: Callable[..., None]) -> Callable[..., None]:
         del values["overwrite"]  # `check_outputs` has looked at it
         command(**values)
 
-    own = Parameter("overwrite", Parameter.KEYWORD_ONLY, default=False, annotation=_Overwrite)
-    run.__signature__ = found.replace(parameters=[*found.parameters.values(), own])  # type: ignore[attr-defined]
-    run.__annotations__ = {**get_type_hints(command, include_extras=True), "overwrite": _Overwrite}
+    hints = {**get_type_hints(command, include_extras=True), "overwrite": _Overwrite}
+    own = Parameter("overwrite", Parameter.KEYWORD_ONLY, default=False)
+    parameters = [each.replace(annotation=hints[each.name]) for each in (*found.parameters.values(), own)]
+    run.__signature__ = found.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = hints
     return run
 
 

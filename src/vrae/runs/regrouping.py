@@ -14,7 +14,7 @@ from vrae.describe.words import joined, plural
 from vrae.estimators.assignment import Assignment
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.partition import labels_of
-from vrae.io.atomic import atomic_directory, only_writer
+from vrae.io.atomic import HIDDEN, atomic_directory, only_writer
 from vrae.io.model_files import check_replaceable
 from vrae.metrics import agreement, raw_kmeans
 from vrae.phases import announce
@@ -131,7 +131,7 @@ def _changes_by_hand(clusterer: VRAEClusterer) -> str:
 def _copy_others(run: Path, folder: Path) -> None:
     """Copy all files of a run but those that are written again."""
     for path in run.iterdir():
-        if path.name in _REPLACED:
+        if path.name in _REPLACED or path.name.startswith(HIDDEN):
             continue
         if path.is_dir():
             shutil.copytree(path, folder / path.name, symlinks=True)
