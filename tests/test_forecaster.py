@@ -277,8 +277,8 @@ def test_models_of_version_2_still_load(small, tmp_path):
     old_options = {**model.pop("options"), "scaling": "series", "local_patterns": 2.0, "feed_latent": True}
     del old_options["pattern_weight"], old_options["architecture"]
     config |= {**model, "format_version": 2, "options": {**old_options, **config["options"]}}
-    arrays = {names.get(name, name.removeprefix("model.")): array for name, array in arrays.items()}
-    write_folder(tmp_path / "old", {k: v for k, v in config.items() if k != "weights_sha256"}, arrays)
+    old_arrays = {names.get(name, name.removeprefix("model.")): array for name, array in arrays.items()}
+    write_folder(tmp_path / "old", {k: v for k, v in config.items() if k != "weights_sha256"}, old_arrays)
     old = load_model(tmp_path / "old")
     assert np.array_equal(old.predict(), small.predict())
     assert old.get_params()["season_length"] == SEASON

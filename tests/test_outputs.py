@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def test_other_files_need_overwrite_and_earlier_results_do_not(cli, place):
         assert [cli(*command, name).code for _ in range(2)] == [0, 0]
 
 
-_AGAIN = {
+_AGAIN: dict[str, list[Any]] = {
     "assign": ["--model", "model"],
     "embed": ["--model", "model"],
     "anomalies": ["--epochs", 1],
@@ -140,9 +141,14 @@ def test_the_working_directory_is_filled_and_not_replaced(tmp_path, monkeypatch)
         assert sorted(path.name for path in Path.cwd().iterdir()) == ["b", "sub"]
         assert (Path("sub") / "a").read_text() == "a"
         assert folder.stat().st_ino == inode
-    with pytest.raises(ZeroDivisionError), atomic_directory(folder) as new:
-        (new / "c").write_text("c")
-        _ = 1 / 0
+
+    def fail() -> None:
+        with atomic_directory(folder) as new:
+            (new / "c").write_text("c")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert sorted(path.name for path in folder.iterdir()) == ["b", "sub"]
 
 
