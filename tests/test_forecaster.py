@@ -18,6 +18,7 @@ from vrae import VRAE, GroupForecaster, Panel, load_model, read_panel
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
 from vrae.estimators.forecasting.combination import Combination
 from vrae.estimators.forecasting.forecast_windows import ItemScale, windows_at
+from vrae.estimators.forecasting.plan import ForecastPlan
 from vrae.exceptions import (
     DataWarning,
     InvalidDataError,
@@ -48,6 +49,11 @@ def planted(seed=0, n=N):
     wave = np.sin(2 * np.pi * (np.arange(T) / SEASON + group[:, None] / 3))
     level = np.exp(rng.uniform(0, np.log(100), (n, 1)))
     return level * (1 + 0.5 * wave + 0.1 * rng.standard_normal((n, T))), group
+
+
+def plan_of(horizon, n_context, season=1, n_history=None):
+    """Return a plan without a model, for windows."""
+    return ForecastPlan(horizon, n_context, n_history or n_context, season, "kmeans", 0, VRAE(), ("level",))
 
 
 def error(forecast, actual, known):
@@ -157,7 +163,7 @@ def test_windows_are_scaled_by_their_past_only():
     values = np.arange(40, dtype=np.float64).reshape(2, 20)
     later = values.copy()
     later[:, 12:] = 999
-    first, second = (windows_at(CalendarMatrix(v), 12, 10, 4, 1.0) for v in (values, later))
+    first, second = (windows_at(CalendarMatrix(v), 12, plan_of(4, 10), 1.0) for v in (values, later))
     assert np.array_equal(first.context, second.context)
     assert np.array_equal(first.scale.spread, second.scale.spread)
 

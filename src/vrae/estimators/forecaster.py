@@ -22,7 +22,7 @@ from vrae.estimators.forecasting.backtest import fit_combination, run_backtests,
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix, check_length, infer_season_length
 from vrae.estimators.forecasting.combination import check_levels
 from vrae.estimators.forecasting.forecast_windows import ForecastWindows, windows_at
-from vrae.estimators.forecasting.plan import ForecastPlan, check_template, context_length, past_length
+from vrae.estimators.forecasting.plan import ForecastPlan, check_template, past_length
 from vrae.estimators.forecasting.single_forecasts import check_statsforecast
 from vrae.estimators.forecasting.stage import GroupForecast, Stage
 from vrae.estimators.head import Head, explain_model_options
@@ -218,8 +218,7 @@ class GroupForecaster(Head):
             template.set_params(random_state=seed)
         template.set_params(scaling=None)  # windows are scaled already
         season = infer_season_length(calendar) if self.season_length == "auto" else int(self.season_length)
-        n_context = context_length(season, self.horizon)
-        plan = ForecastPlan(self.horizon, n_context, season, self.clusterer, self.classical, seed, template)
+        plan = ForecastPlan.choose(self.horizon, season, self.clusterer, self.classical, seed, template)
         return PreparedItems(panel, indices, calendar, plan, levels, TableKind.of(X, panel.reading))
 
     def _summarise(self, prepared: PreparedItems, forecast: GroupForecast, selection: list[dict[str, float]]) -> Self:
@@ -362,7 +361,7 @@ class GroupForecaster(Head):
         fitted = self.model_.calendar_
         panel = on_calendar_of_model(panel, fitted)
         calendar = CalendarMatrix.from_panel(panel, past_length(self.season_length, plan.horizon), fitted)
-        windows = windows_at(calendar, calendar.n_steps, plan.n_context, plan.horizon, stage.variation)
+        windows = windows_at(calendar, calendar.n_steps, plan, stage.variation)
         empty = np.isin(np.arange(len(panel)), indices, invert=True)
         return ItemQuery(panel.ids, windows, empty, *calendar.horizon_after(plan.horizon, self.next_times_))
 
@@ -378,8 +377,7 @@ class GroupForecaster(Head):
             "table": self._kind_ and asdict(self._kind_),
             "levels": self._levels_,
             "nonnegative": self.nonnegative_,
-            "season": stage.plan.season,
-            "n_context": stage.plan.n_context,
+            **stage.plan.saved(),
             "variation": stage.variation,
             "next_times": None if times is None else (times.astype("U") if times.dtype.kind == "M" else times).tolist(),
             "next_times_type": None if times is None else times.dtype.str,
@@ -389,8 +387,7 @@ class GroupForecaster(Head):
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.level = config["levels"]
         self.model.set_params(scaling="series")  # each stage replaces it by None
-        n_context = config["n_context"]
-        plan = ForecastPlan(self.horizon, n_context, config["season"], self.clusterer, self.classical, 0, self.model_)
+        plan = ForecastPlan.restore(config, self.horizon, self.clusterer, self.classical, self.model_)
         self._adopt(GroupForecast.from_arrays(arrays, plan, config["variation"], len(self.ids_)))
         self.selection_, self._levels_ = config["selection"], config["levels"]
         self.nonnegative_ = config["nonnegative"]

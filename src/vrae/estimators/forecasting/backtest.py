@@ -46,7 +46,7 @@ class Backtest:
 
         def observe(shift: int, max_age: npt.NDArray[np.int64] | None = None, among: Any = True) -> Observed:
             at = origin + shift
-            windows = windows_at(calendar, at, plan.n_context, plan.horizon, stage.variation, max_age)
+            windows = windows_at(calendar, at, plan, stage.variation, max_age)
             return stage.observe(windows.select(np.flatnonzero(windows.known() & among)))
 
         if not past.has_introductions():

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from vrae.data.panel import Panel
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
+from vrae.estimators.forecasting.plan import ForecastPlan
 from vrae.exceptions import InvalidDataError
 
 __all__ = [
@@ -150,6 +151,7 @@ class ForecastWindows:
     spread: Floats  # (n,)
     item: Ints  # (n,), index of the item
     origin: Ints  # (n,), number of steps of the calendar before the future
+    earlier: Floats  # (n, n_history - n_context), scaled steps before the context
 
     def __len__(self) -> int:
         return len(self.context)
@@ -178,6 +180,11 @@ class ForecastWindows:
         """Observed steps of each context, (n,)."""
         return np.asarray((~np.isnan(self.context)).sum(axis=1))
 
+    @property
+    def history(self) -> Floats:
+        """All steps that are kept, (n, n_history): those before the context, and the context."""
+        return np.concatenate([self.earlier, self.context], axis=1)
+
     def known(self) -> npt.NDArray[np.bool_]:
         """Return which windows have observed values both in the context and in the future, (n,)."""
         return np.asarray(~np.isnan(self.context).all(axis=1) & ~np.isnan(self.future).all(axis=1))
@@ -205,24 +212,26 @@ def age_class(age: Ints) -> Ints:
 
 
 def windows_at(
-    calendar: CalendarMatrix, origin: int, n_context: int, horizon: int, variation: float, max_age: Ints | None = None
+    calendar: CalendarMatrix, origin: int, plan: ForecastPlan, variation: float, max_age: Ints | None = None
 ) -> ForecastWindows:
     """Return one window per item, scaled with the `typical_variation` of all.
 
-    ``max_age`` (n_items,) shortens each context to this many steps, up to the last observed one.
+    ``max_age`` (n_items,) shortens each past to this many steps, up to the last observed one.
     """
-    context = calendar.values[:, max(0, origin - n_context) : origin]
-    context = np.pad(context, ((0, 0), (n_context - context.shape[1], 0)), constant_values=np.nan)
+    n_history, horizon = plan.n_history, plan.horizon
+    past = calendar.values[:, max(0, origin - n_history) : origin]
+    past = np.pad(past, ((0, 0), (n_history - past.shape[1], 0)), constant_values=np.nan)
     if max_age is not None:
-        last = n_context - 1 - np.argmax(~np.isnan(context)[:, ::-1], axis=1)
-        context = np.where(np.arange(n_context) > (last - max_age)[:, None], context, np.nan)
+        last = n_history - 1 - np.argmax(~np.isnan(past)[:, ::-1], axis=1)
+        past = np.where(np.arange(n_history) > (last - max_age)[:, None], past, np.nan)
+    earlier, context = np.split(past, [n_history - plan.n_context], axis=1)
     future = calendar.values[:, origin : origin + horizon]
     future = np.pad(future, ((0, 0), (0, horizon - future.shape[1])), constant_values=np.nan)
     scale = ItemScale.fit(context, variation)
     ended = np.isnan(context).all(axis=1)
     if ended.any():  # an item that ended before the context keeps the scale of its whole past
-        past = ItemScale.fit(calendar.values[ended, :origin], variation)
-        scale.level[ended], scale.spread[ended] = past.level, past.spread
+        ever = ItemScale.fit(calendar.values[ended, :origin], variation)
+        scale.level[ended], scale.spread[ended] = ever.level, ever.spread
     return ForecastWindows(
         scale.transform(context),
         scale.transform(future),
@@ -230,17 +239,18 @@ def windows_at(
         scale.spread,
         item=np.arange(len(context)),
         origin=np.full(len(context), origin),
+        earlier=scale.transform(earlier),
     )
 
 
 def training_windows(
-    calendar: CalendarMatrix, n_context: int, horizon: int, variation: float, rng: np.random.Generator
+    calendar: CalendarMatrix, plan: ForecastPlan, variation: float, rng: np.random.Generator
 ) -> ForecastWindows:
     """Return windows of all items at several origins of a calendar.
 
     Unless the calendar shows introductions of new items, random contexts are shortened.
     """
-    n = calendar.n_steps
+    n, horizon, n_context = calendar.n_steps, plan.horizon, plan.n_context
     # A short calendar knows only part of the future.
     last = n - horizon if n >= 2 * horizon else n - max(1, n // 3)
     first = max(1, min(horizon // 2, last))
@@ -248,8 +258,8 @@ def training_windows(
     parts = []
     for origin in np.unique(np.linspace(first, last, _MAX_ORIGINS).astype(np.int64)):
         max_age = np.exp(rng.uniform(0, np.log(n_context + 1), len(calendar.values))).astype(np.int64)
-        max_age = np.where(rng.random(len(max_age)) < shortened, max_age, n_context)
-        windows = windows_at(calendar, int(origin), n_context, horizon, variation, max_age)
+        max_age = np.where(rng.random(len(max_age)) < shortened, max_age, plan.n_history)
+        windows = windows_at(calendar, int(origin), plan, variation, max_age)
         parts.append(windows.select(np.flatnonzero(windows.known())))
     windows = ForecastWindows.join(parts)
     if len(windows) < 2:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidParameterError
 
-__all__ = ["ForecastPlan", "check_template", "context_length", "past_length"]
+__all__ = ["ForecastPlan", "check_template", "new_until", "past_length"]
 
 # An item is new up to this many observed steps, or up to half of the context.
 _NEW = 12
 # Lowest number of steps of a context.
 _MIN_CONTEXT = 16
+# A member for single items may look back this many seasons.
+_SEASONS = 3
 # Training windows come from the last four contexts and this many horizons.
 _TRAINING_HORIZONS = 8
 # Upper bound of the seasons that season_length="auto" finds.
@@ -27,29 +29,55 @@ class ForecastPlan:
     """The settings of all stages of a forecaster."""
 
     horizon: int
-    n_context: int  # steps before the origin to forecast from
+    n_context: int  # steps before the origin that the network sees
+    n_history: int  # steps before the origin that other members may use, at least n_context
     season: int  # steps; 1 is none
     clusterer: Any
-    classical: bool
     seed: int
     model: VRAE  # template of the networks; each stage fits a clone
+    members: tuple[str, ...]  # names of the forecasts that are combined
+
+    @classmethod
+    def choose(cls, horizon: int, season: int, clusterer: Any, classical: bool, seed: int, model: VRAE) -> Self:
+        """Return the plan for a horizon and a season."""
+        n_context = max(season, 2 * horizon, _MIN_CONTEXT)
+        n_history = max(_SEASONS * season, n_context)
+        return cls(horizon, n_context, n_history, season, clusterer, seed, model, _members(season, classical))
+
+    def saved(self) -> dict[str, Any]:
+        """Return what is saved of a plan, in addition to the options of the forecaster."""
+        own = {"season": self.season, "n_context": self.n_context, "n_history": self.n_history}
+        return {**own, "members": list(self.members)}
+
+    @classmethod
+    def restore(cls, config: dict[str, Any], horizon: int, clusterer: Any, classical: bool, model: VRAE) -> Self:
+        """Return the plan that was `saved` in ``config``."""
+        season, n_context = config["season"], config["n_context"]
+        n_history = config.get("n_history", n_context)  # models before version 7 lack it, and the members
+        members = tuple(config.get("members", _early_members(season, classical)))
+        return cls(horizon, n_context, n_history, season, clusterer, 0, model, members)
 
     @property
     def new_until(self) -> int:
         """Highest number of observed steps of a new item."""
-        return min(_NEW, self.n_context // 2)
-
-    @property
-    def members(self) -> tuple[str, ...]:
-        """Names of the forecasts that are combined."""
-        seasonal = ("seasonal naive",) if self.season > 1 else ()
-        classical = ("smoothing",) if self.classical else ()
-        return ("level", *seasonal, *classical, "pooled", "group", "completion")
+        return new_until(self.n_context)
 
 
-def context_length(season: int, horizon: int) -> int:
-    """Return the number of steps before an origin to forecast from."""
-    return max(season, 2 * horizon, _MIN_CONTEXT)
+def new_until(n_context: int) -> int:
+    """Return the highest number of observed steps of a new item."""
+    return min(_NEW, n_context // 2)
+
+
+def _members(season: int, classical: bool) -> tuple[str, ...]:
+    """Return the names of the forecasts that are combined."""
+    return _early_members(season, classical)
+
+
+def _early_members(season: int, classical: bool) -> tuple[str, ...]:
+    """Return the members of models before version 7."""
+    by_season = ("seasonal naive",) if season > 1 else ()
+    by_statsforecast = ("smoothing",) if classical else ()
+    return ("level", *by_season, *by_statsforecast, "pooled", "group", "completion")
 
 
 def past_length(season_length: int | Literal["auto"], horizon: int) -> int:

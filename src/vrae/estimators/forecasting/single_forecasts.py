@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -10,18 +11,18 @@ import torch
 
 from vrae.data.batching import Batch
 from vrae.estimators.forecasting.forecast_windows import ForecastWindows
+from vrae.estimators.forecasting.plan import new_until
 from vrae.estimators.head import clone_model
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import PosteriorCollapseWarning, check_installed
 from vrae.runtime import work_threads
 
 __all__ = [
+    "SINGLE_FORECASTS",
     "check_statsforecast",
     "decode_future",
     "encode_contexts",
     "fit_completion",
-    "seasonal_naive",
-    "smoothed_level",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -40,15 +41,15 @@ def check_statsforecast() -> None:
     check_installed("statsforecast", "forecast", "A classical forecast of each item", otherwise)
 
 
-def seasonal_naive(windows: ForecastWindows, season: int) -> Floats:
-    """Return the scaled values of a season ago, (n, horizon). 0, the item's level, if not known."""
+def _seasonal_naive(windows: ForecastWindows, season: int, level: Floats) -> Floats:
+    """Return the scaled values of a season ago, (n, horizon). The level if not known."""
     n_context, horizon = windows.context.shape[1], windows.future.shape[1]
-    if season > n_context:
-        return np.zeros_like(windows.future)
-    return np.nan_to_num(windows.context[:, n_context - season + np.arange(horizon) % season])
+    then = windows.context[:, n_context - season + np.arange(horizon) % season]
+    is_new = windows.age <= new_until(n_context)
+    return np.where(is_new[:, None], level, np.nan_to_num(then))
 
 
-def smoothed_level(windows: ForecastWindows) -> Floats:
+def _smoothing(windows: ForecastWindows, season: int, level: Floats) -> Floats:
     """Return constant scaled forecasts (n, horizon) from statsforecast's models.
 
     Exponential smoothing with the best parameter, or ADIDA (Nikolopoulos et al. 2011, demand
@@ -71,6 +72,14 @@ def smoothed_level(windows: ForecastWindows) -> Floats:
             value = smoothing.forecast(series, 1)["mean"][0]
         forecast[i] = value if np.isfinite(value) else 0.0
     return forecast
+
+
+# The forecasts by name. Each gets the windows, the steps of a season and the items' levels
+# (n, horizon), and returns scaled forecasts (n, horizon).
+SINGLE_FORECASTS: dict[str, Callable[[ForecastWindows, int, Floats], Floats]] = {
+    "seasonal naive": _seasonal_naive,
+    "smoothing": _smoothing,
+}
 
 
 # -------------------------------------------------------------------- completion

@@ -23,11 +23,10 @@ from vrae.estimators.forecasting.forecast_windows import (
 from vrae.estimators.forecasting.plan import ForecastPlan
 from vrae.estimators.forecasting.pooled import PooledModel, group_curves, seasonal_change
 from vrae.estimators.forecasting.single_forecasts import (
+    SINGLE_FORECASTS,
     decode_future,
     encode_contexts,
     fit_completion,
-    seasonal_naive,
-    smoothed_level,
 )
 from vrae.estimators.partition import LatentSpace, Partition, fit_partition, partition_from_arrays
 from vrae.estimators.vrae import VRAE
@@ -89,7 +88,7 @@ class Observed(NamedTuple):
     windows: ForecastWindows
     mean: Floats  # (n, latent), of the latent vectors given the contexts
     variance: Floats  # (n, latent)
-    forecasts: Floats  # (n_members - 2, n, horizon), scaled: the first of ``ForecastPlan.members``
+    forecasts: dict[str, Floats]  # by name of the member, each (n, horizon), scaled
 
 
 class _Training(NamedTuple):
@@ -116,11 +115,10 @@ class Stage:
     @classmethod
     def fit(cls, calendar: CalendarMatrix, plan: ForecastPlan) -> Self:
         """Fit network and pooled model to a calendar that ends at the origin."""
-        n_context, horizon = plan.n_context, plan.horizon
         variation = typical_variation(calendar.values)
         rng = np.random.default_rng(plan.seed)
-        windows = training_windows(calendar, n_context, horizon, variation, rng)
-        items = windows_at(calendar, calendar.n_steps, n_context, horizon, variation)
+        windows = training_windows(calendar, plan, variation, rng)
+        items = windows_at(calendar, calendar.n_steps, plan, variation)
         model = fit_completion(plan.model, windows)
         training = _Training(windows, encode_contexts(model, windows)[0], *encode_contexts(model, items))
         pooled, decay = PooledModel.fit(windows, plan.season), windows.level_decay(plan.new_until)
@@ -156,17 +154,13 @@ class Stage:
 
     def observe(self, windows: ForecastWindows) -> Observed:
         """Encode windows, and forecast them without groups."""
-        plan = self.plan
-        is_new = windows.age <= plan.new_until
+        season, is_new = self.plan.season, windows.age <= self.plan.new_until
         settled = self.level_decay[age_class(windows.age)] * is_new * windows.scale.zero
         level = np.broadcast_to(settled[:, None], windows.future.shape)  # a new item's level after it decayed
-        forecasts = [level]
-        if plan.season > 1:
-            forecasts.append(np.where(is_new[:, None], level, seasonal_naive(windows, plan.season)))
-        if plan.classical:
-            forecasts.append(smoothed_level(windows))
-        forecasts.append(self.pooled.predict(windows))
-        return Observed(windows, *encode_contexts(self.model, windows), np.stack(forecasts))
+        forecasts = {"level": level, "pooled": self.pooled.predict(windows)}
+        for name in set(self.plan.members) & set(SINGLE_FORECASTS):
+            forecasts[name] = SINGLE_FORECASTS[name](windows, season, level)
+        return Observed(windows, *encode_contexts(self.model, windows), forecasts)
 
     def forecast_by_group(self, observed: Observed, groups: ItemGroups, shift: int = 0) -> tuple[Floats, Floats]:
         """Return scaled forecasts (n, horizon) of the groups' models, and membership (n, n_groups).
@@ -185,7 +179,8 @@ class Stage:
         grouped, membership = self.forecast_by_group(observed, groups, shift)
         Z = groups.posterior_mean(observed.mean, observed.variance, membership)
         completed = decode_future(self.model, Z, self.plan.n_context, self.plan.horizon)
-        return np.clip(np.concatenate([observed.forecasts, [grouped, completed]]), -CLIP, CLIP), membership
+        forecasts = {**observed.forecasts, "group": grouped, "completion": completed}
+        return np.clip([forecasts[name] for name in self.plan.members], -CLIP, CLIP), membership
 
 
 def _change_per_origin(windows: ForecastWindows, membership: Floats, plan: ForecastPlan) -> Floats:
@@ -229,6 +224,7 @@ class GroupForecast:
         items, groups = self.stage.items, self.groups
         own = {"proportions": groups.proportions, "center": groups.center, "variance": groups.variance}
         scale = {"level": items.level, "spread": items.spread, "origin": items.origin}
+        past = {**_with_gaps("context", items.context), **_with_gaps("earlier", items.earlier)}
         return nested(
             {
                 "pooled": self.stage.pooled.arrays(),
@@ -237,7 +233,7 @@ class GroupForecast:
                 "partition": groups.partition.arrays(),
                 "combination": self.combination.arrays(),
                 "groups": {**own, **_with_gaps("curves", groups.curves)},
-                "items": {**scale, "level_decay": self.stage.level_decay, **_with_gaps("context", items.context)},
+                "items": {**scale, "level_decay": self.stage.level_decay, **past},
             }
         )
 
@@ -253,6 +249,8 @@ class GroupForecast:
             shaped("spread", items, (n_items,)),
             np.arange(n_items),
             shaped("origin", items, (n_items,)),
+            # Early models keep the context alone.
+            _restore_gaps("earlier", items) if "earlier" in items else np.zeros((n_items, 0)),
         )
         groups = ItemGroups(
             LatentSpace.from_arrays(subset(arrays, "space"), plan.model.network_.config.latent_size),
