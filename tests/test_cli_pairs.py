@@ -33,8 +33,34 @@ def test_pairs_within_a_column_are_written(cli, sales, tmp_path):
     assert code == 0, err
     assert "1 of 90 pairs" in err
     table = pd.read_csv(tmp_path / "o.csv")
-    assert list(table) == ["group", "item", "other", "kind", "lag", "strength", "taken", "p_value", "q_value"]
+    assert list(table) == [
+        *("group", "item", "other", "kind", "when", "lag"),
+        *("strength", "taken", "units", "p_value", "q_value"),
+    ]
+    assert table.when.tolist() == [31]
     assert table[["group", "item", "other", "kind"]].to_numpy().tolist() == [["tea", "p0", "p1", "introduction"]]
+
+
+def test_pairs_have_similar_numbers_and_dates(cli, tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.poisson(50, (20, 60)).astype(float)
+    X[1, 30:] -= rng.binomial(X[1, 30:].astype(int), 0.6)
+    X[0, :30] = 0
+    weeks = pd.date_range("2024-01-01", periods=60, freq="W-MON")
+    names = np.repeat([f"p{row}" for row in range(20)], 60)
+    columns = {"item": names, "week": np.tile(weeks, 20), "qty": X.ravel()}
+    columns |= {"shelf": np.repeat(["tea", "soup"], 600), "price": np.repeat([4.0, 3.0] * 10, 60)}
+    pd.DataFrame(columns).to_csv(tmp_path / "long.csv", index=False)
+    options = ("cannibalization", tmp_path / "long.csv", "--value", "qty", "--group", "shelf")
+    code, out, err = cli(*options, "--similar", "price", "--quiet")
+    assert code == 0, err
+    table = pd.read_csv(io.StringIO(out))
+    assert table[["item", "other", "when"]].to_numpy().tolist() == [["p0", "p1", "2024-07-29"]]
+    code, out, err = cli(*options, "--similar", "price=0.2", "--season", 1, "--quiet")
+    assert (code, len(out.splitlines())) == (0, 1), err
+    code, out, err = cli(*options, "--similar", "price=cheap")
+    assert (code, out) == (2, "")
+    assert "--similar price=cheap: 'cheap' is not a share between 0 and 1" in err
 
 
 def test_an_unknown_column_is_one_message(cli, sales, tmp_path):

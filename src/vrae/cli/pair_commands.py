@@ -79,8 +79,23 @@ def cannibalization(
     *,
     data: DataOptions,
     group: Annotated[
-        str | None,
-        option(CANNIBALIZATION, "--group", "COLUMN", "Compare items with the same value here, such as a category."),
+        list[str] | None,
+        option(
+            CANNIBALIZATION,
+            "--group",
+            "COLUMN",
+            "Compare items with the same value here, such as a category. Can be repeated.",
+        ),
+    ] = None,
+    similar: Annotated[
+        list[str] | None,
+        option(
+            CANNIBALIZATION,
+            "--similar",
+            "COLUMN[=SHARE]",
+            "Compare items with similar numbers here, such as a price: they differ by at most this share of the "
+            "larger one, 0.5 if left out. Can be repeated.",
+        ),
     ] = None,
     model: Annotated[
         Path | None,
@@ -90,8 +105,8 @@ def cannibalization(
         int, option(CANNIBALIZATION, "--max-lag", "STEPS", "Largest shift in time between two items.")
     ] = 0,
     season: Annotated[
-        int | None, option(CANNIBALIZATION, "--season", "STEPS", "Steps of a season, 1 for none.", default="1")
-    ] = None,
+        int, option(CANNIBALIZATION, "--season", "STEPS", "Steps of a season that differs between items, 1 for none.")
+    ] = 1,
     fdr: Annotated[
         float, option(CANNIBALIZATION, "--fdr", "RATE", "False discovery rate: expected fraction of wrong pairs.")
     ] = 0.05,
@@ -100,12 +115,15 @@ def cannibalization(
 ) -> None:
     """Find pairs of items that take sales from each other.
 
-    Writes one row per pair: group, item, other, kind, lag, strength, taken, p_value, q_value. The
-    most significant pair comes first. vrae compares items within the groups of a column or the
-    clusters of a model; without either, it compares every item with every other. If a column says
-    which items can replace each other, pass it as --group.
+    Writes one row per pair: group, item, other, kind, when, lag, strength, taken, units, p_value,
+    q_value. The most significant pair comes first. Of an introduction, "when" is the first step
+    with the new item, "taken" is the share of its sales that the other one lost, and "units" is the
+    same a step. vrae compares items within the groups of a column or the clusters of a model;
+    without either, it compares every item with every other. If columns say which items can replace
+    each other, pass them as --group and --similar.
 
     Example: vrae cannibalization sales.csv --group category --out pairs.csv
+    Example: vrae cannibalization sales.csv --group category --similar price=0.3 --out pairs.csv
     Example: vrae cannibalization sales.parquet --id item --time week --group category --max-lag 2
     Example: vrae cannibalization sales.csv --model runs/sales --out pairs.csv
     """
@@ -114,12 +132,14 @@ def cannibalization(
 
     if group is not None and model is not None:
         raise usage_error("--group and --model both define the groups. Leave out one of them.")
-    if group is not None and group not in (data.static or []):
-        data = replace(data, static=[*(data.static or []), group])
+    within = _similar_columns(similar or [])
+    needed = [name for name in (*(group or []), *within) if name not in (data.static or [])]
+    if needed:
+        data = replace(data, static=[*(data.static or []), *dict.fromkeys(needed)])
     clusterer = None if model is None else load_with_clusters(model, "keep", every=True)
     panel = data.panel(model=clusterer, log=logger_for(quiet))
     groups: Any = group if clusterer is None else clusterer.predict(panel)
-    found = find_cannibalization(panel, groups, max_lag=max_lag, season=None if season == 1 else season, fdr=fdr)
+    found = find_cannibalization(panel, groups, similar=within, max_lag=max_lag, season=season, fdr=fdr)
     runs.write_columns(found.columns(), target(file))
     end_phase()
     n_movements, n_shifts = found.n_pairs
@@ -128,3 +148,19 @@ def cannibalization(
         f"{len(found)} of {n_movements:,} pairs take sales from each other ({n_shifts:,} were also tested for an "
         f"introduction or a withdrawal).{rate}"
     )
+
+
+def _similar_columns(similar: list[str]) -> dict[str, float]:
+    """Return the largest difference of each column of --similar."""
+    from vrae.estimators.cannibalization import SIMILAR_WITHIN
+
+    within = {}
+    for text in similar:
+        name, _, share = text.partition("=")
+        try:
+            within[name] = float(share) if share else SIMILAR_WITHIN
+        except ValueError:
+            within[name] = -1.0
+        if not 0 <= within[name] <= 1:
+            raise usage_error(f"--similar {text}: {share!r} is not a share between 0 and 1, as in --similar price=0.3.")
+    return within

@@ -1,13 +1,9 @@
-"""Two tests for negative association between items, vectorized over many pairs.
+"""A test for items that move in opposite directions, vectorized over many pairs.
 
-*Movements*: the correlation of two items' innovations, at several lags (Haugh 1976). The test is
-valid if only one of the two items is well predicted from its own past.
-
-*Level shifts*: does an item fall (or rise), and stay there, when another is introduced (or
-withdrawn)?
-
-Both tests return z-scores. Under the null hypothesis a z-score is standard normal, and it is large
-if the association is negative. Multiple testing is not corrected for here.
+The correlation of two items' innovations, at several lags (Haugh 1976). The test is valid if only
+one of the two items is well predicted from its own past. It returns z-scores. Under the null
+hypothesis a z-score is standard normal, and it is large if the association is negative. Multiple
+testing is not corrected for here.
 """
 
 from __future__ import annotations
@@ -21,18 +17,12 @@ from scipy.stats import t as student
 
 from vrae.estimators.cannibalization.residuals import Residuals, prewhiten
 
-__all__ = ["MovementTest", "level_shift_scores", "recalibrate"]
+__all__ = ["MovementTest", "null_scale", "z_from_t"]
 
 # Fewest steps at which two items must both be observed.
 _MIN_SHARED = 12
-# Fewest observed steps on each side of a level shift.
-_MIN_SIDE = 4
 # The null distribution is estimated from at least this many z-scores.
 _MIN_FOR_NULL = 30
-# Upper tails by which the null distribution of level shifts is estimated, and fewest z-scores in
-# a tail.
-_TAILS = (0.25, 0.1, 0.05, 0.02, 0.01)
-_MIN_IN_TAIL = 8
 # Number of items that estimate the null distribution of movements.
 _NULL_SAMPLE = 300
 
@@ -49,9 +39,10 @@ class MovementTest:
     local_variance: Floats  # (n, time), mean square of the innovations just before and after
     autocorrelations: Floats  # (n, n_lags), that prewhitening left in the innovations, from lag 1
     loadings: Floats  # (n, n_factors), see `Residuals`
+    n_fitted: int  # coefficients of the season that was removed from each item
 
     @classmethod
-    def prepare(cls, residuals: Residuals) -> MovementTest:
+    def prepare(cls, residuals: Residuals, n_fitted: int = 0) -> MovementTest:
         """Prewhiten the items of ``residuals``, and compute what every comparison needs."""
         x, observed = prewhiten(residuals), residuals.observed
         time = x.shape[1]
@@ -59,7 +50,7 @@ class MovementTest:
         lags = range(1, max(2, time // 4))
         autocorrelations = [(x[:, lag:] * x[:, : time - lag]).sum(axis=1) / count for lag in lags]
         local_variance = _local_variance(x, observed)
-        return cls(x, observed, local_variance, np.stack(autocorrelations, axis=1), residuals.loadings)
+        return cls(x, observed, local_variance, np.stack(autocorrelations, axis=1), residuals.loadings, n_fitted)
 
     def z_scores(self, items: Ints, others: Ints, lag: int) -> tuple[Floats, Floats]:
         """Return z-scores and correlations (a, b) of items (a,) with others (b,) that lag them.
@@ -88,8 +79,9 @@ class MovementTest:
         if lag == 0:  # removing the factors made the items negatively correlated by this much
             opposition -= np.maximum(self.loadings[items] @ self.loadings[others].T, 0)
         opposition = np.clip(opposition, -1 + 1e-12, 1 - 1e-12)
-        t = opposition * np.sqrt((n - 2) / (1 - opposition**2))
-        return np.where(usable, _z_from_t(t, n - 2), -np.inf), correlations
+        df = np.maximum(n - 2 - self.n_fitted, 2)
+        t = opposition * np.sqrt(df / (1 - opposition**2))
+        return np.where(usable, z_from_t(t, df), -np.inf), correlations
 
     def null_scale(self, lag: int) -> float:
         """Return `null_scale` of the z-scores at one lag, of all pairs of at most 300 items."""
@@ -97,42 +89,6 @@ class MovementTest:
         items = np.sort(np.random.default_rng(0).permutation(n)[:_NULL_SAMPLE])
         z, _ = self.z_scores(items, items, lag)
         return null_scale(z[np.triu_indices(len(items), 1)])
-
-
-def level_shift_scores(residuals: Residuals, item: int, step: int, sign: int) -> tuple[Floats, Floats]:
-    """Test for every item whether its level falls (1) or rises (-1) when ``item`` comes or goes.
-
-    Each item is regressed on the common factors and a function that steps up at ``step``, between 1
-    and ``time - 1``. The variance of the coefficient is the larger of the ordinary one and White's
-    (heteroscedastic residuals). It is widened by the first-order autocorrelation of the residuals,
-    corrected for its bias in short series (Kendall 1954).
-
-    Returns z-scores (n,), -inf for fewer than 4 observed steps on either side, and the partial
-    correlations (n,) with the step function, given the factors.
-    """
-    scores, loadings = residuals.scores, residuals.loadings
-    observed = residuals.observed.astype(np.float64)
-    after = np.arange(scores.shape[1]) >= step
-    sides = np.minimum(observed[:, after].sum(axis=1), observed[:, ~after].sum(axis=1))
-    level = _partial_out(residuals, observed * after)  # (n, time): the step function
-    rest = _partial_out(residuals, scores)
-    weight = np.maximum((level * after).sum(axis=1), 1e-9)
-    change = (rest * after).sum(axis=1) / weight
-    errors = rest - change[:, None] * level
-    n, n_fitted = observed.sum(axis=1), len(residuals.components) + 2
-    inflation = _variance_inflation(errors, n_fitted / np.maximum(n, 1))
-    ordinary = (errors**2).sum(axis=1) / np.maximum(n - n_fitted, 1) / weight
-    white = (level**2 * errors**2).sum(axis=1) / weight**2 * n / np.maximum(n - n_fitted, 1)
-    standard_error = np.sqrt(np.maximum(np.maximum(ordinary, white), 1e-9) * inflation)
-    df = np.minimum(n - n_fitted, weight**2 / np.maximum((level**4).sum(axis=1), 1e-12)) / inflation
-    # The item that came or went is part of the factors, so they take a little of its own step
-    # from the others.
-    fraction = step / len(after)
-    built_in = np.maximum(loadings @ loadings[item], 0) / np.sqrt(fraction * (1 - fraction))
-    t = (-sign * change - built_in) / standard_error
-    usable = (sides >= _MIN_SIDE) & (df >= 2)
-    correlations = sign * change * np.sqrt(weight / np.maximum((rest**2).sum(axis=1), 1e-9))
-    return np.where(usable, _z_from_t(t, np.maximum(df, 2)), -np.inf), correlations
 
 
 def null_scale(z: Floats) -> float:
@@ -147,37 +103,6 @@ def null_scale(z: Floats) -> float:
     return max(1.0, float(quartiles[1] - quartiles[0]) / 1.349)
 
 
-def recalibrate(z: Floats) -> Floats:
-    """Standardize the z-scores (n,) of one step by their empirical null distribution.
-
-    If many items fall at the same step, the fall of one of them is weak evidence. The scale is the
-    largest of `null_scale` and the estimates from the upper tails.
-    """
-    known = z[np.isfinite(z)]
-    if len(known) < _MIN_FOR_NULL:
-        return z
-    median = max(0.0, float(np.median(known)))
-    tails = [tail for tail in _TAILS if len(known) * tail >= _MIN_IN_TAIL]
-    scales = [(float(np.quantile(known, 1 - tail)) - median) / norm.isf(tail) for tail in tails]
-    return (z - median) / max([null_scale(known), *scales])
-
-
-def _partial_out(residuals: Residuals, x: Floats) -> Floats:
-    """Return rows (n, time) without their mean and the common factors, where observed.
-
-    The ridge penalty assumes that an item loads on a factor about as much as items do on average,
-    so the factors explain no more of a step function than is plausible.
-    """
-    time = x.shape[1]
-    observed = residuals.observed.astype(np.float64)
-    design = np.concatenate([np.ones((1, time)), residuals.components * np.sqrt(time)])  # (1 + n_factors, time)
-    explained = residuals.explained_variance_ratio
-    ridge = np.diag(np.concatenate([[1e-6], max(1 - explained.sum(), 0.1) / explained]))
-    grams = np.einsum("nt,qt,rt->nqr", observed, design, design, optimize=True)
-    slopes = np.linalg.solve(grams + ridge, ((x * observed) @ design.T)[:, :, None])[:, :, 0]
-    return (x - slopes @ design) * observed
-
-
 def _local_variance(x: Floats, observed: npt.NDArray[np.bool_]) -> Floats:
     """Return the mean square of the two steps before and the two steps after each step."""
     total, count = np.zeros_like(x), np.zeros_like(x)
@@ -188,14 +113,7 @@ def _local_variance(x: Floats, observed: npt.NDArray[np.bool_]) -> Floats:
     return np.where(observed, np.where(count > 0, total / np.maximum(count, 1), 1), 0)
 
 
-def _variance_inflation(errors: Floats, cost: Floats) -> Floats:
-    """Return the factor, at least 1, by which autocorrelation widens the variance of a mean."""
-    phi = (errors[:, 1:] * errors[:, :-1]).sum(axis=1) / np.maximum((errors**2).sum(axis=1), 1e-12)
-    phi = np.clip(phi + cost * (1 + 3 * phi), 0, 0.95)  # each fitted coefficient biases phi by (1 + 3 phi) / n
-    return (1 + phi) / (1 - phi)
-
-
-def _z_from_t(t: Floats, df: Floats) -> Floats:
+def z_from_t(t: Floats, df: Floats) -> Floats:
     """Convert t statistics to z-scores with the same tail probability."""
     upper = student.sf(np.abs(t), df)
     return np.sign(t) * norm.isf(np.maximum(upper, 1e-300))

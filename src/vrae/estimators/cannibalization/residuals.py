@@ -6,15 +6,24 @@ Arrays have one row per item and one column per time step. NaN marks a missing v
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from vrae.data.panel import Panel
 
-__all__ = ["CommonFactors", "Residuals", "align", "normal_scores", "presence", "prewhiten"]
+__all__ = [
+    "CommonFactors",
+    "Residuals",
+    "align",
+    "is_signed",
+    "presence",
+    "prewhiten",
+    "score_scale",
+    "seasonal_waves",
+    "stable_scores",
+]
 
 # A common factor is shared by at least this many items. One that two or three items share would
 # be the association between them, which is what the tests look for.
@@ -30,16 +39,26 @@ _MIN_ABSENT = 4
 _MAX_CHANCE_OF_ZEROS = 1e-3
 # Highest order of the autoregression that prewhitening removes.
 _MAX_ORDER = 4
+# An item with at most this fraction of negative values is sales with returns, which count as 0.
+_MAX_RETURNS = 0.1
+# Largest score of a value, in standard deviations: a single order cannot make an association.
+_MAX_SCORE = 4.0
+# Steps for each coefficient of a season, at least: two years of weeks give 12 coefficients.
+_STEPS_PER_COEFFICIENT = 8
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
-def align(panel: Panel) -> Floats:
-    """Put the series of one channel on one time axis, by their time stamps or at their starts."""
+def align(panel: Panel) -> tuple[Floats, npt.NDArray[Any] | None]:
+    """Put the series of one channel on one time axis, by their time stamps or at their starts.
+
+    Returns the values (n, time), and the time stamp of each step that was observed, if the panel
+    has time stamps.
+    """
     if panel.times is None:
-        return panel.to_padded()[:, 0].astype(np.float64)
+        return panel.to_padded()[:, 0].astype(np.float64), None
     if panel.calendar is None or panel.calendar.freq is None:
         column = np.unique(panel.times, return_inverse=True)[1]
     else:
@@ -47,21 +66,29 @@ def align(panel: Panel) -> Floats:
         column = column - column.min()
     X = np.full((len(panel), int(column.max()) + 1), np.nan)
     X[np.repeat(np.arange(len(panel)), panel.lengths), column] = panel.values[:, 0]
-    return X
+    stamps = np.full(X.shape[1], panel.times[0])
+    stamps[column] = panel.times
+    return X, stamps
+
+
+def is_signed(X: Floats) -> Mask:
+    """Say of each item (n,) whether its values have both signs by nature.
+
+    A few negative values among sales or counts are returns and corrections.
+    """
+    return (X < 0).sum(axis=1) > _MAX_RETURNS * np.maximum((~np.isnan(X)).sum(axis=1), 1)
 
 
 def presence(X: Floats) -> tuple[Ints, Ints]:
     """Find the steps (n,) at which items are introduced and withdrawn.
 
     Item ``i`` is present in ``X[i, begin[i] : end[i]]``, from 0 unless it was introduced, and to
-    the end unless it was withdrawn. A step without an observation counts as absent. If no value is
-    negative (sales, counts), zeros count as absent too, provided that the run of zeros at the start
-    or end is longer than the zeros in between make likely.
+    the end unless it was withdrawn. A step without an observation counts as absent. Zeros of sales
+    and counts count as absent too, provided that the run of zeros at the start or end is longer
+    than the zeros in between make likely.
     """
     time = X.shape[1]
-    there = ~np.isnan(X)
-    if not (X < 0).any():
-        there &= X != 0
+    there = ~np.isnan(X) & ((X != 0) | is_signed(X)[:, None])
     some = there.any(axis=1)
     first = np.where(some, there.argmax(axis=1), 0)
     end = np.where(some, time - there[:, ::-1].argmax(axis=1), time)
@@ -86,7 +113,7 @@ class CommonFactors:
 
     @classmethod
     def estimate(cls, Z: Floats) -> CommonFactors:
-        """Estimate at most 8 common factors of `normal_scores`, and none for fewer than 6 items.
+        """Estimate at most 8 common factors of `stable_scores`, and none for fewer than 6 items.
 
         A factor is kept if it is larger than chance makes it, even without the five items that
         load most on it. Chance is estimated by parallel analysis (Horn 1965): every item is
@@ -114,7 +141,7 @@ class Residuals:
 
     values: Floats  # (n, time), mean 0 and variance 1 for each item; 0 where missing
     observed: Mask  # (n, time)
-    scores: Floats  # (n, time), `normal_scores` before the factors were removed
+    scores: Floats  # (n, time), `stable_scores` before the factors were removed
     components: Floats  # (n_factors, time)
     explained_variance_ratio: Floats  # (n_factors,)
     loadings: Floats  # (n, n_factors), contribution of each item to each factor
@@ -132,7 +159,7 @@ class Residuals:
         The latter are estimated from the ``reference`` items (n,). Leave out items that are
         introduced or withdrawn: each would make a factor of its own.
         """
-        scores, observed = normal_scores(X, season), ~np.isnan(X)
+        scores, observed = stable_scores(X, season), ~np.isnan(X)
         values, factors, loadings = scores, [], []
         for given in [None] if common is None else [common, None]:
             known = given or CommonFactors.estimate(values[reference])
@@ -151,16 +178,37 @@ class Residuals:
         )
 
 
-def normal_scores(X: Floats, season: int | None = None) -> Floats:
-    """Replace the values of each item by normal quantiles of their ranks (van der Waerden).
+def stable_scores(X: Floats, season: int | None = None) -> Floats:
+    """Standardize the square roots of sales and counts, or the values of items with both signs.
 
-    The scores of an item have mean 0 and variance 1, whatever its level, spread and distribution,
-    and are 0 where the value is missing. The mean of each phase of the season is removed.
+    The square root makes the noise of small and large counts alike. The scores of an item have
+    mean 0 and variance 1, are at most 4 in size before their season is removed, and are 0 where
+    the value is missing.
     """
     observed = ~np.isnan(X)
-    ranks = rankdata(X, axis=1, nan_policy="omit")
-    scores = ndtri(ranks / (observed.sum(axis=1, keepdims=True) + 1))
-    return _standardize(scores if season is None else _remove_season(scores, season), observed)
+    scores = _standardize(np.clip(_standardize(_roots(X), observed), -_MAX_SCORE, _MAX_SCORE), observed)
+    return scores if season is None else _standardize(_remove_season(scores, observed, season), observed)
+
+
+def score_scale(X: Floats) -> Floats:
+    """Return the standard deviation (n,) of the square roots, by which scores are divided."""
+    observed = ~np.isnan(X)
+    roots = np.where(observed, _roots(X), 0)
+    count = np.maximum(observed.sum(axis=1), 1)
+    mean = roots.sum(axis=1) / count
+    return np.sqrt(np.maximum((roots**2).sum(axis=1) / count - mean**2, 1e-18))
+
+
+def seasonal_waves(time: int, season: int) -> Floats:
+    """Return sines and cosines (n_waves, time) that describe a season of so many steps.
+
+    There is at most one for every eight steps. Two years of weeks do not support a mean for each
+    of 52 weeks: one year minus such means is the other year with the opposite sign.
+    """
+    n_harmonics = max(1, min(season // 2, time // (2 * _STEPS_PER_COEFFICIENT)))
+    angles = 2 * np.pi * np.arange(1, n_harmonics + 1)[:, None] * np.arange(time) / season
+    waves = np.concatenate([np.cos(angles), np.sin(angles)])
+    return waves[(waves**2).sum(axis=1) > 1e-6 * time]
 
 
 def prewhiten(residuals: Residuals) -> Floats:
@@ -212,15 +260,16 @@ def _largest_singular_value(Z: Floats) -> float:
     return float(np.sqrt(max(np.linalg.eigvalsh(gram)[-1], 0)))
 
 
-def _remove_season(X: Floats, season: int) -> Floats:
-    """Subtract the mean of each phase of the season that was observed at least twice."""
-    X = X.copy()
-    for phase in range(season):
-        same = X[:, phase::season]  # a view
-        known = ~np.isnan(same)
-        count = known.sum(axis=1, keepdims=True)
-        same -= np.where(count >= 2, np.where(known, same, 0).sum(axis=1, keepdims=True) / np.maximum(count, 1), 0)
-    return X
+def _roots(X: Floats) -> Floats:
+    return np.where(is_signed(X)[:, None], X, np.sqrt(np.maximum(X, 0)))
+
+
+def _remove_season(Z: Floats, observed: Mask, season: int) -> Floats:
+    """Subtract the least-squares fit of the season from scores (n, time)."""
+    waves = seasonal_waves(Z.shape[1], season)
+    grams = np.einsum("nt,qt,rt->nqr", observed.astype(np.float64), waves, waves, optimize=True)
+    slopes = np.linalg.solve(grams + 1e-3 * np.eye(len(waves)), (Z @ waves.T)[:, :, None])[:, :, 0]
+    return np.where(observed, Z - slopes @ waves, 0)
 
 
 def _standardize(X: Floats, observed: Mask) -> Floats:
