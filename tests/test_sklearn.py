@@ -65,8 +65,6 @@ def known_failures(estimator: BaseEstimator) -> dict[str, str]:
         found["check_estimators_partial_fit_n_features"] = ANY_LENGTH
     if isinstance(estimator, VRAEAnomalyDetector):
         found["check_outliers_train"] = ANY_LENGTH
-        # test_decisions_do_not_depend_on_the_other_series states the tolerance that holds.
-        found["check_methods_subset_invariance"] = "asks for 1e-7; the network's float32 sums agree to about 1e-6"
     if isinstance(estimator, GroupForecaster):
         found["check_estimators_overwrite_params"] = NO_FORECAST
         found["check_estimators_fit_returns_self"] = NO_FORECAST

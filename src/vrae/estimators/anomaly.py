@@ -17,26 +17,24 @@ from vrae.data.panel import Panel
 from vrae.describe.words import plain, plural
 from vrae.estimators.head import Embedded, SeriesHead, explain_model_options
 from vrae.estimators.head_plots import AnomalyPlots
+from vrae.estimators.local_density import LocalDensity, reference_rows
 from vrae.estimators.plotting import PlotAccessor
-from vrae.estimators.scores import MIN_SCORES, ReferenceScores, quantile_threshold, tail_threshold
+from vrae.estimators.scores import MIN_SCORES, quantile_threshold, tail_threshold
 from vrae.estimators.vrae import VRAE
-from vrae.exceptions import InvalidDataError, InvalidParameterError
+from vrae.exceptions import InvalidDataError, NotFittedError
 from vrae.io.folder import Arrays, nested, shaped, subset
-from vrae.nn.bound import ImportanceWeighted, importance_weighted, largest_window_mean
+from vrae.nn.bound import ImportanceWeighted, importance_weighted
 from vrae.phases import announce
-from vrae.runtime import seed_of, torch_generator
+from vrae.runtime import torch_generator
 from vrae.train.inference import statistics_of
 
 __all__ = ["Band", "VRAEAnomalyDetector"]
 
 # Samples of the latent vector of each series.
 _SAMPLES = 16
-# Length of a window relative to the median length; at least three steps.
-_WINDOW = 1 / 20
-# Fraction of the series from which a threshold with a stated false alarm rate is estimated.
-_HELD_OUT = 1 / 3
-# A better likelihood than expected is not anomalous, however much better.
-_LEAST_SURPRISE = 1e-3
+# Statistics that vary less between the training series than this are not scaled up further: what is
+# constant there may be a little different in any new series.
+_LEAST_SPREAD = 0.05
 
 Floats = npt.NDArray[np.float64]
 
@@ -58,21 +56,20 @@ class Band(NamedTuple):
 class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
     """Find anomalous series, and the steps that make them anomalous.
 
-    The score of a series combines four features. *Likelihood*: the importance-weighted bound of log
-    p(x) per value (Burda et al. 2016, 16 samples). *Window*: the largest mean squared error of a
-    window of a twentieth of the length. *Patterns*: the error of the pattern head. *Distance*: the
-    squared Mahalanobis distance of the latent vector from the normal ones, estimated robustly, so
-    that almost half of the training series may be anomalous. The logarithm of each is standardised
-    by the normal series, and the score is the mean of the four. No single feature is good on all
-    data sets; see ``benchmarks/anomaly``.
+    The score of a series says how far its pattern statistics are from those of the nearest training
+    series: a fifth neighbour, or a later one if many training series may be anomalies. So normal
+    series may be of several kinds. Two spaces are compared, the statistics as they are, and with
+    the differences between neighbours whitened, and the larger score counts. See
+    `vrae.estimators.local_density`. Where a series is unusual is told by its reconstruction.
 
     Parameters
     ----------
     contamination : float or "auto", default=0.05
-        A float in (0, 0.5] is the fraction of training series to call outliers. "auto" sets the
-        threshold from ``false_alarm_rate`` by extreme value theory (peaks over a threshold, with a
-        generalised Pareto distribution; Siffer et al. 2017) on a third of the series, which are
-        held out from training. It needs at least 60 series.
+        A float in (0, 0.5] is the fraction of training series to call outliers. Alike series up to
+        this fraction can be outliers together; groups of twice the size are normal. "auto" takes
+        all training series for normal, and sets the threshold from ``false_alarm_rate`` by extreme
+        value theory (peaks over a threshold, with a generalised Pareto distribution; Siffer et al.
+        2017). It needs at least 20 series.
     false_alarm_rate : float, default=0.01
         For "auto": the fraction of new normal series that may be called outliers, in (0, 0.5).
     model : VRAE, FrozenEstimator or None, default=None
@@ -87,13 +84,13 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
     offset_ : float
         Threshold: outliers have ``score_samples`` below it.
     scores_ : ndarray of float64, shape (n_series,)
-        ``score_samples`` of the training series.
+        ``score_samples`` of the training series, each compared with the others.
     embedding_ : ndarray of float32, shape (n_series, latent_size)
         Latent vectors of the training series.
     ids_ : ndarray, shape (n_series,)
         Ids of the training series.
-    reference_ : ReferenceScores
-        Features of normal series.
+    reference_ : LocalDensity
+        Vectors of at most 2,048 training series, and the density around each.
     model_ : VRAE
         The fitted model.
 
@@ -107,6 +104,7 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
     """
 
     plot = PlotAccessor(AnomalyPlots)
+    reference_: LocalDensity | None
 
     @explain_model_options
     def __init__(
@@ -132,30 +130,27 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
         Raises
         ------
         InvalidDataError, InvalidParameterError, TrainingError
-            See `VRAE.partial_fit`. Also if ``contamination`` is "auto", which holds series out.
+            See `VRAE.partial_fit`.
         """
-        if self.contamination == "auto":
-            raise InvalidParameterError(
-                "partial_fit trains on all series, and contamination='auto' would hold some out. Pass the fraction of "
-                "outliers instead, such as contamination=0.05, or call fit."
-            )
         return super().partial_fit(X)
 
     def _learn(self, found: Embedded) -> Self:
-        model, panel, held_out = found.model, found.panel, found.held_out
-        training = np.setdiff1d(found.indices, held_out, assume_unique=True)
+        model, panel = found.model, found.panel
         announce("Scoring")
-        Z, features = _features(model, panel, found.indices)
-        weights = np.array([1.0, 1.0, model.network_.config.n_patterns > 0, 1.0])
-        reference = ReferenceScores.fit(Z[training], features[training], weights)
-        scores = reference(Z, features)
-        if self.contamination == "auto":
-            threshold = tail_threshold(scores[held_out], self.false_alarm_rate)
+        rows = reference_rows(found.indices)
+        statistics, _ = model.inference_.raw_statistics(panel, rows)
+        weights = _weights_of(model, statistics)
+        is_auto = self.contamination == "auto"
+        reference = LocalDensity.fit(statistics * weights, None if is_auto else float(self.contamination))
+        scores = _scores(model, reference, weights, panel, np.setdiff1d(found.indices, rows, assume_unique=True))
+        scores[rows] = reference.scores
+        if is_auto:
+            threshold = tail_threshold(reference.scores, self.false_alarm_rate)
         else:
-            threshold = quantile_threshold(scores[training], self.contamination)
-        self.model_, self.reference_ = model, reference
+            threshold = quantile_threshold(scores[found.indices], float(self.contamination))
+        self.model_, self.reference_, self._weights = model, reference, weights
         self.scores_, self.offset_ = -scores, -threshold
-        self.embedding_, self.ids_ = Z.astype(np.float32), panel.ids
+        self.embedding_, self.ids_ = found.latent, panel.ids
         return self
 
     # ---------------------------------------------------------------- which series
@@ -178,11 +173,22 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
         Returns
         -------
         ndarray of float64, shape (n_series,)
-            Higher is more normal. NaN for a series without any observed value.
+            Higher is more normal. NaN for a series without any observed value. A training series is
+            compared with the others: it has the score in ``scores_``.
+
+        Raises
+        ------
+        NotFittedError
+            The detector is not fitted, or was saved by a version of vrae with another score.
         """
         self._check_fitted()
+        if self.reference_ is None:
+            raise NotFittedError(
+                "This detector was saved by a version of vrae that scored series in another way. Fit it again to score "
+                "series. step_scores and expected_range work as before."
+            )
         panel, indices = self.model_.open(X)
-        return -self.reference_(*_features(self.model_, panel, indices))
+        return -_scores(self.model_, self.reference_, self._weights, panel, indices)
 
     def _classify(self, scores: Floats) -> npt.NDArray[np.int64]:
         return np.where(np.isnan(scores), 0, np.where(scores < self.offset_, -1, 1)).astype(np.int64)
@@ -249,48 +255,46 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
     def _check_options(self, panel: Panel, indices: Indices) -> None:
         if self.contamination != "auto":
             check_real("contamination", self.contamination, above=0, high=0.5)
+        elif len(indices) < MIN_SCORES:
+            raise InvalidDataError(
+                f"contamination='auto' estimates the threshold from the scores of at least {MIN_SCORES} series; found "
+                f"{len(indices)}. Pass the fraction of outliers instead, such as contamination=0.05."
+            )
         check_real("false_alarm_rate", self.false_alarm_rate, above=0, below=0.5)
 
-    def _held_out(self, indices: Indices) -> Indices:
-        """Choose the series from which the threshold is estimated, and nothing else."""
-        if self.contamination != "auto":
-            return indices[:0]
-        n = round(_HELD_OUT * len(indices))
-        if n < MIN_SCORES:
-            raise InvalidDataError(
-                f"contamination='auto' holds a third of the series out to estimate the threshold, and needs at least "
-                f"{3 * MIN_SCORES} series; found {len(indices)}. Pass the fraction of outliers instead, such as "
-                f"contamination=0.05."
-            )
-        return np.sort(np.random.default_rng(seed_of(self.random_state)).permutation(indices)[:n])
-
     def _state(self) -> tuple[dict[str, Any], Arrays]:
+        if self.reference_ is None:
+            raise NotFittedError("This detector was saved by an older version of vrae. Fit it again to save it.")
         known = np.isfinite(self.scores_)
-        scored = {"scores": self.scores_[known], "scored": np.flatnonzero(known)}
+        scored = {"scores": self.scores_[known], "scored": np.flatnonzero(known), "weights": self._weights}
         return {"offset": self.offset_}, {**nested({"reference": self.reference_.arrays()}), **scored}
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
-        self.reference_ = ReferenceScores.from_arrays(subset(arrays, "reference"), self.embedding_.shape[1])
+        self.reference_ = None
+        if "weights" in arrays:  # else the score is that of format 6 and older
+            self._weights = arrays["weights"]
+            self.reference_ = LocalDensity.from_arrays(subset(arrays, "reference"), len(self._weights))
         self.offset_ = config["offset"]
         self.scores_ = np.full(len(self.ids_), np.nan)
         self.scores_[arrays["scored"]] = shaped("scores", arrays, arrays["scored"].shape)
 
 
-def _features(model: VRAE, panel: Panel, indices: Indices) -> tuple[Floats, Floats]:
-    """Return latent vectors, and likelihood, window, patterns (n, 3). NaN outside ``indices``."""
-    best = 0.5 * np.log(2 * np.pi * model.noise_variance_)  # nats per value of a perfect reconstruction
-    Z = np.full((len(panel), model.network_.config.latent_size), np.nan)
-    features = np.full((len(panel), 3), np.nan)
-    width = max(3, round(_WINDOW * model.n_steps_))
-    for batch, found in model.inference_.batches(panel, indices, _sampler(model)):
-        at = batch.indices
-        Z[at] = found.latent.double().cpu().numpy()
-        observed = batch.mask.sum(dim=(1, 2)).double().cpu().numpy()
-        features[at, 0] = np.maximum(-found.bound.double().cpu().numpy() / observed - best, _LEAST_SURPRISE)
-        squares = ((found.mean - batch.values) ** 2 * batch.mask).sum(dim=2)  # (batch, time)
-        features[at, 1] = largest_window_mean(squares, batch.lengths, width).cpu().numpy()
-        features[at, 2] = found.pattern_error.double().cpu().numpy()
-    return Z, features
+def _weights_of(model: VRAE, statistics: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return what the statistics (n, statistic) are multiplied by to be compared."""
+    if not model.network_.config.n_patterns:  # they are latent vectors
+        return np.ones(statistics.shape[1], np.float32)
+    spread = torch.from_numpy(np.hypot(statistics.std(axis=0, dtype=np.float64), _LEAST_SPREAD))
+    return model.network_.statistics.weights(spread).numpy().astype(np.float32)
+
+
+def _scores(
+    model: VRAE, reference: LocalDensity, weights: npt.NDArray[np.float32], panel: Panel, indices: Indices
+) -> Floats:
+    """Return scores of series (n_series,), higher is more anomalous. NaN outside ``indices``."""
+    scores, inference = np.full(len(panel), np.nan), model.inference_
+    for batch, raw in inference.batches(panel, indices, inference.raw):
+        scores[batch.indices] = reference(raw.float().cpu().numpy() * weights)
+    return scores
 
 
 def _sampler(model: VRAE) -> Callable[[Batch], ImportanceWeighted]:

@@ -108,7 +108,13 @@ def _from_5(config: Config, arrays: StoredArrays) -> None:
 
 
 def _from_6(config: Config, arrays: StoredArrays) -> None:
-    """Leave neighbors without statistics: they stay those of the latent vectors."""
+    """Leave neighbors without statistics, and detectors without what older scores refer to.
+
+    Neighbors stay those of the latent vectors. A detector must be fitted again to score series.
+    """
+    if config["class"] == "VRAEAnomalyDetector":
+        for name in [name for name in arrays if name.startswith("reference.")]:
+            del arrays[name]
 
 
 _STEPS: dict[int, Callable[[Config, StoredArrays], None]] = {

@@ -11,7 +11,7 @@ from torch import Tensor
 from vrae.nn.lag import shift
 from vrae.nn.model import VRAENetwork
 
-__all__ = ["ImportanceWeighted", "importance_weighted", "largest_window_mean"]
+__all__ = ["ImportanceWeighted", "importance_weighted"]
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,3 @@ def importance_weighted(
         pattern_error = ((decoded.patterns - patterns) ** 2).mean(dim=1)
     variance = (squares / len(noise) - mean**2).clamp(min=0)
     return ImportanceWeighted(bound, decoded.x + mean, variance, pattern_error, decoded.mean)
-
-
-def largest_window_mean(squares: Tensor, lengths: Tensor, width: int) -> Tensor:
-    """Return the largest mean over ``width`` consecutive steps, or over a whole shorter series.
-
-    ``squares`` (batch, time), 0 after the end of a series, and ``lengths`` (batch,) -> (batch,).
-    """
-    window = min(width, squares.shape[1])
-    total = torch.nn.functional.pad(squares.double().cumsum(dim=1), (1, 0))  # (batch, time + 1)
-    return (total[:, window:] - total[:, :-window]).amax(dim=1) / lengths.clamp(max=width)

@@ -119,7 +119,7 @@ class PatternStatistics(nn.Module):
         sampled = torch.cat([self.raw(*batch, own, when) for batch, own, when in parts])  # (n, statistic)
         raw = sampled.double()
         center = raw.mean(dim=0)
-        weight = self._weights(raw.std(dim=0, correction=0))
+        weight = self.weights(raw.std(dim=0, correction=0))
         standardised = (raw - center) * weight
         axes = _principal_axes(standardised, self.components.shape[1], generator)  # (statistic, component)
         total = standardised.var(dim=0, correction=0).sum().clamp(min=1e-12)
@@ -150,8 +150,8 @@ class PatternStatistics(nn.Module):
 
     # ---------------------------------------------------------------- parts
 
-    def _weights(self, spread: Tensor) -> Tensor:
-        """Return the weight of each statistic for its spread between series."""
+    def weights(self, spread: Tensor) -> Tensor:
+        """Return the weight of each statistic for its spread between series, both (statistic,)."""
         n_proportions = self.thresholds[0].numel()
         n_levels, n_timing = self.usual_scale.numel(), self.n_timing
         by_view, levels, timing = torch.split(spread, [len(spread) - n_levels - n_timing, n_levels, n_timing])

@@ -93,7 +93,7 @@ class Inference:
         """
 
         def both(batch: Batch) -> Tensor:
-            raw = self._raw(batch)
+            raw = self.raw(batch)
             patterns = self.network.statistics.reduce(raw) if self.network.config.n_patterns else None
             mean = self.network.encode(batch.values, batch.mask, batch.lengths, patterns)[0].float()
             judged = torch.from_numpy(judge(raw.float().cpu().numpy(), _observed(batch))).to(mean)
@@ -109,12 +109,13 @@ class Inference:
         The statistics (n, statistic) are not reduced to principal components. Without patterns they
         are the latent means. The size of a series (n,) is the number of steps with a value.
         """
-        batches = list(self.batches(panel, indices, self._raw))
+        batches = list(self.batches(panel, indices, self.raw))
         order = np.argsort(np.concatenate([batch.indices for batch, _ in batches]))
         statistics = np.concatenate([raw.float().cpu().numpy() for _, raw in batches])
         return statistics[order], np.concatenate([_observed(batch) for batch, _ in batches])[order]
 
-    def _raw(self, batch: Batch) -> Tensor:
+    def raw(self, batch: Batch) -> Tensor:
+        """Return all pattern statistics of a batch, (batch, statistic); see `raw_statistics`."""
         if not self.network.config.n_patterns:
             return self.network.encode(batch.values, batch.mask, batch.lengths)[0]
         found: Tensor = self.network.statistics.raw(batch.values, batch.mask, batch.lengths, batch.scale, batch.timing)
