@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from vrae.estimators.clusterer import VRAEClusterer
     from vrae.estimators.forecaster import GroupForecaster
     from vrae.estimators.loading import load_model
+    from vrae.estimators.long_series import LongSeriesDetector
     from vrae.estimators.neighbors import VRAENeighbors
     from vrae.estimators.vrae import VRAE
 
 _HOME = {
     "GroupForecaster": "vrae.estimators.forecaster",
+    "LongSeriesDetector": "vrae.estimators.long_series",
     "Panel": "vrae.data.panel",
     "VRAE": "vrae.estimators.vrae",
     "VRAEAnomalyDetector": "vrae.estimators.anomaly",
@@ -39,6 +41,7 @@ _HOME = {
 __all__ = [
     "VRAE",
     "GroupForecaster",
+    "LongSeriesDetector",
     "Panel",
     "VRAEAnomalyDetector",
     "VRAEClusterer",

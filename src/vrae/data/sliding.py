@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from vrae.config import check_int
 from vrae.data.panel import Ints, Panel, offsets_of
+from vrae.data.scaling import IQR_OF_NORMAL
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 
-__all__ = ["SlidingWindows", "dominant_period", "sliding_windows"]
+__all__ = ["SlidingWindows", "WindowLength", "choose_window", "dominant_period", "sliding_windows"]
 
 # By default, each step is in about this many windows.
 _OVERLAP = 16
-# A peak of the autocorrelation below this is not a period.
-_MIN_CORRELATION = 0.1
+# A peak of the autocorrelation is clear if it stands out by this much, and by half as much as the
+# clearest one does.
+_LEAST_PROMINENCE = 0.1
+_CLEAR = 0.5
+# Longest period, and length of a window without a period, relative to the longest series.
+_LONGEST = 1 / 10
+_WITHOUT_PERIOD = 1 / 50
+# Bounds of a window, in steps. A shorter period is repeated, and the second bound is for windows
+# without a period only.
+_LEAST_WINDOW, _MOST_WINDOW = 16, 128
+# Values further from the median, in spreads, are cut off: a few large values hide a period.
+_CUT = 4.0
 # Maximum number of steps and of series that the period is computed from.
 _PERIOD_STEPS = 1 << 18
 _PERIOD_SERIES = 256
+
+
+class WindowLength(NamedTuple):
+    """Length of a window in steps, and where it comes from, in words."""
+
+    steps: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -47,6 +65,10 @@ class SlidingWindows:
     def to_steps(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Average over all windows that contain a step.
 
+        Few windows contain the first and the last steps of a series, so their averages would vary
+        more. With one value per window, these steps get the average of the step that is half a
+        window inside.
+
         Parameters
         ----------
         values : ndarray of shape (n_windows,) or (total_steps of panel, n_channels)
@@ -58,9 +80,9 @@ class SlidingWindows:
         ndarray of float64, shape (total_steps of source,) or (total_steps of source, n_channels)
             Means in the order of ``source.values``. NaN for steps without any value.
         """
-        values = np.asarray(values, np.float64)
+        values, per_window = np.asarray(values, np.float64), False
         if len(values) == len(self.panel) and values.ndim == 1:
-            values = np.repeat(values, self.panel.lengths)
+            values, per_window = np.repeat(values, self.panel.lengths), True
         steps = _step_positions(self.source, self.owners, self.starts, self.panel.lengths)
         columns = values.reshape(len(steps), -1)
         mean = np.empty((len(self.source.values), columns.shape[1]))
@@ -69,7 +91,18 @@ class SlidingWindows:
             total = np.bincount(steps[known], column[known], minlength=len(mean))
             count = np.bincount(steps[known], minlength=len(mean))
             mean[:, c] = np.where(count, total / np.maximum(count, 1), np.nan)
+        if per_window:
+            mean = mean[self._inside()]
         return mean[:, 0] if values.ndim == 1 else mean
+
+    def _inside(self) -> npt.NDArray[np.int64]:
+        """Return each position in ``source.values``, moved half a window inside at the ends."""
+        first, lengths = self.source.offsets[:-1], self.source.lengths
+        longest = np.zeros(len(lengths), np.int64)  # window of each series
+        np.maximum.at(longest, self.owners, self.panel.lengths)
+        half = np.minimum(longest // 2, (lengths - 1) // 2)
+        low, high = first + half, first + lengths - 1 - half
+        return np.clip(np.arange(len(self.source.values)), np.repeat(low, lengths), np.repeat(high, lengths))
 
 
 def sliding_windows(panel: Panel, size: int | Literal["auto"] = "auto", step: int | None = None) -> SlidingWindows:
@@ -79,7 +112,7 @@ def sliding_windows(panel: Panel, size: int | Literal["auto"] = "auto", step: in
     ----------
     panel : Panel
     size : int or "auto", default="auto"
-        Length of a window, in steps. "auto" uses the `dominant_period`. A series shorter than this
+        Length of a window, in steps. "auto" is that of `choose_window`. A series shorter than this
         becomes one window.
     step : int, optional
         Steps between the starts of consecutive windows. By default, a sixteenth of ``size``. The
@@ -94,8 +127,6 @@ def sliding_windows(panel: Panel, size: int | Literal["auto"] = "auto", step: in
     InvalidParameterError
         If ``size`` is not an integer of at least 2, ``step`` not one of at least 1, or ``step``
         exceeds ``size``.
-    InvalidDataError
-        If ``size="auto"`` and no period is found.
 
     Examples
     --------
@@ -105,7 +136,7 @@ def sliding_windows(panel: Panel, size: int | Literal["auto"] = "auto", step: in
     >>> cut.panel.ids.tolist()
     ['a@0', 'a@3', 'a@6']
     """
-    size = dominant_period(panel) if size == "auto" else check_int("window", size, low=2, auto=True)
+    size = choose_window(panel).steps if size == "auto" else check_int("window", size, low=2, auto=True)
     step = max(1, size // _OVERLAP) if step is None else check_int("step", step, low=1)
     if step > size:
         raise InvalidParameterError(
@@ -130,36 +161,92 @@ def sliding_windows(panel: Panel, size: int | Literal["auto"] = "auto", step: in
     return SlidingWindows(windows, panel, owners, starts)
 
 
-def dominant_period(panel: Panel) -> int:
-    """Estimate the period, in steps, at which the series repeat.
+def choose_window(panel: Panel) -> WindowLength:
+    """Choose the length of windows for series: their period, if there is one.
 
-    It is a peak of the mean autocorrelation: the first one that reaches 90 % of the highest, since
-    multiples of the period are peaks too. Gaps are filled with the mean.
+    A period of less than 16 steps is repeated until it has 16. Without a period of at most a tenth
+    of the longest series, a window is a fiftieth of it, from 16 to 128 steps.
+
+    Examples
+    --------
+    >>> from vrae import Panel
+    >>> from vrae.data.sliding import choose_window
+    >>> choose_window(Panel.from_arrays([[0, 1, 2, 5, 2, 1, 0] * 40]))
+    WindowLength(steps=21, reason='3 times the period of 7 steps')
     """
-    longest = int(min(panel.lengths.max(), _PERIOD_STEPS))
-    products, power = np.zeros(longest), 0.0
-    for index in range(0, len(panel), -(-len(panel) // _PERIOD_SERIES)):
-        x = panel[index].T[:_PERIOD_STEPS].astype(np.float64)  # (n_steps, n_channels)
-        observed = ~np.isnan(x)
-        count = observed.sum(axis=0)
-        x = np.where(observed, x - np.nansum(x, axis=0) / np.maximum(count, 1), 0.0)
-        x /= np.maximum(np.sqrt((x**2).sum(axis=0)), 1e-30)  # equal weights for all series and channels
-        spectrum = np.abs(np.fft.rfft(x, 2 * len(x), axis=0)) ** 2
-        products[: len(x)] += np.fft.irfft(spectrum.sum(axis=1))[: len(x)]
-        power += float((x**2).sum())
-    correlation = products / max(power, 1e-30)
-    # Longer lags sum fewer products. Correct for this, or the first of equal peaks would be higher.
-    correlation = correlation * longest / np.maximum(longest - np.arange(longest), longest / 2)
-    inner = correlation[1:-1]
-    peaks = 1 + np.flatnonzero((inner > correlation[:-2]) & (inner >= correlation[2:]))
-    peaks = peaks[(peaks >= 4) & (peaks <= longest // 2)]
-    highest = correlation[peaks].max(initial=0.0)
-    if highest < _MIN_CORRELATION:
+    longest = int(panel.lengths.max())
+    period = _first_clear_peak(panel)
+    if period is None:
+        steps = int(np.clip(round(_WITHOUT_PERIOD * longest), _LEAST_WINDOW, _MOST_WINDOW))
+        return WindowLength(steps, f"no period found in series of up to {longest:,} steps")
+    times = -(-_LEAST_WINDOW // period)
+    return WindowLength(
+        times * period, "the period" if times == 1 else f"{times} times the period of {period} step{'s' * (period > 1)}"
+    )
+
+
+def dominant_period(panel: Panel) -> int:
+    """Return the period, in steps, at which the series repeat.
+
+    It is the first clear peak of the mean autocorrelation, at up to a tenth of the longest series:
+    one that stands out at least half as much as the clearest one, since multiples of the period are
+    peaks too. A moving average is subtracted first, so that a trend does not hide the peaks.
+
+    Raises
+    ------
+    InvalidDataError
+        If no period is found. `choose_window` has an answer then.
+    """
+    period = _first_clear_peak(panel)
+    if period is None:
         raise InvalidDataError(
-            f"No period found in series of up to {longest} steps, so window='auto' cannot choose a length. "
-            f"Pass the number of steps of a window."
+            f"No period found in series of up to {panel.lengths.max()} steps. Pass the number of steps of a window."
         )
-    return int(peaks[correlation[peaks] >= 0.9 * highest][0])
+    return period
+
+
+def _first_clear_peak(panel: Panel) -> int | None:
+    from scipy.signal import find_peaks
+
+    longest = int(_LONGEST * min(panel.lengths.max(), _PERIOD_STEPS))
+    products, counts = np.zeros((2, longest + 2))
+    for index in range(0, len(panel), -(-len(panel) // _PERIOD_SERIES)):
+        for x in panel[index][:, :_PERIOD_STEPS]:
+            own, pairs = _autocovariance(x.astype(np.float64), longest + 2)
+            products[: len(own)] += own
+            counts[: len(pairs)] += pairs
+    correlation = products / np.maximum(counts, 1)
+    if correlation[0] <= 0:
+        return None
+    correlation = correlation / correlation[0]
+    peaks, found = find_peaks(correlation, prominence=_LEAST_PROMINENCE)
+    usable = (correlation[peaks] > 0) & (peaks > 1)
+    peaks, prominence = peaks[usable], found["prominences"][usable]
+    if len(peaks) == 0:
+        return None
+    return int(peaks[prominence >= _CLEAR * prominence.max()][0])
+
+
+def _autocovariance(x: npt.NDArray[np.float64], n_lags: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return sums of products of a series with itself, lag after lag, and their numbers.
+
+    The series has spread 1 and no trend: the mean over twice the longest lag is subtracted.
+    """
+    observed = ~np.isnan(x)
+    if not observed.any():
+        return np.zeros(1), np.zeros(1)
+    low, middle, high = np.quantile(x[observed], (0.25, 0.5, 0.75))
+    spread = (high - low) / IQR_OF_NORMAL or float(x[observed].std()) or 1.0
+    x = np.where(observed, np.clip((x - middle) / spread, -_CUT, _CUT), 0.0)
+    begins = np.maximum(np.arange(len(x)) - n_lags, 0)
+    ends = np.minimum(np.arange(len(x)) + n_lags + 1, len(x))
+    total, count = (np.concatenate([[0.0], np.cumsum(part)]) for part in (x, observed))
+    mean = (total[ends] - total[begins]) / np.maximum(count[ends] - count[begins], 1)
+    x = np.where(observed, x - mean, 0.0)
+    length = 2 * len(x)
+    products, pairs = (np.fft.irfft(np.abs(np.fft.rfft(part, length)) ** 2, length) for part in (x, observed))
+    kept = min(n_lags, len(x))
+    return products[:kept], pairs[:kept]
 
 
 def _step_positions(panel: Panel, owners: Ints, starts: Ints, sizes: Ints) -> Ints:

@@ -21,6 +21,7 @@ _CLASSES = {
     "VRAEClusterer": "vrae.estimators.clusterer",
     "VRAENeighbors": "vrae.estimators.neighbors",
     "GroupForecaster": "vrae.estimators.forecaster",
+    "LongSeriesDetector": "vrae.estimators.long_series",
 }
 
 
@@ -34,7 +35,7 @@ def load_model(path: str | Path) -> Any:
 
     Returns
     -------
-    VRAE, VRAEClusterer, VRAEAnomalyDetector, VRAENeighbors or GroupForecaster
+    VRAE, VRAEClusterer, VRAEAnomalyDetector, VRAENeighbors, GroupForecaster or LongSeriesDetector
         The class that was saved. On the CPU, or on the device that its ``device`` option names if
         this machine has it.
 

@@ -1,0 +1,389 @@
+"""LongSeriesDetector: anomalous stretches of long series, and of series that go on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+
+from vrae._version import __version__
+from vrae.config import check_int, check_real
+from vrae.data.calendar import Calendar
+from vrae.data.containers import is_table, like
+from vrae.data.later_times import on_calendar_of_model
+from vrae.data.panel import Panel, invalid_series
+from vrae.data.reading import as_panel
+from vrae.data.selection import match_channels
+from vrae.data.sliding import WindowLength, choose_window
+from vrae.data.table_options import TableOptions
+from vrae.estimators.scores import MIN_SCORES, quantile_threshold, tail_threshold
+from vrae.estimators.series_scale import SeriesScale, Tail, bridge, scale_of, soften, soften_panel
+from vrae.estimators.stretches import Stretch, find_stretches
+from vrae.estimators.window_cuts import StepScores, cut_windows, mean_of, score_ends, to_steps
+from vrae.estimators.window_vectors import NO_PLACE, WindowVectors
+from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, NotFittedError, name_some, warn
+from vrae.io.folder import Arrays, nested, shaped, subset
+from vrae.io.model_files import write_model
+from vrae.io.plain import ids_from_json, ids_to_json
+from vrae.phases import announce
+
+__all__ = ["LongSeriesDetector"]
+
+Floats = npt.NDArray[np.float64]
+
+# Windows have the length, and twice the length.
+_SIZES = 1, 2
+# Least length of all series together, in windows; and for the longer windows, in the shorter ones.
+_LEAST_LENGTH, _LEAST_FOR_LONGER = 4, 10
+# Options that a saved detector keeps.
+_OPTIONS = ("window", "stride", "contamination", "false_alarm_rate")
+
+
+class LongSeriesDetector(BaseEstimator):  # type: ignore[misc]
+    """Find the anomalous stretches of long series.
+
+    Each series is cut into overlapping windows of the period, and of twice the period. A window is
+    compared with the windows that it does not overlap, and its score is the distance to the third
+    nearest: in the pattern statistics of the model, in its course, and in the values it holds. All
+    windows have one scale, so a changed level is found as well as a changed shape. The score of a
+    step is the mean over the windows that contain it. No network is trained.
+
+    Parameters
+    ----------
+    window : int or "auto", default="auto"
+        Length of a window in steps. "auto" is the period of the series; see ``window_reason_``.
+    stride : int or None, default=None
+        Steps from one window to the next. None is a sixteenth of the window, or more for series
+        of more than 50,000 windows.
+    contamination : float or "auto", default=0.05
+        A float in (0, 0.5] is the fraction of steps to call anomalous. "auto" sets the threshold
+        from ``false_alarm_rate`` by extreme value theory, as in `VRAEAnomalyDetector`. It needs at
+        least 20 windows, end to end.
+    false_alarm_rate : float, default=0.01
+        For "auto": the fraction of normal windows that may be called anomalous, in (0, 0.5).
+
+    Attributes
+    ----------
+    window_ : int
+        Length of a window, in steps.
+    window_reason_ : str
+        Where the length comes from, such as "the period".
+    scores_ : ndarray of float64, shape (total_steps,)
+        Scores of the steps of the fitted series, one series after another. Above 0: anomalous.
+    channel_scores_ : ndarray of float64, shape (total_steps, n_channels)
+        Scores of each channel. Equal to ``scores_`` for one channel.
+    stretches_ : list of Stretch
+        The anomalous stretches (id, start, end, score, channel), highest score first.
+    ids_ : ndarray, shape (n_series,)
+        Ids of the fitted series.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vrae import LongSeriesDetector
+    >>> x = np.sin(np.arange(2000) * 2 * np.pi / 50)
+    >>> x[1200:1230] = 0.3
+    >>> detector = LongSeriesDetector().fit(x)
+    >>> detector.window_, detector.window_reason_
+    (50, 'the period')
+    >>> stretch = detector.stretches_[0]
+    >>> 1150 < stretch.start < 1210 < stretch.end < 1280
+    True
+    """
+
+    def __init__(
+        self,
+        window: int | Literal["auto"] = "auto",
+        stride: int | None = None,
+        contamination: float | Literal["auto"] = 0.05,
+        false_alarm_rate: float = 0.01,
+    ) -> None:
+        self.window = window
+        self.stride = stride
+        self.contamination = contamination
+        self.false_alarm_rate = false_alarm_rate
+
+    # ---------------------------------------------------------------- fit
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn what the windows of series usually look like, and score the series.
+
+        Parameters
+        ----------
+        X : array (n_steps,), (n, n_steps) or (n, channels, n_steps), list of arrays, table or Panel
+            NaN is a missing value. Windows with more than half of their steps missing have no
+            score.
+        y : None
+            Ignored. Present for API consistency.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidDataError
+            The series are too short for their windows, or hold infinite values.
+        InvalidParameterError
+            An option is out of range.
+        """
+        if self.contamination != "auto":
+            check_real("contamination", self.contamination, above=0, high=0.5)
+        check_real("false_alarm_rate", self.false_alarm_rate, above=0, below=0.5)
+        panel = _as_long_panel(X)
+        invalid_series(panel)  # refuses infinite values, and no series
+        length = self._choose(panel)
+        scales = [scale_of(series.T) for series in panel]
+        soft, missing = soften_panel(panel, scales)
+        announce("Scoring")
+        vectors, scored = self._learn(soft, missing, length.steps)
+        threshold = self._threshold(scored.steps, panel, length.steps)
+        stream_threshold = self._threshold(scored.trailing, panel, length.steps)
+        self.window_, self.window_reason_ = length
+        self.vectors_, self.scales_ = vectors, scales
+        self.offset_, self.stream_offset_ = threshold, stream_threshold
+        self.ids_, self.channels_ = panel.ids, panel.channels
+        self.calendar_, self.reading_ = panel.calendar, panel.reading
+        self.scores_, self.channel_scores_ = scored.steps - threshold, scored.by_channel - threshold
+        self.stretches_ = find_stretches(panel, self.scores_, self.channel_scores_, gap=length.steps // 2)
+        self._fitted_values = panel.values
+        kept = max(_SIZES) * length.steps
+        bounds = zip(panel.offsets[:-1], panel.offsets[1:], strict=True)
+        self.tails_ = [
+            Tail(soft.values[max(a, b - kept) : b].copy(), missing[max(a, b - kept) : b].copy()) for a, b in bounds
+        ]
+        return self
+
+    def _choose(self, panel: Panel) -> WindowLength:
+        if isinstance(self.window, str) and self.window == "auto":
+            length = choose_window(panel)
+        else:
+            length = WindowLength(check_int("window", self.window, low=2, auto=True), "as given")
+        if self.stride is not None and check_int("stride", self.stride, low=1) > length.steps:
+            raise InvalidParameterError(
+                f"stride={self.stride} is larger than the window of {length.steps} steps, so some steps would be in no "
+                f"window."
+            )
+        long_enough = panel.lengths >= length.steps
+        total = int(panel.lengths[long_enough].sum())
+        if total < _LEAST_LENGTH * length.steps:
+            raise InvalidDataError(
+                f"Found {len(panel)} series of up to {panel.lengths.max():,} steps. Windows of {length.steps} steps "
+                f"({length.reason}) need at least {_LEAST_LENGTH * length.steps:,} to be compared with each other. "
+                f"Pass a shorter window, or use VRAEAnomalyDetector for many short series."
+            )
+        if not long_enough.all():
+            warn(
+                f"{(~long_enough).sum()} series are shorter than a window of {length.steps} steps and have no scores: "
+                f"ids {name_some(panel.ids[~long_enough])}.",
+                DataWarning,
+            )
+        return length
+
+    def _learn(self, soft: Panel, missing: npt.NDArray[np.bool_], steps: int) -> tuple[list[WindowVectors], StepScores]:
+        """Fit vectors of windows of each size, and score all steps."""
+        vectors, parts = [], []
+        for size in (times * steps for times in _SIZES):
+            if size > steps and soft.lengths[soft.lengths >= size].sum() < _LEAST_FOR_LONGER * steps:
+                continue
+            cut = cut_windows(soft, missing, size, self.stride)
+            if cut is None or len(cut.known) == 0:
+                continue
+            fitted, scores = WindowVectors.fit(cut.values, cut.places, cut.known)
+            vectors.append(fitted)
+            parts.append((cut, scores))
+        if not vectors:
+            raise InvalidDataError(
+                f"Every window of {steps} steps has more than half of its values missing, so there is nothing to "
+                f"compare. Pass a longer window, or series with smaller gaps."
+            )
+        return vectors, to_steps(soft, parts)
+
+    def _threshold(self, scores: Floats, panel: Panel, steps: int) -> float:
+        known = scores[np.isfinite(scores)]
+        if self.contamination != "auto":
+            return quantile_threshold(known, self.contamination)
+        bounds = zip(panel.offsets[:-1], panel.offsets[1:], strict=True)
+        apart = np.concatenate([scores[first + steps // 2 : last : steps] for first, last in bounds])
+        apart = apart[np.isfinite(apart)]
+        if len(apart) < MIN_SCORES:
+            raise InvalidDataError(
+                f"contamination='auto' needs at least {MIN_SCORES} windows, end to end; found {len(apart)} of {steps} "
+                f"steps. Pass the fraction of anomalous steps instead, such as contamination=0.05."
+            )
+        return tail_threshold(apart, self.false_alarm_rate)
+
+    # ---------------------------------------------------------------- other series
+
+    def score_steps(self, X: Any) -> Any:
+        """Return the score of each step of series. Above 0: anomalous.
+
+        Parameters
+        ----------
+        X : array (n_steps,), (n, n_steps) or (n, channels, n_steps), list of arrays, table or Panel
+            The fitted series, or others. Those with a fitted id have its level and spread; others
+            have their own.
+
+        Returns
+        -------
+        Array of shape (n_steps,), or the container of X
+            With a single channel, "score". NaN for series shorter than a window.
+        """
+        panel, steps, _ = self.score_panel(X)
+        found = replace(panel, values=steps[:, None].astype(np.float32), channels=("score",))
+        return steps if _is_one_series(X) else found if is_table(X) else like(X, found)
+
+    def find(self, X: Any) -> list[Stretch]:
+        """Return the anomalous stretches of series, highest score first; see `score_steps`."""
+        return find_stretches(*self.score_panel(X), gap=self.window_ // 2)
+
+    def score_panel(self, X: Any) -> tuple[Panel, Floats, Floats]:
+        """Return series as a panel, and the scores of their steps and of each channel."""
+        self._check_fitted()
+        panel = on_calendar_of_model(_as_long_panel(X, self.reading_), self.calendar_)
+        panel = match_channels(panel, self.channels_, len(self.channels_))
+        fitted = getattr(self, "_fitted_values", None)  # a loaded detector does not have them
+        if fitted is not None and np.array_equal(fitted, panel.values, equal_nan=True):
+            return panel, self.scores_, self.channel_scores_
+        invalid_series(panel)
+        known = dict(zip(self.ids_.tolist(), self.scales_, strict=True))
+        scales = [known.get(own) or scale_of(x.T) for own, x in zip(panel.ids.tolist(), panel, strict=True)]
+        soft, missing = soften_panel(panel, scales)
+        parts = []
+        for vectors in self.vectors_:
+            cut = cut_windows(soft, missing, vectors.size, self.stride)
+            if cut is not None:
+                scores = np.full((len(cut.values), len(vectors.level)), np.nan, np.float32)
+                scores[cut.known] = vectors(cut.values[cut.known], np.full(len(cut.known), NO_PLACE))
+                parts.append((cut, scores))
+        if not parts:
+            raise InvalidDataError(
+                f"Found series of up to {panel.lengths.max():,} steps, and windows have {self.window_}. Pass longer "
+                f"series, or the next steps of a fitted series to update."
+            )
+        scored = to_steps(soft, parts)
+        return panel, scored.steps - self.offset_, scored.by_channel - self.offset_
+
+    # ---------------------------------------------------------------- a stream
+
+    def update(self, steps: Any, series_id: Any = None) -> Floats:
+        """Score the next steps of a fitted series, as they arrive.
+
+        Memory is bounded: the detector keeps two windows of each series. The score of a step is
+        that of the windows that end with it, so it does not depend on how many steps arrive at
+        once. What is usual does not change; call `fit` to learn it again.
+
+        Parameters
+        ----------
+        steps : array (n_new,) or (n_channels, n_new)
+            In the units of the fitted series. NaN is a missing value.
+        series_id : optional
+            Id of the series. Needed if several were fitted.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_new,)
+            Above 0: anomalous. NaN while more than half of a window is missing.
+        """
+        self._check_fitted()
+        index = self._index_of(series_id)
+        x = np.atleast_2d(np.asarray(steps, np.float64)).T  # (n_new, n_channels)
+        if x.ndim != 2 or x.shape[1] != len(self.channels_) or np.isinf(x).any():
+            raise InvalidDataError(
+                f"update takes finite numbers or NaN of shape (n_new,) or ({len(self.channels_)}, n_new); found shape "
+                f"{np.shape(steps)}."
+            )
+        if len(x) == 0:
+            return np.zeros(0)
+        tail, scale = self.tails_[index], self.scales_[index]
+        values = np.concatenate([tail.values, bridge(soften(x, scale), tail.values[-1])])
+        missing = np.concatenate([tail.missing, np.isnan(x).all(axis=1)])
+        scores = [score_ends(vectors, values, missing, len(x)) for vectors in self.vectors_]
+        kept = max(_SIZES) * self.window_
+        self.tails_[index] = Tail(values[-kept:].copy(), missing[-kept:].copy())
+        return mean_of(scores) - self.stream_offset_
+
+    def _index_of(self, series_id: Any) -> int:
+        if series_id is None and len(self.ids_) == 1:
+            return 0
+        if series_id is None or series_id not in self.ids_:
+            what = "series_id is needed" if series_id is None else f"No fitted series has the id {series_id!r}"
+            raise InvalidDataError(f"{what}. Known ids: {name_some(self.ids_)}.")
+        return int(np.flatnonzero(self.ids_ == series_id)[0])
+
+    # ---------------------------------------------------------------- saving
+
+    def save(self, path: str | Path) -> Path:
+        """Write the fitted detector to a directory, for `vrae.load_model`.
+
+        The series and their scores are not kept, but what `score_steps` and `update` need.
+        """
+        self._check_fitted()
+        config = {
+            "class": type(self).__name__,
+            "vrae_version": __version__,
+            "options": {name: getattr(self, name) for name in _OPTIONS},
+            "window": self.window_,
+            "window_reason": self.window_reason_,
+            "offset": self.offset_,
+            "stream_offset": self.stream_offset_,
+            "sizes": [vectors.size for vectors in self.vectors_],
+            "channels": self.channels_,
+            "calendar": None if self.calendar_ is None else self.calendar_.to_dict(),
+            "reading": None if self.reading_ is None else self.reading_.to_dict(),
+            "tail_lengths": [len(tail.missing) for tail in self.tails_],
+            **ids_to_json(self.ids_),
+        }
+        arrays = {
+            "level": np.stack([scale.level for scale in self.scales_]),
+            "spread": np.stack([scale.spread for scale in self.scales_]),
+            "tail_values": np.concatenate([tail.values for tail in self.tails_]),
+            "tail_missing": np.concatenate([tail.missing for tail in self.tails_]),
+        }
+        return write_model(path, config, {**arrays, **nested({f"windows{v.size}": v.arrays() for v in self.vectors_})})
+
+    @classmethod
+    def from_state(cls, config: dict[str, Any], arrays: Arrays) -> Self:
+        """Rebuild a detector from the content of a model directory."""
+        self = cls(**{name: config["options"][name] for name in _OPTIONS})
+        self.window_, self.window_reason_ = int(config["window"]), str(config["window_reason"])
+        self.offset_, self.stream_offset_ = float(config["offset"]), float(config["stream_offset"])
+        self.channels_ = tuple(config["channels"])
+        self.calendar_ = None if config["calendar"] is None else Calendar(**config["calendar"])
+        self.reading_ = None if config["reading"] is None else TableOptions.from_dict(config["reading"])
+        self.ids_ = ids_from_json(config["ids"], config["ids_type"])
+        n_channels, lengths = len(self.channels_), [int(length) for length in config["tail_lengths"]]
+        shape = (len(self.ids_), n_channels)
+        level, spread = (shaped(name, arrays, shape) for name in ("level", "spread"))
+        self.scales_ = [SeriesScale(*parts) for parts in zip(level, spread, strict=True)]
+        values = shaped("tail_values", arrays, (sum(lengths), n_channels))
+        missing = shaped("tail_missing", arrays, (sum(lengths),))
+        ends = np.cumsum(lengths)[:-1]
+        tails = zip(np.split(values, ends), np.split(missing, ends), strict=True)
+        self.tails_ = [Tail(*parts) for parts in tails]
+        self.vectors_ = [
+            WindowVectors.from_arrays(int(size), n_channels, subset(arrays, f"windows{size}"))
+            for size in config["sizes"]
+        ]
+        return self
+
+    # ---------------------------------------------------------------- parts
+
+    def _check_fitted(self) -> None:
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError("This LongSeriesDetector is not fitted yet. Call fit first, or load_model.")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "vectors_")
+
+
+def _is_one_series(X: Any) -> bool:
+    return isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype != object
+
+
+def _as_long_panel(X: Any, remembered: TableOptions | None = None) -> Panel:
+    return as_panel(X[None] if _is_one_series(X) else X, remembered)

@@ -1,0 +1,143 @@
+"""Windows of long series that are compared, and their scores as scores of steps."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.data.panel import Panel
+from vrae.data.sliding import SlidingWindows, sliding_windows
+from vrae.estimators.window_vectors import NO_PLACE, WindowVectors
+
+__all__ = ["Cut", "StepScores", "cut_windows", "mean_of", "score_ends", "to_steps"]
+
+Floats = npt.NDArray[np.float64]
+
+# Each step is in about this many windows, or fewer if there were too many windows.
+_OVERLAP, _LEAST_OVERLAP = 16, 4
+_MOST_WINDOWS = 50_000
+# Windows with a larger fraction of missing steps have no score.
+_MOST_MISSING = 0.5
+
+
+class Cut(NamedTuple):
+    """Windows of the series that are long enough.
+
+    Attributes
+    ----------
+    windows : SlidingWindows
+    indices : ndarray of int64, shape (n_long_enough,)
+        Positions of these series in the panel.
+    values : ndarray of float32, shape (n_windows, size, n_channels)
+    positions : ndarray of int64, shape (n_windows,)
+        Step of the panel at which each window begins.
+    known : ndarray of int64
+        The windows with enough values to be scored.
+    """
+
+    windows: SlidingWindows
+    indices: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float32]
+    positions: npt.NDArray[np.int64]
+    known: npt.NDArray[np.int64]
+
+    @property
+    def places(self) -> npt.NDArray[np.int64]:
+        """Places (n_windows,), ascending: those closer than the size of a window overlap."""
+        return self.positions + 2 * self.values.shape[1] * self.windows.owners
+
+
+class StepScores(NamedTuple):
+    """Scores of the steps of a panel, before the threshold is subtracted.
+
+    ``steps`` (total_steps,) and ``by_channel`` (total_steps, n_channels) are means over the windows
+    that contain a step. ``trailing`` (total_steps,) are those of the last complete windows, as a
+    stream has them.
+    """
+
+    steps: Floats
+    by_channel: Floats
+    trailing: Floats
+
+
+def cut_windows(panel: Panel, missing: npt.NDArray[np.bool_], size: int, stride: int | None) -> Cut | None:
+    """Cut the series that are long enough into windows; None if no series is.
+
+    ``missing`` (total_steps,) are the steps without any value, which ``panel`` bridges.
+    """
+    indices = np.flatnonzero(panel.lengths >= size)
+    if len(indices) == 0:
+        return None
+    chosen = panel.select(indices)
+    if stride is None:
+        enough = min(size // _LEAST_OVERLAP, len(chosen.values) // _MOST_WINDOWS)
+        stride = max(1, size // _OVERLAP, enough)
+    windows = sliding_windows(chosen, size, stride)
+    positions = panel.offsets[indices[windows.owners]] + windows.starts
+    until = np.concatenate([[0], np.cumsum(missing)])
+    known = np.flatnonzero(until[positions + size] - until[positions] <= _MOST_MISSING * size)
+    values = windows.panel.values.reshape(-1, size, panel.n_channels)
+    return Cut(windows, indices, values, positions, known)
+
+
+def to_steps(panel: Panel, parts: list[tuple[Cut, npt.NDArray[np.float32]]]) -> StepScores:
+    """Turn scores of windows of several sizes into scores of steps.
+
+    Each part has the scores (n_windows, n_views) of its windows: of all channels together and, if
+    there are several, of each. The largest one counts.
+    """
+    steps, channels, trailing = [], [], []
+    for cut, views in parts:
+        at = panel.steps_of(cut.indices)
+        largest = views.max(axis=1).astype(np.float64)  # NaN where there is no score
+        found = np.full((1 + panel.n_channels, len(panel.values)), np.nan)
+        for row, column in zip(found, [largest, *views[:, -panel.n_channels :].T], strict=True):
+            row[at] = cut.windows.to_steps(column)
+        steps.append(found[0])
+        channels.append(found[1:].T)
+        trailing.append(_trailing(panel, cut, largest))
+    return StepScores(mean_of(steps), mean_of(channels), mean_of(trailing))
+
+
+def mean_of(parts: list[Floats]) -> Floats:
+    """Return the mean over the parts that are not NaN."""
+    stacked = np.stack(parts)
+    known = ~np.isnan(stacked)
+    total: Floats = np.where(known, stacked, 0.0).sum(axis=0)
+    count = known.sum(axis=0)
+    return np.where(count, total / np.maximum(count, 1), np.nan)
+
+
+def _trailing(panel: Panel, cut: Cut, scores: Floats) -> Floats:
+    """Return, for each step (total_steps,), the score of the last window that ends by then."""
+    found = np.full(len(panel.values), np.nan)
+    lengths = panel.lengths[cut.indices]
+    at = panel.steps_of(cut.indices)
+    ends = cut.positions + cut.values.shape[1] - 1
+    latest = np.searchsorted(ends, at, side="right") - 1
+    own = np.repeat(np.arange(len(lengths)), lengths)
+    is_own = (latest >= 0) & (cut.windows.owners[np.maximum(latest, 0)] == own)
+    found[at[is_own]] = scores[latest[is_own]]
+    return found
+
+
+def score_ends(
+    vectors: WindowVectors, values: npt.NDArray[np.float32], missing: npt.NDArray[np.bool_], n_new: int
+) -> Floats:
+    """Return the scores of the windows that end with each of the last steps (n_new,)."""
+    scores = np.full(n_new, np.nan)
+    first = max(0, len(values) - n_new - vectors.size + 1)
+    if len(values) - first < vectors.size:
+        return scores
+    windows = np.lib.stride_tricks.sliding_window_view(values[first:], vectors.size, axis=0).transpose(0, 2, 1)
+    found = vectors(windows, np.full(len(windows), NO_PLACE)).max(axis=1)
+    scores[n_new - len(found) :] = np.where(_has_gaps(missing[first:], vectors.size), np.nan, found)
+    return scores
+
+
+def _has_gaps(missing: npt.NDArray[np.bool_], size: int) -> npt.NDArray[np.bool_]:
+    """Return which windows, one for each step from ``size`` on, have too many missing steps."""
+    missed: npt.NDArray[np.bool_] = np.lib.stride_tricks.sliding_window_view(missing, size).mean(axis=1) > _MOST_MISSING
+    return missed
