@@ -42,13 +42,12 @@ class Embedded:
     model: VRAE
     panel: Panel
     indices: Indices  # of the series with observed values
-    held_out: Indices  # those of them that the model was not fitted to
     is_frozen: bool = False  # the model was fitted to other series
 
     @cached_property
     def latent(self) -> npt.NDArray[np.float32]:
         """Latent vectors (n_series, latent_size), NaN for series without any observed value."""
-        if self.is_frozen or len(self.held_out):
+        if self.is_frozen:
             return self.model.inference_.embed(self.panel, self.indices)
         return self.model.embedding_
 
@@ -140,7 +139,7 @@ class Head(FittedRepr, BaseEstimator):  # type: ignore[misc]
         config, arrays = self._state()
         vectors, ids = self.model_.embedding_, self.model_.ids_
         if not (np.array_equal(self.embedding_, vectors, equal_nan=True) and np.array_equal(self.ids_, ids)):
-            # The model was fitted to other series: it is frozen, or some were held out.
+            # The model is frozen: it was fitted to other series.
             config, arrays = {**config, **ids_to_json(self.ids_)}, {**arrays, "embedding": self.embedding_}
         ids, digest = getattr(self, "_digest", (None, None))
         if ids is self.ids_:  # else there are more series than those of `fit`
@@ -249,12 +248,10 @@ class SeriesHead(Head):
         panel, indices = model.open(X) if is_fitted else model.usable(X)
         check_enough(panel, indices)
         self._check_options(panel, indices)
-        held_out = self._held_out(indices)
         if not is_fitted:
-            trained = np.setdiff1d(indices, held_out, assume_unique=True)
-            model.fit_panel(panel, trained, trainer=trainer)
-            model.remember(panel, trained)
-        self._learn(Embedded(model, panel, indices, held_out, is_fitted))
+            model.fit_panel(panel, indices, trainer=trainer)
+            model.remember(panel, indices)
+        self._learn(Embedded(model, panel, indices, is_fitted))
         self._digest = (self.ids_, _digest_of(panel))
         return self
 
@@ -284,14 +281,10 @@ class SeriesHead(Head):
         panel = model.extend(X)
         indices = np.arange(len(panel))
         self._check_options(panel, indices)
-        return Embedded(model, panel, indices, indices[:0])
+        return Embedded(model, panel, indices)
 
     def _check_options(self, panel: Panel, indices: Indices) -> None:
         """Raise before training what would otherwise be found after it."""
-
-    def _held_out(self, indices: Indices) -> Indices:
-        """Return the series that the model is not fitted to."""
-        return indices[:0]
 
     def _learn(self, found: Embedded) -> Self:
         """Learn from latent vectors, and take over what was found."""
