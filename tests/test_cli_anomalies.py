@@ -68,36 +68,71 @@ def test_fit_save_and_judge_again(cli, series, tmp_path):
     assert (code, "is for training" in err) == (2, True)
 
 
-def test_long_series_by_windows(cli, tmp_path):
+@pytest.fixture
+def long_table(tmp_path: Path) -> Path:
+    """Two machines with a period of a day: the load of one is missing its peak on 2024-02-10."""
     rng = np.random.default_rng(0)
-    x = np.sin(2 * np.pi * np.arange(600) / 25) + 0.05 * rng.standard_normal(600)
-    x[400:412] = 0
-    file, out = tmp_path / "long.csv", tmp_path / "steps.csv"
-    file.write_text("id,at,load\n" + "".join(f"m,{t},{v}\n" for t, v in enumerate(x)))
-    code, _, err = cli(
-        "anomalies",
-        file,
-        "--id",
-        "id",
-        "--time",
-        "at",
-        "--value",
-        "load",
-        "--window",
-        "auto",
-        "--stride",
-        3,
-        "--epochs",
-        15,
-        "--out",
-        out,
-    )
+    hours = np.datetime64("2024-01-01T00", "h") + np.arange(24 * 60)
+    load = np.sin(2 * np.pi * np.arange(24 * 60) / 24) + 0.05 * rng.standard_normal((2, 24 * 60))
+    load[0, 24 * 40 : 24 * 41] = np.minimum(load[0, 24 * 40 : 24 * 41], 0)
+    file = tmp_path / "long.csv"
+    machines = zip(("a", "b"), load, strict=True)
+    lines = [f"{name},{at},{value:.4f}" for name, x in machines for at, value in zip(hours, x, strict=True)]
+    file.write_text("\n".join(["id,at,load", *lines, ""]))
+    return file
+
+
+COLUMNS = ("--id", "id", "--time", "at", "--value", "load")
+
+
+def test_long_series_by_windows(cli, long_table, tmp_path):
+    from vrae import LongSeriesDetector, read_panel
+
+    out, stretches = tmp_path / "steps.csv", tmp_path / "stretches.csv"
+    command = ("anomalies", long_table, *COLUMNS, "--window", "auto", "--out", out, "--stretches", stretches)
+    code, _, err = cli(*command, "--contamination", "0.02")
     assert code == 0
-    found = rows(out)
-    assert len(found) == 600
-    assert int(np.argmax([float(row["score"]) for row in found])) in range(390, 422)
-    assert "segment" in err
-    assert re.search(r"^  m: (39|40|41)\d to (40|41|42)\d, score ", err, re.MULTILINE)  # times, not steps
+    assert "Windows of 24 steps: the period.\n" in err
+    assert "2 % of the training steps count as anomalous" in err
+    assert re.search(r"^  a: 2024-02-(09|10).* to 2024-02-1[01].*, score ", err, re.MULTILINE)
+    found, first = rows(out), rows(stretches)[0]
+    assert list(found[0]) == ["id", "step", "time", "anomaly", "score"]
+    assert len(found) == 2 * 24 * 60
+    top = found[int(np.argmax([float(row["score"]) for row in found]))]
+    assert (top["id"], top["time"][:10]) == ("a", "2024-02-10")
+    assert (first["stretch"], first["id"]) == ("1", "a")
+    assert first["start"] <= top["time"] <= first["end"]
+    assert cli(*command, "--contamination", "0.02")[0] == 0  # replaces its own tables
+    panel = read_panel(str(long_table), id="id", time="at", value="load")
+    expected = LongSeriesDetector(contamination=0.02).fit(panel)
+    np.testing.assert_allclose([float(row["score"]) for row in found], expected.scores_, rtol=1e-4, atol=1e-4)
+
+
+def test_a_saved_detector_scores_new_series_and_next_steps(cli, long_table, tmp_path):
+    model, out = tmp_path / "m", tmp_path / "steps.csv"
+    code, _, err = cli("anomalies", long_table, *COLUMNS, "--window", 24, "--epochs", 3, "--save", model, "--out", out)
+    assert (code, "--epochs has no effect, since --window trains no network" in err) == (0, True)
+    new, again = tmp_path / "new.csv", tmp_path / "again.csv"
+    hours = np.datetime64("2024-03-01T00", "h") + np.arange(96)
+    load = np.sin(2 * np.pi * np.arange(96) / 24)
+    load[60:] = 0.9  # stuck
+    new.write_text("\n".join(["id,at,load", *(f"a,{at},{x:.4f}" for at, x in zip(hours, load, strict=True)), ""]))
+    code, _, err = cli("anomalies", new, "--model", model, "--next-steps", "--out", again)
+    assert code == 0
+    anomalies = [row["anomaly"] for row in rows(again)]
+    assert (anomalies[:48].count("1"), anomalies[72:].count("1")) == (0, 24)
+    assert "threshold" not in err
+    assert cli("anomalies", long_table, "--model", model, "--out", again)[0] == 0
+    assert len(rows(again)) == 2 * 24 * 60
+    code, shown, _ = cli("info", model)
+    assert (code, "windows of 24 steps" in shown, "--next-steps" in shown) == (0, True, True)
+    assert "which does not embed whole series" in cli("embed", new, "--model", model)[2]
+
+
+def test_windows_with_the_model_of_other_series(cli, long_table, fitted, tmp_path):
+    model, out = fitted("VRAEAnomalyDetector").save(tmp_path / "m"), tmp_path / "steps.csv"
+    assert cli("anomalies", long_table, *COLUMNS, "--window", "auto", "--model", model, "--out", out)[0] == 0
+    assert list(rows(out)[0]) == ["id", "step", "time", "anomaly", "score", "deviation"]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +140,8 @@ def test_long_series_by_windows(cli, tmp_path):
     [
         (["--stride", "3"], "--stride needs --window"),
         (["--window", "5", "--step-scores", "s.csv"], "Leave out --step-scores"),
+        (["--next-steps"], "--next-steps and --stretches are for long series"),
+        (["--stretches", "s.csv"], "--next-steps and --stretches are for long series"),
         (["--window", "many"], "--window must be a whole number or 'auto'"),
         (["--contamination", "lots"], "--contamination must be a number"),
         (["--contamination", "0.7"], "--contamination must be"),

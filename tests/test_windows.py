@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vrae import Panel
-from vrae.data.sliding import dominant_period, sliding_windows
+from vrae.data.sliding import choose_window, dominant_period, sliding_windows
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 
 
@@ -54,9 +54,46 @@ def test_the_dominant_period():
     assert sliding_windows(panel, "auto").panel.lengths[0] == dominant_period(panel)
 
 
+def test_the_first_clear_peak_is_the_period_whatever_else_is_in_the_series():
+    time, rng = np.arange(3000), np.random.default_rng(0)
+    day, week = np.sin(2 * np.pi * time / 24), (time // 24 % 7 < 5) * 1.0
+    x = day + week + 0.3 * rng.normal(size=3000) + 0.01 * time  # a trend of thirty times its size
+    x[1000:1003] += 500
+    x[2000:2050] = np.nan
+    assert dominant_period(Panel.from_arrays(x[None])) == 24
+    assert choose_window(Panel.from_arrays(x[None])) == (24, "the period")
+
+
+@pytest.mark.parametrize("period", [2, 5, 7])
+def test_a_short_period_is_repeated(period):
+    x = np.tile(np.arange(period) == 0, 600 // period).astype(float)
+    length = choose_window(Panel.from_arrays(x[None]))
+    assert (length.steps % period, length.steps // period) == (0, -(-16 // period))
+    assert f"times the period of {period} steps" in length.reason
+
+
+@pytest.mark.parametrize(("n", "steps"), [(200, 16), (3000, 60), (50_000, 128)])
+def test_without_a_period_the_window_is_a_fraction_of_the_series(n, steps):
+    x = np.random.default_rng(0).normal(size=n).cumsum()
+    assert choose_window(Panel.from_arrays(x[None])).steps == steps
+    assert "no period found" in choose_window(Panel.from_arrays(np.linspace(0, 1, n)[None])).reason
+    assert choose_window(Panel.from_arrays(np.full((1, n), 3.0))).steps == steps
+
+
 def test_no_period():
     with pytest.raises(InvalidDataError, match="No period"):
         dominant_period(Panel.from_arrays(np.linspace(0, 1, 200)[None]))
+
+
+def test_ends_are_averaged_like_the_middle():
+    x = Panel.from_arrays(np.zeros((1, 400)))
+    cut = sliding_windows(x, 40, 1)
+    noise = np.random.default_rng(0).normal(size=(200, len(cut.panel)))
+    steps = np.array([cut.to_steps(row) for row in noise])
+    middle = steps[:, 100:300].std()
+    assert steps[:, :5].std() < 2 * middle  # the first step itself is in one window only: 6 times
+    np.testing.assert_array_equal(steps[:, 0], steps[:, 20])
+    np.testing.assert_array_equal(steps[:, -1], steps[:, -21])
 
 
 @pytest.mark.parametrize(("size", "step", "words"), [(1, 1, "window"), (10, 0, "step"), (10, 11, "in no window")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from vrae.cli.long_anomalies import LongSeriesTask, log_stretches, note_no_network
 from vrae.cli.option_groups import as_written, folder_for_parts, fraction_or_auto, number_or_auto, option, with_groups
 from vrae.cli.phase_display import end_phase
 from vrae.cli.saved_runs import load_fitted, note_unused
@@ -19,9 +20,8 @@ __all__ = ["anomalies"]
 
 ANOMALIES = "Anomalies"
 
-# Number of anomalous segments that are printed.
-_MOST_SEGMENTS = 5
-
+_STRETCHES_HELP = "With --window: also write the anomalous stretches, one row each."
+Stretches = Annotated[Path | None, option(OUTPUT, "--stretches", "FILE", _STRETCHES_HELP, parser=as_written)]
 _STEPS_HELP = "Also write the deviation of each time step from its expected value."
 StepScores = Annotated[Path | None, option(OUTPUT, "--step-scores", "FILE", _STEPS_HELP, parser=as_written)]
 Contamination = Annotated[
@@ -44,6 +44,10 @@ Window = Annotated[
         ANOMALIES, "--window", "STEPS", "Long series: score the steps by windows of this length. 'auto': the period."
     ),
 ]
+NextSteps = Annotated[
+    bool,
+    option(ANOMALIES, "--next-steps", "", "DATA are the next steps of the long series that --model was fitted to."),
+]
 Stride = Annotated[
     int | None,
     option(ANOMALIES, "--stride", "STEPS", "Steps from one window to the next.", "a sixteenth of the window"),
@@ -58,10 +62,12 @@ def anomalies(
     false_alarm_rate: FalseAlarmRate = None,
     window: Window = None,
     stride: Stride = None,
+    next_steps: NextSteps = False,
     model: FittedModel = None,
     options: ModelOptions,
     file: OutFile = Path("-"),
     step_scores: StepScores = None,
+    stretches: Stretches = None,
     save: Save = None,
     engine: EngineGroup,
 ) -> None:
@@ -74,23 +80,44 @@ def anomalies(
     then be larger than memory. With the model of a `vrae cluster` run, nothing is trained, and DATA
     defines what is normal.
 
+    With --window, writes one row per time step of long series instead: id, step, time, anomaly and
+    score. Each window is compared with the others, and no network is trained.
+
     Example: vrae anomalies beats.csv --out anomalies.csv --step-scores steps.parquet
     Example: vrae anomalies normal.csv --contamination auto --save detector --out normal-scores.csv
     Example: vrae anomalies new.parquet --model detector --out anomalies.csv
-    Example: vrae anomalies sensor.csv --id machine --time at --window auto --out steps.csv
+    Example: vrae anomalies sensor.csv --id machine --time at --window auto --stretches found.csv
     """
     from sklearn.frozen import FrozenEstimator
 
     from vrae import runs
     from vrae.data.sliding import sliding_windows
     from vrae.estimators.anomaly import VRAEAnomalyDetector
+    from vrae.estimators.long_series import LongSeriesDetector
+    from vrae.estimators.stretches import find_stretches
 
     log = logger_for(options.quiet)
     on_invalid = options.on_invalid if window is None else "keep"  # a gap can be longer than a window
     fitted = None if model is None else load_fitted(model, on_invalid)
-    detector = fitted if isinstance(fitted, VRAEAnomalyDetector) else None
-    for_training = {"--contamination": contamination, "--false-alarm-rate": false_alarm_rate, "--save": save}
+    detector = fitted if isinstance(fitted, VRAEAnomalyDetector | LongSeriesDetector) else None
+    is_long = window is not None if fitted is None else isinstance(fitted, LongSeriesDetector)
+    for_training: dict[str, Any] = {"--contamination": contamination, "--false-alarm-rate": false_alarm_rate}
+    for_training |= {} if next_steps else {"--save": save}
     _check_usage(detector, model, window, stride, step_scores, for_training, engine.is_ray)
+    if (next_steps or stretches is not None) and not is_long:
+        raise usage_error("--next-steps and --stretches are for long series: see --window.")
+    if is_long:
+        task = LongSeriesTask(data, file, stretches, save, log)
+        if fitted is None:
+            note_no_network(options, log)
+            threshold = _threshold(contamination, false_alarm_rate)
+            detector = task.fit(number_or_auto("--window", str(window)), stride, *threshold)
+        else:
+            note_unused(options, model, log, *(["--window"] if window is not None else []))
+            task.score(fitted, next_steps=next_steps)
+        if not next_steps:
+            log(_rule(detector, "steps"))
+        return
     note_unused(options, model, log)
     if detector is not None and engine.is_ray:
         _score_on_ray(detector, data, engine, file, step_scores, options.quiet)
@@ -104,11 +131,7 @@ def anomalies(
     panels = data.panels(fitted, log) if windows is None else iter([windows.panel])
     if detector is None:
         panel = data.panel(model=fitted, log=log) if windows is None else windows.panel
-        detector = VRAEAnomalyDetector(
-            0.05 if contamination is None else fraction_or_auto("--contamination", contamination),
-            0.01 if false_alarm_rate is None else false_alarm_rate,
-            random_state=options.seed,
-        )
+        detector = VRAEAnomalyDetector(*_threshold(contamination, false_alarm_rate), random_state=options.seed)
         detector.model = (
             options.model(detector.default_model(), on_invalid=on_invalid)
             if fitted is None
@@ -127,15 +150,18 @@ def anomalies(
     announce("Scoring")
     columns = runs.window_scores(detector, windows)
     runs.write_columns(columns, target(file), runs.score_names(windows.source.channels))
-    segments = runs.find_segments(columns)
-    end_phase()
-    log(written(file, f"{len(segments):,} anomalous segment{'s' * (len(segments) != 1)}"))
+    log_stretches(find_stretches(windows.source, columns["score"]), file, log)
     log(_rule(detector, "windows"))
-    for segment in segments[:_MOST_SEGMENTS]:
-        log(f"  {segment}")
 
 
-def _rule(detector: VRAEAnomalyDetector, what: str = "series") -> str:
+def _threshold(contamination: str | None, false_alarm_rate: float | None) -> tuple[Any, float]:
+    return (
+        0.05 if contamination is None else fraction_or_auto("--contamination", contamination),
+        0.01 if false_alarm_rate is None else false_alarm_rate,
+    )
+
+
+def _rule(detector: Any, what: str = "series") -> str:
     """Say what the number of anomalies follows from."""
     if detector.contamination == "auto":
         rate = f"{100 * detector.false_alarm_rate:g} %"
@@ -145,7 +171,7 @@ def _rule(detector: VRAEAnomalyDetector, what: str = "series") -> str:
 
 
 def _check_usage(
-    detector: VRAEAnomalyDetector | None,
+    detector: Any,
     model: Path | None,
     window: str | None,
     stride: int | None,

@@ -18,6 +18,7 @@ __all__ = ["info"]
 _USES = {
     "VRAEClusterer": ("assign NEW_DATA --model {}", "embed NEW_DATA --model {}"),
     "VRAEAnomalyDetector": ("anomalies NEW_DATA --model {}",),
+    "LongSeriesDetector": ("anomalies NEW_DATA --model {}", "anomalies NEXT_STEPS --model {} --next-steps"),
     "VRAENeighbors": ("similar NEW_DATA --model {}",),
     "GroupForecaster": ("forecast NEW_DATA --model {}",),
     "VRAE": ("embed NEW_DATA --model {}", "export {}"),
@@ -81,7 +82,8 @@ def _series(fitted: Any, metrics: dict[str, Any]) -> list[str]:
         return list(metrics["data"])
     model = getattr(fitted, "model_", fitted)
     calendar = model.calendar_
-    steps = f"{len(model.ids_):,} series, median length {model.n_steps_:,} steps"
+    length = f"median length {model.n_steps_:,}" if hasattr(model, "n_steps_") else f"windows of {model.window_:,}"
+    steps = f"{len(model.ids_):,} series, {length} steps"
     return [steps, *([] if calendar is None or calendar.freq is None else [calendar.describe().capitalize()])]
 
 

@@ -19,7 +19,7 @@ __all__ = ["check_outputs", "with_overwrite"]
 _Overwrite = Annotated[bool, option(OUTPUT, "--overwrite", "", "Replace a file that is there, whatever it holds.")]
 
 # Parameters that name a file to write, and the options that users know.
-_OUTPUTS = {"file": "--out", "step_scores": "--step-scores"}
+_OUTPUTS = {"file": "--out", "step_scores": "--step-scores", "stretches": "--stretches"}
 _DATA = ("data", "to")  # parameters that name a file, a folder or a pattern
 
 # Columns by which a table of vrae is known. A command may replace its earlier results.
@@ -27,6 +27,7 @@ _TABLES = (
     {"cluster", "probability"},
     {"vrae0", "vrae1"},
     {"anomaly", "score"},
+    {"stretch", "start", "end", "score"},
     {"rank", "neighbor", "distance"},
     {"item", "other", "q_value"},
     {"step", "mean"},

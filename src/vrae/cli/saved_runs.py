@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vrae.estimators.clusterer import VRAEClusterer
     from vrae.estimators.vrae import VRAE
 
-__all__ = ["RunSeries", "load_fitted", "load_vrae", "load_with_clusters", "note_unused", "series_of_run"]
+__all__ = ["RunSeries", "flags_of", "load_fitted", "load_vrae", "load_with_clusters", "note_unused", "series_of_run"]
 
 
 def load_fitted(model: Path, on_invalid: str = "raise") -> Any:
@@ -26,7 +26,9 @@ def load_fitted(model: Path, on_invalid: str = "raise") -> Any:
 
     inside = model / "model"
     estimator = load_model(inside if inside.is_dir() else model)
-    getattr(estimator, "model_", estimator).set_params(on_invalid=on_invalid)
+    embedding = getattr(estimator, "model_", estimator)
+    if hasattr(embedding, "on_invalid"):
+        embedding.set_params(on_invalid=on_invalid)
     return estimator
 
 
@@ -55,10 +57,14 @@ def load_with_clusters(model: Path, on_invalid: str = "raise", *, every: bool = 
     return clusterer
 
 
+def flags_of(options: ModelOptions) -> list[str]:
+    """Return the options of network and training that the user gave, as on the command line."""
+    return [f"--{name}".replace("max_epochs", "epochs").replace("_", "-") for name in options.given()]
+
+
 def note_unused(options: ModelOptions, model: Path | None, log: Callable[[str], None], *others: str) -> None:
     """Tell the user which options have no effect on a fitted model: the model's own, and others."""
-    flags = [f"--{name}".replace("max_epochs", "epochs").replace("_", "-") for name in options.given()]
-    flags += others
+    flags = [*flags_of(options), *others]
     if model is not None and flags:
         verb = "has" if len(flags) == 1 else "have"
         log(f"Note: {', '.join(flags)} {verb} no effect, since {model} is fitted already.")

@@ -17,9 +17,9 @@ __all__ = ["SlidingWindows", "WindowLength", "choose_window", "dominant_period",
 
 # By default, each step is in about this many windows.
 _OVERLAP = 16
-# A peak of the autocorrelation is clear if it stands out by this much, and by half as much as the
-# clearest one does.
-_LEAST_PROMINENCE = 0.1
+# A peak of the autocorrelation is clear if it is this high and stands out by this much, and by half
+# as much as the clearest one does.
+_LEAST_PEAK = 0.1
 _CLEAR = 0.5
 # Longest period, and length of a window without a period, relative to the longest series.
 _LONGEST = 1 / 10
@@ -29,6 +29,8 @@ _WITHOUT_PERIOD = 1 / 50
 _LEAST_WINDOW, _MOST_WINDOW = 16, 128
 # Values further from the median, in spreads, are cut off: a few large values hide a period.
 _CUT = 4.0
+# A spread about the trend below this fraction of that of the series is rounding error.
+_ROUNDING = 1e-6
 # Maximum number of steps and of series that the period is computed from.
 _PERIOD_STEPS = 1 << 18
 _PERIOD_SERIES = 256
@@ -219,8 +221,8 @@ def _first_clear_peak(panel: Panel) -> int | None:
     if correlation[0] <= 0:
         return None
     correlation = correlation / correlation[0]
-    peaks, found = find_peaks(correlation, prominence=_LEAST_PROMINENCE)
-    usable = (correlation[peaks] > 0) & (peaks > 1)
+    peaks, found = find_peaks(correlation, prominence=_LEAST_PEAK)
+    usable = (correlation[peaks] > _LEAST_PEAK) & (peaks > 1)
     peaks, prominence = peaks[usable], found["prominences"][usable]
     if len(peaks) == 0:
         return None
@@ -230,18 +232,26 @@ def _first_clear_peak(panel: Panel) -> int | None:
 def _autocovariance(x: npt.NDArray[np.float64], n_lags: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return sums of products of a series with itself, lag after lag, and their numbers.
 
-    The series has spread 1 and no trend: the mean over twice the longest lag is subtracted.
+    The trend is taken off first: roughly by medians, so that outliers can be cut, and then as the
+    mean over up to twice the longest lag.
     """
     observed = ~np.isnan(x)
     if not observed.any():
         return np.zeros(1), np.zeros(1)
-    low, middle, high = np.quantile(x[observed], (0.25, 0.5, 0.75))
-    spread = (high - low) / IQR_OF_NORMAL or float(x[observed].std()) or 1.0
-    x = np.where(observed, np.clip((x - middle) / spread, -_CUT, _CUT), 0.0)
-    begins = np.maximum(np.arange(len(x)) - n_lags, 0)
-    ends = np.minimum(np.arange(len(x)) + n_lags + 1, len(x))
+    steps, size = np.arange(len(x)), float(x[observed].std())
+    pieces = np.array_split(np.flatnonzero(observed), max(1, 2 * len(x) // n_lags))
+    pieces = [piece for piece in pieces if len(piece)]
+    x = x - np.interp(steps, [piece.mean() for piece in pieces], [np.median(x[piece]) for piece in pieces])
+    low, high = np.quantile(x[observed], (0.25, 0.75))
+    spread = (high - low) / IQR_OF_NORMAL or float(x[observed].std())
+    if spread <= _ROUNDING * size:  # a straight line, or constant
+        return np.zeros(1), np.zeros(1)
+    x = np.where(observed, np.clip(x / spread, -_CUT, _CUT), 0.0)
+    half = np.minimum(np.minimum(steps, steps[::-1]), n_lags)  # as many steps before as after
     total, count = (np.concatenate([[0.0], np.cumsum(part)]) for part in (x, observed))
-    mean = (total[ends] - total[begins]) / np.maximum(count[ends] - count[begins], 1)
+    mean = (total[steps + half + 1] - total[steps - half]) / np.maximum(
+        count[steps + half + 1] - count[steps - half], 1
+    )
     x = np.where(observed, x - mean, 0.0)
     length = 2 * len(x)
     products, pairs = (np.fft.irfft(np.abs(np.fft.rfft(part, length)) ** 2, length) for part in (x, observed))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +20,9 @@ from vrae.data.reading import as_panel
 from vrae.data.selection import match_channels
 from vrae.data.sliding import WindowLength, choose_window
 from vrae.data.table_options import TableOptions
-from vrae.estimators.scores import MIN_SCORES, quantile_threshold, tail_threshold
 from vrae.estimators.series_scale import SeriesScale, Tail, bridge, scale_of, soften, soften_panel
 from vrae.estimators.stretches import Stretch, find_stretches
-from vrae.estimators.window_cuts import StepScores, cut_windows, mean_of, score_ends, to_steps
+from vrae.estimators.window_cuts import StepScores, cut_windows, mean_of, score_ends, threshold_of, to_steps
 from vrae.estimators.window_vectors import NO_PLACE, WindowVectors
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, NotFittedError, name_some, warn
 from vrae.io.folder import Arrays, nested, shaped, subset
@@ -41,6 +40,8 @@ _SIZES = 1, 2
 _LEAST_LENGTH, _LEAST_FOR_LONGER = 4, 10
 # Options that a saved detector keeps.
 _OPTIONS = ("window", "stride", "contamination", "false_alarm_rate")
+# Results that it keeps as they are, and their types.
+_RESULTS = {"window": int, "window_reason": str, "offset": float, "stream_offset": float}
 
 
 class LongSeriesDetector(BaseEstimator):  # type: ignore[misc]
@@ -95,6 +96,12 @@ class LongSeriesDetector(BaseEstimator):  # type: ignore[misc]
     True
     """
 
+    embeds_series: ClassVar[bool] = False
+    window_: int
+    window_reason_: str
+    offset_: float
+    stream_offset_: float
+
     def __init__(
         self,
         window: int | Literal["auto"] = "auto",
@@ -141,8 +148,10 @@ class LongSeriesDetector(BaseEstimator):  # type: ignore[misc]
         soft, missing = soften_panel(panel, scales)
         announce("Scoring")
         vectors, scored = self._learn(soft, missing, length.steps)
-        threshold = self._threshold(scored.steps, panel, length.steps)
-        stream_threshold = self._threshold(scored.trailing, panel, length.steps)
+        threshold, stream_threshold = (
+            threshold_of(part, panel, length.steps, self.contamination, self.false_alarm_rate)
+            for part in (scored.steps, scored.trailing)
+        )
         self.window_, self.window_reason_ = length
         self.vectors_, self.scales_ = vectors, scales
         self.offset_, self.stream_offset_ = threshold, stream_threshold
@@ -203,20 +212,6 @@ class LongSeriesDetector(BaseEstimator):  # type: ignore[misc]
             )
         return vectors, to_steps(soft, parts)
 
-    def _threshold(self, scores: Floats, panel: Panel, steps: int) -> float:
-        known = scores[np.isfinite(scores)]
-        if self.contamination != "auto":
-            return quantile_threshold(known, self.contamination)
-        bounds = zip(panel.offsets[:-1], panel.offsets[1:], strict=True)
-        apart = np.concatenate([scores[first + steps // 2 : last : steps] for first, last in bounds])
-        apart = apart[np.isfinite(apart)]
-        if len(apart) < MIN_SCORES:
-            raise InvalidDataError(
-                f"contamination='auto' needs at least {MIN_SCORES} windows, end to end; found {len(apart)} of {steps} "
-                f"steps. Pass the fraction of anomalous steps instead, such as contamination=0.05."
-            )
-        return tail_threshold(apart, self.false_alarm_rate)
-
     # ---------------------------------------------------------------- other series
 
     def score_steps(self, X: Any) -> Any:
@@ -230,8 +225,8 @@ class LongSeriesDetector(BaseEstimator):  # type: ignore[misc]
 
         Returns
         -------
-        Array of shape (n_steps,), or the container of X
-            With a single channel, "score". NaN for series shorter than a window.
+        Array of shape (n_steps,), or the container of X with one channel
+            NaN for series shorter than a window.
         """
         panel, steps, _ = self.score_panel(X)
         found = replace(panel, values=steps[:, None].astype(np.float32), channels=("score",))
@@ -297,10 +292,23 @@ class LongSeriesDetector(BaseEstimator):  # type: ignore[misc]
                 f"update takes finite numbers or NaN of shape (n_new,) or ({len(self.channels_)}, n_new); found shape "
                 f"{np.shape(steps)}."
             )
+        return self._update(index, x)[:, 0]
+
+    def update_panel(self, X: Any) -> tuple[Panel, Floats, Floats]:
+        """Score the next steps of several fitted series; see `update` and `score_panel`."""
+        self._check_fitted()
+        panel = match_channels(_as_long_panel(X, self.reading_), self.channels_, len(self.channels_))
+        invalid_series(panel)
+        rows = [self._index_of(series_id) for series_id in panel.ids.tolist()]  # before anything changes
+        scores = np.concatenate([self._update(row, x.T) for row, x in zip(rows, panel, strict=True)])
+        return panel, scores[:, 0], scores[:, 1:]
+
+    def _update(self, index: int, x: npt.NDArray[np.floating]) -> Floats:
+        """Return the scores of the next steps (n_new, n_channels), and of each channel."""
         if len(x) == 0:
-            return np.zeros(0)
-        tail, scale = self.tails_[index], self.scales_[index]
-        values = np.concatenate([tail.values, bridge(soften(x, scale), tail.values[-1])])
+            return np.zeros((0, 1 + x.shape[1]))
+        tail = self.tails_[index]
+        values = np.concatenate([tail.values, bridge(soften(x, self.scales_[index]), tail.values[-1])])
         missing = np.concatenate([tail.missing, np.isnan(x).all(axis=1)])
         scores = [score_ends(vectors, values, missing, len(x)) for vectors in self.vectors_]
         kept = max(_SIZES) * self.window_
@@ -327,10 +335,7 @@ class LongSeriesDetector(BaseEstimator):  # type: ignore[misc]
             "class": type(self).__name__,
             "vrae_version": __version__,
             "options": {name: getattr(self, name) for name in _OPTIONS},
-            "window": self.window_,
-            "window_reason": self.window_reason_,
-            "offset": self.offset_,
-            "stream_offset": self.stream_offset_,
+            **{name: getattr(self, f"{name}_") for name in _RESULTS},
             "sizes": [vectors.size for vectors in self.vectors_],
             "channels": self.channels_,
             "calendar": None if self.calendar_ is None else self.calendar_.to_dict(),
@@ -350,8 +355,8 @@ class LongSeriesDetector(BaseEstimator):  # type: ignore[misc]
     def from_state(cls, config: dict[str, Any], arrays: Arrays) -> Self:
         """Rebuild a detector from the content of a model directory."""
         self = cls(**{name: config["options"][name] for name in _OPTIONS})
-        self.window_, self.window_reason_ = int(config["window"]), str(config["window_reason"])
-        self.offset_, self.stream_offset_ = float(config["offset"]), float(config["stream_offset"])
+        for name, kind in _RESULTS.items():
+            setattr(self, f"{name}_", kind(config[name]))
         self.channels_ = tuple(config["channels"])
         self.calendar_ = None if config["calendar"] is None else Calendar(**config["calendar"])
         self.reading_ = None if config["reading"] is None else TableOptions.from_dict(config["reading"])

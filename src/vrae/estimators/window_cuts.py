@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from vrae.data.panel import Panel
 from vrae.data.sliding import SlidingWindows, sliding_windows
+from vrae.estimators.scores import MIN_SCORES, quantile_threshold, tail_threshold
 from vrae.estimators.window_vectors import NO_PLACE, WindowVectors
+from vrae.exceptions import InvalidDataError
 
-__all__ = ["Cut", "StepScores", "cut_windows", "mean_of", "score_ends", "to_steps"]
+__all__ = ["Cut", "StepScores", "cut_windows", "mean_of", "score_ends", "threshold_of", "to_steps"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -126,15 +128,41 @@ def _trailing(panel: Panel, cut: Cut, scores: Floats) -> Floats:
 def score_ends(
     vectors: WindowVectors, values: npt.NDArray[np.float32], missing: npt.NDArray[np.bool_], n_new: int
 ) -> Floats:
-    """Return the scores of the windows that end with each of the last steps (n_new,)."""
-    scores = np.full(n_new, np.nan)
+    """Return the scores of the windows that end with each of the last steps.
+
+    The result (n_new, 1 + n_channels) has the score of the step, and of each channel.
+    """
+    n_channels = values.shape[1]
+    scores = np.full((n_new, 1 + n_channels), np.nan)
     first = max(0, len(values) - n_new - vectors.size + 1)
     if len(values) - first < vectors.size:
         return scores
     windows = np.lib.stride_tricks.sliding_window_view(values[first:], vectors.size, axis=0).transpose(0, 2, 1)
-    found = vectors(windows, np.full(len(windows), NO_PLACE)).max(axis=1)
-    scores[n_new - len(found) :] = np.where(_has_gaps(missing[first:], vectors.size), np.nan, found)
+    views = vectors(windows, np.full(len(windows), NO_PLACE))
+    views[_has_gaps(missing[first:], vectors.size)] = np.nan
+    scores[n_new - len(views) :] = np.column_stack([views.max(axis=1), views[:, -n_channels:]])
     return scores
+
+
+def threshold_of(
+    scores: Floats, panel: Panel, size: int, contamination: float | Literal["auto"], false_alarm_rate: float
+) -> float:
+    """Return the score of steps (total_steps,) above which a step is anomalous.
+
+    With ``contamination="auto"``, one step per window counts, since those of one window are alike.
+    """
+    known = scores[np.isfinite(scores)]
+    if contamination != "auto":
+        return quantile_threshold(known, contamination)
+    bounds = zip(panel.offsets[:-1], panel.offsets[1:], strict=True)
+    apart = np.concatenate([scores[first + size // 2 : last : size] for first, last in bounds])
+    apart = apart[np.isfinite(apart)]
+    if len(apart) < MIN_SCORES:
+        raise InvalidDataError(
+            f"contamination='auto' needs at least {MIN_SCORES} windows, end to end; found {len(apart)} of {size} "
+            f"steps. Pass the fraction of anomalous steps instead, such as contamination=0.05."
+        )
+    return tail_threshold(apart, false_alarm_rate)
 
 
 def _has_gaps(missing: npt.NDArray[np.bool_], size: int) -> npt.NDArray[np.bool_]:

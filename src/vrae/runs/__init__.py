@@ -8,7 +8,14 @@ temporary folder and renamed when it is complete.
 from __future__ import annotations
 
 from vrae.report import check_report
-from vrae.runs.anomaly_tables import find_segments, score_names, score_panel, window_scores, write_anomalies
+from vrae.runs.anomaly_tables import (
+    long_series_columns,
+    score_names,
+    score_panel,
+    stretch_columns,
+    window_scores,
+    write_anomalies,
+)
 from vrae.runs.comparison import Comparison, compare
 from vrae.runs.drift_folder import check_drift_folder, write_drift
 from vrae.runs.fingerprint import has_changed, ids_of_run
@@ -57,9 +64,9 @@ __all__ = [
     "edit_run",
     "embedding_columns",
     "embedding_table",
-    "find_segments",
     "has_changed",
     "ids_of_run",
+    "long_series_columns",
     "read_codes",
     "read_metrics",
     "rebuild_report",
@@ -70,6 +77,7 @@ __all__ = [
     "score_names",
     "score_panel",
     "source_of",
+    "stretch_columns",
     "table_writer",
     "take_smallest",
     "unassigned_note",

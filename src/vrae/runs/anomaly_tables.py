@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vrae.data.calendar import time_text, zoned_times
+from vrae.data.calendar import zoned_times
 from vrae.data.panel import Panel
 from vrae.data.sliding import SlidingWindows
 from vrae.estimators.anomaly import VRAEAnomalyDetector
+from vrae.estimators.stretches import Stretch
 from vrae.phases import advance, announce
 from vrae.runs.table_files import Columns, step_columns, table_writer
 
-__all__ = ["find_segments", "score_names", "score_panel", "window_scores", "write_anomalies"]
+__all__ = [
+    "long_series_columns",
+    "score_names",
+    "score_panel",
+    "stretch_columns",
+    "window_scores",
+    "write_anomalies",
+]
+
+Floats = npt.NDArray[np.float64]
 
 
 def write_anomalies(
@@ -80,39 +91,30 @@ def window_scores(detector: VRAEAnomalyDetector, windows: SlidingWindows) -> Col
     return {**columns, **_channels(windows.source, deviations)}
 
 
-class Segment(NamedTuple):
-    """Consecutive anomalous steps of a series: the first, the last, and the highest score.
+def long_series_columns(panel: Panel, scores: Floats, by_channel: Floats) -> Columns:
+    """Return one row per step of long series: id, step, time, anomaly (1 or 0), and scores.
 
-    ``times`` are those of the first and the last step, if the series have times.
+    Scores are positive for anomalies. Several channels have a score each.
     """
-
-    id: Any
-    first: int
-    last: int
-    score: float
-    times: tuple[Any, Any] | None
-
-    def __str__(self) -> str:
-        first, last = self.times or (f"step {self.first:,}", f"step {self.last:,}")
-        return f"{self.id}: {first} to {last}, score {self.score:.2f}"
+    columns = {**step_columns(panel), "anomaly": (scores > 0).astype(np.int64), "score": scores}
+    names = [f"score {name}" for name in panel.channels] if panel.n_channels > 1 else []
+    return {**columns, **{name: by_channel[:, channel] for channel, name in enumerate(names)}}
 
 
-def find_segments(columns: Columns) -> list[Segment]:
-    """Join consecutive anomalous steps of `window_scores` to segments, highest score first."""
-    marked = np.flatnonzero(columns["anomaly"])
-    if len(marked) == 0:
-        return []
-    breaks = (np.diff(marked) > 1) | (columns["id"][marked[1:]] != columns["id"][marked[:-1]])
-    segments = np.split(marked, np.flatnonzero(breaks) + 1)
-    found = [_segment(columns, rows) for rows in segments]
-    return sorted(found, key=lambda segment: -segment.score)
+def stretch_columns(stretches: Sequence[Stretch], channels: Sequence[str]) -> Columns:
+    """Return one row per stretch: its number, id, start, end, score and channel, if several."""
+    names = Stretch._fields if len(channels) > 1 else Stretch._fields[:-1]
+    columns = {name: _column([getattr(each, name) for each in stretches]) for name in names}
+    return {"stretch": np.arange(1, 1 + len(stretches)), **columns}
 
 
-def _segment(columns: Columns, rows: npt.NDArray[np.int64]) -> Segment:
-    first, last = int(rows[0]), int(rows[-1])
-    own, steps, times = columns["id"][first], columns["step"], columns.get("time")
-    ends = None if times is None else (time_text(times[first], None), time_text(times[last], None))
-    return Segment(own, int(steps[first]), int(steps[last]), float(columns["score"][rows].max()), ends)
+def _column(values: list[Any]) -> npt.NDArray[Any]:
+    """Return values of one type as an array of their own, datetimes of a zone as objects."""
+    if not values or isinstance(values[0], datetime):
+        column = np.empty(len(values), object)
+        column[:] = values
+        return column
+    return np.array(values)
 
 
 def _largest_deviation(

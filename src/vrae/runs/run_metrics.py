@@ -17,6 +17,7 @@ from vrae.describe.verdict import Verdict
 from vrae.estimators.assignment import Assignment
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.head import Head
+from vrae.estimators.long_series import LongSeriesDetector
 from vrae.estimators.reporting import judge
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidParameterError
@@ -135,8 +136,15 @@ def add_verdict(metrics: dict[str, Any], clusterer: VRAEClusterer, run: Path) ->
     return found
 
 
-def describe_model(estimator: VRAE | Head) -> dict[str, Any]:
+def describe_model(estimator: VRAE | Head | LongSeriesDetector) -> dict[str, Any]:
     """Return facts about a fitted model, or about an estimator that has one, as JSON values."""
+    if isinstance(estimator, LongSeriesDetector):
+        return {
+            "class": type(estimator).__name__,
+            "fitted to": f"{len(estimator.ids_)} series, {len(estimator.channels_)} channel(s)",
+            "windows": f"{estimator.window_} steps: {estimator.window_reason_}",
+            "options": estimator.get_params(),
+        }
     model = estimator.model_ if isinstance(estimator, Head) else estimator
     config = model.network_.config
     facts: dict[str, Any] = {

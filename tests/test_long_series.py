@@ -1,0 +1,234 @@
+"""LongSeriesDetector finds the stretches that were planted, wherever they are, and in a stream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+
+from vrae import LongSeriesDetector, Panel, load_model
+from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, NotFittedError
+
+N, PERIOD = 2400, 48
+Floats = np.ndarray
+
+
+def usual(seed: int = 0, n: int = N) -> Floats:
+    rng, t = np.random.default_rng(seed), np.arange(n)
+    x = np.sin(2 * np.pi * t / PERIOD) + 0.5 * np.sin(4 * np.pi * t / PERIOD + 1)
+    return 100 + 10 * (x + 0.1 * rng.normal(size=n))
+
+
+def spike(x: Floats) -> None:
+    x[24] += 40
+
+
+def shift(x: Floats) -> None:
+    x += 12
+
+
+def no_peak(x: Floats) -> None:
+    np.minimum(x, np.median(x), out=x)
+
+
+def noisy(x: Floats) -> None:
+    x += 6 * np.random.default_rng(1).normal(size=len(x))
+
+
+def flat(x: Floats) -> None:
+    x[:] = x[0]
+
+
+def backwards(x: Floats) -> None:
+    x[:] = x[::-1].copy()
+
+
+def faster(x: Floats) -> None:
+    x[:] = np.tile(x[::2], 2)[: len(x)]
+
+
+KINDS = (spike, shift, no_peak, noisy, flat, backwards, faster)
+
+
+@pytest.fixture(scope="module")
+def detector() -> LongSeriesDetector:
+    x = usual()
+    shift(x[1200:1260])
+    return LongSeriesDetector(contamination=0.04).fit(x)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("at", [1000, N - 60], ids=["middle", "end"])
+def test_every_kind_of_anomaly_is_found(kind: Callable[[Floats], None], at: int):
+    x = usual(1)
+    kind(x[at : at + 48])
+    found = LongSeriesDetector().fit(x)
+    assert found.window_ == pytest.approx(PERIOD, abs=1)
+    assert at - PERIOD < found.scores_.argmax() < at + 2 * PERIOD
+    first = found.stretches_[0]
+    assert first.start - PERIOD <= at + 24 <= first.end + PERIOD
+    labels = np.zeros(N, bool)
+    labels[at : at + 48] = True
+    assert roc_auc_score(labels, found.scores_) > 0.95
+
+
+def test_the_highest_score_of_usual_series_is_no_more_often_at_an_end():
+    at_end = 0
+    for seed in range(15):
+        scores = LongSeriesDetector(window=PERIOD).fit(usual(seed, 960)).scores_
+        at_end += min(scores.argmax(), len(scores) - 1 - scores.argmax()) < PERIOD
+    assert at_end <= 5  # 1.5 are expected
+
+
+def test_an_anomaly_that_happens_twice_is_found():
+    x = usual(2)
+    for at in (700, 1700):
+        flat(x[at : at + 48])
+    assert np.all([LongSeriesDetector().fit(x).scores_[at : at + 48].max() > 0 for at in (700, 1700)])
+
+
+def test_results_and_stretches(detector):
+    assert detector.scores_.shape == (N,)
+    assert np.mean(detector.scores_ > 0) == pytest.approx(0.04, abs=0.01)
+    stretch = detector.stretches_[0]
+    assert (stretch.id, stretch.channel) == (0, "value")
+    assert stretch.score == detector.scores_.max()
+    assert stretch.start < 1230 < stretch.end
+    assert str(stretch).startswith(f"0: step {stretch.start:,} to step {stretch.end:,}, score ")
+
+
+def test_new_series_keep_the_level_of_the_fitted_ones(detector):
+    x = usual(3)
+    scores = detector.score_steps(x)
+    assert np.mean(scores > 0) < 0.1
+    assert (detector.score_steps(x + 30)[PERIOD:] > 0).all()
+    others = Panel.from_arrays((x + 30)[None], ids=["other"])  # has its own level
+    assert np.mean(detector.score_steps(others).values > 0) < 0.1
+    np.testing.assert_array_equal(detector.score_steps(x[None])[0], scores.astype(np.float32))
+
+
+def test_a_stream_gives_the_same_scores_in_any_parts(detector):
+    x = usual(0, N + 300)[N:]
+    x[150:190] = x[150]
+    whole, single = clone(detector).fit(usual()), clone(detector).fit(usual())
+    scores = whole.update(x)
+    parts = np.concatenate([single.update(part) for part in np.split(x, [1, 2, 90, 91, 200])])
+    np.testing.assert_allclose(parts, scores, atol=1e-4)
+    assert 150 < scores.argmax() < 150 + 2 * PERIOD
+    assert (scores[:140] > 0).mean() < 0.1
+    assert len(whole.tails_[0].values) == 2 * whole.window_
+    assert whole.update([]).shape == (0,)
+
+
+def test_a_stream_with_gaps_has_no_score_while_most_is_missing(detector):
+    streamed = clone(detector).fit(usual())
+    x = usual(0, N + 300)[N:]
+    x[100:200] = np.nan
+    scores = streamed.update(x)
+    assert np.isfinite(scores[:110]).all()
+    assert np.isnan(scores[198])
+    assert np.isfinite(scores[299])
+
+
+def test_gaps_of_a_series():
+    x = usual()
+    x[500:520] = np.nan
+    x[1000:1400] = np.nan
+    scores = LongSeriesDetector(window=PERIOD).fit(x).scores_
+    assert np.isfinite(scores[:1000]).all()
+    assert np.isnan(scores[1100:1300]).all()
+
+
+def test_several_channels_and_series_name_what_differs():
+    rng = np.random.default_rng(0)
+    X = np.stack([np.stack([usual(2 * i), 5 * usual(2 * i + 1)]) for i in range(2)])
+    flat(X[1, 1, 900:960])
+    panel = Panel.from_arrays(X, ids=["a", "b"], channels=("load", "heat"))
+    found = LongSeriesDetector(contamination=0.02).fit(panel)
+    assert found.channel_scores_.shape == (2 * N, 2)
+    stretch = found.stretches_[0]
+    assert (stretch.id, stretch.channel) == ("b", "heat")
+    assert stretch.start < 930 < stretch.end
+    assert found.update(rng.normal(size=(2, 5)), "a").shape == (5,)
+    with pytest.raises(InvalidDataError, match=r"series_id is needed\. Known ids: 'a', 'b'"):
+        found.update(np.zeros((2, 5)))
+    with pytest.raises(InvalidDataError, match="No fitted series has the id 'c'"):
+        found.update(np.zeros((2, 5)), "c")
+    with pytest.raises(InvalidDataError, match=r"or \(2, n_new\); found shape \(3, 5\)"):
+        found.update(np.zeros((3, 5)), "a")
+
+
+def test_dates():
+    x = usual(4)
+    flat(x[1000:1048])
+    times = np.datetime64("2024-01-01") + np.arange(N) * np.timedelta64(30, "m")
+    found = LongSeriesDetector().fit(Panel.from_arrays(x[None], ids=["m"], times=times)).stretches_[0]
+    assert found.start <= times[1024] <= found.end
+    assert str(found).startswith("m: 2024-01-2")
+
+
+def test_saved_and_loaded(detector, tmp_path):
+    fresh = clone(detector).fit(usual())
+    loaded = load_model(fresh.save(tmp_path / "m"))
+    new = usual(5)
+    np.testing.assert_array_equal(loaded.score_steps(new), fresh.score_steps(new))
+    np.testing.assert_array_equal(loaded.update(new[:60]), fresh.update(new[:60]))
+    assert loaded.find(new) == fresh.find(new)
+    assert loaded.get_params() == fresh.get_params()
+
+
+def test_the_false_alarm_rate():
+    found = LongSeriesDetector(contamination="auto", false_alarm_rate=0.02).fit(usual(0, 8_000))
+    apart = found.score_steps(usual(1, 8_000))[::PERIOD]
+    assert np.mean(apart > 0) < 0.08
+    with pytest.raises(InvalidDataError, match="at least 20 windows"):
+        LongSeriesDetector(window=48, contamination="auto").fit(usual(0, 500))
+
+
+@pytest.mark.parametrize("x", [np.full(400, 7.0), np.tile([0.0, 1, 2, 3], 200), np.zeros(300)])
+def test_series_without_anything_unusual(x):
+    found = LongSeriesDetector().fit(x)
+    assert np.isfinite(found.scores_).all()
+    assert found.stretches_ == []
+
+
+@pytest.mark.parametrize(("scale", "level"), [(1e-20, 0.0), (1.0, 1e9), (1e20, 0.0)])
+def test_units_do_not_matter(scale, level):
+    x = usual()
+    flat(x[1000:1048])
+    x -= 100
+    assert 960 < LongSeriesDetector().fit(x * scale + level).scores_.argmax() < 1100
+
+
+def test_short_series_are_named():
+    panel = Panel.from_arrays([usual(), usual()[:20]], ids=["long", "short"])
+    with pytest.warns(DataWarning, match="ids 'short'"):
+        found = LongSeriesDetector(window=PERIOD).fit(panel)
+    assert np.isnan(found.scores_[-20:]).all()
+    with pytest.raises(InvalidDataError, match="need at least 192"):
+        LongSeriesDetector(window=PERIOD).fit(usual()[:100])
+    with pytest.raises(InvalidDataError, match="Pass longer series"):
+        found.score_steps(usual()[:20])
+
+
+@pytest.mark.parametrize(
+    "options", [{"window": 1}, {"stride": 0}, {"stride": 99, "window": 48}, {"contamination": 0.7}, {"window": "week"}]
+)
+def test_wrong_options(options):
+    with pytest.raises(InvalidParameterError):
+        LongSeriesDetector(**options).fit(usual())
+
+
+def test_not_fitted():
+    with pytest.raises(NotFittedError):
+        LongSeriesDetector().update([1.0])
+
+
+def test_a_hundred_thousand_steps_take_seconds():
+    x, start = usual(0, 100_000), time.process_time()
+    LongSeriesDetector().fit(x)
+    assert time.process_time() - start < 40  # 4 when nothing else runs
