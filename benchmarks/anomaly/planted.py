@@ -48,7 +48,7 @@ class Planted:
         return marked
 
 
-# ---------------------------------------------------------------- bases: values, period, foreign pieces
+# ------------------------------------------------ bases: values, period, foreign pieces
 
 
 def ar(rng: np.random.Generator, n: int, rho: float) -> Floats:
@@ -258,3 +258,29 @@ def all_series(folder: Path, variants: int = 3) -> Iterator[Planted]:
                 length = KINDS[kind](rng, x, at, period, foreign)
                 stretches.append((at, at + length))
             yield Planted(f"{base}: {', '.join(chosen)}", x, stretches)
+
+
+def several_channels(seed: int, n_channels: int) -> tuple[Floats, Planted]:
+    """Return channels (n_channels, n_steps), and three anomalies of one channel each.
+
+    One kind more: a channel that is late by half of its period.
+    """
+    n, period, rng = 4000, 50, np.random.default_rng([99, seed])
+    t, common = np.arange(n), ar(rng, n, 0.9)
+    X = np.stack([channel(rng, t, period) + 0.5 * common for _ in range(n_channels)])
+    X = X * rng.uniform(1, 100, (n_channels, 1)) + rng.uniform(0, 1000, (n_channels, 1))
+    kinds, stretches = [*KINDS, "late"], []
+    for i in range(N_ANOMALIES):
+        kind = kinds[(3 * seed + i) % len(kinds)]
+        at, x, length = 500 + 1100 * i + int(rng.integers(0, 600)), X[int(rng.integers(n_channels))], 2 * period
+        if kind == "late":
+            x[at : at + length] = x[at - 8 * period + period // 2 :][:length]
+        else:
+            length = KINDS[kind](rng, x, at, period, None)
+        stretches.append((at, at + length))
+    return X, Planted(f"{n_channels} channels", X[0], stretches)
+
+
+def channel(rng: np.random.Generator, t: Floats, period: int) -> Floats:
+    first, second = (np.sin(2 * np.pi * k * t / period + rng.uniform(0, 6)) for k in (1, 2))
+    return first * (1 + 0.2 * ar(rng, len(t), 0.95)) + 0.5 * second + 0.2 * rng.normal(size=len(t))
