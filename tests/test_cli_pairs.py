@@ -126,7 +126,7 @@ def test_series_of_a_new_kind_are_left_out_by_assign_alone(cli, tmp_path, monkey
     done = cli("assign", *options, "--all")
     code, out, err = done.code, done.out, done.said
     clusters = pd.read_csv(io.StringIO(out)).cluster
-    assert (code, err.splitlines()[0], err.count("\n")) == (0, "8 series of 50 steps", 4)
+    assert (code, err.splitlines()[0], err.count("\n")) == (0, "8 series of 50 steps", 5)
     assert clusters.min() >= 0
     asked: list[Any] = []
     monkeypatch.setattr(cannibalization, "find_cannibalization", lambda panel, groups, **_: asked.append(groups))
