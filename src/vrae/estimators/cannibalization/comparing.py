@@ -193,7 +193,7 @@ class Comparison:
         for index in np.flatnonzero(pairs["kind"] > 0).tolist():
             pair = pairs[index]
             both[index] = losses.of_pair(int(pair["item"]), int(pair["other"]), int(pair["lag"]))
-        unknown = np.flatnonzero((pairs["kind"] > 0) & np.isnan(both[:, 1]))
+        unknown = np.flatnonzero(np.isfinite(both[:, 0]) & np.isnan(both[:, 1]))
         if len(unknown):
             name = ids[pairs["other"][unknown[0]]]
             warn(

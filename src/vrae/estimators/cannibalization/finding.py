@@ -54,9 +54,11 @@ class Cannibalization:
         a withdrawal: between ``other`` and the presence of ``item``.
     taken : ndarray of float64, shape (n_found,)
         Fraction of its level that ``other`` loses while ``item`` is present, relative to the rest
-        of the group. Above 0 for a loss. NaN for movements, in which neither item is the cause.
+        of the group. Above 0 for a loss. NaN for movements, in which neither item is the cause, and
+        with a warning if ``other`` sells nothing on balance without ``item``.
     units : ndarray of float64, shape (n_found,)
-        The same loss in units a step. NaN for movements.
+        The same loss in units a step. NaN for movements. Both are NaN for pairs that were never
+        observed together, which only ``fdr=1`` returns.
     p_value : ndarray of float64, shape (n_found,)
         p-value of the pair, corrected for the number of lags.
     q_value : ndarray of float64, shape (n_found,)

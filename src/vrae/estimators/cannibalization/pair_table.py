@@ -65,12 +65,14 @@ def control_fdr(pairs: Pairs, n_pairs: Ints, fdr: float) -> Pairs:
 
     The correction is over all pairs tested, by each test on its own, and the tests share the error
     rate between them (Bonferroni). Pairs that are not among the candidates have p-values above
-    ``fdr`` and do not affect the q-values below it.
+    ``fdr`` and do not affect the q-values below it. Among equal q-values, the pair of which fewer
+    are expected by chance comes first.
     """
     for test in np.flatnonzero(n_pairs):
         own = np.flatnonzero((pairs["kind"] > 0) == test)
         own = own[np.argsort(pairs["p"][own], kind="stable")]
         ranked = pairs["p"][own] * n_pairs[test] / np.arange(1, len(own) + 1)
         pairs["q"][own] = np.minimum(np.minimum.accumulate(ranked[::-1])[::-1] * np.count_nonzero(n_pairs), 1)
-    order = np.lexsort((pairs["p"], pairs["q"]))
+    expected = pairs["p"] * n_pairs[(pairs["kind"] > 0).astype(np.int64)]  # false pairs as significant as this
+    order = np.lexsort((expected, pairs["q"]))
     return _first_of_pair(pairs[order[pairs["q"][order] <= fdr]], by_test=False)
