@@ -22,7 +22,7 @@ import pytest
 import typer
 
 import vrae
-from vrae import VRAE, GroupForecaster, Panel, VRAEAnomalyDetector, VRAEClusterer, VRAENeighbors
+from vrae import VRAE, GroupForecaster, LongSeriesDetector, Panel, VRAEAnomalyDetector, VRAEClusterer, VRAENeighbors
 from vrae.cli import app
 from vrae.data import datasets
 from vrae.data.reading import read_panel
@@ -240,7 +240,9 @@ def section(page: str, heading: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "estimator", [VRAE, VRAEClusterer, VRAEAnomalyDetector, VRAENeighbors, GroupForecaster], ids=lambda e: e.__name__
+    "estimator",
+    [VRAE, VRAEClusterer, VRAEAnomalyDetector, LongSeriesDetector, VRAENeighbors, GroupForecaster],
+    ids=lambda e: e.__name__,
 )
 def test_the_options_page_lists_the_options_and_their_defaults(estimator):
     rows = re.findall(r"^\| `(\w+)` \| `(.*?)` \|", section("options.md", f"`{estimator.__name__}`"), re.MULTILINE)

@@ -209,7 +209,7 @@ def test_short_series_are_named():
     with pytest.warns(DataWarning, match="ids 'short'"):
         found = LongSeriesDetector(window=PERIOD).fit(panel)
     assert np.isnan(found.scores_[-20:]).all()
-    with pytest.raises(InvalidDataError, match="need at least 192"):
+    with pytest.raises(InvalidDataError, match="need at least 144"):
         LongSeriesDetector(window=PERIOD).fit(usual()[:100])
     with pytest.raises(InvalidDataError, match="Pass longer series"):
         found.score_steps(usual()[:20])

@@ -37,7 +37,7 @@ Floats = npt.NDArray[np.float64]
 # Windows have the length, and twice the length.
 _SIZES = 1, 2
 # Least length of all series together, in windows; and for the longer windows, in the shorter ones.
-_LEAST_LENGTH, _LEAST_FOR_LONGER = 4, 10
+_LEAST_LENGTH, _LEAST_FOR_LONGER = 3, 10
 # Options that a saved detector keeps.
 _OPTIONS = ("window", "stride", "contamination", "false_alarm_rate")
 # Results that it keeps as they are, and their types.
