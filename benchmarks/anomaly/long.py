@@ -11,8 +11,8 @@ straight lines.
 
 AUC: of the steps, with the labels of the planted stretches. Wide: the same with stretches widened
 to a tenth of the series together, as NAB labels. Found: the highest step is in a wide stretch.
-Halves: bases at even and at odd positions of their sorted names. Settings were chosen by one half
-and are reported for both; see LONG_LOG.md.
+Halves: bases at even and at odd positions of their sorted names. The settings were chosen with both
+in view. LONG_LOG.md says what choosing on one half gives on the other.
 
 The matrix profile is that of stumpy 1.14.1, which is no dependency of vrae.
 """
