@@ -192,8 +192,8 @@ def test_the_line_to_repeat_works_where_the_user_stood(verb, small_series, tmp_p
 
 # Words that say something else where they belong to a command of their own.
 OWN = {
-    "--out": {"export", "report", "compare", "explain", "reduce", "cluster", "demo"},
-    "--model": {"assign", "embed", "restore", "cannibalization"},
+    "--out": {"export", "report", "compare", "explain", "reduce", "cluster", "demo", "drift"},
+    "--model": {"assign", "drift", "embed", "restore", "cannibalization"},
     "--max-lag": {"cannibalization"},
     "--season": {"cannibalization"},
 }

@@ -80,7 +80,7 @@ def test_the_highest_score_of_usual_series_is_no_more_often_at_an_end():
     at_end = 0
     for seed in range(15):
         scores = LongSeriesDetector(window=PERIOD).fit(usual(seed, 960)).scores_
-        at_end += min(scores.argmax(), len(scores) - 1 - scores.argmax()) < PERIOD
+        at_end += int(min(scores.argmax(), len(scores) - 1 - scores.argmax()) < PERIOD)
     assert at_end <= 5  # 1.5 are expected
 
 

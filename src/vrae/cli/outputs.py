@@ -8,15 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from glob import iglob
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Any, get_type_hints
 
-from vrae.cli.option_groups import option
-from vrae.cli.shared_options import OUTPUT
+from vrae.cli.shared_options import Overwrite
 from vrae.cli.terminal import usage_error
 
 __all__ = ["check_outputs", "with_overwrite"]
 
-_Overwrite = Annotated[bool, option(OUTPUT, "--overwrite", "", "Replace a file that is there, whatever it holds.")]
 
 # Parameters that name a file to write, and the options that users know.
 _OUTPUTS = {"file": "--out", "step_scores": "--step-scores", "stretches": "--stretches"}
@@ -48,7 +46,7 @@ def with_overwrite(command: Callable[..., None]) -> Callable[..., None]:
         del values["overwrite"]  # `check_outputs` has looked at it
         command(**values)
 
-    hints = {**get_type_hints(command, include_extras=True), "overwrite": _Overwrite}
+    hints = {**get_type_hints(command, include_extras=True), "overwrite": Overwrite}
     own = Parameter("overwrite", Parameter.KEYWORD_ONLY, default=False)
     parameters = [each.replace(annotation=hints[each.name]) for each in (*found.parameters.values(), own)]
     run.__signature__ = found.replace(parameters=parameters)  # type: ignore[attr-defined]
