@@ -6,9 +6,6 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 STAMP  := $(VENV)/.installed
 DOCS   := $(VENV)/.installed-docs
 
-# One more than processors, since some tests wait for processes that they start.
-WORKERS := $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
-
 .PHONY: demo test test-fast coverage fuzz audit lint format docs bench dist clean help
 .DEFAULT_GOAL := demo
 
@@ -25,13 +22,13 @@ demo: $(STAMP)  ## Cluster a bundled data set and write runs/demo/report.html
 	$(BIN)/vrae demo
 
 test: $(STAMP) lint  ## Check style and types, then run all tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-fast: $(STAMP)  ## Run the tests that take less than a few seconds each
 	$(BIN)/python -m pytest -m "not slow"
 
 coverage: $(STAMP)  ## Run all tests and show the lines and branches that none of them reaches
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report term
+	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report term
 
 fuzz: $(STAMP)  ## Test with thousands of new random panels, options and damaged files (ten minutes)
 	VRAE_FUZZ=nightly $(BIN)/python -m pytest tests/test_fuzz.py
