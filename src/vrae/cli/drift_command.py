@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Annotated
 
+from vrae.cli.config_file import CONFIG_FILE
 from vrae.cli.option_groups import option, with_groups
 from vrae.cli.phase_display import end_phase
 from vrae.cli.saved_runs import load_with_clusters
@@ -47,7 +48,7 @@ def drift(
     with listening(None):  # parts of a panel
         found = drift_of(clusterer, data.panels(clusterer, log), 0.05)
     end_phase()
-    command = f"vrae cluster {shlex.quote(data.data)} --out {shlex.quote(str(model))} --overwrite"
+    command = _fit_again(data.data, model)
     if folder is not None:
         runs.write_drift(found, folder, f"What changed since {model.name}", command)
     if as_json:
@@ -58,3 +59,10 @@ def drift(
     echo("\n".join([*found.lines(), *([f"Fit again with: {command}"] if found.fit_again else [])]))
     if folder is not None:
         log(f"Wrote {folder}: drift.html, drift.csv and shares.csv.")
+
+
+def _fit_again(data: str, model: Path) -> str:
+    """Return the command that clusters the new data as the run was made."""
+    config = model / CONFIG_FILE
+    options = ["--config", str(config)] if config.is_file() else []  # a model on its own has none
+    return shlex.join(["vrae", "cluster", data, *options, "--out", str(model), "--overwrite"])

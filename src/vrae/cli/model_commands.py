@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +68,8 @@ def assign(
     log(written(file, _sizes_in_words(sizes, clusterer)))
     if note := runs.unassigned_note(sizes[-1], sizes.total()):
         log(note)
-    log(f"What changed since the fit, and whether it is more than chance: vrae drift {data.data} --model {model}")
+    command = shlex.join(["vrae", "drift", data.data, "--model", str(model)])
+    log(f"What changed since the fit, and whether it is more than chance: {command}")
 
 
 def _sizes_in_words(sizes: Counter[int], clusterer: VRAEClusterer) -> str:

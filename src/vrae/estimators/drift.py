@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from vrae.data.ids import joined_ids
 from vrae.data.panel import Panel
 from vrae.data.timing import Timing
 from vrae.describe.drift_result import Drift, DriftItems, ShareChange, shares_in_words
@@ -136,10 +137,9 @@ def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
     if not parts or not sum(len(part[0]) for part in parts):
         raise InvalidDataError("No series found: the input is empty. Pass the table of the new period.")
     columns = [[part[column] for part in parts] for column in range(4)]
-    ids = columns[0][0] if len(parts) == 1 else np.concatenate([np.asarray(part, object) for part in columns[0]])
     start, end = (min(stamps), max(stamps)) if stamps else (None, None)
     Z, probabilities, unlike = (np.concatenate(column) for column in columns[1:])
-    return _Later(ids, Z, probabilities, unlike, np.concatenate(lengths), start, end, named)
+    return _Later(joined_ids(columns[0]), Z, probabilities, unlike, np.concatenate(lengths), start, end, named)
 
 
 def _has_names(panel: Panel, clusterer: Fitted) -> bool:
@@ -227,12 +227,10 @@ def _items(clusterer: Fitted, later: _Later, now: npt.NDArray[np.int64], sides: 
     held = clusterer.predict_proba_from_latent(clusterer.embedding_[place[rows]])
     sure = np.zeros(n, bool)
     sure[rows] = (held[np.arange(len(rows)), earlier[rows]] >= _SURE) & (probability[rows] >= _SURE)
-    ids, known = later.ids, clusterer.ids_[gone]
-    if len(known):
-        ids = np.concatenate([ids, known] if ids.dtype.kind == known.dtype.kind else [ids.astype(object), known])
+    known = clusterer.ids_[gone]
     none = np.full(len(known), -1, np.int64)
     return DriftItems(
-        ids=ids,
+        ids=joined_ids([later.ids, known]),
         status=np.concatenate([status, np.full(len(known), "gone")]),
         before=np.concatenate([earlier, clusterer.labels_[gone]]),
         now=np.concatenate([now, none]),

@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from vrae.data.batching import Indices
 from vrae.data.scaling import IQR_OF_NORMAL
-from vrae.io.folder import Arrays, shaped
+from vrae.io.folder import Arrays, shape_of, shaped
 
 __all__ = ["LocalDensity", "Space", "reference_rows"]
 
@@ -175,7 +175,7 @@ class LocalDensity:
     @classmethod
     def from_arrays(cls, arrays: Arrays, n_statistics: int) -> LocalDensity:
         """Rebuild it from its `arrays`. Other shapes raise a ValueError."""
-        d, m, p = arrays["axes"].shape[-1], len(arrays["vectors"]), n_statistics
+        d, m, p = shape_of(arrays, "axes")[-1], shape_of(arrays, "vectors")[0], n_statistics
         shapes = {"center": (p,), "axes": (p, d), "whitening": (d, d), "outside": (), "vectors": (m, d), "rest": (m,)}
         shapes |= {"around": (2, m), "scores": (m,), "level": (3,), "spread": (3,), "n_neighbors": (), "local": ()}
         found = {name: shaped(name, arrays, shape).astype(np.float64) for name, shape in shapes.items()}

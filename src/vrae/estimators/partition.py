@@ -19,7 +19,7 @@ from sklearn.base import clone
 from vrae.config import check_choice
 from vrae.estimators.mixture import N_INIT, Mixture, fit_kmeans, fit_mixture
 from vrae.exceptions import DataWarning, InvalidParameterError, warn
-from vrae.io.folder import Arrays, shaped
+from vrae.io.folder import Arrays, shape_of, shaped
 from vrae.nn.model import VRAENetwork
 
 __all__ = [
@@ -82,7 +82,7 @@ class LatentSpace:
     @classmethod
     def from_arrays(cls, arrays: Arrays, latent_size: int) -> LatentSpace:
         """Rebuild the space from its `arrays`. Other shapes raise a ValueError."""
-        axes = shaped("axes", arrays, (latent_size, arrays["axes"].shape[-1]))
+        axes = shaped("axes", arrays, (latent_size, shape_of(arrays, "axes")[-1]))
         return cls(shaped("center", arrays, (latent_size,)), axes)
 
     def __call__(self, Z: Floats) -> Floats:

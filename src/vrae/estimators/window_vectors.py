@@ -18,7 +18,8 @@ import torch
 
 from vrae.config import NetworkConfig
 from vrae.data.batching import Indices
-from vrae.io.folder import Arrays, nested, shaped, subset
+from vrae.data.scaling import IQR_OF_NORMAL
+from vrae.io.folder import Arrays, nested, shape_of, shaped, subset
 from vrae.nn.comovement import n_channel_pairs
 from vrae.nn.patterns import PatternStatistics, dilations_for, thresholds_for
 from vrae.runtime import ordered_map, torch_generator, work_threads
@@ -111,7 +112,7 @@ class WindowVectors:
         )
         logs = fitted._logarithms(raw, places)
         low, level, high = np.quantile(logs[usable], (0.25, 0.5, 0.75), axis=0)
-        fitted.level[:], fitted.spread[:] = level, np.maximum((high - low) / 1.349, _LEAST_VARIATION)
+        fitted.level[:], fitted.spread[:] = level, np.maximum((high - low) / IQR_OF_NORMAL, _LEAST_VARIATION)
         scores = ((logs - fitted.level) / fitted.spread).astype(np.float32)
         scores[np.setdiff1d(np.arange(len(scores)), usable)] = np.nan
         return fitted, scores
@@ -144,7 +145,7 @@ class WindowVectors:
         """Rebuild from the `arrays`. Other shapes raise a ValueError."""
         statistics = PatternStatistics(_config(size, n_channels))
         statistics.load_state_dict({name: torch.from_numpy(a) for name, a in subset(arrays, "statistics").items()})
-        n_columns, n = _n_columns(n_channels), len(arrays["references"])
+        n_columns, n = _n_columns(n_channels), shape_of(arrays, "references")[0]
         n_views = 1 if n_channels == 1 else 1 + n_channels
         shapes = {
             "mean": (n_channels,),

@@ -36,7 +36,7 @@ def render_drift(drift: Drift, title: str, command: str = "") -> str:
         largest=max((max(share.before, share.now) for share in shares), default=1.0) or 1.0,
         moved=shown,
         n_more=len(rows) - len(shown),
-        policy=page.policy([], uses_webgl=False).replace("script-src ", "script-src 'none'"),
+        policy=page.policy([], uses_webgl=False),
         style=page.style(("look", "first", "drift")),
     )
     return rendered

@@ -27,7 +27,7 @@ def policy(scripts: Sequence[str], *, uses_webgl: bool) -> str:
     plotly compiles its WebGL code at run time, so a page with many points must allow
     ``unsafe-eval``. A page with few points is drawn as SVG and does not need it.
     """
-    sources = " ".join(_hash(script) for script in scripts)
+    sources = " ".join(_hash(script) for script in scripts) or "'none'"
     if uses_webgl:
         sources += " 'unsafe-eval'"
     styles = "style-src 'unsafe-inline'"  # plotly writes styles as it draws

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from vrae.describe.drift_result import Drift
-from vrae.exceptions import OutputError
 from vrae.io.atomic import atomic_directory
 from vrae.report import render_drift
+from vrae.runs.output_folder import check_output_folder
 from vrae.runs.table_files import write_columns
 
 __all__ = ["check_drift_folder", "write_drift"]
@@ -17,18 +17,7 @@ _FILES = {"drift.csv", "drift.html", "shares.csv"}
 
 def check_drift_folder(out: Path, overwrite: bool) -> None:
     """Refuse a folder with other content. Call it before long work."""
-    if out.suffix in (".parquet", ".csv", ".html"):
-        raise OutputError(f"--out {out} must be a folder: it gets drift.html, drift.csv and shares.csv.")
-    if not out.exists():
-        return
-    names = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
-    if names - _FILES or not out.is_dir():
-        raise OutputError(f"{out} exists and holds something else. Choose another --out. Nothing was changed.")
-    if names and not overwrite:
-        raise OutputError(
-            f"{out} holds an earlier comparison. Choose another --out, or add --overwrite to replace it. Nothing was "
-            f"changed."
-        )
+    check_output_folder(out, overwrite, _FILES, "comparison", "drift.html, drift.csv and shares.csv")
 
 
 def write_drift(drift: Drift, out: Path, title: str, command: str) -> None:

@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 from vrae.data.panel import Panel
 from vrae.estimators.reduction import Codes, report_reduction
 from vrae.estimators.vrae import VRAE
-from vrae.exceptions import InvalidDataError, OutputError
+from vrae.exceptions import InvalidDataError
 from vrae.io.atomic import atomic_directory
 from vrae.phases import announce
+from vrae.runs.output_folder import check_output_folder
 from vrae.runs.result_tables import write_model
 from vrae.runs.table_files import step_columns, table_writer, write_columns
 
@@ -29,18 +30,7 @@ _STEPS = 1 << 20
 
 def check_reduction_folder(out: Path, overwrite: bool) -> None:
     """Refuse a folder with other content. Call it before long work."""
-    if out.suffix in (".parquet", ".csv"):
-        raise OutputError(f"--out {out} must be a folder: it gets codes.parquet, reduction.json and the model.")
-    if not out.exists():
-        return
-    names = {path.name for path in out.iterdir()} if out.is_dir() else {out.name}
-    if names - _FILES or not out.is_dir():
-        raise OutputError(f"{out} exists and holds something else. Choose another --out. Nothing was changed.")
-    if names and not overwrite:
-        raise OutputError(
-            f"{out} holds an earlier reduction. Choose another --out, or add --overwrite to replace it. Nothing was "
-            f"changed."
-        )
+    check_output_folder(out, overwrite, _FILES, "reduction", "codes.parquet, reduction.json and the model")
 
 
 def reduce_to_folder(model: VRAE, panel: Panel, out: Path, *, fit: bool) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from vrae.data.scaling import IQR_OF_NORMAL
 from vrae.estimators.cannibalization.residuals import Residuals, prewhiten
 
 __all__ = ["MovementTest", "null_scale", "z_from_t"]
@@ -100,7 +101,7 @@ def null_scale(z: Floats) -> float:
     if len(known) < _MIN_FOR_NULL:
         return 1.0
     quartiles = np.quantile(known, (0.25, 0.75))
-    return max(1.0, float(quartiles[1] - quartiles[0]) / 1.349)
+    return max(1.0, float(quartiles[1] - quartiles[0]) / IQR_OF_NORMAL)
 
 
 def _local_variance(x: Floats, observed: npt.NDArray[np.bool_]) -> Floats:

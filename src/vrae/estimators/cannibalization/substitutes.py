@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.config import check_real
+from vrae.data.array_likes import is_missing
 from vrae.data.panel import Panel
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, did_you_mean, warn
 
@@ -34,14 +35,14 @@ def encode_groups(panel: Panel, groups: Any) -> tuple[npt.NDArray[Any], Ints]:
         columns = [static_column(panel, name) for name in groups]
         rows = list(zip(*(column.tolist() for column in columns), strict=True))
         groups = np.array(
-            [None if any(map(_is_missing, row)) else " / ".join(map(str, row)) for row in rows], dtype=object
+            [None if any(map(is_missing, row)) else " / ".join(map(str, row)) for row in rows], dtype=object
         )
     groups = np.asarray(groups)
     if groups.shape != (len(panel),):
         raise InvalidDataError(
             f"groups has shape {groups.shape}; expected ({len(panel)},). Pass one group for each series."
         )
-    missing = np.array([_is_missing(name) for name in groups.tolist()], bool)
+    missing = np.array([is_missing(name) for name in groups.tolist()], bool)
     codes = np.full(len(panel), -1)
     code_of: dict[Any, int] = {}
     for index in np.flatnonzero(~missing):  # in order of first appearance
@@ -97,7 +98,7 @@ class Similarity:
 def _numbers(panel: Panel, name: str) -> npt.NDArray[np.float64]:
     column = static_column(panel, name)
     try:
-        values = np.array([np.nan if _is_missing(v) else float(v) for v in column.tolist()])
+        values = np.array([np.nan if is_missing(v) else float(v) for v in column.tolist()])
     except (TypeError, ValueError):
         raise InvalidDataError(
             f"Column {name!r} is not numeric, so no two items are similar in it. Use it as a group instead."
@@ -117,7 +118,3 @@ def _are_columns(panel: Panel, groups: Any) -> bool:
     if not isinstance(groups, (list, tuple)) or not groups or not all(isinstance(name, str) for name in groups):
         return False
     return len(groups) != len(panel) or all(name in panel.static for name in groups)
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or bool(value != value)

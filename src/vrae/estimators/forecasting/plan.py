@@ -54,7 +54,7 @@ class ForecastPlan:
         """Return the plan that was `saved` in ``config``."""
         season, n_context = config["season"], config["n_context"]
         n_history = config.get("n_history", n_context)  # models before version 7 lack it, and the members
-        members = tuple(config.get("members", _early_members(season, classical)))
+        members = tuple(config.get("members", _members(season, classical)))
         return cls(horizon, n_context, n_history, season, clusterer, 0, model, members)
 
     @property
@@ -70,11 +70,6 @@ def new_until(n_context: int) -> int:
 
 def _members(season: int, classical: bool) -> tuple[str, ...]:
     """Return the names of the forecasts that are combined."""
-    return _early_members(season, classical)
-
-
-def _early_members(season: int, classical: bool) -> tuple[str, ...]:
-    """Return the members of models before version 7."""
     by_season = ("seasonal naive",) if season > 1 else ()
     by_statsforecast = ("smoothing",) if classical else ()
     return ("level", *by_season, *by_statsforecast, "pooled", "group", "completion")
