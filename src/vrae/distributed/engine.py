@@ -95,6 +95,7 @@ def _start(address: str | None) -> None:
     options = {} if address else {"include_dashboard": False}
     if not address:
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report its use on the internet
     try:
         ray_module().init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
