@@ -377,7 +377,7 @@ def test_names_of_steps(freq, expected):
     "freq",
     [
         "x", "", "-1d", "0h", 1, 2.5, True, "day of rest", timedelta(0), timedelta(days=-1), "bh", "cbh", "C", "B+1h",
-        "WOM-1MON", "LWOM-MON", "SME", "SMS", "RE-N-DEC-MON", "REQ-N-DEC-MON-1", pd.DateOffset(months=1),
+        "WOM-1MON", "LWOM-MON", "WOM-3MON", "RE-N-DEC-MON", "REQ-N-DEC-MON-1", pd.DateOffset(months=1),
         pd.offsets.CustomBusinessDay(holidays=["2024-01-01"]), "999999999999D", "99999999999999999999D", "9999999ME",
         "99999999999999h", 10**30,
     ],

@@ -166,7 +166,7 @@ class Calendar:
             return float("nan")
         if self._size is not None:
             return float(self._size / np.timedelta64(1, "h"))
-        known = {"business day": 24 * 7 / 5, "month": 730.5, "quarter": 2191.5, "year": 8766.0}
+        known = {"business day": 24 * 7 / 5, "half-month": 365.25, "month": 730.5, "quarter": 2191.5, "year": 8766.0}
         return known.get(self._words[0], 24.0) * float(self._offset.n)
 
     def to_dict(self) -> dict[str, Any]:

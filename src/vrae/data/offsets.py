@@ -48,6 +48,8 @@ OFFSETS = {
     "D": ("day", "days", "daily", ""),
     "B": ("business day", "business days", "every business day", ""),
     "W": ("week", "weeks", "weekly", ""),
+    "SMS": ("half-month", "half-months", "twice a month", "first half from the first day"),
+    "SME": ("half-month", "half-months", "twice a month", "second half to the last day"),
     "MS": ("month", "months", "monthly", "first day"),
     "ME": ("month", "months", "monthly", "last day"),
     "BMS": ("month", "months", "monthly", "first business day"),

@@ -100,7 +100,7 @@ def _day_steps(codes: Ints, times: Array, walls: Array, zone: str | None, aligne
         return None
     hour = own[0] - own[0].astype("M8[D]")
     moved = bool((own - own.astype("M8[D]") != hour).any())
-    alias = _month_alias(days) or _week_alias(days) or _days_alias(days, gaps)
+    alias = _month_alias(days) or _half_month_alias(days) or _week_alias(days) or _days_alias(days, gaps)
     if alias is None:
         return None
     name, within_steps = alias
@@ -133,6 +133,17 @@ def _month_alias(days: Array) -> tuple[str, bool] | None:
     else:
         return None
     return _of_months(gcd, rule, int(number[0])), False
+
+
+def _half_month_alias(days: Array) -> tuple[str, bool] | None:
+    """Return the alias of two steps a month: the first and another day, or that and the last."""
+    months = days.astype("M8[M]")
+    first, last = days == months.astype("M8[D]"), days == (months + 1).astype("M8[D]") - _DAY
+    for name, edge in (("SMS", first), ("SME", last)):
+        other = np.unique((days - months.astype("M8[D]"))[~edge] // _DAY) + 1
+        if len(other) == 1 and edge.sum() > 1 and (~edge).sum() > 1 and 2 <= other[0] <= 27:
+            return f"{name}-{other[0]}", False
+    return None
 
 
 def _of_months(gcd: int, rule: str, first: int) -> str:

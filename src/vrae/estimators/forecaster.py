@@ -12,16 +12,22 @@ from sklearn.frozen import FrozenEstimator
 
 from vrae.config import check_flag, check_int
 from vrae.data.batching import Indices
-from vrae.data.calendar import zoned_times
 from vrae.data.containers import TableKind
 from vrae.data.later_times import on_calendar_of_model
 from vrae.data.panel import Panel
 from vrae.describe.words import plural
 from vrae.estimators.fitting import check_enough
 from vrae.estimators.forecasting.backtest import fit_combination, run_backtests, score_group_numbers
-from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix, check_length, infer_season_length
+from vrae.estimators.forecasting.calendar_matrix import (
+    CalendarMatrix,
+    check_length,
+    infer_season_length,
+    season_in_steps,
+)
 from vrae.estimators.forecasting.combination import check_levels
-from vrae.estimators.forecasting.forecast_windows import ForecastWindows, windows_at
+from vrae.estimators.forecasting.forecast_tables import ItemQuery, forecast_table
+from vrae.estimators.forecasting.forecast_windows import windows_at
+from vrae.estimators.forecasting.open_steps import OpenSteps
 from vrae.estimators.forecasting.plan import ForecastPlan, check_template, past_length
 from vrae.estimators.forecasting.single_forecasts import check_statsforecast
 from vrae.estimators.forecasting.stage import GroupForecast, Stage
@@ -49,16 +55,6 @@ class PreparedItems(NamedTuple):
     plan: ForecastPlan
     levels: list[float]
     kind: TableKind | None
-
-
-class ItemQuery(NamedTuple):
-    """Items to forecast, at their last step."""
-
-    ids: npt.NDArray[Any]
-    windows: ForecastWindows
-    empty: npt.NDArray[np.bool_]  # items without any observed value
-    times: npt.NDArray[Any] | None  # (horizon,), time stamps to forecast, if they are regular
-    shift: int  # steps by which they start later than the horizon of the fitted items
 
 
 class GroupForecaster(Head):
@@ -217,7 +213,8 @@ class GroupForecaster(Head):
         if self.model is None or self.model.random_state is None:
             template.set_params(random_state=seed)
         template.set_params(scaling=None)  # windows are scaled already
-        season = infer_season_length(calendar) if self.season_length == "auto" else int(self.season_length)
+        given = self.season_length
+        season = infer_season_length(calendar) if given == "auto" else season_in_steps(calendar, int(given))
         plan = ForecastPlan.choose(self.horizon, season, self.clusterer, self.classical, seed, template)
         return PreparedItems(panel, indices, calendar, plan, levels, TableKind.of(X, panel.reading))
 
@@ -233,7 +230,8 @@ class GroupForecaster(Head):
         self._adopt(forecast)
         self.selection_, self._levels_, self._kind_ = selection, prepared.levels, prepared.kind
         self.nonnegative_ = bool(np.nanmin(calendar.values) >= 0)
-        self.next_times_ = calendar.next_times(self.horizon)
+        self.next_times_, self._open_steps_ = calendar.next_times(self.horizon), calendar.open_steps
+        self._date_notes_ = calendar.date_notes(panel.ids)
         self._empty_ = np.isin(np.arange(len(panel)), indices, invert=True)
         return self
 
@@ -314,8 +312,9 @@ class GroupForecaster(Head):
             A dict if X is not a table; ``pandas.DataFrame`` and ``polars.DataFrame`` accept it. One
             row per item and step, ``n_items * horizon`` rows. Columns: ``id`` and ``time``, with
             the names of the table (``unique_id``, ``ds``); ``step`` (1, 2, ...); ``mean``; and
-            ``lo-80`` and ``hi-80`` for level 80. There is no ``time`` if the time stamps follow no
-            regular rhythm.
+            ``lo-80`` and ``hi-80`` for level 80. Days of the week and hours without any value in
+            `fit` are skipped. There is no ``time`` if the time stamps follow no regular step; a
+            warning says so, and which dates vrae cannot know to be holidays.
 
         Raises
         ------
@@ -325,16 +324,8 @@ class GroupForecaster(Head):
         self._check_fitted()
         levels = self._levels_ if level is None else check_levels(level)
         query, forecasts = self._forecast(X, levels)
-        n, horizon = forecasts["mean"].shape
-        columns = {"id": np.repeat(query.ids, horizon), "step": np.tile(np.arange(1, horizon + 1), n)}
-        if query.times is not None:
-            columns["time"] = np.tile(query.times, n)
-        columns |= {name: values.ravel() for name, values in forecasts.items()}
         kind = self._kind_ if X is None else TableKind.of(X, self.model_.reading_)
-        zone = self.model_.calendar_.zone if self.model_.calendar_ else None
-        if kind is not None:
-            return kind.table(columns, zone)
-        return {**columns, "time": zoned_times(columns["time"], zone)} if "time" in columns else columns
+        return forecast_table(query, forecasts, kind, self.model_.calendar_.zone if self.model_.calendar_ else None)
 
     @property
     def score(self) -> NoReturn:
@@ -356,14 +347,16 @@ class GroupForecaster(Head):
         self._check_fitted()
         stage, plan = self.forecast_.stage, self.forecast_.stage.plan
         if X is None:
-            return ItemQuery(self.ids_, stage.items, self._empty_, self.next_times_, 0)
+            return ItemQuery(self.ids_, stage.items, self._empty_, self.next_times_, 0, self._date_notes_)
         panel, indices = self.model_.usable(X, self.model_.reading_)
         fitted = self.model_.calendar_
         panel = on_calendar_of_model(panel, fitted)
-        calendar = CalendarMatrix.from_panel(panel, past_length(self.season_length, plan.horizon), fitted)
+        n_past = past_length(self.season_length, plan.horizon)
+        calendar = CalendarMatrix.from_panel(panel, n_past, fitted, self._open_steps_)
         windows = windows_at(calendar, calendar.n_steps, plan, stage.variation)
         empty = np.isin(np.arange(len(panel)), indices, invert=True)
-        return ItemQuery(panel.ids, windows, empty, *calendar.horizon_after(plan.horizon, self.next_times_))
+        times, shift = calendar.horizon_after(plan.horizon, self.next_times_)
+        return ItemQuery(panel.ids, windows, empty, times, shift, calendar.date_notes(panel.ids))
 
     def _result(self) -> str:
         return f"{plural(self.n_clusters_, 'group')}, horizon {self.horizon}"
@@ -379,6 +372,8 @@ class GroupForecaster(Head):
             "nonnegative": self.nonnegative_,
             **stage.plan.saved(),
             "variation": stage.variation,
+            "open_steps": self._open_steps_ and self._open_steps_.to_dict(),
+            "date_notes": self._date_notes_,
             "next_times": None if times is None else (times.astype("U") if times.dtype.kind == "M" else times).tolist(),
             "next_times_type": None if times is None else times.dtype.str,
         }
@@ -392,6 +387,8 @@ class GroupForecaster(Head):
         self.selection_, self._levels_ = config["selection"], config["levels"]
         self.nonnegative_ = config["nonnegative"]
         self._empty_ = shaped("empty", arrays, self.ids_.shape) == 1
-        table, times = config.get("table"), config["next_times"]
+        table, times, open_steps = config.get("table"), config["next_times"], config.get("open_steps")
+        self._open_steps_ = OpenSteps.from_dict(open_steps) if open_steps else None
+        self._date_notes_ = [str(note) for note in config.get("date_notes", ())]  # early models lack both
         self._kind_ = TableKind(**{name: value and str(value) for name, value in table.items()}) if table else None
         self.next_times_ = None if times is None else np.array(times).astype(config["next_times_type"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +11,10 @@ import numpy.typing as npt
 from vrae.data.calendar import Calendar
 from vrae.data.panel import Panel
 from vrae.data.regularity import find_calendar
+from vrae.estimators.forecasting.open_steps import OpenSteps, date_notes
 from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
 
-__all__ = ["CalendarMatrix", "check_length", "infer_season_length"]
+__all__ = ["CalendarMatrix", "check_length", "infer_season_length", "season_in_steps"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,6 +30,7 @@ _SEASONS = (
     (24, 24, 7),  # days
     (33.6, 33.6, 5),  # business days
     (168, 168, 52),  # weeks
+    (24 * 15, 24 * 16, 24),  # half-months
     (24 * 28, 24 * 31, 12),  # months
     (24 * 89, 24 * 92, 4),  # quarters
 )
@@ -36,18 +38,26 @@ _SEASONS = (
 
 @dataclass(frozen=True)
 class CalendarMatrix:
-    """Values of items on one calendar."""
+    """Values of items on one calendar. It lacks steps that never occur, such as Sundays."""
 
     values: Floats  # (n_items, n_steps), NaN before an item's introduction, in gaps, and after its end
     times: npt.NDArray[Any] | None = None  # (n_steps,)
     calendar: Calendar | None = None
+    open_steps: OpenSteps | None = None  # None: all
 
     @classmethod
-    def from_panel(cls, panel: Panel, max_steps: int, fitted: Calendar | None = None) -> CalendarMatrix:
+    def from_panel(
+        cls,
+        panel: Panel,
+        max_steps: int,
+        fitted: Calendar | None = None,
+        open_steps: OpenSteps | Literal["find"] | None = "find",
+    ) -> CalendarMatrix:
         """Align series by their time stamps, or at their ends if they have none.
 
         Only the last ``max_steps`` are kept. Series without a regular step of their own have that
-        of the calendar ``fitted``, if their times are steps of it.
+        of the calendar ``fitted``, if their times are steps of it. Steps that are not
+        ``open_steps`` are left out; by default, those that never occur.
         """
         if panel.n_channels != 1:
             raise InvalidDataError(
@@ -66,11 +76,22 @@ class CalendarMatrix:
             cells = calendar.cells(panel.times)
             step, n_steps = cells - cells.min(), int(np.ptp(cells)) + 1
             times = calendar.times(np.arange(cells.min(), cells.max() + 1), panel.times)
+        kept = np.ones(n_steps, bool)
+        if times is None or calendar is None or times.dtype.kind != "M":
+            open_steps = None
+        elif open_steps == "find":
+            observed = np.bincount(step, ~np.isnan(panel.values[:, 0]), n_steps) > 0
+            open_steps = OpenSteps.find(calendar, times, observed)
+        if open_steps is not None and times is not None and calendar is not None:
+            kept = open_steps.are_open(times, calendar)
+            _say_closed(panel, ~kept[step])
+            times, n_steps = times[kept], int(kept.sum())
         first = max(0, n_steps - max_steps)
-        recent = step >= first
+        position = np.cumsum(kept) - 1 - first
+        recent = kept[step] & (position[step] >= 0)
         values = np.full((len(panel), n_steps - first), np.nan)
-        values[item[recent], step[recent] - first] = panel.values[recent, 0]
-        return cls(values, None if times is None else times[first:], calendar)
+        values[item[recent], position[step[recent]]] = panel.values[recent, 0]
+        return cls(values, None if times is None else times[first:], calendar, open_steps)
 
     @property
     def n_steps(self) -> int:
@@ -95,7 +116,7 @@ class CalendarMatrix:
     def up_to(self, n_steps: int) -> CalendarMatrix:
         """Return what was known after the first ``n_steps``."""
         times = None if self.times is None else self.times[:n_steps]
-        return CalendarMatrix(self.values[:, :n_steps], times, self.calendar)
+        return CalendarMatrix(self.values[:, :n_steps], times, self.calendar, self.open_steps)
 
     def next_times(self, horizon: int) -> npt.NDArray[Any] | None:
         """Return the next time stamps, (horizon,), or None without a regular step.
@@ -113,7 +134,20 @@ class CalendarMatrix:
                     DataWarning,
                 )
                 return None
+        if self.open_steps is not None:
+            return self.open_steps.after(self.times[-1], horizon, self.calendar)
         return self.calendar.after(self.times[-1], horizon)
+
+    def date_notes(self, ids: npt.NDArray[Any]) -> list[str]:
+        """Return what a reader of `next_times` should know of the dates of the items ``ids``."""
+        if self.times is None or not (self.times.dtype.kind == "M" or self.calendar is None):
+            return []
+        if self.calendar is None:
+            return [
+                "The forecasts have steps but no times, since the times of the series follow no regular step. Pass "
+                "freq= to put them on one."
+            ]
+        return date_notes(self.values, self.times, self.calendar, ids)
 
     def horizon_after(self, horizon: int, fitted_times: npt.NDArray[Any] | None) -> tuple[npt.NDArray[Any] | None, int]:
         """Return the next time stamps, and the steps by which they are later than the fitted ones.
@@ -124,8 +158,11 @@ class CalendarMatrix:
         if fitted_times is None or times is None or fitted_times.dtype.kind != times.dtype.kind:
             return times, 0
         assert self.calendar is not None
-        later = self.calendar.cells(times[:1]) - self.calendar.cells(fitted_times[:1])
-        return times, max(0, int(later[0]))  # an earlier end does not shift the horizon
+        start, end = self.calendar.cells(np.array([fitted_times[0], times[0]], times.dtype))
+        if self.open_steps is None or end <= start:
+            return times, max(0, int(end - start))  # an earlier end does not shift the horizon
+        between = self.calendar.times(np.arange(start, end), times)
+        return times, int(self.open_steps.are_open(between, self.calendar).sum())
 
 
 def _calendar_of(panel: Panel, fitted: Calendar | None) -> Calendar | None:
@@ -141,10 +178,35 @@ def _calendar_of(panel: Panel, fitted: Calendar | None) -> Calendar | None:
     return fitted if fitted.is_met_by(panel.times) else None
 
 
+def season_in_steps(calendar: CalendarMatrix, season_length: int) -> int:
+    """Return the season that a user gives in steps of the matrix, which lacks closed ones."""
+    if calendar.open_steps is None or (season := calendar.open_steps.count(season_length)) == season_length:
+        return season_length
+    warn(
+        f"season_length={season_length} counts days or hours on which no series has a value. Forecasts skip them, so "
+        f"{season} is taken.",
+        DataWarning,
+    )
+    return season
+
+
+def _say_closed(panel: Panel, closed: npt.NDArray[np.bool_]) -> None:
+    """Warn of values at steps that did not occur when the forecaster was fitted."""
+    left_out = int((~np.isnan(panel.values[closed, 0])).sum())
+    if left_out:
+        warn(
+            f"{left_out:,} values are on days or at hours at which the series of the model have none, so they were "
+            f"left out. Fit again with these series.",
+            DataWarning,
+        )
+
+
 def infer_season_length(calendar: CalendarMatrix) -> int:
     """Return the steps of a season from the time between steps. 1 if unknown."""
     if calendar.calendar is None or not isinstance(calendar.calendar.freq, str):
         return 1
+    if calendar.open_steps is not None:
+        return calendar.open_steps.season
     hours = calendar.calendar.hours
     return next((season for low, high, season in _SEASONS if low <= hours <= high), 1)
 
