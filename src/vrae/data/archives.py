@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import numpy.typing as npt
 
+from vrae.data.ids import text_array
 from vrae.data.panel import Array, Panel
 from vrae.exceptions import InvalidDataError
 
@@ -71,8 +72,14 @@ def read_ts(path: Path) -> Panel:
 
 def _drop_times(line: str) -> list[str]:
     """Split a line at colons outside parentheses. Keep only the values of ``(time, value)``."""
-    parts = re.split(r":(?![^(]*\))", line)
-    return [",".join(re.findall(r",([^,()]*)\)", part)) if "(" in part else part for part in parts]
+    return re.sub(r"\(([^()]*)\)", _value_of, line).split(":")
+
+
+def _value_of(stamped: re.Match[str]) -> str:
+    _, comma, value = stamped[1].rpartition(",")
+    if not comma or ":" in value:
+        raise InvalidDataError(f"found {stamped[0]!r:.60}, expected a time and a value: (time,value).")
+    return value
 
 
 def read_arff(path: Path) -> Panel:
@@ -161,12 +168,12 @@ def _panel(series: list[_Series], labels: list[str], path: Path, name: str = "la
 def _typed(labels: list[str]) -> Array:
     """Convert labels to int64 or float64 if all of them are numbers. Otherwise keep the text."""
     try:
-        return np.array([int(label) for label in labels])
+        return np.array([int(label) for label in labels], np.int64)
     except (ValueError, OverflowError):
         pass
     try:
         values = np.array([float(label) for label in labels])
     except ValueError:
-        return np.array(labels)
+        return text_array(labels)
     whole = np.isfinite(values).all() and (values == np.round(values)).all()
     return values.astype(np.int64) if whole else values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def flatten_list(X: Any, ids: Array | None) -> tuple[Values, Ints]:
     if empty:
         raise InvalidDataError(f"Found {len(empty)} series of 0 steps, ids {name_some(empty)}. Remove them.")
     channels = [x.shape[1] for x in series]
-    most_common = max(set(channels), key=channels.count)
+    most_common = Counter(channels).most_common(1)[0][0]
     others = [f"{name!r} has {c}" for name, c in zip(names.tolist(), channels, strict=True) if c != most_common]
     if others:
         raise InvalidDataError(

@@ -6,13 +6,13 @@ and Parquet then share the same code, so the same rows give the same panel.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
+from lzma import LZMAError
 from typing import Any
 
 import numpy as np
@@ -21,22 +21,25 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from vrae.data.arrays import Array, Ints
-from vrae.data.date_text import is_date
+from vrae.data.ids import text_array
+from vrae.data.kinds import has_leading_zeros, kind_of, number_stems, stem_of, text_kinds
 from vrae.data.number_text import (
     ANY_FORMAT,
     MISSING,
     NumberFormat,
     ParsedNumbers,
     parse_numbers,
+    parse_together,
     sign_in,
-    unlike_numbers,
 )
+from vrae.data.packed import check_rows
 from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError, name_some
 
 __all__ = [
     "MISSING",
     "ROW_LABELS",
+    "Rows",
     "Table",
     "as_names",
     "as_numbers",
@@ -44,6 +47,7 @@ __all__ = [
     "encode_ids",
     "has_leading_zeros",
     "kind_of",
+    "number_matrix",
     "reading",
     "refuse_missing",
     "stamps_of",
@@ -60,12 +64,20 @@ def reading(name: str) -> Iterator[None]:
     """Convert Arrow's errors about a table or file into an `InvalidDataError` that names it."""
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeError) as error:
+    except (pa.ArrowException, OSError, EOFError, LZMAError, UnicodeError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InvalidDataError(
             f"Cannot read {name}: {reason[0]:.300} The file may be truncated, not UTF-8 text, or in another "
             f"format than its extension says. Write it again, or check its separators and encoding."
         ) from None
+
+
+class Rows(ds.InMemoryDataset):  # type: ignore[misc]
+    """A table in memory as a dataset. Its columns are taken from it without a scan."""
+
+    def __init__(self, table: pa.Table) -> None:
+        super().__init__(table)
+        self.table = table
 
 
 @dataclass(frozen=True)
@@ -103,7 +115,7 @@ class Table:
     def with_rows(self, name: str, rows: pa.Table, begin: int) -> Table:
         """Return rows of the same file, of which the first is row ``begin``, as a table."""
         first_row = None if self.first_row is None else self.first_row + begin
-        return replace(self, name=name, data=ds.dataset(rows), index=(), n_rows=None, parts=(), first_row=first_row)
+        return replace(self, name=name, data=Rows(rows), index=(), n_rows=None, parts=(), first_row=first_row)
 
     @cached_property
     def columns(self) -> list[str]:
@@ -121,22 +133,26 @@ class Table:
         texts = [name for name, kind in kinds.items() if kind == "text"]
         if texts:
             first = next((name for name in kinds if name not in ROW_LABELS), None)
-            sample = self.head(_SAMPLE, texts)
-            kinds.update({name: _text_kind(_plain(sample[name]), name == first) for name in texts})
-            # A step of a wide table with more errors than numbers is a step still.
-            for name in texts:
-                if kinds[name] == "text" and self.is_like_others(name, kinds) and _has_numbers(sample[name]):
-                    kinds[name] = "mixed"
+            sample = self.head(_SAMPLE, texts).columns
+            plain = {name: _plain(column) for name, column in zip(texts, sample, strict=True)}
+            kinds.update(text_kinds(plain, first, kinds))
         return kinds
 
-    def is_like_others(self, name: str, kinds: Mapping[str, str] | None = None) -> bool:
-        """Return whether a column is named like a number column, as t0 is beside t1."""
-        kinds = self.kinds if kinds is None else kinds
-        stem = _stem(name)
-        return (
-            "#" in stem
-            and sum(kind == "number" and _stem(other) == stem for other, kind in kinds.items() if other != name) > 0
-        )
+    def has(self, name: str) -> bool:
+        """Return whether there is a column of this name."""
+        return name in self._names
+
+    @cached_property
+    def _names(self) -> set[str]:
+        return set(self.columns)
+
+    @cached_property
+    def _stems(self) -> Counter[str]:
+        return number_stems(self.kinds)
+
+    def is_like_others(self, name: str) -> bool:
+        """Return whether a column is named like another number column, as t0 is beside t1."""
+        return self._stems[stem_of(name)] > (self.kinds[name] == "number")
 
     def row(self, index: int, series: str = "") -> str:
         """Word a row for a message, as a spreadsheet counts it if the table is a file."""
@@ -146,6 +162,8 @@ class Table:
 
     def head(self, n_rows: int, columns: Sequence[str]) -> pa.Table:
         """Return the first ``n_rows`` rows of these columns. Errors name the file."""
+        if isinstance(self.data, Rows):
+            return self.data.table.select(list(columns)).slice(0, n_rows)
         parts: list[pa.Table] = []
         for fragment in self.data.get_fragments():
             with reading(str(getattr(fragment, "path", self.name))):
@@ -168,17 +186,24 @@ class Table:
         """Return these columns."""
         wanted = list(dict.fromkeys(columns))
         with reading(self.name):
-            table = self.data.to_table(columns=wanted) if self.n_rows is None else self.head(self.n_rows, wanted)
+            if self.n_rows is not None:
+                table = self.head(self.n_rows, wanted)
+            else:
+                table = self.data.table.select(wanted) if isinstance(self.data, Rows) else self._whole(wanted)
         if table.num_rows == 0:
             raise InvalidDataError(
                 f"No series found: {self.name} has a header (columns {name_some(self.columns, 12)}) but no rows. Pass "
                 f"at least two series."
             )
-        return {name: _plain(table[name]) for name in wanted}
+        return {name: _plain(column) for name, column in zip(wanted, table.columns, strict=True)}
+
+    def _whole(self, columns: list[str]) -> pa.Table:
+        check_rows(self.data, columns, self.name)
+        return self.data.to_table(columns=columns)
 
     def require(self, name: str) -> str:
         """Return ``name`` if the table has such a column, or raise with the most similar name."""
-        if name in self.columns:
+        if self.has(name):
             return name
         near = get_close_matches(name, self.columns, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -192,22 +217,6 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
         column = column.cast(kind.value_type)
         kind = kind.value_type
     return column.cast(pa.large_string()) if kind_of(kind) == "text" else column
-
-
-def kind_of(kind: pa.DataType) -> str:
-    """Return the kind of an Arrow type: number, text, time, list or other."""
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    tests = {
-        "number": ("is_integer", "is_floating", "is_boolean", "is_decimal", "is_null"),
-        "text": ("is_string", "is_large_string", "is_string_view"),
-        "time": ("is_timestamp", "is_date"),
-        "list": ("is_list", "is_large_list", "is_fixed_size_list"),
-    }
-    for name, checks in tests.items():
-        if any(getattr(pa.types, check)(kind) for check in checks if hasattr(pa.types, check)):
-            return name
-    return "other"
 
 
 # -------------------------------------------------------------------- numbers
@@ -229,38 +238,19 @@ def as_numbers(column: pa.ChunkedArray, name: str, table: Table, ids: pa.Chunked
         return np.asarray(pc.cast(column, pa.float64(), safe=False))
 
 
-def _text_kind(text: pa.ChunkedArray, is_first: bool) -> str:
-    if is_first and has_leading_zeros(text):
-        return "text"
-    unlike = unlike_numbers(text, units=not is_first)
-    if unlike == 0:
-        return "number"
-    if unlike < len(text) / 2:
-        return "mixed"
-    return "time" if _are_dates(text) else "text"
-
-
-def has_leading_zeros(text: pa.ChunkedArray) -> bool:
-    """Return whether a value such as 007 would lose zeros as a number."""
-    return bool(pc.any(pc.match_substring_regex(text, r"^0\d+$"), min_count=0).as_py())
-
-
-def _stem(name: str) -> str:
-    """Return the name of a column with numbers and dates replaced by #."""
-    return "#" if is_date(name) else re.sub(r"\d+", "#", name)
-
-
-def _has_numbers(text: pa.ChunkedArray) -> bool:
-    return unlike_numbers(text) < len(text) - text.null_count
-
-
-def _are_dates(text: pa.ChunkedArray) -> bool:
-    """Return whether most of the text is dates."""
-    present = text.drop_null()
-    if not len(present) or not any(is_date(value) for value in present[:3].to_pylist()):
-        return False
-    unique = present.unique().to_pylist()
-    return 2 * sum(map(is_date, unique)) > len(unique)
+def number_matrix(columns: dict[str, pa.ChunkedArray], table: Table) -> Array | None:
+    """Convert many columns at once to float64, (n_rows, n_columns); None if they are not alike."""
+    kinds = {column.type for column in columns.values()}
+    if all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds):
+        try:
+            rows = pa.table(list(columns.values()), names=list(map(str, range(len(columns))))).combine_chunks()
+            return rows.to_batches()[0].to_tensor(null_to_nan=True).to_numpy().astype(np.float64)
+        except (pa.ArrowException, TypeError):  # half floats
+            return None
+    if {kind_of(kind) for kind in kinds} == {"text"}:
+        found = parse_together(list(columns.values()), table.numbers)
+        return None if found is None else found.T
+    return None
 
 
 def _text_error(parsed: ParsedNumbers, name: str, table: Table, ids: pa.ChunkedArray | None) -> InvalidDataError:
@@ -297,8 +287,8 @@ def as_names(column: pa.ChunkedArray) -> Array:
             return np.asarray(column.cast(pa.float64() if column.null_count else pa.int64()).to_numpy())
         except pa.ArrowInvalid:  # beyond int64: keep as text
             pass
-    texts = column.to_pylist() if kind_of(kind) != "text" else pc.fill_null(column, "").to_numpy()
-    return np.asarray(["" if text is None else str(text) for text in texts], dtype=str)
+    texts = column.to_pylist() if kind_of(kind) != "text" else pc.fill_null(column, "").to_pylist()
+    return text_array(["" if text is None else str(text) for text in texts])
 
 
 def encode_ids(column: pa.ChunkedArray, name: str, table: Table) -> tuple[Ints, Array]:

@@ -14,16 +14,21 @@ import pyarrow as pa
 
 from vrae.data.columns import reading
 from vrae.data.number_text import NumberFormat, marks_of
+from vrae.data.packed import opened
 from vrae.data.sheet_rows import find_header
 from vrae.data.table_options import TableOptions
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, warn
 
-__all__ = ["WESTERN", "Dialect", "find_dialect", "first_lines", "not_decoded", "warn_of_encoding"]
+__all__ = ["BLOCK", "WESTERN", "Dialect", "find_dialect", "first_lines", "not_decoded", "warn_of_encoding"]
 
 WESTERN = "cp1252"  # what Windows writes in western Europe and America, where it does not write UTF-8
 
+_WIDE = 5000  # columns; those of a table with more are handled together
+
+_MAX_COLUMNS = 250_000  # each takes a few kilobytes, whatever is in it
 _SEPARATORS = "\t;|,"
-_BLOCK = 1 << 16  # bytes
+BLOCK = 1 << 20  # bytes that Arrow reads at once
+_START = 1 << 16  # bytes
 _MAX_HEAD = 1 << 25  # bytes
 _ROWS = 200  # rows that decide
 _CELLS = 20_000  # cells that decide
@@ -41,6 +46,12 @@ class Dialect(NamedTuple):
     closer: bool  # numbers need a closer look than Arrow's: read all columns as text
     numbers: NumberFormat
     has_gaps: bool  # whether there are empty lines between the rows
+    block: int  # bytes to read at once: several lines, and at least a megabyte
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether there are so many columns that each of them must be handled quickly."""
+        return len(self.names) > _WIDE
 
     @property
     def first_row(self) -> int | None:
@@ -54,6 +65,7 @@ def find_dialect(file: Path, options: TableOptions) -> Dialect:
     separator, n_skipped = _named_separator(head)
     lines = head.splitlines(keepends=True)[n_skipped:]
     separator = separator or _separator(lines)
+    _check_width(lines, separator, file)
     rows, ends = _rows(lines, separator, file)
     header = find_header(rows, str(file))
     begin = ends[header.n_titles - 1] if header.n_titles else 0
@@ -63,7 +75,17 @@ def find_dialect(file: Path, options: TableOptions) -> Dialect:
     first, has_header = rows[header.n_titles], header.names is not None
     names = first if has_header else [str(i) for i in range(len(first))]
     gaps = any(not row and after for row, after in pairwise(body))
-    return Dialect(encoding, separator, n_skipped + begin, names, has_header, decimal, closer, numbers, gaps)
+    block = max(BLOCK, 4 * max(len(line.encode(errors="replace")) for line in lines))
+    return Dialect(encoding, separator, n_skipped + begin, names, has_header, decimal, closer, numbers, gaps, block)
+
+
+def _check_width(lines: list[str], separator: str, file: Path) -> None:
+    n_columns = max(line.count(separator) for line in lines[:_ROWS]) + 1
+    if n_columns > _MAX_COLUMNS:
+        raise InvalidDataError(
+            f"{file} has {n_columns:,} columns, and at most {_MAX_COLUMNS:,} can be read. Write one row per step, with "
+            f"an id and a time, or save the series as .npz."
+        )
 
 
 # -------------------------------------------------------------------- encoding
@@ -71,12 +93,16 @@ def find_dialect(file: Path, options: TableOptions) -> Dialect:
 
 def first_lines(file: Path, encoding: str | None = None) -> tuple[str, str]:
     """Return the encoding of a file, compressed or not, and its first lines as text."""
-    with reading(str(file)), pa.input_stream(str(file), compression="detect") as stream:
-        start = stream.read(_BLOCK)
+    with reading(str(file)), opened(file) as stream:
+        start = stream.read(_START)
         more = start
         while more and len(start) < _MAX_HEAD and start.count(b"\n") + start.count(b"\r") < 5:
             start += (more := stream.read(len(start)))
         whole = not stream.read(1)
+    if not whole and not start.count(b"\n") + start.count(b"\r"):
+        raise InvalidDataError(
+            f"The first line of {file} is longer than {len(start):,} bytes. Check that rows end with a line break."
+        )
     found = _encoding(start, file) if encoding is None else _checked(encoding)
     text = _decoded(start, found, whole, file)
     if not whole and "\n" in text:

@@ -10,11 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
-import pyarrow.dataset as ds
 
-from vrae.data.columns import Table, cast_to_first, has_leading_zeros, reading
+from vrae.data.columns import Rows, Table, cast_to_first, reading
 from vrae.data.csv_dialect import WESTERN, Dialect, find_dialect, not_decoded, warn_of_encoding
-from vrae.data.number_text import MISSING, NumberFormat, parse_numbers
+from vrae.data.date_text import is_date
+from vrae.data.kinds import has_leading_zeros, unlike_by_column
+from vrae.data.number_text import MISSING, NumberFormat, parse_numbers, parse_together
+from vrae.data.packed import is_packed, limited, opened
 from vrae.data.sheet_rows import check_totals, refuse_swallowed_rows, without_empty_end
 from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError
@@ -23,6 +25,8 @@ __all__ = ["csv_batches", "csv_head", "read_csv"]
 
 _NULLS = ["", "NA", "N/A", "#N/A", "<NA>", "nan", "NaN", "NAN", "-nan", "NaT", "null", "NULL", "None", "none", "?"]
 _NULLS += ["#NV", "k.A.", "n.a."]  # of spreadsheets
+# Arrow keeps several kilobytes per column for all of these.
+_FEW_NULLS = ["", "NA", "nan", "NaN"]
 
 Change = Callable[[pa.ChunkedArray], pa.ChunkedArray]
 
@@ -40,12 +44,11 @@ def read_csv(file: Path, options: TableOptions) -> Table:
     refuse_swallowed_rows(table, str(file))
     table = without_empty_end(table)
     check_totals(table, str(file), found.row(table.num_rows - 1))
-    return replace(found, data=ds.dataset(table))
+    return replace(found, data=Rows(table))
 
 
 def _table(file: Path, rows: pa.Table, dialect: Dialect, options: TableOptions) -> Table:
-    data = ds.dataset(rows)
-    return replace(Table(str(file), data).written(options), first_row=dialect.first_row, numbers=dialect.numbers)
+    return replace(Table(str(file), Rows(rows)).written(options), first_row=dialect.first_row, numbers=dialect.numbers)
 
 
 class _NotUtf8Error(Exception):
@@ -71,14 +74,32 @@ def _parsed(file: Path, dialect: Dialect, options: TableOptions) -> pa.Table:
         if options.encoding is None:
             raise _NotUtf8Error
         raise not_decoded(file, dialect.encoding)
-    for name, change in changes.items():
-        if table.column_names.count(name) == 1:  # Table reports repeated names
-            table = table.set_column(table.column_names.index(name), name, change(table[name]))
-    return table
+    return _converted(table, dialect, changes)
+
+
+def _converted(table: pa.Table, dialect: Dialect, changes: Mapping[str, Change]) -> pa.Table:
+    """Return the table with the types of columns that were read as text."""
+    names, columns = table.column_names, table.columns
+    if len(set(names)) < len(names):  # Table reports repeated names
+        return table
+    left = []
+    for place, (name, column) in enumerate(zip(names, columns, strict=True)):
+        if name in changes:
+            columns[place] = changes[name](column)
+        elif dialect.is_wide and pa.types.is_string(column.type):
+            left.append(place)
+    for place, column in zip(left, _guess_types([columns[place] for place in left], dialect.numbers), strict=True):
+        columns[place] = column
+    return pa.table(columns, names=names)
 
 
 def _unparsed(error: pa.ArrowInvalid, file: Path) -> Exception:
     """Return what to raise if Arrow cannot divide a file into rows and columns."""
+    if "straddling" in str(error):
+        return InvalidDataError(
+            f"Cannot read {file}: a line is far longer than its first lines. Look for a missing line break, or for a "
+            f'quote (") without its partner.'
+        )
     if '"' not in str(error):
         return error
     return InvalidDataError(
@@ -88,14 +109,21 @@ def _unparsed(error: pa.ArrowInvalid, file: Path) -> Exception:
 
 
 def _parse(file: Path, dialect: Dialect, changes: Mapping[str, Change]) -> pa.Table:
-    types = dict.fromkeys(changes, pa.string())
-    table = arrow_csv.read_csv(file, *_csv_options(dialect, types, ()))
+    types = dict.fromkeys(dialect.names if dialect.is_wide and dialect.closer else changes, pa.string())
+    table = _read(file, dialect, types)
     _ = table.column_names  # names that are not UTF-8 raise here, where the error is handled
     zoned = [field.name for field in table.schema if getattr(field.type, "tz", None)]
     if zoned:  # Arrow would forget the zone
         types.update(dict.fromkeys(zoned, pa.string()))
-        table = arrow_csv.read_csv(file, *_csv_options(dialect, types, ()))
+        table = _read(file, dialect, types)
     return table
+
+
+def _read(file: Path, dialect: Dialect, types: Mapping[str, pa.DataType]) -> pa.Table:
+    if not is_packed(file):
+        return arrow_csv.read_csv(file, *_csv_options(dialect, types, ()))
+    with limited(file) as stream:
+        return arrow_csv.read_csv(stream, *_csv_options(dialect, types, ()))
 
 
 def _csv_options(dialect: Dialect, types: Mapping[str, pa.DataType], columns: Sequence[str]) -> tuple[Any, ...]:
@@ -103,10 +131,16 @@ def _csv_options(dialect: Dialect, types: Mapping[str, pa.DataType], columns: Se
         column_names=None if dialect.header else dialect.names,
         skip_rows=dialect.n_skipped,
         encoding="utf8" if dialect.encoding == "utf-8" else dialect.encoding,
+        block_size=dialect.block,
     )
     convert = arrow_csv.ConvertOptions(
-        column_types=types, include_columns=columns, null_values=_NULLS, decimal_point=dialect.decimal
+        column_types=types,
+        include_columns=columns,
+        null_values=_FEW_NULLS if dialect.is_wide else _NULLS,
+        decimal_point=dialect.decimal,
     )
+    if dialect.is_wide:
+        convert.true_values = convert.false_values = []
     return read, arrow_csv.ParseOptions(delimiter=dialect.separator), convert
 
 
@@ -130,7 +164,7 @@ def _changes(dialect: Dialect, options: TableOptions) -> dict[str, Change]:
             changes[name] = _unchanged
         elif name in names:
             changes[name] = lambda text: text if has_leading_zeros(text) else guess(text)
-        elif dialect.closer:
+        elif dialect.closer and (not dialect.is_wide or name == (options.time or "ds")):
             changes[name] = guess
     return changes
 
@@ -150,6 +184,39 @@ def _guess_type(text: pa.ChunkedArray, style: NumberFormat) -> pa.ChunkedArray:
     return text if found is None else found
 
 
+def _guess_types(columns: list[pa.ChunkedArray], style: NumberFormat) -> list[pa.ChunkedArray]:
+    """Return columns of a wide table with their types. Those of numbers are converted together."""
+    found = list(columns)
+    unlike = unlike_by_column([column.cast(pa.large_string()) for column in columns], units=False).tolist()
+    numbers = [place for place, count in enumerate(unlike) if not count]
+    for place, column in zip(numbers, _guess_together([columns[p] for p in numbers], style), strict=True):
+        found[place] = column
+    for place in (place for place, count in enumerate(unlike) if count):
+        found[place] = _guess_other(columns[place], style)
+    return found
+
+
+def _guess_together(columns: list[pa.ChunkedArray], style: NumberFormat) -> list[pa.ChunkedArray]:
+    if len(columns) < 2 or not len(columns[0]):
+        return [_guess_type(column, style) for column in columns]
+    joined = pa.chunked_array([chunk for column in columns for chunk in column.chunks])
+    unclear = not style.is_plain and parse_together(columns, style) is None
+    found = joined if unclear else _guess_type(joined, style)
+    if pa.types.is_string(found.type):  # some column is unlike the others
+        middle = len(columns) // 2
+        return _guess_together(columns[:middle], style) + _guess_together(columns[middle:], style)
+    return [found.slice(start, len(columns[0])) for start in range(0, len(found), len(columns[0]))]
+
+
+def _guess_other(text: pa.ChunkedArray, style: NumberFormat) -> pa.ChunkedArray:
+    """Return a column of dates or truth values with its type, others unchanged."""
+    first = next((value for value in text[:100].to_pylist() if value), "")
+    if is_date(first):
+        return _guess_type(text, style)
+    truth = cast_to_first(text, pa.bool_()) if first.lower() in ("true", "false") else None
+    return text if truth is None else truth
+
+
 def _whole_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray:
     """Convert ids to int64 if nothing is lost. 007 stays text."""
     whole = pc.match_substring_regex(text, r"^(0|-?[1-9]\d{0,17})$")
@@ -159,21 +226,22 @@ def _whole_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray:
 # -------------------------------------------------------------------- in parts
 
 
-def csv_head(file: Path, options: TableOptions) -> tuple[Table, dict[str, NumberFormat]]:
-    """Return the first rows of a large csv file, and the format of number columns that are text."""
+def csv_head(file: Path, options: TableOptions) -> tuple[Table, dict[str, NumberFormat], int]:
+    """Return the first rows of a large csv file, the format of number columns that are text.
+
+    The third result is the number of bytes that these rows take, unless the file is smaller.
+    """
     dialect = find_dialect(file, options)
     changes = _changes(dialect, options)
     first = next(_batches(file, dialect, dict.fromkeys(changes, pa.string()), ()), None)
     if first is None:
         rows = pa.table({name: pa.array([], pa.null()) for name in dialect.names})
     else:
-        rows = pa.Table.from_batches([first])
-        for name, change in changes.items():
-            rows = rows.set_column(rows.column_names.index(name), name, change(rows[name]))
+        rows = _converted(pa.Table.from_batches([first]), dialect, changes)
     head = _table(file, rows, dialect, options)
     texts = [name for name in head.columns if head.kinds[name] == "number" and pa.types.is_string(rows[name].type)]
     parsed = {name: parse_numbers(head.read([name])[name], dialect.numbers) for name in texts}
-    return head, {name: found.format for name, found in parsed.items() if found.wrong is None}
+    return head, {name: found.format for name, found in parsed.items() if found.wrong is None}, dialect.block
 
 
 def csv_batches(
@@ -224,9 +292,10 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     with reading(str(file)):
         try:
-            stream = arrow_csv.open_csv(file, *_csv_options(dialect, types, columns))
-            _ = stream.schema.names  # as in _parse
-            yield from stream
+            with opened(file) as source:
+                stream = arrow_csv.open_csv(source, *_csv_options(dialect, types, columns))
+                _ = stream.schema.names  # as in _parse
+                yield from stream
         except UnicodeError:
             raise not_decoded(file, dialect.encoding) from None
         except pa.ArrowInvalid as error:

@@ -6,20 +6,18 @@ import glob
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.json as arrow_json
 
 from vrae.data.archives import is_number, read_arff, read_ts, read_ucr_tsv
-from vrae.data.arrays import to_numbers
-from vrae.data.columns import Table, reading
+from vrae.data.array_files import read_arrays
+from vrae.data.columns import Rows, Table, reading
 from vrae.data.csv_dialect import first_lines
 from vrae.data.csv_files import read_csv
-from vrae.data.panel import Array, Panel
-from vrae.data.precision import narrowed
+from vrae.data.packed import PACKED
+from vrae.data.panel import Panel
 from vrae.data.spreadsheets import read_spreadsheet
 from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError, name_some
@@ -28,7 +26,7 @@ __all__ = ["csv_files", "open_path"]
 
 DEFAULT_OPTIONS = TableOptions()
 
-_CSV = (".csv", ".csv.gz", ".csv.bz2", ".csv.zst", ".tsv", ".tsv.gz", ".txt")
+_CSV = tuple(kind + packed for kind in (".csv", ".tsv", ".txt") for packed in ("", *PACKED))
 _EXCEL = (".xlsx", ".xlsm", ".xls")
 _JSON = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 _ARROW = (".feather", ".arrow", ".ipc")
@@ -67,7 +65,7 @@ def open_path(path: str | Path, options: TableOptions = DEFAULT_OPTIONS) -> Tabl
         return _arrow_table(files, name, Path(path).expanduser()).written(options)
     if len(files) > 1:
         raise InvalidDataError(f"{name} holds {len(files)} {suffix} files. Pass them one at a time.")
-    return _read_arrays(files[0]) if suffix in _ARRAYS else _ARCHIVES.get(suffix, read_ucr_tsv)(files[0])
+    return read_arrays(files[0]) if suffix in _ARRAYS else _ARCHIVES.get(suffix, read_ucr_tsv)(files[0])
 
 
 # -------------------------------------------------------------------- finding files
@@ -183,7 +181,7 @@ def _joined(tables: list[Table], name: str) -> Table:
         rows = pa.concat_tables([table.data.to_table() for table in tables], promote_options="permissive")
     unclear = [table.numbers for table in tables if table.numbers.commas]
     numbers = unclear[0] if unclear else first.numbers
-    return replace(first, name=name, data=ds.dataset(rows), first_row=None, numbers=numbers)
+    return replace(first, name=name, data=Rows(rows), first_row=None, numbers=numbers)
 
 
 def _read_json(file: Path) -> Table:
@@ -193,62 +191,4 @@ def _read_json(file: Path) -> Table:
         rows = arrow_json.read_json(file, arrow_json.ReadOptions(block_size=size))
         _ = rows.column_names  # names that are not UTF-8 raise here, and values below
         rows.validate(full=True)
-    return Table(str(file), ds.dataset(rows), first_row=1)
-
-
-# -------------------------------------------------------------------- NumPy
-
-
-def _read_arrays(file: Path) -> Panel:
-    """Read ``.npy``, or ``.npz`` with ``X`` (or ``values``, ``offsets``), ``ids`` and ``y``."""
-    arrays = _load_arrays(file)
-    if "values" in arrays and "offsets" in arrays:
-        return _flat_panel(arrays, file)
-    X = arrays.get("X", next(iter(arrays.values())) if len(arrays) == 1 else None)
-    if X is None:
-        raise InvalidDataError(
-            f"Expected the array 'X', or 'values' and 'offsets', in {file}. Found {name_some(arrays)}."
-        )
-    if "y" in arrays and arrays["y"].shape != (len(X),):
-        raise InvalidDataError(f"Found y of shape {arrays['y'].shape} for {len(X)} series in {file}.")
-    try:
-        return Panel.from_arrays(X, arrays.get("ids"), static=_labels(arrays))
-    except InvalidDataError as error:
-        raise InvalidDataError(f"{file}: {error}") from None
-
-
-def _load_arrays(file: Path) -> dict[str, Any]:
-    try:
-        with file.open("rb") as stream:  # given a path, np.load leaves a damaged file open
-            loaded = np.load(stream, allow_pickle=False)
-            return dict(loaded) if hasattr(loaded, "files") else {"X": loaded}
-    except Exception as error:  # a damaged header can raise any exception
-        hint = (
-            "It holds Python objects, which are never read. Save series of unequal length as numbers, in flat "
-            "'values' and 'offsets'."
-            if "pickle" in str(error)
-            else "The file may be truncated or not written by NumPy. Save it again with numpy.savez."
-        )
-        raise InvalidDataError(f"Cannot read {file}: {str(error) or type(error).__name__:.200}. {hint}") from None
-
-
-def _flat_panel(arrays: dict[str, Array], file: Path) -> Panel:
-    values, offsets = arrays["values"], arrays["offsets"]
-    whole = offsets.ndim == 1 and len(offsets) > 1 and np.issubdtype(offsets.dtype, np.integer)
-    if not whole or offsets[0] != 0 or (np.diff(offsets) <= 0).any() or offsets[-1] != len(values):
-        raise InvalidDataError(
-            f"The offsets in {file} must be increasing integers from 0 to {len(values)}, the number of steps in "
-            f"'values'. Series i is values[offsets[i]:offsets[i + 1]]."
-        )
-    if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values) or values.ndim not in (1, 2):
-        raise InvalidDataError(
-            f"Expected real numbers of shape (total_steps,) or (total_steps, n_channels) as 'values' in "
-            f"{file}. Found {values.dtype} of shape {values.shape}."
-        )
-    ids = arrays.get("ids", np.arange(len(offsets) - 1))
-    flat = narrowed(to_numbers(values).reshape(len(values), -1), np.diff(offsets))
-    return Panel(flat, offsets.astype(np.int64), ids, static=_labels(arrays))
-
-
-def _labels(arrays: dict[str, Array]) -> dict[str, Array]:
-    return {"label": arrays["y"]} if "y" in arrays else {}
+    return Table(str(file), Rows(rows), first_row=1)

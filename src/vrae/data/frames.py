@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from vrae.data.array_likes import is_dated_series, is_indexed_series, is_missing
-from vrae.data.columns import ROW_LABELS, Table, reading
+from vrae.data.columns import ROW_LABELS, Rows, Table, reading
 from vrae.data.identity import with_joined_id
 from vrae.data.panel import Panel
 from vrae.data.table_options import TableOptions
@@ -45,7 +45,7 @@ def from_frame(frame: Any) -> Table:
     with reading(name):
         table = pa.table([*index.values(), *columns], names=[*index, *names])
     levels = tuple(level for level in index if level not in ROW_LABELS)
-    return _with_two_levels(Table(name, ds.dataset(table), levels, label_zone=_label_zone(eager.columns)))
+    return _with_two_levels(Table(name, Rows(table), levels, label_zone=_label_zone(eager.columns)))
 
 
 def _as_frame(series: Any) -> Any:
@@ -224,7 +224,7 @@ def _stack(frames: Sequence[Any]) -> tuple[Table, TableOptions]:
     ]
     value = ("y",) if "y" in numbers else tuple(numbers) or None
     options = TableOptions(id=series, time=time, value=value, layout="long", static=())
-    return Table("the list of tables", ds.dataset(rows), first.index), options
+    return Table("the list of tables", Rows(rows), first.index), options
 
 
 def _joined(parts: Sequence[pa.Table]) -> pa.Table:

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from vrae.data.arrays import Array, Ints
-from vrae.data.columns import Table, encode_ids, reading
+from vrae.data.columns import Rows, Table, encode_ids, reading
 from vrae.exceptions import InvalidDataError, name_some
 
 __all__ = ["split_ids", "with_joined_id"]
@@ -60,7 +59,7 @@ def with_joined_id(table: Table, parts: Sequence[str]) -> Table:
     with reading(table.name):
         everything = table.data.to_table() if table.n_rows is None else table.head(table.n_rows, table.columns)
     index = (joined, *(level for level in table.index if level not in names)) if table.index else ()
-    data = ds.dataset(everything.append_column(joined, ids))
+    data = Rows(everything.append_column(joined, ids))
     return replace(table, data=data, index=index, n_rows=None, parts=tuple(names))
 
 

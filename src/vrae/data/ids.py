@@ -15,11 +15,14 @@ import numpy.typing as npt
 from vrae.data.array_likes import is_missing
 from vrae.exceptions import InvalidDataError, name_some
 
-__all__ = ["as_ids", "check_unique", "ids_of", "joined_ids", "usable_ids"]
+__all__ = ["as_ids", "check_unique", "ids_of", "joined_ids", "text_array", "usable_ids"]
 
 Array = npt.NDArray[Any]
 
 _KINDS = "Ids are text, whole numbers, finite floats, dates or UUIDs."
+# Text longer than this may not make an array larger than this.
+_LONGEST, _MOST_BYTES = 1000, 1 << 28
+
 _JOIN = "Join the parts of an id to one text, such as 'store/item'."
 
 
@@ -116,6 +119,23 @@ def check_unique(ids: Array) -> None:
         )
 
 
+def text_array(texts: list[str]) -> Array:
+    """Return text as an array, whose entries all take the space of the longest.
+
+    Raises
+    ------
+    InvalidDataError
+        If a text is so long that the array would fill memory.
+    """
+    longest = max(texts, key=len, default="")
+    if len(longest) > _LONGEST and 4 * len(longest) * len(texts) > _MOST_BYTES:
+        raise InvalidDataError(
+            f"Among {len(texts):,} ids, labels or static values is one of {len(longest):,} characters: "
+            f"{longest!r:.60}. Shorten it, or leave its column out."
+        )
+    return np.array(texts, dtype=str)
+
+
 def joined_ids(parts: Sequence[Array]) -> Array:
     """Concatenate ids. Numbers stay numbers if other parts have text."""
     kinds = {part.dtype.kind for part in parts if len(part)}
@@ -166,7 +186,9 @@ def _moment(name: date) -> np.datetime64:
 def _typed(names: list[Any]) -> Array:
     """Return plain ids as an array of their common type, or as objects if there is none."""
     kinds = {str if isinstance(name, str) else type(name) for name in names}
-    if kinds in ({bool}, {str}, {np.datetime64}):
+    if kinds == {str}:
+        return text_array(names)
+    if kinds in ({bool}, {np.datetime64}):
         return np.array(names)
     if kinds == {int}:
         return np.array(names, np.int64)

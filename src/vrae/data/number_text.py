@@ -7,10 +7,13 @@ tell, or the user does. Nothing is guessed.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,6 +26,7 @@ __all__ = [
     "ParsedNumbers",
     "marks_of",
     "parse_numbers",
+    "parse_together",
     "sign_in",
     "unlike_numbers",
 ]
@@ -138,6 +142,21 @@ def parse_numbers(text: pa.ChunkedArray, style: NumberFormat) -> ParsedNumbers:
     return ParsedNumbers(pc.cast(_plain_numbers(present, found), pa.float64()), format=found)
 
 
+def parse_together(columns: Sequence[pa.ChunkedArray], style: NumberFormat) -> npt.NDArray[np.float64] | None:
+    """Parse columns of text, all of equal length, at once: (n_columns, n_rows).
+
+    Returns None if a column needs a look of its own: it is not plain numbers, or what others show
+    about their marks would change how it is read.
+    """
+    text = pa.chunked_array([pa.concat_arrays([chunk for column in columns for chunk in column.chunks])])
+    if style.decimal is None and style.thousands not in (".", ","):
+        marks = marks_of(_prepared(text)[0])
+        if marks.unclear_comma or (marks.unclear_point and (style.commas or marks.comma)):
+            return None
+    parsed = parse_numbers(text, style)
+    return None if parsed.wrong is not None else np.asarray(parsed.numbers).reshape(len(columns), -1)
+
+
 def _prepared(text: pa.ChunkedArray) -> tuple[Any, Any]:
     """Return the text in lower case without blanks around it, and which values are missing."""
     lower = pc.utf8_lower(pc.utf8_trim_whitespace(text))
@@ -200,12 +219,10 @@ def _like_a_number(units: bool) -> str:
     return rf"^({number}{_EXPONENT}|[+-]?inf(inity)?|{sign})$"
 
 
-def unlike_numbers(text: pa.ChunkedArray, units: bool = True) -> int:
-    """Return how many values are not meant as numbers. 12 %, $8 and (with ``units``) 5 kg are."""
-    if not len(text):
-        return 0
+def unlike_numbers(text: pa.ChunkedArray, units: bool = True) -> npt.NDArray[np.bool_]:
+    """Return which values are not meant as numbers. 12 %, $8 and (with ``units``) 5 kg are."""
     lower, missing = _prepared(text)
-    return int(pc.sum(pc.invert(pc.or_(missing, _matches(lower, _like_a_number(units)))), min_count=0).as_py())
+    return np.asarray(pc.invert(pc.or_(missing, _matches(lower, _like_a_number(units)))))
 
 
 def sign_in(text: str) -> str:

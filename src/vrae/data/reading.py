@@ -80,8 +80,8 @@ def read_panel(
     ----------
     source : table, path or arrays
         - A pandas, polars or pyarrow table.
-        - The path of a csv (also compressed: .gz, .bz2, .zst), Excel (.xlsx), JSON lines (.jsonl),
-          Parquet, Feather or Arrow file, of a folder of such files, or a pattern such as
+        - The path of a csv (also compressed: .gz, .bz2, .zst, .xz), Excel (.xlsx), JSON lines
+          (.jsonl), Parquet, Feather or Arrow file, of a folder of such files, or a pattern such as
           ``"sales/*.parquet"``.
         - The path of a ``.ts``, ``.arff`` or UCR ``.tsv`` file, of an ``.npy`` file, or of an
           ``.npz`` file with ``X`` (or flat ``values`` and ``offsets``), optional ``ids`` and ``y``.

@@ -81,7 +81,8 @@ def find_roles(table: Table, options: TableOptions) -> Roles:
         values = ordered_steps(values, table.date_format)
     static = options.static
     if static is None:
-        static = [n for n, kind in table.kinds.items() if kind == "text" and n not in {*taken, *values, id_}]
+        used = {*taken, *values, id_}
+        static = [name for name, kind in table.kinds.items() if kind == "text" and name not in used]
         static = _constant(table, id_, static) if long and static else static
         if table.parts and id_ == "/".join(table.parts):
             static = [*table.parts, *static]
@@ -93,15 +94,19 @@ def _of_this_table(table: Table, options: TableOptions) -> TableOptions:
     assert options.given is not None
     changes: dict[str, Any] = {}
     if options.static and "static" not in options.given:
-        changes["static"] = tuple(name for name in options.static if name in table.columns)
-    if options.layout == "wide" and "id" not in options.given and options.id not in table.columns:
+        changes["static"] = tuple(name for name in options.static if table.has(name))
+    if options.layout == "wide" and "id" not in options.given and not _has(table, options.id):
         changes |= {"id": None, "layout": "auto"}
     is_wide = sum(map(is_date, table.columns)) >= _FEWEST_DATES
-    if options.layout == "long" and "time" not in options.given and options.time not in table.columns and is_wide:
+    if options.layout == "long" and "time" not in options.given and not _has(table, options.time) and is_wide:
         changes |= {"time": None, "value": None, "layout": "wide"}
     options = replace(options, **changes)
     _check_remembered(table, options)
     return options
+
+
+def _has(table: Table, name: str | None) -> bool:
+    return name is not None and table.has(name)
 
 
 def _check_remembered(table: Table, options: TableOptions) -> None:
@@ -110,7 +115,7 @@ def _check_remembered(table: Table, options: TableOptions) -> None:
     named = {"id": (*options.id_parts, options.id)[:1], "time": (options.time,), "value": options.value or ()}
     for role, names in named.items():
         for name in names:
-            exists = name is None or name in table.columns or any(character in name for character in "*?")
+            exists = name is None or table.has(name) or any(character in name for character in "*?")
             if role not in options.given and not exists:
                 near = get_close_matches(str(name), table.columns, n=1)
                 hint = f" Did it get another name, such as {near[0]!r}?" if near else ""
@@ -202,7 +207,7 @@ def _serves_as_id(table: Table, column: str, layout: str) -> bool:
 def _named_values(table: Table, patterns: Sequence[str] | None, taken: set[str]) -> list[str]:
     found: list[str] = []
     for pattern in patterns or ():
-        exact = pattern in table.columns
+        exact = table.has(pattern)
         names = [pattern] if exact else [n for n in table.columns if fnmatchcase(n, pattern) and n not in taken]
         found += names or [table.require(pattern)]
     return list(dict.fromkeys(found))

@@ -111,10 +111,19 @@ def without_empty_end(table: pa.Table) -> pa.Table:
     """
     if not any(kind_of(field.type) == "text" for field in table.schema) or table.num_columns < 2:
         return table
-    end = table.num_rows
-    while end and all(_is_empty(column[end - 1]) for column in table.columns):
-        end -= 1
+    if not table.num_rows or not all(_is_empty(column[-1]) for column in table.columns):
+        return table
+    end = max(_n_filled(column) for column in table.columns)
     return table.slice(0, end)
+
+
+def _n_filled(column: pa.ChunkedArray) -> int:
+    """Return the number of rows up to the last one with something in it."""
+    filled = pc.invert(pc.is_null(column, nan_is_null=True))
+    if kind_of(column.type) == "text":
+        filled = pc.and_(filled, pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(column), ""), False))
+    rows = pc.indices_nonzero(filled)
+    return int(rows[-1].as_py()) + 1 if len(rows) else 0
 
 
 def _is_empty(cell: pa.Scalar) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
@@ -19,6 +20,7 @@ from vrae.data.csv_files import csv_batches, csv_head
 from vrae.data.files import csv_files, open_path
 from vrae.data.frames import from_frame
 from vrae.data.identity import with_joined_id
+from vrae.data.packed import unpacked_size
 from vrae.data.panel import Ints
 from vrae.data.roles import Roles
 from vrae.data.table_options import TableOptions
@@ -40,9 +42,8 @@ Batches = Iterator[pa.RecordBatch]
 _HEAD_ROWS = 1 << 20  # rows that decide the roles of columns
 _BATCH_VALUES = 1 << 21  # values of a batch
 
-# Estimates for csv files.
-_CHARACTERS_PER_VALUE = 4
-_COMPRESSION_RATIO = 4
+_CHARACTERS_PER_VALUE = 4  # estimate for csv files
+_MOST_COUNTED = 1 << 27  # bytes up to which packed files are unpacked to learn their size
 _BLOCK = 1 << 20  # bytes that Arrow reads at once
 
 
@@ -169,17 +170,21 @@ class CsvSource:
 
     def __init__(self, name: str, files: list[Path], options: TableOptions) -> None:
         self._files, self._options = files, options
-        head, self._formats = csv_head(files[0], options)
+        head, self._formats, self._head_size = csv_head(files[0], options)
         self.head = replace(head, name=name)
         self._encoding_is_known = False  # whether the user knows what encoding was assumed
 
     def extent(self, roles: Roles) -> Extent:
         """Estimate the size from the sizes of the files."""
-        packed = (".gz", ".bz2", ".zst")
-        size = sum(f.stat().st_size * (_COMPRESSION_RATIO if f.suffix in packed else 1) for f in self._files)
+        size = self._size
         n_head = self.head.data.count_rows()
-        n_rows = round(n_head * max(1.0, size / _BLOCK))
+        n_rows = round(n_head * max(1.0, size / self._head_size))
         return Extent(estimated_series(self.head, roles, n_rows), size // _CHARACTERS_PER_VALUE)
+
+    @cached_property
+    def _size(self) -> int:
+        with reading(self.head.name):
+            return sum(unpacked_size(file, _MOST_COUNTED) for file in self._files)
 
     def batches(self, roles: Roles, rows: int) -> Batches:
         """Yield batches. Ids and static columns stay text, since later rows may not be numbers."""

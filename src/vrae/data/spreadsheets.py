@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 
-from vrae.data.columns import Table
+from vrae.data.columns import Rows, Table
+from vrae.data.packed import check_members
 from vrae.data.sheet_rows import check_totals, find_header, without_empty_end
 from vrae.exceptions import DataWarning, InvalidDataError, MissingDependencyError, check_installed, name_some, warn
 
 __all__ = ["read_spreadsheet"]
 
-Rows = list[tuple[Any, ...]]
+_MOST_CELLS = 50_000_000  # a cell takes about 50 bytes
+
+Cells = list[tuple[Any, ...]]  # rows, which may be of different lengths
 
 
 def read_spreadsheet(file: Path) -> Table:
@@ -39,15 +41,18 @@ def read_spreadsheet(file: Path) -> Table:
     return _table(file, title, sheets[title])
 
 
-def _sheets(file: Path) -> dict[str, Rows]:
+def _sheets(file: Path) -> dict[str, Cells]:
     """Return the rows of the sheets that have data, visible ones if there are any."""
     try:
+        check_members(file)
         book = _opened(file, data_only=True)
         try:
             visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
             found = {sheet.title: _rows(sheet) for sheet in visible or book.worksheets}
         finally:
             book.close()
+    except InvalidDataError:
+        raise
     except Exception as error:  # a damaged file can raise any exception, also of other packages
         raise _unreadable(file, error) from None
     return {title: rows for title, rows in found.items() if any(map(_has_data, rows))}
@@ -61,14 +66,12 @@ def _opened(file: Path, data_only: bool) -> Any:
         return openpyxl.load_workbook(file, read_only=True, data_only=data_only)
 
 
-def _rows(sheet: Any) -> Rows:
+def _rows(sheet: Any) -> Cells:
     sheet.reset_dimensions()  # some programs write wrong ones
-    rows = [tuple(row) for row in sheet.iter_rows(values_only=True)]
-    width = max(map(len, rows), default=0)
-    return [row + (None,) * (width - len(row)) for row in rows]
+    return [tuple(row) for row in sheet.iter_rows(values_only=True)]
 
 
-def _old_sheets(file: Path) -> dict[str, Rows]:
+def _old_sheets(file: Path) -> dict[str, Cells]:
     """Return the rows of the sheets of a ``.xls`` file."""
     try:
         import pandas as pd
@@ -102,18 +105,23 @@ def _has_data(row: tuple[Any, ...]) -> bool:
 # -------------------------------------------------------------------- a table from rows
 
 
-def _table(file: Path, sheet: str, rows: Rows) -> Table:
-    used = [i for i, column in enumerate(zip(*rows, strict=True)) if _has_data(column)]
-    rows = [tuple(row[i] for i in used) for row in rows]
+def _table(file: Path, sheet: str, rows: Cells) -> Table:
+    while rows and not _has_data(rows[-1]):
+        rows.pop()
+    used = sorted({i for row in rows for i, cell in enumerate(row) if _has_data((cell,))})
+    if len(rows) * len(used) > _MOST_CELLS:
+        raise InvalidDataError(
+            f"The sheet {sheet!r} of {file} has {len(rows):,} rows and {len(used):,} columns, and at most "
+            f"{_MOST_CELLS:,} cells can be read. Look for stray cells far from the table, or save it as csv."
+        )
+    rows = [tuple(row[i] if i < len(row) else None for i in used) for row in rows]
     header = find_header([[_text(cell) for cell in row] for row in rows[:200]], str(file))
     begin = header.n_titles + (header.names is not None)
     names = header.names or [str(i) for i in range(len(used))]
     body = rows[begin:]
-    while body and not _has_data(body[-1]):
-        body.pop()
     columns = [_column(list(column)) for column in zip(*body, strict=True)] or [pa.array([], pa.null())] * len(names)
     table = without_empty_end(pa.table(columns, names=names))
-    found = Table(str(file), ds.dataset(table), first_row=begin + 1)
+    found = Table(str(file), Rows(table), first_row=begin + 1)
     _refuse_formulas(file, sheet, body, begin)
     check_totals(table, str(file), found.row(table.num_rows - 1))
     return found
@@ -148,7 +156,7 @@ def _text(cell: Any) -> str:
     return str(cell)
 
 
-def _refuse_formulas(file: Path, sheet: str, body: Rows, begin: int) -> None:
+def _refuse_formulas(file: Path, sheet: str, body: Cells, begin: int) -> None:
     """Raise if an empty cell is a formula whose result was not saved."""
     if file.suffix.lower() == ".xls" or all(cell is not None for row in body for cell in row):
         return

@@ -170,7 +170,8 @@ def _copy_input(folder: Path) -> Path:
     with copy.open("rb") as file:
         start = file.read(6)
     magic = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\xff\xff\xff\xff": ".arrow", b"\x1f\x8b": ".csv.gz"}
-    magic |= {b"PK\x03\x04": ".xlsx", b"{": ".jsonl"}
+    magic |= {b"PK\x03\x04": ".xlsx", b"{": ".jsonl", b"\xfd7zXZ\0": ".csv.xz", b"\x28\xb5\x2f\xfd": ".csv.zst"}
+    magic |= {f"BZh{level}1A".encode(): ".csv.bz2" for level in range(1, 10)}
     suffix = next((suffix for mark, suffix in magic.items() if start.startswith(mark)), ".csv")
     return copy.rename(copy.with_name(copy.name + suffix))
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from vrae.data.arrays import Array, Ints
 from vrae.data.calendar import Calendar
-from vrae.data.columns import Table, as_names, as_numbers, encode_ids
+from vrae.data.columns import Table, as_names, as_numbers, encode_ids, number_matrix
 from vrae.data.dates import Times
 from vrae.data.long import Steps, check_length, merge_duplicates, put_on_grid, sort_order, trim_ends
 from vrae.data.panel import Panel, offsets_of
@@ -26,6 +26,9 @@ from vrae.exceptions import InvalidDataError, name_some
 __all__ = ["panel_by_roles", "repeated_ids", "table_to_panel", "values_by_row"]
 
 Columns = dict[str, pa.ChunkedArray]
+
+_MANY = 100  # more columns of values than this are converted together, where they are alike
+_EMPTY = 1 << 24  # lists of nulls take no space in a file, and may not be longer than this in all
 
 
 def table_to_panel(table: Table, options: TableOptions) -> Panel:
@@ -60,7 +63,7 @@ def _remembered(table: Table, roles: Roles, options: TableOptions, calendar: Cal
 
 def _wide_names(names: Sequence[str] | None, table: Table) -> Sequence[str] | None:
     """Return the names that a user gave for steps, but not those of channels of a long table."""
-    has_all = names is None or all(name in table.columns or set(name) & {*"*?"} for name in names)
+    has_all = names is None or all(table.has(name) or set(name) & {*"*?"} for name in names)
     return names if has_all else None
 
 
@@ -128,8 +131,10 @@ def _times(table: Table, roles: Roles, columns: Columns, options: TableOptions) 
 def _values(table: Table, roles: Roles, columns: Columns, missing: float | None) -> Array:
     """Return the value columns in float64, shape (n_rows, n_columns)."""
     row_ids = columns[roles.id] if roles.id is not None else None
-    values = np.empty((len(next(iter(columns.values()))), len(roles.values)))
-    for column, name in enumerate(roles.values):
+    many = {name: columns[name] for name in roles.values} if len(roles.values) > _MANY else {}
+    matrix = number_matrix(many, table) if many else None
+    values = np.empty((len(next(iter(columns.values()))), len(roles.values))) if matrix is None else matrix
+    for column, name in enumerate(roles.values if matrix is None else ()):
         values[:, column] = as_numbers(columns[name], name, table, row_ids)
     if missing is not None:
         values[values == missing] = np.nan
@@ -341,6 +346,10 @@ def _nested_values(table: Table, names: Sequence[str], columns: Columns) -> tupl
             raise InvalidDataError(
                 f"Found {len(rows)} series of 0 steps in column {name!r} of {table.name}, rows "
                 f"{name_some(rows)} counted from 0. Remove them."
+            )
+        if pa.types.is_null(column.type.value_type) and own.sum() > _EMPTY:
+            raise InvalidDataError(
+                f"The lists in column {name!r} of {table.name} hold {own.sum():,} nulls, and no values."
             )
         lengths = own if lengths is None else lengths
         if not np.array_equal(lengths, own):

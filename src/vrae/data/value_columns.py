@@ -24,6 +24,12 @@ _CONVENTIONAL = re.compile(
 _DIGITS = re.compile(r"\d+")
 _COUNTS_BACK = re.compile(r"(?i)lag|(^|[^a-z])t *[-\u2212]|minus|back|ago")
 
+# Longer numbers in names are no steps.
+_MOST_DIGITS = 18
+
+# Groups of columns that a message shows.
+_SHOWN = 4
+
 # Fewer columns than this with names of one kind are no steps.
 _FEWEST_STEPS = 3
 
@@ -48,14 +54,15 @@ def step_columns(table: Table, names: Sequence[str]) -> list[str]:
     steps = groups[0] if groups else []
     rivals = [group for group in groups[1:] if 2 * len(group) > len(steps)]
     if rivals:
-        shown = ", ".join(f"{group[0]!r} to {group[-1]!r}" for group in groups[: 1 + len(rivals)])
+        shown = ", ".join(f"{group[0]!r} to {group[-1]!r}" for group in groups[: min(1 + len(rivals), _SHOWN)])
         raise InvalidDataError(
             f"Which columns of {table.name} are the steps? {1 + len(rivals)} groups have names of steps: {shown}. Name "
             f"one with value=, for example value={_DIGITS.split(steps[0])[0] + '*'!r}."
         )
     if len(steps) == len(names) or 2 * len(steps) < len(names):
         return ordered_steps(names)
-    others = [name for name in names if name not in steps]
+    known = set(steps)
+    others = [name for name in names if name not in known]
     warn(
         f"Left out the columns {name_some(others)} of {table.name}, which are not named like the steps "
         f"{steps[0]!r} to {steps[-1]!r}. Name the columns of values with value= to change this.",
@@ -66,10 +73,12 @@ def step_columns(table: Table, names: Sequence[str]) -> list[str]:
 
 def _groups(names: Sequence[str]) -> list[list[str]]:
     """Return groups of columns that are named like steps: dates, and one text with numbers."""
-    dated = [name for name in names if is_date(name)]
+    dated = []
     stems: dict[str, list[str]] = {}
     for name in names:
-        if name not in dated and _DIGITS.search(name):
+        if is_date(name):
+            dated.append(name)
+        elif _DIGITS.search(name):
             stems.setdefault(_DIGITS.sub("#", name), []).append(name)
     return [group for group in (dated, *stems.values()) if len(group) >= _FEWEST_STEPS]
 
@@ -85,6 +94,8 @@ def ordered_steps(names: Sequence[str], date_format: str | None = None) -> list[
         return [names[i] for i in np.argsort(dates.stamps, kind="stable")]
     stems = {_DIGITS.sub("#", name) for name in names}
     if len(stems) > 1 or "#" not in "".join(stems):
+        return list(names)
+    if any(len(digits) > _MOST_DIGITS for name in names for digits in _DIGITS.findall(name)):
         return list(names)
     numbers = np.array([[int(digits) for digits in _DIGITS.findall(name)] for name in names], object)  # (name, number)
     varying = [column for column in numbers.T if len(set(column)) > 1]
