@@ -51,7 +51,7 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict
             overwrite: Annotated[bool, typer.Option("--overwrite")] = False,
         ) -> None:
             got.update(vars(reading), **vars(training), folder=folder, overwrite=overwrite)
-            save_config(context, tmp_path)
+            save_config(context, tmp_path, tmp_path)
 
         file = tmp_path / "given.toml"
         file.write_text(text, encoding="utf-8")

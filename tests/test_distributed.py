@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import http.server
 import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 import warnings
@@ -40,6 +43,7 @@ from vrae.data.stream import distinct_times, settled_roles, stream_panels, with_
 from vrae.data.table_options import TableOptions
 from vrae.distributed import EngineOptions, cluster, embed, find_anomalies, fit, series
 from vrae.distributed.cluster_job import _fingerprint
+from vrae.distributed.engine import _start
 from vrae.distributed.job import Job, PartResult, process_part
 from vrae.distributed.model_jobs import make_job
 from vrae.distributed.operations import Assign, AssignAndEmbed, Embed
@@ -58,6 +62,7 @@ from vrae.train.trainer import Trainer
 ray = pytest.importorskip("ray", reason="needs vrae[ray]")
 
 LIST = pa.list_(pa.float32())
+TWO_CPUS = ray.data.ExecutionResources(cpu=2)
 PARTS: dict[str, Any] = {"part_values": 60}  # small parts, so that there are many
 
 
@@ -392,6 +397,46 @@ def test_without_ray_a_url_is_refused_as_destination(command, clusterer, tmp_pat
     assert {path.name for path in tmp_path.iterdir()} == {"model", "data"}
 
 
+@pytest.mark.parametrize("form", ["ray://127.0.0.1:{}", "127.0.0.1:{}", "localhost:{}", "auto", None])
+def test_an_address_that_does_not_answer_is_one_message(form, monkeypatch):
+    monkeypatch.setattr("vrae.distributed.engine._ANSWER_SECONDS", 0.5)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts and says nothing
+        address = form and form.format(silent.getsockname()[1])
+        if form in ("auto", None):
+            monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(InvalidParameterError, match=r"it did not answer within 0\.5 seconds"):
+            _start(address)
+
+
+@pytest.mark.parametrize("scheme", ["ray://", ""])
+def test_an_address_of_something_else_is_one_message(scheme):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(InvalidParameterError, match="Connection refused"):
+        _start(f"{scheme}127.0.0.1:{port}")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as site:
+        threading.Thread(target=site.serve_forever).start()
+        with pytest.raises(InvalidParameterError, match="what answers there is not"):
+            _start(f"{scheme}127.0.0.1:{site.server_port}")
+        site.shutdown()
+
+
+class Quiet(http.server.BaseHTTPRequestHandler):
+    """A web server that keeps no log."""
+
+    def log_message(self, *words: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(
+    "address", ["nonsense", "host", "host:", "host:99999", "ray://", "ray://host", "a b:1", "[::1]"]
+)
+def test_what_is_no_address_is_refused_at_once(address):
+    with pytest.raises(InvalidParameterError, match="is not the address of a Ray cluster"):
+        _start(address)
+
+
 # ---------------------------------------------------------------- with Ray
 
 
@@ -405,6 +450,8 @@ def local_ray() -> Iterator[str]:
         "RAY_BACKEND_LOG_LEVEL": "fatal",
         "RAY_worker_niceness": "0",  # by default Ray's processes have low priority
         "RAY_worker_register_timeout_seconds": "300",
+        "RAY_idle_worker_killing_time_threshold_ms": "600000",  # a worker has imported what the next test needs
+        "RAY_num_workers_soft_limit": "4",
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
         "RAY_TRAIN_METRICS_ENABLED": "0",
@@ -426,7 +473,8 @@ def local_ray() -> Iterator[str]:
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of Ray, about its own context
-            ray.data.DataContext.get_current()
+            context = ray.data.DataContext.get_current()
+        context.execution_options.resource_limits = ray.data.ExecutionResources(cpu=1)  # each worker imports much
         yield ray.get_runtime_context().gcs_address
         ray.shutdown()
 
@@ -443,12 +491,12 @@ def damage(file: Path) -> Callable[[], None]:
     """Overwrite the first half of a file, but not its end. Return a function that repairs it."""
     whole, stamp = file.read_bytes(), file.stat().st_mtime_ns
 
-    def repair() -> None:
-        file.write_bytes(whole)
-        os.utime(file, ns=(stamp, stamp))
+    def write(content: bytes) -> None:
+        file.write_bytes(content)
+        os.utime(file, ns=(stamp, stamp))  # or parts that are finished would count as changed
 
-    file.write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :])
-    return repair
+    write(whole[:4] + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :])
+    return lambda: write(whole)
 
 
 def records(partial: Path) -> dict[str, str]:
@@ -510,7 +558,7 @@ def test_a_killed_worker_and_a_damaged_part_lose_no_other_row(
     monkeypatch.setattr("vrae.distributed.model_jobs.Assign", operation)
     job = job_for(load_model(tmp_path / "model"), operation, source, partial, remembered=True, **PARTS)
     repair = damage(tmp_path / "data" / "001.parquet")
-    job = replace(job, parts=layout_and_parts(source, **PARTS)[1])  # versions of the files as they are now
+    monkeypatch.setattr(ray.data.DataContext.get_current().execution_options, "resource_limits", TWO_CPUS)
     command = ["assign", source, "--model", tmp_path / "model", "--engine", "ray", "--out", f"file://{out}"]
 
     code, _, message = cli(*command, "--workers", "2")

@@ -1,5 +1,23 @@
-"""``python -m vrae``: the command line."""
+"""The whole process of the command line, also as ``python -m vrae``."""
 
-from vrae.cli import main
+import signal
+import sys
 
-main()
+__all__ = ["run"]
+
+
+def run() -> None:
+    """Run the command line. Ctrl-C before and after it ends the process without a traceback."""
+    try:
+        from vrae.cli import main
+
+        main()
+    except KeyboardInterrupt:  # while its modules are imported
+        print("Stopped. Nothing was written.", file=sys.stderr)
+        sys.exit(130)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to stop
+
+
+if __name__ == "__main__":
+    run()

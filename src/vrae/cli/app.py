@@ -34,8 +34,10 @@ from vrae.cli.pair_commands import cannibalization, similar
 from vrae.cli.phase_display import PhaseDisplay
 from vrae.cli.reduce_commands import reduce, restore
 from vrae.cli.run_commands import edit, explain, regroup, report
+from vrae.cli.stopping import stopped_words
 from vrae.cli.terminal import INTERRUPTED, Stopped, accept_any_file_name, err
 from vrae.io.formulas import escape_formulas
+from vrae.io.interrupts import Outputs, recording
 from vrae.phases import listening
 
 __all__ = ["app", "in_command_words", "main"]
@@ -105,6 +107,11 @@ def main() -> None:
     """Run the command line. Exit codes: 0 done, 2 bad usage or data, 130 Ctrl-C, 1 our fault."""
     start_clock(with_process=True)
     accept_any_file_name()
+    with recording() as outputs:
+        _run(outputs)
+
+
+def _run(outputs: Outputs) -> None:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = partial(_show, set())
@@ -114,11 +121,10 @@ def main() -> None:
                 sys.stdout.flush()  # a full disk is found here, and not when Python has ended
     except SystemExit as stop:
         if stop.code == INTERRUPTED and not isinstance(stop, Stopped):  # newer versions of Typer report Ctrl-C this way
-            err.print("Stopped. Nothing was written.")
+            raise Stopped(stopped_words(outputs)) from None
         raise
     except KeyboardInterrupt:
-        err.print("Stopped. Nothing was written.")
-        sys.exit(INTERRUPTED)
+        raise Stopped(stopped_words(outputs)) from None
     except Exception as error:
         from vrae.exceptions import VRAEError
 

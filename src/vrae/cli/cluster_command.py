@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +33,8 @@ from vrae.cli.shared_options import (
     Seed,
     tell,
 )
-from vrae.cli.terminal import Stopped, err, logger_for, out, print_json, usage_error
+from vrae.cli.stopping import resumable
+from vrae.cli.terminal import err, logger_for, out, print_json, usage_error
 from vrae.phases import announce
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["cluster", "compare", "demo"]
 
 Log = Callable[[str], None]
+Also = Callable[[Path], None]  # writes more files into the folder of a run
 
 # Folders by default. A complete run in one of them is replaced by the next.
 LATEST, _LATEST_DEMO = Path("runs/latest"), Path("runs/demo")
@@ -144,7 +145,6 @@ def cluster(
     """
     from vrae import runs
     from vrae.estimators.clusterer import VRAEClusterer
-    from vrae.exceptions import TrainingInterrupted
     from vrae.train.checkpoint import Checkpoint
 
     runs.check_report()
@@ -154,23 +154,19 @@ def cluster(
     estimator = VRAEClusterer(n_clusters, clusterer=clusterer, model=options.model(), random_state=options.seed)
     ray = engine.options(train_workers) if engine.is_ray else None
     log = logger_for(options.quiet)
+    saving = Checkpoint(folder / runs.CHECKPOINT, checkpoint_every, resume=resume, log=log)
     # Data errors come first: the folder is claimed when the series have been read.
     with (
+        resumable(saving),
         _opened(data, label, train_sample, estimator, ray, log) as series,
         runs.claim_run_folder(folder, overwrite, resume, rolling=rolling),
     ):
         if rolling and not (overwrite or resume) and (folder / "metrics.json").exists():
             log(f"Replacing the earlier run in {folder}. --out FOLDER keeps both.")
         if train_workers == 1:  # processes that train together save and resume by themselves
-            saving = Checkpoint(folder / runs.CHECKPOINT, checkpoint_every, resume=resume, log=log)
             estimator.model.set_params(callbacks=[*(estimator.model.callbacks or []), saving])
-        title = runs.data_name(data.data)
-        try:
-            metrics = series.cluster(estimator, folder, title, log, overwrite=overwrite or rolling, resume=resume)
-            save_config(context, folder)
-        except TrainingInterrupted as stop:
-            given = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
-            raise Stopped(f"{stop}\nTo resume: {shlex.join(['vrae', *given, '--resume'])}") from None
+        title, also = runs.data_name(data.data), partial(save_config, context, folder)
+        metrics = series.cluster(estimator, folder, title, log, also, overwrite=overwrite or rolling, resume=resume)
     show_clusters(metrics, folder, as_json)
 
 
@@ -185,19 +181,24 @@ class _Series:
     panel: Panel | None = None
     ray: EngineOptions | None = None
 
-    def cluster(self, clusterer: VRAEClusterer, out: Path, title: str, log: Log, **replacing: bool) -> dict[str, Any]:
+    def cluster(
+        self, clusterer: VRAEClusterer, out: Path, title: str, log: Log, also: Also, **replacing: bool
+    ) -> dict[str, Any]:
         """Write a run folder, and return its metrics. ``replacing`` are options for Ray."""
         from vrae import runs
 
         seed: Any = clusterer.random_state
         if self.panel is not None:
-            return runs.cluster_panel(clusterer, self.panel, self.panel.static.get("label"), out, title, self.origin)
+            truth = self.panel.static.get("label")
+            return runs.cluster_panel(clusterer, self.panel, truth, out, title, self.origin, also)
         if self.ray is None:
             assert self.n_train is not None
-            return runs.cluster_stream(clusterer, self.opened.panels, self.n_train, seed, out, title, log, self.origin)
+            opened, n_train = self.opened.panels, self.n_train
+            return runs.cluster_stream(clusterer, opened, n_train, seed, out, title, log, self.origin, also)
         from vrae import distributed
 
-        options: Any = {"n_train": self.n_train, "seed": seed, "log": log, "origin": self.origin, **replacing}
+        options: Any = {"n_train": self.n_train, "seed": seed, "log": log, "origin": self.origin, "also": also}
+        options |= replacing
         return distributed.cluster(
             clusterer, self.opened.source, out=out, title=title, engine=self.ray, **options, **self.reading
         )

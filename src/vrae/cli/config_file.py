@@ -63,10 +63,11 @@ Config = Annotated[
 ]
 
 
-def save_config(context: typer.Context, folder: Path) -> None:
-    """Write the options of a command into the folder of its results.
+def save_config(context: typer.Context, folder: Path, written: Path) -> None:
+    """Write the options of a command with its results, which will be in ``folder``.
 
-    Paths are absolute, so that the file can be used from anywhere.
+    ``written`` is where they are now. Paths are absolute, so that the file can be used from
+    anywhere.
     """
     values = {key: context.params.get(parameter.name) for key, parameter in options_by_name(context.command).items()}
     given = {key: value for key, value in values.items() if key not in _NOT_SAVED and value not in (None, [], ())}
@@ -74,7 +75,7 @@ def save_config(context: typer.Context, folder: Path) -> None:
     command = str(context.info_name)
     again = ["vrae", command, "--config", str(folder / CONFIG_FILE), "--out", f"{folder}-again"]
     data = " < DATA" if given.get("data") == "-" else ""
-    _write([f"# vrae {command}, version {__version__}. Repeat with: {shlex.join(again)}{data}", *lines], folder)
+    _write([f"# vrae {command}, version {__version__}. Repeat with: {shlex.join(again)}{data}", *lines], written)
 
 
 def _from_anywhere(key: str, value: Any) -> Any:

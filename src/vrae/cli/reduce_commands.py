@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,8 +55,8 @@ def reduce(
         reducer = load_vrae(model, options.on_invalid)
     note_unused(options, model, log)
     panel = data.panel(model=None if model is None else reducer, log=log)
-    facts = runs.reduce_to_folder(reducer, panel, folder, fit=model is None)
-    save_config(context, folder)
+    also = partial(save_config, context, folder)
+    facts = runs.reduce_to_folder(reducer, panel, folder, fit=model is None, also=also)
     if as_json:
         print_json({"folder": str(folder), **facts})
     else:

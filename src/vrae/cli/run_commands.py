@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,8 +87,8 @@ def regroup(
 
     n_clusters = number_or_auto("--clusters", clusters)
     shown = _series_to_show(run, data, data_dir, quiet)
-    metrics = runs.regroup_run(run, n_clusters, *shown, names, logger_for(quiet))
-    change_config(run, "clusters", clusters)
+    also = partial(change_config, option="clusters", value=clusters)
+    metrics = runs.regroup_run(run, n_clusters, *shown, names, logger_for(quiet), also)
     show_clusters(metrics, run, as_json)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -43,6 +44,7 @@ def cluster(
     overwrite: bool = False,
     resume: bool = False,
     origin: dict[str, Any] | None = None,
+    also: Callable[[Path], None] = lambda folder: None,
     **options: Any,
 ) -> dict[str, Any]:
     """Cluster the series of Parquet files, and write a run folder.
@@ -75,6 +77,8 @@ def cluster(
         Resume training in one process; see `vrae.train.checkpoint.Checkpoint`.
     origin : dict, optional
         Where the series came from, for ``vrae report``.
+    also : callable, optional
+        Called with the folder before it moves into place, to write more files.
     **options
         Options of `vrae.read_panel`, and ``label``.
 
@@ -101,7 +105,7 @@ def cluster(
     with connected(engine), staging_folder(str(out)) as staging:
         series = find_series(source, staging, log, **options)
         passes = _PartedSource(series, staging, engine, log, n_train, seed)
-        return cluster_in_passes(clusterer, passes, Path(out), title, log, origin)
+        return cluster_in_passes(clusterer, passes, Path(out), title, log, origin, also)
 
 
 @dataclass(frozen=True)

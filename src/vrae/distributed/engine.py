@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,18 @@ from vrae.exceptions import InvalidParameterError, MissingDependencyError, check
 __all__ = ["EngineOptions", "Log", "connected", "ray_module"]
 
 Log = Callable[[str], None]
+
+# Variables for a Ray of our own: it is silent, and does not report its use on the internet.
+_PRIVATE_RAY = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_USAGE_STATS_ENABLED": "0"}
+
+# What to ask a server, by the scheme of its address, and who would answer.
+_ASKED = {
+    "": ("/ray.rpc.NodeInfoGcsService/CheckAlive", "the head of a Ray cluster. Its port is usually 6379."),
+    "ray": ("/ray.rpc.RayletDriver/ClusterInfo", "a Ray client server. Its port is usually 10001."),
+}
+_ANSWER_SECONDS = 15
+_PLACE = re.compile(r"(?:\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]]+):(\d{1,5})")  # HOST:PORT
+_SECURED = ("RAY_USE_TLS", "RAY_grpc_enable_http_proxy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,16 +104,83 @@ def connected(engine: EngineOptions) -> Iterator[None]:
 
 
 def _start(address: str | None) -> None:
+    _check_address(address)
     # A private Ray needs no dashboard, and its processes write their own log files.
     options = {} if address else {"include_dashboard": False}
-    if not address:
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report its use on the internet
     try:
-        ray_module().init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        with _environment({} if address else _PRIVATE_RAY):
+            ray_module().init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise _not_joined(address or "this machine", reason[0]) from None
+
+
+@contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment that the user has not set, and remove them afterwards."""
+    added = [name for name in wanted if name not in os.environ]
+    os.environ.update({name: wanted[name] for name in added})
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+# -------------------------------------------------------------------- whether a cluster answers
+
+
+def _check_address(address: str | None) -> None:
+    """Raise if no Ray answers at an address. Ray itself would wait for minutes, or never end."""
+    if address in (None, "", "auto"):
+        address = os.environ.get("RAY_ADDRESS") or (None if address != "auto" else _address_of_this_machine())
+    if not address or address == "local" or _is_secured():
+        return
+    scheme, _, place = address.rpartition("://")
+    if scheme not in ("", "ray"):  # a plugin of Ray
+        return
+    place = place.partition("/")[0].partition("?")[0]
+    known = _PLACE.fullmatch(place)
+    if not known or not 0 < int(known[1]) < 1 << 16:
         raise InvalidParameterError(
-            f"No Ray cluster could be joined or started at {address or 'this machine'}: {reason[0]:.300} "
-            f"Run `ray status` there, or leave --address out to use this machine alone."
-        ) from None
+            f"{address!r} is not the address of a Ray cluster. Use 'auto', 'HOST:6379' or 'ray://HOST:10001'."
+        )
+    if reason := _no_answer(place, *_ASKED[scheme]):
+        raise _not_joined(address, reason)
+
+
+def _address_of_this_machine() -> str | None:
+    """Return the address that "auto" stands for, None if Ray has to say why there is none."""
+    with suppress(Exception):  # this function is private to Ray
+        found: str | None = ray_module("ray._private.services").canonicalize_bootstrap_address("auto")
+        return found
+    return None
+
+
+def _is_secured() -> bool:
+    """Return whether connections need certificates or a proxy, which only Ray knows."""
+    return any(os.environ.get(name, "0").lower() in ("1", "true") for name in _SECURED)
+
+
+def _no_answer(place: str, question: str, who: str) -> str:
+    """Return why a server does not answer as Ray does; nothing if it does."""
+    grpc = ray_module("grpc")
+    with grpc.insecure_channel(place, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            channel.unary_unary(question)(b"", timeout=_ANSWER_SECONDS)
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                return f"it did not answer within {_ANSWER_SECONDS} seconds."
+            details = str(error.details())
+            if error.code() == grpc.StatusCode.UNIMPLEMENTED or "parsing HTTP/2" in details:
+                return f"what answers there is not {who}"
+            if error.code() == grpc.StatusCode.UNAVAILABLE:
+                return f"{details.rpartition(': ')[2].rstrip(']')}."
+    return ""  # also if it refuses to say more without a password
+
+
+def _not_joined(place: str, reason: str) -> InvalidParameterError:
+    return InvalidParameterError(
+        f"No Ray cluster could be joined or started at {place}: {reason:.300} "
+        f"Run `ray status` there, or leave --address out to use this machine alone."
+    )

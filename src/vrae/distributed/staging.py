@@ -6,7 +6,7 @@ import json
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from pyarrow import fs
 
 from vrae.distributed.source import file_system
 from vrae.exceptions import OutputError, name_some
-from vrae.io.atomic import atomic_directory
+from vrae.io.atomic import atomic_directory, parents_of
+from vrae.io.interrupts import interrupts_held, record_kept
 
 __all__ = ["SharedFolder", "check_destination", "error_reason", "publish", "staging_folder"]
 
@@ -88,22 +89,32 @@ def staging_folder(destination: str) -> Iterator[SharedFolder]:
     """
     system, path = file_system(destination)
     folder = SharedFolder(system, path.rstrip("/") + ".partial")
-    try:
-        folder.create()
-    except (OSError, NotImplementedError) as error:
-        raise _not_writable(folder.path, error) from error
+    with parents_of(Path(folder.path)) if isinstance(system, fs.LocalFileSystem) else nullcontext():
+        try:
+            folder.create()
+        except (OSError, NotImplementedError) as error:
+            raise _not_writable(folder.path, error) from error
+        yield from _kept_if_unfinished(folder)
+
+
+def _kept_if_unfinished(folder: SharedFolder) -> Iterator[SharedFolder]:
+    """Yield a folder, and delete it afterwards unless it holds finished parts of failed work."""
     try:
         yield folder
     except BaseException as error:
-        if not any(name.startswith(_RESUMABLE) and name.endswith(".json") for name in folder.names()):
-            system.delete_dir(folder.path)
+        with interrupts_held():
+            if any(name.startswith(_RESUMABLE) and name.endswith(".json") for name in folder.names()):
+                record_kept(folder.path)
+            else:
+                folder.system.delete_dir(folder.path)
         if isinstance(error, OSError):
             raise OutputError(
                 f"Could not write {error.filename or folder.path}: {error_reason(error)}. Fix this and run the same "
                 f"command again; finished parts are kept."
             ) from error
         raise
-    system.delete_dir(folder.path)
+    with interrupts_held():
+        folder.system.delete_dir(folder.path)
 
 
 def check_destination(destination: str) -> None:

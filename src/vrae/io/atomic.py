@@ -3,6 +3,8 @@
 New content is written into a hidden staging folder next to its target, flushed to disk, and moved
 into place by one rename. If the process dies, the target holds either the old content or the new.
 The next writer of the same target removes staging folders that a killed process left behind.
+Ctrl-C waits while content is moved and while staging folders are removed. Parent folders that were
+made for a target disappear with it if it is not written.
 
 Links are followed, and modes are kept. Pipes and devices are written to as they are. A folder that
 cannot be moved, such as a mount point, is filled file by file: each is the old one or the new one.
@@ -17,43 +19,58 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
+from typing import TypeVar
 
 from vrae.exceptions import OutputError
+from vrae.io.interrupts import interrupts_held, record_complete, streaming
+from vrae.io.locks import locked
 
-__all__ = ["HIDDEN", "atomic_directory", "atomic_file", "check_writable", "is_stream", "is_there", "only_writer"]
+__all__ = [
+    "HIDDEN",
+    "atomic_directory",
+    "atomic_file",
+    "check_writable",
+    "is_stream",
+    "is_there",
+    "only_writer",
+    "parents_of",
+]
 
 # Prefix of staging folders and lock files, which users may see next to their results.
 HIDDEN = ".vrae-"
 
 _WINDOWS = os.name == "nt"
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+Made = TypeVar("Made")
+
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:[/\\]")  # Path() turns the two slashes of a URL into one
 _DESCRIPTORS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
-_IN_USE = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 _OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _EXCHANGE = 2  # RENAME_EXCHANGE of Linux's renameat2(2)
+_TRIES = 10  # to make a folder in a parent that another process removes, since it made it in vain
 
 
 @contextmanager
 def atomic_directory(target: Path) -> Iterator[Path]:
     """Yield a new folder that replaces ``target`` on success and is removed on failure."""
-    target = _followed(target)
+    typed, target = target, _followed(target)
     with _staging(target) as staging:
         folder = staging / "new"
         folder.mkdir()
         yield folder
         _keep_modes(folder, target)
         _flush(folder)
-        if _cannot_move(target):
-            _fill(target, folder, staging)
-        else:
-            _move_folder(folder, target, staging / "old")
-        _flush(_place(target), deep=False)
+        with interrupts_held():
+            if _cannot_move(target):
+                _fill(target, folder, staging)
+            else:
+                _move_folder(folder, target, staging / "old")
+            _in_place(typed, _place(target))
 
 
 @contextmanager
@@ -61,18 +78,20 @@ def atomic_file(target: Path) -> Iterator[Path]:
     """Yield a path whose file replaces ``target`` on success and is removed on failure."""
     if is_stream(target):
         try:
-            yield target
+            with streaming(str(target)):
+                yield target
         except OSError as error:
             raise _not_written(target, error) from error
         return
-    target = _followed(target)
+    typed, target = target, _followed(target)
     with _staging(target) as staging:
         partial = staging / target.name
         yield partial
         _keep_modes(partial, target)
         _flush(partial)
-        os.replace(partial, target)
-        _flush(target.parent, deep=False)
+        with interrupts_held():
+            os.replace(partial, target)
+            _in_place(typed, target.parent)
 
 
 @contextmanager
@@ -85,23 +104,22 @@ def only_writer(target: Path) -> Iterator[None]:
     _refuse_name(target)
     place = _followed(target.absolute())
     path = _place(place) / f"{_hidden_name(place)}.lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = _locked(path)
-    except OSError as error:
-        raise _not_written(target, error) from error
-    if lock is None:
-        with suppress(OSError):
-            owner = path.read_text(encoding="utf-8").strip()
-        raise OutputError(
-            f"{target} is being written by another process ({owner or 'one that has only begun'}). Wait until it is "
-            f"done, or choose another --out; nothing was changed."
-        )
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(lock)
+    with parents_of(path):
+        lock: int | None = None
+        try:
+            try:
+                with interrupts_held():
+                    lock = _retried(lambda: locked(path), path)
+            except OSError as error:
+                raise _not_written(target, error) from error
+            if lock is None:
+                raise _in_use(target, path)
+            yield
+        finally:
+            if lock is not None:
+                with interrupts_held():
+                    path.unlink(missing_ok=True)
+                    os.close(lock)
 
 
 def check_writable(target: Path) -> None:
@@ -132,7 +150,39 @@ def is_there(target: Path) -> bool:
         raise _not_written(target, error) from error
 
 
+@contextmanager
+def parents_of(target: Path) -> Iterator[None]:
+    """Remove parent folders that were made in this context, if nothing is in them in the end."""
+    try:
+        missing = [folder for folder in target.parents if not folder.exists()]
+    except OSError:  # a name that is too long
+        missing = []
+    try:
+        yield
+    finally:
+        for folder in missing:  # the innermost first
+            with suppress(OSError):
+                folder.rmdir()
+
+
 # ---------------------------------------------------------------- parts
+
+
+def _in_use(target: Path, lock: Path) -> OutputError:
+    owner = ""
+    with suppress(OSError):
+        owner = lock.read_text(encoding="utf-8").strip()
+    return OutputError(
+        f"{target} is being written by another process ({owner or 'one that has only begun'}). Wait until it is "
+        f"done, or choose another --out; nothing was changed."
+    )
+
+
+def _in_place(typed: Path, parent: Path) -> None:
+    """Flush the folder around a target that is in its place now, and record it as typed."""
+    _flush(parent, deep=False)
+    if not any(part.startswith(HIDDEN) for part in typed.parts):  # else it is a part of a larger result
+        record_complete(typed)
 
 
 def _followed(target: Path) -> Path:
@@ -196,17 +246,33 @@ def _staging(target: Path) -> Iterator[Path]:
     """Yield a temporary hidden folder next to ``target``, on the same disk."""
     staging: Path | None = None
     _refuse_name(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale_staging(target)
-        prefix = f"{_hidden_name(target)}-{os.getpid()}-"
-        staging = Path(tempfile.mkdtemp(prefix=prefix, dir=_place(target)))
-        yield staging
-    except OSError as error:
-        raise _not_written(target, error) from error
-    finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
+    with parents_of(target):
+        try:
+            with interrupts_held():
+                staging = _retried(lambda: _new_staging(target), target)
+            yield staging
+        except OSError as error:
+            raise _not_written(target, error) from error
+        finally:
+            if staging is not None:
+                with interrupts_held():
+                    shutil.rmtree(staging, ignore_errors=True)
+
+
+def _new_staging(target: Path) -> Path:
+    _remove_stale_staging(target)
+    prefix = f"{_hidden_name(target)}-{os.getpid()}-"
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=_place(target)))
+
+
+def _retried(make: Callable[[], Made], target: Path) -> Made:
+    """Make something in the parent folder of a target, which is made first."""
+    for _ in range(_TRIES - 1):
+        with suppress(FileNotFoundError):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            return make()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return make()
 
 
 def _refuse_name(target: Path) -> None:
@@ -288,45 +354,3 @@ def _exchanged(one: Path, other: Path) -> bool:
         return False
     here = -100  # AT_FDCWD: relative paths start at the working directory
     return rename(here, os.fsencode(one), here, os.fsencode(other), _EXCHANGE) == 0
-
-
-def _locked(path: Path) -> int | None:
-    """Open and lock a file. Return its descriptor, or None if another process holds the lock."""
-    while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            _lock(file)
-            if os.fstat(file).st_ino == os.stat(path).st_ino:
-                _sign_or_remove(file, path)
-                return file
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            os.close(file)
-            if error.errno in _IN_USE:
-                return None
-            raise
-        os.close(file)  # the last owner removed the file while we waited, so it locks nothing
-
-
-def _sign_or_remove(file: int, path: Path) -> None:
-    try:
-        os.ftruncate(file, 0)
-        os.lseek(file, 0, os.SEEK_SET)
-        os.write(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-    except OSError:  # the disk is full
-        with suppress(OSError):
-            path.unlink()
-        raise
-
-
-def _lock(file: int) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        os.lseek(file, 1 << 20, os.SEEK_SET)  # past the text, which other processes may read
-        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,13 @@ def check_reduction_folder(out: Path, overwrite: bool) -> None:
     check_output_folder(out, overwrite, _FILES, "reduction", "codes.parquet, reduction.json and the model")
 
 
-def reduce_to_folder(model: VRAE, panel: Panel, out: Path, *, fit: bool) -> dict[str, Any]:
+def reduce_to_folder(
+    model: VRAE, panel: Panel, out: Path, *, fit: bool, also: Callable[[Path], None] = lambda folder: None
+) -> dict[str, Any]:
     """Write ``codes.parquet`` and ``reduction.json``, and return the content of the latter.
 
-    With ``fit``, the model is fitted to the panel first, and saved with its history.
+    With ``fit``, the model is fitted to the panel first, and saved with its history. ``also``
+    writes more files into the folder, before it moves into place.
     """
     if fit:
         model.fit(panel)
@@ -48,6 +52,7 @@ def reduce_to_folder(model: VRAE, panel: Panel, out: Path, *, fit: bool) -> dict
             write_model(model, folder)
         write_columns(codes.to_columns(), folder / "codes.parquet")
         (folder / "reduction.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        also(folder)
     return report
 
 

@@ -31,6 +31,7 @@ _REPLACED = ("model", "clusters.csv", "clusters.parquet", "metrics.json", "repor
 
 
 Change = Callable[[VRAEClusterer, Assignment], None]
+Also = Callable[[Path], None]  # changes other files of a run, in a copy that then replaces it
 
 
 def regroup_run(
@@ -40,11 +41,13 @@ def regroup_run(
     notice: str = "",
     names: Path | None = None,
     log: Callable[[str], None] = lambda message: None,
+    also: Also = lambda folder: None,
 ) -> dict[str, Any]:
     """Change the number of clusters of a run, and return its metrics.
 
     ``names`` is a file with names of the new clusters; see `read_names`. ``log`` is told how many
-    changes by hand are discarded. For the rest, see `edit_run`.
+    changes by hand are discarded. ``also`` changes other files of the run, in the copy that then
+    replaces it. For the rest, see `edit_run`.
     """
     given = None if names is None else read_names(names)
 
@@ -55,7 +58,7 @@ def regroup_run(
         if given is not None:
             clusterer.rename(given)
 
-    return _change_run(run, regroup, panels, notice, {"n_clusters": n_clusters})
+    return _change_run(run, regroup, panels, notice, {"n_clusters": n_clusters}, also)
 
 
 def edit_run(
@@ -88,7 +91,12 @@ def edit_run(
 
 
 def _change_run(
-    run: Path, change: Change, panels: Iterable[Panel] | None, notice: str, options: dict[str, Any] | None = None
+    run: Path,
+    change: Change,
+    panels: Iterable[Panel] | None,
+    notice: str,
+    options: dict[str, Any] | None = None,
+    also: Also = lambda folder: None,
 ) -> dict[str, Any]:
     """Change the clusterer of a run, and write everything again that depends on its clusters."""
     typed, run = run, run.resolve()  # a link keeps pointing to the run
@@ -118,6 +126,7 @@ def _change_run(
             write_metrics(metrics, folder)
             report = report_of_run(clusterer, panel, assignment, metrics, typed, judged)
             write_report(replace(report, notice=notice), folder / "report.html")
+            also(folder)
     return metrics
 
 

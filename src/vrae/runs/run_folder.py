@@ -52,6 +52,7 @@ _RESULTS = {
 _CSV_ROWS = 1_000_000
 
 Log = Callable[[str], None]
+Also = Callable[[Path], None]  # writes more files into a folder before it moves into place
 Labels = npt.NDArray[Any]
 Facts = dict[str, Any]
 
@@ -102,12 +103,18 @@ def source_of(data: str, options: Facts) -> Facts:
 
 
 def cluster_panel(
-    clusterer: VRAEClusterer, panel: Panel, truth: Labels | None, out: Path, title: str, source: Facts | None = None
+    clusterer: VRAEClusterer,
+    panel: Panel,
+    truth: Labels | None,
+    out: Path,
+    title: str,
+    source: Facts | None = None,
+    also: Also = lambda folder: None,
 ) -> Facts:
     """Cluster a panel, and write a run folder, completely or not at all. Return its metrics.
 
     ``truth`` (n_series,) are known classes to compare with. ``source`` is kept for `vrae report`;
-    see `source_of`.
+    see `source_of`. ``also`` writes more files into the folder, before it moves into place.
     """
     started = time.perf_counter()
     clusterer.fit(panel)
@@ -128,6 +135,7 @@ def cluster_panel(
         write_metrics(metrics, folder)
         report = gather_run_report(clusterer, panel, assignment, metrics, out, truth, judged)
         write_report(report, folder / "report.html")
+        also(folder)
     return metrics
 
 
@@ -155,11 +163,13 @@ def cluster_in_passes(
     title: str,
     log: Log = lambda message: None,
     source: Facts | None = None,
+    also: Also = lambda folder: None,
 ) -> Facts:
     """Fit a clusterer to a sample, assign all series, and write a run folder. Return its metrics.
 
     Counts are over all series. The silhouette and the k-means baseline are computed on the sample,
-    which has ``n_trained`` series. The report shows up to 20,000 of them.
+    which has ``n_trained`` series. The report shows up to 20,000 of them. For ``also``, see
+    `cluster_panel`.
     """
     started = time.perf_counter()
     announce("Reading")
@@ -184,6 +194,7 @@ def cluster_in_passes(
         assignment = assign(clusterer, shown, clusterer.embedding_[indices])
         report = gather_run_report(clusterer, shown, assignment, metrics, out, shown.static.get("label"), judged)
         write_report(report, folder / "report.html")
+        also(folder)
     return metrics
 
 
@@ -196,13 +207,14 @@ def cluster_stream(
     title: str,
     log: Log = lambda message: None,
     source: Facts | None = None,
+    also: Also = lambda folder: None,
 ) -> Facts:
     """Cluster more series than fit into memory; see `cluster_in_passes`.
 
     ``panels`` returns the same panels each time. Their static column ``label``, if there is one,
     holds known classes.
     """
-    return cluster_in_passes(clusterer, _Stream(panels, n_train, seed), out, title, log, source)
+    return cluster_in_passes(clusterer, _Stream(panels, n_train, seed), out, title, log, source, also)
 
 
 @dataclass

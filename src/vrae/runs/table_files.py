@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self, TextIO
 
@@ -20,6 +20,7 @@ from vrae.data.panel import Panel
 from vrae.exceptions import InvalidDataError
 from vrae.io.atomic import atomic_file
 from vrae.io.formulas import safe_cells
+from vrae.io.interrupts import streaming
 
 __all__ = ["Columns", "ParquetTable", "read_run_table", "read_table", "step_columns", "table_writer", "write_columns"]
 
@@ -38,7 +39,8 @@ def table_writer(target: Path | None, scores: Collection[str] = ()) -> Iterator[
     ``scores`` have six significant digits.
     """
     if target is None:
-        yield _CsvTable(sys.stdout, scores).write
+        with ExitStack() as ending:
+            yield _to_stdout(scores, ending)
         return
     with atomic_file(target) as partial:
         if target.suffix == ".parquet":
@@ -48,6 +50,19 @@ def table_writer(target: Path | None, scores: Collection[str] = ()) -> Iterator[
             # An id may hold a lone surrogate, which UTF-8 cannot encode. It becomes text: \ud800.
             with partial.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
                 yield _CsvTable(file, scores).write
+
+
+def _to_stdout(scores: Collection[str], ending: ExitStack) -> Callable[[Columns], None]:
+    """Return a function that writes to standard output, which is begun with the first rows."""
+    begun: list[_CsvTable] = []
+
+    def write(columns: Columns) -> None:
+        if not begun:
+            ending.enter_context(streaming("standard output"))
+            begun.append(_CsvTable(sys.stdout, scores))
+        begun[0].write(columns)
+
+    return write
 
 
 def write_columns(columns: Columns, target: Path | None, scores: Collection[str] = ()) -> None:

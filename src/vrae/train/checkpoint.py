@@ -77,8 +77,14 @@ class Checkpoint(Callback):
         self.every_epochs = None if every_epochs is None else check_int("every_epochs", every_epochs, low=1)
         self.resume = resume
         self._log = log
+        self._has_saved = False
         self._interrupted = False
         self._handler: Any = None
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the folder holds a checkpoint from which this training can be resumed."""
+        return (self.resume or self._has_saved) and (self.folder / CONFIG_FILE).exists()
 
     def on_train_begin(self, trainer: TrainingRun) -> None:
         """Restore the last checkpoint, and listen for Ctrl-C."""
