@@ -236,19 +236,24 @@ DAMAGE = {
     "NaN weights": (poison, ["not finite", "model.network.output.linear.bias"]),
     "other shape": (swap, ["do not fit together", "output.linear.bias"]),
     "missing array": (forget, ["do not fit together", "embedding"]),
-    "no model": (lambda f: edit(f, model=None), ["do not fit together"]),
-    "no network": (lambda f: edit_model(f, network=None), ["do not fit together"]),
-    "impossible network": (lambda f: edit_model(f, network={"cell": "gru"}), ["do not fit together"]),
-    "no scaler": (lambda f: edit_model(f, scaler={}), ["do not fit together"]),
-    "options of text": (lambda f: edit(f, options="many"), ["do not fit together"]),
-    "model options of text": (lambda f: edit_model(f, options="many"), ["do not fit together"]),
-    "unknown model option": (lambda f: edit_model(f, options={"latentsize": 3}), ["do not fit together", "latentsize"]),
+    "no model": (lambda f: edit(f, model=None), ["not as vrae writes it", "model"]),
+    "no network": (lambda f: edit_model(f, network=None), ["model.network: NetworkConfig"]),
+    "impossible network": (lambda f: edit_model(f, network={"cell": "gru"}), ["model.network: NetworkConfig"]),
+    "no scaler": (lambda f: edit_model(f, scaler={}), ["not as vrae writes it", "model.scaler"]),
+    "options of text": (lambda f: edit(f, options="many"), ["not as vrae writes it", "options"]),
+    "model options of text": (lambda f: edit_model(f, options="many"), ["not as vrae writes it", "model.options"]),
+    "unknown model option": (
+        lambda f: edit_model(f, options={"latentsize": 3}),
+        ["key 'latentsize'", "'latent_size'?"],
+    ),
     "one flipped bit": (flip_a_bit, ["weights.safetensors", "damaged, or another model's"]),
+    "a network of gigabytes": (lambda f: edit_network(f, hidden_size=60_000), ["do not fit together", "shape"]),
+    "a key of another program": (lambda f: edit(f, theme="dark"), ["unknown key 'theme'"]),
     "deep json": (lambda f: (f / "config.json").write_text("[" * 100_000), ["config.json", "damaged"]),
-    "a network of terabytes": (lambda f: edit_network(f, hidden_size=10**6), ["do not fit together", "shape"]),
-    "a network of more memory than exists": (lambda f: edit_network(f, hidden_size=10**12), ["do not fit together"]),
-    "endless layers": (lambda f: edit_network(f, num_layers=10**9), ["do not fit together", "num_layers"]),
-    "ids of gigabytes": (lambda f: edit_model(f, ids_type="S1000000000"), ["do not fit together", "ids_type"]),
+    "a network of terabytes": (lambda f: edit_network(f, hidden_size=10**6), ["hidden_size must be at most 65,536"]),
+    "a network of more memory than exists": (lambda f: edit_network(f, hidden_size=10**12), ["must be at most 65,536"]),
+    "endless layers": (lambda f: edit_network(f, num_layers=10**9), ["num_layers must be at most 64"]),
+    "ids of gigabytes": (lambda f: edit_model(f, ids_type="S1000000000"), ["model.ids_type must be a type of ids"]),
     "too few ids": (lambda f: edit_model(f, ids=[1]), ["do not fit together", "embedding"]),
     "a folder for weights": (
         lambda f: ((f / "weights.safetensors").unlink(), (f / "weights.safetensors").mkdir()),
@@ -294,6 +299,7 @@ def test_weights_of_another_model_are_refused(folder, small_series, tmp_path):
 
 def test_an_impossibly_large_config_is_not_read(folder, monkeypatch):
     monkeypatch.setattr("vrae.io.folder._LARGEST_CONFIG", 100)
+    monkeypatch.setattr("vrae.io.folder._BYTES_PER_ID", 1)
     with pytest.raises(ModelFileError, match=r"config.json is not vrae's: no model needs [\d,]+ bytes"):
         load_model(folder)
 
@@ -308,11 +314,19 @@ def test_names_cannot_lead_out_of_the_folder(folder, tmp_path):
             load_model(folder)
         safetensors.numpy.save_file(arrays, folder / "weights.safetensors")
         sign(folder)
-        edit(folder, options={"n_clusters": 2, evil: "x", "clusterer": evil, "model": evil})
-        edit_model(folder, options={"device": evil, "callbacks": evil})
-        clusterer = load_model(folder)
-        assert clusterer.clusterer == clusterer.model_.device == evil  # text, and nothing else
-        assert type(clusterer.model) is type(clusterer.model_) is VRAE
+        before = (folder / "config.json").read_bytes()
+        for damage in (
+            lambda evil=evil: edit(folder, options={evil: "x"}),
+            lambda evil=evil: edit(folder, **{evil: "x"}),
+            lambda evil=evil: edit_model(folder, options={"device": evil}),
+            lambda evil=evil: edit_model(folder, options={"precision": evil}),
+        ):
+            damage()
+            with pytest.raises(ModelFileError, match="is not as vrae writes it"):
+                load_model(folder)
+            (folder / "config.json").write_bytes(before)
+    edit(folder, options={"clusterer": "os.system"})  # the name of an object that was an option
+    assert load_model(folder).clusterer == "os.system"  # text, and nothing else
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 

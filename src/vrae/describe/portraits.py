@@ -208,7 +208,7 @@ class Portraits:
                 rows=rows.astype(np.int64),
                 channels=channels,
                 numbers={
-                    name: arrays["numbers"][names.index(name)] if name in names else np.full((n, c), np.nan)
+                    name: arrays["numbers"][names.index(name)] if name in names else np.full((n, c), np.nan, np.float32)
                     for name in _NUMBERS
                 },
                 shapes=arrays["shapes"],

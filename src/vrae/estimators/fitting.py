@@ -21,6 +21,7 @@ from vrae.data.reading import as_panel
 from vrae.data.scaling import Scaler
 from vrae.data.selection import drop_invalid, hide_level_ends, join_panels, match_channels
 from vrae.data.table_options import TableOptions
+from vrae.estimators.option_tables import check_options
 from vrae.estimators.options import VRAEOptions
 from vrae.exceptions import (
     DataWarning,
@@ -35,7 +36,7 @@ from vrae.nn.loss import active_units, pointwise_loss
 from vrae.nn.model import VRAENetwork, build_network
 from vrae.nn.patterns import PatternStatistics
 from vrae.phases import announce
-from vrae.runtime import resolve_device, seed_of
+from vrae.runtime import resolve_device, safe_in_forks, seed_of
 from vrae.train.callbacks import Record, check_callbacks
 from vrae.train.inference import Inference
 from vrae.train.placement import place_neighbours
@@ -111,6 +112,7 @@ class FittedVRAE(VRAEOptions):
         TrainingError
             The loss became infinite or NaN.
         """
+        check_options(self, "VRAE")
         panel, indices = self.usable(X)
         if hidden is not None:
             hidden = np.asarray(hidden)
@@ -151,6 +153,7 @@ class FittedVRAE(VRAEOptions):
         self.extend(X)
         return self
 
+    @safe_in_forks
     def fit_panel(
         self,
         panel: Panel,
@@ -230,8 +233,7 @@ class FittedVRAE(VRAEOptions):
         self.network_, self.scaler_ = network, data.scaler
         self.embedding_, self.ids_ = Z, panel.ids
         self.channels_, self.calendar_, self.reading_ = panel.channels, panel.calendar, panel.reading
-        self.history_, self.size_curve_ = history, prepared.size_curve
-        self.active_units_ = active
+        self.history_, self.size_curve_, self.active_units_ = history, prepared.size_curve, active
         self.noise_variance_ = max(squares / observed, 1e-8)
         self.typical_level_ = torch.cat(levels).median(dim=0).values.numpy()  # (channel,)
         self.typical_spread_ = torch.cat(spreads).median(dim=0).values.numpy()  # (channel,)
@@ -245,6 +247,7 @@ class FittedVRAE(VRAEOptions):
 
     def extend(self, X: Any) -> Panel:
         """Do what `partial_fit` does, and return the series that were used: replayed ones and X."""
+        check_options(self, "VRAE")
         is_first = not self.__sklearn_is_fitted__()
         panel, indices = self.usable(X) if is_first else self.open(X)
         panel = replace(panel.select(indices), static={})

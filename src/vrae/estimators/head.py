@@ -21,12 +21,13 @@ from vrae.data.batching import Indices
 from vrae.data.panel import Panel
 from vrae.estimators.fitted_repr import FittedRepr
 from vrae.estimators.fitting import TrainerLike, check_enough
+from vrae.estimators.option_tables import OPTIONS, check_options
 from vrae.estimators.options import VRAEOptions
-from vrae.estimators.state import restore_model, save_model
+from vrae.estimators.state import restore_ids, restore_model, save_model
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidParameterError, NotFittedError
 from vrae.io.folder import Arrays, shaped, subset
-from vrae.io.plain import ids_from_json, ids_to_json
+from vrae.io.plain import ids_to_json
 
 __all__ = ["Embedded", "Head", "SeriesHead", "clone_model", "explain_model_options"]
 
@@ -157,7 +158,7 @@ class Head(FittedRepr, BaseEstimator):  # type: ignore[misc]
             self.model.random_state = None
         self.embedding_, self.ids_ = self.model_.embedding_, self.model_.ids_
         if "embedding" in arrays:
-            self.ids_ = ids_from_json(config["ids"], config["ids_type"])
+            self.ids_ = restore_ids(config)
             self.embedding_ = shaped("embedding", arrays, (len(self.ids_), self.model_.embedding_.shape[1]))
         self._restore(config, arrays)
         self._digest = (self.ids_, config.get("digest"))
@@ -171,7 +172,8 @@ class Head(FittedRepr, BaseEstimator):  # type: ignore[misc]
     # ---------------------------------------------------------------- for subclasses
 
     def _fitted_template(self) -> tuple[VRAE, bool]:
-        """Return a model to fit, or a fitted one to use as it is, and whether it is fitted."""
+        """Check all options. Return a model to fit, or a fitted one, and whether it is fitted."""
+        check_options(self, next(kind.__name__ for kind in type(self).__mro__ if kind.__name__ in OPTIONS))
         if isinstance(self.model, FrozenEstimator):
             model = self.model.estimator
             if isinstance(model, Head) and model.embeds_series:
@@ -188,6 +190,7 @@ class Head(FittedRepr, BaseEstimator):  # type: ignore[misc]
         model = self.default_model() if self.model is None else clone_model(self.model)
         if model.random_state is None:
             model.random_state = self.random_state
+        check_options(model, "VRAE")
         return model, False
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:

@@ -6,10 +6,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from vrae.estimators.saved_arrays import check_arrays
+from vrae.estimators.saved_schema import check_config
 from vrae.estimators.state import restore_model
-from vrae.exceptions import ModelFileError, did_you_mean, name_some
-from vrae.io.folder import CONFIG_FILE, WEIGHTS_FILE, check_pair, subset
-from vrae.io.migrations import migrate
+from vrae.exceptions import InvalidParameterError, ModelFileError, did_you_mean, name_some
+from vrae.io.folder import CONFIG_FILE, WEIGHTS_FILE, StoredArrays, check_pair, subset
+from vrae.io.migrations import FORMAT_VERSION, migrate
 from vrae.io.model_files import read_model
 
 __all__ = ["load_model"]
@@ -53,7 +55,8 @@ def load_model(path: str | Path) -> Any:
         raise ModelFileError(f"{path}: unknown class {name!r} in {CONFIG_FILE}.{did_you_mean(name, list(_CLASSES))}")
     saved_class = getattr(import_module(_CLASSES[name]), name)
     try:
-        migrate(config, arrays)
+        _bring_up_to_date(path, config, arrays)
+        check_arrays(config, arrays)
         if name == "VRAE":
             estimator = restore_model(saved_class, config["model"], subset(arrays, "model"))
         else:
@@ -67,3 +70,22 @@ def load_model(path: str | Path) -> Any:
     if unused := sorted(arrays.unused()):
         raise ModelFileError(f"{path / WEIGHTS_FILE} holds arrays that no {name} has: {name_some(unused)}.")
     return estimator
+
+
+def _bring_up_to_date(path: Path, config: dict[str, Any], arrays: StoredArrays) -> None:
+    """Make the newest format of a config, and raise if it is not as vrae writes it."""
+    version = config["format_version"]
+    try:
+        migrate(config, arrays)
+        check_config(config, others=version < FORMAT_VERSION)
+    except InvalidParameterError as error:
+        raise ModelFileError(
+            f"{path / CONFIG_FILE} is not as vrae writes it. {error} Was it edited? Save the model again."
+        ) from None
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        if version == FORMAT_VERSION:
+            raise
+        raise ModelFileError(
+            f"{path / CONFIG_FILE} says format_version {version}, but lacks what such a model has "
+            f"({type(error).__name__}: {error}). Was it edited? Save the model again."
+        ) from None

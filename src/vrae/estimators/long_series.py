@@ -11,7 +11,6 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from vrae._version import __version__
-from vrae.config import check_int, check_real
 from vrae.data.calendar import Calendar
 from vrae.data.containers import is_table, like
 from vrae.data.later_times import on_calendar_of_model
@@ -20,14 +19,16 @@ from vrae.data.reading import as_panel
 from vrae.data.selection import match_channels
 from vrae.data.sliding import WindowLength, choose_window
 from vrae.data.table_options import TableOptions
+from vrae.estimators.option_tables import check_options
 from vrae.estimators.series_scale import SeriesScale, Tail, bridge, scale_of, soften, soften_panel
+from vrae.estimators.state import restore_ids
 from vrae.estimators.stretches import Stretch, find_stretches
 from vrae.estimators.window_cuts import StepScores, cut_windows, mean_of, score_ends, threshold_of, to_steps
 from vrae.estimators.window_vectors import NO_PLACE, WindowVectors
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, NotFittedError, name_some, warn
 from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.io.model_files import write_model
-from vrae.io.plain import ids_from_json, ids_to_json
+from vrae.io.plain import ids_to_json
 from vrae.phases import announce
 
 __all__ = ["LongSeriesDetector"]
@@ -138,9 +139,7 @@ class LongSeriesDetector(BaseEstimator):  # type: ignore[misc]
         InvalidParameterError
             An option is out of range.
         """
-        if self.contamination != "auto":
-            check_real("contamination", self.contamination, above=0, high=0.5)
-        check_real("false_alarm_rate", self.false_alarm_rate, above=0, below=0.5)
+        check_options(self, "LongSeriesDetector")
         panel = _as_long_panel(X)
         invalid_series(panel)  # refuses infinite values, and no series
         length = self._choose(panel)
@@ -171,8 +170,8 @@ class LongSeriesDetector(BaseEstimator):  # type: ignore[misc]
         if isinstance(self.window, str) and self.window == "auto":
             length = choose_window(panel)
         else:
-            length = WindowLength(check_int("window", self.window, low=2, auto=True), "as given")
-        if self.stride is not None and check_int("stride", self.stride, low=1) > length.steps:
+            length = WindowLength(int(self.window), "as given")
+        if self.stride is not None and self.stride > length.steps:
             raise InvalidParameterError(
                 f"stride={self.stride} is larger than the window of {length.steps} steps, so some steps would be in no "
                 f"window."
@@ -360,7 +359,7 @@ class LongSeriesDetector(BaseEstimator):  # type: ignore[misc]
         self.channels_ = tuple(config["channels"])
         self.calendar_ = None if config["calendar"] is None else Calendar(**config["calendar"])
         self.reading_ = None if config["reading"] is None else TableOptions.from_dict(config["reading"])
-        self.ids_ = ids_from_json(config["ids"], config["ids_type"])
+        self.ids_ = restore_ids(config)
         n_channels, lengths = len(self.channels_), [int(length) for length in config["tail_lengths"]]
         shape = (len(self.ids_), n_channels)
         level, spread = (shaped(name, arrays, shape) for name in ("level", "spread"))

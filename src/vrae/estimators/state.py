@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator
 
 from vrae._version import __version__
 from vrae.config import NetworkConfig
 from vrae.data.calendar import Calendar
+from vrae.data.ids import check_unique, usable_ids
 from vrae.data.scaling import Scaler
 from vrae.data.table_options import TableOptions
 from vrae.estimators.fitting import FittedVRAE
@@ -20,12 +23,16 @@ from vrae.io.model_files import write_model
 from vrae.io.plain import ids_from_json, ids_to_json, option_to_json
 from vrae.nn.model import load_network
 from vrae.runtime import resolve_device
+from vrae.train.callbacks import Record
 
-__all__ = ["restore_model", "save_model"]
+__all__ = ["restore_ids", "restore_model", "save_model"]
 
 Config = dict[str, Any]
 Model = TypeVar("Model", bound=FittedVRAE)
 
+
+# Records of epochs that are saved.
+_MOST_EPOCHS = 20_000
 
 # Attributes of a model that are JSON values, without their underscore.
 _FACTS = ("history", "noise_variance", "n_steps", "active_units")
@@ -59,6 +66,7 @@ def _model_state(model: FittedVRAE) -> tuple[Config, Arrays]:
         "network": model.network_.config.to_dict(),
         "scaler": model.scaler_.to_dict(),
         **{name: getattr(model, f"{name}_") for name in _FACTS},
+        "history": _thinned(model.history_),
         "size_curve": model.size_curve_,
         "n_features_in": getattr(model, "n_features_in_", None),
         "reading": None if model.reading_ is None else model.reading_.to_dict(),
@@ -91,7 +99,7 @@ def restore_model(model_class: type[Model], config: Config, arrays: Arrays) -> M
     model.size_curve_ = config.get("size_curve", [])
     if config.get("n_features_in") is not None:
         model.n_features_in_ = int(config["n_features_in"])
-    model.ids_ = ids_from_json(config["ids"], config["ids_type"])
+    model.ids_ = restore_ids(config)
     model.reading_ = None if config["reading"] is None else TableOptions.from_dict(config["reading"])
     model.calendar_ = None if config["calendar"] is None else Calendar(**config["calendar"])
     model.channels_ = tuple(config["channels"] or ())
@@ -100,6 +108,20 @@ def restore_model(model_class: type[Model], config: Config, arrays: Arrays) -> M
     model.typical_level_ = shaped("typical_level", arrays, (channels,))
     model.typical_spread_ = shaped("typical_spread", arrays, (channels,))
     return model
+
+
+def restore_ids(config: Config) -> npt.NDArray[Any]:
+    """Return the ids of a config. A ValueError is raised if a panel cannot have them."""
+    ids = usable_ids(ids_from_json(config["ids"], config["ids_type"]))
+    check_unique(ids)
+    return ids
+
+
+def _thinned(history: list[Record]) -> list[Record]:
+    """Return the records of epochs, or an even sample of them if the file would become large."""
+    if len(history) <= _MOST_EPOCHS:
+        return history
+    return [history[row] for row in np.linspace(0, len(history) - 1, _MOST_EPOCHS).round().astype(int)]
 
 
 def _device_here(device: str) -> torch.device:

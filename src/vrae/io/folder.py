@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vrae.exceptions import ModelFileError
+from vrae.exceptions import ModelFileError, OutputError
 from vrae.io.atomic import atomic_directory
 
 __all__ = [
@@ -40,7 +41,10 @@ WEIGHTS_FILE = "weights.safetensors"
 # Times that a folder is read if it is replaced each time.
 _TRIES = 100
 _CHECKSUM = "weights_sha256"
-_LARGEST_CONFIG = 1 << 30  # bytes: the ids of about ten million training series
+# Bytes of a config: so many, and more for each row of the longest array, whose ids it may hold.
+_LARGEST_CONFIG = 1 << 24
+_BYTES_PER_ID = 2048
+_MOST = 1 << 30
 
 Arrays = MutableMapping[str, npt.NDArray[Any]]
 
@@ -92,6 +96,12 @@ class StoredArrays(Arrays):
             return self._read[name].shape
         return tuple(self._file.get_slice(self._names[name]).get_shape())
 
+    def type_of(self, name: str) -> str:
+        """Return the type of an array, such as "F32", without reading it."""
+        if name in self._read:
+            return self._read[name].dtype.str[1:]
+        return str(self._file.get_slice(self._names[name]).get_dtype())
+
     def unused(self) -> set[str]:
         """Return the names, in the file, of arrays that nobody has read."""
         names = {stored for name, stored in self._names.items() if name not in self._read}
@@ -131,6 +141,10 @@ def write_folder(target: Path, config: dict[str, Any], arrays: Arrays) -> None:
             number = re.search(r"\(os error (\d+)\)", str(error))
             raise (OSError(int(number[1]), os.strerror(int(number[1]))) if number else error) from error
         text = json.dumps({**config, _CHECKSUM: _checksum(folder / WEIGHTS_FILE)}, indent=2, allow_nan=False)
+        if len(text) > _most_bytes(np.shape(a) for a in arrays.values()):
+            raise OutputError(
+                f"{target} cannot be saved: {CONFIG_FILE} would have {len(text):,} bytes. Use shorter ids."
+            )
         (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
         shutil.copymode(folder / CONFIG_FILE, folder / WEIGHTS_FILE)  # safetensors lets only the owner read
 
@@ -170,7 +184,7 @@ def _identity(folder: Path) -> tuple[tuple[int, int], ...]:
 
 
 def _read_pair(folder: Path, kind: str, hint: str) -> tuple[dict[str, Any], Any, str]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     config_file, weights_file = folder / CONFIG_FILE, folder / WEIGHTS_FILE
     try:
@@ -179,12 +193,14 @@ def _read_pair(folder: Path, kind: str, hint: str) -> tuple[dict[str, Any], Any,
                 found = f"{file.name} is not there" if folder.exists() else "there is no such folder"
                 raise ModelFileError(f"{folder} is not a vrae {kind}: {found}. {hint}")
         if (size := config_file.stat().st_size) > _LARGEST_CONFIG:
-            raise ModelFileError(f"{config_file} is not vrae's: no {kind} needs {size:,} bytes.")
-        config = json.loads(config_file.read_text(encoding="utf-8"))
+            opened = _opened(weights_file)
+            shapes = [opened.get_slice(name).get_shape() for name in opened.keys()]  # noqa: SIM118
+            if size > _most_bytes(shapes):
+                raise ModelFileError(f"{config_file} is not vrae's: no {kind} needs {size:,} bytes.")
+        config = json.loads(config_file.read_text(encoding="utf-8"), parse_constant=_no_constant)
         if not isinstance(config, dict) or "format_version" not in config:
             raise ModelFileError(f"{config_file} is damaged or not vrae's: it holds no format_version.")
-        with weights_file.open("rb"):  # safetensors reports every obstacle as a missing file
-            opened = safe_open(weights_file, framework="numpy")
+        opened = _opened(weights_file)
         checksum = _checksum(weights_file) if _CHECKSUM in config else ""
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{config_file} is damaged or not vrae's ({error}). Copy or save it again.") from None
@@ -193,6 +209,23 @@ def _read_pair(folder: Path, kind: str, hint: str) -> tuple[dict[str, Any], Any,
     except OSError as error:
         raise ModelFileError(f"{folder} cannot be read: {error.strerror or error}.") from None
     return config, opened, checksum
+
+
+def _opened(weights_file: Path) -> Any:
+    from safetensors import safe_open
+
+    with weights_file.open("rb"):  # safetensors reports every obstacle as a missing file
+        return safe_open(weights_file, framework="numpy")
+
+
+def _most_bytes(shapes: Iterable[Sequence[int]]) -> int:
+    """Return how large a config may be next to arrays of these shapes."""
+    n_rows = max((shape[0] for shape in shapes if shape and math.prod(shape)), default=0)
+    return min(_LARGEST_CONFIG + _BYTES_PER_ID * n_rows, _MOST)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def check_pair(folder: Path, config: dict[str, Any], arrays: StoredArrays) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from vrae.exceptions import ModelFileError, OutputError
+from vrae.exceptions import ModelFileError, OutputError, shortened
 from vrae.io.atomic import is_there
 from vrae.io.folder import CONFIG_FILE, WEIGHTS_FILE, Arrays, StoredArrays, read_folder, write_folder
 from vrae.io.migrations import FORMAT_VERSION, OLDER_VERSIONS
 
 __all__ = ["check_replaceable", "read_model", "write_model"]
+
+# Characters of a config among which its version and its class are.
+_START = 1 << 16
 
 
 def write_model(path: str | Path, config: dict[str, Any], arrays: Arrays) -> Path:
@@ -41,9 +43,11 @@ def _is_replaceable(target: Path) -> bool:
     if names != {CONFIG_FILE, WEIGHTS_FILE}:
         return False
     try:
-        return {"format_version", "class"} <= set(json.loads((target / CONFIG_FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        with (target / CONFIG_FILE).open(encoding="utf-8") as file:
+            start = file.read(_START)
+    except (OSError, ValueError):
         return False
+    return '"format_version"' in start and '"class"' in start
 
 
 def read_model(path: str | Path) -> tuple[dict[str, Any], StoredArrays]:
@@ -51,9 +55,10 @@ def read_model(path: str | Path) -> tuple[dict[str, Any], StoredArrays]:
     folder = Path(path)
     config, arrays = read_folder(folder, "model", "A model is the folder that save() wrote.", finite=True)
     version = config.get("format_version")
-    if version not in (*OLDER_VERSIONS, FORMAT_VERSION):
+    writer = str(config.get("vrae_version", "unknown"))[:40]
+    if type(version) is not int or version not in (*OLDER_VERSIONS, FORMAT_VERSION):
         raise ModelFileError(
-            f"{folder} has format_version {version!r}; this version of vrae reads up to {FORMAT_VERSION}. "
-            f"Install the version of vrae that wrote it (vrae {config.get('vrae_version', 'unknown')}) or a newer one."
+            f"{folder} has format_version {shortened(version)}; this version of vrae reads up to {FORMAT_VERSION}. "
+            f"Install the version of vrae that wrote it (vrae {writer}) or a newer one."
         )
     return config, arrays

@@ -11,6 +11,10 @@ import numpy.typing as npt
 __all__ = ["ids_from_json", "ids_to_json", "option_to_json"]
 
 
+# Characters of an array of text. All entries take as much memory as the longest.
+_LARGEST_TEXT = 1 << 28
+
+
 def ids_to_json(ids: npt.NDArray[Any]) -> dict[str, Any]:
     """Return the ids of a panel as JSON: numbers and text unchanged, dates in ISO format."""
     if ids.dtype.kind == "M":
@@ -24,7 +28,8 @@ def ids_from_json(ids: list[Any], kind: str) -> npt.NDArray[Any]:
     """Invert `ids_to_json`. Other types are refused, such as text of a gigabyte per id."""
     if not re.fullmatch(r"[OU]|\|b1|[<>|][iuf][1248]|[<>]M8\[\d*\w+\]", kind):
         raise ValueError(f"ids_type {kind!r} is unknown")
-    if kind == "O":  # text and numbers, which NumPy would turn into text
+    longest = max(map(len, ids), default=0) if kind == "U" else 0
+    if kind == "O" or longest * len(ids) > _LARGEST_TEXT:  # text and numbers, which NumPy would turn into text
         names = np.empty(len(ids), object)
         names[:] = ids
         return names

@@ -1,0 +1,230 @@
+"""What the arrays of a model directory may be: types, shapes, and which values are possible.
+
+Headers are compared with the config before an array is read. Weights of networks are left out:
+`vrae.nn.model.load_network` knows their shapes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from vrae.io.array_shapes import check_arrays as check_shapes
+from vrae.io.folder import Arrays
+
+__all__ = ["check_arrays"]
+
+# n series of the model (h of the head) with c channels and d latent dimensions; see array_shapes.
+_MODEL = {"model.embedding": "f4 n d", "model.typical_level": "f8 c", "model.typical_spread": "f8 c"}
+_HEAD = {"embedding?": "f4 h d"}
+_SPACE = {"space.center": "f8 d", "space.axes": "f8 d s"}
+_MIXTURE = {"partition.weights": "f8 k", "partition.means": "f8 k e", "partition.covariance": "f8 e e"}
+_VOTES = {"partition.vectors": "f8 m s", "partition.labels": "i8 m"}
+_BELONGING = {
+    "belonging.weights": "f4 b",
+    "belonging.references": "f4 r 256",
+    "belonging.scales": "f8 r",
+    "belonging.limits": "f8 2",
+    "belonging.shortest": "f8 1",
+}
+_REFITS = {"refits.rows": "i8 f q", "refits.vectors": "f8 f q t"}
+_PORTRAITS = {"portraits.rows": "i8 p", "portraits.numbers": "f4 u p c", "portraits.shapes": "f4 p c 40"}
+_RECURRING = {"portraits.month?": "f4 p c 12", "portraits.weekday?": "f4 p c 7", "portraits.hour?": "f4 p c 24"}
+_REFERENCE = {
+    "weights": "f4 p",
+    "reference.center": "f4 p",
+    "reference.axes": "f4 p a",
+    "reference.whitening": "f4 a a",
+    "reference.outside": "f8",
+    "reference.vectors": "f4 m a",
+    "reference.rest": "f4 m",
+    "reference.around": "f4 2 m",
+    "reference.scores": "f8 m",
+    "reference.level": "f8 3",
+    "reference.spread": "f8 3",
+    "reference.n_neighbors": "i8",
+    "reference.local": "f8",
+}
+_SERIES = {
+    "series.values": "f4|f8 t c",
+    "series.observed": "u1 o",
+    "series.offsets": "i8 i",
+    "series.starts?": "i8|i4|f8|f4|u8|u4 h",
+    "patterns?": "f4 h y",
+}
+# g groups, l steps of the horizon, x steps of the context, j members. Others are checked by the
+# forecaster itself.
+_FORECAST = {
+    "items.level": "f8 h",
+    "items.spread": "f8 h",
+    "items.origin": "i8 h",
+    "items.context": "f8 h x",
+    "items.context_known": "u1 h x",
+    "items.earlier?": "f8 h _",
+    "items.earlier_known?": "u1 h _",
+    "items.level_decay?": "f8 _",
+    "empty": "u1 h",
+    "groups.proportions": "f8 g",
+    "groups.center": "f8 g d",
+    "groups.variance": "f8 g d",
+    "groups.curves": "f8 g x",
+    "groups.curves_known": "u1 g x",
+    "group_model.mean": "f8 z",
+    "group_model.deviation": "f8 z",
+    "group_model.coefficients": "f8 l z",
+    "group_model.group_coefficients": "f8 g l z",
+    "group_model.season": "i8 1",
+    "pooled.mean": "f8 w",
+    "pooled.deviation": "f8 w",
+    "pooled.coefficients": "f8 l w",
+    "pooled.group_coefficients": "f8 _ l w",
+    "pooled.season": "i8 1",
+    "combination.weights?": "f8 _ g j",
+    "combination.quantiles?": "f8 g l _",
+}
+_LONG = {
+    "level": "f8 h c",
+    "spread": "f8 h c",
+    "tail_values": "f4 t c",
+    "tail_missing": "b1 t",
+}
+# Of the windows of each size: o columns in v views, m references.
+_WINDOWS = {
+    "mean": "f4 c",
+    "deviation": "f4 c",
+    "center": "f4 o",
+    "weights": "f4 v o",
+    "places": "i8 _",
+    "level": "f8 v",
+    "spread": "f8 v",
+}
+
+
+def check_arrays(config: dict[str, Any], arrays: Arrays) -> None:
+    """Check the arrays of a model directory, whose config was checked.
+
+    Raises
+    ------
+    ValueError
+        An array is missing, has another type or shape, or has impossible values.
+    """
+    kind = config["class"]
+    if kind == "LongSeriesDetector":
+        _check_long(config, arrays)
+        return
+    model = config["model"]
+    sizes = {"n": len(model["ids"]), "d": model["network"]["latent_size"], "c": model["network"]["n_channels"]}
+    sizes["h"] = len(config.get("ids", model["ids"]))
+    if ("ids" in config) != ("embedding" in arrays):
+        raise ValueError("the config has ids and the arrays have no embedding of these series, or the reverse")
+    known = check_shapes(arrays, {**_MODEL, **(_HEAD if kind != "VRAE" else {})}, sizes)
+    if (arrays["model.typical_spread"] <= 0).any():
+        raise ValueError("model.typical_spread should be above 0")
+    if kind == "VRAEClusterer":
+        _check_clusters(config, arrays, known)
+    elif kind == "VRAEAnomalyDetector":
+        _check_scores(arrays, known)
+    elif kind == "VRAENeighbors":
+        _check_series(config, arrays, known)
+    elif kind == "GroupForecaster":
+        _check_forecast(config, arrays, known)
+
+
+def _check_partition(arrays: Arrays, known: dict[str, int]) -> None:
+    table = _MIXTURE if "partition.means" in arrays else _VOTES
+    known = check_shapes(arrays, {**_SPACE, **table}, known)
+    if table is _VOTES:
+        labels = arrays["partition.labels"]
+        if labels.min() < -1 or labels.max() >= len(labels):
+            raise ValueError("partition.labels should be numbers of clusters")
+    elif known["e"] > known["s"] or (arrays["partition.weights"] <= 0).any():
+        raise ValueError("the arrays of the partition have different sizes, or weights that are not above 0")
+
+
+def _check_clusters(config: dict[str, Any], arrays: Arrays, known: dict[str, int]) -> None:
+    _check_partition(arrays, known)
+    parts = {"labels": "i8 h"}
+    for table, is_there in (
+        (_BELONGING, "belonging.weights" in arrays),
+        (_REFITS, "refits.rows" in arrays),
+        ({**_PORTRAITS, **_RECURRING}, config["portraits"] is not None),
+    ):
+        parts |= table if is_there else {}
+    numbers = {"u": len(config["portraits"]["numbers"])} if config["portraits"] is not None else {}
+    check_shapes(arrays, parts, {**known, **numbers})
+
+
+def _check_scores(arrays: Arrays, known: dict[str, int]) -> None:
+    check_shapes(arrays, {"scores": "f8 j", "scored": "i8 j"}, known)
+    scored = arrays["scored"]
+    if scored.min() < 0 or scored.max() >= known["h"] or len(np.unique(scored)) < len(scored):
+        raise ValueError("scored should be different positions of the training series")
+    if "weights" not in arrays:
+        return  # the score of format 6 and older
+    check_shapes(arrays, _REFERENCE, known)
+    for name in ("reference.spread", "reference.outside"):
+        if (arrays[name] <= 0).any():
+            raise ValueError(f"{name} should be above 0")
+    if (arrays["reference.rest"] < 0).any():
+        raise ValueError("reference.rest should be 0 or above")
+
+
+def _check_series(config: dict[str, Any], arrays: Arrays, known: dict[str, int]) -> None:
+    check_shapes(arrays, {**_SPACE, **_SERIES}, {**known, "i": known["h"] + 1})
+    if ("series.starts" in arrays) != ("starts_type" in config):
+        raise ValueError("starts_type and series.starts should be there together")
+    if "series.starts" in arrays:
+        starts = arrays["series.starts"].astype(config["starts_type"])
+        if starts.dtype.kind == "M":
+            first, last = (np.datetime64(time).astype(starts.dtype) for time in ("1677-09-22", "2262-04-10"))
+            if np.isnat(starts).any() or not ((starts >= first) & (starts <= last)).all():
+                raise ValueError("series.starts should be times of the years 1678 to 2262")
+
+
+def _check_forecast(config: dict[str, Any], arrays: Arrays, known: dict[str, int]) -> None:
+    _check_partition(arrays, known)
+    sizes = {**known, "x": config["n_context"]}
+    if "horizon" in config["options"]:
+        sizes["l"] = config["options"]["horizon"]
+    if "members" in config:
+        sizes["j"] = len(config["members"])
+    check_shapes(arrays, _FORECAST, sizes)
+    if config.get("covariates"):
+        check_shapes(arrays, _EFFECTS, {**sizes, "a": len(config["covariates"])})
+    if "items.earlier" in arrays:
+        earlier = config.get("n_history", config["n_context"]) - config["n_context"]
+        check_shapes(arrays, {name: f"{kind} h {earlier}" for name, kind in _EARLIER.items()}, sizes)
+    for name in ("pooled.season", "group_model.season"):
+        if arrays[name][0] != config["season"]:
+            raise ValueError(f"{name} should be the season of the config, {config['season']}")
+    for name in ("items.spread", "groups.proportions", "groups.variance", "pooled.deviation", "group_model.deviation"):
+        if (arrays[name] <= 0).any():
+            raise ValueError(f"{name} should be above 0")
+
+
+# Effects of "a" covariates.
+_EFFECTS = {
+    "covariates.common": "f8 a",
+    **dict.fromkeys(("covariates.own", "covariates.usual", "covariates.recent"), "f8 h a"),
+    "covariates.no_usual": "u1 h a",
+    "covariates.future": "f8 h l a",
+    "covariates.future_known": "u1 h l a",
+}
+_EARLIER = {"items.earlier": "f8", "items.earlier_known": "u1"}
+
+
+def _check_long(config: dict[str, Any], arrays: Arrays) -> None:
+    c = len(config["channels"])
+    check_shapes(arrays, _LONG, {"h": len(config["ids"]), "c": c, "t": sum(config["tail_lengths"])})
+    if (arrays["spread"] <= 0).any():
+        raise ValueError("spread should be above 0")
+    for size in config["sizes"]:
+        table = {f"windows{size}.{name}": description for name, description in _WINDOWS.items()}
+        check_shapes(arrays, table, {"c": c, "v": 1 if c == 1 else 1 + c})
+        places = arrays[f"windows{size}.places"]
+        if (np.diff(places) < 0).any() or np.abs(places).max(initial=0) >= 1 << 60:
+            raise ValueError(f"windows{size}.places should ascend")
+        for name in ("spread", "deviation"):
+            if (arrays[f"windows{size}.{name}"] <= 0).any():
+                raise ValueError(f"windows{size}.{name} should be above 0")
