@@ -191,7 +191,7 @@ def _rows(lines: list[str], separator: str, file: Path) -> tuple[list[list[str]]
         for row in reader:
             rows.append(row)
             ends.append(reader.line_num)
-            if len(rows) >= _ROWS or sum(map(len, rows[-1:])) * len(rows) > _CELLS:
+            if len(rows) >= _ROWS or (len(rows) > 2 and len(row) * len(rows) > _CELLS):
                 break
     except csv.Error as error:
         raise InvalidDataError(f'Cannot read {file}: {error}. Look for a stray quote (").') from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,16 @@ import pyarrow.csv as arrow_csv
 from vrae.data.columns import Rows, Table, cast_to_first, reading
 from vrae.data.csv_dialect import WESTERN, Dialect, find_dialect, not_decoded, warn_of_encoding
 from vrae.data.date_text import is_date
-from vrae.data.kinds import has_leading_zeros, unlike_by_column
-from vrae.data.number_text import MISSING, NumberFormat, parse_numbers, parse_together
+from vrae.data.kinds import count_by_column, has_leading_zeros
+from vrae.data.number_text import (
+    MISSING,
+    NumberFormat,
+    joined,
+    parse_numbers,
+    parse_together,
+    unlike_numbers,
+    unlike_plain,
+)
 from vrae.data.packed import is_packed, limited, opened
 from vrae.data.sheet_rows import check_totals, refuse_swallowed_rows, without_empty_end
 from vrae.data.table_options import TableOptions
@@ -187,24 +196,26 @@ def _guess_type(text: pa.ChunkedArray, style: NumberFormat) -> pa.ChunkedArray:
 def _guess_types(columns: list[pa.ChunkedArray], style: NumberFormat) -> list[pa.ChunkedArray]:
     """Return columns of a wide table with their types. Those of numbers are converted together."""
     found = list(columns)
-    unlike = unlike_by_column([column.cast(pa.large_string()) for column in columns], units=False).tolist()
-    numbers = [place for place, count in enumerate(unlike) if not count]
-    for place, column in zip(numbers, _guess_together([columns[p] for p in numbers], style), strict=True):
+    if not columns or not len(columns[0]):
+        return found
+    is_other = unlike_plain if style.is_plain else partial(unlike_numbers, units=False)
+    unlike = count_by_column([column.cast(pa.large_string()) for column in columns], is_other).tolist()
+    alike = [place for place, count in enumerate(unlike) if not count]
+    # Columns that cannot be read together stay text. They are read one by one if they are used.
+    for place, column in zip(alike, _numbers_together([columns[p] for p in alike], style), strict=False):
         found[place] = column
     for place in (place for place, count in enumerate(unlike) if count):
         found[place] = _guess_other(columns[place], style)
     return found
 
 
-def _guess_together(columns: list[pa.ChunkedArray], style: NumberFormat) -> list[pa.ChunkedArray]:
-    if len(columns) < 2 or not len(columns[0]):
-        return [_guess_type(column, style) for column in columns]
-    joined = pa.chunked_array([chunk for column in columns for chunk in column.chunks])
-    unclear = not style.is_plain and parse_together(columns, style) is None
-    found = joined if unclear else _guess_type(joined, style)
-    if pa.types.is_string(found.type):  # some column is unlike the others
-        middle = len(columns) // 2
-        return _guess_together(columns[:middle], style) + _guess_together(columns[middle:], style)
+def _numbers_together(columns: list[pa.ChunkedArray], style: NumberFormat) -> list[pa.ChunkedArray]:
+    if not columns:
+        return []
+    if not style.is_plain:
+        matrix = parse_together(columns, style)
+        return [] if matrix is None else [pa.chunked_array([pa.array(row, from_pandas=True)]) for row in matrix]
+    found = _guess_type(pa.chunked_array([joined(columns)]), style)
     return [found.slice(start, len(columns[0])) for start in range(0, len(found), len(columns[0]))]
 
 

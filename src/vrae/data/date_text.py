@@ -70,6 +70,9 @@ _TIME = (
 )
 _PARTS = re.compile(rf"(?P<date>[^:]*?[^:\s,])(?:(?:t|,?\s+){_TIME})?")
 
+# How all dates begin. Most texts that are none are found out here.
+_MAY_BE = re.compile(r"[\djfmasondq][^:]*?\d\d")
+
 Fields = dict[str, list[str | None]]
 
 
@@ -77,7 +80,8 @@ def is_date(text: str) -> bool:
     """Return whether one text is written as a date, with or without a time of day."""
     if re.fullmatch(r"\d{6}|\d{8}", text):
         return dates_of_digits(np.array([int(text)])) is not None
-    found = _PARTS.fullmatch(text.strip().lower())
+    plain = text.strip().lower()
+    found = _PARTS.fullmatch(plain) if _MAY_BE.match(plain) else None
     return found is not None and any(way.fullmatch(found["date"]) for way in _WAYS)
 
 

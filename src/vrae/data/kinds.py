@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vrae.data.arrays import Ints
+from vrae.data.arrays import Array, Ints
 from vrae.data.date_text import is_date
-from vrae.data.number_text import unlike_numbers
+from vrae.data.number_text import joined, unlike_numbers
 
 __all__ = [
     "are_dates",
+    "count_by_column",
     "has_leading_zeros",
     "kind_of",
     "number_stems",
     "stem_of",
     "text_kinds",
-    "unlike_by_column",
 ]
 
 # Columns, of which a table may have a hundred thousand, are looked at together up to these cells.
@@ -60,27 +60,28 @@ def text_kinds(columns: Mapping[str, pa.ChunkedArray], first: str | None, kinds:
         Kinds of all columns of the table, where these are "text".
     """
     found: dict[str, str] = {}
-    counts = unlike_by_column(list(columns.values()), units=True)
-    stems = number_stems(kinds)
+    counts = count_by_column(list(columns.values()), unlike_numbers)
     for (name, text), count in zip(columns.items(), counts.tolist(), strict=True):
         unlike = count
         if name == first:
             if has_leading_zeros(text):
                 found[name] = "text"
                 continue
-            unlike = int(unlike_by_column([text], units=False)[0])
+            unlike = int(unlike_numbers(text, units=False).sum())
         if unlike == 0:
             found[name] = "number"
         elif unlike < len(text) / 2:
             found[name] = "mixed"
         else:
             found[name] = "time" if are_dates(text) else "text"
-    stems.update(number_stems({name: found[name] for name in found}))
     # A step of a wide table with more errors than numbers is a step still.
-    for (name, text), count in zip(columns.items(), counts.tolist(), strict=True):
-        if found[name] == "text" and stems[stem_of(name)] and count < len(text) - text.null_count:
-            found[name] = "mixed"
-    return found
+    some = [
+        name
+        for (name, text), count in zip(columns.items(), counts.tolist(), strict=True)
+        if found[name] == "text" and count < len(text) - text.null_count
+    ]
+    stems = number_stems({**kinds, **found}) if some else Counter()
+    return found | {name: "mixed" for name in some if stems[stem_of(name)]}
 
 
 def number_stems(kinds: Mapping[str, str]) -> Counter[str]:
@@ -95,22 +96,15 @@ def stem_of(name: str) -> str:
     return "#" if is_date(name) else re.sub(r"\d+", "#", name)
 
 
-def unlike_by_column(columns: Sequence[pa.ChunkedArray], *, units: bool) -> Ints:
-    """Return how many values of each column, all of equal length, are not meant as numbers."""
+def count_by_column(columns: Sequence[pa.ChunkedArray], mask_of: Callable[[pa.ChunkedArray], Array]) -> Ints:
+    """Return for how many values of each column, all of equal length, ``mask_of`` is true."""
     if not columns or not len(columns[0]):
         return np.zeros(len(columns), np.int64)
     n_rows = len(columns[0])
     width = max(1, _CELLS // n_rows)
-    found = []
-    for start in range(0, len(columns), width):
-        group = columns[start : start + width]
-        unlike = unlike_numbers(pa.chunked_array(_chunks(group)), units)
-        found.append(unlike.reshape(len(group), n_rows).sum(axis=1))
+    groups = [columns[start : start + width] for start in range(0, len(columns), width)]
+    found = [mask_of(pa.chunked_array([joined(group)])).reshape(len(group), n_rows).sum(axis=1) for group in groups]
     return np.concatenate(found)
-
-
-def _chunks(columns: Iterable[pa.ChunkedArray]) -> list[pa.Array]:
-    return [pa.concat_arrays([chunk for column in columns for chunk in column.chunks])]
 
 
 def has_leading_zeros(text: pa.ChunkedArray) -> bool:

@@ -24,11 +24,13 @@ __all__ = [
     "MISSING",
     "NumberFormat",
     "ParsedNumbers",
+    "joined",
     "marks_of",
     "parse_numbers",
     "parse_together",
     "sign_in",
     "unlike_numbers",
+    "unlike_plain",
 ]
 
 MISSING = pa.array(
@@ -148,13 +150,18 @@ def parse_together(columns: Sequence[pa.ChunkedArray], style: NumberFormat) -> n
     Returns None if a column needs a look of its own: it is not plain numbers, or what others show
     about their marks would change how it is read.
     """
-    text = pa.chunked_array([pa.concat_arrays([chunk for column in columns for chunk in column.chunks])])
+    text = pa.chunked_array([joined(columns)])
     if style.decimal is None and style.thousands not in (".", ","):
         marks = marks_of(_prepared(text)[0])
         if marks.unclear_comma or (marks.unclear_point and (style.commas or marks.comma)):
             return None
     parsed = parse_numbers(text, style)
     return None if parsed.wrong is not None else np.asarray(parsed.numbers).reshape(len(columns), -1)
+
+
+def joined(columns: Sequence[pa.ChunkedArray]) -> pa.Array:
+    """Return the values of several columns, one column after the other."""
+    return pa.concat_arrays([chunk for column in columns for chunk in column.chunks])
 
 
 def _prepared(text: pa.ChunkedArray) -> tuple[Any, Any]:
@@ -223,6 +230,12 @@ def unlike_numbers(text: pa.ChunkedArray, units: bool = True) -> npt.NDArray[np.
     """Return which values are not meant as numbers. 12 %, $8 and (with ``units``) 5 kg are."""
     lower, missing = _prepared(text)
     return np.asarray(pc.invert(pc.or_(missing, _matches(lower, _like_a_number(units)))))
+
+
+def unlike_plain(text: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Return which values are not numbers as they are written in English, such as 8100 or 8.1."""
+    lower, missing = _prepared(text)
+    return np.asarray(pc.invert(pc.or_(missing, _matches(lower, _NUMBER))))
 
 
 def sign_in(text: str) -> str:

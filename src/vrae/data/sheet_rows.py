@@ -153,7 +153,7 @@ def check_totals(table: pa.Table, name: str, row: str) -> None:
     if not found:
         return
     what = f"The last row of {name} ({row}) is named {last[found[0]][0].as_py()!r} in column {found[0]!r}"
-    others = [c for c in texts if c not in found]
+    others = sorted(set(texts) - set(found))
     if any(_is_empty(last[c][0]) for c in others) or _holds_sums(table):
         raise InvalidDataError(f"{what}, and holds totals. Remove it: totals are no series.")
     warn(f"{what}. It is read like the others. Remove it if it holds totals.", DataWarning)

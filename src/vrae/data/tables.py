@@ -167,7 +167,8 @@ def _id_hint(table: Table, roles: Roles) -> str:
     """Return what to do if rows of several series have the same id."""
     if roles.id is None:
         return f" If {table.name} holds several series, name their column with id=."
-    others = [name for name, kind in table.kinds.items() if kind == "text" and name not in roles.all]
+    used = set(roles.all)
+    others = [name for name, kind in table.kinds.items() if kind == "text" and name not in used]
     return f" If an id stands for several series, name {others[0]!r} with id= too." if others else ""
 
 
