@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, TypeVar
+from inspect import isfunction
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
+from threadpoolctl import threadpool_limits
 
 from vrae.exceptions import InvalidParameterError, did_you_mean
 
-__all__ = ["autocast", "ordered_map", "resolve_device", "seed_of", "torch_generator", "work_threads"]
+__all__ = [
+    "SafeInForks",
+    "autocast",
+    "ordered_map",
+    "resolve_device",
+    "safe_in_forks",
+    "seed_of",
+    "torch_generator",
+    "work_threads",
+]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Given = ParamSpec("Given")
 
 # Up to this width of the recurrent layers, one thread is fastest.
 _SMALL_HIDDEN = 128
 
-# A forked process lacks its parent's threads, and torch would wait for them forever (joblib's
-# "multiprocessing" backend).
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+# The process that imported this. Another one was forked from it.
+_PROCESS = os.getpid()
 
 
 def resolve_device(device: str | torch.device, precision: str = "float32") -> torch.device:
@@ -68,8 +79,46 @@ def work_threads(device: torch.device, hidden_size: int) -> Iterator[None]:
     A step of a small network takes microseconds. Threads gain almost nothing, and on a busy machine
     they wait for each other: four processes on two cores were twenty times slower.
     """
+    is_small = device.type == "cpu" and hidden_size <= _SMALL_HIDDEN
+    with _one_thread() if is_small or _is_forked() else nullcontext():
+        yield
+
+
+def safe_in_forks(work: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Make a function run in one thread in a forked process, and restore the threads afterwards.
+
+    A forked process, such as a worker of joblib's "multiprocessing" backend, lacks the threads of
+    its parent. torch and scikit-learn would wait for them forever.
+    """
+
+    @functools.wraps(work)
+    def safely(*args: Given.args, **options: Given.kwargs) -> Result:
+        if not _is_forked():
+            return work(*args, **options)
+        with _one_thread(), threadpool_limits(1):
+            return work(*args, **options)
+
+    return safely
+
+
+class SafeInForks:
+    """Base of classes whose public methods run in one thread in a forked process."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, method in list(vars(cls).items()):
+            if isfunction(method) and not name.startswith("_"):
+                setattr(cls, name, safe_in_forks(method))
+
+
+def _is_forked() -> bool:
+    return os.getpid() != _PROCESS
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
-    if device.type != "cpu" or before == 1 or hidden_size > _SMALL_HIDDEN:
+    if before == 1:
         yield
         return
     torch.set_num_threads(1)
@@ -87,7 +136,8 @@ def ordered_map(
     On the CPU, small networks process several items in parallel, one thread each: as many as torch
     has threads. The number of waiting results is bounded by the same number.
     """
-    workers = torch.get_num_threads() if device.type == "cpu" and hidden_size <= _SMALL_HIDDEN else 1
+    is_small = device.type == "cpu" and hidden_size <= _SMALL_HIDDEN
+    workers = torch.get_num_threads() if is_small and not _is_forked() else 1
     if workers == 1:
         yield from map(work, items)
         return

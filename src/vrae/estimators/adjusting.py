@@ -21,11 +21,12 @@ from vrae.exceptions import (
     shortened,
     warn,
 )
+from vrae.runtime import SafeInForks
 
 __all__ = ["Adjustable"]
 
 
-class Adjustable:
+class Adjustable(SafeInForks):
     """Methods of a clusterer that change its clusters, and neither its model nor its options.
 
     They take milliseconds. `predict` and `save` respect them, `regroup` and `fit` undo them. A

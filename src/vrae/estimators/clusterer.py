@@ -35,7 +35,7 @@ _MORE_THAN_CHANCE = 3
 Labels = npt.NDArray[np.int64]
 
 
-class VRAEClusterer(  # type: ignore[call-arg]
+class VRAEClusterer(
     Adjustable,
     Insight,
     ClusterMixin,  # type: ignore[misc]

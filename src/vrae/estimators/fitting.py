@@ -36,7 +36,7 @@ from vrae.nn.loss import active_units, pointwise_loss
 from vrae.nn.model import VRAENetwork, build_network
 from vrae.nn.patterns import PatternStatistics
 from vrae.phases import announce
-from vrae.runtime import resolve_device, safe_in_forks, seed_of
+from vrae.runtime import resolve_device, seed_of
 from vrae.train.callbacks import Record, check_callbacks
 from vrae.train.inference import Inference
 from vrae.train.placement import place_neighbours
@@ -153,7 +153,6 @@ class FittedVRAE(VRAEOptions):
         self.extend(X)
         return self
 
-    @safe_in_forks
     def fit_panel(
         self,
         panel: Panel,

@@ -28,6 +28,7 @@ from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidParameterError, NotFittedError
 from vrae.io.folder import Arrays, shaped, subset
 from vrae.io.plain import ids_to_json
+from vrae.runtime import SafeInForks
 
 __all__ = ["Embedded", "Head", "SeriesHead", "clone_model", "explain_model_options"]
 
@@ -82,7 +83,7 @@ def clone_model(model: VRAE) -> VRAE:
     return copy
 
 
-class Head(FittedRepr, BaseEstimator):  # type: ignore[misc]
+class Head(SafeInForks, FittedRepr, BaseEstimator):  # type: ignore[misc]
     """Base of the estimators that have a model.
 
     Attributes

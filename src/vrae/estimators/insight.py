@@ -31,6 +31,7 @@ from vrae.metrics import separation
 from vrae.plots.charts import cluster_sizes
 from vrae.plots.summary import GroupRow, groups_html
 from vrae.report import check_report, write_report
+from vrae.runtime import SafeInForks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ MAX_REPORT_SERIES = 20_000
 _MAX_STEPS = 2000  # of a decoded curve
 
 
-class Insight(FittedRepr):
+class Insight(SafeInForks, FittedRepr):
     """Methods of a clusterer that change nothing and tell what was found."""
 
     if TYPE_CHECKING:  # what the clusterer has

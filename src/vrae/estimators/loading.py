@@ -13,6 +13,7 @@ from vrae.exceptions import InvalidParameterError, ModelFileError, did_you_mean,
 from vrae.io.folder import CONFIG_FILE, WEIGHTS_FILE, StoredArrays, check_pair, subset
 from vrae.io.migrations import FORMAT_VERSION, migrate
 from vrae.io.model_files import read_model
+from vrae.runtime import safe_in_forks
 
 __all__ = ["load_model"]
 
@@ -27,6 +28,7 @@ _CLASSES = {
 }
 
 
+@safe_in_forks
 def load_model(path: str | Path) -> Any:
     """Load a fitted estimator from the directory that its ``save`` wrote.
 

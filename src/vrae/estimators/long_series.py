@@ -30,6 +30,7 @@ from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.io.model_files import write_model
 from vrae.io.plain import ids_to_json
 from vrae.phases import announce
+from vrae.runtime import SafeInForks
 
 __all__ = ["LongSeriesDetector"]
 
@@ -45,7 +46,7 @@ _OPTIONS = ("window", "stride", "contamination", "false_alarm_rate")
 _RESULTS = {"window": int, "window_reason": str, "offset": float, "stream_offset": float}
 
 
-class LongSeriesDetector(BaseEstimator):  # type: ignore[misc]
+class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
     """Find the anomalous stretches of long series.
 
     Each series is cut into overlapping windows of the period, and of twice the period. A window is

@@ -17,6 +17,7 @@ from vrae.data.timing import Timing
 from vrae.exceptions import InvalidParameterError
 from vrae.nn.comovement import n_channel_pairs
 from vrae.nn.patterns import dilations_for, thresholds_for
+from vrae.runtime import SafeInForks
 from vrae.train.callbacks import Callback
 
 __all__ = ["ARCHITECTURES", "VRAEOptions"]
@@ -59,7 +60,7 @@ ARCHITECTURES = {
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class VRAEOptions(BaseEstimator):  # type: ignore[misc]
+class VRAEOptions(SafeInForks, BaseEstimator):  # type: ignore[misc]
     """The constructor of `vrae.VRAE`, which documents the options."""
 
     latent_size: int | Literal["auto"] = 16

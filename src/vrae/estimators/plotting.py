@@ -17,6 +17,7 @@ from vrae.plots.charts import ChartGrid
 from vrae.plots.maps import Method
 from vrae.plots.mpl_parts import draw_grid
 from vrae.plots.web_parts import draw_web_grid
+from vrae.runtime import SafeInForks
 
 __all__ = [
     "Backend",
@@ -56,7 +57,7 @@ class PlotAccessor(Generic[P]):
         return self._figures if instance is None else self._figures(instance)
 
 
-class Plots:
+class Plots(SafeInForks):
     """Base of the figures of an object."""
 
     def __init__(self, owner: Any) -> None:

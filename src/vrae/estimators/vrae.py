@@ -55,7 +55,7 @@ _REDUCTION: dict[str, Any] = {
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class VRAE(FittedRepr, TransformerMixin, GenerativeVRAE, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
+class VRAE(FittedRepr, TransformerMixin, GenerativeVRAE, auto_wrap_output_keys=None):  # type: ignore[misc]
     """Variational recurrent autoencoder: compresses each series into a short latent vector.
 
     Series may have unequal lengths, missing values (NaN) and several channels.
