@@ -25,7 +25,7 @@ from vrae.data.number_text import (
     unlike_numbers,
     unlike_plain,
 )
-from vrae.data.packed import is_packed, limited, opened
+from vrae.data.packed import limited, opened
 from vrae.data.sheet_rows import check_totals, refuse_swallowed_rows, without_empty_end
 from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError
@@ -129,10 +129,8 @@ def _parse(file: Path, dialect: Dialect, changes: Mapping[str, Change]) -> pa.Ta
 
 
 def _read(file: Path, dialect: Dialect, types: Mapping[str, pa.DataType]) -> pa.Table:
-    if not is_packed(file):
-        return arrow_csv.read_csv(file, *_csv_options(dialect, types, ()))
-    with limited(file) as stream:
-        return arrow_csv.read_csv(stream, *_csv_options(dialect, types, ()))
+    with limited(file) as source:
+        return arrow_csv.read_csv(source, *_csv_options(dialect, types, ()))
 
 
 def _csv_options(dialect: Dialect, types: Mapping[str, pa.DataType], columns: Sequence[str]) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.util import find_spec
@@ -118,7 +119,7 @@ def long_table(
 
     first = "step" if times is None else "ds"
     names = ["unique_id", first, *channels, *static]
-    repeated = [name for name in names if names.count(name) > 1]
+    repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise InvalidDataError(
             f"A table of this panel would have several columns {repeated[0]!r}. Rename the channel or static column."

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.json as arrow_json
 
 from vrae.data.archives import is_number, read_arff, read_ts, read_ucr_tsv
 from vrae.data.array_files import read_arrays
 from vrae.data.columns import Rows, Table, reading
 from vrae.data.csv_dialect import first_lines
 from vrae.data.csv_files import read_csv
+from vrae.data.json_files import read_json
 from vrae.data.packed import PACKED
 from vrae.data.panel import Panel
 from vrae.data.spreadsheets import read_spreadsheet
@@ -28,14 +28,12 @@ DEFAULT_OPTIONS = TableOptions()
 
 _CSV = tuple(kind + packed for kind in (".csv", ".tsv", ".txt") for packed in ("", *PACKED))
 _EXCEL = (".xlsx", ".xlsm", ".xls")
-_JSON = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+_JSON = tuple(kind + packed for kind in (".jsonl", ".ndjson") for packed in ("", *PACKED))
 _ARROW = (".feather", ".arrow", ".ipc")
 _PARQUET = (".parquet", ".pq", ".parq")
 _ARRAYS = (".npz", ".npy")
 _ARCHIVES: dict[str, Callable[[Path], Panel]] = {".ts": read_ts, ".arff": read_arff}
 _KNOWN = (*_CSV, *_EXCEL, *_JSON, *_PARQUET, *_ARROW, *_ARRAYS, *_ARCHIVES)
-
-_JSON_BLOCK = 1 << 28  # bytes; a line must fit into a block
 
 
 def open_path(path: str | Path, options: TableOptions = DEFAULT_OPTIONS) -> Table | Panel:
@@ -60,7 +58,7 @@ def open_path(path: str | Path, options: TableOptions = DEFAULT_OPTIONS) -> Tabl
     if suffix in _EXCEL:
         return _joined([read_spreadsheet(file).written(options) for file in files], name)
     if suffix in _JSON:
-        return _joined([_read_json(file).written(options) for file in files], name)
+        return _joined([read_json(file).written(options) for file in files], name)
     if suffix in _PARQUET or suffix in _ARROW:
         return _arrow_table(files, name, Path(path).expanduser()).written(options)
     if len(files) > 1:
@@ -182,13 +180,3 @@ def _joined(tables: list[Table], name: str) -> Table:
     unclear = [table.numbers for table in tables if table.numbers.commas]
     numbers = unclear[0] if unclear else first.numbers
     return replace(first, name=name, data=Rows(rows), first_row=None, numbers=numbers)
-
-
-def _read_json(file: Path) -> Table:
-    """Read a file with one JSON object per line."""
-    with reading(str(file)):
-        size = max(arrow_json.ReadOptions().block_size, min(file.stat().st_size * 10, _JSON_BLOCK))
-        rows = arrow_json.read_json(file, arrow_json.ReadOptions(block_size=size))
-        _ = rows.column_names  # names that are not UTF-8 raise here, and values below
-        rows.validate(full=True)
-    return Table(str(file), Rows(rows), first_row=1)

@@ -10,7 +10,8 @@ import io
 import lzma
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Never
 
@@ -55,9 +56,14 @@ def opened(file: Path) -> Any:
     return pa.input_stream(str(file), compression="detect")
 
 
-def limited(file: Path) -> Any:
-    """Open a file like `opened`. Raise as soon as it has unpacked to more than is allowed."""
-    return _Limited(opened(file), file)
+@contextmanager
+def limited(file: Path) -> Iterator[Any]:
+    """Yield what Arrow reads: the path, or a stream that raises before it fills memory."""
+    if not is_packed(file):
+        yield file
+        return
+    with _Limited(opened(file), file) as stream:
+        yield stream
 
 
 def unpacked_size(file: Path, most: int) -> int:

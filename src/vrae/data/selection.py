@@ -66,13 +66,15 @@ def match_channels(panel: Panel, names: Sequence[str], n_channels: int) -> Panel
     if not named or n_channels == 1 or panel.channels == tuple(names):
         return panel
     if set(names) != set(panel.channels):
-        missing = [name for name in names if name not in panel.channels]
-        foreign = [name for name in panel.channels if name not in names]
+        known, own = set(names), set(panel.channels)
+        missing = [name for name in names if name not in own]
+        foreign = [name for name in panel.channels if name not in known]
         raise InvalidDataError(
             f"The series lack the channels {name_some(missing)} of the model, and have {name_some(foreign)}, which it "
             f"does not know. Rename or add the columns."
         )
-    order = [panel.channels.index(name) for name in names]
+    position = {name: place for place, name in enumerate(panel.channels)}
+    order = [position[name] for name in names]
     return replace(panel, values=panel.values[:, order], channels=tuple(names))
 
 
