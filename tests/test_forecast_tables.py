@@ -11,7 +11,7 @@ import pytest
 from pandas.tseries.holiday import USFederalHolidayCalendar
 
 from vrae import VRAE, GroupForecaster, Panel, load_model, read_panel
-from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix, infer_season_length, season_in_steps
+from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix, infer_season_length, season_of
 from vrae.exceptions import DataWarning
 
 TINY: dict[str, Any] = {
@@ -19,7 +19,7 @@ TINY: dict[str, Any] = {
     "n_backtests": 1,
     "classical": False,
     "random_state": 0,
-    "model": VRAE(hidden_size=8, latent_size=3, learning_rate=0.01, max_epochs=1, device="cpu"),
+    "model": VRAE(hidden_size=8, latent_size=3, pattern_weight=0.0, max_epochs=1, device="cpu"),
 }
 MONDAY = "2023-01-02"
 
@@ -89,8 +89,8 @@ def test_hours_without_values_are_skipped(zone):
     assert (found == pd.date_range(shop[-1] + opening, periods=30, freq=opening)).all()
     assert infer_season_length(matrix) == 9
     with pytest.warns(DataWarning, match="season_length=24 counts.* 9 is taken"):
-        assert season_in_steps(matrix, 24) == 9
-    assert season_in_steps(matrix, 9) == 9
+        assert season_of(matrix, 24) == 9
+    assert season_of(matrix, 9) == 9
 
 
 def test_a_short_saturday_makes_a_season_of_a_week():
@@ -179,7 +179,17 @@ def test_the_command_says_what_dates_cannot_say(cli, tmp_path):
     options = ["--id", "item", "--time", "day", "--value", "qty", "--horizon", 5, "-k", 1, "--no-classical"]
     with warnings.catch_warnings():
         warnings.simplefilter("default")  # the command prints them
-        done = cli("forecast", tmp_path / "sales.csv", *options, "--epochs", 1, "-o", tmp_path / "next.csv")
+        done = cli(
+            "forecast",
+            tmp_path / "sales.csv",
+            *options,
+            "--pattern-weight",
+            0,
+            "--epochs",
+            1,
+            "-o",
+            tmp_path / "next.csv",
+        )
     assert done.code == 0, done.err
     assert "1 of the last 44 business days have no value in any series, such as 2023-02-20" in done.err
     assert pd.read_csv(tmp_path / "next.csv")["time"].iloc[0] == "2023-03-03"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from vrae.cli.option_groups import number_or_auto, option, with_groups
 from vrae.cli.phase_display import end_phase
 from vrae.cli.saved_runs import load_fitted, note_unused
-from vrae.cli.shared_options import Clusterer, Clusters, DataOptions, FittedModel, ModelOptions, OutFile, Save
+from vrae.cli.shared_options import Clusterer, Clusters, DataOptions, FittedModel, ModelOptions, OutFile, Save, tell
 from vrae.cli.terminal import logger_for, target, usage_error, written
 from vrae.phases import announce
 
@@ -21,6 +23,7 @@ __all__ = ["forecast"]
 FORECAST = "Forecast"
 
 Columns = dict[str, Any]
+Log = Callable[[str], None]
 
 Horizon = Annotated[
     int | None, option(FORECAST, "--horizon", "STEPS", "Steps to forecast.", default="13, or the model's")
@@ -36,6 +39,38 @@ Classical = Annotated[
     bool,
     option(FORECAST, "--classical/--no-classical", "", "Also forecast each item on its own (needs vrae[forecast])."),
 ]
+Covariates = Annotated[
+    list[str] | None,
+    option(
+        FORECAST,
+        "--covariate",
+        "COLUMN",
+        "Column whose future is known, such as price, promotion or holiday. Repeat it for several.",
+    ),
+]
+Future = Annotated[
+    Path | None,
+    option(
+        FORECAST,
+        "--future",
+        "FILE",
+        "Ids, times and covariates of the steps to forecast. Default: rows of DATA after the last value.",
+        show_default=False,
+    ),
+]
+HierarchyColumns = Annotated[
+    list[str] | None,
+    option(
+        FORECAST,
+        "--hierarchy",
+        "COLUMN",
+        "Column of totals, such as a department; repeat it, the highest first. Forecasts then add up.",
+    ),
+]
+Reconcile = Annotated[
+    Literal["mint", "bottom_up"],
+    option(FORECAST, "--reconcile", None, "Totals: forecast and weighed with the items, or added up from them."),
+]
 
 
 # Forecasting scales items itself, and needs every step in its place.
@@ -47,6 +82,10 @@ def forecast(
     level: Levels = None,
     season: Season = "auto",
     classical: Classical = True,
+    covariates: Covariates = None,
+    future: Future = None,
+    hierarchy: HierarchyColumns = None,
+    reconcile: Reconcile = "mint",
     clusters: Clusters = "auto",
     clusterer: Clusterer = "kmeans",
     model: FittedModel = None,
@@ -62,13 +101,21 @@ def forecast(
 
     Example: vrae forecast sales.parquet --id item --time week --value qty --horizon 13 -o next.csv
     Example: vrae forecast sales.csv --season 52 --level 80,95 --save models/sales -o next.csv
+    Example: vrae forecast sales.csv --covariate price --covariate promo --future plan.csv -o n.csv
+    Example: vrae forecast sales.csv --hierarchy department --hierarchy category -o next.csv
     Example: vrae forecast new_items.csv --model models/sales -o next.csv
     """
     from vrae import runs
     from vrae.estimators.forecaster import GroupForecaster
+    from vrae.estimators.forecasting.hierarchy import check_hierarchy
 
     levels = _levels(level)
     log = logger_for(options.quiet)
+    if hierarchy:
+        check_hierarchy(hierarchy, reconcile)
+        data = replace(data, static=list(dict.fromkeys([*(data.static or ()), *hierarchy])))
+    if future is not None and model is None and not covariates:
+        raise usage_error("--future has values of covariates. Name their columns: --covariate price.")
     if model is not None:
         forecaster = _fitted(model, horizon, save, options.on_invalid)
         chosen = {
@@ -76,11 +123,14 @@ def forecast(
             "--no-classical": not classical,
             "--clusters": clusters != "auto",
             "--clusterer": clusterer != "kmeans",
+            "--covariate": covariates is not None,
         }
         note_unused(options, model, log, *(flag for flag, given in chosen.items() if given))
-        panel = data.panel(model=forecaster, log=log)
+        if future is not None and not forecaster.covariates:
+            raise usage_error(f"--future has values of covariates, but {model} was fitted without. Leave it out.")
+        panel = _items(data, forecaster.covariates or (), log, forecaster)
         announce("Forecasting")
-        columns = forecaster.predict_table(panel, levels)
+        columns = forecaster.predict_table(panel, levels, future, hierarchy=hierarchy, reconcile=reconcile)
     else:
         forecaster = GroupForecaster(
             13 if horizon is None else horizon,
@@ -89,24 +139,50 @@ def forecast(
             level=80 if levels is None else levels,
             clusterer=clusterer,
             classical=classical,
+            covariates=covariates,
             random_state=options.seed,
         )
         forecaster.model = options.model(forecaster.default_model())
-        panel = data.panel(log=log)
+        panel = _items(data, covariates or (), log)
         forecaster.fit(panel)
         announce("Forecasting")
-        columns = forecaster.predict_table()
+        columns = forecaster.predict_table(future=future, hierarchy=hierarchy, reconcile=reconcile)
         if save is not None:
             forecaster.save(save)
         sizes = ", ".join(str((forecaster.labels_ == group).sum()) for group in range(forecaster.n_clusters_))
         end_phase()
         log(f"Groups of items that learn together: {forecaster.n_clusters_} (sizes {sizes})")
+        _tell_effects(forecaster, log)
     wanted = columns["step"] <= (horizon or forecaster.horizon)
     columns = {name: column[wanted] for name, column in columns.items()}
     runs.write_columns(_with_id_columns(columns, panel), target(file))
     end_phase()
     n_steps = int(columns["step"].max(initial=1))
-    log(written(file, f"{len(columns['step']) // n_steps:,} items, {n_steps:,} steps each"))
+    what = "items and totals" if hierarchy else "items"
+    log(written(file, f"{len(columns['step']) // n_steps:,} {what}, {n_steps:,} steps each"))
+
+
+def _items(data: DataOptions, covariates: Sequence[str], log: Log, model: GroupForecaster | None = None) -> Panel:
+    """Read the items, with covariates as further channels."""
+    if not covariates:
+        return data.panel(model=model, log=log)
+    from vrae.data.covariate_panels import read_with_covariates
+    from vrae.data.reading import table_options
+    from vrae.data.stream import without_pipe
+
+    announce("Reading")
+    with without_pipe(data.data) as source:
+        panel = read_with_covariates(source, table_options(**data.options(model)), covariates)
+    tell(panel.overview(), log)
+    return panel
+
+
+def _tell_effects(forecaster: GroupForecaster, log: Log) -> None:
+    """Log how covariates change the values, such as "price +10 %: -14 %"."""
+    effects = forecaster.covariate_effects_
+    if effects is not None:
+        rows = zip(effects["covariate"], effects["change"], effects["effect"], strict=True)
+        log("Effects: " + "; ".join(f"{name} {change}: {effect}" for name, change, effect in rows))
 
 
 def _with_id_columns(columns: Columns, panel: Panel) -> Columns:

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any, Literal, NamedTuple, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.frozen import FrozenEstimator
 
 from vrae.config import check_flag, check_int
-from vrae.data.batching import Indices
 from vrae.data.containers import TableKind
-from vrae.data.later_times import on_calendar_of_model
-from vrae.data.panel import Panel
+from vrae.data.reading import as_panel
 from vrae.describe.words import plural
 from vrae.estimators.fitting import check_enough
 from vrae.estimators.forecasting.backtest import fit_combination, run_backtests, score_group_numbers
-from vrae.estimators.forecasting.calendar_matrix import (
-    CalendarMatrix,
-    check_length,
-    infer_season_length,
-    season_in_steps,
-)
+from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix, check_length, season_of
 from vrae.estimators.forecasting.combination import check_levels
+from vrae.estimators.forecasting.covariate_series import (
+    check_covariates,
+    learn_covariates,
+    open_series,
+    split_series,
+)
+from vrae.estimators.forecasting.fitted_items import FittedItems, PreparedItems
 from vrae.estimators.forecasting.forecast_tables import ItemQuery, forecast_table
-from vrae.estimators.forecasting.forecast_windows import windows_at
-from vrae.estimators.forecasting.open_steps import OpenSteps
+from vrae.estimators.forecasting.hierarchy import check_hierarchy, with_totals
 from vrae.estimators.forecasting.plan import ForecastPlan, check_template, past_length
 from vrae.estimators.forecasting.single_forecasts import check_statsforecast
 from vrae.estimators.forecasting.stage import GroupForecast, Stage
@@ -37,24 +35,13 @@ from vrae.estimators.partition import check_clusterer, labels_of
 from vrae.estimators.plotting import PlotAccessor
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidParameterError
-from vrae.io.folder import Arrays, shaped
+from vrae.io.folder import Arrays
 from vrae.phases import announce, one_phase
 from vrae.runtime import seed_of
 
 __all__ = ["GroupForecaster"]
 
 Floats = npt.NDArray[np.float64]
-
-
-class PreparedItems(NamedTuple):
-    """What `GroupForecaster.fit` needs to know before there is a network."""
-
-    panel: Panel
-    indices: Indices  # of the items with observed values
-    calendar: CalendarMatrix
-    plan: ForecastPlan
-    levels: list[float]
-    kind: TableKind | None
 
 
 class GroupForecaster(Head):
@@ -85,6 +72,9 @@ class GroupForecaster(Head):
     classical : bool, default=True
         Forecast each item by itself too (exponential smoothing, ADIDA). Needs
         ``pip install 'vrae[forecast]'``.
+    covariates : list of str, optional
+        Columns (channels) whose future is known, such as price, promotion and holiday. Values must
+        not be negative. A covariate that does not lower the error on left-out steps is not used.
     model : VRAE or None, default=None
         Template of the networks. None is ``VRAE()``. ``max_lag``, ``level_weight`` and ``scaling``
         must have their defaults.
@@ -108,6 +98,9 @@ class GroupForecaster(Head):
         Names of the forecasts that are combined.
     weights_ : ndarray of float64, shape (2, n_clusters_, n_members)
         Weights of the forecasts, for new items (at most 12 observed steps) and for all others.
+    covariate_effects_ : table or dict of str to ndarray, or None
+        How covariates change the values: ``covariate``, ``change`` ("+10 %"), ``effect`` ("-14 %"),
+        ``low_percent`` and ``high_percent`` (of 80 % of the items), ``used``, ``error_avoided``.
     model_ : VRAE
         The network that was fitted last, to the whole past.
 
@@ -145,6 +138,7 @@ class GroupForecaster(Head):
         clusterer: Any = "kmeans",
         n_backtests: int = 2,
         classical: bool = True,
+        covariates: Sequence[str] | None = None,
         model: Any = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -155,6 +149,7 @@ class GroupForecaster(Head):
         self.clusterer = clusterer
         self.n_backtests = n_backtests
         self.classical = classical
+        self.covariates = covariates
         self.model = model
         self.random_state = random_state
 
@@ -201,7 +196,9 @@ class GroupForecaster(Head):
     def _prepare(self, X: Any) -> PreparedItems:
         """Check options and items, and align the items on one calendar."""
         template, levels = self._template(), self._checked_levels()
-        panel, indices = template.usable(X)
+        names = check_covariates(self.covariates)
+        panel, covariates = split_series(as_panel(open_series(X, names)), names)
+        panel, indices = template.usable(panel)
         check_enough(panel, indices)
         calendar = CalendarMatrix.from_panel(panel, past_length(self.season_length, self.horizon))
         check_length(calendar, panel.ids, self.horizon)
@@ -213,10 +210,12 @@ class GroupForecaster(Head):
         if self.model is None or self.model.random_state is None:
             template.set_params(random_state=seed)
         template.set_params(scaling=None)  # windows are scaled already
-        given = self.season_length
-        season = infer_season_length(calendar) if given == "auto" else season_in_steps(calendar, int(given))
+        season = season_of(calendar, self.season_length)
         plan = ForecastPlan.choose(self.horizon, season, self.clusterer, self.classical, seed, template)
-        return PreparedItems(panel, indices, calendar, plan, levels, TableKind.of(X, panel.reading))
+        effects = None
+        if covariates is not None:
+            effects, calendar = learn_covariates(covariates, panel.ids, calendar, self.horizon, season)
+        return PreparedItems(panel, indices, calendar, plan, levels, TableKind.of(X, panel.reading), effects)
 
     def _summarise(self, prepared: PreparedItems, forecast: GroupForecast, selection: list[dict[str, float]]) -> Self:
         """Become fitted. The model then describes the items instead of the training windows."""
@@ -228,11 +227,7 @@ class GroupForecaster(Head):
         if (lengths == lengths[0]).all():
             model.n_features_in_ = int(lengths[0])
         self._adopt(forecast)
-        self.selection_, self._levels_, self._kind_ = selection, prepared.levels, prepared.kind
-        self.nonnegative_ = bool(np.nanmin(calendar.values) >= 0)
-        self.next_times_, self._open_steps_ = calendar.next_times(self.horizon), calendar.open_steps
-        self._date_notes_ = calendar.date_notes(panel.ids)
-        self._empty_ = np.isin(np.arange(len(panel)), indices, invert=True)
+        self.selection_, self._items_ = selection, FittedItems.of(prepared)
         return self
 
     def _adopt(self, forecast: GroupForecast) -> None:
@@ -269,13 +264,31 @@ class GroupForecaster(Head):
 
     # ---------------------------------------------------------------- forecasts
 
-    def predict(self, X: Any = None) -> Floats:
+    @property
+    def covariate_effects_(self) -> Any:
+        """A table of how covariates change the values; see the class."""
+        self._check_fitted()
+        effects, kind = self._items_.effects, self._items_.kind
+        if effects is None:
+            return None
+        return effects.table() if kind is None else kind.table(effects.table())
+
+    @property
+    def next_times_(self) -> npt.NDArray[Any] | None:
+        """Time stamps of the steps to forecast, (horizon,). None without a regular step."""
+        return self._items_.next_times
+
+    def predict(self, X: Any = None, future: Any = None) -> Floats:
         """Forecast the next steps.
 
         Parameters
         ----------
         X : array (n, steps), list of arrays, table or Panel, optional
             The past of new or known items, a few steps or more. Default: the items of `fit`.
+        future : table or Panel, optional
+            Ids, times and covariates of the steps to forecast. Rows after the last value in the
+            table of the items serve too. What is not known counts as the mean of the last steps,
+            with a warning.
 
         Returns
         -------
@@ -283,7 +296,7 @@ class GroupForecaster(Head):
             In input order, in the units of X. Not negative if no value of `fit` was. NaN for a
             series without any observed value.
         """
-        return self._forecast(X, ())[1]["mean"]
+        return self._forecast(X, (), future)[1]["mean"]
 
     def predict_proba(self, X: Any = None) -> Floats:
         """Return the probability of every group for every item, shape (n_items, n_clusters_).
@@ -295,7 +308,15 @@ class GroupForecaster(Head):
         membership[query.empty] = 0.0
         return membership
 
-    def predict_table(self, X: Any = None, level: float | Sequence[float] | None = None) -> Any:
+    def predict_table(
+        self,
+        X: Any = None,
+        level: float | Sequence[float] | None = None,
+        future: Any = None,
+        *,
+        hierarchy: Sequence[str] | None = None,
+        reconcile: Literal["mint", "bottom_up"] = "mint",
+    ) -> Any:
         """Forecast the next steps, with intervals, as a long table.
 
         Parameters
@@ -305,6 +326,16 @@ class GroupForecaster(Head):
         level : float or sequence of float, optional
             Percentages of outcomes that the intervals should contain. Default: those of the
             estimator.
+        future : table or Panel, optional
+            See `predict`.
+        hierarchy : list of str, optional
+            Static columns, the highest first, such as ``["department", "category"]``. The table
+            then begins with the forecasts of their totals, and all add up exactly. It has a column
+            ``level`` ("total", "department", "department/category", "item"), one for each of these
+            columns, and ids are text.
+        reconcile : {"mint", "bottom_up"}, default="mint"
+            "mint" also forecasts each total by itself, and weighs forecasts by the variance of
+            their errors. "bottom_up" adds up the items.
 
         Returns
         -------
@@ -322,9 +353,12 @@ class GroupForecaster(Head):
             A level is not between 0 and 100.
         """
         self._check_fitted()
-        levels = self._levels_ if level is None else check_levels(level)
-        query, forecasts = self._forecast(X, levels)
-        kind = self._kind_ if X is None else TableKind.of(X, self.model_.reading_)
+        levels = self._items_.levels if level is None else check_levels(level)
+        query, forecasts = self._forecast(X, levels, future)
+        if hierarchy is not None:
+            columns = check_hierarchy(hierarchy, reconcile)
+            query, forecasts = with_totals(query, forecasts, self.forecast_, columns, reconcile)
+        kind = self._items_.kind if X is None else TableKind.of(X, self.model_.reading_)
         return forecast_table(query, forecasts, kind, self.model_.calendar_.zone if self.model_.calendar_ else None)
 
     @property
@@ -332,31 +366,17 @@ class GroupForecaster(Head):
         """Not available, since a test set holds other items, not later steps."""
         raise AttributeError("A test set holds other items, not later steps. See selection_ and weights_.")
 
-    def _forecast(self, X: Any, levels: Sequence[float]) -> tuple[ItemQuery, dict[str, Floats]]:
+    def _forecast(self, X: Any, levels: Sequence[float], future: Any = None) -> tuple[ItemQuery, dict[str, Floats]]:
         """Return the items, and their forecasts by name, each (n_items, horizon)."""
         query = self._query(X)
-        forecasts = self.forecast_.forecast(query.windows, query.shift, levels)
-        for values in forecasts.values():
-            if self.nonnegative_:
-                np.maximum(values, 0.0, out=values)
-            values[query.empty] = np.nan
-        return query, forecasts
+        return query, self._items_.forecast(query, self.forecast_, levels, future, self.model_)
 
     def _query(self, X: Any) -> ItemQuery:
         """Return the items of X, or those of `fit`, at their last step."""
         self._check_fitted()
-        stage, plan = self.forecast_.stage, self.forecast_.stage.plan
         if X is None:
-            return ItemQuery(self.ids_, stage.items, self._empty_, self.next_times_, 0, self._date_notes_)
-        panel, indices = self.model_.usable(X, self.model_.reading_)
-        fitted = self.model_.calendar_
-        panel = on_calendar_of_model(panel, fitted)
-        n_past = past_length(self.season_length, plan.horizon)
-        calendar = CalendarMatrix.from_panel(panel, n_past, fitted, self._open_steps_)
-        windows = windows_at(calendar, calendar.n_steps, plan, stage.variation)
-        empty = np.isin(np.arange(len(panel)), indices, invert=True)
-        times, shift = calendar.horizon_after(plan.horizon, self.next_times_)
-        return ItemQuery(panel.ids, windows, empty, times, shift, calendar.date_notes(panel.ids))
+            return self._items_.query(self.forecast_.stage)
+        return self._items_.query_others(X, self.model_, self.forecast_.stage, self.season_length)
 
     def _result(self) -> str:
         return f"{plural(self.n_clusters_, 'group')}, horizon {self.horizon}"
@@ -364,31 +384,16 @@ class GroupForecaster(Head):
     # ---------------------------------------------------------------- model directory
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:
-        stage, times = self.forecast_.stage, self.next_times_
-        config = {
-            "selection": self.selection_,
-            "table": self._kind_ and asdict(self._kind_),
-            "levels": self._levels_,
-            "nonnegative": self.nonnegative_,
-            **stage.plan.saved(),
-            "variation": stage.variation,
-            "open_steps": self._open_steps_ and self._open_steps_.to_dict(),
-            "date_notes": self._date_notes_,
-            "next_times": None if times is None else (times.astype("U") if times.dtype.kind == "M" else times).tolist(),
-            "next_times_type": None if times is None else times.dtype.str,
-        }
-        return config, {**self.forecast_.arrays(), "empty": self._empty_.astype(np.uint8)}
+        stage = self.forecast_.stage
+        own, arrays = self._items_.state()
+        config = {"selection": self.selection_, **own, **stage.plan.saved(), "variation": stage.variation}
+        return config, {**self.forecast_.arrays(), **arrays}
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.level = config["levels"]
         self.model.set_params(scaling="series")  # each stage replaces it by None
         plan = ForecastPlan.restore(config, self.horizon, self.clusterer, self.classical, self.model_)
         self._adopt(GroupForecast.from_arrays(arrays, plan, config["variation"], len(self.ids_)))
-        self.selection_, self._levels_ = config["selection"], config["levels"]
-        self.nonnegative_ = config["nonnegative"]
-        self._empty_ = shaped("empty", arrays, self.ids_.shape) == 1
-        table, times, open_steps = config.get("table"), config["next_times"], config.get("open_steps")
-        self._open_steps_ = OpenSteps.from_dict(open_steps) if open_steps else None
-        self._date_notes_ = [str(note) for note in config.get("date_notes", ())]  # early models lack both
-        self._kind_ = TableKind(**{name: value and str(value) for name, value in table.items()}) if table else None
-        self.next_times_ = None if times is None else np.array(times).astype(config["next_times_type"])
+        self.selection_ = config["selection"]
+        self._items_ = FittedItems.from_state(config, arrays, self.ids_, self.horizon)
+        self.covariates = self._items_.covariates or None

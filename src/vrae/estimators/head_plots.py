@@ -13,6 +13,8 @@ from vrae.data.panel import Panel
 from vrae.data.reading import as_panel
 from vrae.describe.words import plain, plural
 from vrae.estimators.cluster_plots import GroupPlots
+from vrae.estimators.forecasting.covariate_series import open_series
+from vrae.estimators.forecasting.fitted_items import open_items
 from vrae.estimators.plotting import Backend, Plots, check_drawing, draw_charts, some_series
 from vrae.exceptions import InvalidDataError
 from vrae.plots.charts import Chart, ChartGrid, Line, line_of
@@ -224,9 +226,11 @@ class ForecastPlots(GroupPlots):
         check_int("n_items", n_items, low=1)
         horizon = forecaster.horizon
         n_past = max(6 * horizon, 52) if n_past is None else check_int("n_past", n_past, low=1)
-        panel = model.usable(X, model.reading_)[0]
-        levels = sorted(forecaster._levels_, reverse=True)
-        query, found = forecaster._forecast(panel, levels)
+        items, names = forecaster._items_, forecaster._items_.covariates
+        X = as_panel(open_series(X, names, model.reading_), model.reading_)
+        panel = model.usable(open_items(X, model, names)[0])[0]
+        levels = sorted(items.levels, reverse=True)
+        query, found = forecaster._forecast(X, levels)
         zone = model.calendar_.zone if model.calendar_ else None
         future = None if query.times is None else local_times(query.times, zone)
         charts = []

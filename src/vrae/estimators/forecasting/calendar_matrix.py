@@ -14,7 +14,7 @@ from vrae.data.regularity import find_calendar
 from vrae.estimators.forecasting.open_steps import OpenSteps, date_notes
 from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
 
-__all__ = ["CalendarMatrix", "check_length", "infer_season_length", "season_in_steps"]
+__all__ = ["CalendarMatrix", "check_length", "infer_season_length", "season_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -178,8 +178,10 @@ def _calendar_of(panel: Panel, fitted: Calendar | None) -> Calendar | None:
     return fitted if fitted.is_met_by(panel.times) else None
 
 
-def season_in_steps(calendar: CalendarMatrix, season_length: int) -> int:
+def season_of(calendar: CalendarMatrix, season_length: int | Literal["auto"]) -> int:
     """Return the season that a user gives in steps of the matrix, which lacks closed ones."""
+    if season_length == "auto":
+        return infer_season_length(calendar)
     if calendar.open_steps is None or (season := calendar.open_steps.count(season_length)) == season_length:
         return season_length
     warn(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from vrae.data.calendar import zoned_times
 from vrae.data.containers import TableKind
+from vrae.estimators.forecasting.covariates import CovariateEffects
 from vrae.estimators.forecasting.forecast_windows import ForecastWindows
 from vrae.exceptions import DataWarning, warn
 
@@ -25,6 +27,10 @@ class ItemQuery(NamedTuple):
     times: npt.NDArray[Any] | None  # (horizon,), time stamps to forecast, if they are regular
     shift: int  # steps by which they start later than the horizon of the fitted items
     date_notes: Sequence[str] = ()  # what a reader of the times should know
+    effects: CovariateEffects | None = None  # of covariates, which the windows lack
+    static: Mapping[str, npt.NDArray[Any]] = MappingProxyType({})  # (n,) each
+    nonnegative: bool = False  # no value of `fit` was negative
+    columns: Mapping[str, npt.NDArray[Any]] = MappingProxyType({})  # more columns of the table, (n,) each
 
 
 def forecast_table(
@@ -37,7 +43,9 @@ def forecast_table(
     for note in query.date_notes:
         warn(note, DataWarning)
     n, horizon = forecasts["mean"].shape
-    columns = {"id": np.repeat(query.ids, horizon), "step": np.tile(np.arange(1, horizon + 1), n)}
+    columns = {"id": np.repeat(query.ids, horizon)}
+    columns |= {name: np.repeat(column, horizon) for name, column in query.columns.items()}
+    columns |= {"step": np.tile(np.arange(1, horizon + 1), n)}
     if query.times is not None:
         columns["time"] = np.tile(query.times, n)
     columns |= {name: values.ravel() for name, values in forecasts.items()}

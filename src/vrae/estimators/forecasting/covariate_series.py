@@ -1,0 +1,106 @@
+"""Covariates of the series of a forecaster: learned in `fit`, and applied to forecasts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.data.containers import is_table
+from vrae.data.covariate_panels import place_on_steps, read_covariates, read_with_covariates, split_covariates
+from vrae.data.panel import Panel
+from vrae.data.table_options import TableOptions
+from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
+from vrae.estimators.forecasting.covariates import CovariateEffects, covariate_blocks
+from vrae.estimators.forecasting.forecast_tables import ItemQuery
+from vrae.exceptions import InvalidParameterError
+
+__all__ = [
+    "check_covariates",
+    "future_factors",
+    "learn_covariates",
+    "open_series",
+    "split_series",
+    "without_covariates",
+]
+
+Floats = npt.NDArray[np.float64]
+
+
+def check_covariates(covariates: Any) -> list[str]:
+    """Return the names of covariates as a list, or raise if one is no name, or twice there."""
+    names = [covariates] if isinstance(covariates, str) else list(covariates or ())
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise InvalidParameterError(
+            f"covariates={covariates!r:.200} must be names of columns, each once, such as ['price', 'promo']."
+        )
+    return names
+
+
+def open_series(X: Any, names: Sequence[str], remembered: TableOptions | None = None) -> Any:
+    """Return X, or a panel with covariates as its last channels if there are any."""
+    if not names:
+        return X
+    if not is_table(X):
+        return read_with_covariates(X, TableOptions(), names)
+    return read_with_covariates(X, TableOptions() if remembered is None else remembered.recalled(), names)
+
+
+def learn_covariates(
+    covariates: Panel, ids: npt.NDArray[Any], calendar: CalendarMatrix, horizon: int, season: int
+) -> tuple[CovariateEffects, CalendarMatrix]:
+    """Return the effects of covariates, and the calendar matrix without them.
+
+    ``covariates`` has all steps, ``calendar`` those up to the end of the series ``ids``.
+    """
+    raw = _past(covariates, ids, calendar)
+    times = calendar.next_times(horizon)
+    future = place_on_steps(covariates, ids, times, horizon, calendar.calendar)
+    if times is None:
+        future[:] = np.nan
+    block = covariate_blocks(season)
+    effects = CovariateEffects.fit(covariates.channels, calendar.values, raw, future, ids, block)
+    return effects, replace(calendar, values=calendar.values / effects.of_past(raw))
+
+
+def without_covariates(
+    effects: CovariateEffects, covariates: Panel, ids: npt.NDArray[Any], calendar: CalendarMatrix, times: Any
+) -> tuple[CovariateEffects, CalendarMatrix]:
+    """Return what `learn_covariates` does, for items of known effects and their next ``times``."""
+    raw = _past(covariates, ids, calendar)
+    factors, found = effects.of_items(ids, raw, ~np.isnan(calendar.values))
+    if times is not None:
+        future = place_on_steps(covariates, ids, times, len(times), calendar.calendar)
+        found = replace(found, future=future)
+    return found, replace(calendar, values=calendar.values / factors)
+
+
+def future_factors(query: ItemQuery, future: Any, reading: TableOptions | None, calendar: Any, horizon: int) -> Floats:
+    """Return by how much covariates change the forecasts of items, (n, horizon).
+
+    ``future`` has their values; what it lacks is taken from the table of the items.
+    """
+    effects = query.effects
+    assert effects is not None
+    known = effects.future
+    if future is not None:
+        panel = read_covariates(future, reading, effects.names, calendar)
+        given = place_on_steps(panel, query.ids, query.times, horizon, calendar)
+        known = known.copy()
+        for c, name in enumerate(panel.channels):
+            if name in effects.names:
+                k = effects.names.index(name)
+                known[:, :, k] = np.where(np.isnan(given[:, :, c]), known[:, :, k], given[:, :, c])
+    return effects.of_future(known)
+
+
+def split_series(panel: Panel, names: Sequence[str]) -> tuple[Panel, Panel | None]:
+    """Return the series to forecast and their covariates, None without any."""
+    return split_covariates(panel, names) if names else (panel, None)
+
+
+def _past(covariates: Panel, ids: npt.NDArray[Any], calendar: CalendarMatrix) -> Floats:
+    return place_on_steps(covariates, ids, calendar.times, calendar.n_steps, calendar.calendar, at_end=True)
