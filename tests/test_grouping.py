@@ -520,7 +520,7 @@ def test_damaged_changes_are_refused(case, clusterer, tmp_path):
     config.pop("weights_sha256")
     (folder / CONFIG_FILE).write_text(json.dumps(config))
     safetensors.numpy.save_file(arrays, folder / WEIGHTS_FILE)
-    with pytest.raises(ModelFileError, match="do not fit together|is not as vrae writes it"):
+    with pytest.raises(ModelFileError, match=r"do not fit together|is not as vrae writes it"):
         load_model(folder)
 
 

@@ -200,7 +200,9 @@ def _fits(parts: Mixture, size: int) -> bool:
     """Return whether the parts of a split are at least two, in this number of dimensions."""
     k = len(parts.weights)
     shapes = (parts.weights.shape, parts.means.shape, parts.covariance.shape)
-    return k > 1 and shapes == ((k,), (k, size), (size, size)) and bool((parts.weights > 0).all())
+    if k < 2 or shapes != ((k,), (k, size), (size, size)) or not (parts.weights > 0).all():
+        return False
+    return bool((np.linalg.eigvalsh(parts.covariance) > 0).all())
 
 
 def are_same(X: Floats, others: Floats) -> npt.NDArray[np.bool_]:

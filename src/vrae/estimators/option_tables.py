@@ -144,6 +144,7 @@ def saved_options(kind: str) -> Mapping[str, Check]:
         "reconstruction_loss": of_a_class,
         "clusterer": of_a_class,
         "callbacks": maybe(of_a_class),
+        "level": maybe(_levels),  # a list is saved under another key
         "random_state": maybe(whole(0, 2**32 - 1)),
     }
     known = {name: plain.get(name, check) for name, check in OPTIONS[kind].items()}

@@ -31,6 +31,8 @@ _BELONGING = {
 _REFITS = {"refits.rows": "i8 f q", "refits.vectors": "f8 f q t"}
 _PORTRAITS = {"portraits.rows": "i8 p", "portraits.numbers": "f4 u p c", "portraits.shapes": "f4 p c 40"}
 _RECURRING = {"portraits.month?": "f4 p c 12", "portraits.weekday?": "f4 p c 7", "portraits.hour?": "f4 p c 24"}
+# Of a portrait, what counts steps.
+_COUNTS = ("length", "known", "active", "half", "first", "last", "begin", "finish")
 _REFERENCE = {
     "weights": "f4 p",
     "reference.center": "f4 p",
@@ -121,6 +123,7 @@ def check_arrays(config: dict[str, Any], arrays: Arrays) -> None:
     known = check_shapes(arrays, {**_MODEL, **(_HEAD if kind != "VRAE" else {})}, sizes)
     if (arrays["model.typical_spread"] <= 0).any():
         raise ValueError("model.typical_spread should be above 0")
+    _check_pairs(arrays, "model.network.statistics.pairs", sizes["c"])
     if kind == "VRAEClusterer":
         _check_clusters(config, arrays, known)
     elif kind == "VRAEAnomalyDetector":
@@ -129,6 +132,15 @@ def check_arrays(config: dict[str, Any], arrays: Arrays) -> None:
         _check_series(config, arrays, known)
     elif kind == "GroupForecaster":
         _check_forecast(config, arrays, known)
+
+
+def _check_pairs(arrays: Arrays, name: str, n_channels: int) -> None:
+    """Check pairs of channels, if there are any."""
+    if name in arrays:
+        check_shapes(arrays, {name: "i8 _ 2"}, {})
+        pairs = arrays[name]
+        if pairs.min(initial=0) < 0 or pairs.max(initial=0) >= n_channels:
+            raise ValueError(f"{name} should be numbers of channels, 0 to {n_channels - 1}")
 
 
 def _check_partition(arrays: Arrays, known: dict[str, int]) -> None:
@@ -153,6 +165,11 @@ def _check_clusters(config: dict[str, Any], arrays: Arrays, known: dict[str, int
         parts |= table if is_there else {}
     numbers = {"u": len(config["portraits"]["numbers"])} if config["portraits"] is not None else {}
     check_shapes(arrays, parts, {**known, **numbers})
+    if numbers:
+        table = arrays["portraits.numbers"]  # (number, series, channel)
+        counts = table[[row for row, name in enumerate(config["portraits"]["numbers"]) if name in _COUNTS]]
+        if (counts < 0).any() or (counts > 1e12).any():
+            raise ValueError(f"portraits.numbers should be 0 or above for {', '.join(_COUNTS)}")
 
 
 def _check_scores(arrays: Arrays, known: dict[str, int]) -> None:
@@ -222,6 +239,7 @@ def _check_long(config: dict[str, Any], arrays: Arrays) -> None:
     for size in config["sizes"]:
         table = {f"windows{size}.{name}": description for name, description in _WINDOWS.items()}
         check_shapes(arrays, table, {"c": c, "v": 1 if c == 1 else 1 + c})
+        _check_pairs(arrays, f"windows{size}.statistics.pairs", c)
         places = arrays[f"windows{size}.places"]
         if (np.diff(places) < 0).any() or np.abs(places).max(initial=0) >= 1 << 60:
             raise ValueError(f"windows{size}.places should ascend")
