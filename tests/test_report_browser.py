@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from browser_pages import downloaded, row_ids, title, traces
 from report_data import HOSTILE_IDS, NAMES, awkward_cases, dated_panel, make_report_data
 from vrae import Panel
+from vrae.io.formulas import escape_formulas, safe_cells
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright (the Python package) is not installed")
 
@@ -142,6 +144,20 @@ def test_download_has_the_right_rows(open_report):
         assert float(score) == pytest.approx(-data.scores[row], abs=1e-3)
         assert (cluster, name, int(lag), label) == ("2", "Cluster 2", data.lags[row], "w")
         assert float(probability) == pytest.approx(data.probabilities[row], abs=1e-4)
+
+
+def test_the_download_escapes_formulas_as_the_tables_of_the_run(open_report):
+    ids = ["=cmd()", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r", "-5", "+1e3", "plain", "7", "a=b", "-"]
+    for escaped in (True, False):
+        with escape_formulas() if escaped else nullcontext():
+            page = open_report(make_report_data(n=12, n_clusters=1, ids=ids, truth=np.array(ids)))
+            expected = safe_cells(list(ids))
+        page.click(".pick")
+        head, *rows = downloaded(page)
+        found = {row[0]: row for row in rows}
+        assert set(found) == set(expected)
+        assert all(row[-1] in (row[0], "not labelled") for row in rows)
+        assert {float(row[head.index("lag")]) for row in rows} <= set(range(-3, 4))
 
 
 def test_hostile_names_are_shown_and_never_run(open_report):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["escape_formulas", "safe_cells"]
+__all__ = ["are_escaped", "escape_formulas", "safe_cells"]
 
 # A spreadsheet calculates cells that start with these (OWASP, "CSV Injection").
 _BEGINNINGS = ("=", "+", "-", "@", "\t", "\r")
@@ -27,6 +27,11 @@ def escape_formulas() -> Iterator[None]:
         yield
     finally:
         _ESCAPED.reset(token)
+
+
+def are_escaped() -> bool:
+    """Return whether formulas are escaped in this context, for tables that are written later."""
+    return _ESCAPED.get()
 
 
 def safe_cells(cells: list[Any]) -> list[Any]:

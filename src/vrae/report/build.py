@@ -14,6 +14,7 @@ import numpy.typing as npt
 from vrae.describe.alerts import Action
 from vrae.describe.seasons import when_high
 from vrae.io.atomic import atomic_file
+from vrae.io.formulas import are_escaped
 from vrae.metrics import DOUBTFUL, labelled
 from vrae.plots.maps import METHODS, available_methods
 from vrae.plots.palette import COLORS, MARKERS, NOISE_COLOR
@@ -163,6 +164,7 @@ def _payload(
         "alike_sizes": list(data.alike_sizes),
         "own_names": data.own_names,
         "language": data.commands.language,
+        "escape_formulas": are_escaped(),
         "time": time_axis(data),
         "curves_dated": data.common_steps is not None,
         "curves": payload.pack_lines(  # in the order (cluster, part, channel)

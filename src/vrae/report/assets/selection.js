@@ -162,8 +162,17 @@ function seriesNote(nOthers) {
   return one + bold + rest;
 }
 
+/** Whether a spreadsheet would run a cell: the same rule as in vrae.io.formulas. */
+const isFormula = (cell) => /^[=+\-@\t\r]/.test(cell) && !(cell.trim() && Number.isFinite(Number(cell)));
+
+/** A cell of a csv table, escaped as the tables of the run are. Numbers stay unchanged. */
+function csvCell(value) {
+  const isText = typeof value === "string";
+  const text = data.escape_formulas && isText && isFormula(value) ? `'${value}` : String(value);
+  return `"${text.replace(/"/g, '""')}"`;
+}
+
 function downloadCsv() {
-  const quote = (value) => `"${String(value).replace(/"/g, '""')}"`;
   const named = data.colorings.filter((coloring) => coloring.kind === "category");
   const hasLevel = levels.length > 0;
   const head = [
@@ -177,7 +186,7 @@ function downloadCsv() {
     ...(scores ? [number(scores[point], (value) => value.toFixed(4))] : []),
     ...named.map((coloring) => coloring.categories[(coloring.unpacked ??= unpack(coloring.codes))[point]]),
   ]);
-  save([head, ...rows].map((row) => row.map(quote).join(",")).join("\r\n") + "\r\n", "text/csv", "selection.csv");
+  save([head, ...rows].map((row) => row.map(csvCell).join(",")).join("\r\n") + "\r\n", "text/csv", "selection.csv");
 }
 
 /** Let the browser save a text as a file. */
