@@ -286,3 +286,15 @@ def test_a_shell_completes_commands():
         [sys.executable, "-c", code], env={**os.environ, **words}, capture_output=True, text=True, check=False
     )
     assert done.stdout.split() == ["cluster"]
+
+
+def test_options_of_data_are_words_again():
+    from vrae.cli.shared_options import DataOptions
+    from vrae.data.table_options import TableOptions
+
+    given = DataOptions("x.csv", id_=["store", "item"], missing=-9.0, date_format="%d/%m/%Y")
+    assert given.words() == ["--id=store", "--id=item", "--missing=-9.0", "--date-format=%d/%m/%Y"]
+    model = TableOptions(id="a/b", id_parts=("a", "b"), time="week", static=("kind",), freq="1w")
+    assert given.words(model)[:3] == ["--id=store", "--id=item", "--time=week"]
+    assert DataOptions("x.csv").words(model) == ["--id=a", "--id=b", "--time=week", "--static=kind", "--freq=1w"]
+    assert DataOptions("x.csv").words() == []

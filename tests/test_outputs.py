@@ -81,6 +81,66 @@ def test_a_command_replaces_its_own_earlier_result(command, suffix, cli, place):
         assert done.code == 0, done.said
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_tables_of_steps_of_clusters_and_of_rebuilt_series_are_known_again(suffix, cli, place, small_series):
+    np.savetxt(place / "waves.csv", small_series("2d", 12), delimiter=",")
+    detector = ["anomalies", "waves.csv", "--epochs", 1, "--out", f"a{suffix}", "--step-scores", f"steps{suffix}"]
+    assert cli("cluster", "waves.csv", "-k", 2, "--epochs", 1, "--out", "run").code == 0
+    assert cli("reduce", "waves.csv", "--epochs", 1, "--latent-size", 2, "--out", "red").code == 0
+    for command in (detector, ["explain", "run", "--out", f"e{suffix}"], ["restore", "red", "--out", f"r{suffix}"]):
+        for _ in range(2):
+            done = cli(*command)
+            assert done.code == 0, done.said
+
+
+def test_a_graph_is_known_again(cli, place, fitted):
+    pytest.importorskip("onnx")
+    fitted("VRAE", "2d").save(place / "free")
+    for _ in range(2):
+        done = cli("export", "free", "--out", "encoder.onnx")
+        assert done.code == 0, done.said
+    (place / "encoder.onnx").write_bytes(b"another graph")
+    assert "is not a result of vrae" in cli("export", "free", "--out", "encoder.onnx").said
+
+
+@pytest.mark.parametrize("values", ["3,4", "0.5,0.25", "1.23456789012,2.3456789012", "0.1,0.30000001192092896"])
+def test_series_of_the_user_are_not_taken_for_rebuilt_ones(values, cli, place):
+    assert cli("reduce", "data.csv", "--epochs", 1, "--latent-size", 2, "--out", "red").code == 0
+    text = "id,step,value\n" + "".join(f"a,{step},{value}\n" for step, value in enumerate(values.split(","), 1))
+    (place / "mine.csv").write_text(text)
+    done = cli("restore", "red", "--out", "mine.csv")
+    assert (done.code, (place / "mine.csv").read_text()) == (2, text)
+    assert "is not a result of vrae" in done.said
+
+
+def test_what_is_read_is_not_replaced_by_a_folder_or_in_one(cli, place):
+    assert cli("cluster", "data.csv", "-k", 2, "--epochs", 1, "--out", "run").code == 0
+    assert cli("reduce", "data.csv", "--epochs", 1, "--latent-size", 2, "--out", "red").code == 0
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    for command in (
+        ["reduce", "data.csv", "--model", "red", "--out", "red", "--overwrite"],
+        ["cluster", "run/embedding.parquet", "--out", "run", "--overwrite"],
+        ["cluster", "run/*.parquet", "--out", "run", "--overwrite"],
+        ["drift", "data.csv", "--model", "run", "--out", "run", "--overwrite"],
+        ["assign", "data.csv", "--model", "run", "--out", "run/clusters.csv"],
+        ["anomalies", "data.csv", "--out", "a.csv", "--step-scores", "./a.csv"],
+    ):
+        done = cli(*command)
+        assert (done.code, done.said.count("\n")) == (2, 1), done.said
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
+    assert cli("report", "run", "--out", "run/other.html").code == 0
+
+
+def test_a_parent_that_is_a_file_is_named_before_the_work(cli, place):
+    (place / "runs").write_text("")
+    for command in (["cluster"], ["reduce"], ["anomalies", "--save", "runs/det"], ["assign", "--model", "model"]):
+        done = cli(command[0], "data.csv", *command[1:], *([] if "--save" in command else ["--out", "runs/sub/new"]))
+        assert done.code == 2
+        assert "runs is a file, not a folder" in done.said
+        assert "Reading" not in done.err
+    assert "runs is a file, not a folder" in cli("demo").said
+
+
 @posix
 def test_pipes_and_devices_are_written_to(cli, place):
     os.mkfifo("pipe")

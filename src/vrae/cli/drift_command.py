@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from vrae.cli.config_file import CONFIG_FILE
 from vrae.cli.option_groups import option, with_groups
@@ -12,6 +12,9 @@ from vrae.cli.phase_display import end_phase
 from vrae.cli.saved_runs import load_with_clusters
 from vrae.cli.shared_options import OUTPUT, AsJson, DataOptions, Model, Overwrite, Quiet
 from vrae.cli.terminal import echo, logger_for, print_json
+
+if TYPE_CHECKING:
+    from vrae.estimators.clusterer import VRAEClusterer
 
 __all__ = ["drift"]
 
@@ -48,7 +51,7 @@ def drift(
     with listening(None):  # parts of a panel
         found = drift_of(clusterer, data.panels(clusterer, log), 0.05)
     end_phase()
-    command = _fit_again(data.data, model)
+    command = _fit_again(data, model, clusterer)
     if folder is not None:
         runs.write_drift(found, folder, f"What changed since {model.name}", command)
     if as_json:
@@ -61,8 +64,11 @@ def drift(
         log(f"Wrote {folder}: drift.html, drift.csv and shares.csv.")
 
 
-def _fit_again(data: str, model: Path) -> str:
+def _fit_again(data: DataOptions, model: Path, clusterer: VRAEClusterer) -> str:
     """Return the command that clusters the new data as the run was made."""
     config = model / CONFIG_FILE
-    options = ["--config", str(config)] if config.is_file() else []  # a model on its own has none
-    return shlex.join(["vrae", "cluster", data, *options, "--out", str(model), "--overwrite"])
+    if config.is_file():
+        options = ["--config", str(config), *data.words(), "--out", str(model), "--overwrite"]
+    else:  # a model on its own knows its columns, and is no place for a run
+        options = [*data.words(clusterer.model_.reading_), "--out", f"{model}-again"]
+    return shlex.join(["vrae", "cluster", data.data, *options])

@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from glob import iglob
 from inspect import Parameter, signature
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from vrae.cli.known_results import is_result
 from vrae.cli.shared_options import Overwrite
 from vrae.cli.terminal import usage_error
 
 __all__ = ["check_outputs", "with_overwrite"]
 
 
-# Parameters that name a file to write, and the options that users know.
-_OUTPUTS = {"file": "--out", "step_scores": "--step-scores", "stretches": "--stretches"}
+# Parameters that name a file or a folder to write, and the options that users know.
+_FILES = {"file": "--out", "step_scores": "--step-scores", "stretches": "--stretches"}
+_FOLDERS = {"folder": "--out", "save": "--save"}
 _DATA = ("data", "to")  # parameters that name a file, a folder or a pattern
-
-# Columns by which a table of vrae is known. A command may replace its earlier results.
-_TABLES = (
-    {"cluster", "probability"},
-    {"vrae0", "vrae1"},
-    {"anomaly", "score"},
-    {"stretch", "start", "end", "score"},
-    {"rank", "neighbor", "distance"},
-    {"item", "other", "q_value"},
-    {"step", "mean"},
-    {"method", "silhouette", "seconds"},
-)
-_PAGE = b"\xc2\xb7 vrae</title>"  # end of the title of a report
-_HEAD = 1 << 16  # bytes
+_READ = (*_DATA, "model", "run", "codes")  # parameters whose folder is read
+_LOOKED_AT = 1000  # files of a pattern
 
 
 def with_overwrite(command: Callable[..., None]) -> Callable[..., None]:
     """Give the option --overwrite to a command that names a file to write, if it has none."""
     found = signature(command)
-    if "overwrite" in found.parameters or found.parameters.keys().isdisjoint(_OUTPUTS):
+    if "overwrite" in found.parameters or found.parameters.keys().isdisjoint(_FILES):
         return command
 
     @functools.wraps(command)
@@ -58,24 +48,47 @@ def check_outputs(context: Any) -> None:
     """Refuse outputs that cannot be written, or would replace what must stay. Call it first."""
     from vrae.io.atomic import check_writable, is_stream
 
-    for name, spelled in _OUTPUTS.items():
-        path = context.params.get(name)
-        if path is None or str(path) == "-" or "://" in getattr(path, "written", ""):
-            continue
-        if context.params.get("engine") == "ray":  # a folder, which the job checks
+    values = context.params
+    outputs = {
+        name: (option, values[name]) for name, option in {**_FILES, **_FOLDERS}.items() if _is_local(values, name)
+    }
+    for (one, path), (other, place) in combinations(outputs.values(), 2):
+        if path.resolve() == place.resolve() and not is_stream(path):
+            raise usage_error(f"{one} and {other} name the same place: {path}. Choose another for one of them.")
+    for name, (option, path) in outputs.items():
+        if name in _FOLDERS:
+            _check_kept(values, name, option, path)
+            check_writable(path, folder=True)
             continue
         if path.is_dir():
-            raise usage_error(f"{spelled} {path} is a folder. Name a file in it.")
-        if not is_stream(path) and path.exists() and not context.params.get("overwrite"):
-            _check_replaced(context.params, name, spelled, path)
+            raise usage_error(f"{option} {path} is a folder. Name a file in it.")
+        if not is_stream(path) and path.exists() and not values.get("overwrite"):
+            _check_replaced(values, name, option, path)
         check_writable(path)
+
+
+def _is_local(values: Mapping[str, Any], name: str) -> bool:
+    """Return whether a parameter names a place on this machine. Jobs of Ray check their own."""
+    path = values.get(name)
+    if path is None or str(path) == "-" or "://" in getattr(path, "written", ""):
+        return False
+    return values.get("engine") != "ray" or name in _FOLDERS
+
+
+def _check_kept(values: Mapping[str, Any], own: str, option: str, folder: Path) -> None:
+    """Raise if a folder that will be replaced holds what the command reads."""
+    if own == "save":  # which replaces nothing but a model, and `--next-steps` goes on with it
+        return
+    for name, source in _sources(values):
+        if name in _READ and any(_is_in(path, folder) for path in islice(_matching(source), _LOOKED_AT)):
+            raise usage_error(f"{option} {folder} holds {source}, which is read. Choose another. Nothing was changed.")
 
 
 def _check_replaced(parameters: Mapping[str, Any], own: str, spelled: str, path: Path) -> None:
     others = {name: value for name, value in parameters.items() if name != own}
-    if any(_is_read(path, source, name in _DATA) for name, source in _sources(others)):
+    if any(_is_read(path, name, source) for name, source in _sources(others)):
         problem = f"is read by this command. Choose another {spelled}."
-    elif not _is_result(path):
+    elif not is_result(path):
         problem = f"exists, and is not a result of vrae. Choose another {spelled}, or add --overwrite to replace it."
     else:
         return
@@ -90,44 +103,34 @@ def _sources(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield name, str(each)
 
 
-def _is_read(path: Path, source: str, is_data: bool) -> bool:
-    """Return whether a file is a source, matches its pattern, or lies in its folder of data."""
+def _matching(source: str) -> Iterator[Path]:
+    """Yield the file or folder of a source, or those that match its pattern."""
     try:
         place = Path(source)
-        if place.is_dir():
-            return is_data and path.resolve().is_relative_to(place.resolve())
-        return any(Path(found).samefile(path) for found in ([place] if place.exists() else iglob(source)))
+        yield from [place] if place.exists() else map(Path, iglob(source))
     except (OSError, ValueError):  # not a path
-        return False
+        return
 
 
-def _is_result(path: Path) -> bool:
-    """Return whether a file is empty, or a table or report that vrae wrote."""
+def _is_read(path: Path, name: str, source: str) -> bool:
+    """Return whether a file is a source, matches its pattern, or lies in a folder that is read.
+
+    A report may lie in the folder of its run.
+    """
+    if Path(source).is_dir():
+        return _is_in(path, Path(source)) and (name in _DATA or (name in _READ and path.suffix != ".html"))
+    return any(_is_same(found, path) for found in _matching(source))
+
+
+def _is_same(one: Path, other: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
+        return one.samefile(other)
     except OSError:
         return False
-    if not head:
-        return True
-    if path.suffix == ".parquet":
-        return _is_table(set(_parquet_columns(path)))
-    if path.suffix in (".html", ".htm"):
-        return _PAGE in head
-    first = head.partition(b"\n")[0].decode(errors="replace")
-    return _is_table(set(next(csv.reader([first]), [])))
 
 
-def _is_table(columns: set[str]) -> bool:
-    return any(known <= columns for known in _TABLES)
-
-
-def _parquet_columns(path: Path) -> list[str]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+def _is_in(path: Path, folder: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            return list(pq.read_schema(file).names)
-    except (pa.ArrowException, OSError, ValueError):
-        return []
+        return path.resolve().is_relative_to(folder.resolve())
+    except OSError:
+        return False

@@ -182,6 +182,17 @@ class DataOptions:
         remembered = getattr(getattr(model, "model_", model), "reading_", None)
         return given if remembered is None else {**given, "remembered": remembered}
 
+    def words(self, remembered: Any = None) -> list[str]:
+        """Return the options as words of a command line, with those that a model remembers."""
+        known = {} if remembered is None else {**vars(remembered), "id": remembered.id_parts or remembered.id}
+        found: list[str] = []
+        for own in fields(self)[1:]:
+            value, name = getattr(self, own.name), own.name.rstrip("_")
+            value = known.get(name) if value == own.default else value
+            each = list(value) if isinstance(value, list | tuple) else [value]
+            found += [f"--{name.replace('_', '-')}={part}" for part in each if part not in (None, own.default)]
+        return found
+
     def panel(self, label: str | None = None, model: Any = None, log: Log | None = None) -> Panel:
         """Read all series, and tell what was read."""
         from vrae.data.reading import read_source, table_options

@@ -122,10 +122,13 @@ def only_writer(target: Path) -> Iterator[None]:
                     os.close(lock)
 
 
-def check_writable(target: Path) -> None:
-    """Raise if a file could not be written. Call it before long work."""
-    if target.is_dir():
+def check_writable(target: Path, folder: bool = False) -> None:
+    """Raise if a file, or a folder, could not be written. Call it before long work."""
+    if target.is_dir() and not folder:
         raise OutputError(f"{target} is a folder. Name a file.")
+    for parent in target.parents:
+        if is_there(parent) and not parent.is_dir():
+            raise OutputError(f"{target} cannot be written: {parent} is a file, not a folder. Choose another place.")
     if not is_stream(target):
         with _staging(_followed(target)):
             pass

@@ -42,10 +42,11 @@ from vrae.runs.run_folder import (
 from vrae.runs.run_metrics import Tally, describe_model, read_metrics
 from vrae.runs.run_report import data_name, rebuild_report
 from vrae.runs.sample import sample_series, sampling_keys, take_smallest
-from vrae.runs.table_files import ParquetTable, table_writer, write_columns
+from vrae.runs.table_files import WRITER, ParquetTable, table_writer, write_columns
 
 __all__ = [
     "CHECKPOINT",
+    "WRITER",
     "Comparison",
     "ParquetTable",
     "Tally",

@@ -22,9 +22,21 @@ from vrae.io.atomic import atomic_file
 from vrae.io.formulas import safe_cells
 from vrae.io.interrupts import streaming
 
-__all__ = ["Columns", "ParquetTable", "read_run_table", "read_table", "step_columns", "table_writer", "write_columns"]
+__all__ = [
+    "WRITER",
+    "Columns",
+    "ParquetTable",
+    "read_run_table",
+    "read_table",
+    "step_columns",
+    "table_writer",
+    "write_columns",
+]
 
 Columns = dict[str, npt.NDArray[Any]]
+
+# In the metadata of Parquet tables: a command may replace its earlier results.
+WRITER = {b"writer": b"vrae"}
 
 # Rows per Parquet row group. Small groups are slow to read; large ones take memory.
 _ROW_GROUP = 1 << 16
@@ -159,7 +171,7 @@ class ParquetTable(_Table):
             return
         table = pa.concat_tables(self._pending, promote_options="permissive")
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._file, table.schema)
+            self._writer = pq.ParquetWriter(self._file, table.schema.with_metadata(WRITER))
         self._writer.write_table(table.cast(self._writer.schema))
         self._pending = []
 
