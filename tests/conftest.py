@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ import torch
 import vrae
 from vrae import VRAE, Panel
 from vrae.exceptions import PosteriorCollapseWarning
+from vrae.train import placement
 
 pytest_plugins = ["browser_pages"]
 
@@ -52,6 +53,30 @@ def pytest_configure() -> None:
     torch.set_num_threads(1)  # on tensors this small, threads only wait for each other
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Steps in which the places of series are learned. Most of a small fit is this, and most tests need
+# some places, not good ones. Tests marked `full_training` take as many steps as a user's fit.
+SHORT = {"_STEPS": 20, "_CONTINUED_STEPS": 10}
+FULL = {name: getattr(placement, name) for name in SHORT}
+
+
+def _set_steps(node: Any, patch: pytest.MonkeyPatch) -> None:
+    is_full = node.get_closest_marker("full_training") is not None or isinstance(node, pytest.DoctestItem)
+    for name, steps in (FULL if is_full else SHORT).items():
+        patch.setattr(placement, name, steps)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def steps_of_module_fixtures(request: pytest.FixtureRequest) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        _set_steps(request.node, patch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def steps_of_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    _set_steps(request.node, monkeypatch)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
