@@ -16,7 +16,7 @@ from sklearn.frozen import FrozenEstimator
 
 from vrae import VRAE, GroupForecaster, Panel, load_model, read_panel
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
-from vrae.estimators.forecasting.combination import Combination
+from vrae.estimators.forecasting.combination import Combination, Traits
 from vrae.estimators.forecasting.forecast_windows import ItemScale, windows_at
 from vrae.estimators.forecasting.plan import ForecastPlan
 from vrae.exceptions import (
@@ -132,12 +132,14 @@ def test_the_best_member_gets_the_weight_and_errors_their_size():
     age = np.where(np.arange(n) < 200, 3, 30)
     noise = np.where(age[:, None] == 3, 1.0, 0.2) * rng.standard_normal((n, horizon))
     members = np.stack([np.zeros((n, horizon)), truth + noise])
-    combination = Combination.fit(members, truth, np.ones((n, 1)), age, new_until=12)
+    traits = Traits(np.ones((n, 1)), age, np.where(age > 12, 2, 0), np.zeros(n, np.int64))
+    combination = Combination.fit(members, truth, traits, np.zeros(n, bool))
     assert combination.weights.sum(axis=2) == pytest.approx(1)
-    assert combination.weights[1, 0, 1] > 0.8
+    assert combination.weights[2, 0, 1] > 0.8
     assert combination.weights[0, 0, 1] < 0.7
-    assert combination.age_factor[2] > 1.5 * combination.age_factor[5]
-    width = [combination.error(p, np.ones((1, 1)), np.array([30]))[0] for p in (0.1, 0.9)]
+    assert (combination.age_factor[2] > 1.5 * combination.age_factor[8]).all()
+    old = Traits(np.ones((1, 1)), np.array([30]), np.array([2]), np.array([0]))
+    width = [combination.error(p, old)[0] for p in (0.1, 0.9)]
     assert np.allclose(width, np.array([[-1.28], [1.28]]) * 0.2, atol=0.12)
 
 
@@ -298,7 +300,7 @@ def test_the_model_describes_the_items(small):
     assert len(small.ids_) == len(small.labels_) == 24
     assert small.model_.n_features_in_ == 40
     assert small.model_.n_steps_ == 16 + 3  # context and horizon
-    assert small.weights_.shape == (2, small.n_clusters_, len(small.members_))
+    assert small.weights_.shape == (5, small.n_clusters_, len(small.members_))
 
 
 def test_a_seed_of_the_model_is_its_own(small):

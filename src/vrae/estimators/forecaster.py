@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, NoReturn, Self
 
 import numpy as np
@@ -11,22 +12,18 @@ from sklearn.frozen import FrozenEstimator
 
 from vrae.config import check_flag, check_int
 from vrae.data.containers import TableKind
-from vrae.data.reading import as_panel
 from vrae.describe.words import plural
 from vrae.estimators.fitting import check_enough
 from vrae.estimators.forecasting.backtest import fit_combination, run_backtests, score_group_numbers
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix, check_length, season_of
 from vrae.estimators.forecasting.combination import check_levels
-from vrae.estimators.forecasting.covariate_series import (
-    check_covariates,
-    learn_covariates,
-    open_series,
-    split_series,
-)
+from vrae.estimators.forecasting.covariate_series import learn_covariates, read_series
 from vrae.estimators.forecasting.fitted_items import FittedItems, PreparedItems
 from vrae.estimators.forecasting.forecast_tables import ItemQuery, forecast_table
+from vrae.estimators.forecasting.forecast_windows import typical_variation
 from vrae.estimators.forecasting.hierarchy import check_hierarchy, with_totals
 from vrae.estimators.forecasting.plan import ForecastPlan, check_template, past_length
+from vrae.estimators.forecasting.seasonal_course import choose_categories
 from vrae.estimators.forecasting.single_forecasts import check_statsforecast
 from vrae.estimators.forecasting.stage import GroupForecast, Stage
 from vrae.estimators.head import Head, explain_model_options
@@ -49,10 +46,11 @@ class GroupForecaster(Head):
 
     The forecaster scales each item by its own past. A network learns to complete windows from their
     beginning, and compresses what is known of an item into a latent vector. Items are grouped by
-    these vectors. Up to six forecasts are combined: the item's level, the value of a season ago,
-    classical smoothing, one linear model of all items, the same with coefficients for each group,
-    and the network's completion. Backtests give their weights for each group, and the errors behind
-    the intervals.
+    these vectors. Up to seven forecasts are combined: the item's level, the value of a season ago,
+    classical smoothing, the same with a season that is learned from all items, one linear model of
+    all items, the same with coefficients for each group, and the network's completion. Backtests
+    give their weights for each group, and the errors behind the intervals. A static column, such as
+    a department, is used if its items have seasons of their own.
 
     Parameters
     ----------
@@ -62,7 +60,8 @@ class GroupForecaster(Head):
         Number of groups. "auto" compares 1, 2, 4, 8 and 12 in backtests; see ``selection_``.
     season_length : int or "auto", default="auto"
         Steps of a season. 1 is none. "auto" takes 24 for hours, 7 for days, 52 for weeks, 12 for
-        months and 4 for quarters if the series have time stamps, else 1.
+        months and 4 for quarters if the series have dates. Without dates, it is the shortest lag at
+        which the values clearly repeat, with a `DataWarning`, or 1.
     level : float or sequence of float, default=80
         Percentages of outcomes that the intervals should contain.
     clusterer : {"kmeans", "gmm", "ward", "hdbscan"} or scikit-learn clusterer, default="kmeans"
@@ -96,8 +95,11 @@ class GroupForecaster(Head):
         number tried.
     members_ : tuple of str
         Names of the forecasts that are combined.
-    weights_ : ndarray of float64, shape (2, n_clusters_, n_members)
-        Weights of the forecasts, for new items (at most 12 observed steps) and for all others.
+    weights_ : ndarray of float64, shape (5, n_clusters_, n_members)
+        Weights of the forecasts, for five kinds of items: new (at most 12 observed steps), young,
+        established, more than half of the steps zero, and more than four fifths.
+    season_length_ : int
+        Steps of a season. 1 is none.
     covariate_effects_ : table or dict of str to ndarray, or None
         How covariates change the values: ``covariate``, ``change`` ("+10 %"), ``effect`` ("-14 %"),
         ``low_percent`` and ``high_percent`` (of 80 % of the items), ``used``, ``error_avoided``.
@@ -190,14 +192,13 @@ class GroupForecaster(Head):
             stage = Stage.fit(prepared.calendar, prepared.plan)
         announce("Weights")
         groups = stage.group(n_clusters)
-        combination = fit_combination(backtests, n_clusters, groups.membership(stage.item_means))
+        combination = fit_combination(backtests, n_clusters, stage, groups, prepared.calendar)
         return self._summarise(prepared, GroupForecast(stage, groups, combination), selection)
 
     def _prepare(self, X: Any) -> PreparedItems:
         """Check options and items, and align the items on one calendar."""
         template, levels = self._template(), self._checked_levels()
-        names = check_covariates(self.covariates)
-        panel, covariates = split_series(as_panel(open_series(X, names)), names)
+        panel, covariates = read_series(X, self.covariates)
         panel, indices = template.usable(panel)
         check_enough(panel, indices)
         calendar = CalendarMatrix.from_panel(panel, past_length(self.season_length, self.horizon))
@@ -215,6 +216,7 @@ class GroupForecaster(Head):
         effects = None
         if covariates is not None:
             effects, calendar = learn_covariates(covariates, panel.ids, calendar, self.horizon, season)
+        plan = replace(plan, categories=choose_categories(calendar, plan, typical_variation(calendar.values)))
         return PreparedItems(panel, indices, calendar, plan, levels, TableKind.of(X, panel.reading), effects)
 
     def _summarise(self, prepared: PreparedItems, forecast: GroupForecast, selection: list[dict[str, float]]) -> Self:
@@ -237,7 +239,7 @@ class GroupForecaster(Head):
         groups, Z = forecast.groups, self.embedding_.astype(np.float64)
         self.labels_ = labels_of(groups.partition.predict_proba(groups.space(Z)))
         self.n_clusters_, self.members_ = groups.n_groups, forecast.stage.plan.members
-        self.weights_ = forecast.combination.weights
+        self.weights_, self.season_length_ = forecast.combination.weights, forecast.stage.plan.season
 
     def _template(self) -> VRAE:
         """Return a model to clone for each network, or raise if it cannot forecast."""
@@ -315,7 +317,7 @@ class GroupForecaster(Head):
         future: Any = None,
         *,
         hierarchy: Sequence[str] | None = None,
-        reconcile: Literal["mint", "bottom_up"] = "mint",
+        reconcile: Literal["bottom_up", "mint"] = "bottom_up",
     ) -> Any:
         """Forecast the next steps, with intervals, as a long table.
 
@@ -330,12 +332,11 @@ class GroupForecaster(Head):
             See `predict`.
         hierarchy : list of str, optional
             Static columns, the highest first, such as ``["department", "category"]``. The table
-            then begins with the forecasts of their totals, and all add up exactly. It has a column
-            ``level`` ("total", "department", "department/category", "item"), one for each of these
-            columns, and ids are text.
-        reconcile : {"mint", "bottom_up"}, default="mint"
-            "mint" also forecasts each total by itself, and weighs forecasts by the variance of
-            their errors. "bottom_up" adds up the items.
+            then begins with their totals, and all add up exactly. It has a column ``level``
+            ("total", "department", "department/category", "item"), these columns, and ids as text.
+        reconcile : {"bottom_up", "mint"}, default="bottom_up"
+            "bottom_up" adds up the items. "mint" also forecasts each total by itself, and weighs
+            forecasts by the variance of their errors (minimum trace), which changes the items too.
 
         Returns
         -------

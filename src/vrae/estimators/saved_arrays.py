@@ -55,7 +55,8 @@ _SERIES = {
     "series.starts?": "i8|i4|f8|f4|u8|u4 h",
     "patterns?": "f4 h y",
 }
-# g groups, l steps of the horizon, x steps of the context, j members. Others are checked by the
+# g groups, l steps of the horizon, x steps of the context, v steps of
+# a season, j members. Others are checked by the
 # forecaster itself.
 _FORECAST = {
     "items.level": "f8 h",
@@ -66,6 +67,12 @@ _FORECAST = {
     "items.earlier?": "f8 h _",
     "items.earlier_known?": "u1 h _",
     "items.level_decay?": "f8 _",
+    "items.category?": "i8 h",
+    "courses.mean?": "f8 _ v",
+    "courses.basis?": "f8 v _",
+    "courses.covariance?": "f8 _ _",
+    "courses.noise?": "f8 1",
+    "combination.season_width?": "f8 2 l",
     "empty": "u1 h",
     "groups.proportions": "f8 g",
     "groups.center": "f8 g d",

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
-from vrae.estimators.forecasting.combination import Combination
+from vrae.estimators.forecasting.combination import Combination, Traits
 from vrae.estimators.forecasting.forecast_windows import windows_at
 from vrae.estimators.forecasting.plan import ForecastPlan
-from vrae.estimators.forecasting.stage import Observed, Stage
+from vrae.estimators.forecasting.season_width import season_width
+from vrae.estimators.forecasting.stage import ItemGroups, Observed, Stage
 from vrae.phases import one_phase
 
 __all__ = ["Backtest", "fit_combination", "run_backtests", "score_group_numbers"]
@@ -30,33 +31,47 @@ _NEW_ORIGINS = 4
 class Backtest:
     """A stage of an earlier origin, and the items with a known future to try it on.
 
-    New items come with the steps from the origin to theirs. They are the items introduced around
-    the origin, or, if the calendar shows few introductions, all items with a shortened context.
+    New items come with the steps from the origin to theirs: they are the items introduced around
+    the origin, if the calendar shows introductions. All items with a context that is shortened to
+    some age stand for every age that forecasts may be asked for.
     """
 
     stage: Stage
     items: Observed
     new_items: list[tuple[int, Observed]]
+    shortened: list[Observed]
 
     @classmethod
     def run(cls, calendar: CalendarMatrix, origin: int, plan: ForecastPlan) -> Self:
         """Fit a stage at an origin, and compute its forecasts without groups."""
         past = calendar.up_to(origin)
         stage = Stage.fit(past, plan)
+        rng = np.random.default_rng(plan.seed)
 
-        def observe(shift: int, max_age: npt.NDArray[np.int64] | None = None, among: Any = True) -> Observed:
-            at = origin + shift
+        def observe(shift: int = 0, ages: tuple[int, int] | None = None, among: Any = True) -> Observed:
+            at, max_age = origin + shift, None
+            if ages is not None:
+                steps = rng.uniform(np.log(ages[0]), np.log(ages[1] + 1), len(calendar.values))
+                max_age = np.exp(steps).astype(np.int64)
             windows = windows_at(calendar, at, plan, stage.variation, max_age)
-            return stage.observe(windows.select(np.flatnonzero(windows.known() & among)))
+            return stage.observe(windows.select(np.flatnonzero(windows.known() & among)), shift)
 
-        if not past.has_introductions():
-            steps = np.random.default_rng(plan.seed).uniform(0, np.log(plan.new_until + 1), len(calendar.values))
-            return cls(stage, observe(0), [(0, observe(0, np.exp(steps).astype(np.int64)))])
-        new_items = []
-        for shift in range(0, min(plan.horizon, calendar.n_steps - origin), max(1, plan.horizon // _NEW_ORIGINS)):
-            is_new = calendar.first_observed > max(0, origin + shift - plan.new_until - 1)
-            new_items.append((shift, observe(shift, among=is_new)))
-        return cls(stage, observe(0), [(shift, new) for shift, new in new_items if len(new.windows)])
+        new_items: list[tuple[int, Observed]] = []
+        as_many = np.ones(len(calendar.values), bool)
+        if past.has_introductions():
+            last = min(plan.horizon, calendar.n_steps - origin)
+            for shift in range(0, last, max(1, plan.horizon // _NEW_ORIGINS)):
+                is_new = calendar.first_observed > max(0, origin + shift - plan.new_until - 1)
+                new_items.append((shift, observe(shift, among=is_new)))
+            new_items = [(shift, new) for shift, new in new_items if len(new.windows)]
+            # Introductions say more about new items than shortened pasts do: there are no fewer.
+            n_new = sum(len(new.windows) for _, new in new_items)
+            as_many = rng.permutation(len(as_many)) < n_new
+        shortened = [
+            observe(ages=(1, plan.new_until), among=as_many),
+            observe(ages=(plan.new_until + 1, plan.n_context)),
+        ]
+        return cls(stage, observe(), new_items, [each for each in shortened if len(each.windows)])
 
     def error(self, n_clusters: int) -> float:
         """Return the mean squared scaled error of the linear models of this number of groups."""
@@ -86,20 +101,27 @@ def score_group_numbers(backtests: list[Backtest], n_items: int) -> list[dict[st
     return [{"n_clusters": k, "score": float(np.mean([b.error(k) for b in backtests]))} for k in numbers]
 
 
-def fit_combination(backtests: list[Backtest], n_clusters: int, membership: Floats) -> Combination:
-    """Estimate weights and errors of the final groups, of ``membership`` (n_items, n_groups)."""
-    members, future, groups, age = [], [], [], []
+def fit_combination(
+    backtests: list[Backtest], n_clusters: int, stage: Stage, groups: ItemGroups, calendar: CalendarMatrix
+) -> Combination:
+    """Estimate weights and errors for the final groups of the final stage.
+
+    The group of an item is as uncertain as its window makes it: that is how forecasts find it.
+    """
+    members, future, traits, shortened = [], [], [], []
+    plan = stage.plan
     for backtest in backtests:
         own_groups = backtest.stage.group(n_clusters)
-        for shift, observed in [(0, backtest.items), *backtest.new_items]:
+        for shift, observed in [(0, backtest.items), *backtest.new_items, *((0, each) for each in backtest.shortened)]:
+            windows = observed.windows
             members.append(backtest.stage.forecast_members(observed, own_groups, shift)[0])
-            future.append(observed.windows.future)
-            groups.append(membership[observed.windows.item])
-            age.append(observed.windows.age)
-    return Combination.fit(
-        np.concatenate(members, axis=1),
-        np.concatenate(future),
-        np.concatenate(groups),
-        np.concatenate(age),
-        backtests[0].stage.plan.new_until,
-    )
+            future.append(windows.future)
+            traits.append(Traits.of(windows, stage.membership(windows, groups), plan.new_until, plan.season))
+            shortened.append(np.full(len(windows), any(observed is each for each in backtest.shortened)))
+    joined = Traits(*(np.concatenate(parts) for parts in zip(*traits, strict=True)))
+    found = Combination.fit(np.concatenate(members, axis=1), np.concatenate(future), joined, np.concatenate(shortened))
+    at_season = [name.startswith("seasonal") for name in plan.members]
+    origins = [int(backtest.items.windows.origin[0]) for backtest in backtests]
+    seasonal_weight = float(found.weights[2][:, at_season].sum(axis=1).mean())
+    width = [season_width(calendar, origins, stage, weight) for weight in (0.0, seasonal_weight)]
+    return replace(found, season_width=np.stack(width))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +12,9 @@ import numpy.typing as npt
 from vrae.data.calendar import Calendar
 from vrae.data.panel import Panel
 from vrae.data.regularity import find_calendar
+from vrae.estimators.forecasting.categories import static_columns
 from vrae.estimators.forecasting.open_steps import OpenSteps, date_notes
+from vrae.estimators.forecasting.season_search import find_season
 from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
 
 __all__ = ["CalendarMatrix", "check_length", "infer_season_length", "season_of"]
@@ -44,6 +47,7 @@ class CalendarMatrix:
     times: npt.NDArray[Any] | None = None  # (n_steps,)
     calendar: Calendar | None = None
     open_steps: OpenSteps | None = None  # None: all
+    static: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)  # (n_items,) each, text or None
 
     @classmethod
     def from_panel(
@@ -91,7 +95,7 @@ class CalendarMatrix:
         recent = kept[step] & (position[step] >= 0)
         values = np.full((len(panel), n_steps - first), np.nan)
         values[item[recent], position[step[recent]]] = panel.values[recent, 0]
-        return cls(values, None if times is None else times[first:], calendar, open_steps)
+        return cls(values, None if times is None else times[first:], calendar, open_steps, static_columns(panel))
 
     @property
     def n_steps(self) -> int:
@@ -116,7 +120,7 @@ class CalendarMatrix:
     def up_to(self, n_steps: int) -> CalendarMatrix:
         """Return what was known after the first ``n_steps``."""
         times = None if self.times is None else self.times[:n_steps]
-        return CalendarMatrix(self.values[:, :n_steps], times, self.calendar, self.open_steps)
+        return replace(self, values=self.values[:, :n_steps], times=times)
 
     def next_times(self, horizon: int) -> npt.NDArray[Any] | None:
         """Return the next time stamps, (horizon,), or None without a regular step.
@@ -204,9 +208,21 @@ def _say_closed(panel: Panel, closed: npt.NDArray[np.bool_]) -> None:
 
 
 def infer_season_length(calendar: CalendarMatrix) -> int:
-    """Return the steps of a season from the time between steps. 1 if unknown."""
+    """Return the steps of a season from the time between steps. 1 if unknown.
+
+    Without dates, the season is looked for in the values.
+    """
+    if calendar.times is not None and calendar.calendar is None:
+        return 1  # no regular step
     if calendar.calendar is None or not isinstance(calendar.calendar.freq, str):
-        return 1
+        season = find_season(calendar.values)
+        if season > 1:
+            warn(
+                f"The series have no dates. Their values repeat every {season} steps, which is taken as the season. "
+                f"Pass season_length={season} if that is right, or season_length=1 for none.",
+                DataWarning,
+            )
+        return season
     if calendar.open_steps is not None:
         return calendar.open_steps.season
     hours = calendar.calendar.hours

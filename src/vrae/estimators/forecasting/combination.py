@@ -3,110 +3,189 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from vrae.config import check_real
-from vrae.estimators.forecasting.forecast_windows import AGES, Ints, age_class, observed_mean
+from vrae.estimators.forecasting.forecast_windows import AGES, ForecastWindows, Ints, age_class, observed_mean
 
-__all__ = ["Combination", "check_levels"]
+__all__ = ["N_KINDS", "Combination", "Traits", "check_levels"]
 
 Floats = npt.NDArray[np.float64]
 
 # Weights for all items are shrunk towards equal ones, those for a group towards those for all. In
 # forecast steps.
-_EQUAL_STRENGTH = 10.0
+_EQUAL_STRENGTH = 50.0
 _ALL_STRENGTH = 1000.0
-# The mean error of established items counts as many forecast steps in that of an age class ...
+# Those for new items are shrunk towards their level alone.
+_LEVEL_STRENGTH = 10.0
+# Windows count as if their error were at least this multiple of the median one.
+_LEAST_ERROR = 0.3
+# The bounds of all items count as many forecast steps in those of an age class ...
 _AGE_STRENGTH = 200
 # ... and the quantiles of all errors as many in those of a group.
 _QUANTILE_STRENGTH = 300
+# Level, in percent, at which the widths of age classes are compared.
+_LEVEL = 80
 # Probabilities of the stored quantiles of the errors.
 _PROBABILITIES = np.linspace(0.005, 0.995, 199)
+# Demand is intermittent or rare if more than this fraction of the steps is zero.
+_INTERMITTENT = 0.5
+_RARE = 0.8
+# Age classes: lowest number of observed steps.
+_AGES = (1, 2, 3, 5, 7, 9, 13, 17, 23, 33, 45, 64, 90)
+
+
+class Traits(NamedTuple):
+    """What a combination needs to know of windows."""
+
+    membership: Floats  # (n, n_groups), probabilities of the groups
+    age: Ints  # (n,), observed steps
+    kind: Ints  # (n,), position in the weights
+    knows_season: Ints  # (n,), 1 if a season ago is observed, else 0
+
+    @classmethod
+    def of(cls, windows: ForecastWindows, membership: Floats, new_until: int, season: int) -> Self:
+        """Return the traits of windows."""
+        n_context = windows.context.shape[1]
+        kind = np.where(windows.age > (new_until + n_context) // 2, 2, 1)
+        kind = np.where(windows.zero_share > _INTERMITTENT, 3, kind)
+        kind = np.where(windows.zero_share > _RARE, 4, kind)
+        kind = np.where(windows.age <= new_until, 0, kind)
+        ago = windows.a_season_ago(season)
+        return cls(membership, windows.age, kind, (np.isnan(ago).mean(axis=1) < 0.5).astype(np.int64))
+
+
+# Kinds of items, each with weights of its own: new, young, established, intermittent and rare ones.
+N_KINDS = 5
 
 
 @dataclass(frozen=True)
 class Combination:
     """How forecasts are combined, and the errors to expect.
 
-    Items with at most ``new_until`` observed steps are new, the others are established. Each kind
-    has its own weights, which are not negative and sum to 1. The quantiles are those of the scaled
-    errors divided by the age factor, at .005, .01, ..., .995.
+    Each kind of items has its own weights, which are not negative and sum to 1. The quantiles are
+    those of the scaled errors of established items, at .005, .01, ..., .995. Those of an age class
+    are multiples of them, with one factor below the forecast and one above it.
     """
 
-    new_until: int
-    weights: Floats  # (2, n_groups, n_members), for new items, and for established ones
-    age_factor: Floats  # (n_classes,), errors of each age class relative to established items
+    weights: Floats  # (N_KINDS, n_groups, n_members)
+    age_factor: Floats  # (n_classes, 2), below and above the forecast
     quantiles: Floats  # (n_groups, horizon, n_probabilities)
+    season_width: Floats  # (2, horizon), see `season_width`; row 1 for items that know the season
 
     @classmethod
-    def fit(cls, members: Floats, future: Floats, membership: Floats, age: Ints, new_until: int) -> Self:
+    def fit(cls, members: Floats, future: Floats, traits: Traits, shortened: npt.NDArray[np.bool_]) -> Self:
         """Estimate weights and errors from backtests.
 
         From scaled forecasts (n_members, n, horizon), the future (n, horizon) that followed, the
-        probabilities of the groups (n, n_groups), and observed steps (n,).
+        traits of the windows, and whether more was known of an item than its window has, (n,).
         """
-        n_members, n_groups = len(members), membership.shape[1]
-        equal = np.full(n_members, 1 / n_members)
-        # Weighted such that squares of the worst errors do not dominate.
-        error = np.sqrt(np.nan_to_num(observed_mean((members.mean(axis=0) - future) ** 2)))
-        window_weight = 1 / (error + max(float(np.median(error)), 1e-6))
-        weights = np.empty((2, n_groups, n_members))
-        for is_established in (0, 1):
-            at = (age > new_until) == bool(is_established)
-            prior = equal if is_established else np.eye(n_members)[0]
-            for_all = _weights(members[:, at], future[at], window_weight[at], prior, _EQUAL_STRENGTH)
-            for group in range(n_groups):
-                weights[is_established, group] = _weights(
-                    members[:, at], future[at], window_weight[at] * membership[at, group], for_all, _ALL_STRENGTH
-                )
-        empty = np.zeros((n_groups, future.shape[1], len(_PROBABILITIES)))
-        errors = future - cls(new_until, weights, np.ones(len(AGES)), empty).predict(members, membership, age)
-        factor = _age_factor(errors, age, new_until)
-        established = age > new_until  # new ones may be the same items with a shortened context
-        kept = established if established.any() else slice(None)
-        errors = (errors / factor[age_class(age)][:, None])[kept]
-        return cls(new_until, weights, factor, _error_quantiles(errors, membership[kept]))
+        weights = _all_weights(members, future, traits, shortened)
+        n_groups = traits.membership.shape[1]
+        horizon, same = future.shape[1], np.ones((len(_AGES), 2))
+        empty = np.zeros((n_groups, horizon, len(_PROBABILITIES)))
+        errors = future - cls(weights, same, empty, np.ones((2, horizon))).predict(members, traits)
+        kept = ~shortened & (traits.kind > 0)
+        kept = kept if kept.any() else ~shortened
+        found = cls(weights, same, _error_quantiles(errors[kept], traits.membership[kept]), np.ones((2, horizon)))
+        return replace(found, age_factor=found._age_factor(errors, traits))
 
-    def predict(self, members: Floats, membership: Floats, age: Ints) -> Floats:
+    def _age_factor(self, errors: Floats, traits: Traits) -> Floats:
+        """Return by how much the errors of each age class exceed those of established items.
+
+        The factors make the bounds of an age class contain 80 percent of its errors (conformal
+        prediction with normalised errors, Papadopoulos et al. 2002).
+        """
+        factor = np.ones((len(_AGES), 2))
+        classes = age_class(traits.age, _AGES)
+        for side, sign in enumerate((-1, 1)):
+            bound = sign * self.error(0.5 + sign * _LEVEL / 200, traits)
+            ratio = np.where(bound > 1e-9, sign * errors / np.maximum(bound, 1e-9), np.nan)
+            for k in np.unique(classes):
+                known = ratio[classes == k]
+                known = known[~np.isnan(known)]
+                if len(known):
+                    n = len(known)
+                    found = np.quantile(known, min((0.5 + _LEVEL / 200) * (n + 1) / n, 1.0))
+                    factor[k, side] = np.clip((n * found + _AGE_STRENGTH) / (n + _AGE_STRENGTH), 0.5, 4.0)
+        return factor
+
+    def predict(self, members: Floats, traits: Traits) -> Floats:
         """Return the combination (n, horizon) of scaled forecasts (n_members, n, horizon)."""
-        weights = np.where((age > self.new_until)[:, None], membership @ self.weights[1], membership @ self.weights[0])
+        weights = np.einsum("ng,ngm->nm", traits.membership, self.weights[traits.kind])
         return np.asarray(np.einsum("nm,mnh->nh", weights, members))
 
-    def error(self, probability: float, membership: Floats, age: Ints) -> Floats:
+    def error(self, probability: float, traits: Traits) -> Floats:
         """Return the quantile (n, horizon) of the scaled errors at a probability."""
         position = np.interp(probability, _PROBABILITIES, np.arange(len(_PROBABILITIES)))
         position = float(np.clip(position, 0, len(_PROBABILITIES) - 1))
         low, high = int(np.floor(position)), int(np.ceil(position))
         quantile = self.quantiles[..., low] + (position - low) * (self.quantiles[..., high] - self.quantiles[..., low])
-        return np.asarray(membership @ quantile) * self.age_factor[age_class(age)][:, None]
+        factor = self.age_factor[age_class(traits.age, _AGES), int(probability > 0.5)]
+        width = factor[:, None] * self.season_width[traits.knows_season]
+        return np.asarray(np.einsum("ng,gh->nh", traits.membership, quantile) * width)
 
-    def interval(self, level: float, mean: Floats, membership: Floats, age: Ints) -> tuple[Floats, Floats]:
+    def interval(self, level: float, mean: Floats, traits: Traits) -> tuple[Floats, Floats]:
         """Return bounds (n, horizon) that contain ``level`` percent of outcomes.
 
         The combined forecasts ``mean`` are always within them.
         """
-        low = mean + self.error(0.5 - level / 200, membership, age)
-        high = mean + self.error(0.5 + level / 200, membership, age)
+        low = mean + self.error(0.5 - level / 200, traits)
+        high = mean + self.error(0.5 + level / 200, traits)
         return np.minimum(low, mean), np.maximum(high, mean)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays to save."""
-        return {**vars(self), "new_until": np.array([self.new_until])}
+        return dict(vars(self))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """Rebuild a combination from its `arrays`."""
-        return cls(**{**arrays, "new_until": int(arrays["new_until"][0])})  # type: ignore[arg-type]
+        """Rebuild a combination from its `arrays`.
+
+        Models before version 8 have two kinds of items, fewer age classes, and one factor for both
+        sides. Their results stay the same.
+        """
+        if "season_width" in arrays:
+            return cls(**arrays)
+        weights, quantiles, factor = arrays["weights"], arrays["quantiles"], arrays["age_factor"]
+        factor = factor[age_class(np.array(_AGES), AGES)]
+        width = np.ones((2, quantiles.shape[1]))
+        return cls(weights[[0, 1, 1, 1, 1]], np.stack([factor, factor], axis=1), quantiles, width)
 
 
 def check_levels(level: Any) -> list[float]:
     """Return the levels of intervals as a list, or raise if one is not between 0 and 100."""
     levels = list(level) if isinstance(level, (list, tuple, np.ndarray)) else [level]
     return [check_real("level", one, above=0, below=100) for one in levels]
+
+
+def _all_weights(members: Floats, future: Floats, traits: Traits, shortened: npt.NDArray[np.bool_]) -> Floats:
+    """Return weights (N_KINDS, n_groups, n_members) of scaled forecasts (n_members, n, horizon).
+
+    Those of new items are from true introductions, where there are any.
+    """
+    n_members, n_groups = len(members), traits.membership.shape[1]
+    # Errors count relative to what is usual for the window, such that the worst do not dominate.
+    error = np.sqrt(np.nan_to_num(observed_mean((members.mean(axis=0) - future) ** 2)))
+    window_weight = 1 / (error + _LEAST_ERROR * max(float(np.median(error)), 1e-6)) ** 2
+    weights = np.empty((N_KINDS, n_groups, n_members))
+    is_known = traits.kind > 0
+    equal = np.full(n_members, 1 / n_members)
+    for_known = _weights(members[:, is_known], future[is_known], window_weight[is_known], equal, _EQUAL_STRENGTH)
+    for kind in range(N_KINDS):
+        at = traits.kind == kind
+        if kind == 0 and (at & ~shortened).any():
+            at &= ~shortened
+        prior, strength = (for_known, _ALL_STRENGTH) if kind else (np.eye(n_members)[0], _LEVEL_STRENGTH)
+        for_all = _weights(members[:, at], future[at], window_weight[at], prior, strength)
+        for group in range(n_groups):
+            own = window_weight[at] * traits.membership[at, group]
+            weights[kind, group] = _weights(members[:, at], future[at], own, for_all, _ALL_STRENGTH)
+    return weights
 
 
 def _weights(members: Floats, future: Floats, window_weight: Floats, prior: Floats, strength: float) -> Floats:
@@ -127,19 +206,6 @@ def _weights(members: Floats, future: Floats, window_weight: Floats, prior: Floa
     lower = np.linalg.cholesky(gram + 1e-9 * np.trace(gram) * np.eye(len(prior)) / len(prior))
     weights, _ = nnls(lower.T, np.linalg.solve(lower, moment))
     return weights / weights.sum() if weights.sum() > 0 else prior
-
-
-def _age_factor(errors: Floats, age: Ints, new_until: int) -> Floats:
-    """Return the mean absolute error of each age class, relative to that of established items."""
-    sizes, known = np.abs(np.nan_to_num(errors)), ~np.isnan(errors)
-    classes = age_class(age)
-    total = np.array([sizes[classes == k].sum() for k in range(len(AGES))])
-    count = np.array([known[classes == k].sum() for k in range(len(AGES))])
-    established = age > new_until if (age > new_until).any() else np.ones(len(age), bool)
-    typical = sizes[established].sum() / max(known[established].sum(), 1)
-    if typical <= 0:
-        return np.ones(len(AGES))
-    return np.asarray(np.clip((total / typical + _AGE_STRENGTH) / (count + _AGE_STRENGTH), 0.5, 4.0))
 
 
 def _error_quantiles(errors: Floats, membership: Floats) -> Floats:

@@ -7,6 +7,7 @@ context.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,6 +153,7 @@ class ForecastWindows:
     item: Ints  # (n,), index of the item
     origin: Ints  # (n,), number of steps of the calendar before the future
     earlier: Floats  # (n, n_history - n_context), scaled steps before the context
+    category: Ints  # (n,), see `Categories.codes`
 
     def __len__(self) -> int:
         return len(self.context)
@@ -185,6 +187,17 @@ class ForecastWindows:
         """All steps that are kept, (n, n_history): those before the context, and the context."""
         return np.concatenate([self.earlier, self.context], axis=1)
 
+    @property
+    def zero_share(self) -> Floats:
+        """Fraction of the observed steps of each context that are zero, (n,)."""
+        is_zero = np.abs(self.context - self.scale.zero[:, None]) < 1e-6  # False for NaN
+        return np.asarray(is_zero.sum(axis=1) / np.maximum(self.age, 1))
+
+    def a_season_ago(self, season: int) -> Floats:
+        """Return the scaled values a season before each step of the horizon, (n, horizon)."""
+        n_context, horizon = self.context.shape[1], self.future.shape[1]
+        return np.asarray(self.context[:, n_context - season + np.arange(horizon) % season])
+
     def known(self) -> npt.NDArray[np.bool_]:
         """Return which windows have observed values both in the context and in the future, (n,)."""
         return np.asarray(~np.isnan(self.context).all(axis=1) & ~np.isnan(self.future).all(axis=1))
@@ -206,9 +219,9 @@ class ForecastWindows:
         return decay
 
 
-def age_class(age: Ints) -> Ints:
-    """Return the class of each age (n,): the position of the last of `AGES` not above it."""
-    return np.asarray(np.clip(np.searchsorted(AGES, age, side="right") - 1, 0, len(AGES) - 1))
+def age_class(age: Ints, ages: Sequence[int] = AGES) -> Ints:
+    """Return the class of each age (n,): the position of the last of ``ages`` not above it."""
+    return np.asarray(np.clip(np.searchsorted(ages, age, side="right") - 1, 0, len(ages) - 1))
 
 
 def windows_at(
@@ -240,6 +253,7 @@ def windows_at(
         item=np.arange(len(context)),
         origin=np.full(len(context), origin),
         earlier=scale.transform(earlier),
+        category=plan.categories.codes(calendar.static, len(context)) if plan.categories else np.full(len(context), -1),
     )
 
 

@@ -1,9 +1,10 @@
 """Forecasts that add up: items, categories, departments and the total.
 
-Every total is forecast by itself, from the sum of its items. Sums of the items' forecasts and these
-forecasts then agree by minimum trace: each gives way by the variance of its errors. Wickramasuriya,
+Bottom-up adds up the items. Minimum trace also forecasts each total by itself, from the sum of its
+items, and makes both agree: each gives way by the variance of its errors. Wickramasuriya,
 Athanasopoulos & Hyndman, "Optimal forecast reconciliation for hierarchical and grouped time series
-through trace minimization", Journal of the American Statistical Association 2019.
+through trace minimization", Journal of the American Statistical Association 2019. The intervals of
+totals are always those of their own forecasts, around the means that add up.
 """
 
 from __future__ import annotations
@@ -18,9 +19,8 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from vrae.config import check_choice
-from vrae.data.panel import Panel
-from vrae.estimators.forecasting.categories import is_empty
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
+from vrae.estimators.forecasting.categories import is_empty
 from vrae.estimators.forecasting.forecast_tables import ItemQuery
 from vrae.estimators.forecasting.forecast_windows import windows_at
 from vrae.estimators.forecasting.stage import GroupForecast
@@ -95,7 +95,7 @@ def with_totals(
     forecasts: Mapping[str, Floats],
     forecast: GroupForecast,
     columns: Sequence[str],
-    reconcile: Reconcile = "mint",
+    reconcile: Reconcile = "bottom_up",
 ) -> tuple[ItemQuery, dict[str, Floats]]:
     """Return a query and forecasts of totals and items, the totals first, that add up exactly.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from vrae.estimators.forecasting.categories import Categories
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidParameterError
 
@@ -16,6 +17,8 @@ _NEW = 12
 _MIN_CONTEXT = 16
 # A member for single items may look back this many seasons.
 _SEASONS = 3
+# A longer season has too many steps for a distribution of courses over all of them.
+MAX_COURSE = 120
 # Training windows come from the last four contexts and this many horizons.
 _TRAINING_HORIZONS = 8
 # Upper bound of the seasons that season_length="auto" finds.
@@ -36,6 +39,7 @@ class ForecastPlan:
     seed: int
     model: VRAE  # template of the networks; each stage fits a clone
     members: tuple[str, ...]  # names of the forecasts that are combined
+    categories: Categories | None = None  # whose items have similar seasons
 
     @classmethod
     def choose(cls, horizon: int, season: int, clusterer: Any, classical: bool, seed: int, model: VRAE) -> Self:
@@ -47,7 +51,8 @@ class ForecastPlan:
     def saved(self) -> dict[str, Any]:
         """Return what is saved of a plan, in addition to the options of the forecaster."""
         own = {"season": self.season, "n_context": self.n_context, "n_history": self.n_history}
-        return {**own, "members": list(self.members)}
+        categories = self.categories and {"column": self.categories.column, "names": list(self.categories.names)}
+        return {**own, "members": list(self.members), "categories": categories}
 
     @classmethod
     def restore(cls, config: dict[str, Any], horizon: int, clusterer: Any, classical: bool, model: VRAE) -> Self:
@@ -55,7 +60,9 @@ class ForecastPlan:
         season, n_context = config["season"], config["n_context"]
         n_history = config.get("n_history", n_context)  # models before version 7 lack it, and the members
         members = tuple(config.get("members", _members(season, classical)))
-        return cls(horizon, n_context, n_history, season, clusterer, 0, model, members)
+        found = config.get("categories")
+        categories = Categories(found["column"], tuple(found["names"])) if found else None
+        return cls(horizon, n_context, n_history, season, clusterer, 0, model, members, categories)
 
     @property
     def new_until(self) -> int:
@@ -72,7 +79,8 @@ def _members(season: int, classical: bool) -> tuple[str, ...]:
     """Return the names of the forecasts that are combined."""
     by_season = ("seasonal naive",) if season > 1 else ()
     by_statsforecast = ("smoothing",) if classical else ()
-    return ("level", *by_season, *by_statsforecast, "pooled", "group", "completion")
+    by_course = ("seasonal smoothing",) if 1 < season <= MAX_COURSE and classical else ()
+    return ("level", *by_season, *by_statsforecast, *by_course, "pooled", "group", "completion")
 
 
 def past_length(season_length: int | Literal["auto"], horizon: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +17,12 @@ from vrae.exceptions import PosteriorCollapseWarning, check_installed
 from vrae.runtime import work_threads
 
 __all__ = [
-    "SINGLE_FORECASTS",
     "check_statsforecast",
     "decode_future",
     "encode_contexts",
     "fit_completion",
+    "seasonal_naive",
+    "smoothing",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -41,15 +41,13 @@ def check_statsforecast() -> None:
     check_installed("statsforecast", "forecast", "A classical forecast of each item", otherwise)
 
 
-def _seasonal_naive(windows: ForecastWindows, season: int, level: Floats) -> Floats:
+def seasonal_naive(windows: ForecastWindows, season: int, level: Floats) -> Floats:
     """Return the scaled values of a season ago, (n, horizon). The level if not known."""
-    n_context, horizon = windows.context.shape[1], windows.future.shape[1]
-    then = windows.context[:, n_context - season + np.arange(horizon) % season]
-    is_new = windows.age <= new_until(n_context)
-    return np.where(is_new[:, None], level, np.nan_to_num(then))
+    is_new = windows.age <= new_until(windows.context.shape[1])
+    return np.where(is_new[:, None], level, np.nan_to_num(windows.a_season_ago(season)))
 
 
-def _smoothing(windows: ForecastWindows, season: int, level: Floats) -> Floats:
+def smoothing(windows: ForecastWindows) -> Floats:
     """Return constant scaled forecasts (n, horizon) from statsforecast's models.
 
     Exponential smoothing with the best parameter, or ADIDA (Nikolopoulos et al. 2011, demand
@@ -59,27 +57,16 @@ def _smoothing(windows: ForecastWindows, season: int, level: Floats) -> Floats:
     from statsforecast.models import ADIDA, SimpleExponentialSmoothingOptimized
 
     forecast = np.zeros_like(windows.future)
-    zero = windows.scale.zero
-    observed = ~np.isnan(windows.context)
-    is_zero = (np.abs(windows.context - zero[:, None]) < 1e-6) & observed
-    intermittent = is_zero.sum(axis=1) > _INTERMITTENT * observed.sum(axis=1)
-    smoothing, adida = SimpleExponentialSmoothingOptimized(), ADIDA()
+    zero, intermittent = windows.scale.zero, windows.zero_share > _INTERMITTENT
+    exponential, adida = SimpleExponentialSmoothingOptimized(), ADIDA()
     for i in np.flatnonzero(windows.age >= _MIN_STEPS):  # the models take one series each
-        series = windows.context[i, observed[i]]
+        series = windows.context[i][~np.isnan(windows.context[i])]
         if intermittent[i]:
             value = adida.forecast(series - zero[i], 1)["mean"][0] + zero[i]
         else:
-            value = smoothing.forecast(series, 1)["mean"][0]
+            value = exponential.forecast(series, 1)["mean"][0]
         forecast[i] = value if np.isfinite(value) else 0.0
     return forecast
-
-
-# The forecasts by name. Each gets the windows, the steps of a season and the items' levels
-# (n, horizon), and returns scaled forecasts (n, horizon).
-SINGLE_FORECASTS: dict[str, Callable[[ForecastWindows, int, Floats], Floats]] = {
-    "seasonal naive": _seasonal_naive,
-    "smoothing": _smoothing,
-}
 
 
 # -------------------------------------------------------------------- completion

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
-from vrae.estimators.forecasting.combination import Combination
+from vrae.estimators.forecasting.combination import Combination, Traits
 from vrae.estimators.forecasting.forecast_windows import (
     AGES,
     CLIP,
@@ -22,17 +22,19 @@ from vrae.estimators.forecasting.forecast_windows import (
 )
 from vrae.estimators.forecasting.plan import ForecastPlan
 from vrae.estimators.forecasting.pooled import PooledModel, group_curves, seasonal_change
+from vrae.estimators.forecasting.seasonal_course import SeasonalCourses
 from vrae.estimators.forecasting.single_forecasts import (
-    SINGLE_FORECASTS,
     decode_future,
     encode_contexts,
     fit_completion,
+    seasonal_naive,
+    smoothing,
 )
 from vrae.estimators.partition import LatentSpace, Partition, fit_partition, partition_from_arrays
 from vrae.estimators.vrae import VRAE
 from vrae.io.folder import Arrays, nested, shaped, subset
 
-__all__ = ["GroupForecast", "Observed", "Stage"]
+__all__ = ["GroupForecast", "ItemGroups", "Observed", "Stage"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -110,6 +112,7 @@ class Stage:
     pooled: PooledModel  # without groups
     items: ForecastWindows  # all items at the origin
     level_decay: Floats  # (n_classes,), see `ForecastWindows.level_decay`
+    courses: SeasonalCourses | None  # if "seasonal smoothing" is a member
     _training: _Training | None = None
 
     @classmethod
@@ -122,7 +125,8 @@ class Stage:
         model = fit_completion(plan.model, windows)
         training = _Training(windows, encode_contexts(model, windows)[0], *encode_contexts(model, items))
         pooled, decay = PooledModel.fit(windows, plan.season), windows.level_decay(plan.new_until)
-        return cls(plan, variation, model, pooled, items, decay, training)
+        courses = SeasonalCourses.fit(items, plan, rng) if "seasonal smoothing" in plan.members else None
+        return cls(plan, variation, model, pooled, items, decay, courses, training)
 
     @property
     def _data(self) -> _Training:
@@ -152,15 +156,26 @@ class Stage:
         curves = group_curves(self.items, membership)
         return ItemGroups(space, partition, proportions, center, np.clip(variance, 1e-3, None), curves, model)
 
-    def observe(self, windows: ForecastWindows) -> Observed:
-        """Encode windows, and forecast them without groups."""
+    def observe(self, windows: ForecastWindows, shift: int = 0) -> Observed:
+        """Encode windows, and forecast them without groups.
+
+        The origin of the windows is ``shift`` steps after that of the stage.
+        """
         season, is_new = self.plan.season, windows.age <= self.plan.new_until
         settled = self.level_decay[age_class(windows.age)] * is_new * windows.scale.zero
         level = np.broadcast_to(settled[:, None], windows.future.shape)  # a new item's level after it decayed
         forecasts = {"level": level, "pooled": self.pooled.predict(windows)}
-        for name in set(self.plan.members) & set(SINGLE_FORECASTS):
-            forecasts[name] = SINGLE_FORECASTS[name](windows, season, level)
+        if "seasonal naive" in self.plan.members:
+            forecasts["seasonal naive"] = seasonal_naive(windows, season, level)
+        if "smoothing" in self.plan.members:
+            forecasts["smoothing"] = smoothing(windows)
+        if self.courses is not None:
+            forecasts["seasonal smoothing"] = self.courses.later(shift).forecast(windows, smoothing)
         return Observed(windows, *encode_contexts(self.model, windows), forecasts)
+
+    def membership(self, windows: ForecastWindows, groups: ItemGroups) -> Floats:
+        """Return the probability of each group for windows, (n, n_groups)."""
+        return groups.membership(encode_contexts(self.model, windows)[0])
 
     def forecast_by_group(self, observed: Observed, groups: ItemGroups, shift: int = 0) -> tuple[Floats, Floats]:
         """Return scaled forecasts (n, horizon) of the groups' models, and membership (n, n_groups).
@@ -203,19 +218,20 @@ class GroupForecast:
 
     def membership(self, windows: ForecastWindows) -> Floats:
         """Return the probability of each group for windows, (n, n_groups)."""
-        return self.groups.membership(encode_contexts(self.stage.model, windows)[0])
+        return self.stage.membership(windows, self.groups)
 
     def forecast(self, windows: ForecastWindows, shift: int, levels: Sequence[float]) -> dict[str, Floats]:
         """Return ``mean``, ``lo-80``, ``hi-80``, ... (n, horizon), in the user's units.
 
         The origin of the windows is ``shift`` steps after that of the stage.
         """
-        observed, age = self.stage.observe(windows), windows.age
-        members, membership = self.stage.forecast_members(observed, self.groups, shift)
-        mean = self.combination.predict(members, membership, age)
+        members, membership = self.stage.forecast_members(self.stage.observe(windows, shift), self.groups, shift)
+        plan = self.stage.plan
+        traits = Traits.of(windows, membership, plan.new_until, plan.season)
+        mean = self.combination.predict(members, traits)
         scaled = {"mean": mean}
         for level in levels:
-            bounds = self.combination.interval(level, mean, membership, age)
+            bounds = self.combination.interval(level, mean, traits)
             scaled[f"lo-{level:g}"], scaled[f"hi-{level:g}"] = bounds
         return {name: windows.scale.inverse_transform(values) for name, values in scaled.items()}
 
@@ -223,7 +239,7 @@ class GroupForecast:
         """Return the arrays to save: everything that was learned, except the network."""
         items, groups = self.stage.items, self.groups
         own = {"proportions": groups.proportions, "center": groups.center, "variance": groups.variance}
-        scale = {"level": items.level, "spread": items.spread, "origin": items.origin}
+        scale = {"level": items.level, "spread": items.spread, "origin": items.origin, "category": items.category}
         past = {**_with_gaps("context", items.context), **_with_gaps("earlier", items.earlier)}
         return nested(
             {
@@ -234,6 +250,7 @@ class GroupForecast:
                 "combination": self.combination.arrays(),
                 "groups": {**own, **_with_gaps("curves", groups.curves)},
                 "items": {**scale, "level_decay": self.stage.level_decay, **past},
+                "courses": self.stage.courses.arrays() if self.stage.courses else {},
             }
         )
 
@@ -251,6 +268,7 @@ class GroupForecast:
             shaped("origin", items, (n_items,)),
             # Early models keep the context alone.
             _restore_gaps("earlier", items) if "earlier" in items else np.zeros((n_items, 0)),
+            items["category"] if "category" in items else np.full(n_items, -1),
         )
         groups = ItemGroups(
             LatentSpace.from_arrays(subset(arrays, "space"), plan.model.network_.config.latent_size),
@@ -263,7 +281,9 @@ class GroupForecast:
         )
         decay = items.get("level_decay", np.zeros(len(AGES)))  # early models lack it
         pooled = PooledModel.from_arrays(subset(arrays, "pooled"))
-        stage = Stage(plan, variation, plan.model, pooled, windows, decay)
+        courses = subset(arrays, "courses")
+        seasons = SeasonalCourses.from_arrays(courses) if courses else None
+        stage = Stage(plan, variation, plan.model, pooled, windows, decay, seasons)
         return cls(stage, groups, Combination.from_arrays(subset(arrays, "combination")))
 
 
