@@ -138,7 +138,11 @@ def test_a_total_that_is_known_better_moves_its_items():
     X = rng.poisson(3 + 2 * np.sin(weeks / 3)).astype(float)  # what all do is clear in the sum alone
     panel = Panel.from_arrays(X[:, :-H], static={"kind": np.array(["x"] * 20)})
     found = GroupForecaster(H, **TINY).fit(panel)
-    items = pd.DataFrame(found.predict_table(hierarchy=["kind"])).query("level == 'item'")["mean"].to_numpy()
+    items = (
+        pd.DataFrame(found.predict_table(hierarchy=["kind"], reconcile="mint"))
+        .query("level == 'item'")["mean"]
+        .to_numpy()
+    )
     assert not np.allclose(items.reshape(20, H), found.predict(), rtol=1e-3)
 
 
@@ -153,7 +157,8 @@ def test_saved_and_other_items(forecaster, tmp_path):
     assert "week" in table
 
 
-def test_covariates_count_in_totals():
+@pytest.mark.parametrize("reconcile", ["mint", "bottom_up"])
+def test_covariates_count_in_totals(reconcile):
     rng = np.random.default_rng(0)
     promo = (rng.random((N, T + H)) < 0.2).astype(float)
     promo[:, T:] = 1  # on promotion from now on, all of them
@@ -161,7 +166,7 @@ def test_covariates_count_in_totals():
     parts = np.stack([X, promo], axis=1)
     panel = Panel.from_arrays(parts[:, :, :T], channels=("qty", "promo"), static={"kind": np.array(["x", "y"] * 12)})
     found = GroupForecaster(H, covariates=["promo"], **TINY).fit(panel)
-    table = pd.DataFrame(found.predict_table(future=promo[:, None, T:], hierarchy=["kind"]))
+    table = pd.DataFrame(found.predict_table(future=promo[:, None, T:], hierarchy=["kind"], reconcile=reconcile))
     total = table[table["level"] == "total"]["mean"].mean()
     assert total == pytest.approx(N * 10 * np.exp(0.7), rel=0.15)
 

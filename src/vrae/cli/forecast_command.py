@@ -68,8 +68,8 @@ HierarchyColumns = Annotated[
     ),
 ]
 Reconcile = Annotated[
-    Literal["mint", "bottom_up"],
-    option(FORECAST, "--reconcile", None, "Totals: forecast and weighed with the items, or added up from them."),
+    Literal["bottom_up", "mint"],
+    option(FORECAST, "--reconcile", None, "Totals: added up from items, or forecast too and weighed (minimum trace)."),
 ]
 
 
@@ -85,7 +85,7 @@ def forecast(
     covariates: Covariates = None,
     future: Future = None,
     hierarchy: HierarchyColumns = None,
-    reconcile: Reconcile = "mint",
+    reconcile: Reconcile = "bottom_up",
     clusters: Clusters = "auto",
     clusterer: Clusterer = "kmeans",
     model: FittedModel = None,

@@ -56,7 +56,7 @@ _RENAMED_ARRAYS = {
 # Options of version 2 that belong to a head.
 _HEAD_OPTIONS = (
     *("n_clusters", "clusterer", "contamination", "false_alarm_rate", "n_neighbors", "algorithm"),
-    *("horizon", "season_length", "level", "n_backtests", "classical"),
+    *("horizon", "season_length", "level", "n_backtests", "classical", "covariates"),
 )
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from vrae.data.containers import is_table
 from vrae.data.covariate_panels import place_on_steps, read_covariates, read_with_covariates, split_covariates
 from vrae.data.panel import Panel
+from vrae.data.reading import as_panel
 from vrae.data.table_options import TableOptions
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
 from vrae.estimators.forecasting.covariates import CovariateEffects, covariate_blocks
@@ -23,6 +24,7 @@ __all__ = [
     "future_factors",
     "learn_covariates",
     "open_series",
+    "read_series",
     "split_series",
     "without_covariates",
 ]
@@ -95,6 +97,12 @@ def future_factors(query: ItemQuery, future: Any, reading: TableOptions | None, 
                 k = effects.names.index(name)
                 known[:, :, k] = np.where(np.isnan(given[:, :, c]), known[:, :, k], given[:, :, c])
     return effects.of_future(known)
+
+
+def read_series(X: Any, covariates: Any) -> tuple[Panel, Panel | None]:
+    """Return the series of X to forecast and their covariates, None without any."""
+    names = check_covariates(covariates)
+    return split_series(as_panel(open_series(X, names)), names)
 
 
 def split_series(panel: Panel, names: Sequence[str]) -> tuple[Panel, Panel | None]:
