@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +16,7 @@ from vrae.cli.terminal import logger_for, target, usage_error, written
 from vrae.phases import announce
 
 if TYPE_CHECKING:
+    from vrae.data.panel import Panel
     from vrae.estimators.anomaly import VRAEAnomalyDetector
 
 __all__ = ["anomalies"]
@@ -88,77 +91,123 @@ def anomalies(
     Example: vrae anomalies new.parquet --model detector --out anomalies.csv
     Example: vrae anomalies sensor.csv --id machine --time at --window auto --stretches found.csv
     """
-    from sklearn.frozen import FrozenEstimator
-
-    from vrae import runs
-    from vrae.data.sliding import sliding_windows
-    from vrae.estimators.anomaly import VRAEAnomalyDetector
-    from vrae.estimators.long_series import LongSeriesDetector
-    from vrae.estimators.stretches import find_stretches
-
     log = logger_for(options.quiet)
     on_invalid = options.on_invalid if window is None else "keep"  # a gap can be longer than a window
     fitted = None if model is None else load_fitted(model, on_invalid)
-    detector = fitted if isinstance(fitted, VRAEAnomalyDetector | LongSeriesDetector) else None
-    is_long = window is not None if fitted is None else isinstance(fitted, LongSeriesDetector)
+    task = _AnomalyTask(data, options, log, fitted, model, contamination, false_alarm_rate, file, save)
+    is_long = window is not None if fitted is None else task.is_long
     for_training: dict[str, Any] = {"--contamination": contamination, "--false-alarm-rate": false_alarm_rate}
     for_training |= {} if next_steps else {"--save": save}
-    _check_usage(detector, model, window, stride, step_scores, for_training, engine.is_ray)
+    _check_usage(task.detector, model, window, stride, step_scores, for_training, engine.is_ray)
     if (next_steps or stretches is not None) and not is_long:
         raise usage_error("--next-steps and --stretches are for long series: see --window.")
     if is_long:
-        task = LongSeriesTask(data, file, stretches, save, log)
-        if fitted is None:
-            note_no_network(options, log)
-            threshold = _threshold(contamination, false_alarm_rate)
-            detector = task.fit(number_or_auto("--window", str(window)), stride, *threshold)
+        task.long_series(window, stride, stretches, next_steps)
+    elif task.detector is not None and engine.is_ray:
+        note_unused(options, model, log)
+        _score_on_ray(task.detector, data, engine, file, step_scores, options.quiet)
+    elif window is None:
+        task.whole_series(step_scores)
+    else:
+        task.windows(window, stride)
+
+
+@dataclass(frozen=True)
+class _AnomalyTask:
+    """The options of `vrae anomalies` that all of its three ways of working have."""
+
+    data: DataOptions
+    options: ModelOptions
+    log: Callable[[str], None]
+    fitted: Any
+    model: Path | None
+    contamination: str | None
+    false_alarm_rate: float | None
+    file: Path
+    save: Path | None
+
+    @property
+    def detector(self) -> Any:
+        """The fitted estimator, if it is a detector."""
+        from vrae.estimators.anomaly import VRAEAnomalyDetector
+
+        return self.fitted if self.is_long or isinstance(self.fitted, VRAEAnomalyDetector) else None
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the fitted estimator is a detector of long series."""
+        from vrae.estimators.long_series import LongSeriesDetector
+
+        return isinstance(self.fitted, LongSeriesDetector)
+
+    def long_series(self, window: str | None, stride: int | None, stretches: Path | None, next_steps: bool) -> None:
+        """Score the steps of long series."""
+        task = LongSeriesTask(self.data, self.file, stretches, self.save, self.log)
+        detector = self.fitted
+        if detector is None:
+            note_no_network(self.options, self.log)
+            detector = task.fit(number_or_auto("--window", str(window)), stride, *self._threshold())
         else:
-            note_unused(options, model, log, *(["--window"] if window is not None else []))
-            task.score(fitted, next_steps=next_steps)
+            note_unused(self.options, self.model, self.log, *(["--window"] if window is not None else []))
+            task.score(detector, next_steps=next_steps)
         if not next_steps:
-            log(_rule(detector, "steps"))
-        return
-    note_unused(options, model, log)
-    if detector is not None and engine.is_ray:
-        _score_on_ray(detector, data, engine, file, step_scores, options.quiet)
-        return
-    windows = None
-    if window is not None:
-        size = number_or_auto("--window", window)
+            self.log(_rule(detector, "steps"))
+
+    def whole_series(self, step_scores: Path | None) -> None:
+        """Score series, in parts if the detector is fitted already."""
+        from vrae import runs
+
+        note_unused(self.options, self.model, self.log)
+        detector, panels = self.detector, self.data.panels(self.fitted, self.log)
+        if detector is None:
+            panel = self.data.panel(model=self.fitted, log=self.log)
+            detector, panels = self._fit(panel, self.options.on_invalid), iter([panel])
+        found, total = runs.write_anomalies(detector, panels, target(self.file), step_scores)
+        end_phase()
+        self.log(written(self.file, f"{found:,} of {total:,} series are anomalies"))
+        self.log(_rule(detector))
+
+    def windows(self, window: str, stride: int | None) -> None:
+        """Score the steps of long series by a model of series: each window is a series."""
+        from vrae import runs
+        from vrae.data.sliding import sliding_windows
+        from vrae.estimators.stretches import find_stretches
+
+        note_unused(self.options, self.model, self.log)
+        detector, size = self.detector, number_or_auto("--window", window)
         if size == "auto" and detector is not None:
             size = detector.model_.n_steps_
-        windows = sliding_windows(data.panel(model=fitted, log=log), size, stride)
-    panels = data.panels(fitted, log) if windows is None else iter([windows.panel])
-    if detector is None:
-        panel = data.panel(model=fitted, log=log) if windows is None else windows.panel
-        detector = VRAEAnomalyDetector(*_threshold(contamination, false_alarm_rate), random_state=options.seed)
-        detector.model = (
-            options.model(detector.default_model(), on_invalid=on_invalid)
-            if fitted is None
-            else FrozenEstimator(fitted)  # used as it is
-        )
+        windows = sliding_windows(self.data.panel(model=self.fitted, log=self.log), size, stride)
+        if detector is None:
+            detector = self._fit(windows.panel, "keep")
+        announce("Scoring")
+        columns = runs.window_scores(detector, windows)
+        runs.write_columns(columns, target(self.file), runs.score_names(windows.source.channels))
+        log_stretches(find_stretches(windows.source, columns["score"]), self.file, self.log)
+        self.log(_rule(detector, "windows"))
+
+    def _fit(self, panel: Panel, on_invalid: str) -> VRAEAnomalyDetector:
+        """Return a detector, fitted to a panel and saved if asked for."""
+        from sklearn.frozen import FrozenEstimator
+
+        from vrae.estimators.anomaly import VRAEAnomalyDetector
+
+        detector = VRAEAnomalyDetector(*self._threshold(), random_state=self.options.seed)
+        if self.fitted is None:
+            detector.model = self.options.model(detector.default_model(), on_invalid=on_invalid)
+        else:
+            detector.model = FrozenEstimator(self.fitted)  # used as it is
         detector.fit(panel)
-        panels = iter([panel])
-        if save is not None:
-            detector.save(save)
-    if windows is None:
-        found, total = runs.write_anomalies(detector, panels, target(file), step_scores)
-        end_phase()
-        log(written(file, f"{found:,} of {total:,} series are anomalies"))
-        log(_rule(detector))
-        return
-    announce("Scoring")
-    columns = runs.window_scores(detector, windows)
-    runs.write_columns(columns, target(file), runs.score_names(windows.source.channels))
-    log_stretches(find_stretches(windows.source, columns["score"]), file, log)
-    log(_rule(detector, "windows"))
+        if self.save is not None:
+            detector.save(self.save)
+        return detector
 
-
-def _threshold(contamination: str | None, false_alarm_rate: float | None) -> tuple[Any, float]:
-    return (
-        0.05 if contamination is None else fraction_or_auto("--contamination", contamination),
-        0.01 if false_alarm_rate is None else false_alarm_rate,
-    )
+    def _threshold(self) -> tuple[Any, float]:
+        share, rate = self.contamination, self.false_alarm_rate
+        return (
+            0.05 if share is None else fraction_or_auto("--contamination", share),
+            0.01 if rate is None else rate,
+        )
 
 
 def _rule(detector: Any, what: str = "series") -> str:
