@@ -12,6 +12,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 
 _LEVEL = os.environ.get("VRAE_FUZZ", "")
+IS_QUICK = not _LEVEL  # as with the other tests
 _COMMON: dict[str, Any] = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

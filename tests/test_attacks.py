@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amount import cases, times
+from amount import IS_QUICK, cases, times
 from report_data import HOSTILE_IDS, make_report_data
 from test_report import Page, page_of
 from vrae import Panel, load_model
@@ -30,7 +30,6 @@ from vrae.cli import main
 
 pytestmark = pytest.mark.slow
 
-IS_ATTACK = times(quick=0, nightly=1) > 0
 RESULTS = ("clusters.csv", "embedding.parquet", "model/weights.safetensors")
 
 
@@ -71,7 +70,7 @@ def results(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in RESULTS}
 
 
-@pytest.mark.skipif(not IS_ATTACK, reason="takes long, so only with VRAE_FUZZ; test_checkpoint.py kills the training")
+@pytest.mark.skipif(IS_QUICK, reason="takes long, so only with VRAE_FUZZ; test_checkpoint.py kills the training")
 def test_a_command_that_is_killed_at_random_moments_resumes_to_the_same(start, data, tmp_path, record_property):
     options = [data, "-k", 3, "--epochs", 30, "--seed", 0, "--checkpoint-every", 0, "--quiet", "--out"]
     whole, run = tmp_path / "whole", tmp_path / "run"
@@ -176,7 +175,7 @@ _DEFAULT_FIT = """if True:
 """
 
 
-@pytest.mark.skipif(not IS_ATTACK, reason="takes long, so only with VRAE_FUZZ; test_determinism.py has one such fit")
+@pytest.mark.skipif(IS_QUICK, reason="takes long, so only with VRAE_FUZZ; test_determinism.py has one such fit")
 def test_the_default_estimator_learns_the_same_bits_in_other_processes(tmp_path, record_property):
     rng = np.random.default_rng()
     panels = []

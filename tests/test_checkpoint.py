@@ -186,7 +186,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # Python 3.12
-def test_twenty_kills_at_random_moments_give_the_same_weights(tmp_path, monkeypatch):
+def test_twenty_kills_at_random_moments_give_the_same_weights(tmp_path, monkeypatch, record_property):
     options: Any = {"max_epochs": 80, "patience": 200}
     whole = trainer_of(**options)
     whole.run()
@@ -207,6 +207,7 @@ def test_twenty_kills_at_random_moments_give_the_same_weights(tmp_path, monkeypa
             break
         kills += 1
     assert kills >= 10, "training was over before it could be killed often"
+    record_property("tries", kills)
     again = trainer_of([Checkpoint(tmp_path / "c"), StopAt(-1, fail)], **options)
     monkeypatch.setattr(again, "train_step", lambda *a: fail())
     again.run()

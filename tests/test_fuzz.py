@@ -5,7 +5,6 @@ A few examples run with the other tests. ``make fuzz`` runs over ten thousand (V
 
 from __future__ import annotations
 
-import os
 import warnings
 from functools import cache
 from pathlib import Path
@@ -13,30 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 
+from amount import cases
 from sound_files import FILES
 from vrae import VRAE, GroupForecaster, Panel, VRAEAnomalyDetector, VRAEClusterer, VRAENeighbors, read_panel
 from vrae.exceptions import VRAEError, VRAEWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning", "ignore::RuntimeWarning")
-
-NIGHTLY = os.environ.get("VRAE_FUZZ") == "nightly"
-_COMMON: dict[str, Any] = {
-    "deadline": None,
-    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    "print_blob": True,
-}
-
-
-def cases(quick: int, nightly: int) -> settings:
-    """Return the number of examples of a test. The quick ones are the same every time."""
-    if NIGHTLY:
-        return settings(max_examples=nightly, **_COMMON)
-    return settings(max_examples=quick, derandomize=True, database=None, **_COMMON)
-
 
 # ---------------------------------------------------------------- panels
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.ipc
 import pytest
 
+from amount import times
 from vrae import load_model, read_panel
 from vrae.exceptions import InvalidDataError, ModelFileError
 
@@ -109,7 +110,7 @@ def _save_again(folder: Path, until: float, models: list[Path]) -> None:
             estimator.save(folder)
 
 
-def test_a_model_is_loaded_while_another_process_saves(fitted, tmp_path):
+def test_a_model_is_loaded_while_another_process_saves(fitted, tmp_path, record_property):
     models = [
         fitted("VRAEClusterer", "2d").save(tmp_path / "a"),
         fitted("VRAEClusterer", "panel").save(tmp_path / "b"),
@@ -122,8 +123,10 @@ def test_a_model_is_loaded_while_another_process_saves(fitted, tmp_path):
     try:
         while (target / "config.json").stat().st_mtime_ns == before and time.time() < until:
             time.sleep(0.05)
-        for _ in range(20):
+        tries = times(20, 2000)
+        for _ in range(tries):
             assert load_model(target).n_clusters_ == 2
+        record_property("tries", tries)
     finally:
         writer.terminate()
         writer.join()

@@ -7,7 +7,6 @@ more, and others each night (VRAE_FUZZ=nightly).
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ import pytest
 import safetensors.numpy
 from sklearn.frozen import FrozenEstimator
 
+from amount import IS_QUICK, times
 from conftest import TINY, make_estimator
 from model_mutations import Mutation, mutations_of_arrays, mutations_of_config
 from vrae import VRAE, LongSeriesDetector, VRAEClusterer, load_model, read_panel
@@ -32,9 +32,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
 
-NIGHTLY = os.environ.get("VRAE_FUZZ") == "nightly"
-N_CONFIGS, N_ARRAYS = (2000, 500) if NIGHTLY else (20, 8)
-SEED = random.randrange(10**9) if NIGHTLY else 0
+N_CONFIGS, N_ARRAYS = times(20, 2000), times(8, 500)
+SEED = 0 if IS_QUICK else random.randrange(10**9)
 
 
 def table(n: int = 12, n_steps: int = 16) -> pd.DataFrame:
@@ -66,7 +65,7 @@ Use = Callable[[Any], Any]
 
 def at_night(*methods: Use) -> tuple[Use, ...]:
     """Return methods that take long, if there is time."""
-    return methods if NIGHTLY else ()
+    return () if IS_QUICK else methods
 
 
 # How a model of each kind is made, and methods to use it.
@@ -132,11 +131,13 @@ def _use(name: str, estimator: Any, again: Path) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_mutated_model_works_or_is_refused_with_a_clear_message(name, saved, tmp_path):
+def test_a_mutated_model_works_or_is_refused_with_a_clear_message(name, saved, tmp_path, record_property):
     wrong: list[str] = []
+    tries = 0
     shutil.copytree(saved(name), tmp_path / "model")
     weights = (tmp_path / "model" / "weights.safetensors").read_bytes()
     for mutation in _mutations(saved(name)):
+        tries += 1
         mutation.write(tmp_path / "model")
         try:
             estimator = load_model(tmp_path / "model")
@@ -154,6 +155,7 @@ def test_a_mutated_model_works_or_is_refused_with_a_clear_message(name, saved, t
                 wrong.append(f"{mutation.what}: loaded, then {error!r}")
         if mutation.arrays is not None:
             (tmp_path / "model" / "weights.safetensors").write_bytes(weights)
+    record_property("tries", tries)
     assert wrong == [], f"seed {SEED}"
 
 
@@ -267,8 +269,9 @@ METRICS: dict[str, Any] = {
 }
 
 
-def test_mutated_metrics_are_refused_by_name_or_are_those_of_a_run():
+def test_mutated_metrics_are_refused_by_name_or_are_those_of_a_run(record_property):
     check_metrics(METRICS)
+    record_property("tries", 10 * N_CONFIGS)
     for mutation in mutations_of_config(METRICS, 10 * N_CONFIGS, SEED):
         try:
             check_metrics(mutation.config)
