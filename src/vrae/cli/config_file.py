@@ -21,6 +21,8 @@ __all__ = ["CONFIG_FILE", "Config", "change_config", "options_by_name", "save_co
 
 CONFIG_FILE = "config.toml"
 
+_LARGEST = 1 << 20  # bytes
+
 # Options of one call and not of its result: "overwrite" in a file would be a trap.
 _OF_THE_CALL = ("config", "overwrite", "resume", "json", "help")
 # A run that is made again must not go where the first one is.
@@ -35,8 +37,10 @@ def _read(context: typer.Context, file: Path | None) -> Path | None:
     from vrae.exceptions import did_you_mean
 
     try:
+        if (size := file.stat().st_size) > _LARGEST:
+            raise ValueError(f"no file of options has {size:,} bytes")
         found = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # not UTF-8, and no TOML, are ValueErrors
         reason = error.strerror if isinstance(error, OSError) else error
         raise usage_error(f"--config {file} cannot be read as TOML: {reason}.") from None
     known = {key: parameter for key, parameter in options_by_name(context.command).items() if key not in _OF_THE_CALL}

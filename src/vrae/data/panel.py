@@ -21,10 +21,10 @@ from vrae.data.calendar import Calendar, local_times
 from vrae.data.display import draw_series, html_table, long_table
 from vrae.data.ids import as_ids, check_unique, ids_of
 from vrae.data.overview import Overview
-from vrae.data.panel_times import as_panel_times
+from vrae.data.panel_times import as_panel_times, check_parts
 from vrae.data.positions import positions_of
 from vrae.data.table_options import TableOptions
-from vrae.exceptions import InvalidDataError, name_some
+from vrae.exceptions import InvalidDataError, name_some, shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,6 +93,7 @@ class Panel:
                 f"The values of a panel must have shape (total_steps, n_channels). Found {self.values.shape}."
             )
         object.__setattr__(self, "ids", as_ids(self.ids))
+        check_parts(self.times, self.channels, self.static)
         if self.times is not None:
             self._take_times()
         n, steps = len(self.ids), len(self.values)
@@ -238,9 +239,9 @@ class Panel:
 
     def position(self, series_id: Any) -> int:
         """Return the index of the series with this id."""
-        found = np.flatnonzero(self.ids == series_id)
+        found = np.flatnonzero(self.ids == series_id) if np.ndim(series_id) == 0 else np.array([], np.int64)
         if len(found) == 0:
-            raise InvalidDataError(f"No series has the id {series_id!r}. Known ids: {name_some(self.ids)}.")
+            raise InvalidDataError(f"No series has the id {shortened(series_id)}. Known ids: {name_some(self.ids)}.")
         return int(found[0])
 
     def overview(self) -> Overview:

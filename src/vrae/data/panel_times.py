@@ -1,16 +1,17 @@
-"""The times that a user passes for a panel, as time stamps or numbers."""
+"""The parts that a user passes for a panel: times as time stamps or numbers, and named parts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
 import numpy as np
 
 from vrae.data.arrays import Array
-from vrae.exceptions import InvalidDataError
+from vrae.exceptions import InvalidDataError, shortened
 
-__all__ = ["as_panel_times"]
+__all__ = ["as_panel_times", "check_parts"]
 
 _WAY = "Pass datetime64, datetime objects or finite numbers: one per step."
 
@@ -54,3 +55,17 @@ def _stamps(array: Array) -> tuple[Array, str | None]:
     except (TypeError, ValueError, OverflowError):
         raise InvalidDataError(f"The times of a panel have several zones, or one that is not known. {_WAY}") from None
     return np.asarray((index if zone is None else index.tz_convert("UTC").tz_localize(None)).to_numpy()), zone
+
+
+def check_parts(times: Any, channels: Any, static: Any) -> None:
+    """Raise an InvalidDataError for parts of a panel that have not the form of such a part."""
+    if times is not None and np.ndim(times) != 1:
+        raise InvalidDataError(f"The times of a panel have shape {np.shape(times)}. {_WAY}")
+    is_list = isinstance(channels, (list, tuple)) and all(isinstance(name, str) for name in channels)
+    if not is_list:
+        raise InvalidDataError(f"The channels of a panel are a tuple of names; found {shortened(channels)}.")
+    if not isinstance(static, Mapping) or not all(np.ndim(column) == 1 for column in static.values()):
+        raise InvalidDataError(
+            f"The static columns of a panel are a dict with one value per series for each name; found "
+            f"{shortened(static)}."
+        )

@@ -153,8 +153,8 @@ class CrossTable:
             "lift": self.lift,
             "residual": self.residuals,
         }
-        if show not in tables:
-            raise InvalidParameterError(f"show={show!r} must be one of {', '.join(map(repr, tables))}.")
+        if not isinstance(show, str) or show not in tables:
+            raise InvalidParameterError(f"show={show!r:.80} must be one of {', '.join(map(repr, tables))}.")
         values = tables[show]
         rows = [*map(self.name, self.labels), "All series"][: len(values)]
         return pd.DataFrame(

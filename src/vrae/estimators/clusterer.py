@@ -13,6 +13,7 @@ from vrae.data.batching import Indices
 from vrae.data.panel import Panel
 from vrae.describe.portraits import Portraits
 from vrae.estimators.adjusting import Adjustable
+from vrae.estimators.arguments import as_numbers
 from vrae.estimators.belonging import Belonging, are_among, reference_indices
 from vrae.estimators.edits import Edited
 from vrae.estimators.grouping import Grouping
@@ -213,7 +214,7 @@ class VRAEClusterer(
         ndarray of float64, shape (n, n_clusters_)
         """
         self._check_fitted()
-        Z, latent_size = np.asarray(Z, np.float32), self.embedding_.shape[1]
+        Z, latent_size = as_numbers("Z", Z, np.float32), self.embedding_.shape[1]
         if Z.ndim != 2 or Z.shape[1] != latent_size:
             raise InvalidDataError(f"Z must have shape (n, {latent_size}); found {Z.shape}.")
         return self.grouping_.predict_proba(Z)
@@ -269,7 +270,7 @@ class VRAEClusterer(
 
     @staticmethod
     def _check_number(n_clusters: Any, n_series: int) -> None:
-        if n_clusters == "auto":
+        if isinstance(n_clusters, str) and n_clusters == "auto":
             return
         if check_int("n_clusters", n_clusters, low=1, auto=True) > n_series:
             raise InvalidParameterError(

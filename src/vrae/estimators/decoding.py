@@ -15,13 +15,17 @@ from vrae.data.containers import like
 from vrae.data.panel import Panel, Values
 from vrae.data.precision import float_type
 from vrae.describe import Traversal, describe_traversal
+from vrae.estimators.arguments import as_numbers
 from vrae.estimators.fitting import FittedVRAE
 from vrae.estimators.reduction import Codes, ReductionReport, reduce_panel, report_reduction, restore_panel
-from vrae.exceptions import InvalidDataError, InvalidParameterError
+from vrae.exceptions import InvalidDataError, InvalidParameterError, shortened
 from vrae.runtime import seed_of
 from vrae.train.inference import in_units
 
 __all__ = ["GenerativeVRAE"]
+
+# Values that are decoded at once.
+_MOST_VALUES = 1 << 30
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -48,11 +52,16 @@ class GenerativeVRAE(FittedVRAE):
             this level.
         """
         self.check_fitted()
-        Z = np.asarray(Z, np.float32)
+        Z = as_numbers("Z", Z, np.float32)
         latent = self.network_.config.latent_size
         if Z.ndim != 2 or Z.shape[1] != latent or not np.isfinite(Z).all():
             raise InvalidDataError(f"Z must be finite numbers of shape (n, {latent}); found shape {Z.shape}.")
         n_steps = self.n_steps_ if n_steps is None else check_int("n_steps", n_steps, low=1)
+        if (count := len(Z) * n_steps * self.network_.config.n_channels) > _MOST_VALUES:
+            raise InvalidParameterError(
+                f"{len(Z):,} series of {shortened(n_steps)} steps are {shortened(count)} values; at most "
+                f"{_MOST_VALUES:,} fit into memory. Decode fewer at a time."
+            )
         with torch.inference_mode():
             decoded = self.network_.decode(torch.from_numpy(Z).to(self.inference_.device), n_steps)
         series = decoded.cpu().numpy() * self.typical_spread_ + self.typical_level_  # (n, time, channel)
@@ -62,9 +71,11 @@ class GenerativeVRAE(FittedVRAE):
     def sample(self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None) -> Values:
         """Draw new series from the prior. Shapes and units as in `inverse_transform`."""
         self.check_fitted()
-        check_int("n_samples", n_samples, low=1)
+        config = self.network_.config
+        most = _MOST_VALUES // max(config.latent_size, self.n_steps_ * config.n_channels)
+        check_int("n_samples", n_samples, low=1, high=most)
         rng = np.random.default_rng(seed_of(random_state))
-        return self.inverse_transform(rng.standard_normal((n_samples, self.network_.config.latent_size)))
+        return self.inverse_transform(rng.standard_normal((n_samples, config.latent_size)))
 
     def traversal(self, dimension: int, n_values: int = 7, n_steps: int | None = None) -> Traversal:
         """Decode series along one latent dimension, with all others at their means.
@@ -93,7 +104,7 @@ class GenerativeVRAE(FittedVRAE):
             raise InvalidParameterError(
                 f"dimension must be one of 0 to {latent - 1}, the model's latent dimensions; found {dimension}."
             )
-        check_int("n_values", n_values, low=2)
+        check_int("n_values", n_values, low=2, high=10_000)
         known = self.embedding_[np.isfinite(self.embedding_).all(axis=1)].astype(np.float64)
         mean, deviation = known.mean(axis=0), known.std(axis=0)
         Z = np.tile(mean, (n_values, 1))
@@ -148,6 +159,8 @@ class GenerativeVRAE(FittedVRAE):
             The codes belong to another model.
         """
         self.check_fitted()
+        if not isinstance(codes, Codes):
+            raise InvalidDataError(f"restore takes the Codes that reduce returned; found {shortened(codes)}.")
         return restore_panel(self, codes)
 
     def reduction_report(self, X: Any) -> ReductionReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from vrae.estimators.saved_arrays import check_arrays
 from vrae.estimators.saved_schema import check_config
 from vrae.estimators.state import restore_model
-from vrae.exceptions import InvalidParameterError, ModelFileError, did_you_mean, name_some
+from vrae.exceptions import InvalidParameterError, ModelFileError, did_you_mean, name_some, shortened
 from vrae.io.folder import CONFIG_FILE, WEIGHTS_FILE, StoredArrays, check_pair, subset
 from vrae.io.migrations import FORMAT_VERSION, migrate
 from vrae.io.model_files import read_model
@@ -48,6 +49,8 @@ def load_model(path: str | Path) -> Any:
     ModelFileError
         Not a model directory, corrupt, of an unknown class, or written by a newer version.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InvalidParameterError(f"load_model takes the path of a model directory; found {shortened(path)}.")
     path = Path(path)
     if (path / "model" / CONFIG_FILE).is_file() and not (path / CONFIG_FILE).is_file():
         path /= "model"  # of a run folder

@@ -19,13 +19,22 @@ from vrae.data.reading import as_panel
 from vrae.data.selection import match_channels
 from vrae.data.sliding import WindowLength, choose_window
 from vrae.data.table_options import TableOptions
+from vrae.estimators.arguments import as_numbers
 from vrae.estimators.option_tables import check_options
 from vrae.estimators.series_scale import SeriesScale, Tail, bridge, scale_of, soften, soften_panel
 from vrae.estimators.state import restore_ids
 from vrae.estimators.stretches import Stretch, find_stretches
 from vrae.estimators.window_cuts import StepScores, cut_windows, mean_of, score_ends, threshold_of, to_steps
 from vrae.estimators.window_vectors import NO_PLACE, WindowVectors
-from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, NotFittedError, name_some, warn
+from vrae.exceptions import (
+    DataWarning,
+    InvalidDataError,
+    InvalidParameterError,
+    NotFittedError,
+    name_some,
+    shortened,
+    warn,
+)
 from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.io.model_files import write_model
 from vrae.io.plain import ids_to_json
@@ -286,7 +295,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         """
         self._check_fitted()
         index = self._index_of(series_id)
-        x = np.atleast_2d(np.asarray(steps, np.float64)).T  # (n_new, n_channels)
+        x = np.atleast_2d(as_numbers("steps", steps, np.float64)).T  # (n_new, n_channels)
         if x.ndim != 2 or x.shape[1] != len(self.channels_) or np.isinf(x).any():
             raise InvalidDataError(
                 f"update takes finite numbers or NaN of shape (n_new,) or ({len(self.channels_)}, n_new); found shape "
@@ -318,8 +327,8 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
     def _index_of(self, series_id: Any) -> int:
         if series_id is None and len(self.ids_) == 1:
             return 0
-        if series_id is None or series_id not in self.ids_:
-            what = "series_id is needed" if series_id is None else f"No fitted series has the id {series_id!r}"
+        if series_id is None or np.ndim(series_id) or series_id not in self.ids_:
+            what = "series_id is needed" if series_id is None else f"No fitted series has the id {shortened(series_id)}"
             raise InvalidDataError(f"{what}. Known ids: {name_some(self.ids_)}.")
         return int(np.flatnonzero(self.ids_ == series_id)[0])
 
@@ -354,7 +363,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: Arrays) -> Self:
         """Rebuild a detector from the content of a model directory."""
-        self = cls(**{name: config["options"][name] for name in _OPTIONS})
+        self = cls(**config["options"])
         for name, kind in _RESULTS.items():
             setattr(self, f"{name}_", kind(config[name]))
         self.channels_ = tuple(config["channels"])
@@ -368,12 +377,9 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         values = shaped("tail_values", arrays, (sum(lengths), n_channels))
         missing = shaped("tail_missing", arrays, (sum(lengths),))
         ends = np.cumsum(lengths)[:-1]
-        tails = zip(np.split(values, ends), np.split(missing, ends), strict=True)
-        self.tails_ = [Tail(*parts) for parts in tails]
-        self.vectors_ = [
-            WindowVectors.from_arrays(int(size), n_channels, subset(arrays, f"windows{size}"))
-            for size in config["sizes"]
-        ]
+        self.tails_ = list(map(Tail, np.split(values, ends), np.split(missing, ends)))
+        parts = {size: subset(arrays, f"windows{size}") for size in config["sizes"]}
+        self.vectors_ = [WindowVectors.from_arrays(size, n_channels, own) for size, own in parts.items()]
         return self
 
     # ---------------------------------------------------------------- parts

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from vrae.config import LARGEST, LARGEST_WEIGHT, check_choice
@@ -66,6 +67,11 @@ def _levels(place: str, value: Any) -> None:
         level(place, value)
 
 
+def _device(place: str, value: Any) -> None:
+    if not isinstance(value, (str, torch.device)):
+        raise refuse(place, "the name of a device, such as 'auto', 'cpu' or 'cuda:0'", value)
+
+
 _DEVICE = text(40, r"[a-z]+(:\d+)?", "the name of a device, such as 'auto', 'cpu' or 'cuda:0'")
 
 OPTIONS: dict[str, dict[str, Check]] = {
@@ -90,6 +96,7 @@ OPTIONS: dict[str, dict[str, Check]] = {
         "learning_rate": real(above=0, high=LARGEST_WEIGHT),
         "early_stopping": _stopping,
         "on_invalid": choice("raise", "drop", "keep"),
+        "device": _device,
         "precision": choice("float32", "bfloat16", "float16"),
         "random_state": _seed,
         "verbose": _verbose,
@@ -140,12 +147,12 @@ def check_options(estimator: Any, kind: str) -> None:
 def saved_options(kind: str) -> Mapping[str, Check]:
     """Return what the options of a saved estimator may be."""
     of_a_class = text(200, r"[\w<>]+(\.[\w<>]+)*", "a name")  # of an object, or a choice
-    plain = {
+    plain: dict[str, Check] = {
+        "device": _DEVICE,
         "reconstruction_loss": of_a_class,
         "clusterer": of_a_class,
         "callbacks": maybe(of_a_class),
         "level": maybe(_levels),  # a list is saved under another key
         "random_state": maybe(whole(0, 2**32 - 1)),
     }
-    known = {name: plain.get(name, check) for name, check in OPTIONS[kind].items()}
-    return {**known, "device": _DEVICE} if kind == "VRAE" else known
+    return {name: plain.get(name, check) for name, check in OPTIONS[kind].items()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
@@ -16,6 +17,7 @@ from vrae.data.panel import Panel
 from vrae.data.timing import Timing
 from vrae.exceptions import InvalidParameterError
 from vrae.nn.comovement import n_channel_pairs
+from vrae.nn.model import VRAENetwork
 from vrae.nn.patterns import dilations_for, thresholds_for
 from vrae.runtime import SafeInForks
 from vrae.train.callbacks import Callback
@@ -34,6 +36,8 @@ _EARLY_STOPPING_FACTOR = 3
 _PATTERN_COMPONENTS = 32
 # Latent dimensions that keep neighbours together: half of all, and at most this many.
 _NEIGHBOUR_SIZE = 8
+# Numbers of a network: 4 GiB, and training keeps four times as many.
+_MOST_WEIGHTS = 1 << 30
 # Longer gradients are clipped to this norm.
 _MAX_GRAD_NORM = 5.0
 
@@ -104,7 +108,7 @@ class VRAEOptions(SafeInForks, BaseEstimator):  # type: ignore[misc]
         check_int("latent_size", latent_size, low=1, auto=True)
         architecture = self._architecture()
         keeps_neighbours = has_patterns and latent_size > 1 and not architecture.linear_path
-        return NetworkConfig(
+        config = NetworkConfig(
             n_channels=panel.n_channels,
             n_steps=math.ceil(longest / patch_size),
             patch_size=patch_size,
@@ -129,6 +133,8 @@ class VRAEOptions(SafeInForks, BaseEstimator):  # type: ignore[misc]
             linear_path=architecture.linear_path,
             n_timing=0 if timing is None or not has_patterns else timing.n_bins * panel.n_channels,
         )
+        _check_size(config)
+        return config
 
     def timing_of(self, panel: Panel) -> Timing | None:
         """Return what to look at in the time stamps of series; None if time does not matter."""
@@ -194,3 +200,16 @@ class VRAEOptions(SafeInForks, BaseEstimator):  # type: ignore[misc]
         if isinstance(self.max_lag, float):
             return math.ceil(check_real("max_lag", self.max_lag, low=0, high=0.5) * median_length)
         return check_int("max_lag", self.max_lag, low=0)
+
+
+def _check_size(config: NetworkConfig) -> None:
+    """Raise before any memory is taken if a network would be larger than anybody can train."""
+    with torch.device("meta"):
+        network = VRAENetwork(config)
+    count = sum(weights.numel() for weights in network.state_dict().values())
+    if count > _MOST_WEIGHTS:
+        raise InvalidParameterError(
+            f"These options make a network of {count:,} numbers, and more than {_MOST_WEIGHTS:,} do not fit into "
+            f"memory. Lower hidden_size={config.hidden_size}, num_layers={config.num_layers}, "
+            f"latent_size={config.latent_size} or patch_size={config.patch_size}."
+        )

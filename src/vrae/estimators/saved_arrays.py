@@ -173,8 +173,8 @@ def _check_clusters(config: dict[str, Any], arrays: Arrays, known: dict[str, int
     numbers = {"u": len(config["portraits"]["numbers"])} if config["portraits"] is not None else {}
     check_shapes(arrays, parts, {**known, **numbers})
     if numbers:
-        table = arrays["portraits.numbers"]  # (number, series, channel)
-        counts = table[[row for row, name in enumerate(config["portraits"]["numbers"]) if name in _COUNTS]]
+        rows = [row for row, name in enumerate(config["portraits"]["numbers"]) if name in _COUNTS]
+        counts = arrays["portraits.numbers"][rows]  # (count, series, channel)
         if (counts < 0).any() or (counts > 1e12).any():
             raise ValueError(f"portraits.numbers should be 0 or above for {', '.join(_COUNTS)}")
 

@@ -48,7 +48,7 @@ _IDS: dict[str, Check] = {
 }
 
 
-_ID_TYPES = {"U": {str}, "O": {str, int, float, bool}, "M": {str}, "b": {bool}, "f": {int, float}}
+_ID_TYPES: dict[str, set[type]] = {"U": {str}, "O": {str, int, float, bool}, "M": {str}, "b": {bool}, "f": {int, float}}
 
 # -------------------------------------------------------------------- times
 

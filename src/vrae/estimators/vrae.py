@@ -23,7 +23,7 @@ from vrae.estimators.decoding import GenerativeVRAE
 from vrae.estimators.fitted_repr import FittedRepr
 from vrae.estimators.plotting import ModelPlots, PlotAccessor
 from vrae.estimators.state import save_model
-from vrae.exceptions import DataWarning, InvalidParameterError, warn
+from vrae.exceptions import DataWarning, InvalidParameterError, shortened, warn
 from vrae.nn.loss import evidence_lower_bound
 
 __all__ = ["VRAE"]
@@ -228,6 +228,8 @@ class VRAE(FittedRepr, TransformerMixin, GenerativeVRAE, auto_wrap_output_keys=N
         """
         self.check_fitted()
         known = getattr(self, "n_features_in_", None)
+        if input_features is not None and not hasattr(input_features, "__len__"):
+            raise InvalidParameterError(f"input_features must be an array of names; found {shortened(input_features)}.")
         if input_features is not None and known is not None and len(input_features) != known:
             raise InvalidParameterError(
                 f"input_features should have length equal to number of features ({known}), got {len(input_features)}."

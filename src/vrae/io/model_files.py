@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-from vrae.exceptions import ModelFileError, OutputError, shortened
+from vrae.exceptions import InvalidParameterError, ModelFileError, OutputError, shortened
 from vrae.io.atomic import is_there
 from vrae.io.folder import CONFIG_FILE, WEIGHTS_FILE, Arrays, StoredArrays, read_folder, write_folder
 from vrae.io.migrations import FORMAT_VERSION, OLDER_VERSIONS
@@ -18,6 +19,8 @@ _START = 1 << 16
 
 def write_model(path: str | Path, config: dict[str, Any], arrays: Arrays) -> Path:
     """Write a model directory atomically. An older model of the same name is replaced."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise InvalidParameterError(f"save takes the path of a folder; found {shortened(path)}.")
     target = Path(path)
     check_replaceable(target)
     write_folder(target, {"format_version": FORMAT_VERSION, **config}, arrays)

@@ -20,9 +20,9 @@ from vrae.metrics import agreement, raw_kmeans
 from vrae.phases import announce
 from vrae.report import write_report
 from vrae.runs.editing import apply_edit, read_edits, read_names
-from vrae.runs.run_metrics import Tally, add_verdict, read_metrics, write_metrics
-from vrae.runs.run_report import MAX_REPORT_SERIES, load_clusterer, report_of_run
-from vrae.runs.run_tables import read_assignment, write_clusters
+from vrae.runs.run_metrics import Tally, add_verdict, write_metrics
+from vrae.runs.run_report import MAX_REPORT_SERIES, read_run, report_of_run
+from vrae.runs.run_tables import write_clusters
 from vrae.runs.sample import sample_series
 
 __all__ = ["edit_run", "regroup_run"]
@@ -102,7 +102,7 @@ def _change_run(
     typed, run = run, run.resolve()  # a link keeps pointing to the run
     check_replaceable(run / "model")
     with only_writer(run):
-        metrics, clusterer, assignment = read_metrics(run), load_clusterer(run), read_assignment(run)
+        metrics, clusterer, assignment = read_run(run)
         announce("Grouping")
         change(clusterer, assignment)
         probabilities = clusterer.predict_proba_from_latent(assignment.embedding)

@@ -20,11 +20,15 @@ from vrae.estimators.head import Head
 from vrae.estimators.long_series import LongSeriesDetector
 from vrae.estimators.reporting import judge
 from vrae.estimators.vrae import VRAE
-from vrae.exceptions import InvalidParameterError
+from vrae.exceptions import InvalidParameterError, ModelFileError
 from vrae.metrics import DOUBTFUL, agreement_of_counts, labelled, separation
 from vrae.report import CommandLine, verdict_record
+from vrae.runs.metrics_schema import check_metrics
 
 __all__ = ["Tally", "add_verdict", "describe_model", "read_metrics", "write_metrics"]
+
+# Bytes of the metrics of a run: some ten thousand clusters.
+_LARGEST = 1 << 24
 
 
 @dataclass
@@ -164,14 +168,22 @@ def describe_model(estimator: VRAE | Head | LongSeriesDetector) -> dict[str, Any
 
 
 def read_metrics(run: Path) -> dict[str, Any]:
-    """Return the content of a run folder's ``metrics.json``."""
+    """Return the content of a run folder's ``metrics.json``, after a check."""
+    file = run / "metrics.json"
     try:
-        metrics: dict[str, Any] = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        if (size := file.stat().st_size) > _LARGEST:
+            raise ValueError(f"no run writes {size:,} bytes")
+        metrics: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error if type(error) is ValueError else type(error).__name__
         raise InvalidParameterError(
-            f"{run} is not a run folder: it has no readable metrics.json ({type(error).__name__}). Pass the folder "
-            f"that `vrae cluster` or `vrae demo` wrote."
+            f"{run} is not a run folder: it has no readable metrics.json ({reason}). Pass the folder that "
+            f"`vrae cluster` or `vrae demo` wrote."
         ) from None
+    try:
+        check_metrics(metrics)
+    except InvalidParameterError as error:
+        raise ModelFileError(f"{file} is not as vrae writes it. {error} Was it edited? Cluster again.") from None
     return metrics
 
 

@@ -17,7 +17,7 @@ from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.insight import MAX_REPORT_SERIES
 from vrae.estimators.loading import load_model
 from vrae.estimators.reporting import gather_report, report_data
-from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
+from vrae.exceptions import InvalidDataError, InvalidParameterError, ModelFileError, name_some
 from vrae.phases import announce
 from vrae.report import CommandLine, ReportData, heading, write_report
 from vrae.runs.result_tables import without_dropped
@@ -30,6 +30,7 @@ __all__ = [
     "data_name",
     "gather_run_report",
     "load_clusterer",
+    "read_run",
     "rebuild_report",
     "report_of_run",
 ]
@@ -51,7 +52,7 @@ def rebuild_report(
     then shows their reconstructions, and says so. It shows ``notice`` at its beginning. Commands in
     it name the folder as the user ``typed`` it, by default ``run``.
     """
-    metrics, clusterer, everything = read_metrics(run), load_clusterer(run), read_assignment(run)
+    metrics, clusterer, everything = read_run(run)
     panel = None if panels is None else sample_series(panels, MAX_REPORT_SERIES, seed=0)[0]
     data = report_of_run(clusterer, panel, everything, metrics, typed or run)
     return write_report(replace(data, title=title or data.title, notice=notice), out or run / "report.html")
@@ -104,6 +105,23 @@ def _with_title(data: ReportData, metrics: dict[str, Any], run: Path) -> ReportD
     """Add a title that says what was found."""
     name = str(metrics.get("title") or run.name).removeprefix("Clusters of ")
     return replace(data, title=heading(name, data.n_chosen, data.verdict.is_clear))
+
+
+def read_run(run: Path) -> tuple[dict[str, Any], VRAEClusterer, Assignment]:
+    """Return metrics, clusterer and tables of a run, after a check that they belong together."""
+    metrics, clusterer, everything = read_metrics(run), load_clusterer(run), read_assignment(run)
+    n_clusters, size = clusterer.n_clusters_, clusterer.model_.network_.config.latent_size
+    if metrics["n_clusters"] != n_clusters or everything.labels.max(initial=-1) >= n_clusters:
+        raise ModelFileError(
+            f"{run}: the model has {n_clusters} clusters, and metrics.json or the table of clusters has others. Were "
+            f"files of another run copied here? Cluster again."
+        )
+    if everything.embedding.shape[1] != size:
+        raise ModelFileError(
+            f"{run}: the model has {size} latent dimensions, and embedding.parquet {everything.embedding.shape[1]}. "
+            f"Was a file of another run copied here? Cluster again."
+        )
+    return metrics, clusterer, everything
 
 
 def load_clusterer(run: Path) -> VRAEClusterer:

@@ -30,14 +30,34 @@ def read_assignment(run: Path) -> Assignment:
         rows = _join(table["id"], ids)
         return Assignment(
             ids=ids[rows],
-            labels=table["cluster"].astype(np.int64),
-            probabilities=table["probability"].astype(np.float64),
-            lags=table["lag"].astype(np.int64),
+            labels=_numbers(table, "cluster", -1, 1 << 31).astype(np.int64),
+            probabilities=_numbers(table, "probability", 0, 1),
+            lags=_numbers(table, "lag", -(1 << 53), 1 << 53).astype(np.int64),
             static={name: column for name, column in table.items() if name not in _own_columns(table)},
-            embedding=np.stack(list(latent.values()), axis=1).astype(np.float32)[rows],
+            embedding=np.stack([_latent(latent, name) for name in latent], axis=1)[rows],
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError, pa.ArrowException) as error:
         raise ModelFileError(f"{run}: the tables of the run cannot be read ({error}). Cluster again.") from None
+
+
+def _numbers(table: Columns, name: str, low: float, high: float) -> npt.NDArray[np.float64]:
+    """Return a column of numbers within bounds. Raise a ValueError for others."""
+    column = np.asarray(table[name])
+    if column.dtype.kind not in "iuf":
+        raise ValueError(f"the column {name!r} holds no numbers")
+    found = column.astype(np.float64)
+    is_whole = name == "probability" or (found == np.round(found)).all()
+    if not ((found >= low) & (found <= high)).all() or not is_whole:  # NaN is neither
+        kind = "numbers from 0 to 1" if name == "probability" else "whole numbers"
+        raise ValueError(f"the column {name!r} holds something else than {kind} of a run")
+    return found
+
+
+def _latent(table: Columns, name: str) -> npt.NDArray[np.float32]:
+    column = np.asarray(table[name])
+    if column.dtype.kind not in "iuf" or np.isinf(column).any():
+        raise ValueError(f"the column {name!r} of the embedding holds no finite numbers")
+    return column.astype(np.float32)
 
 
 def positions(known: npt.NDArray[Any], ids: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
