@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from panels import PANELS, load, low_sellers, one_step_changes, scores
-from peers import auto_ets, seasonal_naive
+from peers import PEERS
 from sklearn.base import BaseEstimator, ClusterMixin
 
 from vrae import GroupForecaster, Panel
@@ -28,6 +28,7 @@ from vrae.estimators.partition import fit_partition, labels_of
 
 HERE = Path(__file__).parent
 LEVELS = (80, 95)
+AGES = (4, 8, 13, 20, 26, 39)  # known steps of items whose past is cut
 # Larger panels are sampled: AutoETS and three networks per origin take minutes.
 MOST_ITEMS = 1000
 
@@ -43,6 +44,18 @@ class RandomGroups(ClusterMixin, BaseEstimator):
         labels = labels_of(fit_partition(X, self.n_clusters, "gmm", self.random_state).predict_proba(X))
         self.labels_ = np.random.default_rng(self.random_state).permutation(labels)
         return self
+
+
+def by_age(forecaster: GroupForecaster, known: np.ndarray, actual: np.ndarray) -> dict[int, float]:
+    """Return the share of outcomes in 80 % intervals of complete items of which few steps are known."""
+    found = {}
+    for age in (age for age in AGES if age < known.shape[1]):
+        rows = ~np.isnan(known[:, -age:]).any(axis=1)
+        table = forecaster.predict_table(Panel.from_arrays(known[rows, -age:]), level=80)
+        low, high = (table[name].reshape(-1, actual.shape[1]) for name in ("lo-80", "hi-80"))
+        inside = (actual[rows] >= low) & (actual[rows] <= high)
+        found[age] = float(inside[~np.isnan(actual[rows])].mean())
+    return found
 
 
 def run(name: str, back: int, seed: int = 0) -> dict:
@@ -69,7 +82,7 @@ def run(name: str, back: int, seed: int = 0) -> dict:
             **more,
         }
 
-    for method, peer in (("seasonal naive", seasonal_naive), ("ETS", auto_ets)):
+    for method, peer in PEERS.items():
         started = time.perf_counter()
         enter(method, peer(known, horizon, season), started)
 
@@ -91,7 +104,7 @@ def run(name: str, back: int, seed: int = 0) -> dict:
         for each in (stage, *(b.stage for b in backtests)):
             each.plan = own
         groups = stage.group(n_clusters)
-        combination = fit_combination(backtests, n_clusters, groups.membership(stage.item_means))
+        combination = fit_combination(backtests, n_clusters, stage, groups, calendar)
         forecaster._summarise(prepared, GroupForecast(stage, groups, combination), selection)
         table = {n: c.reshape(-1, horizon) for n, c in forecaster.predict_table(level=LEVELS).items()}
         inside = ~np.isnan(actual)
@@ -102,6 +115,8 @@ def run(name: str, back: int, seed: int = 0) -> dict:
             for level in LEVELS
         }
         widths = {"n_clusters": groups.n_groups, **coverage}
+        if method == "vrae":
+            widths |= {f"coverage_80_age_{age}": value for age, value in by_age(forecaster, known, actual).items()}
         enter(method, table["mean"], started, **widths)
         if method == "vrae":
             members, _ = stage.forecast_members(stage.observe(stage.items), groups)

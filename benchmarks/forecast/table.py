@@ -12,11 +12,12 @@ ORDER = (
     "vrae",
     "seasonal naive",
     "ETS",
+    "Theta",
+    "MSTL + ETS",
+    "LightGBM",
     "one global model",
     "random groups",
     "no groups, else as vrae",
-    "4 groups",
-    "8 groups",
 )
 
 
@@ -50,6 +51,17 @@ def write_table(here: Path) -> None:
     for panel in panels:
         shares = [_mean(rows, panel, "vrae", f"coverage_{level}") for level in (80, 95)]
         text.append(f"| {panel} | " + " | ".join(f"{100 * s:.1f} %" for s in shares if s is not None) + " |")
+    ages = sorted({int(m.rsplit("_", 1)[1]) for r in rows for m in r["methods"]["vrae"] if "_age_" in m})
+    text += [
+        "\n## Share of outcomes inside 80 % intervals, by what is known\n",
+        "Complete items, of which only the last steps are shown to the fitted forecaster.\n",
+        "| | " + " | ".join(f"{age} steps" for age in ages) + " |",
+        "|---" * (len(ages) + 1) + "|",
+    ]
+    for row in rows:
+        shares = [row["methods"]["vrae"].get(f"coverage_80_age_{age}") for age in ages]
+        cells = ["-" if s is None else f"{100 * s:.1f} %" for s in shares]
+        text.append(f"| {row['panel']}, origin {row['origin']} | " + " | ".join(cells) + " |")
     text += ["\n## Groups\n", "| panel | origin | items | groups chosen | sizes |", "|---|---|---|---|---|"]
     for row in rows:
         own = row["methods"]["vrae"]
