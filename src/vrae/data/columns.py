@@ -37,6 +37,7 @@ from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError, name_some
 
 __all__ = [
+    "MANY_COLUMNS",
     "MISSING",
     "ROW_LABELS",
     "Rows",
@@ -55,6 +56,9 @@ __all__ = [
 
 # Names that pandas gives to an unnamed index: in Arrow and Parquet, in a csv, in a csv read back.
 ROW_LABELS = ("__index_level_0__", "", "Unnamed: 0")
+
+# With threads, Arrow may take memory for each pair of columns: gigabytes for tens of thousands.
+MANY_COLUMNS = 1000
 
 _SAMPLE = 100_000  # rows that decide whether a column is text, or numbers with some errors
 
@@ -164,10 +168,12 @@ class Table:
         """Return the first ``n_rows`` rows of these columns. Errors name the file."""
         if isinstance(self.data, Rows):
             return self.data.table.select(list(columns)).slice(0, n_rows)
+        threads = len(columns) <= MANY_COLUMNS
         parts: list[pa.Table] = []
         for fragment in self.data.get_fragments():
             with reading(str(getattr(fragment, "path", self.name))):
-                parts.append(fragment.scanner(schema=self.data.schema, columns=list(columns)).head(n_rows))
+                scanner = fragment.scanner(schema=self.data.schema, columns=list(columns), use_threads=threads)
+                parts.append(scanner.head(n_rows))
             n_rows -= parts[-1].num_rows
             if n_rows <= 0:
                 break
@@ -199,7 +205,7 @@ class Table:
 
     def _whole(self, columns: list[str]) -> pa.Table:
         check_rows(self.data, columns, self.name)
-        return self.data.to_table(columns=columns)
+        return self.data.to_table(columns=columns, use_threads=len(columns) <= MANY_COLUMNS)
 
     def require(self, name: str) -> str:
         """Return ``name`` if the table has such a column, or raise with the most similar name."""

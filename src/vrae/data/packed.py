@@ -1,6 +1,6 @@
 """Compressed files: open them, estimate their size, and stop where they would fill memory.
 
-A few kilobytes can hold gigabytes of zeros. A file may therefore unpack to a quarter of a gigabyte,
+A few kilobytes can hold gigabytes of zeros. A file may therefore unpack to 64 megabytes,
 or to many times its size, and never to more than the memory of the machine.
 """
 
@@ -34,7 +34,7 @@ __all__ = [
 
 PACKED = (".gz", ".bz2", ".zst", ".xz")
 
-_FREE = 1 << 28  # bytes that any file may hold
+_FREE = 1 << 26  # bytes that any file may hold
 _RATIO = 250  # of unpacked to packed bytes; zeros are packed to a thousandth, tables rarely to a hundredth
 _BLOCK = 1 << 20  # bytes that are read at once
 _BYTES = 8  # of a value in memory
@@ -96,7 +96,7 @@ def check_members(file: Path) -> list[zipfile.ZipInfo]:
     """Return the members of a zip file. Raise if they unpack to more than is allowed."""
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
-    check_size(sum(member.file_size for member in members), file, f"{len(members):,} members")
+    check_size(sum(member.file_size for member in members), file, "members")
     if len(members) > _MOST_MEMBERS:
         raise InvalidDataError(f"{file} has {len(members):,} members. At most {_MOST_MEMBERS:,} can be read.")
     return members
@@ -109,7 +109,7 @@ def check_rows(data: ds.Dataset, columns: Sequence[str], name: str) -> None:
         return
     packed = sum(file.filesystem.get_file_info(file.path).size or 0 for file in files)
     size = _BYTES * max(data.count_rows() * len(columns), sum(_n_values(file, set(columns)) for file in files))
-    if size > largest_size(packed, 4 * _FREE):
+    if size > largest_size(packed, 8 * _FREE):
         raise InvalidDataError(
             f"{name} has {packed:,} bytes and says that it holds {size:,} bytes of values, over {_RATIO} times as "
             f"much or more than fits into memory. It may be damaged or made to fill memory. If it is right, read it "

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from vrae.data.columns import Table, reading
+from vrae.data.columns import MANY_COLUMNS, Table, reading
 from vrae.data.csv_files import csv_batches, csv_head
 from vrae.data.files import csv_files, open_path
 from vrae.data.frames import from_frame
@@ -111,9 +111,11 @@ class DatasetSource:
     def batches(self, roles: Roles, rows: int) -> Batches:
         """Yield batches. Those of long lists have fewer rows, so that memory stays bounded."""
         row_values = max((_row_values(fragment, roles) for fragment in self.whole.data.get_fragments()), default=1)
+        columns = list(dict.fromkeys(roles.all))
         with reading(self.head.name):
             yield from self.whole.data.to_batches(
-                columns=list(dict.fromkeys(roles.all)),
+                columns=columns,
+                use_threads=len(columns) <= MANY_COLUMNS,
                 batch_size=max(1, min(rows, _BATCH_VALUES // row_values)),
                 batch_readahead=1,
                 fragment_readahead=1,
