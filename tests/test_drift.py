@@ -134,13 +134,24 @@ def test_false_alarms_of_the_tests_have_the_stated_rate() -> None:
         labels, later = rng.integers(0, 4, 150), rng.integers(0, 4, 150)
         sides = Sides.of(np.arange(150).astype(str).astype(object), np.arange(50, 200).astype(str).astype(object))
         later[:100] = np.where(rng.random(100) < 0.7, labels[50:], later[:100])
-        found.append(share_test(labels, later, sides, 4, trial)[1].min() <= 0.05)
+        found.append(share_test(labels, later, sides, 4, trial).p_value <= 0.05)
     assert np.mean(found) <= 0.09
     energy = [
         energy_test(rng.standard_normal((40, 3)), rng.standard_normal((40, 3)), Sides.unrelated(40, 40), i)[1]
         for i in range(100)
     ]
     assert np.mean(np.array(energy) <= 0.05) <= 0.12
+
+
+def test_all_shares_together_find_more_than_each_alone() -> None:
+    rng, together, alone = np.random.default_rng(0), [], []
+    usual, changed = [0.3, 0.3, 0.2, 0.2], [0.4, 0.2, 0.27, 0.13]
+    for trial in range(40):
+        labels, later = rng.choice(4, 300, p=usual), rng.choice(4, 300, p=changed)
+        test = share_test(labels, later, Sides.unrelated(300, 300), 4, trial)
+        together.append(test.p_value <= 0.01)
+        alone.append(test.p_values.min() <= 0.01)
+    assert np.mean(together) > max(0.7, np.mean(alone))
 
 
 def test_the_rate_of_unlike_series_is_known_from_few_references() -> None:

@@ -84,7 +84,7 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
     has_ids = later.is_named
     texts = [np.array([str(name) for name in ids.tolist()], object) for ids in (clusterer.ids_, later.ids)]
     sides = Sides.of(*texts) if has_ids else Sides.unrelated(len(before), len(now))
-    difference, share_p = share_test(before, now, sides, n_clusters)
+    test = share_test(before, now, sides, n_clusters)
     effect, pattern_p = energy_test(clusterer.embedding_, later.Z, sides)
     n_series = int(np.isfinite(later.Z).all(axis=1).sum())
     n_unlike, rate, unlike_p = int(later.unlike.sum()), clusterer.false_alarm_rate, 1.0
@@ -92,12 +92,14 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
     judged = rate is not None and belonging is not None
     if rate is not None and belonging is not None:
         unlike_p = unlike_test(n_unlike, n_series, rate, len(belonging.references))
-    corrected = holm([float(share_p.min(initial=1.0)), unlike_p, pattern_p])
+    corrected = holm([test.p_value, unlike_p, pattern_p])
     least_share = _LEAST_GROWN_SHARE if window.is_grown else _LEAST_SHARE
     least_effect = _LEAST_GROWN_EFFECT if window.is_grown else _LEAST_EFFECT
     found = [p <= alpha and not window.caveat for p in corrected]
-    moved = found[0] & (share_p <= alpha) & (np.abs(difference) >= least_share)
-    shares = _shares(clusterer, before, now, share_p, moved)
+    # If the shares changed, the clearest of them did.
+    is_clear = test.p_values <= np.maximum(alpha, test.p_values.min(initial=1.0))
+    moved = found[0] & is_clear & (np.abs(test.difference) >= least_share)
+    shares = _shares(clusterer, before, now, test.p_values, moved)
     # Other shares alone make vectors differ, so then it says nothing more.
     is_unlike, differs = found[1], found[2] and effect >= least_effect and not moved.any()
     return Drift(

@@ -9,11 +9,12 @@ test). The number of series matters only where counts are drawn or a bounded sam
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Sides", "energy_test", "holm", "share_test", "unlike_test"]
+__all__ = ["ShareTest", "Sides", "energy_test", "holm", "share_test", "unlike_test"]
 
 _DRAWS = 1999  # of counts
 _ENERGY_DRAWS = 499
@@ -71,8 +72,19 @@ class Sides:
         return Sides(self.pairs[:, some(np.arange(n_pairs))], some(self.only_before), some(self.only_now))
 
 
-def share_test(before: Ints, now: Ints, sides: Sides, n_clusters: int, seed: int = 0) -> tuple[Floats, Floats]:
+class ShareTest(NamedTuple):
+    """Shares of clusters now, less those before, and whether they are more than chance."""
+
+    difference: Floats  # (n_clusters,)
+    p_values: Floats  # (n_clusters,), corrected for the number of clusters (Benjamini & Hochberg)
+    p_value: float  # of all shares together
+
+
+def share_test(before: Ints, now: Ints, sides: Sides, n_clusters: int, seed: int = 0) -> ShareTest:
     """Compare the shares of clusters in two tables.
+
+    One test of all shares says whether any changed: the sum of their squared differences, each
+    divided by its variance under chance. The p-values of clusters say which.
 
     Parameters
     ----------
@@ -81,13 +93,6 @@ def share_test(before: Ints, now: Ints, sides: Sides, n_clusters: int, seed: int
     sides : Sides
     n_clusters : int
     seed : int
-
-    Returns
-    -------
-    difference : ndarray of shape (n_clusters,)
-        Share now, less the share before.
-    p_value : ndarray of shape (n_clusters,)
-        Corrected for the number of clusters (Benjamini & Hochberg).
     """
     from scipy.stats import false_discovery_control
 
@@ -96,7 +101,7 @@ def share_test(before: Ints, now: Ints, sides: Sides, n_clusters: int, seed: int
     alone = [np.bincount(part, minlength=n_clusters) for part in (before[sides.only_before], now[sides.only_now])]
     n_pairs, (n_before, n_now) = len(first), (len(first) + int(counts.sum()) for counts in alone)
     if not n_before or not n_now:
-        return np.zeros(n_clusters), np.ones(n_clusters)
+        return ShareTest(np.zeros(n_clusters), np.ones(n_clusters), 1.0)
     pairs = np.zeros((n_clusters, n_clusters), np.int64)  # (before, now)
     np.add.at(pairs, (first, second), 1)
 
@@ -110,9 +115,12 @@ def share_test(before: Ints, now: Ints, sides: Sides, n_clusters: int, seed: int
     observed = differences((pairs.sum(axis=0) - pairs.sum(axis=1))[None], alone[0][None])[0]
     drawn = differences(_swapped(pairs, rng), _dealt(alone[0], alone[1], rng))
     if n_pairs + min(len(sides.only_before), len(sides.only_now)) == 0:
-        return observed, np.ones(n_clusters)
+        return ShareTest(observed, np.ones(n_clusters), 1.0)
     as_large = (np.abs(drawn) >= np.abs(observed) - 1e-12).sum(axis=0)
-    return observed, np.asarray(false_discovery_control((1 + as_large) / (1 + _DRAWS)), np.float64)
+    p_values = np.asarray(false_discovery_control((1 + as_large) / (1 + _DRAWS)), np.float64)
+    variance = np.maximum((drawn**2).mean(axis=0), 1e-300)
+    total, totals = (observed**2 / variance).sum(), (drawn**2 / variance).sum(axis=1)
+    return ShareTest(observed, p_values, float((1 + (totals >= total - 1e-9 * total).sum()) / (1 + _DRAWS)))
 
 
 def _swapped(pairs: Ints, rng: np.random.Generator) -> Ints:
