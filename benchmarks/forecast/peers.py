@@ -42,7 +42,7 @@ def theta(known: np.ndarray, horizon: int, season: int) -> np.ndarray:
 
 
 def mstl_ets(known: np.ndarray, horizon: int, season: int) -> np.ndarray:
-    """Return statsforecast's MSTL with ETS for what is left. ETS where two seasons are not known."""
+    """Return statsforecast's MSTL with ETS of the rest. ETS where two seasons are not known."""
     from statsforecast.models import MSTL, AutoETS
 
     seasonal = MSTL(season_length=season, trend_forecaster=AutoETS(model="ZZN"))
@@ -93,7 +93,9 @@ def lightgbm(known: np.ndarray, horizon: int, season: int) -> np.ndarray:
         models=LGBMRegressor(n_estimators=300, learning_rate=0.05, num_leaves=31, verbose=-1, n_jobs=1, seed=0),
         freq=1,
         lags=sorted({lag for lag in lags if lag < n_steps - 1}),
-        lag_transforms={1: [RollingMean(4, min_samples=1), RollingMean(13, min_samples=1), ExponentiallyWeightedMean(0.2)]},
+        lag_transforms={
+            1: [RollingMean(4, min_samples=1), RollingMean(13, min_samples=1), ExponentiallyWeightedMean(0.2)]
+        },
         date_features=[_step_of_season(season)] if season > 1 else [],
     )
     forecaster.fit(table, static_features=[], dropna=False)

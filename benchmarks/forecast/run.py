@@ -47,7 +47,7 @@ class RandomGroups(ClusterMixin, BaseEstimator):
 
 
 def by_age(forecaster: GroupForecaster, known: np.ndarray, actual: np.ndarray) -> dict[int, float]:
-    """Return the share of outcomes in 80 % intervals of complete items of which few steps are known."""
+    """Return the share of outcomes in 80 % intervals if few steps of complete items are known."""
     found = {}
     for age in (age for age in AGES if age < known.shape[1]):
         rows = ~np.isnan(known[:, -age:]).any(axis=1)

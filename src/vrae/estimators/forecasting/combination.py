@@ -146,8 +146,8 @@ class Combination:
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """Rebuild a combination from its `arrays`.
 
-        Models before version 8 have two kinds of items, fewer age classes, and one factor for both
-        sides. Their results stay the same.
+        Early models have two kinds of items, fewer age classes, and one factor for both sides. Their
+        results stay the same.
         """
         if "season_width" in arrays:
             return cls(**arrays)
