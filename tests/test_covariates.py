@@ -64,7 +64,7 @@ def future():
 def forecaster(past):
     noise = (np.random.default_rng(9).random(len(past)) < 0.2).astype(int)
     panel = read_panel(past.assign(noise=noise), **{**ROLES, "value": ["qty", "price", "promo", "noise"]})
-    with pytest.warns(DataWarning, match="1 covariate left out.*'noise'"):
+    with pytest.warns(DataWarning, match="Left out 1 covariate, 'noise', since forecasts of steps"):
         return GroupForecaster(H, covariates=["price", "promo", "noise"], **TINY).fit(panel)
 
 
@@ -131,8 +131,9 @@ def test_noise_is_left_out(kind):
     ("values", "kind", "change"),
     [
         ([0.0, 1, 0, np.nan], "flag", "0 -> 1"),
-        ([2.0, 5, 2, 2], "flag", "2 -> 5"),
+        ([-1.0, 1, 1, 1], "flag", "-1 -> 1"),
         ([2.0, 2.5, 3, 2], "ratio", "+10 %"),
+        ([4.0, 5, 5, 5], "ratio", "+10 %"),
         ([-3.0, 0, 2, 4], "number", "+2"),
     ],
 )
@@ -265,6 +266,16 @@ def test_what_covariates_cannot_be(past, future, forecaster):
             ),
             "one channel of values beside the covariates 'price'",
         ),
+        (
+            lambda: forecaster.predict(future=future.assign(week=future["week"] + pd.Timedelta(days=70))),
+            "no row for the",
+        ),
+        (lambda: forecaster.predict(future=future.assign(item="x" + future["item"])), "no row for the.*ids are 'xi0'"),
+        (
+            lambda: GroupForecaster(H, covariates=["price"], **TINY).fit(past.set_index(["item", "week"])),
+            "Which column of the pandas table.*'qty', 'promo' beside",
+        ),
+        (lambda: GroupForecaster(H, covariates=["day"], **TINY).fit(past.assign(day="Monday")), "'day'.*no numbers"),
         (lambda: forecaster.predict(future=future.drop(columns=["price", "promo"])), "none of the covariates"),
     ]
     for call, words in cases:

@@ -60,6 +60,11 @@ def read_with_covariates(source: Any, options: TableOptions, names: Sequence[str
             f"Covariates such as {names[0]!r} need a table with one row per series and step. {table.name} has one row "
             f"per series."
         )
+    if target.n_channels != 1:
+        raise InvalidDataError(
+            f"Which column of {table.name} holds the values to forecast? Found {name_some(target.channels, 12)} beside "
+            f"the covariates {name_some(list(names))}. Name it with value=, for example in read_panel."
+        )
     known = [name for name in names if name in table.columns]
     return _joined(target, _read(table, reading, known, target.calendar) if known else None, names)
 
@@ -176,6 +181,11 @@ def _without(table: Table, names: Sequence[str]) -> Table:
 def _read(table: Table, reading: TableOptions, names: Sequence[str], calendar: Calendar | None) -> Panel:
     """Read covariates like the series of ``reading``. Of repeated rows, the mean."""
     merged = "mean" if reading.duplicates == "sum" else reading.duplicates
+    if texts := [name for name in names if table.kinds[name] not in ("number", "mixed")]:
+        raise InvalidDataError(
+            f"The covariates {name_some(texts)} of {table.name} hold no numbers. Make numbers of them, such as 1 for "
+            f"a holiday and 0 for other days."
+        )
     options = replace(
         reading, value=tuple(names), static=(), fill=None, duplicates=merged, calendar=calendar, given=None, end=None
     )

@@ -17,7 +17,7 @@ from vrae.data.table_options import TableOptions
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
 from vrae.estimators.forecasting.covariates import CovariateEffects, covariate_blocks
 from vrae.estimators.forecasting.forecast_tables import ItemQuery
-from vrae.exceptions import InvalidParameterError
+from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
 
 __all__ = [
     "check_covariates",
@@ -91,6 +91,11 @@ def future_factors(query: ItemQuery, future: Any, reading: TableOptions | None, 
     if future is not None:
         panel = read_covariates(future, reading, effects.names, calendar)
         given = place_on_steps(panel, query.ids, query.times, horizon, calendar)
+        if np.isnan(given).all():
+            raise InvalidDataError(
+                f"future= has no row for the steps to forecast: its ids are {name_some(panel.ids)}, and those of the "
+                f"forecasts {name_some(query.ids)}{_times_of(panel, query)}."
+            )
         known = known.copy()
         for c, name in enumerate(panel.channels):
             if name in effects.names:
@@ -108,6 +113,14 @@ def read_series(X: Any, covariates: Any) -> tuple[Panel, Panel | None]:
 def split_series(panel: Panel, names: Sequence[str]) -> tuple[Panel, Panel | None]:
     """Return the series to forecast and their covariates, None without any."""
     return split_covariates(panel, names) if names else (panel, None)
+
+
+def _times_of(panel: Panel, query: ItemQuery) -> str:
+    """Return from when to when future values and forecasts are, in words."""
+    if panel.times is None or query.times is None or panel.times.dtype.kind != query.times.dtype.kind:
+        return ""
+    own, wanted = ((str(times.min())[:16], str(times.max())[:16]) for times in (panel.times, query.times))
+    return f"; its times are {' to '.join(own)}, and those of the forecasts {' to '.join(wanted)}"
 
 
 def _past(covariates: Panel, ids: npt.NDArray[Any], calendar: CalendarMatrix) -> Floats:

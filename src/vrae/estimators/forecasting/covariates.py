@@ -37,9 +37,9 @@ _INSTEAD = {
 class Covariate:
     """One covariate, and how its values enter the model.
 
-    A flag has two values, and enters as 0 and 1. A ratio is always above 0 and enters as its
-    logarithm, so that effects belong to changes in percent. Any other number enters as it is,
-    divided by ``scale``.
+    A flag has two values, mostly 0 and 1, and enters as these. A ratio is always above 0 and enters
+    as its logarithm, so that effects belong to changes in percent. Any other number enters as it
+    is, divided by ``scale``.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Covariate:
     def describe(cls, name: str, values: Floats) -> Self:
         """Return how the values (n, n_steps) of a covariate enter the model."""
         distinct = np.unique(values[~np.isnan(values)])
-        if len(distinct) == 2:
+        if len(distinct) == 2 and distinct[0] <= 0:  # of two prices, the ratio is what is known elsewhere
             return cls(name, "flag", float(distinct[0]), float(np.ptp(distinct)), 0.0, 0.0, False, 0.0)
         if len(distinct) and distinct[0] > 0:
             return cls(name, "ratio", 0.0, 1.0, 0.0, 0.0, False, 0.0)
@@ -126,7 +126,9 @@ class CovariateEffects:
         kept, gain = choose_covariates(values, away[:, :, moving], block)
         kept = [moving[k] for k in kept]
         gains = dict(zip(moving, gain.tolist(), strict=True))
-        _say_left_out([name for k, name in enumerate(names) if k not in kept])
+        _say_left_out([name for k, name in enumerate(names) if k not in moving], "they never change within a series")
+        useless = [names[k] for k in moving if k not in kept]
+        _say_left_out(useless, "forecasts of steps that were not learned from are no better with them")
         model = EffectModel.fit(values, away[:, :, kept], block)
         common, own = np.zeros(len(names)), np.zeros((len(values), len(names)))
         common[kept], own[:, kept] = model.common, model.own
@@ -288,10 +290,7 @@ def _say_unknown(names: Sequence[str], x: Floats, needed: npt.NDArray[np.bool_],
         )
 
 
-def _say_left_out(names: list[str]) -> None:
+def _say_left_out(names: list[str], why: str) -> None:
     if names:
-        warn(
-            f"{plural(len(names), 'covariate')} left out, since forecasts of steps that were not learned from are no "
-            f"better with it: {name_some(names)}. See covariate_effects_.",
-            DataWarning,
-        )
+        count = plural(len(names), "covariate")
+        warn(f"Left out {count}, {name_some(names)}, since {why}. See covariate_effects_.", DataWarning)
