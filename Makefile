@@ -22,13 +22,13 @@ demo: $(STAMP)  ## Cluster a bundled data set and write runs/demo/report.html
 	$(BIN)/vrae demo
 
 test: $(STAMP) lint  ## Check style and types, then run all tests
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-fast: $(STAMP)  ## Run the tests that take less than a few seconds each
 	$(BIN)/python -m pytest -m "not slow"
 
 coverage: $(STAMP)  ## Run all tests and show the lines and branches that none of them reaches
-	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report term
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report term
 
 fuzz: $(STAMP)  ## Test with thousands of new random panels, options and damaged files (ten minutes)
 	VRAE_FUZZ=nightly $(BIN)/python -m pytest tests/test_fuzz.py
