@@ -64,7 +64,7 @@ def future():
 def forecaster(past):
     noise = (np.random.default_rng(9).random(len(past)) < 0.2).astype(int)
     panel = read_panel(past.assign(noise=noise), **{**ROLES, "value": ["qty", "price", "promo", "noise"]})
-    with pytest.warns(DataWarning, match="Left out 1 covariate, 'noise', since forecasts of steps"):
+    with pytest.warns(DataWarning, match="Left out of the covariates: 'noise' .forecasts of steps"):
         return GroupForecaster(H, covariates=["price", "promo", "noise"], **TINY).fit(panel)
 
 
@@ -241,6 +241,20 @@ def test_a_step_without_a_row_has_no_sales_and_no_price(past):
     panel = read_with_covariates(repeated, table_options(**ROLES, duplicates="sum"), ["price"])
     assert panel[0][0, 0] == 2 * past["qty"].iloc[0]  # sales add up, prices do not
     assert panel[0][1, 0] == pytest.approx(past["price"].iloc[0])
+
+
+def test_filled_steps_end_with_the_last_value():
+    sales = planted()[0]
+    sales[:, T:] = np.nan
+    table = long_table(0, T + H, qty=sales)
+    table = table[(table["item"] != "i2") | (table["week"] < WEEKS[T - 3])]  # no row for the future, or just before
+    target, covariates = split_covariates(
+        read_with_covariates(table, table_options(**ROLES, fill=0), ["price", "promo"]), ["price", "promo"]
+    )
+    assert target.times.max() == WEEKS[T - 1]
+    assert target.lengths.tolist() == [T] * N
+    assert target[2][0, -3:].tolist() == [0, 0, 0]
+    assert covariates.times.max() == WEEKS[-1]
 
 
 def test_holidays_without_an_id_hold_for_all(past):

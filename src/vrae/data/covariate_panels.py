@@ -6,6 +6,7 @@ step without a row has no price, even if ``fill`` says that it has no sales.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
@@ -53,7 +54,7 @@ def read_with_covariates(source: Any, options: TableOptions, names: Sequence[str
         names = [table.require(name) for name in names]
     if options.value is not None:
         options = replace(options, value=tuple(name for name in options.value if name not in names) or None)
-    target = read_source(_without(table, names), options)
+    target = _read_values(_without(table, names), options)
     reading = target.reading
     if reading is None or reading.layout != "long" or target.times is None:
         raise InvalidDataError(
@@ -156,6 +157,18 @@ def place_on_steps(
 
 
 # -------------------------------------------------------------------- parts
+
+
+def _read_values(table: Table, options: TableOptions) -> Panel:
+    """Read the series alone. Steps without a row are filled up to the last value of all series."""
+    if options.fill is None or options.end is not None:
+        return read_source(table, options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the second time is the one that counts
+        panel = read_source(table, replace(options, fill=None))
+    known = ~np.isnan(panel.values).all(axis=1)
+    end = panel.times[known].max() if panel.times is not None and known.any() else None
+    return read_source(table, replace(options, end=end))
 
 
 def _opened(source: Any, options: TableOptions) -> Table:

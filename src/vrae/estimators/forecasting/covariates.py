@@ -9,7 +9,6 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from vrae.describe.words import plural
 from vrae.estimators.forecasting.covariate_model import EffectModel, choose_covariates
 from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
 from vrae.io.folder import Arrays, shaped
@@ -126,9 +125,9 @@ class CovariateEffects:
         kept, gain = choose_covariates(values, away[:, :, moving], block)
         kept = [moving[k] for k in kept]
         gains = dict(zip(moving, gain.tolist(), strict=True))
-        _say_left_out([name for k, name in enumerate(names) if k not in moving], "they never change within a series")
+        _say_left_out([name for k, name in enumerate(names) if k not in moving], "constant in every series")
         useless = [names[k] for k in moving if k not in kept]
-        _say_left_out(useless, "forecasts of steps that were not learned from are no better with them")
+        _say_left_out(useless, "forecasts of steps that were not learned from are no better")
         model = EffectModel.fit(values, away[:, :, kept], block)
         common, own = np.zeros(len(names)), np.zeros((len(values), len(names)))
         common[kept], own[:, kept] = model.common, model.own
@@ -292,5 +291,4 @@ def _say_unknown(names: Sequence[str], x: Floats, needed: npt.NDArray[np.bool_],
 
 def _say_left_out(names: list[str], why: str) -> None:
     if names:
-        count = plural(len(names), "covariate")
-        warn(f"Left out {count}, {name_some(names)}, since {why}. See covariate_effects_.", DataWarning)
+        warn(f"Left out of the covariates: {name_some(names)} ({why}). See covariate_effects_.", DataWarning)
