@@ -62,7 +62,8 @@ FULL = {name: getattr(placement, name) for name in SHORT}
 
 
 def _set_steps(node: Any, patch: pytest.MonkeyPatch) -> None:
-    is_full = node.get_closest_marker("full_training") is not None or isinstance(node, pytest.DoctestItem)
+    marked = any(node.get_closest_marker(name) for name in ("full_training", "data"))
+    is_full = marked or isinstance(node, pytest.DoctestItem)
     for name, steps in (FULL if is_full else SHORT).items():
         patch.setattr(placement, name, steps)
 
