@@ -216,6 +216,9 @@ def _check_forecast(config: dict[str, Any], arrays: Arrays, known: dict[str, int
     check_shapes(arrays, _FORECAST, sizes)
     if config.get("covariates"):
         check_shapes(arrays, _EFFECTS, {**sizes, "a": len(config["covariates"])})
+        for name in ("covariates.common", "covariates.own", "covariates.recent"):
+            if (np.abs(arrays[name]) > _LARGEST_EFFECT).any():
+                raise ValueError(f"{name} should be effects on the log scale, from -50 to 50")
     if "items.earlier" in arrays:
         earlier = config.get("n_history", config["n_context"]) - config["n_context"]
         check_shapes(arrays, {name: f"{kind} h {earlier}" for name, kind in _EARLIER.items()}, sizes)
@@ -227,6 +230,7 @@ def _check_forecast(config: dict[str, Any], arrays: Arrays, known: dict[str, int
             raise ValueError(f"{name} should be above 0")
 
 
+_LARGEST_EFFECT = 50.0
 # Effects of "a" covariates.
 _EFFECTS = {
     "covariates.common": "f8 a",

@@ -373,3 +373,11 @@ def _check_forecaster(config: Config, ids: list[Any]) -> None:
                 raise ValueError("a time is missing")
         except (ValueError, TypeError, OverflowError) as error:
             raise InvalidParameterError(f"next_times are not of the type {type_!r} ({error}).") from None
+    if (steps := config.get("open_steps")) is not None:
+        week = 7 * steps["per_day"]
+        list_of(whole(0, week - 1), most=week - 1)("open_steps.closed", steps["closed"])
+    for name, column in config.get("static", {}).items():
+        list_of(plain(), len(ids), len(ids))(f"static.{name}", column)
+    names = [covariate["name"] for covariate in config.get("covariates") or ()]
+    if len(set(names)) < len(names):
+        raise refuse("covariates", "covariates of different names", names)
