@@ -1,11 +1,14 @@
 """Random series, options and files: a valid result or one clear error.
 
-A few examples run with the other tests. ``make fuzz`` runs over ten thousand (VRAE_FUZZ=nightly).
+A few examples run with the other tests. ``make fuzz`` runs over fifty thousand (VRAE_FUZZ=nightly).
 """
 
 from __future__ import annotations
 
+import sys
 import warnings
+from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,8 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from amount import cases
+from file_parts import CASES
+from reading_worker import Worker
 from sound_files import FILES
 from vrae import VRAE, GroupForecaster, Panel, VRAEAnomalyDetector, VRAEClusterer, VRAENeighbors, read_panel
 from vrae.exceptions import VRAEError, VRAEWarning
@@ -246,6 +251,35 @@ def test_a_damaged_file_is_read_or_refused_with_a_clear_message(name, data, tmp_
     assert (np.diff(panel.offsets) >= 0).all()
 
 
-def test_make_fuzz_runs_ten_thousand_examples():
-    assert len(PAIRS) * (500 + 400) + 4 * 500 + 300 + 300 + len(FILES) * 600 >= 10_000
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    found = Worker()
+    yield found
+    found.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits and pipes of Unix")
+@pytest.mark.parametrize("kind", CASES)
+@cases(quick=12, nightly=4000)
+@given(data=st.data())
+def test_a_file_of_broken_parts_is_read_or_refused_in_time_and_memory(kind, data, worker, tmp_path):
+    """The parts of a file are wrong, damaged or of unusual types, and so are the options."""
+    case = data.draw(CASES[kind])
+    path = Path(tmp_path) / case.name
+    path.write_bytes(case.content)
+    RESULTS[kind, worker.read(path, case.options, case.in_parts)] += 1
+
+
+RESULTS: Counter[tuple[str, str]] = Counter()
+
+
+def test_files_of_broken_parts_are_not_all_refused():
+    """Cases that never pass the first check would test nothing else."""
+    n_read = sum(count for (_, result), count in RESULTS.items() if result == "read")
+    assert 5 * n_read >= RESULTS.total(), RESULTS
+
+
+def test_make_fuzz_runs_fifty_thousand_examples():
+    panels = len(PAIRS) * (500 + 400) + 4 * 500 + 300 + 300
+    assert panels + len(FILES) * 600 + len(CASES) * 4000 >= 50_000
     assert issubclass(VRAEWarning, UserWarning)

@@ -105,8 +105,8 @@ def _flat_panel(arrays: dict[str, Array], file: Path) -> Panel:
     offsets = offsets.astype(np.int64) if whole else offsets  # differences of unsigned numbers are never negative
     if not whole or values.ndim == 0 or offsets[0] != 0 or (np.diff(offsets) <= 0).any() or offsets[-1] != len(values):
         raise InvalidDataError(
-            f"The offsets in {file} must be increasing integers from 0 to {len(values)}, the number of steps in "
-            f"'values'. Series i is values[offsets[i]:offsets[i + 1]]."
+            f"The offsets in {file} must be increasing integers from 0 to the number of steps in 'values', "
+            f"which has the shape {values.shape}. Series i is values[offsets[i]:offsets[i + 1]]."
         )
     if not np.issubdtype(values.dtype, np.number) or np.iscomplexobj(values) or values.ndim not in (1, 2):
         raise InvalidDataError(

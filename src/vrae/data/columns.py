@@ -182,7 +182,9 @@ class Table:
     def is_unique(self, name: str) -> bool:
         """Return whether a column has neither missing values nor repeats."""
         column = self.read([name])[name]
-        return column.null_count == 0 and len(column.unique()) == len(column)
+        if kind_of(column.type) in ("list", "other") or column.null_count:
+            return False
+        return len(column.unique()) == len(column)
 
     def row_label(self) -> str | None:
         """Return the column of an unnamed pandas index, if it can name the rows."""

@@ -16,7 +16,7 @@ from vrae.data.columns import MISSING, Table, cast_to_first, kind_of, refuse_mis
 from vrae.data.date_text import NotDatesError, Written, dates_of_digits, read_dates, read_dates_as
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 
-__all__ = ["Times", "as_times", "column_dates"]
+__all__ = ["Times", "as_times", "column_dates", "refuse_other_types"]
 
 # Columns with such a name hold weeks: 202405 is the fifth week of 2024 and not its May.
 _WEEK_NAME = re.compile(r"(?i)week|woche|semaine|semana|(?<![a-z])(?:wk|kw)(?![a-z])")
@@ -44,10 +44,7 @@ def as_times(column: pa.ChunkedArray, name: str, table: Table, date_format: str 
     """
     if kind_of(column.type) == "text":
         column = _trimmed(column)
-    if kind_of(column.type) not in ("time", "number", "text"):
-        raise InvalidDataError(
-            f"The time column {name!r} of {table.name} holds {column.type} values. Expected dates, times or numbers."
-        )
+    refuse_other_types(column.type, name, table)
     refuse_missing("time", pc.indices_nonzero(pc.is_null(column, nan_is_null=True)), name, table)
     if kind_of(column.type) == "time":
         return Times(stamps_of(column), getattr(column.type, "tz", None))
@@ -62,6 +59,14 @@ def as_times(column: pa.ChunkedArray, name: str, table: Table, date_format: str 
         if kind_of(column.type) == "time":
             return Times(stamps_of(column))
     return _number_times(column, name)
+
+
+def refuse_other_types(kind: pa.DataType, name: str, table: Table) -> None:
+    """Raise if a column has a type that holds no times."""
+    if kind_of(kind) not in ("time", "number", "text"):
+        raise InvalidDataError(
+            f"The time column {name!r} of {table.name} holds {kind} values. Expected dates, times or numbers."
+        )
 
 
 def column_dates(names: Sequence[str], date_format: str | None = None) -> Times | None:

@@ -136,7 +136,8 @@ def _arrow_table(files: list[Path], name: str, path: Path) -> Table:
         pandas = data.schema.pandas_metadata or {}
     except ValueError as error:
         raise InvalidDataError(f"{name} is damaged: its pandas metadata is not JSON ({error}).") from None
-    labels = [label for label in pandas.get("index_columns", ()) if isinstance(label, str)]
+    index = pandas.get("index_columns") if isinstance(pandas, dict) else None
+    labels = [label for label in index if isinstance(label, str)] if isinstance(index, list) else []
     return Table(name, data, tuple(label for label in labels if not label.startswith("__index_level_")))
 
 

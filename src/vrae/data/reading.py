@@ -184,7 +184,7 @@ def read_panel(
 
 def read_source(source: Any, options: TableOptions) -> Panel:
     """Read a source, or an opened `Table`, with checked options. See `read_panel`."""
-    from vrae.data.columns import Table
+    from vrae.data.columns import Table, reading
     from vrae.data.files import open_path
     from vrae.data.frames import from_frame
     from vrae.data.identity import with_joined_id
@@ -197,7 +197,8 @@ def read_source(source: Any, options: TableOptions) -> Panel:
     elif not isinstance(source, Table):
         opened = as_panel(source) if not is_table(source) else from_frame(source).written(options)
     if isinstance(opened, Table):
-        return table_to_panel(with_joined_id(opened, options.id_parts), options)
+        with reading(opened.name):  # types for which Arrow lacks a function
+            return table_to_panel(with_joined_id(opened, options.id_parts), options)
     if options.given or (options.given is None and options != TableOptions()):
         name = source if isinstance(source, (str, PathLike)) else f"a {type(source).__name__}"
         raise InvalidParameterError(

@@ -138,6 +138,8 @@ def estimated_series(head: Table, roles: Roles, n_rows: int) -> int:
     if roles.id is None or n_rows == 0:
         return 1
     ids = head.read([roles.id])[roles.id]
+    if head.kinds[roles.id] in ("list", "other"):  # refused where it is read
+        return n_rows
     return round(n_rows * len(ids.unique()) / len(ids))
 
 

@@ -25,8 +25,8 @@ import pyarrow.compute as pc
 
 from vrae.config import check_int
 from vrae.data.calendar import Calendar, without_weekday
-from vrae.data.columns import Table, encode_ids, kind_of
-from vrae.data.dates import Times
+from vrae.data.columns import Table, encode_ids, kind_of, reading
+from vrae.data.dates import Times, refuse_other_types
 from vrae.data.long import Steps, sort_order
 from vrae.data.panel import Array, Ints, Panel
 from vrae.data.reading import read_source, table_options
@@ -130,7 +130,8 @@ class OpenedSource:
         if self._extent.values <= _WHOLE_VALUES or (roles.long and roles.id is None):
             yield from _slices(self.panel(), series_per_panel)
         else:
-            yield from source_panels(self.table, roles, self.options, series_per_panel)
+            with reading(self.table.head.name):  # types for which Arrow lacks a function
+                yield from source_panels(self.table, roles, self.options, series_per_panel)
 
     @cached_property
     def _roles(self) -> Roles:
@@ -273,11 +274,13 @@ def _needs_all_times(head: Table, time: str, options: TableOptions) -> bool:
 def distinct_times(opened: Source, roles: Roles) -> pa.Array:
     """Return the values that occur in the time column of a source, as they are written."""
     assert roles.time is not None
+    refuse_other_types(opened.head.data.schema.field(roles.time).type, roles.time, opened.head)
     only_time = replace(roles, id=None, values=[], static=[], label=None)
     found: pa.Array = None
     for batch in opened.batches(only_time, _PANEL_VALUES):
         column = batch.column(0)
         own = pc.unique(column.dictionary_decode() if pa.types.is_dictionary(column.type) else column)
+        own = own.cast(pa.float64()) if pa.types.is_float16(own.type) else own
         found = own if found is None else pc.unique(pa.concat_arrays([found, own.cast(found.type)]))
     return pa.array([], pa.int64()) if found is None else found
 
