@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solve_triangular
 from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
@@ -50,15 +49,14 @@ class Mixture:
         return len(self.means)
 
     def predict_proba(self, X: Floats) -> Floats:
-        """Return the components' responsibilities (n, k) for vectors (n, d or more)."""
+        """Return the components' responsibilities (n, k) for vectors (n, d or more).
+
+        The quadratic term of a vector is the same for every component, so it cancels.
+        """
         X = X[:, : self.means.shape[1]]
-        chol = np.linalg.cholesky(self.covariance)
-        a = solve_triangular(chol, X.T, lower=True)  # (d, n)
-        b = solve_triangular(chol, self.means.T, lower=True)  # (d, k)
-        squares = (a**2).sum(axis=0)[:, None] - 2 * a.T @ b + (b**2).sum(axis=0)  # (n, k)
-        log_det = 2 * np.log(np.diag(chol)).sum()
-        constant = X.shape[1] * np.log(2 * np.pi) + log_det
-        return softmax(np.log(self.weights) - 0.5 * (squares + constant), axis=1)
+        directions = np.linalg.solve(self.covariance, self.means.T)  # (d, k)
+        offset = np.log(self.weights) - 0.5 * (self.means.T * directions).sum(axis=0)  # (k,)
+        return softmax(X @ directions + offset, axis=1)
 
     def ordered(self, order: npt.NDArray[np.int64]) -> Mixture:
         """Return these components in this order; those that it leaves out are dropped."""
