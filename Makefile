@@ -30,7 +30,7 @@ test-fast: $(STAMP)  ## Run the tests that take less than a few seconds each
 coverage: $(STAMP)  ## Run all tests and show the lines and branches that none of them reaches
 	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report term
 
-fuzz: $(STAMP)  ## Test with thousands of new random panels, options and damaged files (ten minutes)
+fuzz: $(STAMP)  ## Test with over 50,000 new random panels, options and damaged files (an hour)
 	VRAE_FUZZ=nightly $(BIN)/python -m pytest tests/test_fuzz.py
 
 audit: $(STAMP)  ## Look up known vulnerabilities of the installed packages

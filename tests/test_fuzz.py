@@ -5,6 +5,9 @@ A few examples run with the other tests. ``make fuzz`` runs over fifty thousand 
 
 from __future__ import annotations
 
+import json
+import shutil
+import struct
 import sys
 import warnings
 from collections import Counter
@@ -23,7 +26,7 @@ from amount import cases
 from file_parts import CASES
 from reading_worker import Worker
 from sound_files import FILES
-from vrae import VRAE, GroupForecaster, Panel, VRAEAnomalyDetector, VRAEClusterer, VRAENeighbors, read_panel
+from vrae import VRAE, GroupForecaster, Panel, VRAEAnomalyDetector, VRAEClusterer, VRAENeighbors, load_model, read_panel
 from vrae.exceptions import VRAEError, VRAEWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning", "ignore::RuntimeWarning")
@@ -271,6 +274,67 @@ def test_a_file_of_broken_parts_is_read_or_refused_in_time_and_memory(kind, data
 
 
 RESULTS: Counter[tuple[str, str]] = Counter()
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    """Return the folder of a model whose arrays are not checked by their hash."""
+    folder = model_of("VRAEClusterer", 0, 1).save(tmp_path_factory.mktemp("saved") / "model")
+    config = json.loads((folder / "config.json").read_text())
+    del config["weights_sha256"]
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+SIZES = st.sampled_from([0, 1, 2, -1, 7, 2**31, 2**40, 2**63, 2**70, 1.5, None, "4", [1]])
+
+
+@st.composite
+def damaged_arrays(draw: st.DrawFn, content: bytes) -> bytes:
+    """Change what the header of a safetensors file says about one or two arrays, or its bytes."""
+    size = struct.unpack("<Q", content[:8])[0]
+    header, data = json.loads(content[8 : 8 + size]), content[8 + size :]
+    for _ in range(draw(st.integers(1, 2))):
+        name = draw(st.sampled_from([name for name in sorted(header) if name != "__metadata__"]))
+        entry = header[name]
+        what = draw(st.sampled_from(["shape", "dtype", "offsets", "name", "extra", "missing", "entry", "metadata"]))
+        if not isinstance(entry, dict) or what == "missing":
+            del header[name]
+            break
+        if what == "shape":
+            entry["shape"] = draw(st.one_of(st.just(entry.get("shape", [])[::-1]), st.lists(SIZES, max_size=4)))
+        elif what == "dtype":
+            entry["dtype"] = draw(st.sampled_from(["F16", "BF16", "F64", "I64", "BOOL", "U8", "F8_E5M2", "X", None]))
+        elif what == "offsets":
+            entry["data_offsets"] = draw(st.lists(st.one_of(SIZES, st.integers(0, len(data))), max_size=3))
+        elif what in ("name", "extra"):
+            header[draw(st.sampled_from([f"{name}x", "", "a" * 1000, "__metadata__"]))] = entry
+            header.pop(name if what == "name" else "", None)
+        elif what == "entry":
+            header[name] = draw(st.sampled_from([None, [], {}, "x", 3]))
+        else:
+            header["__metadata__"] = draw(st.sampled_from([None, {"a": 1}, [], {"format": "x" * 1000}]))
+    text = json.dumps(header).encode()
+    text = draw(st.sampled_from([text, text, text, text[:-1], b"[" * 5000, text + b" " * 1000]))
+    length = draw(st.sampled_from([len(text)] * 6 + [0, len(text) + 1, 2**31, 2**63]))
+    return struct.pack("<Q", length) + text + draw(st.sampled_from([data, data, data, data[:-4], data + b"x", b""]))
+
+
+@cases(quick=40, nightly=3000)
+@given(data=st.data())
+def test_a_model_with_damaged_arrays_works_or_is_refused(data, saved, tmp_path):
+    content = (saved / "weights.safetensors").read_bytes()
+    folder = Path(tmp_path) / "model"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(saved / "config.json", folder)
+    (folder / "weights.safetensors").write_bytes(data.draw(damaged_arrays(content)))
+    try:
+        model = load_model(folder)
+        found = model.predict(np.random.default_rng(0).standard_normal((3, 12)))
+    except VRAEError as error:
+        assert 20 < len(str(error)) < 1500  # noqa: PT017
+        return
+    assert found.shape == (3,)
 
 
 def test_files_of_broken_parts_are_not_all_refused():
