@@ -22,6 +22,14 @@ _FILES = {"file": "--out", "step_scores": "--step-scores", "stretches": "--stret
 _FOLDERS = {"folder": "--out", "save": "--save"}
 _DATA = ("data", "to")  # parameters that name a file, a folder or a pattern
 _READ = (*_DATA, "model", "run", "codes")  # parameters whose folder is read
+_FILE_ENDINGS = (".csv", ".html", ".json", ".parquet")
+_NO_TABLES = ("export", "report")  # commands that write something else
+# Endings of names that promise another format than csv.
+_OTHER_FORMATS = (
+    *(".xlsx", ".xls", ".xlsm", ".ods", ".json", ".jsonl", ".ndjson", ".html", ".htm", ".xml", ".pdf", ".onnx"),
+    *(".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".feather", ".arrow", ".ipc", ".orc", ".avro", ".parq", ".pq"),
+    *(".npy", ".npz", ".h5", ".hdf5", ".pkl", ".pickle", ".db", ".sqlite", ".tsv", ".ts", ".arff"),
+)
 _LOOKED_AT = 1000  # files of a pattern
 
 
@@ -57,11 +65,17 @@ def check_outputs(context: Any) -> None:
             raise usage_error(f"{one} and {other} name the same place: {path}. Choose another for one of them.")
     for name, (option, path) in outputs.items():
         if name in _FOLDERS:
+            if str(path) == "-" or path.suffix in _FILE_ENDINGS:
+                raise usage_error(f"{option} {path} must be a folder: it gets several files. Give it another name.")
             _check_kept(values, name, option, path)
             check_writable(path, folder=True)
             continue
         if path.is_dir():
             raise usage_error(f"{option} {path} is a folder. Name a file in it.")
+        if context.info_name not in _NO_TABLES and _is_another_format(path):
+            raise usage_error(
+                f"{option} {path}: a table is written as csv or Parquet. End the name in .csv or .parquet."
+            )
         if not is_stream(path) and path.exists() and not values.get("overwrite"):
             _check_replaced(values, name, option, path)
         check_writable(path)
@@ -70,9 +84,14 @@ def check_outputs(context: Any) -> None:
 def _is_local(values: Mapping[str, Any], name: str) -> bool:
     """Return whether a parameter names a place on this machine. Jobs of Ray check their own."""
     path = values.get(name)
-    if path is None or str(path) == "-" or "://" in getattr(path, "written", ""):
+    if path is None or (str(path) == "-" and name in _FILES) or "://" in getattr(path, "written", ""):
         return False
     return values.get("engine") != "ray" or name in _FOLDERS
+
+
+def _is_another_format(path: Path) -> bool:
+    ending = path.suffix.lower()
+    return ending in _OTHER_FORMATS or (ending == ".parquet" and path.suffix != ending)
 
 
 def _check_kept(values: Mapping[str, Any], own: str, option: str, folder: Path) -> None:

@@ -69,7 +69,14 @@ Run = Annotated[Path, argument("RUN", "Folder that `vrae cluster` or `vrae demo`
 RunData = Annotated[str | None, _data("--data", "DATA", "The series of the run, if they were moved.")]
 DataDir = Annotated[
     Path | None,
-    _data("--data-dir", "FOLDER", "Folder with an example data set that is not bundled.", envvar="VRAE_DATA"),
+    _data(
+        "--data-dir",
+        "FOLDER",
+        "Folder with an example data set that is not bundled.",
+        envvar="VRAE_DATA",
+        exists=True,
+        file_okay=False,
+    ),
 ]
 Label = Annotated[
     str | None, _data("--label", "COLUMN", "Column of known classes: for comparison only, never for training.")
@@ -89,7 +96,15 @@ FittedModel = Annotated[
     _model("--model -m", "FOLDER", "Use this fitted model and train none: a run folder, or a model folder."),
 ]
 Seed = Annotated[
-    int, _model("--seed", "N", "Seed of all random numbers. Same data and seed: same result.", envvar="VRAE_SEED")
+    int,
+    _model(
+        "--seed",
+        "N",
+        "Seed of all random numbers. Same data and seed: same result.",
+        envvar="VRAE_SEED",
+        min=0,
+        max=(1 << 32) - 1,
+    ),
 ]
 Clusters = Annotated[str, option(CLUSTERING, "--clusters -k", "K", "Number of clusters, or 'auto'.")]
 Clusterer = Annotated[
@@ -168,12 +183,18 @@ class DataOptions:
         _data("--timezone", "ZONE", "Zone of hours and days, such as Europe/Berlin.", "that of the times"),
     ] = None
 
+    def __post_init__(self) -> None:
+        """Raise if an option is empty or has too many values, before anything is read."""
+        if empty := [name for name in ("date_format", "encoding", "freq", "timezone") if getattr(self, name) == ""]:
+            raise usage_error(f"--{empty[0].replace('_', '-')} is empty. Leave it out, or give it a value.")
+        times = self.time or []
+        if len(times) > 1:
+            raise usage_error(f"--time names one column; found {', '.join(times)}. Join them to one column.")
+
     def options(self, model: Any = None) -> dict[str, Any]:
         """Return the options of `vrae.read_panel` that the user gave, and what a model knows."""
         options = ((f.name.rstrip("_"), getattr(self, f.name), f.default) for f in fields(self)[1:])
         given: dict[str, Any] = {name: value for name, value, default in options if value != default}
-        if len(given.get("time", [""])) > 1:
-            raise usage_error(f"--time names one column; found {', '.join(given['time'])}. Join them to one column.")
         if "time" in given:
             given["time"] = given["time"][0]
         if "freq" in given:
@@ -273,6 +294,13 @@ class ModelOptions:
     quiet: Quiet = False
     config: Config = None
 
+    def __post_init__(self) -> None:
+        """Raise if this machine lacks the device, before the series are read."""
+        if self.device != "auto" or self.precision is not None:
+            from vrae.runtime import resolve_device
+
+            resolve_device(self.device, self.precision or "float32")
+
     def model(self, base: VRAE | None = None, **fixed: Any) -> VRAE:
         """Return an unfitted model: ``base``, changed, or ``VRAE()``, with the user's options.
 
@@ -322,7 +350,7 @@ class EngineGroup:
     def is_ray(self) -> bool:
         """Whether Ray does the work. Without Ray, its options are errors."""
         given = {"--address": self.address, "--workers": self.workers, "--gpus": self.gpus}
-        named = [name for name, value in given.items() if value]
+        named = [name for name, value in given.items() if value is not None]
         if named and self.engine != "ray":
             raise usage_error(f"{named[0]} needs --engine ray.")
         return self.engine == "ray"

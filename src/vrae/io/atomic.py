@@ -126,6 +126,7 @@ def check_writable(target: Path, folder: bool = False) -> None:
     """Raise if a file, or a folder, could not be written. Call it before long work."""
     if target.is_dir() and not folder:
         raise OutputError(f"{target} is a folder. Name a file.")
+    _refuse_name(target)
     for parent in target.parents:
         if is_there(parent) and not parent.is_dir():
             raise OutputError(f"{target} cannot be written: {parent} is a file, not a folder. Choose another place.")

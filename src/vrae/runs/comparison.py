@@ -135,13 +135,14 @@ def compare(
     _check(panel, methods, rounds)
     first, n = None, len(panel)
     k = clusterer.n_clusters
+    if k != "auto":
+        _check_number(k, n)
     if "vrae" in methods or k == "auto":
         started = time.perf_counter()
         with one_phase("VRAE"):
             first = clusterer.fit(panel).labels_, time.perf_counter() - started
         k = clusterer.n_clusters_
-    if not 2 <= k < n:
-        raise InvalidParameterError(f"A comparison needs 2 to {n - 1} clusters; found {k}. Set the number of clusters.")
+    _check_number(k, n)
     X, notes = _prepare_for_peers(panel)
     subsets = [np.sort(np.random.default_rng([seed, r]).permutation(n)[: round(_SUBSET * n)]) for r in range(rounds)]
     outcomes: dict[str, _Outcome | None] = {}
@@ -174,6 +175,11 @@ def _label_notes(truth: npt.NDArray[Any] | None) -> list[str]:
     if known < len(truth):
         return [f"ARI and NMI compare the {known} of {len(truth)} series that are labelled."]
     return []
+
+
+def _check_number(k: int, n: int) -> None:
+    if not 2 <= k < n:
+        raise InvalidParameterError(f"A comparison needs 2 to {n - 1} clusters; found {k}. Set the number of clusters.")
 
 
 def _check(panel: Panel, methods: Sequence[str], rounds: int) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
-from vrae.exceptions import InvalidParameterError, check_installed, did_you_mean
+from vrae.exceptions import InvalidParameterError, OutputError, check_installed, did_you_mean
 from vrae.train.callbacks import Callback, Record, TrainingRun
 
 __all__ = ["MLflowTracker", "TensorBoardTracker", "tracker"]
+
+_ANSWER_SECONDS = 10
 
 
 class TensorBoardTracker(Callback):
@@ -130,13 +135,33 @@ class MLflowTracker(Callback):
 def tracker(text: str) -> Callback:
     """Return the tracker for ``tensorboard=FOLDER``, ``mlflow`` or ``mlflow=URI``."""
     name, _, place = text.partition("=")
-    if name == "mlflow":
+    if name == "mlflow" and text != "mlflow=":
+        _check_server(place)
         return MLflowTracker(tracking_uri=place or None)
     if name == "tensorboard" and place:
+        _check_folder(Path(place))
         return TensorBoardTracker(place)
     raise InvalidParameterError(
         f"Unknown tracker {text!r}.{did_you_mean(text, ('tensorboard=FOLDER', 'mlflow', 'mlflow=URI'))}"
     )
+
+
+def _check_folder(folder: Path) -> None:
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise OutputError(f"{folder} cannot be written: {place} is a file, not a folder. Choose another place.")
+
+
+def _check_server(address: str) -> None:
+    """Raise if no server answers at a URL: MLflow would try again for minutes."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or getproxies():
+        return
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), timeout=_ANSWER_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise InvalidParameterError(f"No MLflow server answers at {address}: {error}.") from None
 
 
 def _options_of(trainer: TrainingRun) -> dict[str, Any]:
