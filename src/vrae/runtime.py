@@ -67,7 +67,7 @@ def resolve_device(device: str | torch.device, precision: str = "float32") -> to
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
     """Return a context in which matrix products run at ``precision``. Weights stay float32."""
-    if precision == "float32":
+    if precision == "float32" or device.type == "cpu":  # a model from a GPU may be used on the CPU
         return nullcontext()
     return torch.autocast(device.type, dtype=getattr(torch, precision))
 

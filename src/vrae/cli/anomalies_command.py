@@ -101,6 +101,8 @@ def anomalies(
     _check_usage(task.detector, model, window, stride, step_scores, for_training, engine.is_ray)
     if (next_steps or stretches is not None) and not is_long:
         raise usage_error("--next-steps and --stretches are for long series: see --window.")
+    if str(stretches) == str(file) == "-":
+        raise usage_error("--stretches must be a file: standard output is for --out.")
     if is_long:
         task.long_series(window, stride, stretches, next_steps)
     elif task.detector is not None and engine.is_ray:
@@ -160,8 +162,10 @@ class _AnomalyTask:
         note_unused(self.options, self.model, self.log)
         detector, panels = self.detector, self.data.panels(self.fitted, self.log)
         if detector is None:
+            detector = self._unfitted(self.options.on_invalid)
             panel = self.data.panel(model=self.fitted, log=self.log)
-            detector, panels = self._fit(panel, self.options.on_invalid), iter([panel])
+            self._fit(detector, panel)
+            panels = iter([panel])
         found, total = runs.write_anomalies(detector, panels, target(self.file), step_scores)
         end_phase()
         self.log(written(self.file, f"{found:,} of {total:,} series are anomalies"))
@@ -177,26 +181,33 @@ class _AnomalyTask:
         detector, size = self.detector, number_or_auto("--window", window)
         if size == "auto" and detector is not None:
             size = detector.model_.n_steps_
+        new = self._unfitted("keep") if detector is None else None
         windows = sliding_windows(self.data.panel(model=self.fitted, log=self.log), size, stride)
-        if detector is None:
-            detector = self._fit(windows.panel, "keep")
+        if new is not None:
+            detector = self._fit(new, windows.panel)
         announce("Scoring")
         columns = runs.window_scores(detector, windows)
         runs.write_columns(columns, target(self.file), runs.score_names(windows.source.channels))
         log_stretches(find_stretches(windows.source, columns["score"]), self.file, self.log)
         self.log(_rule(detector, "windows"))
 
-    def _fit(self, panel: Panel, on_invalid: str) -> VRAEAnomalyDetector:
-        """Return a detector, fitted to a panel and saved if asked for."""
+    def _unfitted(self, on_invalid: str) -> VRAEAnomalyDetector:
+        """Return a detector to fit. Its options are checked before the series are read."""
         from sklearn.frozen import FrozenEstimator
 
         from vrae.estimators.anomaly import VRAEAnomalyDetector
+        from vrae.estimators.option_tables import checked
 
         detector = VRAEAnomalyDetector(*self._threshold(), random_state=self.options.seed)
         if self.fitted is None:
             detector.model = self.options.model(detector.default_model(), on_invalid=on_invalid)
         else:
             detector.model = FrozenEstimator(self.fitted)  # used as it is
+        checked(detector)
+        return detector
+
+    def _fit(self, detector: VRAEAnomalyDetector, panel: Panel) -> VRAEAnomalyDetector:
+        """Fit a detector to a panel, save it if asked for, and return it."""
         detector.fit(panel)
         if self.save is not None:
             detector.save(self.save)

@@ -29,6 +29,7 @@ from vrae.cli.drift_command import drift
 from vrae.cli.forecast_command import forecast
 from vrae.cli.info_command import info
 from vrae.cli.model_commands import assign, embed, export
+from vrae.cli.option_groups import refuse_underscores
 from vrae.cli.outputs import check_outputs, with_overwrite
 from vrae.cli.pair_commands import cannibalization, similar
 from vrae.cli.phase_display import PhaseDisplay
@@ -48,6 +49,12 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # standard output 
 
 class _Command(TyperCommand):
     """A command that shows its phases, and whose messages name options as the user writes them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = list(args)
+        rest: list[str] = super().parse_args(ctx, args)
+        refuse_underscores(given, self.params, ctx.params)
+        return rest
 
     def invoke(self, ctx: Any) -> Any:
         _OPTIONS.set(frozenset(options_by_name(self)))
@@ -181,6 +188,7 @@ _OPTIONS: ContextVar[frozenset[str]] = ContextVar("options of the command", defa
 
 # Options that have another name in Python.
 _RENAMED = {
+    "every_minutes": "checkpoint-every",
     "max_epochs": "epochs",
     "n_clusters": "clusters",
     "n_neighbors": "neighbors",

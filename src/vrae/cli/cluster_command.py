@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -95,13 +95,14 @@ def demo(
     from vrae import runs
     from vrae.data.datasets import load_example
     from vrae.estimators.clusterer import VRAEClusterer
+    from vrae.estimators.option_tables import checked
 
     runs.check_report()
+    n_clusters = number_or_auto("--clusters", clusters)
+    clusterer = checked(VRAEClusterer(n_clusters, model=ModelOptions().model(), random_state=seed))
     announce("Reading")
     panel, labels = load_example(name, data_dir=data_dir)
     tell(panel.overview(), logger_for(quiet))
-    n_clusters = number_or_auto("--clusters", clusters)
-    clusterer = VRAEClusterer(n_clusters, model=ModelOptions().model(), random_state=seed)
     with runs.claim_run_folder(folder, overwrite=False, rolling=folder == _LATEST_DEMO):
         metrics = runs.cluster_panel(clusterer, panel, labels, folder, name, {"example": name})
     show_clusters(metrics, folder, as_json)
@@ -145,20 +146,25 @@ def cluster(
     """
     from vrae import runs
     from vrae.estimators.clusterer import VRAEClusterer
+    from vrae.estimators.option_tables import checked
     from vrae.train.checkpoint import Checkpoint
 
     runs.check_report()
-    if train_workers > 1 and not engine.is_ray:
+    if train_workers != 1 and not engine.is_ray:
         raise usage_error("--train-workers needs --engine ray.")
+    if resume and overwrite:
+        raise usage_error("--resume continues a run, and --overwrite starts over. Leave out one of them.")
+    sample_size = number_or_auto("--train-sample", train_sample, low=2)
     n_clusters, rolling = number_or_auto("--clusters", clusters), folder == LATEST
-    estimator = VRAEClusterer(n_clusters, clusterer=clusterer, model=options.model(), random_state=options.seed)
+    model = options.model()
+    estimator = checked(VRAEClusterer(n_clusters, clusterer=clusterer, model=model, random_state=options.seed))
     ray = engine.options(train_workers) if engine.is_ray else None
     log = logger_for(options.quiet)
     saving = Checkpoint(folder / runs.CHECKPOINT, checkpoint_every, resume=resume, log=log)
     # Data errors come first: the folder is claimed when the series have been read.
     with (
         resumable(saving),
-        _opened(data, label, train_sample, estimator, ray, log) as series,
+        _opened(data, label, sample_size, estimator, ray, log) as series,
         runs.claim_run_folder(folder, overwrite, resume, rolling=rolling),
     ):
         if rolling and not (overwrite or resume) and (folder / "metrics.json").exists():
@@ -208,7 +214,7 @@ class _Series:
 def _opened(
     data: DataOptions,
     label: str | None,
-    train_sample: str,
+    sample_size: int | Literal["auto"],
     clusterer: VRAEClusterer,
     ray: EngineOptions | None,
     log: Log,
@@ -225,11 +231,11 @@ def _opened(
         from vrae import distributed
 
         opened = open_data(distributed.open_parquet(data.data, **reading), **reading)
-        yield _Series(origin, reading, opened, _training_size(train_sample, opened), ray=ray)
+        yield _Series(origin, reading, opened, _training_size(sample_size, opened), ray=ray)
         return
     with without_pipe(data.data) as source:
         opened = open_data(source, **reading)
-        n_train, panel = _training_size(train_sample, opened), None
+        n_train, panel = _training_size(sample_size, opened), None
         if n_train is None:
             panel = opened.panel()
             check_enough(*clusterer.model.usable(panel))
@@ -237,13 +243,10 @@ def _opened(
         yield _Series(origin, reading, opened, n_train, panel)
 
 
-def _training_size(text: str, opened: OpenedSource) -> int | None:
+def _training_size(sample_size: int | Literal["auto"], opened: OpenedSource) -> int | None:
     """Return the number of series to train on. None: all, and they fit into memory."""
-    from vrae.config import check_int
-
-    n_train = number_or_auto("--train-sample", text)
-    if n_train != "auto":
-        return check_int("--train-sample", n_train, low=2)
+    if sample_size != "auto":
+        return sample_size
     return _TRAIN_SAMPLE if opened.is_large(_MAX_SERIES, _MAX_VALUES) else None
 
 
@@ -279,6 +282,7 @@ def compare(
     from vrae import runs
     from vrae.config import check_int
     from vrae.estimators.clusterer import VRAEClusterer
+    from vrae.estimators.option_tables import checked
     from vrae.metrics import n_classes
 
     check_int("--sample", sample, low=3)
@@ -291,7 +295,8 @@ def compare(
     n_clusters = number_or_auto("--clusters", clusters)
     if n_clusters == "auto" and truth is not None and n_classes(truth) > 1:
         n_clusters = n_classes(truth)
-    estimator = VRAEClusterer(n_clusters, clusterer=clusterer, model=options.model(), random_state=options.seed)
+    model = options.model()
+    estimator = checked(VRAEClusterer(n_clusters, clusterer=clusterer, model=model, random_state=options.seed))
     names = [name.strip() for name in methods.split(",")]
     found = runs.compare(estimator, panel, truth, names, rounds, options.seed)
     if len(panel) < total:

@@ -108,6 +108,7 @@ def forecast(
     from vrae import runs
     from vrae.estimators.forecaster import GroupForecaster
     from vrae.estimators.forecasting.hierarchy import check_hierarchy
+    from vrae.estimators.option_tables import checked
 
     levels = _levels(level)
     log = logger_for(options.quiet)
@@ -143,6 +144,7 @@ def forecast(
             random_state=options.seed,
         )
         forecaster.model = options.model(forecaster.default_model())
+        checked(forecaster)
         panel = _items(data, covariates or (), log)
         forecaster.fit(panel)
         announce("Forecasting")

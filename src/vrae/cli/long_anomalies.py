@@ -36,9 +36,11 @@ class LongSeriesTask:
     def fit(self, window: Any, stride: int | None, contamination: Any, false_alarm_rate: float) -> LongSeriesDetector:
         """Fit a detector to the series, and write their scores."""
         from vrae.estimators.long_series import LongSeriesDetector
+        from vrae.estimators.option_tables import checked
 
+        detector = checked(LongSeriesDetector(window, stride, contamination, false_alarm_rate))
         panel = self.data.panel(log=self.log)
-        detector = LongSeriesDetector(window, stride, contamination, false_alarm_rate).fit(panel)
+        detector.fit(panel)
         if self.save is not None:
             detector.save(self.save)
         end_phase()

@@ -6,7 +6,7 @@ An option group is a dataclass whose fields are options.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -28,6 +28,7 @@ __all__ = [
     "model_folder",
     "number_or_auto",
     "option",
+    "refuse_underscores",
     "steps_or_fraction",
     "with_groups",
 ]
@@ -111,6 +112,23 @@ def _with_default(hint: Any, text: str) -> Any:
 # -------------------------------------------------------------------- values
 
 
+def refuse_underscores(arguments: Sequence[str], parameters: Iterable[Any], values: Mapping[str, Any]) -> None:
+    """Raise if a number on the command line is written as 1_0, which Python reads as 10.
+
+    ``values`` are those that were read, by the name of their parameter.
+    """
+    for parameter in parameters:
+        found = values.get(parameter.name)
+        parts = found if isinstance(found, (list, tuple)) else [found]
+        if not any(isinstance(part, (int, float)) and not isinstance(part, bool) for part in parts):
+            continue
+        for place, argument in enumerate(arguments):
+            flag, equals, text = argument.partition("=")
+            if flag in parameter.opts and "_" in (text if equals else "".join(arguments[place + 1 : place + 2])):
+                written = text if equals else arguments[place + 1]
+                raise usage_error(f"{flag} must be a number; found {written!r}.")
+
+
 class _AsWritten(type(Path())):  # type: ignore[misc]  # the path class of this system
     """A path that remembers its text, since a path turns the two slashes of a URL into one."""
 
@@ -144,9 +162,13 @@ def folder_for_parts(file: Path) -> str:
     return place
 
 
-def number_or_auto(option: str, text: str) -> int | Literal["auto"]:
-    """Read a whole number or "auto"."""
-    return "auto" if text == "auto" else _number(option, text, (int,), "a whole number or 'auto'")
+def number_or_auto(option: str, text: str, low: int = 1) -> int | Literal["auto"]:
+    """Read a whole number of at least ``low``, or "auto"."""
+    from vrae.config import check_int
+
+    if text == "auto":
+        return "auto"
+    return check_int(option, _number(option, text, (int,), "a whole number or 'auto'"), low=low, auto=True)
 
 
 def fraction_or_auto(option: str, text: str) -> float | Literal["auto"]:
@@ -162,5 +184,5 @@ def steps_or_fraction(option: str, text: str) -> int | float:
 def _number(option: str, text: str, kinds: tuple[type, ...], wanted: str) -> Any:
     for kind in kinds:
         with suppress(ValueError):
-            return kind(text)
+            return kind(text.replace("_", "x"))  # Python reads 1_0 as 10
     raise usage_error(f"{option} must be {wanted}; found {text!r}.")

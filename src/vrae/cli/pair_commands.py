@@ -48,12 +48,17 @@ def similar(
 
     from vrae import runs
     from vrae.estimators.neighbors import VRAENeighbors
+    from vrae.estimators.option_tables import checked
 
     log = logger_for(options.quiet)
+    checked(VRAENeighbors(neighbors, model=options.model(), random_state=options.seed))
     fitted = None if model is None else load_fitted(model, options.on_invalid)
     panel = data.panel(model=fitted, log=log)
     among = panel if to is None else replace(data, data=to).panel(model=fitted, log=log)
     note_unused(options, model, log)
+    if not (isinstance(fitted, VRAENeighbors) and to is None) and neighbors > (most := len(among) - (to is None)):
+        other = "other " if to is None else ""
+        raise usage_error(f"--neighbors {neighbors} is more than the {most:,} {other}training series. Ask for fewer.")
     if isinstance(fitted, VRAENeighbors) and to is None:
         estimator, own = fitted, False
     else:

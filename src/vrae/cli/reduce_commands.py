@@ -45,12 +45,13 @@ def reduce(
     Example: vrae reduce sales.csv --id item --time week --latent-size 8 --out runs/reduced
     """
     from vrae import runs
+    from vrae.estimators.option_tables import checked
     from vrae.estimators.vrae import VRAE
 
     runs.check_reduction_folder(folder, overwrite)
     log = logger_for(options.quiet)
     if model is None:
-        reducer = options.model(VRAE.for_reduction(), random_state=options.seed)
+        reducer = checked(options.model(VRAE.for_reduction(), random_state=options.seed))
     else:
         reducer = load_vrae(model, options.on_invalid)
     note_unused(options, model, log)

@@ -112,7 +112,7 @@ class FittedVRAE(VRAEOptions):
         TrainingError
             The loss became infinite or NaN.
         """
-        check_options(self, "VRAE")
+        check_options(self)
         panel, indices = self.usable(X)
         if hidden is not None:
             hidden = np.asarray(hidden)
@@ -246,7 +246,7 @@ class FittedVRAE(VRAEOptions):
 
     def extend(self, X: Any) -> Panel:
         """Do what `partial_fit` does, and return the series that were used: replayed ones and X."""
-        check_options(self, "VRAE")
+        check_options(self)
         is_first = not self.__sklearn_is_fitted__()
         panel, indices = self.usable(X) if is_first else self.open(X)
         panel = replace(panel.select(indices), static={})

@@ -21,7 +21,7 @@ from vrae.data.batching import Indices
 from vrae.data.panel import Panel
 from vrae.estimators.fitted_repr import FittedRepr
 from vrae.estimators.fitting import TrainerLike, check_enough
-from vrae.estimators.option_tables import OPTIONS, check_options
+from vrae.estimators.option_tables import check_options
 from vrae.estimators.options import VRAEOptions
 from vrae.estimators.state import restore_ids, restore_model, save_model
 from vrae.estimators.vrae import VRAE
@@ -174,7 +174,7 @@ class Head(SafeInForks, FittedRepr, BaseEstimator):  # type: ignore[misc]
 
     def _fitted_template(self) -> tuple[VRAE, bool]:
         """Check all options. Return a model to fit, or a fitted one, and whether it is fitted."""
-        check_options(self, next(kind.__name__ for kind in type(self).__mro__ if kind.__name__ in OPTIONS))
+        check_options(self)
         if isinstance(self.model, FrozenEstimator):
             model = self.model.estimator
             if isinstance(model, Head) and model.embeds_series:
@@ -191,7 +191,7 @@ class Head(SafeInForks, FittedRepr, BaseEstimator):  # type: ignore[misc]
         model = self.default_model() if self.model is None else clone_model(self.model)
         if model.random_state is None:
             model.random_state = self.random_state
-        check_options(model, "VRAE")
+        check_options(model)
         return model, False
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:

@@ -149,7 +149,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         InvalidParameterError
             An option is out of range.
         """
-        check_options(self, "LongSeriesDetector")
+        check_options(self)
         panel = _as_long_panel(X)
         invalid_series(panel)  # refuses infinite values, and no series
         length = self._choose(panel)

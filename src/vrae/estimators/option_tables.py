@@ -17,10 +17,9 @@ from vrae.config import LARGEST, LARGEST_WEIGHT, check_choice
 from vrae.data.scaling import SCALINGS
 from vrae.estimators.partition import check_clusterer
 from vrae.io.schema import Check, choice, either, flag, list_of, maybe, real, refuse, text, whole
-from vrae.runtime import seed_of
 from vrae.train.callbacks import check_callbacks
 
-__all__ = ["OPTIONS", "check_options", "saved_options"]
+__all__ = ["OPTIONS", "check_options", "checked", "saved_options"]
 
 _ARCHITECTURES = ("default", "classic", "linear")
 
@@ -31,10 +30,10 @@ _RATE = real(above=0, below=0.5)
 
 
 def _seed(place: str, value: Any) -> None:
-    if isinstance(value, bool):
+    if value is None or isinstance(value, np.random.RandomState):
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**32:
         raise refuse(place, "a whole number from 0 to 2**32 - 1, a RandomState or None", value)
-    if value is not None and not isinstance(value, np.random.RandomState):
-        seed_of(value)
 
 
 def _loss(place: str, value: Any) -> None:
@@ -138,10 +137,22 @@ OPTIONS: dict[str, dict[str, Check]] = {
 }
 
 
-def check_options(estimator: Any, kind: str) -> None:
-    """Raise an InvalidParameterError if an option of an estimator of this kind is not allowed."""
-    for name, check in OPTIONS[kind].items():
+def check_options(estimator: Any) -> None:
+    """Raise an InvalidParameterError if an option of an estimator is not allowed."""
+    for name, check in OPTIONS.get(_kind_of(estimator), {}).items():
         check(name, getattr(estimator, name))
+
+
+def checked(estimator: Any) -> Any:
+    """Return an estimator after a check of its options, and of those of its model."""
+    check_options(estimator)
+    check_options(getattr(estimator, "model", None))
+    return estimator
+
+
+def _kind_of(estimator: Any) -> str:
+    """Return the class of an estimator that has a table. Subclasses have that of their base."""
+    return next((kind.__name__ for kind in type(estimator).__mro__ if kind.__name__ in OPTIONS), "")
 
 
 def saved_options(kind: str) -> Mapping[str, Check]:
