@@ -46,8 +46,8 @@ def table(times, n_items=6, of_item=lambda i, times: times):
     return pd.concat(parts, ignore_index=True)
 
 
-def panel(times, **options):
-    return read_panel(table(times, **options), id="item", time="day", value="qty")
+def panel(times, fill=None, **options):
+    return read_panel(table(times, **options), id="item", time="day", value="qty", fill=fill)
 
 
 def ahead(times, horizon):
@@ -76,6 +76,19 @@ def test_weekdays_without_values_are_skipped(pattern, freq, season):
     assert matrix.n_steps == len(times)
     assert infer_season_length(matrix) == season
     assert matrix.date_notes(np.arange(6)) == []
+
+
+def test_filled_days_are_no_days_of_sales():
+    times = days("012345")
+    known = panel(times, fill=0)
+    assert known.lengths.tolist() == [139] * 6  # with Sundays
+    matrix = CalendarMatrix.from_panel(known, 10_000)
+    assert matrix.n_steps == len(times)
+    found = pd.DatetimeIndex(matrix.next_times(14))
+    assert 6 not in found.weekday
+    assert matrix.date_notes(known.ids) == []
+    explicit = Panel.from_arrays(list(known), ids=known.ids, times=known.times)  # zeros that were measured
+    assert CalendarMatrix.from_panel(explicit, 10_000).open_steps is None
 
 
 @pytest.mark.parametrize("zone", [None, "Europe/Berlin"])

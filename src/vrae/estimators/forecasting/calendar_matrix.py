@@ -48,6 +48,7 @@ class CalendarMatrix:
     calendar: Calendar | None = None
     open_steps: OpenSteps | None = None  # None: all
     static: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)  # (n_items,) each, text or None
+    fill: float | None = None  # value of steps without a row
 
     @classmethod
     def from_panel(
@@ -80,22 +81,23 @@ class CalendarMatrix:
             cells = calendar.cells(panel.times)
             step, n_steps = cells - cells.min(), int(np.ptp(cells)) + 1
             times = calendar.times(np.arange(cells.min(), cells.max() + 1), panel.times)
-        kept = np.ones(n_steps, bool)
+        kept, fill = np.ones(n_steps, bool), panel.reading.fill if panel.reading else None
         if times is None or calendar is None or times.dtype.kind != "M":
             open_steps = None
         elif open_steps == "find":
-            observed = np.bincount(step, ~np.isnan(panel.values[:, 0]), n_steps) > 0
+            observed = np.bincount(step, _had_row(panel.values[:, 0], fill), n_steps) > 0
             open_steps = OpenSteps.find(calendar, times, observed)
         if open_steps is not None and times is not None and calendar is not None:
             kept = open_steps.are_open(times, calendar)
-            _say_closed(panel, ~kept[step])
+            _say_closed(_had_row(panel.values[~kept[step], 0], fill))
             times, n_steps = times[kept], int(kept.sum())
         first = max(0, n_steps - max_steps)
         position = np.cumsum(kept) - 1 - first
         recent = kept[step] & (position[step] >= 0)
         values = np.full((len(panel), n_steps - first), np.nan)
         values[item[recent], position[step[recent]]] = panel.values[recent, 0]
-        return cls(values, None if times is None else times[first:], calendar, open_steps, static_columns(panel))
+        times = None if times is None else times[first:]
+        return cls(values, times, calendar, open_steps, static_columns(panel), fill)
 
     @property
     def n_steps(self) -> int:
@@ -151,7 +153,7 @@ class CalendarMatrix:
                 "The forecasts have steps but no times, since the times of the series follow no regular step. Pass "
                 "freq= to put them on one."
             ]
-        return date_notes(self.values, self.times, self.calendar, ids)
+        return date_notes(_had_row(self.values, self.fill), self.times, self.calendar, ids)
 
     def horizon_after(self, horizon: int, fitted_times: npt.NDArray[Any] | None) -> tuple[npt.NDArray[Any] | None, int]:
         """Return the next time stamps, and the steps by which they are later than the fitted ones.
@@ -196,10 +198,15 @@ def season_of(calendar: CalendarMatrix, season_length: int | Literal["auto"]) ->
     return season
 
 
-def _say_closed(panel: Panel, closed: npt.NDArray[np.bool_]) -> None:
+def _had_row(values: npt.NDArray[Any], fill: float | None) -> npt.NDArray[np.bool_]:
+    """Return which values are from a row of the table: neither missing nor filled."""
+    known = ~np.isnan(values)
+    return known if fill is None else known & (values != fill)
+
+
+def _say_closed(had_row: npt.NDArray[np.bool_]) -> None:
     """Warn of values at steps that did not occur when the forecaster was fitted."""
-    left_out = int((~np.isnan(panel.values[closed, 0])).sum())
-    if left_out:
+    if left_out := int(had_row.sum()):
         warn(
             f"{left_out:,} values are on days or at hours at which the series of the model have none, so they were "
             f"left out. Fit again with these series.",

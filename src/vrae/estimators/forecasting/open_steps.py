@@ -157,20 +157,17 @@ def _not_by_chance(chances: npt.NDArray[Any], found: npt.NDArray[Any]) -> Mask:
 # -------------------------------------------------------------------- what dates cannot say
 
 
-def date_notes(
-    values: npt.NDArray[np.float64], times: npt.NDArray[Any], calendar: Calendar, ids: npt.NDArray[Any]
-) -> list[str]:
+def date_notes(observed: Mask, times: npt.NDArray[Any], calendar: Calendar, ids: npt.NDArray[Any]) -> list[str]:
     """Return what a reader of the dates of a forecast should know.
 
     Parameters
     ----------
-    values : ndarray, shape (n_series, n_steps)
-        NaN where nothing was observed.
+    observed : ndarray of bool, shape (n_series, n_steps)
+        Whether a series has a value.
     times : ndarray of datetime64, shape (n_steps,)
     calendar : Calendar
     ids : ndarray, shape (n_series,)
     """
-    observed = ~np.isnan(values)
     return [*_without_values(observed, times, calendar), *_without_weekdays(observed, times, calendar, ids)]
 
 
