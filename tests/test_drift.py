@@ -143,6 +143,20 @@ def test_false_alarms_of_the_tests_have_the_stated_rate() -> None:
     assert np.mean(np.array(energy) <= 0.05) <= 0.12
 
 
+def test_items_that_are_gone_are_drawn_from_all() -> None:
+    rng = np.random.default_rng(0)
+    labels, ids = rng.choice(3, 300, p=[0.5, 0.3, 0.2]), np.arange(300).astype(str).astype(object)
+    stayed = labels != 0
+    test = share_test(labels, labels[stayed], Sides.of(ids, ids[stayed]), 3)
+    assert test.p_value < 0.001
+    assert test.difference[0] == pytest.approx(-(labels == 0).mean())
+    chance = []
+    for trial in range(60):
+        stayed = rng.random(300) < 0.6
+        chance.append(share_test(labels, labels[stayed], Sides.of(ids, ids[stayed]), 3, trial).p_value <= 0.05)
+    assert np.mean(chance) <= 0.12
+
+
 def test_all_shares_together_find_more_than_each_alone() -> None:
     rng, together, alone = np.random.default_rng(0), [], []
     usual, changed = [0.3, 0.3, 0.2, 0.2], [0.4, 0.2, 0.27, 0.13]

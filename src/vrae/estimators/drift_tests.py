@@ -1,9 +1,9 @@
 """Tests of whether later series differ from those of a fit by more than chance.
 
 Items of both tables are compared with themselves. If nothing changed, it is a matter of chance
-which of the two observations of an item came first, and which of the other items are the earlier
-ones. So items of both tables change sides at random, and the others are dealt anew (a permutation
-test). The number of series matters only where counts are drawn or a bounded sample is compared.
+which of the two observations of an item came first, and which items are gone or new. So items of
+both tables change sides at random, and who is gone and new is drawn anew (a permutation test). The
+number of series matters only where counts are drawn or a bounded sample is compared.
 """
 
 from __future__ import annotations
@@ -99,23 +99,21 @@ def share_test(before: Ints, now: Ints, sides: Sides, n_clusters: int, seed: int
     sides, rng = sides.among(before >= 0, now >= 0), np.random.default_rng(seed)
     first, second = before[sides.pairs[0]], now[sides.pairs[1]]
     alone = [np.bincount(part, minlength=n_clusters) for part in (before[sides.only_before], now[sides.only_now])]
-    n_pairs, (n_before, n_now) = len(first), (len(first) + int(counts.sum()) for counts in alone)
+    n_before, n_now = (len(first) + int(counts.sum()) for counts in alone)
     if not n_before or not n_now:
         return ShareTest(np.zeros(n_clusters), np.ones(n_clusters), 1.0)
     pairs = np.zeros((n_clusters, n_clusters), np.int64)  # (before, now)
     np.add.at(pairs, (first, second), 1)
 
-    def differences(swapped: Ints, dealt: Ints) -> Floats:
-        """Return differences (draw, cluster); of the unpaired, ``dealt`` are earlier."""
-        both = (pairs.sum(axis=0) + pairs.sum(axis=1)) / 2
-        earlier, later = both - swapped / 2 + dealt, both + swapped / 2 + alone[0] + alone[1] - dealt
-        found: Floats = later / n_now - earlier / n_before
-        return found
+    def differences(stay: Floats, swapped: Ints, gone: Ints, new: Ints) -> Floats:
+        """Return differences (draw, cluster) of items that stay, are gone and are new."""
+        return np.asarray((stay + swapped / 2 + new) / n_now - (stay - swapped / 2 + gone) / n_before)
 
-    observed = differences((pairs.sum(axis=0) - pairs.sum(axis=1))[None], alone[0][None])[0]
-    drawn = differences(_swapped(pairs, rng), _dealt(alone[0], alone[1], rng))
-    if n_pairs + min(len(sides.only_before), len(sides.only_now)) == 0:
-        return ShareTest(observed, np.ones(n_clusters), 1.0)
+    stay = (pairs.sum(axis=0) + pairs.sum(axis=1)) / 2
+    moved = pairs.sum(axis=0) - pairs.sum(axis=1)
+    observed = differences(stay[None], moved[None], alone[0][None], alone[1][None])[0]
+    gone, new = _dealt(pairs.sum(axis=1), alone[0], alone[1], rng)
+    drawn = differences(stay + alone[0] + alone[1] - gone - new, _swapped(pairs, rng), gone, new)
     as_large = (np.abs(drawn) >= np.abs(observed) - 1e-12).sum(axis=0)
     p_values = np.asarray(false_discovery_control((1 + as_large) / (1 + _DRAWS)), np.float64)
     variance = np.maximum((drawn**2).mean(axis=0), 1e-300)
@@ -135,12 +133,12 @@ def _swapped(pairs: Ints, rng: np.random.Generator) -> Ints:
     return found
 
 
-def _dealt(before: Ints, now: Ints, rng: np.random.Generator) -> Ints:
-    """Draw which of the unpaired series are the earlier ones, (draw, cluster)."""
-    n = int(before.sum())
-    if n == 0 or not now.sum():
-        return np.tile(before, (_DRAWS, 1))
-    return rng.multivariate_hypergeometric(before + now, n, _DRAWS, method="marginals").astype(np.int64)
+def _dealt(stay: Ints, gone: Ints, new: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Draw which of all items (n_clusters,) are gone and new, each (draw, cluster)."""
+    items, n_gone, n_new = stay + gone + new, int(gone.sum()), int(new.sum())
+    first = rng.multivariate_hypergeometric(items, n_gone, _DRAWS, method="marginals").astype(np.int64)
+    second = [rng.multivariate_hypergeometric(items - drawn, n_new, method="marginals") for drawn in first]
+    return first, np.array(second, np.int64)
 
 
 def unlike_test(n_unlike: int, n_series: int, rate: float, n_references: int) -> float:
