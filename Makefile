@@ -31,7 +31,7 @@ coverage: $(STAMP)  ## Run all tests and show the lines and branches that none o
 	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report term
 
 fuzz: $(STAMP)  ## Test with over 50,000 new random panels, options and damaged files (an hour)
-	VRAE_FUZZ=nightly $(BIN)/python -m pytest tests/test_fuzz.py
+	VRAE_FUZZ=nightly $(BIN)/python -m pytest tests/test_fuzz.py tests/test_mutated_models.py
 
 audit: $(STAMP)  ## Look up known vulnerabilities of the installed packages
 	$(BIN)/pip-audit --skip-editable --desc off

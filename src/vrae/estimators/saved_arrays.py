@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vrae.io.array_shapes import check_arrays as check_shapes
-from vrae.io.folder import Arrays
+from vrae.io.folder import Arrays, shape_of
 
 __all__ = ["check_arrays"]
 
@@ -219,9 +219,11 @@ def _check_forecast(config: dict[str, Any], arrays: Arrays, known: dict[str, int
         for name in ("covariates.common", "covariates.own", "covariates.recent"):
             if (np.abs(arrays[name]) > _LARGEST_EFFECT).any():
                 raise ValueError(f"{name} should be effects on the log scale, from -50 to 50")
-    if "items.earlier" in arrays:
+    if "items.earlier" in arrays or config.get("n_history", 0) > config["n_context"]:
         earlier = config.get("n_history", config["n_context"]) - config["n_context"]
         check_shapes(arrays, {name: f"{kind} h {earlier}" for name, kind in _EARLIER.items()}, sizes)
+    if shape_of(arrays, "combination.age_factor") not in ((13, 2), (7,)):  # now, and in early models
+        raise ValueError("combination.age_factor should have the shape (13, 2)")
     for name in ("pooled.season", "group_model.season"):
         if arrays[name][0] != config["season"]:
             raise ValueError(f"{name} should be the season of the config, {config['season']}")

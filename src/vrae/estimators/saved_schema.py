@@ -284,6 +284,7 @@ _CLASSES: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
             "date_notes": list_of(text(4000), most=10),
             "covariates": maybe(list_of(_COVARIATE, 1, 1000)),
             "static": mapping(_NAME, list_of(maybe(text(10_000)))),
+            "categories": maybe(record({"column": _NAME, "names": list_of(text(10_000), 1)})),
         },
     ),
     "LongSeriesDetector": (
@@ -304,10 +305,6 @@ _CLASSES: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
 }
 
 
-# Classes whose configs may have keys that this table lacks.
-_OPEN = ("GroupForecaster",)
-
-
 def check_config(config: Config, *, others: bool = False) -> None:
     """Check the config of a model directory of the newest format.
 
@@ -320,7 +317,6 @@ def check_config(config: Config, *, others: bool = False) -> None:
     """
     kind = config["class"]
     needed, later = _CLASSES[kind]
-    others = others or kind in _OPEN
     needed = {**_FILE, **needed}
     if kind == "LongSeriesDetector":
         needed["options"] = record(saved_options(kind))
