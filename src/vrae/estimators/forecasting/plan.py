@@ -60,6 +60,8 @@ class ForecastPlan:
         season, n_context = config["season"], config["n_context"]
         n_history = config.get("n_history", n_context)  # models before version 7 lack it, and the members
         members = tuple(config.get("members", _members(season, classical)))
+        if unknown := set(members) - set(_members(season=2, classical=True)):
+            raise ValueError(f"members names forecasts that do not exist: {sorted(unknown)}")
         found = config.get("categories")
         categories = Categories(found["column"], tuple(found["names"])) if found else None
         return cls(horizon, n_context, n_history, season, clusterer, 0, model, members, categories)
