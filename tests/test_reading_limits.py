@@ -170,6 +170,7 @@ def bombs(folder: Path) -> dict[str, Path]:
         "xlsx far cell": zipped(folder / "far.xlsx", sheet(
             "".join(f'<row r="{row}"><c r="A{row}"><v>1</v></c></row>' for row in range(3, 20_000))
             + '<row r="20000">' + "".join(f'<c r="{name}20000"><v>1</v></c>' for name in columns(4000)) + "</row>")),
+        "xlsx far row": zipped(folder / "row.xlsx", sheet('<row r="2000000000"><c r="A2000000000"><v>1</v></c></row>')),
     }  # fmt: skip
     (folder / "shape.npy").write_bytes(npy_header((1 << 33, 4), "<f8") + bytes(64))
     (folder / "empty.npy").write_bytes(npy_header((1 << 40,), "<U0"))

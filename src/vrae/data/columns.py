@@ -144,11 +144,15 @@ class Table:
 
     def has(self, name: str) -> bool:
         """Return whether there is a column of this name."""
-        return name in self._names
+        return name in self._places
 
     @cached_property
-    def _names(self) -> set[str]:
-        return set(self.columns)
+    def _places(self) -> dict[str, int]:
+        """Position of each column. Arrow does not find names with a zero byte."""
+        return {name: place for place, name in enumerate(self.columns)}
+
+    def _selected(self, rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+        return rows.select([self._places[name] for name in columns])
 
     @cached_property
     def _stems(self) -> Counter[str]:
@@ -167,7 +171,7 @@ class Table:
     def head(self, n_rows: int, columns: Sequence[str]) -> pa.Table:
         """Return the first ``n_rows`` rows of these columns. Errors name the file."""
         if isinstance(self.data, Rows):
-            return self.data.table.select(list(columns)).slice(0, n_rows)
+            return self._selected(self.data.table, columns).slice(0, n_rows)
         threads = len(columns) <= MANY_COLUMNS
         parts: list[pa.Table] = []
         for fragment in self.data.get_fragments():
@@ -177,7 +181,7 @@ class Table:
             n_rows -= parts[-1].num_rows
             if n_rows <= 0:
                 break
-        return pa.concat_tables(parts) if parts else self.data.schema.empty_table().select(columns)
+        return pa.concat_tables(parts) if parts else self._selected(self.data.schema.empty_table(), columns)
 
     def is_unique(self, name: str) -> bool:
         """Return whether a column has neither missing values nor repeats."""
@@ -197,7 +201,7 @@ class Table:
             if self.n_rows is not None:
                 table = self.head(self.n_rows, wanted)
             else:
-                table = self.data.table.select(wanted) if isinstance(self.data, Rows) else self._whole(wanted)
+                table = self._selected(self.data.table, wanted) if isinstance(self.data, Rows) else self._whole(wanted)
         if table.num_rows == 0:
             raise InvalidDataError(
                 f"No series found: {self.name} has a header (columns {name_some(self.columns, 12)}) but no rows. Pass "

@@ -137,7 +137,8 @@ def _arrow_table(files: list[Path], name: str, path: Path) -> Table:
     except ValueError as error:
         raise InvalidDataError(f"{name} is damaged: its pandas metadata is not JSON ({error}).") from None
     index = pandas.get("index_columns") if isinstance(pandas, dict) else None
-    labels = [label for label in index if isinstance(label, str)] if isinstance(index, list) else []
+    known = set(data.schema.names)
+    labels = [label for label in index if isinstance(label, str) and label in known] if isinstance(index, list) else []
     return Table(name, data, tuple(label for label in labels if not label.startswith("__index_level_")))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from vrae.exceptions import DataWarning, InvalidDataError, MissingDependencyErro
 __all__ = ["read_spreadsheet"]
 
 _MOST_CELLS = 50_000_000  # a cell takes about 50 bytes
+_MOST_ROWS = 1 << 20  # of a sheet in Excel
 
 Cells = list[tuple[Any, ...]]  # rows, which may be of different lengths
 
@@ -43,16 +45,15 @@ def read_spreadsheet(file: Path) -> Table:
 
 def _sheets(file: Path) -> dict[str, Cells]:
     """Return the rows of the sheets that have data, visible ones if there are any."""
-    try:
+    if zipfile.is_zipfile(file):
         check_members(file)
+    try:
         book = _opened(file, data_only=True)
         try:
             visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
             found = {sheet.title: _rows(sheet) for sheet in visible or book.worksheets}
         finally:
             book.close()
-    except InvalidDataError:
-        raise
     except Exception as error:  # a damaged file can raise any exception, also of other packages
         raise _unreadable(file, error) from None
     return {title: rows for title, rows in found.items() if any(map(_has_data, rows))}
@@ -68,7 +69,12 @@ def _opened(file: Path, data_only: bool) -> Any:
 
 def _rows(sheet: Any) -> Cells:
     sheet.reset_dimensions()  # some programs write wrong ones
-    return [tuple(row) for row in sheet.iter_rows(values_only=True)]
+    rows: Cells = []
+    for row in sheet.iter_rows(values_only=True):  # also those that are not in the file, up to the last number
+        if len(rows) == _MOST_ROWS:
+            raise InvalidDataError(f"A row has a number over {_MOST_ROWS:,}, the most that Excel has")
+        rows.append(tuple(row))
+    return rows
 
 
 def _old_sheets(file: Path) -> dict[str, Cells]:

@@ -136,7 +136,8 @@ class OpenedSource:
     @cached_property
     def _roles(self) -> Roles:
         assert self.table is not None
-        return find_roles(self.table.head, self.options)
+        with reading(self.table.head.name):
+            return find_roles(self.table.head, self.options)
 
     @cached_property
     def _extent(self) -> Extent:

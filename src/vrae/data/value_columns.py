@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from vrae.data.arrays import Array, Ints
 from vrae.data.columns import Table
 from vrae.data.date_text import is_date
-from vrae.data.dates import column_dates
+from vrae.data.dates import column_dates, refuse_other_types
 from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
 
 __all__ = ["channel_columns", "ordered_steps", "step_columns"]
@@ -152,7 +152,9 @@ def channel_columns(table: Table, names: Sequence[str], codes: Ints | None, time
     """
     if len(names) < 2:
         return list(names)
-    columns = table.read([*names, *([time] if time else [])])
+    columns = table.read([*names, *([] if time is None else [time])])
+    if time is not None:
+        refuse_other_types(columns[time].type, time, table)
     not_measured = {name: why for name in names if (why := _why_not_measured(columns, name, codes, time))}
     measured = [name for name in names if name not in not_measured]
     named = [name for name in measured if _CONVENTIONAL.fullmatch(name)]
