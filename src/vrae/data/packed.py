@@ -81,9 +81,9 @@ def unpacked_size(file: Path, most: int) -> int:
     return found
 
 
-def largest_size(packed: int, free: int = _FREE) -> int:
+def largest_size(packed: int, times_free: int = 1) -> int:
     """Return how many bytes a file of ``packed`` bytes may hold when it is read whole."""
-    return min(max(free, _RATIO * packed), memory())
+    return min(max(times_free * _FREE, _RATIO * packed), memory())
 
 
 def check_size(size: int, file: Path, what: str = "data") -> None:
@@ -109,7 +109,7 @@ def check_rows(data: ds.Dataset, columns: Sequence[str], name: str) -> None:
         return
     packed = sum(file.filesystem.get_file_info(file.path).size or 0 for file in files)
     size = _BYTES * max(data.count_rows() * len(columns), sum(_n_values(file, set(columns)) for file in files))
-    if size > largest_size(packed, 8 * _FREE):
+    if size > largest_size(packed, times_free=8):
         raise InvalidDataError(
             f"{name} has {packed:,} bytes and says that it holds {size:,} bytes of values, over {_RATIO} times as "
             f"much or more than fits into memory. It may be damaged or made to fill memory. If it is right, read it "
