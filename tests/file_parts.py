@@ -232,8 +232,9 @@ JSON = st.recursive(
 def jsonl(draw: st.DrawFn) -> tuple[str, bytes]:
     n = draw(one_of(0, 2, 6, 6, 8))
     rows: list[dict[str, Any]] = [{"unique_id": "ab"[i // 4], "ds": i, "y": i / 2} for i in range(n)]
-    if rows and draw(st.booleans()):
-        draw(one_of(*rows))[draw(one_of(*NAMES))] = draw(JSON)
+    if draw(st.booleans()) and rows:
+        changed: Any = draw(st.sampled_from(rows))
+        changed[draw(one_of(*NAMES))] = draw(JSON)
     if rows and draw(one_of(True, False, False)):
         draw(one_of(*rows)).pop(draw(one_of("unique_id", "ds", "y")), None)
     lines = [json.dumps(row, ensure_ascii=draw(st.booleans())) for row in rows]

@@ -292,7 +292,7 @@ def test_a_packed_file_may_hold_many_times_its_size_and_no_more(tmp_path, monkey
     monkeypatch.setattr(packed, "_FREE", 1000)
     monkeypatch.setattr(packed, "_RATIO", 10)
     with limited(path) as source:
-        assert len(source.read(100_000)) == 100_000
+        assert len(source.read(4000)) == 4000
         with pytest.raises(InvalidDataError, match="fill memory"):
             source.read(1 << 20)
 
