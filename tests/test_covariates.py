@@ -25,7 +25,7 @@ TINY: dict[str, Any] = {
     "random_state": 0,
     "model": VRAE(hidden_size=8, latent_size=3, pattern_weight=0.0, max_epochs=1, device="cpu"),
 }
-ROLES = {"id": "item", "time": "week", "value": "qty"}
+ROLES: dict[str, Any] = {"id": "item", "time": "week", "value": "qty"}
 WEEKS = pd.date_range("2023-01-02", periods=T + H, freq="W-MON")
 
 
@@ -251,6 +251,8 @@ def test_filled_steps_end_with_the_last_value():
     target, covariates = split_covariates(
         read_with_covariates(table, table_options(**ROLES, fill=0), ["price", "promo"]), ["price", "promo"]
     )
+    assert target.times is not None
+    assert covariates.times is not None
     assert target.times.max() == WEEKS[T - 1]
     assert target.lengths.tolist() == [T] * N
     assert target[2][0, -3:].tolist() == [0, 0, 0]

@@ -17,7 +17,7 @@ from sklearn.frozen import FrozenEstimator
 from vrae import VRAE, GroupForecaster, Panel, load_model, read_panel
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
 from vrae.estimators.forecasting.combination import Combination, Traits
-from vrae.estimators.forecasting.forecast_windows import ItemScale, windows_at
+from vrae.estimators.forecasting.forecast_windows import ItemScale, Variation, windows_at
 from vrae.estimators.forecasting.plan import ForecastPlan
 from vrae.exceptions import (
     DataWarning,
@@ -116,11 +116,34 @@ def test_noise_is_forecast_flat():
     assert abs(forecast.mean() - 50) < 1
 
 
+def test_items_at_other_origins_have_the_season_of_their_dates():
+    X, _ = planted()
+    months = pd.date_range("2020-01-01", periods=T, freq="MS").to_numpy("datetime64[us]")
+
+    def until(end: int) -> Panel:
+        return Panel.from_arrays(X[:, end - 24 : end], times=np.tile(months[end - 24 : end], N))
+
+    forecaster = GroupForecaster(HORIZON, **QUICK).fit(Panel.from_arrays(X[:, :42], times=np.tile(months[:42], N)))
+    usual = error(forecaster.predict(until(42)), X[:, 42:48], X)
+    for end in (36, 40, 47, 54):
+        assert error(forecaster.predict(until(end)), X[:, end : end + HORIZON], X) < 1.5 * usual
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_items_without_spread_are_in_the_units_of_the_others(unit):
+    X = planted(n=24)[0][:, :40]
+    X[0], X[1] = 0, 7
+    forecaster = GroupForecaster(3, **TINY).fit(X * unit)
+    nothing = np.zeros((1, 40))
+    assert forecaster.predict_table(nothing)["hi-80"].max() < 50 * unit
+    assert np.allclose(forecaster.predict() / unit, GroupForecaster(3, **TINY).fit(X).predict(), rtol=1e-3, atol=1e-3)
+
+
 def test_an_outlier_does_not_dominate_the_scale():
     series = 10 + np.random.default_rng(0).standard_normal((1, 30))
     spoiled = series.copy()
     spoiled[0, 11] = 1e6
-    clean, found = ItemScale.fit(series, 0.1), ItemScale.fit(spoiled, 0.1)
+    clean, found = ItemScale.fit(series, Variation(0.1, 1.0)), ItemScale.fit(spoiled, Variation(0.1, 1.0))
     assert abs(found.level[0] - clean.level[0]) < 1
     assert found.spread[0] < 3 * clean.spread[0]
 
@@ -165,7 +188,7 @@ def test_windows_are_scaled_by_their_past_only():
     values = np.arange(40, dtype=np.float64).reshape(2, 20)
     later = values.copy()
     later[:, 12:] = 999
-    first, second = (windows_at(CalendarMatrix(v), 12, plan_of(4, 10), 1.0) for v in (values, later))
+    first, second = (windows_at(CalendarMatrix(v), 12, plan_of(4, 10), Variation(1.0, 1.0)) for v in (values, later))
     assert np.array_equal(first.context, second.context)
     assert np.array_equal(first.scale.spread, second.scale.spread)
 

@@ -65,7 +65,7 @@ def test_constructors_are_short():
     assert len(inspect.signature(VRAE).parameters) <= 25
     for name in HEADS:
         parameters = inspect.signature(getattr(vrae, name)).parameters
-        assert 3 <= len(parameters) <= 9
+        assert 3 <= len(parameters) <= 10
         assert list(parameters)[-2:] == ["model", "random_state"]
         # It belongs to the model. Clusterers of scikit-learn have it too.
         assert ("transform" in dir(getattr(vrae, name))) == (name == "VRAEClusterer")

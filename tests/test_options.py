@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -150,7 +150,7 @@ def test_arguments_of_methods_are_refused_by_name(fitted, tmp_path):
         lambda: model.inverse_transform(model.embedding_, 10**12),
         lambda: model.traversal(0, 10**9),
         lambda: model.save(3),
-        lambda: load_model(3),
+        lambda: load_model(cast(Any, 3)),
         lambda: model.get_feature_names_out(3),
         lambda: clusterer.regroup([1, 2]),
     ):

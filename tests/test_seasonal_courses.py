@@ -14,7 +14,7 @@ from vrae.estimators.forecasting.backtest import run_backtests
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
 from vrae.estimators.forecasting.categories import Categories
 from vrae.estimators.forecasting.combination import Combination, Traits
-from vrae.estimators.forecasting.forecast_windows import windows_at
+from vrae.estimators.forecasting.forecast_windows import Variation, windows_at
 from vrae.estimators.forecasting.plan import ForecastPlan
 from vrae.estimators.forecasting.season_search import find_season
 from vrae.estimators.forecasting.season_width import season_width
@@ -29,6 +29,7 @@ TINY: dict[str, Any] = {
     "random_state": 0,
     "model": VRAE(hidden_size=8, latent_size=3, max_epochs=1, device="cpu"),
 }
+USUAL = Variation(0.5, 10.0)
 PLAN = ForecastPlan.choose(HORIZON, SEASON, "kmeans", True, 0, VRAE())
 
 
@@ -43,7 +44,7 @@ def sales(seed: int = 0, noise: float = 0.3, strength: float = 0.4, n: int = N) 
 
 
 def windows_of(X: Any, plan: ForecastPlan = PLAN, static: Any = None) -> Any:
-    return windows_at(CalendarMatrix(X, static=static or {}), X.shape[1], plan, 0.5)
+    return windows_at(CalendarMatrix(X, static=static or {}), X.shape[1], plan, USUAL)
 
 
 def departments(n: int = N) -> dict[str, Any]:
@@ -87,9 +88,9 @@ def test_the_category_says_the_course_of_a_new_item():
 def test_later_origins_are_at_later_steps_of_the_season():
     X, _ = sales(noise=0.02)
     calendar = CalendarMatrix(X)
-    courses = SeasonalCourses.fit(windows_at(calendar, 48, PLAN, 0.5), PLAN, np.random.default_rng(0))
-    later = courses.later(5).courses(windows_at(calendar, 53, PLAN, 0.5))
-    known = courses.courses(windows_at(calendar, 48, PLAN, 0.5))
+    courses = SeasonalCourses.fit(windows_at(calendar, 48, PLAN, USUAL), PLAN, np.random.default_rng(0))
+    later = courses.later(5).courses(windows_at(calendar, 53, PLAN, USUAL))
+    known = courses.courses(windows_at(calendar, 48, PLAN, USUAL))
     assert np.allclose(later, np.roll(known, -5, axis=1), atol=0.25)
     assert np.abs(later - known).mean() > 0.5
 
@@ -97,27 +98,36 @@ def test_later_origins_are_at_later_steps_of_the_season():
 def test_the_column_that_foretells_courses_is_chosen():
     X, _ = sales()
     calendar = CalendarMatrix(X, static=departments())
-    chosen = choose_categories(calendar, PLAN, 0.5)
+    chosen = choose_categories(calendar, PLAN, USUAL)
     assert chosen is not None
     assert chosen.column == "department"
-    assert choose_categories(CalendarMatrix(sales(strength=0.0)[0], static=departments()), PLAN, 0.5) is None
+    assert choose_categories(CalendarMatrix(sales(strength=0.0)[0], static=departments()), PLAN, USUAL) is None
     alone = {"item": np.array([f"item {i}" for i in range(N)], object)}
-    assert choose_categories(CalendarMatrix(X, static=alone), PLAN, 0.5) is None
+    assert choose_categories(CalendarMatrix(X, static=alone), PLAN, USUAL) is None
 
 
-def test_a_forecaster_uses_departments_and_keeps_them(tmp_path):
+@pytest.mark.parametrize("classical", [True, False])
+def test_a_forecaster_uses_departments_and_keeps_them(classical, tmp_path):
     X, course = sales(noise=0.1)
     months = pd.date_range("2020-01-01", periods=T, freq="MS")
     names = np.repeat(departments()["department"], T)
     table = pd.DataFrame({"id": np.repeat(np.arange(N), T), "month": np.tile(months, N), "sold": X.ravel()})
     panel = read_panel(table.assign(department=names), id="id", time="month", value="sold", static=["department"])
-    forecaster = GroupForecaster(HORIZON, **TINY).fit(panel)
+    forecaster = GroupForecaster(HORIZON, classical=classical, **TINY).fit(panel)
     assert forecaster.season_length_ == SEASON
     new = pd.DataFrame({"id": ["a", "b"], "month": months[-1], "sold": 10.0, "department": ["garden", "toys"]})
     items = read_panel(new, id="id", time="month", value="sold", static=["department"])
     garden, toys = forecaster.predict(items)
     assert np.corrcoef(toys, course[:HORIZON])[0, 1] > 0.9
     assert np.corrcoef(garden, course[:HORIZON])[0, 1] < -0.9
+    with pytest.warns(DataWarning, match=r"1 item of another 'department'.*'books'"):
+        forecaster.predict(
+            read_panel(
+                new.assign(department=["books", "toys"]), id="id", time="month", value="sold", static=["department"]
+            )
+        )
+    with pytest.warns(DataWarning, match="static column 'department', which these items lack"):
+        forecaster.predict(read_panel(new.drop(columns="department"), id="id", time="month", value="sold"))
     loaded = load_model(forecaster.save(tmp_path / "model"))
     assert np.array_equal(loaded.predict(items), forecaster.predict(items))
     assert np.array_equal(loaded.predict(), forecaster.predict())

@@ -223,4 +223,4 @@ def _levels(texts: list[str] | None) -> list[float] | None:
     try:
         return [float(part) for text in texts for part in text.replace(",", " ").split()]
     except ValueError:
-        raise usage_error(f"--level must be numbers between 0 and 100; found {', '.join(texts)!r}.") from None
+        raise usage_error(f"--level must be numbers above 0 and up to 99; found {', '.join(texts)!r}.") from None

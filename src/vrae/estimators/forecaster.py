@@ -351,7 +351,7 @@ class GroupForecaster(Head):
         Raises
         ------
         InvalidParameterError
-            A level is not between 0 and 100.
+            A level is not above 0 and at most 99.
         """
         self._check_fitted()
         levels = self._items_.levels if level is None else check_levels(level)
@@ -387,7 +387,7 @@ class GroupForecaster(Head):
     def _state(self) -> tuple[dict[str, Any], Arrays]:
         stage = self.forecast_.stage
         own, arrays = self._items_.state()
-        config = {"selection": self.selection_, **own, **stage.plan.saved(), "variation": stage.variation}
+        config = {"selection": self.selection_, **own, **stage.plan.saved(), "variation": stage.variation.relative}
         return config, {**self.forecast_.arrays(), **arrays}
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:

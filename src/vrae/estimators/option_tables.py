@@ -59,7 +59,7 @@ def _verbose(place: str, value: Any) -> None:
 
 
 def _levels(place: str, value: Any) -> None:
-    level = real(above=0, below=100)
+    level = real(above=0, high=99)
     if isinstance(value, (list, tuple, np.ndarray)):
         list_of(level, most=100)(place, list(value))
     else:

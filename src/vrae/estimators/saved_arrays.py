@@ -68,6 +68,7 @@ _FORECAST = {
     "items.earlier_known?": "u1 h _",
     "items.level_decay?": "f8 _",
     "items.category?": "i8 h",
+    "items.typical_spread?": "f8 1",
     "courses.mean?": "f8 _ v",
     "courses.basis?": "f8 v _",
     "courses.covariance?": "f8 _ _",

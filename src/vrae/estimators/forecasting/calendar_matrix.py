@@ -156,19 +156,20 @@ class CalendarMatrix:
         return date_notes(_had_row(self.values, self.fill), self.times, self.calendar, ids)
 
     def horizon_after(self, horizon: int, fitted_times: npt.NDArray[Any] | None) -> tuple[npt.NDArray[Any] | None, int]:
-        """Return the next time stamps, and the steps by which they are later than the fitted ones.
+        """Return the next time stamps, and by how many steps they are later than the fitted ones.
 
         ``fitted_times`` (horizon,) follow the calendar of the fitted items.
         """
         times = self.next_times(horizon)
-        if fitted_times is None or times is None or fitted_times.dtype.kind != times.dtype.kind:
+        if fitted_times is None or times is None or (fitted_times.dtype.kind == "M") != (times.dtype.kind == "M"):
             return times, 0
         assert self.calendar is not None
         start, end = self.calendar.cells(np.array([fitted_times[0], times[0]], times.dtype))
-        if self.open_steps is None or end <= start:
-            return times, max(0, int(end - start))  # an earlier end does not shift the horizon
-        between = self.calendar.times(np.arange(start, end), times)
-        return times, int(self.open_steps.are_open(between, self.calendar).sum())
+        if self.open_steps is None or end == start:
+            return times, int(end - start)
+        between = self.calendar.times(np.arange(min(start, end), max(start, end)), times)
+        n_open = int(self.open_steps.are_open(between, self.calendar).sum())
+        return times, n_open if end > start else -n_open
 
 
 def _calendar_of(panel: Panel, fitted: Calendar | None) -> Calendar | None:

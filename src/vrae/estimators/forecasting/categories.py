@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.data.panel import Panel
+from vrae.describe.words import plural
+from vrae.exceptions import DataWarning, name_some, warn
 
-__all__ = ["Categories", "static_columns"]
+__all__ = ["Categories", "as_text", "is_empty", "static_columns", "warn_of_unknown"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -44,10 +46,31 @@ class Categories:
         return np.array([position.get(value, -1) for value in static[self.column]], np.int64)
 
 
+def warn_of_unknown(categories: Categories, static: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Warn of items whose category is not known, since they get the season of all items."""
+    column = categories.column
+    if column not in static:
+        warn(
+            f"The forecasts use the static column {column!r}, which these items lack. They get the season of all "
+            f"items. Add the column to the table.",
+            DataWarning,
+        )
+        return
+    names = static[column]
+    unknown = np.flatnonzero(categories.codes(static, len(names)) < 0)
+    if len(unknown):
+        found = sorted({"(empty)" if names[row] is None else repr(names[row]) for row in unknown})
+        warn(
+            f"{plural(len(unknown), 'item')} of another {column!r} than those of the fit get the season of all items: "
+            f"{name_some(found)}.",
+            DataWarning,
+        )
+
+
 def static_columns(panel: Panel) -> dict[str, npt.NDArray[Any]]:
     """Return the static columns of a panel as text, None where they are empty."""
     return {
-        name: np.array([None if is_empty(value) else str(value) for value in column], object)
+        name: np.array([None if is_empty(value) else as_text(value) for value in column], object)
         for name, column in panel.static.items()
     }
 
@@ -55,3 +78,8 @@ def static_columns(panel: Panel) -> dict[str, npt.NDArray[Any]]:
 def is_empty(value: Any) -> bool:
     """Return whether a value of a static column is missing."""
     return value is None or value != value or str(value) == ""
+
+
+def as_text(value: Any) -> str:
+    """Return a value as text. Tables with empty cells hold whole numbers as 1.0."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from vrae.config import check_real
 from vrae.estimators.forecasting.forecast_windows import AGES, ForecastWindows, Ints, age_class, observed_mean
+from vrae.exceptions import InvalidParameterError
 
 __all__ = ["N_KINDS", "Combination", "Traits", "check_levels"]
 
@@ -146,8 +147,8 @@ class Combination:
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """Rebuild a combination from its `arrays`.
 
-        Early models have two kinds of items, fewer age classes, and one factor for both sides. Their
-        results stay the same.
+        Early models have two kinds of items, fewer age classes, and one factor for both sides.
+        Their results stay the same.
         """
         if "season_width" in arrays:
             return cls(**arrays)
@@ -158,9 +159,12 @@ class Combination:
 
 
 def check_levels(level: Any) -> list[float]:
-    """Return the levels of intervals as a list, or raise if one is not between 0 and 100."""
+    """Return the levels of intervals as a list, or raise if one is not above 0 and at most 99."""
     levels = list(level) if isinstance(level, (list, tuple, np.ndarray)) else [level]
-    return [check_real("level", one, above=0, below=100) for one in levels]
+    for one in levels:
+        if isinstance(one, float) and 0 < one < 1:
+            raise InvalidParameterError(f"level={one} is less than 1 percent. Levels are percentages: {100 * one:g}?")
+    return [check_real("level", one, above=0, high=99) for one in levels]
 
 
 def _all_weights(members: Floats, future: Floats, traits: Traits, shortened: npt.NDArray[np.bool_]) -> Floats:

@@ -15,7 +15,7 @@ from vrae.data.later_times import on_calendar_of_model
 from vrae.data.panel import Panel
 from vrae.data.reading import as_panel
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
-from vrae.estimators.forecasting.categories import static_columns
+from vrae.estimators.forecasting.categories import static_columns, warn_of_unknown
 from vrae.estimators.forecasting.covariate_series import (
     future_factors,
     open_series,
@@ -103,6 +103,8 @@ class FittedItems:
         effects = self.effects
         if effects is not None and covariates is not None:
             effects, calendar = without_covariates(effects, covariates, panel.ids, calendar, times)
+        if plan.categories:
+            warn_of_unknown(plan.categories, calendar.static)
         windows = windows_at(calendar, calendar.n_steps, plan, stage.variation)
         empty = np.isin(np.arange(len(panel)), indices, invert=True)
         known = (calendar.date_notes(panel.ids), effects, static_columns(panel), self.nonnegative)

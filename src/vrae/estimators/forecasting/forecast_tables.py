@@ -25,7 +25,7 @@ class ItemQuery(NamedTuple):
     windows: ForecastWindows
     empty: npt.NDArray[np.bool_]  # items without any observed value
     times: npt.NDArray[Any] | None  # (horizon,), time stamps to forecast, if they are regular
-    shift: int  # steps by which they start later than the horizon of the fitted items
+    shift: int  # steps by which their horizon is later than that of the fitted items
     date_notes: Sequence[str] = ()  # what a reader of the times should know
     effects: CovariateEffects | None = None  # of covariates, which the windows lack
     static: Mapping[str, npt.NDArray[Any]] = MappingProxyType({})  # (n,) each

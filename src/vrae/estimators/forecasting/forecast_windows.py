@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ __all__ = [
     "CLIP",
     "ForecastWindows",
     "ItemScale",
+    "Variation",
     "age_class",
     "observed_mean",
     "training_windows",
@@ -56,6 +57,13 @@ _SHORTENED = 0.35
 # -------------------------------------------------------------------- scale
 
 
+class Variation(NamedTuple):
+    """How much the items of a panel usually vary."""
+
+    relative: float  # median ratio of standard deviation to mean absolute value
+    spread: float  # median standard deviation
+
+
 @dataclass(frozen=True)
 class ItemScale:
     """Level and spread of items, (n,): ``(values - level) / spread`` has no unit."""
@@ -64,16 +72,17 @@ class ItemScale:
     spread: Floats
 
     @classmethod
-    def fit(cls, context: Floats, variation: float) -> ItemScale:
+    def fit(cls, context: Floats, variation: Variation) -> ItemScale:
         """Estimate level and spread of the rows of (n, n_context), robust to outliers.
 
-        ``variation``, the `typical_variation` of all items, times the mean absolute value of an
-        item is the prior of its spread, which matters for items with few steps.
+        The relative variation of all items times the mean absolute value of an item is the prior of
+        its spread, which matters for items with few steps. An item that shows no spread at all,
+        such as one without a sale, has that of the others.
         """
         count, level, size, variance = _moments(context)
-        prior = (variation * size) ** 2
+        prior = (variation.relative * size) ** 2
         spread = np.sqrt((count * variance + _PRIOR_STEPS * prior) / (count + _PRIOR_STEPS))
-        return cls(level, np.where(spread > 1e-9 * np.maximum(size, 1e-30), spread, 1.0))
+        return cls(level, np.where(spread > 1e-9 * size, spread, variation.spread))
 
     def transform(self, values: Floats) -> Floats:
         """Scale values (n, steps), and clip outliers."""
@@ -89,11 +98,13 @@ class ItemScale:
         return np.clip(-self.level / self.spread, -CLIP, CLIP)
 
 
-def typical_variation(context: Floats) -> float:
-    """Return the median over items of the ratio of standard deviation to mean absolute value."""
+def typical_variation(context: Floats) -> Variation:
+    """Return how much the rows of (n, n_steps) usually vary."""
     count, _, size, variance = _moments(context)
     known = (count >= 2 * _PRIOR_STEPS) & (size > 0)
-    return float(np.median(np.sqrt(variance[known]) / size[known])) if known.any() else 1.0
+    relative = float(np.median(np.sqrt(variance[known]) / size[known])) if known.any() else 1.0
+    varies = variance > 0
+    return Variation(relative, float(np.median(np.sqrt(variance[varies]))) if varies.any() else 1.0)
 
 
 def observed_mean(values: Floats, axis: int = 1) -> Floats:
@@ -225,7 +236,7 @@ def age_class(age: Ints, ages: Sequence[int] = AGES) -> Ints:
 
 
 def windows_at(
-    calendar: CalendarMatrix, origin: int, plan: ForecastPlan, variation: float, max_age: Ints | None = None
+    calendar: CalendarMatrix, origin: int, plan: ForecastPlan, variation: Variation, max_age: Ints | None = None
 ) -> ForecastWindows:
     """Return one window per item, scaled with the `typical_variation` of all.
 
@@ -258,7 +269,7 @@ def windows_at(
 
 
 def training_windows(
-    calendar: CalendarMatrix, plan: ForecastPlan, variation: float, rng: np.random.Generator
+    calendar: CalendarMatrix, plan: ForecastPlan, variation: Variation, rng: np.random.Generator
 ) -> ForecastWindows:
     """Return windows of all items at several origins of a calendar.
 

@@ -20,7 +20,7 @@ from scipy.sparse.linalg import splu
 
 from vrae.config import check_choice
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
-from vrae.estimators.forecasting.categories import is_empty
+from vrae.estimators.forecasting.categories import as_text, is_empty
 from vrae.estimators.forecasting.forecast_tables import ItemQuery
 from vrae.estimators.forecasting.forecast_windows import windows_at
 from vrae.estimators.forecasting.stage import GroupForecast
@@ -58,7 +58,7 @@ class Hierarchy:
             )
         labels = np.empty((n_items, len(columns)), object)
         for c, name in enumerate(columns):
-            labels[:, c] = [_UNKNOWN if is_empty(value) else str(value) for value in static[name]]
+            labels[:, c] = [_UNKNOWN if is_empty(value) else as_text(value) for value in static[name]]
             if empty := int((labels[:, c] == _UNKNOWN).sum()):
                 warn(f"{empty:,} items have no {name!r}. They are in {_UNKNOWN!r}.", DataWarning)
         paths: list[tuple[str, ...]] = [()]
@@ -185,6 +185,7 @@ def _moved(bound: Floats, center: Floats, mean: Floats, nonnegative: bool) -> Fl
     """Return bounds around other means: in proportion if none is negative, so that 0 stays 0."""
     if not nonnegative:
         return mean + (bound - center)
+    bound = np.maximum(bound, 0.0)
     ratio = np.divide(mean, center, out=np.ones_like(mean), where=center > 0)
     ratio[np.isclose(ratio, 1.0, rtol=0, atol=1e-9)] = 1.0  # rounded for sums alone
     moved = np.where(center > 0, bound * ratio, bound + mean)

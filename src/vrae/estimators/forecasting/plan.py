@@ -19,6 +19,8 @@ _MIN_CONTEXT = 16
 _SEASONS = 3
 # A longer season has too many steps for a distribution of courses over all of them.
 MAX_COURSE = 120
+# Forecasts with a season that is learned from all items, with and without statsforecast.
+_BY_COURSE = ("seasonal smoothing", "seasonal level")
 # Training windows come from the last four contexts and this many horizons.
 _TRAINING_HORIZONS = 8
 # Upper bound of the seasons that season_length="auto" finds.
@@ -59,12 +61,18 @@ class ForecastPlan:
         """Return the plan that was `saved` in ``config``."""
         season, n_context = config["season"], config["n_context"]
         n_history = config.get("n_history", n_context)  # models before version 7 lack it, and the members
-        members = tuple(config.get("members", _members(season, classical)))
-        if unknown := set(members) - set(_members(season=2, classical=True)):
+        early = tuple(name for name in _members(season, classical) if name not in _BY_COURSE)
+        members = tuple(config.get("members", early))
+        if unknown := set(members) - {*_members(season=2, classical=True), *_BY_COURSE}:
             raise ValueError(f"members names forecasts that do not exist: {sorted(unknown)}")
         found = config.get("categories")
         categories = Categories(found["column"], tuple(found["names"])) if found else None
         return cls(horizon, n_context, n_history, season, clusterer, 0, model, members, categories)
+
+    @property
+    def seasonal_member(self) -> str | None:
+        """Name of the forecast with a season that is learned from all items."""
+        return next((name for name in _BY_COURSE if name in self.members), None)
 
     @property
     def new_until(self) -> int:
@@ -81,7 +89,7 @@ def _members(season: int, classical: bool) -> tuple[str, ...]:
     """Return the names of the forecasts that are combined."""
     by_season = ("seasonal naive",) if season > 1 else ()
     by_statsforecast = ("smoothing",) if classical else ()
-    by_course = ("seasonal smoothing",) if 1 < season <= MAX_COURSE and classical else ()
+    by_course = (_BY_COURSE[0 if classical else 1],) if 1 < season <= MAX_COURSE else ()
     return ("level", *by_season, *by_statsforecast, *by_course, "pooled", "group", "completion")
 
 

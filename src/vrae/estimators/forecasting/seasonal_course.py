@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
 from vrae.estimators.forecasting.categories import Categories
-from vrae.estimators.forecasting.forecast_windows import ForecastWindows, Ints, observed_mean, windows_at
+from vrae.estimators.forecasting.forecast_windows import ForecastWindows, Ints, Variation, observed_mean, windows_at
 from vrae.estimators.forecasting.plan import ForecastPlan, new_until
 
 __all__ = ["SeasonalCourses", "choose_categories"]
@@ -235,14 +235,14 @@ def _local_mean(values: Floats, season: int) -> Floats:
     return around(np.where(known, values, 0.0)) / np.maximum(around(known), 1)
 
 
-def choose_categories(calendar: CalendarMatrix, plan: ForecastPlan, variation: float) -> Categories | None:
+def choose_categories(calendar: CalendarMatrix, plan: ForecastPlan, variation: Variation) -> Categories | None:
     """Return the static column whose values foretell the courses of left-out items best, or None.
 
     The course of an item is compared with the mean of the others of its category. None if that of
     all items is as good.
     """
     found = Categories.candidates(calendar.static)
-    if not found or "seasonal smoothing" not in plan.members:
+    if not found or plan.seasonal_member is None:
         return None
     windows = windows_at(calendar, calendar.n_steps, plan, variation)
     windows = windows.select(np.flatnonzero(windows.age >= min(_MIN_STEPS, plan.season)))

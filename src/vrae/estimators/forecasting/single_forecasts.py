@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from vrae.data.batching import Batch
-from vrae.estimators.forecasting.forecast_windows import ForecastWindows
+from vrae.estimators.forecasting.forecast_windows import ForecastWindows, observed_mean
 from vrae.estimators.forecasting.plan import new_until
 from vrae.estimators.head import clone_model
 from vrae.estimators.vrae import VRAE
@@ -21,6 +21,7 @@ __all__ = [
     "decode_future",
     "encode_contexts",
     "fit_completion",
+    "recent_level",
     "seasonal_naive",
     "smoothing",
 ]
@@ -29,6 +30,8 @@ Floats = npt.NDArray[np.float64]
 
 # Smoothing needs at least this many observed steps.
 _MIN_STEPS = 4
+# Steps of a recent level.
+_RECENT = 8
 # Demand is intermittent if more than this fraction of the steps is zero.
 _INTERMITTENT = 0.5
 # Latent vectors per batch of the decoder.
@@ -45,6 +48,12 @@ def seasonal_naive(windows: ForecastWindows, season: int, level: Floats) -> Floa
     """Return the scaled values of a season ago, (n, horizon). The level if not known."""
     is_new = windows.age <= new_until(windows.context.shape[1])
     return np.where(is_new[:, None], level, np.nan_to_num(windows.a_season_ago(season)))
+
+
+def recent_level(windows: ForecastWindows) -> Floats:
+    """Return the mean of the last steps, (n, horizon): the level without statsforecast."""
+    mean = np.nan_to_num(observed_mean(windows.context[:, -_RECENT:]))
+    return np.broadcast_to(mean[:, None], windows.future.shape)
 
 
 def smoothing(windows: ForecastWindows) -> Floats:

@@ -15,6 +15,7 @@ from vrae.estimators.forecasting.forecast_windows import (
     AGES,
     CLIP,
     ForecastWindows,
+    Variation,
     age_class,
     training_windows,
     typical_variation,
@@ -27,6 +28,7 @@ from vrae.estimators.forecasting.single_forecasts import (
     decode_future,
     encode_contexts,
     fit_completion,
+    recent_level,
     seasonal_naive,
     smoothing,
 )
@@ -61,9 +63,17 @@ class ItemGroups:
         return _membership(self.partition.predict_proba(self.space(Z)), self.proportions)
 
     def seasonal_change(self, membership: Floats, season: int, horizon: int, shift: int) -> Floats:
-        """Return how the groups changed a season before a horizon ``shift`` steps later."""
-        later = np.full((len(self.curves), shift), np.nan)
-        curves = np.concatenate([self.curves, later], axis=1)[:, shift:]
+        """Return how the groups changed a season before a horizon ``shift`` steps later.
+
+        Beyond the steps that are known, the last season goes on.
+        """
+        curves = self.curves
+        if shift and 1 < season <= curves.shape[1]:
+            last = curves[:, -season:]
+            steps = np.arange(curves.shape[1]) + shift
+            beyond = last[:, (steps - curves.shape[1]) % season]
+            known = curves[:, np.clip(steps, 0, curves.shape[1] - 1)]
+            curves = np.where((steps >= 0) & (steps < curves.shape[1]), known, beyond)
         return np.asarray(membership @ seasonal_change(curves, season, horizon))
 
     def posterior_mean(self, mean: Floats, variance: Floats, membership: Floats) -> Floats:
@@ -107,12 +117,12 @@ class Stage:
     """The network and the pooled model of one origin. `group` adds groups."""
 
     plan: ForecastPlan
-    variation: float  # `typical_variation` of the items
+    variation: Variation  # of the items
     model: VRAE  # completes windows
     pooled: PooledModel  # without groups
     items: ForecastWindows  # all items at the origin
     level_decay: Floats  # (n_classes,), see `ForecastWindows.level_decay`
-    courses: SeasonalCourses | None  # if "seasonal smoothing" is a member
+    courses: SeasonalCourses | None  # of the seasonal member
     _training: _Training | None = None
 
     @classmethod
@@ -125,7 +135,7 @@ class Stage:
         model = fit_completion(plan.model, windows)
         training = _Training(windows, encode_contexts(model, windows)[0], *encode_contexts(model, items))
         pooled, decay = PooledModel.fit(windows, plan.season), windows.level_decay(plan.new_until)
-        courses = SeasonalCourses.fit(items, plan, rng) if "seasonal smoothing" in plan.members else None
+        courses = SeasonalCourses.fit(items, plan, rng) if plan.seasonal_member else None
         return cls(plan, variation, model, pooled, items, decay, courses, training)
 
     @property
@@ -169,8 +179,9 @@ class Stage:
             forecasts["seasonal naive"] = seasonal_naive(windows, season, level)
         if "smoothing" in self.plan.members:
             forecasts["smoothing"] = smoothing(windows)
-        if self.courses is not None:
-            forecasts["seasonal smoothing"] = self.courses.later(shift).forecast(windows, smoothing)
+        if self.courses is not None and (name := self.plan.seasonal_member) is not None:
+            level_of = smoothing if name == "seasonal smoothing" else recent_level
+            forecasts[name] = self.courses.later(shift).forecast(windows, level_of)
         return Observed(windows, *encode_contexts(self.model, windows), forecasts)
 
     def membership(self, windows: ForecastWindows, groups: ItemGroups) -> Floats:
@@ -240,6 +251,7 @@ class GroupForecast:
         items, groups = self.stage.items, self.groups
         own = {"proportions": groups.proportions, "center": groups.center, "variance": groups.variance}
         scale = {"level": items.level, "spread": items.spread, "origin": items.origin, "category": items.category}
+        scale["typical_spread"] = np.array([self.stage.variation.spread])
         past = {**_with_gaps("context", items.context), **_with_gaps("earlier", items.earlier)}
         return nested(
             {
@@ -283,7 +295,9 @@ class GroupForecast:
         pooled = PooledModel.from_arrays(subset(arrays, "pooled"))
         courses = subset(arrays, "courses")
         seasons = SeasonalCourses.from_arrays(courses) if courses else None
-        stage = Stage(plan, variation, plan.model, pooled, windows, decay, seasons)
+        # Early models took 1 for an item without any spread.
+        usual = Variation(variation, float(items["typical_spread"][0]) if "typical_spread" in items else 1.0)
+        stage = Stage(plan, usual, plan.model, pooled, windows, decay, seasons)
         return cls(stage, groups, Combination.from_arrays(subset(arrays, "combination")))
 
 
