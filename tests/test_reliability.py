@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import re
 from pathlib import Path
+from typing import Any
+
+import test_divergence
+import test_errors
+import test_examples
+import test_saved_models
+import test_saving
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
@@ -31,14 +39,37 @@ def test_every_promise_names_its_tests():
     assert [promise for promise, tests, _ in ROWS if not ("::test_" in tests or tests.startswith("none: "))] == []
 
 
-def test_the_figures_of_kills_were_measured():
-    *lines, total = measured("kills")
-    kills = [line for line in lines if "kill" in line]
-    complete = [line for line in lines if "complete_run" in line]
-    assert (len(kills), len(complete)) == (total["kills"], total["complete_runs"])
-    assert [line for line in complete if line["not_the_same"]] == []
-    assert f"{len(kills)} kills of `vrae cluster`" in PAGE
-    assert f"{len(complete)} runs came to their end" in PAGE
+def attacks() -> Any:
+    """Import the command that runs the attacks."""
+    spec = importlib.util.spec_from_file_location("attacks", ROOT / "benchmarks" / "reliability" / "attacks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_of_attacks_was_measured():
+    command, lines = attacks(), measured("attacks")
+    assert [line["attack"] for line in lines] == list(command.ATTACKS)
+    assert command.START + command.table(lines) + command.END in PAGE
+    assert [line for line in lines if not line["tries"]] == []
+
+
+def test_every_test_of_an_attack_exists():
+    named = [test for tests in attacks().ATTACKS.values() for test in tests]
+    there = {file: (ROOT / "tests" / file).read_text(encoding="utf-8") for file in {t.split("::")[0] for t in named}}
+    for test in named:
+        file, _, name = test.partition("::")
+        assert f"def {name.partition('[')[0]}(" in there[file] or not name, test
+
+
+def test_what_is_counted_in_tests_is_what_the_page_says():
+    assert f"| {len(test_saving.DAMAGE)} kinds; each array of a model |" in PAGE
+    assert f"| {4 * len(test_divergence.HARSH)} cases |" in PAGE
+    assert f"| {len(test_examples.WRONG)} faults |" in PAGE
+    assert f"| {len(test_errors.CLASSES)} classes |" in PAGE
+    assert f"| formats 1 to {len(test_saved_models.FOLDERS)} |" in PAGE
 
 
 def test_the_figures_of_the_soak_were_measured():
