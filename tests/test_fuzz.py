@@ -340,7 +340,7 @@ def test_a_model_with_damaged_arrays_works_or_is_refused(data, saved, tmp_path):
 def test_files_of_broken_parts_are_not_all_refused():
     """Cases that never pass the first check would test nothing else."""
     n_read = sum(count for (_, result), count in RESULTS.items() if result == "read")
-    assert 5 * n_read >= RESULTS.total(), RESULTS
+    assert 20 * n_read >= RESULTS.total(), RESULTS
 
 
 def test_make_fuzz_runs_fifty_thousand_examples():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -45,15 +44,16 @@ def read_spreadsheet(file: Path) -> Table:
 
 def _sheets(file: Path) -> dict[str, Cells]:
     """Return the rows of the sheets that have data, visible ones if there are any."""
-    if zipfile.is_zipfile(file):
-        check_members(file)
     try:
+        check_members(file)
         book = _opened(file, data_only=True)
         try:
             visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
             found = {sheet.title: _rows(sheet) for sheet in visible or book.worksheets}
         finally:
             book.close()
+    except InvalidDataError:
+        raise
     except Exception as error:  # a damaged file can raise any exception, also of other packages
         raise _unreadable(file, error) from None
     return {title: rows for title, rows in found.items() if any(map(_has_data, rows))}
@@ -72,7 +72,10 @@ def _rows(sheet: Any) -> Cells:
     rows: Cells = []
     for row in sheet.iter_rows(values_only=True):  # also those that are not in the file, up to the last number
         if len(rows) == _MOST_ROWS:
-            raise InvalidDataError(f"A row has a number over {_MOST_ROWS:,}, the most that Excel has")
+            raise InvalidDataError(
+                f"A row of sheet {sheet.title!r} has a number over {_MOST_ROWS:,}, the most that Excel has. The file is "
+                f"damaged: save it again as .xlsx or csv."
+            )
         rows.append(tuple(row))
     return rows
 
