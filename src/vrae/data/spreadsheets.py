@@ -73,7 +73,7 @@ def _rows(sheet: Any) -> Cells:
     for row in sheet.iter_rows(values_only=True):  # also those that are not in the file, up to the last number
         if len(rows) == _MOST_ROWS:
             raise InvalidDataError(
-                f"A row of sheet {sheet.title!r} has a number over {_MOST_ROWS:,}, the most that Excel has. The file is "
+                f"A row of sheet {sheet.title!r} has a number over {_MOST_ROWS:,}, the most of Excel. The file is "
                 f"damaged: save it again as .xlsx or csv."
             )
         rows.append(tuple(row))
