@@ -268,6 +268,26 @@ def test_holidays_without_an_id_hold_for_all(past):
     assert (placed[:, :, 0] == [0, 1, 0, 0]).all()
 
 
+def test_a_switch_is_usually_off(forecaster):
+    weeks, plan = pd.DatetimeIndex(WEEKS[T - 4 : T]), pd.DatetimeIndex(WEEKS[T : T + H])
+
+    def mean_of(past: list[float], promo: list[float]) -> Any:
+        start = pd.DataFrame({"item": "new", "week": weeks, "qty": 20.0, "price": np.nan, "promo": past})
+        ahead = pd.DataFrame({"item": "new", "week": plan, "price": np.nan, "promo": promo})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return forecaster.predict(start, future=ahead)[0]
+
+    effects = pd.DataFrame(forecaster.covariate_effects_).set_index("covariate")["effect_percent"]
+    effect = effects["promo"] / 100
+    off, on = [0.0] * H, [0.0, 1.0] + [0.0] * (H - 2)
+    for past in ([0.0] * 4, [np.nan] * 4):
+        plain, planned = mean_of(past, off), mean_of(past, on)
+        assert planned[1] == pytest.approx((1 + effect) * plain[1], rel=0.02)
+        assert planned[0] == pytest.approx(plain[0], rel=0.02)
+    assert mean_of([1.0] * 4, off) == pytest.approx(mean_of([0.0] * 4, off) / (1 + effect), rel=0.02)
+
+
 def test_what_covariates_cannot_be(past, future, forecaster):
     wide = past.pivot(index="item", columns="week", values="qty").reset_index()
     wide.columns = [str(name) for name in wide.columns]

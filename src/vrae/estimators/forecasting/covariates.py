@@ -70,6 +70,10 @@ class Covariate:
             return np.asarray(np.log(np.where(values > 0, values, np.nan)))
         return (values - self.low) / self.scale
 
+    def usual(self, values: Floats) -> Floats:
+        """Return the usual value of each item, (n,), NaN if unknown. A switch is usually off."""
+        return np.zeros(len(values)) if self.kind == "flag" else _usual(values)
+
     @property
     def change(self) -> tuple[str, float]:
         """A change that shows the effect, in words and in units of the model."""
@@ -119,7 +123,7 @@ class CovariateEffects:
         described = [Covariate.describe(name, raw[:, :, k]) for k, name in enumerate(names)]
         x = np.stack([each.transform(raw[:, :, k]) for k, each in enumerate(described)], axis=2)
         _say_unknown(names, x, ~np.isnan(values), "values of the past")
-        usual = np.stack([_usual(x[:, :, k]) for k in range(len(names))], axis=1)
+        usual = np.stack([each.usual(x[:, :, k]) for k, each in enumerate(described)], axis=1)
         away = np.nan_to_num(x - usual[:, None])
         moving = [k for k in range(len(names)) if np.ptp(away[:, :, k]) > 0]
         kept, gain = choose_covariates(values, away[:, :, moving], block)
@@ -160,7 +164,7 @@ class CovariateEffects:
         x = np.stack([each.transform(raw[:, :, k]) for k, each in enumerate(self.covariates)], axis=2)
         used = [k for k, each in enumerate(self.covariates) if each.used]
         _say_unknown([self.names[k] for k in used], x[:, :, used], observed, "values of the past")
-        usual = np.stack([_usual(x[:, :, k]) for k in range(x.shape[2])], axis=1)
+        usual = np.stack([each.usual(x[:, :, k]) for k, each in enumerate(self.covariates)], axis=1)
         old = (rows >= 0)[:, None]
         found = replace(
             self,
