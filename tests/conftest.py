@@ -44,7 +44,7 @@ HEADS: dict[str, dict[str, Any]] = {
     "VRAEClusterer": {"n_clusters": 2},
     "VRAEAnomalyDetector": {},
     "VRAENeighbors": {},
-    "GroupForecaster": {"horizon": 2, "n_clusters": 1, "n_backtests": 1, "classical": False},
+    "GroupForecaster": {"horizon": 2, "n_clusters": 1, "season_length": 1, "n_backtests": 1, "classical": False},
 }
 _OF_MODEL: dict[str, dict[str, Any]] = {"VRAEAnomalyDetector": {"beta": 0.3}}
 

@@ -44,7 +44,7 @@ def test_the_page_names_everything_that_a_clusterer_writes(options, fitted, tmp_
 def test_the_page_names_everything_that_other_estimators_write(name, small_series, tmp_path):
     estimator = make_estimator(name)
     if name == "GroupForecaster":
-        estimator.set_params(season_length=4)  # so that nothing is said of a season that is found
+        estimator.set_params(season_length=4)  # with a distribution of seasons
     estimator.fit(small_series("panel", 24))
     assert undocumented(estimator.save(tmp_path / "model")) == []
 

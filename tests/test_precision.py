@@ -241,7 +241,7 @@ def test_an_anomaly_of_5_is_found_at_a_level_of_1e9():
 def test_a_forecast_does_not_depend_on_the_level():
     X = meters(16, 48)
     forecasts = [
-        GroupForecaster(4, 2, n_backtests=1, classical=True, model=model(), random_state=0).fit(x).predict()
+        GroupForecaster(4, 2, season_length=4, n_backtests=1, model=model(), random_state=0).fit(x).predict()
         for x in (X, 5e9 + X)
     ]
     np.testing.assert_allclose(forecasts[1] - 5e9, forecasts[0], atol=0.2 * X.std())

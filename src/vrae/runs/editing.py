@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from vrae.estimators.clusterer import VRAEClusterer
 from vrae.exceptions import DataWarning, InvalidDataError, VRAEError, name_some, shortened, warn
 from vrae.runs.run_tables import positions
 
-__all__ = ["Edits", "apply_edit", "read_edits", "read_names"]
+__all__ = ["ClusterNames", "Edits", "apply_edit", "read_edits", "read_names"]
 
 _FORMAT, _VERSION = "vrae edits", 1
 _LARGEST = 1 << 26  # bytes: some million ids
@@ -136,6 +136,32 @@ def read_names(file: Path) -> dict[int, str]:
     if not found:
         raise InvalidDataError(f"{file} holds no names. Fill the column {wanted[1]!r}.")
     return found
+
+
+@dataclass(frozen=True)
+class ClusterNames:
+    """The names of clusters before any edit: an edit gives its clusters other names."""
+
+    numbers: dict[str, int]
+    labels: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, clusterer: VRAEClusterer) -> Self:
+        """Return the present names."""
+        return cls({name: number for number, name in clusterer.names_.items()}, clusterer.labels_.copy())
+
+    def in_edit(self, edit: dict[str, Any], clusterer: VRAEClusterer) -> dict[str, Any]:
+        """Return an edit with the number of what has most of its series for a name that is gone."""
+
+        def now(cluster: Any) -> Any:
+            if isinstance(cluster, list):
+                return [now(one) for one in cluster]
+            if cluster in clusterer.names_.values() or not isinstance(cluster, str) or cluster not in self.numbers:
+                return cluster
+            labels = clusterer.labels_[self.labels == self.numbers[cluster]]
+            return int(np.bincount(labels[labels >= 0], minlength=1).argmax())
+
+        return {kind: now(value) if kind in ("merge", "split") else value for kind, value in edit.items()}
 
 
 def apply_edit(edit: dict[str, Any], clusterer: VRAEClusterer, assignment: Assignment) -> None:

@@ -19,7 +19,7 @@ from vrae.io.model_files import check_replaceable
 from vrae.metrics import agreement, raw_kmeans
 from vrae.phases import announce
 from vrae.report import write_report
-from vrae.runs.editing import apply_edit, read_edits, read_names
+from vrae.runs.editing import ClusterNames, apply_edit, read_edits, read_names
 from vrae.runs.run_metrics import Tally, add_verdict, write_metrics
 from vrae.runs.run_report import MAX_REPORT_SERIES, read_run, report_of_run
 from vrae.runs.run_tables import write_clusters
@@ -82,8 +82,9 @@ def edit_run(
     def edit(clusterer: VRAEClusterer, assignment: Assignment) -> None:
         if listed is not None:
             listed.apply(clusterer, assignment)
+        as_typed = ClusterNames.of(clusterer)
         for one in typed:
-            apply_edit(one, clusterer, assignment)
+            apply_edit(as_typed.in_edit(one, clusterer), clusterer, assignment)
         if given is not None:
             clusterer.rename(given)
 

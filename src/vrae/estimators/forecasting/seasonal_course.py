@@ -48,6 +48,8 @@ _MIN_RELATIVE_LEVEL = 0.2
 _PRIOR_STEPS = 4.0
 # A column must lower the error to this fraction.
 _CLEARLY = 0.998
+# Windows whose courses are computed at once, to bound the memory.
+_PART = 2048
 # Courses have at most this many factors.
 _MAX_FACTORS = 16
 # Items with fewer steps say nothing about courses.
@@ -83,7 +85,7 @@ class SeasonalCourses:
             return found
         windows = windows.select(chosen)
         values, size = _relative(windows, season), _size(windows)
-        profile, variance, noise = _profiles(values, np.zeros((len(chosen), season)), 1 / size**2)
+        profile, variance, _ = _profiles(values, np.zeros((len(chosen), season)), 1 / size**2)
         found = cls(*_moments(profile, variance, windows.category, n_categories), np.ones(1))
         for _ in range(_ITERATIONS):
             course, z, spread = found._posterior(profile, variance, windows.category)
@@ -122,6 +124,10 @@ class SeasonalCourses:
 
     def courses(self, windows: ForecastWindows) -> Floats:
         """Return the scaled course of each window, (n, season). Step 0 is that of the origin."""
+        parts = np.array_split(np.arange(len(windows)), max(1, -(-len(windows) // _PART)))
+        return np.concatenate([self._courses(windows.select(part)) for part in parts])
+
+    def _courses(self, windows: ForecastWindows) -> Floats:
         values = _relative(windows, self.season)
         course = np.zeros((len(windows), self.season))
         for _ in range(_TURNS):
