@@ -111,6 +111,13 @@ def test_new_series_keep_the_level_of_the_fitted_ones(detector):
     np.testing.assert_array_equal(detector.score_steps(x[None])[0], scores.astype(np.float32))
 
 
+def test_several_channels_of_an_array_have_one_score():
+    X = np.stack([usual(1), usual(2)])[None]  # (1, channels, steps)
+    scores = LongSeriesDetector().fit(X).score_steps(X)
+    assert scores.shape == (1, 1, X.shape[2])
+    assert np.isfinite(scores).all()
+
+
 def test_a_stream_gives_the_same_scores_in_any_parts(detector):
     x = usual(0, N + 300)[N:]
     x[150:190] = x[150]

@@ -49,9 +49,8 @@ Floats = npt.NDArray[np.float64]
 _SIZES = 1, 2
 # Least length of all series together, in windows; and for the longer windows, in the shorter ones.
 _LEAST_LENGTH, _LEAST_FOR_LONGER = 3, 10
-# Options that a saved detector keeps.
+# Options that a saved detector keeps, and results with their types.
 _OPTIONS = ("window", "stride", "contamination", "false_alarm_rate")
-# Results that it keeps as they are, and their types.
 _RESULTS = {"window": int, "window_reason": str, "offset": float, "stream_offset": float}
 
 
@@ -229,8 +228,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : array (n_steps,), (n, n_steps) or (n, channels, n_steps), list of arrays, table or Panel
-            The fitted series, or others. Those with a fitted id have its level and spread; others
-            have their own.
+            Series with a fitted id have its level and spread; others have their own.
 
         Returns
         -------
@@ -239,7 +237,9 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         """
         panel, steps, _ = self.score_panel(X)
         found = replace(panel, values=steps[:, None].astype(np.float32), channels=("score",))
-        return steps if _is_one_series(X) else found if is_table(X) else like(X, found)
+        if isinstance(X, np.ndarray) and X.ndim in (1, 3) and X.dtype != object:
+            return steps if X.ndim == 1 else found.to_padded()
+        return found if is_table(X) else like(X, found)
 
     def find(self, X: Any) -> list[Stretch]:
         """Return the anomalous stretches of series, highest score first; see `score_steps`."""
