@@ -46,6 +46,15 @@ HEADS: dict[str, dict[str, Any]] = {
     "VRAENeighbors": {},
     "GroupForecaster": {"horizon": 2, "n_clusters": 1, "season_length": 1, "n_backtests": 1, "classical": False},
 }
+# A forecaster without groups, season and classical models, for what does not depend on them.
+TINY_FORECASTER: dict[str, Any] = {
+    "n_clusters": 1,
+    "n_backtests": 1,
+    "classical": False,
+    "season_length": 1,
+    "random_state": 0,
+    "model": VRAE(hidden_size=8, latent_size=3, pattern_weight=0.0, max_epochs=1, device="cpu"),
+}
 _OF_MODEL: dict[str, dict[str, Any]] = {"VRAEAnomalyDetector": {"beta": 0.3}}
 
 

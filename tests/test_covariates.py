@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vrae import VRAE, GroupForecaster, Panel, load_model, read_panel
+from conftest import TINY_FORECASTER as TINY
+from vrae import GroupForecaster, Panel, load_model, read_panel
 from vrae.data.covariate_panels import place_on_steps, read_covariates, read_with_covariates, split_covariates
 from vrae.data.reading import table_options
 from vrae.estimators.forecasting.covariate_model import EffectModel, choose_covariates
@@ -17,14 +18,6 @@ from vrae.estimators.forecasting.covariates import Covariate, CovariateEffects, 
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError
 
 N, T, H = 30, 52, 4
-TINY: dict[str, Any] = {
-    "n_clusters": 1,
-    "n_backtests": 1,
-    "classical": False,
-    "season_length": 1,
-    "random_state": 0,
-    "model": VRAE(hidden_size=8, latent_size=3, pattern_weight=0.0, max_epochs=1, device="cpu"),
-}
 ROLES: dict[str, Any] = {"id": "item", "time": "week", "value": "qty"}
 WEEKS = pd.date_range("2023-01-02", periods=T + H, freq="W-MON")
 

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
 
-from vrae import VRAE, GroupForecaster, Panel, load_model, read_panel
+from conftest import TINY_FORECASTER as TINY
+from vrae import GroupForecaster, Panel, load_model, read_panel
 from vrae.estimators.forecasting.hierarchy import Hierarchy, _summable, minimum_trace
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError
 
 N, T, H = 24, 40, 3
-TINY: dict[str, Any] = {
-    "n_clusters": 1,
-    "n_backtests": 1,
-    "classical": False,
-    "season_length": 1,
-    "random_state": 0,
-    "model": VRAE(hidden_size=8, latent_size=3, pattern_weight=0.0, max_epochs=1, device="cpu"),
-}
 COLUMNS = ["department", "category"]
 LEVELS = {"total": ["step"], "department": ["step", "department"], "department/category": ["step", *COLUMNS]}
 

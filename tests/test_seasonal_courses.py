@@ -98,12 +98,12 @@ def test_later_origins_are_at_later_steps_of_the_season():
 def test_the_column_that_foretells_courses_is_chosen():
     X, _ = sales()
     calendar = CalendarMatrix(X, static=departments())
-    chosen = choose_categories(calendar, PLAN, USUAL)
+    chosen = choose_categories(calendar, PLAN)
     assert chosen is not None
     assert chosen.column == "department"
-    assert choose_categories(CalendarMatrix(sales(strength=0.0)[0], static=departments()), PLAN, USUAL) is None
+    assert choose_categories(CalendarMatrix(sales(strength=0.0)[0], static=departments()), PLAN) is None
     alone = {"item": np.array([f"item {i}" for i in range(N)], object)}
-    assert choose_categories(CalendarMatrix(X, static=alone), PLAN, USUAL) is None
+    assert choose_categories(CalendarMatrix(X, static=alone), PLAN) is None
 
 
 @pytest.mark.parametrize("classical", [True, False])

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from cold_start import AGES, HORIZON, NEIGHBOURS, SEASON, library
 from planted import store_sales
 from sklearn.neighbors import NearestNeighbors
 
 from vrae import GroupForecaster
 
 HERE = Path(__file__).parent
-HORIZON, SEASON, AGES, NEIGHBOURS = 13, 52, (4, 8, 13), 10
 # Seed, departments, stores and weeks.
 PANELS = ((20, 20, 20, 143), (21, 30, 14, 117), (22, 12, 30, 156), (23, 40, 8, 130))
 
@@ -54,14 +54,11 @@ def category_course(old: np.ndarray, old_department: np.ndarray, start: np.ndarr
 
 def nearest(old: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Return what followed the most similar stretches of old items, (n, horizon)."""
-    age = start.shape[1]
-    stretches = np.lib.stride_tricks.sliding_window_view(old, age + HORIZON, axis=1)[:, ::3].reshape(-1, age + HORIZON)
-    level = stretches[:, :age].mean(axis=1, keepdims=True)
-    stretches = np.minimum(stretches[level[:, 0] > 0] / level[level[:, 0] > 0], 10)
+    seen, came = library(old, start.shape[1])
     own = start.mean(axis=1, keepdims=True)
-    index = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(stretches[:, :age])
+    index = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(seen)
     near = index.kneighbors(start / np.maximum(own, 1e-9), return_distance=False)
-    return own * stretches[near, age:].mean(axis=1)
+    return own * came[near].mean(axis=1)
 
 
 def main() -> None:

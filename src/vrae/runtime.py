@@ -79,8 +79,7 @@ def work_threads(device: torch.device, hidden_size: int) -> Iterator[None]:
     A step of a small network takes microseconds. Threads gain almost nothing, and on a busy machine
     they wait for each other: four processes on two cores were twenty times slower.
     """
-    is_small = device.type == "cpu" and hidden_size <= _SMALL_HIDDEN
-    with _one_thread() if is_small or _is_forked() else nullcontext():
+    with _one_thread() if _is_small(device, hidden_size) or _is_forked() else nullcontext():
         yield
 
 
@@ -111,6 +110,10 @@ class SafeInForks:
                 setattr(cls, name, safe_in_forks(method))
 
 
+def _is_small(device: torch.device, hidden_size: int) -> bool:
+    return device.type == "cpu" and hidden_size <= _SMALL_HIDDEN
+
+
 def _is_forked() -> bool:
     return os.getpid() != _PROCESS
 
@@ -136,8 +139,7 @@ def ordered_map(
     On the CPU, small networks process several items in parallel, one thread each: as many as torch
     has threads. The number of waiting results is bounded by the same number.
     """
-    is_small = device.type == "cpu" and hidden_size <= _SMALL_HIDDEN
-    workers = torch.get_num_threads() if is_small and not _is_forked() else 1
+    workers = torch.get_num_threads() if _is_small(device, hidden_size) and not _is_forked() else 1
     if workers == 1:
         yield from map(work, items)
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from vrae.cli.option_groups import number_or_auto, option, with_groups
 from vrae.cli.phase_display import end_phase
 from vrae.cli.saved_runs import load_fitted, note_unused
-from vrae.cli.shared_options import Clusterer, Clusters, DataOptions, FittedModel, ModelOptions, OutFile, Save, tell
+from vrae.cli.shared_options import (
+    Clusterer,
+    Clusters,
+    DataOptions,
+    FittedModel,
+    Log,
+    ModelOptions,
+    OutFile,
+    Save,
+    tell,
+)
 from vrae.cli.terminal import logger_for, target, usage_error, written
 from vrae.phases import announce
 
@@ -23,7 +33,6 @@ __all__ = ["forecast"]
 FORECAST = "Forecast"
 
 Columns = dict[str, Any]
-Log = Callable[[str], None]
 
 Horizon = Annotated[
     int | None, option(FORECAST, "--horizon", "STEPS", "Steps to forecast.", default="13, or the model's")
@@ -147,10 +156,10 @@ def forecast(
         checked(forecaster)
         panel = _items(data, covariates or (), log)
         forecaster.fit(panel)
+        if save is not None:  # whatever is wrong with the future, the training is not lost
+            forecaster.save(save)
         announce("Forecasting")
         columns = forecaster.predict_table(future=future, hierarchy=hierarchy, reconcile=reconcile)
-        if save is not None:
-            forecaster.save(save)
         sizes = ", ".join(str((forecaster.labels_ == group).sum()) for group in range(forecaster.n_clusters_))
         end_phase()
         log(f"Groups of items that learn together: {forecaster.n_clusters_} (sizes {sizes})")

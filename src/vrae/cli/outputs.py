@@ -68,7 +68,7 @@ def check_outputs(context: Any) -> None:
             if str(path) == "-" or path.suffix in _FILE_ENDINGS:
                 raise usage_error(f"{option} {path} must be a folder: it gets several files. Give it another name.")
             _check_kept(values, name, option, path)
-            check_writable(path, folder=True)
+            check_writable(path)
             continue
         if path.is_dir():
             raise usage_error(f"{option} {path} is a folder. Name a file in it.")

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.dataset as ds
 
 from vrae.data.calendar import Calendar
-from vrae.data.columns import Table
+from vrae.data.columns import Rows, Table
+from vrae.data.columns import reading as naming_errors
 from vrae.data.containers import are_tables, is_table
 from vrae.data.files import open_path
 from vrae.data.frames import from_frame
@@ -187,8 +187,9 @@ def _opened(source: Any, options: TableOptions) -> Table:
 def _without(table: Table, names: Sequence[str]) -> Table:
     """Return a table in memory without some columns."""
     kept = [name for name in table.columns if name not in names]
-    data = table.data.to_table(columns=kept) if table.n_rows is None else table.head(table.n_rows, kept)
-    return replace(table, data=ds.dataset(data), n_rows=None)
+    with naming_errors(table.name):
+        data = table.data.to_table(columns=kept) if table.n_rows is None else table.head(table.n_rows, kept)
+    return replace(table, data=Rows(data), n_rows=None)
 
 
 def _read(table: Table, reading: TableOptions, names: Sequence[str], calendar: Calendar | None) -> Panel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from vrae.data.panel import Ints, Panel, offsets_of
 from vrae.data.scaling import IQR_OF_NORMAL
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 
-__all__ = ["SlidingWindows", "WindowLength", "choose_window", "dominant_period", "sliding_windows"]
+__all__ = ["SlidingWindows", "WindowLength", "choose_window", "dominant_period", "lagged_products", "sliding_windows"]
 
 # By default, each step is in about this many windows.
 _OVERLAP = 16
@@ -253,10 +253,14 @@ def _autocovariance(x: npt.NDArray[np.float64], n_lags: int) -> tuple[npt.NDArra
         count[steps + half + 1] - count[steps - half], 1
     )
     x = np.where(observed, x - mean, 0.0)
-    length = 2 * len(x)
-    products, pairs = (np.fft.irfft(np.abs(np.fft.rfft(part, length)) ** 2, length) for part in (x, observed))
     kept = min(n_lags, len(x))
-    return products[:kept], pairs[:kept]
+    return lagged_products(x)[:kept], lagged_products(observed)[:kept]
+
+
+def lagged_products(x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the sums of products of x (n,) with itself at lags 0 to n - 1."""
+    length = 2 * len(x)
+    return np.asarray(np.fft.irfft(np.abs(np.fft.rfft(x, length)) ** 2, length)[: len(x)])
 
 
 def _step_positions(panel: Panel, owners: Ints, starts: Ints, sizes: Ints) -> Ints:

@@ -20,7 +20,6 @@ from vrae.estimators.forecasting.combination import check_levels
 from vrae.estimators.forecasting.covariate_series import learn_covariates, read_series
 from vrae.estimators.forecasting.fitted_items import FittedItems, PreparedItems
 from vrae.estimators.forecasting.forecast_tables import ItemQuery, forecast_table
-from vrae.estimators.forecasting.forecast_windows import typical_variation
 from vrae.estimators.forecasting.hierarchy import check_hierarchy, with_totals
 from vrae.estimators.forecasting.plan import ForecastPlan, check_template, past_length
 from vrae.estimators.forecasting.seasonal_course import choose_categories
@@ -216,7 +215,7 @@ class GroupForecaster(Head):
         effects = None
         if covariates is not None:
             effects, calendar = learn_covariates(covariates, panel.ids, calendar, self.horizon, season)
-        plan = replace(plan, categories=choose_categories(calendar, plan, typical_variation(calendar.values)))
+        plan = replace(plan, categories=choose_categories(calendar, plan))
         return PreparedItems(panel, indices, calendar, plan, levels, TableKind.of(X, panel.reading), effects)
 
     def _summarise(self, prepared: PreparedItems, forecast: GroupForecast, selection: list[dict[str, float]]) -> Self:

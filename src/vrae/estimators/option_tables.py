@@ -68,10 +68,11 @@ def _levels(place: str, value: Any) -> None:
 
 def _device(place: str, value: Any) -> None:
     if not isinstance(value, (str, torch.device)):
-        raise refuse(place, "the name of a device, such as 'auto', 'cpu' or 'cuda:0'", value)
+        raise refuse(place, _A_DEVICE, value)
 
 
-_DEVICE = text(40, r"[a-z]+(:\d+)?", "the name of a device, such as 'auto', 'cpu' or 'cuda:0'")
+_A_DEVICE = "the name of a device, such as 'auto', 'cpu' or 'cuda:0'"
+_DEVICE = text(40, r"[a-z]+(:\d+)?", _A_DEVICE)
 
 OPTIONS: dict[str, dict[str, Check]] = {
     "VRAE": {

@@ -18,6 +18,7 @@ from vrae.data.table_options import TableOptions
 from vrae.data.timing import Timing
 from vrae.estimators.option_tables import saved_options
 from vrae.exceptions import InvalidParameterError
+from vrae.io.plain import ID_TYPE
 from vrae.io.schema import (
     Check,
     choice,
@@ -44,7 +45,7 @@ _NAMES = list_of(_NAME)
 _COUNT = whole(0, 1 << 31)
 _IDS: dict[str, Check] = {
     "ids": scalars((str, int, float, bool)),
-    "ids_type": text(30, r"[OU]|\|b1|[<>|][iuf][1248]|[<>]M8\[\d*\w+\]", "a type of ids"),
+    "ids_type": text(30, ID_TYPE, "a type of ids"),
 }
 
 
@@ -125,8 +126,7 @@ def _reading(place: str, value: Any) -> None:
         "calendar": maybe(_calendar),
     }
     names = {f.name for f in fields(TableOptions)} - {"label", "end", "written", "given"}
-    needed = dict.fromkeys(("id_parts", "value", "static", "calendar"), plain())  # that `from_dict` reads
-    needed |= {name: known[name] for name in needed}
+    needed = {name: known[name] for name in ("id_parts", "value", "static", "calendar")}  # that `from_dict` reads
     record(needed, {name: known.get(name, plain(3)) for name in names})(place, value)
     TableOptions.from_dict(value)
 

@@ -19,7 +19,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -33,6 +33,7 @@ __all__ = [
     "HIDDEN",
     "atomic_directory",
     "atomic_file",
+    "check_folders",
     "check_writable",
     "is_stream",
     "is_there",
@@ -122,17 +123,20 @@ def only_writer(target: Path) -> Iterator[None]:
                     os.close(lock)
 
 
-def check_writable(target: Path, folder: bool = False) -> None:
-    """Raise if a file, or a folder, could not be written. Call it before long work."""
-    if target.is_dir() and not folder:
-        raise OutputError(f"{target} is a folder. Name a file.")
+def check_writable(target: Path) -> None:
+    """Raise if a file or a folder could not be written. Call it before long work."""
     _refuse_name(target)
-    for parent in target.parents:
-        if is_there(parent) and not parent.is_dir():
-            raise OutputError(f"{target} cannot be written: {parent} is a file, not a folder. Choose another place.")
+    check_folders(target, target.parents)
     if not is_stream(target):
         with _staging(_followed(target)):
             pass
+
+
+def check_folders(target: Path, folders: Iterable[Path]) -> None:
+    """Raise if one of the folders that a target needs is a file."""
+    for folder in folders:
+        if is_there(folder) and not folder.is_dir():
+            raise OutputError(f"{target} cannot be written: {folder} is a file, not a folder. Choose another place.")
 
 
 def is_stream(target: Path) -> bool:

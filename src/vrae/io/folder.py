@@ -230,7 +230,7 @@ def _no_constant(name: str) -> Any:
 
 def check_pair(folder: Path, config: dict[str, Any], arrays: StoredArrays) -> None:
     """Raise if the weights file is not the one that ``config.json`` was written with."""
-    expected = config.get(_CHECKSUM)  # models older than 0.1.0 have none
+    expected = config.get(_CHECKSUM)  # formats 1 and 2 have none
     if expected is not None and expected != arrays.checksum:
         raise ModelFileError(
             f"{folder / WEIGHTS_FILE} is damaged, or another model's: it is not the file that {CONFIG_FILE} was "

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ids_from_json", "ids_to_json", "option_to_json"]
+__all__ = ["ID_TYPE", "ids_from_json", "ids_to_json", "option_to_json"]
 
 
 # Characters of an array of text. All entries take as much memory as the longest.
@@ -24,12 +24,16 @@ def ids_to_json(ids: npt.NDArray[Any]) -> dict[str, Any]:
     return {"ids": ids.tolist(), "ids_type": "O" if ids.dtype == object else "U"}
 
 
+ID_TYPE = r"[OU]|\|b1|[<>|][iuf][1248]|[<>]M8\[\d*\w+\]"
+"""Pattern of what `ids_to_json` gives as ``ids_type``."""
+
+
 def ids_from_json(ids: list[Any], kind: str) -> npt.NDArray[Any]:
     """Invert `ids_to_json`. Other types are refused, such as text of a gigabyte per id."""
-    if not re.fullmatch(r"[OU]|\|b1|[<>|][iuf][1248]|[<>]M8\[\d*\w+\]", kind):
+    if not re.fullmatch(ID_TYPE, kind):
         raise ValueError(f"ids_type {kind!r} is unknown")
     longest = max(map(len, ids), default=0) if kind == "U" else 0
-    if kind == "O" or longest * len(ids) > _LARGEST_TEXT:  # text and numbers, which NumPy would turn into text
+    if kind == "O" or longest * len(ids) > _LARGEST_TEXT:  # NumPy would turn numbers into text, or take too much memory
         names = np.empty(len(ids), object)
         names[:] = ids
         return names

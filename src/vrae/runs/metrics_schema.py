@@ -7,7 +7,7 @@ from typing import Any
 
 from vrae._version import __version__
 from vrae.exceptions import InvalidParameterError
-from vrae.io.schema import Check, list_of, maybe, plain, real, record, refuse, text, whole
+from vrae.io.schema import Check, list_of, maybe, plain, real, record, text, whole
 
 __all__ = ["check_metrics"]
 
@@ -65,7 +65,7 @@ _LATER: dict[str, Check] = {
     "names": list_of(text(1000)),
     "data": list_of(_TEXT),
     "selection": list_of(record({"n_clusters": whole(1), "score": real()}, others=plain(1))),
-    "options": plain(4),
+    "options": maybe(record({}, others=plain(3))),
     "filled_in": record({"share": _SHARE, "value": real()}),
     "stability": maybe(_STABILITY),
     "source": maybe(_SOURCE),
@@ -85,9 +85,7 @@ def check_metrics(metrics: Any) -> None:
     """
     is_own = isinstance(metrics, dict) and metrics.get("version") == __version__
     record(_NEEDED, _LATER, None if is_own else plain())("", metrics)
-    k, options = metrics["n_clusters"], metrics.get("options")
-    if options is not None and not isinstance(options, dict):
-        raise refuse("options", "an object with keys", options)
+    k = metrics["n_clusters"]
     stability = metrics.get("stability") or {}
     found = {"sizes": metrics["sizes"], "names": metrics.get("names"), "stability.clusters": stability.get("clusters")}
     for place, entries in found.items():

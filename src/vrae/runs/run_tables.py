@@ -31,7 +31,7 @@ def read_assignment(run: Path) -> Assignment:
         return Assignment(
             ids=ids[rows],
             labels=_numbers(table, "cluster", -1, 1 << 31).astype(np.int64),
-            probabilities=_numbers(table, "probability", 0, 1),
+            probabilities=_numbers(table, "probability", 0, 1, whole=False),
             lags=_numbers(table, "lag", -(1 << 53), 1 << 53).astype(np.int64),
             static={name: column for name, column in table.items() if name not in _own_columns(table)},
             embedding=np.stack([_latent(latent, name) for name in latent], axis=1)[rows],
@@ -40,15 +40,15 @@ def read_assignment(run: Path) -> Assignment:
         raise ModelFileError(f"{run}: the tables of the run cannot be read ({error}). Cluster again.") from None
 
 
-def _numbers(table: Columns, name: str, low: float, high: float) -> npt.NDArray[np.float64]:
+def _numbers(table: Columns, name: str, low: float, high: float, *, whole: bool = True) -> npt.NDArray[np.float64]:
     """Return a column of numbers within bounds. Raise a ValueError for others."""
     column = np.asarray(table[name])
     if column.dtype.kind not in "iuf":
         raise ValueError(f"the column {name!r} holds no numbers")
     found = column.astype(np.float64)
-    is_whole = name == "probability" or (found == np.round(found)).all()
+    is_whole = not whole or (found == np.round(found)).all()
     if not ((found >= low) & (found <= high)).all() or not is_whole:  # NaN is neither
-        kind = "numbers from 0 to 1" if name == "probability" else "whole numbers"
+        kind = "whole numbers" if whole else "numbers from 0 to 1"
         raise ValueError(f"the column {name!r} holds something else than {kind} of a run")
     return found
 

@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from vrae.exceptions import InvalidParameterError, OutputError, check_installed, did_you_mean
+from vrae.exceptions import InvalidParameterError, check_installed, did_you_mean
+from vrae.io.atomic import check_folders
 from vrae.train.callbacks import Callback, Record, TrainingRun
 
 __all__ = ["MLflowTracker", "TensorBoardTracker", "tracker"]
@@ -139,17 +140,11 @@ def tracker(text: str) -> Callback:
         _check_server(place)
         return MLflowTracker(tracking_uri=place or None)
     if name == "tensorboard" and place:
-        _check_folder(Path(place))
+        check_folders(Path(place), (Path(place), *Path(place).parents))
         return TensorBoardTracker(place)
     raise InvalidParameterError(
         f"Unknown tracker {text!r}.{did_you_mean(text, ('tensorboard=FOLDER', 'mlflow', 'mlflow=URI'))}"
     )
-
-
-def _check_folder(folder: Path) -> None:
-    for place in (folder, *folder.parents):
-        if place.exists() and not place.is_dir():
-            raise OutputError(f"{folder} cannot be written: {place} is a file, not a folder. Choose another place.")
 
 
 def _check_server(address: str) -> None:

@@ -112,12 +112,13 @@ def fit_combination(
     plan = stage.plan
     for backtest in backtests:
         own_groups = backtest.stage.group(n_clusters)
-        for shift, observed in [(0, backtest.items), *backtest.new_items, *((0, each) for each in backtest.shortened)]:
+        tried = [(shift, each, False) for shift, each in ((0, backtest.items), *backtest.new_items)]
+        for shift, observed, is_shortened in [*tried, *((0, each, True) for each in backtest.shortened)]:
             windows = observed.windows
             members.append(backtest.stage.forecast_members(observed, own_groups, shift)[0])
             future.append(windows.future)
             traits.append(Traits.of(windows, stage.membership(windows, groups), plan.new_until, plan.season))
-            shortened.append(np.full(len(windows), any(observed is each for each in backtest.shortened)))
+            shortened.append(np.full(len(windows), is_shortened))
     joined = Traits(*(np.concatenate(parts) for parts in zip(*traits, strict=True)))
     found = Combination.fit(np.concatenate(members, axis=1), np.concatenate(future), joined, np.concatenate(shortened))
     at_season = [name.startswith("seasonal") for name in plan.members]

@@ -10,10 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.config import check_real
-from vrae.estimators.forecasting.forecast_windows import AGES, ForecastWindows, Ints, age_class, observed_mean
+from vrae.estimators.forecasting.forecast_windows import (
+    AGES,
+    INTERMITTENT,
+    ForecastWindows,
+    Ints,
+    age_class,
+    observed_mean,
+)
 from vrae.exceptions import InvalidParameterError
 
-__all__ = ["N_KINDS", "Combination", "Traits", "check_levels"]
+__all__ = ["Combination", "Traits", "check_levels"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -33,9 +40,10 @@ _QUANTILE_STRENGTH = 300
 _LEVEL = 80
 # Probabilities of the stored quantiles of the errors.
 _PROBABILITIES = np.linspace(0.005, 0.995, 199)
-# Demand is intermittent or rare if more than this fraction of the steps is zero.
-_INTERMITTENT = 0.5
+# Demand is rare if more than this fraction of the steps is zero.
 _RARE = 0.8
+# Kinds of items, each with weights of its own: new, young, established, intermittent and rare ones.
+_N_KINDS = 5
 # Age classes: lowest number of observed steps.
 _AGES = (1, 2, 3, 5, 7, 9, 13, 17, 23, 33, 45, 64, 90)
 
@@ -53,15 +61,11 @@ class Traits(NamedTuple):
         """Return the traits of windows."""
         n_context = windows.context.shape[1]
         kind = np.where(windows.age > (new_until + n_context) // 2, 2, 1)
-        kind = np.where(windows.zero_share > _INTERMITTENT, 3, kind)
+        kind = np.where(windows.zero_share > INTERMITTENT, 3, kind)
         kind = np.where(windows.zero_share > _RARE, 4, kind)
         kind = np.where(windows.age <= new_until, 0, kind)
         ago = windows.a_season_ago(season)
         return cls(membership, windows.age, kind, (np.isnan(ago).mean(axis=1) < 0.5).astype(np.int64))
-
-
-# Kinds of items, each with weights of its own: new, young, established, intermittent and rare ones.
-N_KINDS = 5
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Combination:
     are multiples of them, with one factor below the forecast and one above it.
     """
 
-    weights: Floats  # (N_KINDS, n_groups, n_members)
+    weights: Floats  # (_N_KINDS, n_groups, n_members)
     age_factor: Floats  # (n_classes, 2), below and above the forecast
     quantiles: Floats  # (n_groups, horizon, n_probabilities)
     season_width: Floats  # (2, horizon), see `season_width`; row 1 for items that know the season
@@ -85,14 +89,13 @@ class Combination:
         From scaled forecasts (n_members, n, horizon), the future (n, horizon) that followed, the
         traits of the windows, and whether more was known of an item than its window has, (n,).
         """
-        weights = _all_weights(members, future, traits, shortened)
-        n_groups = traits.membership.shape[1]
-        horizon, same = future.shape[1], np.ones((len(_AGES), 2))
-        empty = np.zeros((n_groups, horizon, len(_PROBABILITIES)))
-        errors = future - cls(weights, same, empty, np.ones((2, horizon))).predict(members, traits)
+        weights, horizon = _all_weights(members, future, traits, shortened), future.shape[1]
+        empty = np.zeros((traits.membership.shape[1], horizon, len(_PROBABILITIES)))
+        found = cls(weights, np.ones((len(_AGES), 2)), empty, np.ones((2, horizon)))
+        errors = future - found.predict(members, traits)
         kept = ~shortened & (traits.kind > 0)
         kept = kept if kept.any() else ~shortened
-        found = cls(weights, same, _error_quantiles(errors[kept], traits.membership[kept]), np.ones((2, horizon)))
+        found = replace(found, quantiles=_error_quantiles(errors[kept], traits.membership[kept]))
         return replace(found, age_factor=found._age_factor(errors, traits))
 
     def _age_factor(self, errors: Floats, traits: Traits) -> Floats:
@@ -168,7 +171,7 @@ def check_levels(level: Any) -> list[float]:
 
 
 def _all_weights(members: Floats, future: Floats, traits: Traits, shortened: npt.NDArray[np.bool_]) -> Floats:
-    """Return weights (N_KINDS, n_groups, n_members) of scaled forecasts (n_members, n, horizon).
+    """Return weights (_N_KINDS, n_groups, n_members) of scaled forecasts (n_members, n, horizon).
 
     Those of new items are from true introductions, where there are any.
     """
@@ -176,11 +179,11 @@ def _all_weights(members: Floats, future: Floats, traits: Traits, shortened: npt
     # Errors count relative to what is usual for the window, such that the worst do not dominate.
     error = np.sqrt(np.nan_to_num(observed_mean((members.mean(axis=0) - future) ** 2)))
     window_weight = 1 / (error + _LEAST_ERROR * max(float(np.median(error)), 1e-6)) ** 2
-    weights = np.empty((N_KINDS, n_groups, n_members))
+    weights = np.empty((_N_KINDS, n_groups, n_members))
     is_known = traits.kind > 0
     equal = np.full(n_members, 1 / n_members)
     for_known = _weights(members[:, is_known], future[is_known], window_weight[is_known], equal, _EQUAL_STRENGTH)
-    for kind in range(N_KINDS):
+    for kind in range(_N_KINDS):
         at = traits.kind == kind
         if kind == 0 and (at & ~shortened).any():
             at &= ~shortened

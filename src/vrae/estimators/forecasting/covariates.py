@@ -137,7 +137,7 @@ class CovariateEffects:
         common[kept], own[:, kept] = model.common, model.own
         seen = [(float(away[:, :, k].min()), float(away[:, :, k].max())) for k in range(len(names))]
         final = tuple(
-            Covariate(c.name, c.kind, c.low, c.scale, *seen[k], k in kept, gains.get(k, 0.0))
+            replace(c, least=seen[k][0], most=seen[k][1], used=k in kept, gain=gains.get(k, 0.0))
             for k, c in enumerate(described)
         )
         found = cls(final, ids, common, own, usual, np.zeros(usual.shape), future)

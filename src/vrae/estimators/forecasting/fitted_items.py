@@ -15,7 +15,7 @@ from vrae.data.later_times import on_calendar_of_model
 from vrae.data.panel import Panel
 from vrae.data.reading import as_panel
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
-from vrae.estimators.forecasting.categories import static_columns, warn_of_unknown
+from vrae.estimators.forecasting.categories import warn_of_unknown
 from vrae.estimators.forecasting.covariate_series import (
     future_factors,
     open_series,
@@ -79,7 +79,7 @@ class FittedItems:
             calendar.open_steps,
             calendar.date_notes(panel.ids),
             prepared.effects,
-            static_columns(panel),
+            dict(calendar.static),
         )
 
     @property
@@ -107,16 +107,16 @@ class FittedItems:
             warn_of_unknown(plan.categories, calendar.static)
         windows = windows_at(calendar, calendar.n_steps, plan, stage.variation)
         empty = np.isin(np.arange(len(panel)), indices, invert=True)
-        known = (calendar.date_notes(panel.ids), effects, static_columns(panel), self.nonnegative)
+        known = (calendar.date_notes(panel.ids), effects, calendar.static, self.nonnegative)
         return ItemQuery(panel.ids, windows, empty, times, shift, *known)
 
     def forecast(
         self, query: ItemQuery, forecast: GroupForecast, levels: Sequence[float], future: Any, model: VRAE
     ) -> dict[str, Floats]:
         """Return forecasts by name, each (n, horizon), in the user's units."""
-        found = forecast.forecast(query.windows, query.shift, levels)
         if future is not None and query.effects is None:
             raise InvalidParameterError("future= has values of covariates, but the forecaster has none: covariates=.")
+        found = forecast.forecast(query.windows, query.shift, levels)
         if query.effects is not None:
             horizon = forecast.stage.plan.horizon
             factors = future_factors(query, future, model.reading_, model.calendar_, horizon)

@@ -22,11 +22,13 @@ from vrae.exceptions import InvalidDataError
 __all__ = [
     "AGES",
     "CLIP",
+    "INTERMITTENT",
     "ForecastWindows",
     "ItemScale",
     "Variation",
     "age_class",
     "observed_mean",
+    "steps_a_season_ago",
     "training_windows",
     "typical_variation",
     "windows_at",
@@ -37,6 +39,8 @@ Ints = npt.NDArray[np.int64]
 
 # Scaled values are clipped to +-CLIP, so that one outlier cannot dominate a model.
 CLIP = 10.0
+# Demand is intermittent if more than this fraction of the steps is zero.
+INTERMITTENT = 0.5
 # An outlier is further from the median than this multiple of the 75 % quantile of all deviations.
 _OUTLIER = 6.0
 # The prior of an item's variance counts as many steps.
@@ -206,8 +210,7 @@ class ForecastWindows:
 
     def a_season_ago(self, season: int) -> Floats:
         """Return the scaled values a season before each step of the horizon, (n, horizon)."""
-        n_context, horizon = self.context.shape[1], self.future.shape[1]
-        return np.asarray(self.context[:, n_context - season + np.arange(horizon) % season])
+        return np.asarray(self.context[:, steps_a_season_ago(self.context.shape[1], season, self.future.shape[1])])
 
     def known(self) -> npt.NDArray[np.bool_]:
         """Return which windows have observed values both in the context and in the future, (n,)."""
@@ -228,6 +231,11 @@ class ForecastWindows:
             if len(known):
                 decay[k] = np.clip(np.median(known), 0, 1) * len(known) / (len(known) + _PRIOR_WINDOWS)
         return decay
+
+
+def steps_a_season_ago(n_context: int, season: int, horizon: int) -> Ints:
+    """Return the steps of a context that are a season before those of the horizon, (horizon,)."""
+    return np.asarray(n_context - season + np.arange(horizon) % season)
 
 
 def age_class(age: Ints, ages: Sequence[int] = AGES) -> Ints:

@@ -103,14 +103,15 @@ def with_totals(
     """
     hierarchy = Hierarchy.of(columns, query.static, len(query.ids))
     levels = [float(name[3:]) for name in forecasts if name.startswith("lo-")]
-    windows, shift = query.windows, query.shift
-    plain = forecast.forecast(windows, shift, [_WIDTH])  # without covariates
-    totals = _forecast_totals(query, forecast, hierarchy, [*levels, _WIDTH])
-    before, after = (hierarchy.sums @ np.nan_to_num(mean) for mean in (plain["mean"], forecasts["mean"]))
-    factor = np.where(before > 0, after / np.where(before > 0, before, 1.0), 1.0)
-    totals = {name: values * factor for name, values in totals.items()}  # what covariates do to the items
+    mint = reconcile == "mint"
+    totals = _forecast_totals(query, forecast, hierarchy, [*levels, _WIDTH] if mint else levels)
     items = np.nan_to_num(forecasts["mean"])
-    if reconcile == "mint":
+    if mint or query.effects is not None:
+        plain = forecast.forecast(query.windows, query.shift, [_WIDTH])  # without covariates
+        before = hierarchy.sums @ np.nan_to_num(plain["mean"])
+        factor = np.where(before > 0, hierarchy.sums @ items / np.where(before > 0, before, 1.0), 1.0)
+        totals = {name: values * factor for name, values in totals.items()}  # what covariates do to the items
+    if mint:
         variance = [_variance(plain) * _ratio(items, plain["mean"]) ** 2, _variance(totals)]
         items = minimum_trace(items, totals["mean"], variance[0], variance[1], hierarchy.sums)
         if query.nonnegative:

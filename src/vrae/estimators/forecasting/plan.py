@@ -18,7 +18,7 @@ _MIN_CONTEXT = 16
 # A member for single items may look back this many seasons.
 _SEASONS = 3
 # A longer season has too many steps for a distribution of courses over all of them.
-MAX_COURSE = 120
+_MAX_COURSE = 120
 # Forecasts with a season that is learned from all items, with and without statsforecast.
 _BY_COURSE = ("seasonal smoothing", "seasonal level")
 # Training windows come from the last four contexts and this many horizons.
@@ -89,7 +89,7 @@ def _members(season: int, classical: bool) -> tuple[str, ...]:
     """Return the names of the forecasts that are combined."""
     by_season = ("seasonal naive",) if season > 1 else ()
     by_statsforecast = ("smoothing",) if classical else ()
-    by_course = (_BY_COURSE[0 if classical else 1],) if 1 < season <= MAX_COURSE else ()
+    by_course = (_BY_COURSE[0 if classical else 1],) if 1 < season <= _MAX_COURSE else ()
     return ("level", *by_season, *by_statsforecast, *by_course, "pooled", "group", "completion")
 
 

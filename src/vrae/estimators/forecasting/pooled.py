@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from vrae.estimators.forecasting.forecast_windows import ForecastWindows, Ints, observed_mean
+from vrae.estimators.forecasting.forecast_windows import ForecastWindows, Ints, observed_mean, steps_a_season_ago
 
 __all__ = ["PooledModel", "group_curves", "seasonal_change"]
 
@@ -59,17 +59,12 @@ def seasonal_change(curves: Floats, season: int, horizon: int) -> Floats:
     n, n_context = curves.shape
     if season < 2 or n_context < season:
         return np.zeros((n, horizon))
-    steps = _a_season_ago(n_context, season, horizon)
+    steps = steps_a_season_ago(n_context, season, horizon)
     around = np.clip(steps[:, None] + np.array([-1, 0, 1]), 0, n_context - 1)  # (horizon, 3)
     then = observed_mean(curves[:, around], axis=2)
     before = observed_mean(curves[:, max(n_context - season - 4, 0) : max(n_context - season, 1)])[:, None]
     is_covered = ((~np.isnan(curves)).sum(axis=1) >= 0.8 * season)[:, None]
     return np.where(is_covered & ~np.isnan(then) & ~np.isnan(before), then - before, 0.0)
-
-
-def _a_season_ago(n_context: int, season: int, horizon: int) -> Ints:
-    """Return the steps of the context that are a season before those of the horizon."""
-    return np.asarray(n_context - season + np.arange(horizon) % season)
 
 
 @dataclass(frozen=True)
@@ -166,7 +161,7 @@ def _seasonal(context: Floats, age: Ints, season: int, horizon: int, change: Flo
     n, n_context = context.shape
     columns = []
     if 1 < season <= n_context:
-        then = context[:, _a_season_ago(n_context, season, horizon)]
+        then = context[:, steps_a_season_ago(n_context, season, horizon)]
         columns += [np.nan_to_num(then), seasonal_change(context, season, horizon), (~np.isnan(then)).astype(float)]
     if change is not None:
         columns += [change, change * (8 / (8 + age))[:, None]]

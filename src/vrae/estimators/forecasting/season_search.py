@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from vrae.data.sliding import lagged_products
+
 __all__ = ["find_season"]
 
 Floats = npt.NDArray[np.float64]
@@ -68,7 +70,6 @@ def _autocorrelation(values: Floats, longest: int) -> tuple[Floats, Floats]:
         limit = 3 * np.quantile(np.abs(rest[known]), 0.75)
         rest = np.clip(rest, -limit, limit)
         if (size := float((rest[known] ** 2).mean())) > 0:
-            length = 2 * len(rest)
-            for total, part in ((products, rest / np.sqrt(size)), (pairs, known.astype(float))):
-                total += np.fft.irfft(np.abs(np.fft.rfft(part, length)) ** 2, length)[: longest + 1]
+            products += lagged_products(rest / np.sqrt(size))[: longest + 1]
+            pairs += lagged_products(known)[: longest + 1]
     return np.where(pairs > 0.5, products / np.maximum(pairs, 1), 0.0), pairs

@@ -10,15 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
-from vrae.estimators.forecasting.forecast_windows import observed_mean, windows_at
+from vrae.estimators.forecasting.forecast_windows import windows_at
+from vrae.estimators.forecasting.single_forecasts import RECENT, recent_level
 from vrae.estimators.forecasting.stage import Stage
 
 __all__ = ["season_width"]
 
 Floats = npt.NDArray[np.float64]
 
-# The simple forecast of last season is the mean of as many steps.
-_RECENT = 8
 # Quantile of the absolute errors that is compared.
 _QUANTILE = 0.8
 # Fewer items show nothing.
@@ -38,7 +37,7 @@ def season_width(calendar: CalendarMatrix, origins: list[int], stage: Stage, sea
     """
     plan = stage.plan
     then = calendar.n_steps - plan.season
-    if plan.season < 2 * plan.horizon or then < _RECENT:
+    if plan.season < 2 * plan.horizon or then < RECENT:
         return np.ones(plan.horizon)
     now = _typical_errors(calendar, then, stage, seasonal_weight)
     before = [_typical_errors(calendar, origin - plan.season, stage, seasonal_weight) for origin in origins]
@@ -53,16 +52,16 @@ def season_width(calendar: CalendarMatrix, origins: list[int], stage: Stage, sea
 def _typical_errors(calendar: CalendarMatrix, origin: int, stage: Stage, seasonal_weight: float) -> Floats:
     """Return a high quantile of the absolute errors at each step, (horizon,). NaN if unknown."""
     plan, errors = stage.plan, np.full(stage.plan.horizon, np.nan)
-    if origin < _RECENT:
+    if origin < RECENT:
         return errors
     windows = windows_at(calendar, origin, plan, stage.variation)
-    windows = windows.select(np.flatnonzero(windows.known() & (windows.age >= _RECENT)))
+    windows = windows.select(np.flatnonzero(windows.known() & (windows.age >= RECENT)))
     if len(windows) < _MIN_ITEMS:
         return errors
-    forecast = np.nan_to_num(observed_mean(windows.context[:, -_RECENT:]))[:, None]
-    if stage.courses is not None:
+    forecast = recent_level(windows)
+    if stage.courses is not None and seasonal_weight:
         course = stage.courses.later(origin - calendar.n_steps).courses(windows)
-        recent = course[:, np.arange(-_RECENT, 0) % plan.season].mean(axis=1, keepdims=True)
+        recent = course[:, np.arange(-RECENT, 0) % plan.season].mean(axis=1, keepdims=True)
         forecast = forecast + seasonal_weight * (course[:, np.arange(plan.horizon) % plan.season] - recent)
     sizes = np.abs(windows.future - forecast)
     for step in range(plan.horizon):

@@ -1,4 +1,4 @@
-"""The season of each item, learned from all: courses of a season as a Gaussian process.
+"""The season of each item, learned from all: courses as draws from one distribution.
 
 An item's course is what its values add to their local level at each step of the season. A course
 of its own, from one to three seasons, is mostly noise; what items have in common is not. All
@@ -18,7 +18,13 @@ import numpy.typing as npt
 
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
 from vrae.estimators.forecasting.categories import Categories
-from vrae.estimators.forecasting.forecast_windows import ForecastWindows, Ints, Variation, observed_mean, windows_at
+from vrae.estimators.forecasting.forecast_windows import (
+    ForecastWindows,
+    Ints,
+    observed_mean,
+    typical_variation,
+    windows_at,
+)
 from vrae.estimators.forecasting.plan import ForecastPlan, new_until
 
 __all__ = ["SeasonalCourses", "choose_categories"]
@@ -134,19 +140,16 @@ class SeasonalCourses:
             profile, variance, _ = _profiles(values, course, self.noise / _size(windows) ** 2)
             course = self._posterior(profile, variance, windows.category)[0]
         # The level of an item that is known in part of a season is that of this part.
-        steps = windows.context.shape[1]
-        repeated = np.tile(course, steps // self.season + 1)[:, -steps:]
-        relative_level = 1 + np.nan_to_num(observed_mean(np.where(np.isnan(windows.context), np.nan, repeated)))
+        past = _past(course, windows.context.shape[1])
+        relative_level = 1 + np.nan_to_num(observed_mean(np.where(np.isnan(windows.context), np.nan, past)))
         return course * _size(windows) / np.maximum(relative_level, _MIN_RELATIVE_LEVEL)[:, None]
 
     def forecast(self, windows: ForecastWindows, level: Callable[[ForecastWindows], Floats]) -> Floats:
         """Return scaled forecasts (n, horizon): ``level`` of values without season, and season."""
         course = self.courses(windows)
-        steps = windows.history.shape[1]
-        repeated = np.tile(course, steps // self.season + 1)[:, -steps:]
-        rest = windows.history - repeated
+        rest = windows.history - _past(course, windows.history.shape[1])
         n_context, horizon = windows.context.shape[1], windows.future.shape[1]
-        without = replace(windows, context=rest[:, -n_context:], earlier=rest[:, : steps - n_context])
+        without = replace(windows, context=rest[:, -n_context:], earlier=rest[:, :-n_context])
         # The mean of few steps is better than their smoothing.
         first = new_until(n_context)
         trust = np.clip((windows.age - first) / max(n_context - first, 1), 0, 1)[:, None]
@@ -161,6 +164,11 @@ class SeasonalCourses:
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """Rebuild from `arrays`."""
         return cls(**arrays)
+
+
+def _past(course: Floats, n_steps: int) -> Floats:
+    """Return courses (n, season) at the ``n_steps`` before the origin."""
+    return np.tile(course, n_steps // course.shape[1] + 1)[:, -n_steps:]
 
 
 def _size(windows: ForecastWindows) -> Floats:
@@ -241,7 +249,7 @@ def _local_mean(values: Floats, season: int) -> Floats:
     return around(np.where(known, values, 0.0)) / np.maximum(around(known), 1)
 
 
-def choose_categories(calendar: CalendarMatrix, plan: ForecastPlan, variation: Variation) -> Categories | None:
+def choose_categories(calendar: CalendarMatrix, plan: ForecastPlan) -> Categories | None:
     """Return the static column whose values foretell the courses of left-out items best, or None.
 
     The course of an item is compared with the mean of the others of its category. None if that of
@@ -250,7 +258,7 @@ def choose_categories(calendar: CalendarMatrix, plan: ForecastPlan, variation: V
     found = Categories.candidates(calendar.static)
     if not found or plan.seasonal_member is None:
         return None
-    windows = windows_at(calendar, calendar.n_steps, plan, variation)
+    windows = windows_at(calendar, calendar.n_steps, plan, typical_variation(calendar.values))
     windows = windows.select(np.flatnonzero(windows.age >= min(_MIN_STEPS, plan.season)))
     values, none = _relative(windows, plan.season), np.zeros((len(windows), plan.season))
     profile, variance, _ = _profiles(values, none, 1 / _size(windows) ** 2)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from vrae.data.batching import Batch
-from vrae.estimators.forecasting.forecast_windows import ForecastWindows, observed_mean
+from vrae.estimators.forecasting.forecast_windows import INTERMITTENT, ForecastWindows, observed_mean
 from vrae.estimators.forecasting.plan import new_until
 from vrae.estimators.head import clone_model
 from vrae.estimators.vrae import VRAE
@@ -17,6 +17,7 @@ from vrae.exceptions import PosteriorCollapseWarning, check_installed
 from vrae.runtime import work_threads
 
 __all__ = [
+    "RECENT",
     "check_statsforecast",
     "decode_future",
     "encode_contexts",
@@ -31,9 +32,7 @@ Floats = npt.NDArray[np.float64]
 # Smoothing needs at least this many observed steps.
 _MIN_STEPS = 4
 # Steps of a recent level.
-_RECENT = 8
-# Demand is intermittent if more than this fraction of the steps is zero.
-_INTERMITTENT = 0.5
+RECENT = 8
 # Latent vectors per batch of the decoder.
 _BATCH_SIZE = 4096
 
@@ -52,7 +51,7 @@ def seasonal_naive(windows: ForecastWindows, season: int, level: Floats) -> Floa
 
 def recent_level(windows: ForecastWindows) -> Floats:
     """Return the mean of the last steps, (n, horizon): the level without statsforecast."""
-    mean = np.nan_to_num(observed_mean(windows.context[:, -_RECENT:]))
+    mean = np.nan_to_num(observed_mean(windows.context[:, -RECENT:]))
     return np.broadcast_to(mean[:, None], windows.future.shape)
 
 
@@ -66,7 +65,7 @@ def smoothing(windows: ForecastWindows) -> Floats:
     from statsforecast.models import ADIDA, SimpleExponentialSmoothingOptimized
 
     forecast = np.zeros_like(windows.future)
-    zero, intermittent = windows.scale.zero, windows.zero_share > _INTERMITTENT
+    zero, intermittent = windows.scale.zero, windows.zero_share > INTERMITTENT
     exponential, adida = SimpleExponentialSmoothingOptimized(), ADIDA()
     for i in np.flatnonzero(windows.age >= _MIN_STEPS):  # the models take one series each
         series = windows.context[i][~np.isnan(windows.context[i])]
