@@ -1,7 +1,7 @@
 """How often random tests try: a little with the other tests, more where VRAE_FUZZ says so.
 
-``VRAE_FUZZ=20`` gives twenty times as many random cases, and ``VRAE_FUZZ=nightly`` as many as a
-night allows.
+``VRAE_FUZZ=20`` gives twenty times as many random cases, and ``VRAE_FUZZ=nightly`` as many as
+``make fuzz`` tries in about an hour.
 """
 
 from __future__ import annotations

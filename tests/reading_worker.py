@@ -10,7 +10,6 @@ import re
 import select
 import subprocess
 import sys
-import time
 import traceback
 import warnings
 from contextlib import suppress
@@ -97,7 +96,7 @@ def _read(path: str, options: dict[str, Any], in_parts: bool) -> dict[str, Any]:
     from vrae.exceptions import VRAEError
 
     _reset()
-    before, started, problem, result = _peak(), time.process_time(), "", "read"
+    before, problem, result = _peak(), "", "read"
     try:
         panels = stream_panels(path, **options) if in_parts else [read_panel(path, **options)]
         for panel in panels:
@@ -108,8 +107,7 @@ def _read(path: str, options: dict[str, Any], in_parts: bool) -> dict[str, Any]:
             problem = f"The message has {len(str(error))} characters: {error!s:.300}"
     except BaseException:  # also what Arrow, pandas and others raise
         problem = traceback.format_exc()
-    found = {"seconds": time.process_time() - started, "megabytes": _peak() - before}
-    return {"problem": problem, "result": result, **found}
+    return {"problem": problem, "result": result, "megabytes": _peak() - before}
 
 
 def _main() -> None:

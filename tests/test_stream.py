@@ -34,6 +34,23 @@ from vrae.runs import cluster_stream, sample_series, table_writer
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 
 
+@pytest.mark.parametrize("thousands", [".", ",", " "])
+@pytest.mark.parametrize("layout", ["long", "wide"])
+def test_thousands_are_the_same_in_parts(thousands: str, layout: str, tmp_path: Path, in_parts: None) -> None:
+    values = [f"{one}{thousands}{234 + one}" for one in range(1, 9)]
+    if layout == "long":
+        rows = ["item;step;sold", *(f"{name};{step};{value}" for name in "ab" for step, value in enumerate(values))]
+        options: dict[str, Any] = {"id": "item", "time": "step"}
+    else:
+        rows = [";".join(["item", *map(str, range(8))]), *(";".join([name, *values]) for name in "ab")]
+        options = {"id": "item", "layout": "wide"}
+    (tmp_path / "sales.csv").write_text("\n".join(rows) + "\n")
+    whole = read_panel(tmp_path / "sales.csv", thousands=thousands, **options)
+    parts = join_panels(list(stream_panels(tmp_path / "sales.csv", thousands=thousands, **options)))
+    assert whole[0][0].tolist() == [1000 * one + 234 + one for one in range(1, 9)]
+    np.testing.assert_array_equal(parts.values, whole.values)
+
+
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read all sources in parts, even small ones."""

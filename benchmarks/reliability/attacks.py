@@ -1,6 +1,6 @@
 """Run every attack, and count its tries and failures: `python benchmarks/reliability/attacks.py`.
 
-An attack is a group of tests, and they are run as they are, with more random cases than usually.
+An attack is a group of tests, and they are run as they are, with more random cases than usual.
 A try is one case: a kill, a damaged file, a set of options. A failure is a test that did not end as
 it must. Results go to attacks.jsonl, next to this file, and into the table of docs/reliability.md.
 

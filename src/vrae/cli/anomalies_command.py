@@ -100,7 +100,11 @@ def anomalies(
     for_training |= {} if next_steps else {"--save": save}
     _check_usage(task.detector, model, window, stride, step_scores, for_training, engine.is_ray)
     if (next_steps or stretches is not None) and not is_long:
-        raise usage_error("--next-steps and --stretches are for long series: see --window.")
+        raise usage_error(
+            "--next-steps and --stretches are for long series: --window without a model, or the --model of such a fit."
+        )
+    if next_steps and fitted is None:
+        raise usage_error("--next-steps needs --model: the detector that was fitted to the steps before.")
     if str(stretches) == str(file) == "-":
         raise usage_error("--stretches must be a file: standard output is for --out.")
     if is_long:

@@ -136,8 +136,8 @@ def _is_read(path: Path, name: str, source: str) -> bool:
 
     A report may lie in the folder of its run.
     """
-    if Path(source).is_dir():
-        return _is_in(path, Path(source)) and (name in _DATA or (name in _READ and path.suffix != ".html"))
+    if name in _READ and Path(source).is_dir():
+        return _is_in(path, Path(source)) and (name in _DATA or path.suffix != ".html")
     return any(_is_same(found, path) for found in _matching(source))
 
 

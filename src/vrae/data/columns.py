@@ -198,10 +198,7 @@ class Table:
         """Return these columns."""
         wanted = list(dict.fromkeys(columns))
         with reading(self.name):
-            if self.n_rows is not None:
-                table = self.head(self.n_rows, wanted)
-            else:
-                table = self._selected(self.data.table, wanted) if isinstance(self.data, Rows) else self._whole(wanted)
+            table = self.rows(wanted)
         if table.num_rows == 0:
             raise InvalidDataError(
                 f"No series found: {self.name} has a header (columns {name_some(self.columns, 12)}) but no rows. Pass "
@@ -209,7 +206,12 @@ class Table:
             )
         return {name: _plain(column) for name, column in zip(wanted, table.columns, strict=True)}
 
-    def _whole(self, columns: list[str]) -> pa.Table:
+    def rows(self, columns: list[str]) -> pa.Table:
+        """Return these columns as an Arrow table, if they may be read whole."""
+        if self.n_rows is not None:
+            return self.head(self.n_rows, columns)
+        if isinstance(self.data, Rows):
+            return self._selected(self.data.table, columns)
         check_rows(self.data, columns, self.name)
         return self.data.to_table(columns=columns, use_threads=len(columns) <= MANY_COLUMNS)
 

@@ -117,8 +117,13 @@ def _unparsed(error: pa.ArrowInvalid, file: Path) -> Exception:
     )
 
 
+def _as_text(dialect: Dialect, changes: Mapping[str, Change]) -> dict[str, pa.DataType]:
+    """Return the columns to read as text: all of a wide table that needs a closer look."""
+    return dict.fromkeys(dialect.names if dialect.is_wide and dialect.closer else changes, pa.string())
+
+
 def _parse(file: Path, dialect: Dialect, changes: Mapping[str, Change]) -> pa.Table:
-    types = dict.fromkeys(dialect.names if dialect.is_wide and dialect.closer else changes, pa.string())
+    types = _as_text(dialect, changes)
     table = _read(file, dialect, types)
     _ = table.column_names  # names that are not UTF-8 raise here, where the error is handled
     zoned = [field.name for field in table.schema if getattr(field.type, "tz", None)]
@@ -236,20 +241,22 @@ def _whole_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def csv_head(file: Path, options: TableOptions) -> tuple[Table, dict[str, NumberFormat], int]:
-    """Return the first rows of a large csv file, the format of number columns that are text.
+    """Return the first rows of a large csv file, and the formats of its number columns.
 
-    The third result is the number of bytes that these rows take, unless the file is smaller.
+    Only of those that are read as text. The third result is the number of bytes that these rows
+    take, unless the file is smaller.
     """
     dialect = find_dialect(file, options)
     changes = _changes(dialect, options)
-    first = next(_batches(file, dialect, dict.fromkeys(changes, pa.string()), ()), None)
+    first = next(_batches(file, dialect, _as_text(dialect, changes), ()), None)
     if first is None:
-        rows = pa.table({name: pa.array([], pa.null()) for name in dialect.names})
+        raw = rows = pa.table({name: pa.array([], pa.null()) for name in dialect.names})
     else:
-        rows = _converted(pa.Table.from_batches([first]), dialect, changes)
+        raw = pa.Table.from_batches([first])
+        rows = _converted(raw, dialect, changes)
     head = _table(file, rows, dialect, options)
-    texts = [name for name in head.columns if head.kinds[name] == "number" and pa.types.is_string(rows[name].type)]
-    parsed = {name: parse_numbers(head.read([name])[name], dialect.numbers) for name in texts}
+    texts = [name for name in head.columns if head.kinds[name] == "number" and pa.types.is_string(raw[name].type)]
+    parsed = {name: parse_numbers(raw[name].cast(pa.large_string()), dialect.numbers) for name in texts}
     return head, {name: found.format for name, found in parsed.items() if found.wrong is None}, dialect.block
 
 

@@ -57,7 +57,7 @@ def with_joined_id(table: Table, parts: Sequence[str]) -> Table:
     combined = [tuple(str(text[row]) for text in texts) for row in range(len(rows))]
     ids = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(_joined(combined, names, table), pa.large_string()))
     with reading(table.name):
-        everything = table.data.to_table() if table.n_rows is None else table.head(table.n_rows, table.columns)
+        everything = table.rows(list(table.columns))
     index = (joined, *(level for level in table.index if level not in names)) if table.index else ()
     data = Rows(everything.append_column(joined, ids))
     return replace(table, data=data, index=index, n_rows=None, parts=tuple(names))
