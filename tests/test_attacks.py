@@ -144,11 +144,12 @@ def test_a_disk_that_is_full_at_a_random_byte_keeps_what_was_there(
     arguments.append(place / ("run" if command == "cluster" else "result.csv"))
     assert cli(*arguments).code == 0
     before = files(place)
-    needed = sum(map(len, before.values()))
     sizes = np.random.default_rng()  # any size must work
     refused = 0
     for _ in range(times(quick=1, nightly=100)):
-        disk(needed + int(sizes.integers(1, needed + 8192)))  # room for a part of the next result
+        state = os.statvfs(place)
+        used = (state.f_blocks - state.f_bfree) * state.f_frsize  # in whole pages: a disk cannot be smaller
+        disk(used + int(sizes.integers(1, used + 8192)))  # room for a part of the next result
         done = cli(*arguments, "--overwrite")
         refused += done.code != 0
         if done.code:
