@@ -23,6 +23,7 @@ from amount import IS_QUICK, times
 from conftest import TINY, make_estimator
 from model_mutations import Mutation, mutations_of_arrays, mutations_of_config
 from vrae import VRAE, LongSeriesDetector, VRAEClusterer, load_model, read_panel
+from vrae.data.calendar import Calendar
 from vrae.estimators.saved_schema import check_config
 from vrae.exceptions import InvalidParameterError, ModelFileError, VRAEError
 from vrae.runs.metrics_schema import check_metrics
@@ -226,6 +227,26 @@ def test_the_message_names_file_key_and_what_is_allowed(case, expected, saved, t
     with pytest.raises(ModelFileError, match=words) as caught:
         load_model(tmp_path / "model")
     assert str(tmp_path / "model") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["edits.0.parts.means", "edits.0.cluster", "edits.1.place", "edits.2.vectors", "edits.2.to"]
+)
+def test_the_arrays_of_edits_have_their_types(name, saved, tmp_path):
+    shutil.copytree(saved("VRAEClusterer"), tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    arrays = safetensors.numpy.load_file(tmp_path / "model" / "weights.safetensors")
+    Mutation("", config, {**arrays, name: arrays[name].astype("f2")}).write(tmp_path / "model")
+    with pytest.raises(ModelFileError, match=rf"{name} should have the type \w\d, and has f2"):
+        load_model(tmp_path / "model")
+
+
+def test_a_calendar_without_keys_is_one_without_steps(saved, tmp_path):
+    shutil.copytree(saved("VRAENeighbors"), tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    config["model"]["reading"]["calendar"] = {}
+    Mutation("", config).write(tmp_path / "model")
+    assert load_model(tmp_path / "model").model_.reading_.calendar == Calendar()
 
 
 def test_a_large_config_is_refused_before_it_is_parsed(saved, tmp_path, monkeypatch):

@@ -77,7 +77,7 @@ class TableOptions:
         """Restore options from the result of `to_dict`."""
         calendar = state["calendar"]
         lists = {name: None if state[name] is None else tuple(state[name]) for name in ("value", "static")}
-        parts = {"id_parts": tuple(state["id_parts"]), "calendar": calendar and Calendar(**calendar)}
+        parts = {"id_parts": tuple(state["id_parts"]), "calendar": None if calendar is None else Calendar(**calendar)}
         return cls(**{**state, **lists, **parts})
 
 

@@ -21,6 +21,12 @@ _HEAD = {"embedding?": "f4 h d"}
 _SPACE = {"space.center": "f8 d", "space.axes": "f8 d s"}
 _MIXTURE = {"partition.weights": "f8 k", "partition.means": "f8 k e", "partition.covariance": "f8 e e"}
 _VOTES = {"partition.vectors": "f8 m s", "partition.labels": "i8 m"}
+# The edits of clusters: merged, split and moved series.
+_EDITS = (
+    {"place": "i8 _"},
+    {"cluster": "i8 1", "parts.weights": "f8 k", "parts.means": "f8 k s", "parts.covariance": "f8 s s"},
+    {"vectors": "f8 m s", "to": "i8 m"},
+)
 _BELONGING = {
     "belonging.weights": "f4 b",
     "belonging.references": "f4 r 256",
@@ -164,6 +170,11 @@ def _check_partition(arrays: Arrays, known: dict[str, int]) -> None:
 
 def _check_clusters(config: dict[str, Any], arrays: Arrays, known: dict[str, int]) -> None:
     _check_partition(arrays, known)
+    for number in range(config["n_edits"]):
+        start = f"edits.{number}."
+        table = next((each for each in _EDITS if start + next(iter(each)) in arrays), _EDITS[-1])
+        sizes = {"s": shape_of(arrays, "space.axes")[1]}
+        check_shapes(arrays, {start + name: description for name, description in table.items()}, sizes)
     parts = {"labels": "i8 h"}
     for table, is_there in (
         (_BELONGING, "belonging.weights" in arrays),
