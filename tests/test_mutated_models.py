@@ -249,6 +249,39 @@ def test_a_calendar_without_keys_is_one_without_steps(saved, tmp_path):
     assert load_model(tmp_path / "model").model_.reading_.calendar == Calendar()
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("VRAENeighbors", lambda a: a.update({"model.embedding": a["model.embedding"] * np.nan}), "finite rows"),
+        ("VRAE", lambda a: a["model.embedding"].__setitem__((0, 0), np.nan), "finite rows"),
+        ("GroupForecaster", lambda a: a.pop("combination.season_width"), "combination.weights should have the shape"),
+        (
+            "GroupForecaster",
+            lambda a: a.update({"combination.weights": a["combination.weights"][:4]}),
+            "have the shape",
+        ),
+        ("GroupForecaster", lambda a: a["items.category"].__setitem__(0, 3), "numbers of the categories"),
+    ],
+)
+def test_arrays_fit_each_other(name, change, words, saved, tmp_path):
+    shutil.copytree(saved(name), tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    arrays = safetensors.numpy.load_file(tmp_path / "model" / "weights.safetensors")
+    change(arrays)
+    Mutation("", config, arrays).write(tmp_path / "model")
+    with pytest.raises(ModelFileError, match=words):
+        load_model(tmp_path / "model")
+
+
+def test_a_forecaster_needs_its_horizon(saved, tmp_path):
+    shutil.copytree(saved("GroupForecaster"), tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    del config["options"]["horizon"]
+    Mutation("", config).write(tmp_path / "model")
+    with pytest.raises(ModelFileError, match=r"options.horizon is missing"):
+        load_model(tmp_path / "model")
+
+
 def test_a_large_config_is_refused_before_it_is_parsed(saved, tmp_path, monkeypatch):
     shutil.copytree(saved("VRAE"), tmp_path / "model")
     file = tmp_path / "model" / "config.json"

@@ -72,14 +72,9 @@ _FORECAST = {
     "items.context_known": "u1 h x",
     "items.earlier?": "f8 h _",
     "items.earlier_known?": "u1 h _",
-    "items.level_decay?": "f8 _",
+    "items.level_decay?": "f8 7",
     "items.category?": "i8 h",
     "items.typical_spread?": "f8 1",
-    "courses.mean?": "f8 _ v",
-    "courses.basis?": "f8 v _",
-    "courses.covariance?": "f8 _ _",
-    "courses.noise?": "f8 1",
-    "combination.season_width?": "f8 2 l",
     "empty": "u1 h",
     "groups.proportions": "f8 g",
     "groups.center": "f8 g d",
@@ -96,8 +91,17 @@ _FORECAST = {
     "pooled.coefficients": "f8 l w",
     "pooled.group_coefficients": "f8 _ l w",
     "pooled.season": "i8 1",
-    "combination.weights?": "f8 _ g j",
-    "combination.quantiles?": "f8 g l _",
+}
+_COMBINATION = {
+    "combination.season_width": "f8 2 l",
+    "combination.weights": "f8 5 g j",
+    "combination.age_factor": "f8 13 2",
+    "combination.quantiles": "f8 g l 199",
+}
+_EARLY_COMBINATION = {  # of early models
+    "combination.weights": "f8 2 g j",
+    "combination.age_factor": "f8 7",
+    "combination.quantiles": "f8 g l 199",
 }
 _LONG = {
     "level": "f8 h c",
@@ -135,6 +139,9 @@ def check_arrays(config: dict[str, Any], arrays: Arrays) -> None:
     if ("ids" in config) != ("embedding" in arrays):
         raise ValueError("the config has ids and the arrays have no embedding of these series, or the reverse")
     known = check_shapes(arrays, {**_MODEL, **(_HEAD if kind != "VRAE" else {})}, sizes)
+    for name in ("model.embedding", "embedding"):
+        if name in arrays:
+            _check_vectors(name, arrays)
     if (arrays["model.typical_spread"] <= 0).any():
         raise ValueError("model.typical_spread should be above 0")
     _check_pairs(arrays, "model.network.statistics.pairs", sizes["c"])
@@ -146,6 +153,13 @@ def check_arrays(config: dict[str, Any], arrays: Arrays) -> None:
         _check_series(config, arrays, known)
     elif kind == "GroupForecaster":
         _check_forecast(config, arrays, known)
+
+
+def _check_vectors(name: str, arrays: Arrays) -> None:
+    """Check that each row of an embedding is known or not, and not that none is."""
+    known = np.isfinite(arrays[name])
+    if not known.any() or (known.any(axis=1) != known.all(axis=1)).any() or np.isinf(arrays[name]).any():
+        raise ValueError(f"{name} should have finite rows, and rows of NaN for series without any value")
 
 
 def _check_pairs(arrays: Arrays, name: str, n_channels: int) -> None:
@@ -220,12 +234,13 @@ def _check_series(config: dict[str, Any], arrays: Arrays, known: dict[str, int])
 
 def _check_forecast(config: dict[str, Any], arrays: Arrays, known: dict[str, int]) -> None:
     _check_partition(arrays, known)
-    sizes = {**known, "x": config["n_context"]}
-    if "horizon" in config["options"]:
-        sizes["l"] = config["options"]["horizon"]
+    sizes = {**known, "x": config["n_context"], "l": config["options"]["horizon"]}
     if "members" in config:
         sizes["j"] = len(config["members"])
-    check_shapes(arrays, _FORECAST, sizes)
+    known = check_shapes(arrays, _FORECAST, sizes)
+    is_early = "combination.season_width" not in arrays
+    check_shapes(arrays, _EARLY_COMBINATION if is_early else _COMBINATION, known)
+    _check_courses(config, arrays)
     if config.get("covariates"):
         check_shapes(arrays, _EFFECTS, {**sizes, "a": len(config["covariates"])})
         for name in ("covariates.common", "covariates.own", "covariates.recent"):
@@ -234,14 +249,36 @@ def _check_forecast(config: dict[str, Any], arrays: Arrays, known: dict[str, int
     if "items.earlier" in arrays or config.get("n_history", 0) > config["n_context"]:
         earlier = config.get("n_history", config["n_context"]) - config["n_context"]
         check_shapes(arrays, {name: f"{kind} h {earlier}" for name, kind in _EARLIER.items()}, sizes)
-    if shape_of(arrays, "combination.age_factor") not in ((13, 2), (7,)):  # now, and in early models
-        raise ValueError("combination.age_factor should have the shape (13, 2)")
     for name in ("pooled.season", "group_model.season"):
         if arrays[name][0] != config["season"]:
             raise ValueError(f"{name} should be the season of the config, {config['season']}")
     for name in ("items.spread", "groups.proportions", "groups.variance", "pooled.deviation", "group_model.deviation"):
         if (arrays[name] <= 0).any():
             raise ValueError(f"{name} should be above 0")
+
+
+def _check_courses(config: dict[str, Any], arrays: Arrays) -> None:
+    """Check the courses of a season, of each category and of all items, if there are any."""
+    n_categories = len((config.get("categories") or {}).get("names", ()))
+    if "items.category" in arrays:
+        category = arrays["items.category"]
+        if category.min(initial=-1) < -1 or category.max(initial=-1) >= n_categories:
+            raise ValueError("items.category should be numbers of the categories, or -1")
+    if "courses.basis" not in arrays:
+        if {"seasonal smoothing", "seasonal level"}.intersection(config.get("members", ())):
+            raise ValueError("the array courses.basis is missing")
+        return
+    season, r = config["season"], shape_of(arrays, "courses.basis")[-1]
+    check_shapes(
+        arrays,
+        {
+            "courses.mean": f"f8 {n_categories + 1} {season}",
+            "courses.basis": f"f8 {season} {r}",
+            "courses.covariance": f"f8 {r} {r}",
+            "courses.noise": "f8 1",
+        },
+        {},
+    )
 
 
 _LARGEST_EFFECT = 50.0

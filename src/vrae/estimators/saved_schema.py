@@ -324,7 +324,9 @@ def check_config(config: Config, *, others: bool = False) -> None:
         needed["model"] = _MODEL
         later = {**later, "digest": maybe(text(64)), **(_IDS if kind != "VRAE" else {})}
         if kind != "VRAE":
-            needed["options"] = record({}, saved_options(kind), plain() if others else None)
+            options = saved_options(kind)
+            shaping = {name: options[name] for name in ("horizon",) if name in options}  # arrays have its length
+            needed["options"] = record(shaping, options, plain() if others else None)
     record(needed, {**_ALWAYS_LATER, **later}, plain() if others else None)("", config)
     _check_whole(kind, config)
 
@@ -357,10 +359,10 @@ def _check_whole(kind: str, config: Config) -> None:
 
 
 def _check_forecaster(config: Config, ids: list[Any]) -> None:
-    horizon, times, type_ = config["options"].get("horizon"), config["next_times"], config["next_times_type"]
+    horizon, times, type_ = config["options"]["horizon"], config["next_times"], config["next_times_type"]
     if (times is None) != (type_ is None):
         raise refuse("next_times_type", "null if and only if next_times is", type_)
-    if times is not None and horizon is not None:
+    if times is not None:
         list_of(plain(), horizon, horizon)("next_times", times)
     if times is not None:
         try:
