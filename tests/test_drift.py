@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from vrae import VRAE, Panel, VRAEClusterer, load_model, read_panel
 from vrae.cli.app import app
+from vrae.estimators.drift_levels import levels_beside_the_fit, mark_levels
 from vrae.estimators.drift_tests import Sides, energy_test, holm, share_test, unlike_test
 from vrae.exceptions import InvalidParameterError, NotFittedError, OutputError
 from vrae.report import render_drift
@@ -211,3 +212,88 @@ def test_command(clusterer: VRAEClusterer, tmp_path: Path) -> None:
     assigned = CliRunner().invoke(app, ["assign", *common, "--out", str(tmp_path / "a.csv")])
     assert "vrae drift" in assigned.stderr
     assert load_model(tmp_path / "model").drift(panel).changed
+
+
+def sales(n_weeks: int, seed: int = 0) -> pd.DataFrame:
+    """Return weekly sales of 40 items, high in winter or in summer, whose levels do not change."""
+    rng = np.random.default_rng(seed)
+    weeks = pd.date_range("2021-01-04", periods=200, freq="W-MON")
+    high = [np.isin(weeks.month, months) for months in ((11, 12), (6, 7))]
+    rows = [
+        pd.DataFrame({"item": f"i{i:02}", "week": weeks, "qty": rng.poisson(20.0 + 60 * high[i % 2])})
+        for i in range(40)
+    ]
+    return pd.concat(rows)[lambda table: table.week < weeks[n_weeks]]
+
+
+@pytest.fixture(scope="module")
+def seasonal() -> VRAEClusterer:
+    return VRAEClusterer(2, model=VRAE(max_epochs=2), random_state=0).fit(
+        read_panel(sales(172), id="item", time="week")
+    )
+
+
+def later_sales(factor: float, is_changed: str = "") -> Panel:
+    """Return the sales with four weeks more, of which some items sell less or more."""
+    table = sales(176)
+    new = (table.week >= sales(173).week.max()) & table.item.str[-1].isin(list(is_changed))
+    table["qty"] = np.where(new, (factor * table.qty).round(), table.qty)
+    return read_panel(table, id="item", time="week")
+
+
+def test_levels_that_did_not_change_are_not_found(seasonal: VRAEClusterer) -> None:
+    found = seasonal.drift(later_sales(1.0))
+    assert not found.changed
+    assert "in the same 4 weeks of the year before (95 % of earlier changes" in repr(found)
+    assert abs(found.levels[0].change) < 0.05
+    assert found.n_moved_by_chance is not None
+    assert f"By chance about {found.n_moved_by_chance} do" in repr(found)
+
+
+def test_a_level_that_all_items_lost_is_said(seasonal: VRAEClusterer) -> None:
+    found = seasonal.drift(later_sales(0.6, "0123456789"))
+    assert found.levels[0].change == pytest.approx(-0.4, abs=0.03)
+    assert "The level of the items is 40 % lower than in the same 4 weeks of the year before." in found.verdict
+    assert found.fit_again == ""
+    assert not found.to_pandas("shares").level_changed.any()  # no group is special
+
+
+def test_the_level_of_a_group_is_said_by_name(seasonal: VRAEClusterer) -> None:
+    found = seasonal.drift(later_sales(2.0, "02468"))
+    winter = int(seasonal.labels_[list(seasonal.ids_).index("i00")])
+    assert [level.cluster for level in found.levels if level.changed] == [winter]
+    assert seasonal.names_[winter] in found.verdict
+    table = found.to_pandas("shares").set_index("cluster")
+    assert table.level_change[winter] == pytest.approx(1.0, abs=0.1)
+    assert abs(table.level_change[1 - winter]) < 0.1
+
+
+def test_levels_of_the_same_window_are_compared_with_the_fit() -> None:
+    rng, fitted = np.random.default_rng(0), waves(60, 0.3, 0).to_padded()[:, 0] + 5
+    ids = [f"item{i}" for i in range(60)]
+    clusterer = VRAEClusterer(2, model=VRAE(max_epochs=2), random_state=0).fit(Panel.from_arrays(fitted, ids=ids))
+    same = clusterer.drift(Panel.from_arrays(fitted * (1 + 0.02 * rng.standard_normal((60, 1))), ids=ids))
+    less = clusterer.drift(Panel.from_arrays(0.6 * fitted, ids=ids))
+    assert not same.changed
+    assert "The level of the items is 40 % lower than at the fit." in less.verdict
+    assert same.n_moved_by_chance is None
+
+
+def test_levels_are_found_by_chance_at_the_stated_rate() -> None:
+    rng, found = np.random.default_rng(0), []
+    for _ in range(100):
+        before = rng.lognormal(3, 1, 80)
+        now = before * rng.lognormal(0, 0.8, 80)
+        levels = levels_beside_the_fit(before, now, rng.integers(0, 4, 80), list("abcd"))
+        found.append(any(level.changed for level in mark_levels(levels, 0.05, True) if level.p_value <= 0.05 / 5))
+    assert np.mean(found) <= 0.09
+
+
+def test_levels_of_several_channels_or_unknown_items_are_not_compared() -> None:
+    X = np.random.default_rng(0).standard_normal((40, 2, 20))
+    fitted = VRAEClusterer(2, model=VRAE(max_epochs=2), random_state=0).fit(
+        Panel.from_arrays(X, ids=list(range(1, 41)))
+    )
+    found = fitted.drift(Panel.from_arrays(2 * X, ids=list(range(1, 41))))
+    assert found.levels == ()
+    assert found.to_pandas("shares").level_change.isna().all()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,10 @@ from vrae.describe.words import cluster_name, plural
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Drift", "DriftItems", "ShareChange", "shares_in_words"]
+__all__ = ["Drift", "DriftItems", "LevelChange", "ShareChange", "levels_in_words", "shares_in_words"]
 
 _MOST_NAMED = 4  # clusters in a sentence
+_AT_THE_FIT = "at the fit"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,30 @@ class ShareChange:
     def difference(self) -> float:
         """Share now, less the share before."""
         return self.now - self.before
+
+
+@dataclass(frozen=True)
+class LevelChange:
+    """How far the level of items in both tables changed, each counted alike.
+
+    ``cluster`` is -1 for all items. ``change`` is a fraction: -0.4 is 40 % less. ``beside`` is what
+    the change is beyond that of the other clusters and beyond the usual one. ``usual`` is the range
+    in which 95 % of the changes of earlier steps would be, None if it is not known. ``p_value`` is
+    not corrected.
+    """
+
+    cluster: int
+    name: str
+    n_items: int
+    change: float
+    beside: float
+    usual: tuple[float, float] | None
+    p_value: float
+    changed: bool = False
+
+    def marked(self, changed: bool) -> LevelChange:
+        """Return the same with another ``changed``."""
+        return replace(self, changed=changed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +118,12 @@ class Drift:
         Why the model should be fitted again. Empty if it need not be.
     has_ids : bool
         Whether the tables have names of items, so that the same ones are known.
+    levels : tuple of LevelChange
+        Of all items, then one per cluster. Empty if levels are not compared.
+    level_words : str
+        What levels are compared with.
+    n_moved_by_chance : int or None
+        Items that changed cluster in as many steps just before the fit. None if it is not known.
     """
 
     shares: tuple[ShareChange, ...]
@@ -108,6 +140,9 @@ class Drift:
     caveat: str = ""
     fit_again: str = ""
     has_ids: bool = True
+    levels: tuple[LevelChange, ...] = ()
+    level_words: str = ""
+    n_moved_by_chance: int | None = None
 
     @property
     def changed(self) -> bool:
@@ -140,7 +175,23 @@ class Drift:
                 f"  {100 * share.before:5.1f} % -> {100 * share.now:5.1f} %  "
                 f"({100 * share.difference:+.1f})  {share.name}{mark}"
             )
-        return [*lines, "", *self.item_lines()]
+        return [*lines, "", *self.level_lines(), *self.item_lines()]
+
+    def level_lines(self) -> list[str]:
+        """Say in a line how far levels changed, if that is known."""
+        if not self.levels or not self.levels[0].n_items:
+            return []
+        level, usual = self.levels[0], ""
+        if level.usual is not None:
+            usual = f" (95 % of earlier changes: {_signed(level.usual[0])} to {_signed(level.usual[1])})"
+        elif self.level_words != _AT_THE_FIT:
+            usual = " (what is usual is not known: too few steps)"
+        return [f"Level of the items: {_signed(level.change)} compared with that {self.level_words}{usual}."]
+
+    def level_of(self, cluster: int) -> str:
+        """Return the change of the level of a cluster in words, empty if it is not known."""
+        level = next((level for level in self.levels if level.cluster == cluster and level.n_items), None)
+        return "" if level is None else _signed(level.change) + (" more than chance" if level.changed else "")
 
     def item_lines(self) -> list[str]:
         """Say in lines how many items are unlike all others, moved, are new and are gone."""
@@ -159,6 +210,8 @@ class Drift:
             f"{plural(n_both, 'item')} in both tables: {counts.get('moved', 0):,} changed cluster, "
             f"{int(self.items.sure.sum()):,} of them between clusters that are both probable."
         )
+        if self.n_moved_by_chance is not None:
+            lines[-1] += f" By chance about {self.n_moved_by_chance:,} do: so many did just before the fit."
         n_new = counts.get("new", 0) + self._new_unlike
         return [*lines, f"{plural(n_new, 'item')} new, {counts.get('gone', 0):,} gone."]
 
@@ -198,7 +251,11 @@ class Drift:
         """Return the columns of the table of clusters."""
         names = ("cluster", "name", "n_before", "n_now", "before", "now", "difference", "p_value", "changed")
         columns = {name: np.array([getattr(share, name) for share in self.shares]) for name in names}
-        return columns | {name: columns[name].round(4) for name in ("before", "now", "difference", "p_value")}
+        columns |= {name: columns[name].round(4) for name in ("before", "now", "difference", "p_value")}
+        known = [level if level.n_items else None for level in self.levels[1:]] or [None] * len(self.shares)
+        columns["level_change"] = np.array([np.nan if level is None else level.change for level in known]).round(4)
+        columns["level_changed"] = np.array([level is not None and level.changed for level in known])
+        return columns
 
     def _named(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.object_]:
         known, place = np.unique(labels, return_inverse=True)
@@ -224,3 +281,25 @@ def shares_in_words(shares: tuple[ShareChange, ...]) -> str:
     ]
     more = f", and {plural(len(changed) - _MOST_NAMED, 'other cluster')} changed" if len(changed) > _MOST_NAMED else ""
     return f"{'; '.join(parts)}{more}."
+
+
+def levels_in_words(levels: Sequence[LevelChange], against: str) -> str:
+    """Say which levels changed. At least one did; ``against`` says compared with what."""
+    everyone, clusters = levels[0], [level for level in levels[1:] if level.changed]
+    clusters.sort(key=lambda level: -abs(np.log1p(level.beside)))
+    parts = [f"{level.name} is {_more_or_less(level.change)}" for level in clusters[:_MOST_NAMED]]
+    more = (
+        f", and {plural(len(clusters) - _MOST_NAMED, 'other cluster')} changed" if len(clusters) > _MOST_NAMED else ""
+    )
+    if everyone.changed:
+        own = f"The level of the items is {_more_or_less(everyone.change)} than {against}"
+        return f"{own}; that of {'; that of '.join(parts)}{more}." if parts else f"{own}."
+    return f"Compared with that {against}, the level of {'; that of '.join(parts)}{more}."
+
+
+def _more_or_less(change: float) -> str:
+    return f"{100 * abs(change):.0f} % {'higher' if change > 0 else 'lower'}"
+
+
+def _signed(change: float) -> str:
+    return f"{100 * change:+.0f} %".replace("-", "\N{MINUS SIGN}")

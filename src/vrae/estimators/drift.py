@@ -12,10 +12,13 @@ import numpy.typing as npt
 from vrae.data.ids import joined_ids
 from vrae.data.panel import Panel
 from vrae.data.timing import Timing
-from vrae.describe.drift_result import Drift, DriftItems, ShareChange, shares_in_words
+from vrae.describe.drift_result import Drift, DriftItems, LevelChange, ShareChange, levels_in_words, shares_in_words
+from vrae.describe.portraits import Portraits
 from vrae.describe.words import cluster_name, plural
 from vrae.estimators.assignment import Clustered
 from vrae.estimators.belonging import Belonging
+from vrae.estimators.drift_levels import levels_beside_the_fit, levels_beside_the_past, mark_levels
+from vrae.estimators.drift_past import Past, matched_labels
 from vrae.estimators.drift_tests import Sides, energy_test, holm, share_test, unlike_test
 from vrae.estimators.partition import labels_of
 from vrae.exceptions import InvalidDataError
@@ -50,6 +53,7 @@ class Fitted(Clustered, Protocol):
     n_clusters_: int
     false_alarm_rate: float | None
     belonging_: Belonging | None
+    portraits_: Portraits | None
 
 
 @dataclass
@@ -61,6 +65,10 @@ class _Later:
     probabilities: npt.NDArray[np.float64]
     unlike: npt.NDArray[np.bool_]
     lengths: npt.NDArray[np.int64]
+    levels: npt.NDArray[np.float64]
+    past: Past | None = None
+    totals: Any = None
+    n_moved: int | None = None
     start: Any = None
     end: Any = None
     is_named: bool = True
@@ -92,7 +100,9 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
     judged = rate is not None and belonging is not None
     if rate is not None and belonging is not None:
         unlike_p = unlike_test(n_unlike, n_series, rate, len(belonging.references))
-    corrected = holm([test.p_value, unlike_p, pattern_p])
+    levels, level_words = _levels(clusterer, later, sides, window)
+    level_p = [min(holm([level.p_value for level in levels]))] if levels else []
+    corrected = holm([test.p_value, unlike_p, pattern_p, *level_p])
     least_share = _LEAST_GROWN_SHARE if window.is_grown else _LEAST_SHARE
     least_effect = _LEAST_GROWN_EFFECT if window.is_grown else _LEAST_EFFECT
     found = [p <= alpha and not window.caveat for p in corrected]
@@ -100,6 +110,8 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
     is_clear = test.p_values <= np.maximum(alpha, test.p_values.min(initial=1.0))
     moved = found[0] & is_clear & (np.abs(test.difference) >= least_share)
     shares = _shares(clusterer, before, now, test.p_values, moved)
+    if levels:
+        levels = mark_levels(levels, alpha, found[3])
     # Other shares alone make vectors differ, so then it says nothing more.
     is_unlike, differs = found[1], found[2] and effect >= least_effect and not moved.any()
     return Drift(
@@ -113,16 +125,41 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
         pattern_effect=effect,
         pattern_p_value=pattern_p,
         alpha=alpha,
-        findings=_findings(shares, n_unlike, n_series, rate or 0.0, is_unlike, differs),
+        findings=(
+            *_findings(shares, n_unlike, n_series, rate or 0.0, is_unlike, differs),
+            *([levels_in_words(levels, level_words)] if any(level.changed for level in levels) else ()),
+        ),
         caveat=window.caveat,
         fit_again=_reason(is_unlike, differs, window),
         has_ids=has_ids,
+        levels=tuple(levels),
+        level_words=level_words,
+        n_moved_by_chance=later.n_moved if has_ids and not window.caveat else None,
     )
+
+
+def _levels(clusterer: Fitted, later: _Later, sides: Sides, window: _Window) -> tuple[list[LevelChange], str]:
+    """Compare levels of items in both tables, and say with what. Empty if that is not possible."""
+    names = [cluster_name(k, clusterer.names_) for k in range(clusterer.n_clusters_)]
+    if window.caveat or not later.is_named or clusterer.model_.network_.config.n_channels > 1:
+        return [], ""
+    if later.past is not None:
+        return levels_beside_the_past(later.totals, later.past, names), later.past.words
+    if clusterer.portraits_ is None:
+        return [], ""
+    known = np.full(len(clusterer.ids_), np.nan)
+    known[clusterer.portraits_.rows] = clusterer.portraits_.numbers["level"][:, 0]
+    first, second = sides.pairs
+    labels = clusterer.labels_[first]
+    return levels_beside_the_fit(known[first], later.levels[second], labels, names), "at the fit"
 
 
 def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
     """Embed later series part by part. Only vectors and labels stay in memory."""
-    parts, lengths, stamps, named = [], [], [], True
+    parts: list[tuple[npt.NDArray[Any], ...]] = []
+    lengths, stamps, named = [], [], True
+    place = {str(name): row for row, name in enumerate(clusterer.ids_.tolist())}
+    past, totals, n_moved = None, np.zeros(()), None
     for given in panels:
         panel, indices = clusterer.model_.open(given)
         Z, probabilities = clusterer.embed_and_assign(panel, indices)
@@ -131,17 +168,55 @@ def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
         if clusterer.belonging_ is None or clusterer.false_alarm_rate is None:
             unlike[:] = False
         unlike[unlike] = clusterer.predict_proba_from_latent(Z[unlike]).any(axis=1)  # others are noise of hdbscan
-        parts.append((panel.ids, Z, probabilities, unlike))
+        if not parts:
+            past = Past.of(clusterer.model_, panel)
+        parts.append((panel.ids, Z, probabilities, unlike, _mean_levels(panel)))
+        if past is not None:
+            labels = matched_labels(panel.ids, place, clusterer.labels_)
+            totals = totals + past.totals(panel, labels, clusterer.n_clusters_)
+            n_moved = (n_moved or 0) + _n_moved_before(clusterer, past, panel, labels)
         lengths.append(panel.lengths[indices])
         named &= _has_names(panel, clusterer)
         if panel.times is not None and panel.times.dtype.kind == "M" and len(panel.times):
             stamps += [panel.times.min(), panel.times.max()]
     if not parts or not sum(len(part[0]) for part in parts):
         raise InvalidDataError("No series found: the input is empty. Pass the table of the new period.")
-    columns = [[part[column] for part in parts] for column in range(4)]
+    columns = [[part[column] for part in parts] for column in range(5)]
     start, end = (min(stamps), max(stamps)) if stamps else (None, None)
-    Z, probabilities, unlike = (np.concatenate(column) for column in columns[1:])
-    return _Later(joined_ids(columns[0]), Z, probabilities, unlike, np.concatenate(lengths), start, end, named)
+    Z, probabilities, unlike, levels = (np.concatenate(column) for column in columns[1:])
+    return _Later(
+        joined_ids(columns[0]),
+        Z,
+        probabilities,
+        unlike,
+        np.concatenate(lengths),
+        levels,
+        past=past,
+        totals=totals,
+        n_moved=n_moved,
+        start=start,
+        end=end,
+        is_named=named,
+    )
+
+
+def _mean_levels(panel: Panel) -> npt.NDArray[np.float64]:
+    """Return the mean of each series, of the first channel; NaN without values."""
+    if not len(panel):
+        return np.zeros(0)
+    values = panel.values[:, 0].astype(np.float64)
+    known = ~np.isnan(values)
+    counts = np.add.reduceat(known, panel.offsets[:-1], dtype=np.int64)
+    return np.asarray(
+        np.add.reduceat(np.where(known, values, 0.0), panel.offsets[:-1]) / np.where(counts, counts, np.nan)
+    )
+
+
+def _n_moved_before(clusterer: Fitted, past: Past, panel: Panel, labels: npt.NDArray[np.int64]) -> int:
+    """Count the items that changed cluster in as many steps as are new, just before the fit."""
+    cut, rows = past.without(panel, 2 * past.n_new)
+    earlier = labels_of(clusterer.embed_and_assign(*clusterer.model_.open(cut))[1])
+    return int(((earlier >= 0) & (labels[rows] >= 0) & (earlier != labels[rows])).sum())
 
 
 def _has_names(panel: Panel, clusterer: Fitted) -> bool:

@@ -1,0 +1,130 @@
+"""The past within a later table: equally long parts of it show what is usual."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vrae.data.panel import Ints, Panel, offsets_of
+from vrae.estimators.vrae import VRAE
+
+__all__ = ["Past"]
+
+Floats = npt.NDArray[np.float64]
+
+_MOST_PARTS = 200
+_LEAST_YEARS = 4  # as many parts need a part one year before. Otherwise, each is compared with the one before it
+# Of one part, this fraction of the steps is known; and no item counts more than so many usual ones.
+_KNOWN, _MOST_USUAL = 0.5, 5.0
+
+
+@dataclass(frozen=True)
+class Past:
+    """The steps of a later table that are newer than the fit, and earlier parts of the same length.
+
+    ``n_new`` steps are new. ``last`` is the number of the newest step of the calendar, or None if
+    steps are counted from the end of each series. A part is compared with that ``lag`` steps
+    before it. ``starts`` (n_parts,) is by how many steps each part ends before the newest step.
+    """
+
+    n_new: int
+    last: int | None
+    lag: int
+    starts: Ints
+    unit: str
+    is_year: bool
+
+    @classmethod
+    def of(cls, model: VRAE, panel: Panel) -> Past | None:
+        """Return what is new in a table, as its first panel shows. None if nothing is."""
+        timing, calendar, times = model.scaler_.timing, panel.calendar, panel.times
+        last, unit, year = None, "steps", 0
+        if timing is not None and calendar is not None and times is not None and times.dtype.kind == "M":
+            cells = calendar.cells(np.array([times.max(), np.datetime64(timing.end)]).astype(times.dtype))
+            last, n_new, unit, year = int(cells[0]), int(cells[0] - cells[1]), calendar.unit, _year(calendar.hours)
+            span = last - int(calendar.cells(times.min()[None])[0]) + 1
+        else:
+            span = int(panel.lengths.max(initial=0))
+            n_new = span - model.n_steps_ if span == panel.lengths.min(initial=span) else 0
+        if n_new < 1 or span < 2 * n_new:
+            return None
+        is_year = year >= n_new and span >= year + _LEAST_YEARS * n_new
+        lag = year if is_year else n_new
+        starts = np.arange(0, span - lag - n_new + 1, max(1, n_new // 4))[:_MOST_PARTS]
+        return cls(n_new, last, lag, starts, unit, is_year)
+
+    def ages(self, panel: Panel) -> Ints:
+        """Return by how many steps each value (total_steps,) is older than the newest one."""
+        if self.last is not None and panel.calendar is not None and panel.times is not None:
+            return np.asarray(self.last - panel.calendar.cells(panel.times))
+        return np.repeat(panel.offsets[1:], panel.lengths) - 1 - np.arange(len(panel.values))
+
+    def without(self, panel: Panel, n_steps: int) -> tuple[Panel, Ints]:
+        """Return the series without the newest steps, and the positions of those that are left."""
+        kept = self.ages(panel) >= n_steps
+        lengths = np.add.reduceat(kept, panel.offsets[:-1]).astype(np.int64)
+        rows = np.flatnonzero(lengths)
+        cut = Panel(
+            panel.values[kept],
+            offsets_of(lengths[rows]),
+            panel.ids[rows],
+            None if panel.times is None else panel.times[kept],
+            panel.channels,
+            calendar=panel.calendar,
+        )
+        return cut, rows
+
+    def totals(self, panel: Panel, labels: Ints, n_clusters: int) -> Floats:
+        """Return levels of all parts and of those before them, summed over the items of clusters.
+
+        Each item has a usual level of 1. ``labels`` (n_series,) are -1 for none.
+
+        Returns
+        -------
+        ndarray, shape (3, n_clusters, n_parts)
+            Levels, levels ``lag`` steps before, and numbers of items that have both.
+        """
+        ages, owner = self.ages(panel), np.repeat(np.arange(len(panel)), panel.lengths)
+        first = panel.values[:, 0].astype(np.float64)
+        inside = (ages >= 0) & ~np.isnan(first)
+        span = int(self.starts[-1]) + self.lag + self.n_new
+        counted = np.bincount(owner[inside], minlength=len(panel))
+        usual = np.bincount(owner[inside], first[inside], len(panel)) / np.maximum(counted, 1)
+        inside &= ages < span
+        dense = np.zeros((2, len(panel), span + 1))  # sums and numbers of values, by age
+        place = owner[inside], ages[inside] + 1
+        np.add.at(dense[0], place, first[inside])
+        np.add.at(dense[1], place, 1.0)
+        sums = dense.cumsum(axis=2)
+        found = []
+        for start in (self.starts, self.starts + self.lag):
+            value, known = sums[..., start + self.n_new] - sums[..., start]
+            level = value / np.maximum(known, 1) / np.where(usual > 0, usual, 1.0)[:, None]
+            level[(known < _KNOWN * self.n_new) | (usual <= 0)[:, None] | (level < 0)] = np.nan
+            found.append(np.minimum(level, _MOST_USUAL))
+        both = ~np.isnan(found[0] + found[1]) & (labels >= 0)[:, None]
+        parts = [np.where(both, part, 0.0) for part in (*found, np.ones_like(found[0]))]
+        member = labels == np.arange(n_clusters)[:, None]  # (n_clusters, n_series)
+        return np.stack([member @ part for part in parts])
+
+    @property
+    def words(self) -> str:
+        """What the new steps are compared with."""
+        steps = f"{self.n_new} {self.unit}" if self.n_new > 1 else self.unit.removesuffix("s")
+        return f"in the same {steps} of the year before" if self.is_year else f"in the {steps} before"
+
+
+def _year(hours: float) -> int:
+    """Return the steps of a year: whole weeks if steps are short, so that weekdays fit."""
+    if not hours > 0:
+        return 0
+    return round((8736.0 if hours <= 168 else 8766.0) / hours)
+
+
+def matched_labels(ids: npt.NDArray[Any], place: dict[str, int], labels: Ints) -> Ints:
+    """Return the labels that items had at the fit; -1 for others."""
+    rows = np.array([place.get(str(name), -1) for name in ids.tolist()], np.int64)
+    return np.where(rows >= 0, labels[rows], -1) if len(labels) else rows
