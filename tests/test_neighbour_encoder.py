@@ -151,6 +151,10 @@ def test_the_neighbour_part_of_a_fit_does_not_move_in_training():
     short, long = (VRAE(latent_size=6, max_epochs=n, random_state=0).fit(X) for n in (1, 4))
     np.testing.assert_array_equal(short.embedding_[:, :3], long.embedding_[:, :3])
     assert not np.array_equal(short.embedding_[:, 3:], long.embedding_[:, 3:])
+    panel = Panel.from_arrays(X)
+    alone = VRAE(latent_size=6, max_epochs=4, random_state=0).neighbour_part(panel, np.arange(30))
+    np.testing.assert_allclose(long.embedding_[:, :3], alone, atol=1e-5)
+    assert VRAE(latent_size=1, random_state=0).neighbour_part(panel, np.arange(30)) is None
 
 
 @pytest.mark.parametrize(

@@ -220,8 +220,8 @@ def _opened(
     log: Log,
 ) -> Iterator[_Series]:
     """Read the series, or open what is read in parts. Errors in the data are raised here."""
+    from vrae.data.selection import check_enough
     from vrae.data.stream import open_data, without_pipe
-    from vrae.estimators.fitting import check_enough
     from vrae.runs import source_of
 
     announce("Reading")

@@ -1,4 +1,4 @@
-"""Join panels, drop series without values, and mask constant stretches at the ends of series."""
+"""Join panels, choose among their series, and mask constant stretches at the ends of series."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from vrae.data.batching import Indices
 from vrae.data.ids import joined_ids
 from vrae.data.panel import Panel, invalid_series, offsets_of
 from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
 
-__all__ = ["drop_invalid", "hide_level_ends", "join_panels", "match_channels"]
+__all__ = ["check_enough", "drop_invalid", "hide_level_ends", "join_panels", "match_channels", "reservoir"]
 
 
 def join_panels(panels: Sequence[Panel]) -> Panel:
@@ -117,3 +118,27 @@ def hide_level_ends(panel: Panel) -> Panel:
     values = panel.values.copy()
     values[np.cumsum(hidden[:-1]) > 0] = np.nan
     return panel.with_values(values)
+
+
+def check_enough(panel: Panel, indices: Indices) -> None:
+    """Raise if the series at ``indices`` are too few or too short to learn from."""
+    if len(indices) < 2:
+        raise InvalidDataError(
+            f"Found {len(indices)} usable series (n_samples = 1 is not enough): learning what series have in "
+            f"common takes at least 2. For one long series, cut it into windows first."
+        )
+    if panel.lengths[indices].max() < 2:
+        raise InvalidDataError(
+            "Every series has one step only (1 feature(s)): there is nothing to learn over time. Pass longer "
+            "series, or use an ordinary clusterer on the values."
+        )
+
+
+def reservoir(most: int, n_earlier: int, n_new: int, n_seen: int, seed: int) -> Indices:
+    """Choose which series to keep, of earlier ones (a sample of ``n_seen``) and new ones."""
+    if n_earlier + n_new <= most:
+        return np.arange(n_earlier + n_new)
+    rng = np.random.default_rng([seed, n_seen])
+    of_new = min(n_new, max(most - n_earlier, round(most * n_new / (n_seen + n_new))))
+    kept = rng.permutation(n_earlier)[: most - of_new], n_earlier + rng.permutation(n_new)[:of_new]
+    return np.sort(np.concatenate(kept))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from sklearn.utils import Tags
 from sklearn.utils.metadata_routing import UNUSED
+from torch import Tensor
 
 from vrae.config import NetworkConfig, check_choice
 from vrae.data.batching import Indices
@@ -19,7 +20,7 @@ from vrae.data.later_times import on_calendar_of_model, say_unknown_dates
 from vrae.data.panel import Panel, invalid_series
 from vrae.data.reading import as_panel
 from vrae.data.scaling import Scaler
-from vrae.data.selection import drop_invalid, hide_level_ends, join_panels, match_channels
+from vrae.data.selection import check_enough, drop_invalid, hide_level_ends, join_panels, match_channels, reservoir
 from vrae.data.table_options import TableOptions
 from vrae.estimators.option_tables import check_options
 from vrae.estimators.options import VRAEOptions
@@ -44,7 +45,7 @@ from vrae.train.preparation import TrainingData, choose_latent_size, fit_pattern
 from vrae.train.progress import progress
 from vrae.train.trainer import Trainer, TrainingTask
 
-__all__ = ["FittedVRAE", "TrainerLike", "check_enough"]
+__all__ = ["FittedVRAE", "TrainerLike"]
 
 # Series that are kept for replay in `partial_fit`.
 _REPLAY_BUFFER = 4096
@@ -174,6 +175,20 @@ class FittedVRAE(VRAEOptions):
         history = trainer.fit(network, prepared.data, prepared.task)
         return self._summarise(network, prepared, history)
 
+    def neighbour_part(self, panel: Panel, indices: Indices) -> Tensor | None:
+        """Return the neighbour part (n, size) of the latent vectors that a fit would give series.
+
+        It is fitted before the rest of the network, which leaves it as it is and is not needed
+        here. None if the latent vectors have no such part.
+        """
+        prepared = self._prepare(panel, indices, None)
+        if not prepared.config.neighbour_size:
+            return None
+        network = self._build(prepared)
+        patterns = self._place(network, prepared)
+        places: Tensor = network.neighbours(patterns).detach().cpu()
+        return places
+
     # ---------------------------------------------------------------- the five verbs
 
     def _prepare(self, panel: Panel, indices: Indices, hidden: npt.NDArray[np.bool_] | None) -> Prepared:
@@ -207,10 +222,15 @@ class FittedVRAE(VRAEOptions):
         data, config = prepared.data, prepared.config
         if config.linear_path:
             set_axes(network.linear, data.panel, data.indices, data.scaler)
-        if config.neighbour_size and data.patterns is not None:
-            patterns = data.patterns[data.indices].to(prepared.device)
-            place_neighbours(network.neighbours, patterns, prepared.task.seed)
-            network.start_from_neighbours(patterns)
+        if config.neighbour_size:
+            network.start_from_neighbours(self._place(network, prepared))
+
+    def _place(self, network: VRAENetwork, prepared: Prepared) -> Tensor:
+        """Fit the neighbour part of a network to patterns (n, n_patterns), and return these."""
+        assert prepared.data.patterns is not None  # the neighbour part is computed from them
+        patterns = prepared.data.patterns[prepared.data.indices].to(prepared.device)
+        place_neighbours(network.neighbours, patterns, prepared.task.seed)
+        return patterns
 
     def _summarise(self, network: VRAENetwork, prepared: Prepared, history: list[Record]) -> Self:
         """Embed the training series, measure the reconstruction error, and become fitted."""
@@ -269,13 +289,14 @@ class FittedVRAE(VRAEOptions):
             panel = join_panels([kept, replace(panel, channels=earlier.channels)])
         train = self.fit_panel if is_first else self._continue
         train(panel, np.arange(len(panel)))
-        self.replay_buffer_ = panel.select(_reservoir(len(panel) - n_new, n_new, seen, seed_of(self.random_state)))
+        replayed = reservoir(_REPLAY_BUFFER, len(panel) - n_new, n_new, seen, seed_of(self.random_state))
+        self.replay_buffer_ = panel.select(replayed)
         self.n_seen_ = seen + n_new
         return panel
 
     def remember(self, panel: Panel, indices: Indices) -> None:
         """Keep a sample of the series that the model was fitted to, for `partial_fit`."""
-        kept = indices[_reservoir(0, len(indices), 0, seed_of(self.random_state))]
+        kept = indices[reservoir(_REPLAY_BUFFER, 0, len(indices), 0, seed_of(self.random_state))]
         self.replay_buffer_ = replace(panel.select(kept), static={})
         self.n_seen_ = len(indices)
 
@@ -373,27 +394,3 @@ class FittedVRAE(VRAEOptions):
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = True  # infinite values are refused
         return tags
-
-
-def check_enough(panel: Panel, indices: Indices) -> None:
-    """Raise if the series at ``indices`` are too few or too short to learn from."""
-    if len(indices) < 2:
-        raise InvalidDataError(
-            f"Found {len(indices)} usable series (n_samples = 1 is not enough): learning what series have in "
-            f"common takes at least 2. For one long series, cut it into windows first."
-        )
-    if panel.lengths[indices].max() < 2:
-        raise InvalidDataError(
-            "Every series has one step only (1 feature(s)): there is nothing to learn over time. Pass longer "
-            "series, or use an ordinary clusterer on the values."
-        )
-
-
-def _reservoir(n_earlier: int, n_new: int, n_seen: int, seed: int) -> Indices:
-    """Choose which series to keep, of earlier ones (a sample of ``n_seen``) and new ones."""
-    if n_earlier + n_new <= _REPLAY_BUFFER:
-        return np.arange(n_earlier + n_new)
-    rng = np.random.default_rng([seed, n_seen])
-    of_new = min(n_new, max(_REPLAY_BUFFER - n_earlier, round(_REPLAY_BUFFER * n_new / (n_seen + n_new))))
-    kept = rng.permutation(n_earlier)[: _REPLAY_BUFFER - of_new], n_earlier + rng.permutation(n_new)[:of_new]
-    return np.sort(np.concatenate(kept))

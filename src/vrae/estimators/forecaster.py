@@ -12,8 +12,8 @@ from sklearn.frozen import FrozenEstimator
 
 from vrae.config import check_flag, check_int
 from vrae.data.containers import TableKind
+from vrae.data.selection import check_enough
 from vrae.describe.words import plural
-from vrae.estimators.fitting import check_enough
 from vrae.estimators.forecasting.backtest import fit_combination, run_backtests, score_group_numbers
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix, check_length, season_of
 from vrae.estimators.forecasting.combination import check_levels

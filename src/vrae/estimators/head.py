@@ -19,8 +19,9 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from vrae.data.batching import Indices
 from vrae.data.panel import Panel
+from vrae.data.selection import check_enough
 from vrae.estimators.fitted_repr import FittedRepr
-from vrae.estimators.fitting import TrainerLike, check_enough
+from vrae.estimators.fitting import TrainerLike
 from vrae.estimators.option_tables import check_options
 from vrae.estimators.options import VRAEOptions
 from vrae.estimators.state import restore_ids, restore_model, save_model

@@ -58,9 +58,7 @@ class Refits:
         vectors = []
         for number, chosen in enumerate(rows, 1):
             again = clone(model).set_params(callbacks=None, verbose=0, random_state=(seed + number) % 2**32)
-            again.fit_panel(panel.select(chosen), np.arange(size))
-            Z = again.embedding_.astype(np.float64)  # (size, latent)
-            vectors.append(LatentSpace.fit(Z, again.network_)(Z))
+            vectors.append(_compared_after_fit(again, panel.select(chosen)))
         return cls(rows, np.stack(vectors))
 
     @classmethod
@@ -124,6 +122,16 @@ def cluster_stability(
         for number, part in enumerate(halves)
     )
     return {**_compared(groups, n_clusters, n_parts), "refits": 0}
+
+
+def _compared_after_fit(model: VRAE, panel: Panel) -> Floats:
+    """Fit a model as far as clusters depend on it, and return what they compare, (n, d)."""
+    everything = np.arange(len(panel))
+    places = model.neighbour_part(panel, everything)
+    if places is not None:
+        return (places - places.mean(dim=0)).double().numpy()
+    Z = model.fit_panel(panel, everything).embedding_.astype(np.float64)  # (n, latent)
+    return LatentSpace.fit(Z, model.network_)(Z)
 
 
 def _compared(groups: Iterable[tuple[Labels, Labels]], n_clusters: int, n_parts: int) -> dict[str, Any]:
