@@ -499,6 +499,16 @@ def test_invalid_series_are_marked_and_infinite_ones_named():
         invalid_series(Panel.from_arrays([[1.0], [np.inf], [1e300]], ids=["a", "b", "c"]))
 
 
+def test_series_are_valid_wherever_a_part_of_the_values_ends(monkeypatch):
+    rng = np.random.default_rng(0)
+    shares = zip([1, 7, 2, 3, 9, 4], [0, 0, 1, 0.5, 0, 0], strict=True)
+    X = [np.where(rng.random(n) < share, np.nan, 1.0) for n, share in shares]
+    expected = [bool(np.isnan(series).all()) for series in X]
+    for size in range(1, 28):
+        monkeypatch.setattr("vrae.data.panel._SLICE_VALUES", size)
+        assert invalid_series(Panel.from_arrays(X)).tolist() == expected
+
+
 def test_long_lists_of_names_are_capped():
     with pytest.raises(InvalidDataError, match=r"0, 1, 2, 3, 4 and 95 more"):
         invalid_series(Panel.from_arrays(np.full((100, 3), np.inf)))

@@ -20,6 +20,7 @@ import pyarrow.dataset as ds
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +31,7 @@ from vrae.data.selection import join_panels
 from vrae.data.stream import open_data, stream_panels
 from vrae.exceptions import InvalidDataError, InvalidParameterError, VRAEWarning
 from vrae.runs import cluster_stream, sample_series, table_writer
+from vrae.runs.result_tables import map_panels
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 
@@ -415,6 +417,37 @@ def test_bad_standard_input_is_called_by_that_name(folder, vrae):
     empty = vrae("assign", "-", "--model", folder / "model")
     assert empty.code == 2
     assert "standard input" in empty.err
+
+
+# ---------------------------------------------------------------- several panels at once
+
+
+@pytest.mark.parametrize("n_panels", [1, 2, 9])
+def test_panels_are_computed_at_once_in_order_and_few_are_in_memory(n_panels, fitted, small_series):
+    clusterer, panel = fitted("VRAEClusterer", "panel"), small_series("panel", 9)
+    read, written, before = [], [], torch.get_num_threads()
+
+    def panels() -> Iterator[Panel]:
+        for number in range(n_panels):
+            read.append(number)
+            assert len(read) - len(written) <= 3  # two threads, and the next
+            yield panel.select(np.array([number]))
+
+    torch.set_num_threads(2)
+    try:
+        for found in map_panels(clusterer.model_, clusterer.predict, panels()):
+            written.append(int(found[0]))
+    finally:
+        torch.set_num_threads(before)
+    assert written == clusterer.predict(panel)[:n_panels].tolist()
+
+
+def test_ids_seen_before_are_found_wherever_they_are():
+    rng, known, seen = np.random.default_rng(0), stream._KnownIds(), set()
+    for _ in range(30):
+        ids = rng.permutation(200)[: rng.integers(1, 20)]
+        assert known.add(ids).tolist() == [i in seen for i in ids.tolist()]
+        seen |= set(ids.tolist())
 
 
 # ---------------------------------------------------------------- clustering by a sample

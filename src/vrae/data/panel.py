@@ -377,10 +377,13 @@ def invalid_series(panel: Panel) -> npt.NDArray[np.bool_]:
     observed, infinite = np.zeros((2, len(panel)), bool)
     first = 0
     for part in panel.slices():
-        steps = np.arange(first, first + len(part))
-        owner = np.searchsorted(panel.offsets, steps, side="right") - 1
-        observed[owner[~np.isnan(part).all(axis=1)]] = True
-        infinite[owner[np.isinf(part).any(axis=1)]] = True
+        if np.isfinite(part).all():  # the series that begin in this part, and the one before them
+            own = np.searchsorted(panel.offsets, [first + 1, first + len(part)])
+            observed[own[0] - 1 : own[1]] = True
+        else:
+            owner = np.searchsorted(panel.offsets, np.arange(first, first + len(part)), side="right") - 1
+            observed[owner[~np.isnan(part).all(axis=1)]] = True
+            infinite[owner[np.isinf(part).any(axis=1)]] = True
         first += len(part)
     if infinite.any():
         raise InvalidDataError(

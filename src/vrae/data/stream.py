@@ -350,10 +350,11 @@ class _KnownIds:
     def add(self, ids: Array) -> npt.NDArray[np.bool_]:
         """Add ids. Return which of them were known before, shape (n_ids,)."""
         keys = _keys(ids)
-        known = np.zeros(len(keys), bool)
+        merged = np.sort(keys)  # memory is then searched from start to end, which is fast
+        found = np.zeros(len(keys), bool)
         for run in self._runs:
-            known |= run[np.minimum(np.searchsorted(run, keys), len(run) - 1)] == keys
-        merged = np.sort(keys)
+            found |= run[np.minimum(np.searchsorted(run, merged), len(run) - 1)] == merged
+        known = np.isin(keys, merged[found]) if found.any() else found
         while self._runs and len(self._runs[-1]) <= len(merged):
             merged = np.sort(np.concatenate([self._runs.pop(), merged]), kind="stable")
         self._runs.append(merged)

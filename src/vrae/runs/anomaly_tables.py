@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from vrae.data.sliding import SlidingWindows
 from vrae.estimators.anomaly import VRAEAnomalyDetector
 from vrae.estimators.stretches import Stretch
 from vrae.phases import advance, announce
+from vrae.runs.result_tables import map_panels
 from vrae.runs.table_files import Columns, step_columns, table_writer
 
 __all__ = [
@@ -41,8 +43,7 @@ def write_anomalies(
         scores = score_names(detector.model_.channels_)
         write = files.enter_context(table_writer(target, scores))
         write_steps = files.enter_context(table_writer(steps, scores)) if steps is not None else None
-        for panel in panels:
-            by_series, by_step = score_panel(detector, panel)
+        for by_series, by_step in map_panels(detector.model_, partial(score_panel, detector), panels):
             write(by_series)
             if write_steps is not None:
                 write_steps(by_step)

@@ -3,31 +3,56 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from vrae.data.panel import Panel, invalid_series
 from vrae.describe import ClusterDescription
-from vrae.estimators.assignment import assign
+from vrae.estimators.assignment import Assignment, assign
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.head import Head
 from vrae.estimators.vrae import VRAE
 from vrae.phases import advance, announce, listening
 from vrae.runs.table_files import Columns, table_writer, write_columns
+from vrae.runtime import ordered_map, work_threads
 
 __all__ = [
     "embedding_columns",
     "embedding_table",
+    "map_panels",
     "without_dropped",
     "write_assignments",
     "write_descriptions",
     "write_embeddings",
     "write_model",
 ]
+
+Result = TypeVar("Result")
+
+
+def map_panels(model: VRAE, work: Callable[[Panel], Result], panels: Iterable[Panel]) -> Iterator[Result]:
+    """Yield ``work(panel)`` for each panel, in order.
+
+    With a small network, several panels are computed at once in one thread each, while the next is
+    read and the last is written. At most one more is in memory than there are threads. A single
+    panel uses all threads.
+    """
+    device, hidden_size = model.inference_.device, model.network_.config.hidden_size
+    panels = iter(panels)
+    first = [*islice(panels, 2)]
+
+    def quietly(panel: Panel) -> Result:
+        threads = work_threads(device, hidden_size) if len(first) > 1 else nullcontext()
+        with listening(None), threads:  # it does not tell of parts of a panel
+            return work(panel)
+
+    return ordered_map(quietly, chain(first, panels), device, hidden_size)
 
 
 def without_dropped(model: VRAE, panel: Panel) -> Panel:
@@ -40,12 +65,14 @@ def write_assignments(clusterer: VRAEClusterer, panels: Iterable[Panel], target:
 
     Return how many series each cluster has; -1 are those without one.
     """
+
+    def work(panel: Panel) -> Assignment:
+        return assign(clusterer, panel)
+
     sizes: Counter[int] = Counter()
     announce("Assigning")
     with table_writer(target) as write:
-        for panel in panels:
-            with listening(None):  # parts of a panel
-                assignment = assign(clusterer, panel)
+        for assignment in map_panels(clusterer.model_, work, panels):
             sizes.update(assignment.labels.tolist())
             write(assignment.columns())
             advance(sizes.total(), None, "series")
@@ -68,13 +95,16 @@ def write_embeddings(model: VRAE | Head, panels: Iterable[Panel], target: Path |
 
     Return how many series there are.
     """
-    n_series = 0
+    own, n_series = model.model_ if isinstance(model, Head) else model, 0
+
+    def work(panel: Panel) -> tuple[int, Columns]:
+        return len(panel), embedding_table(own, panel)
+
     announce("Embedding")
     with table_writer(target) as write:
-        for panel in panels:
-            with listening(None):  # parts of a panel
-                write(embedding_table(model, panel))
-            n_series += len(panel)
+        for n_read, columns in map_panels(own, work, panels):
+            write(columns)
+            n_series += n_read
             advance(n_series, None, "series")
     return n_series
 

@@ -15,16 +15,16 @@ import numpy.typing as npt
 
 from vrae.data.overview import Overview
 from vrae.data.panel import Panel, invalid_series
-from vrae.estimators.assignment import assign
+from vrae.estimators.assignment import Assignment, assign
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.exceptions import OutputError, name_some
 from vrae.io.atomic import HIDDEN, atomic_directory, is_there, only_writer
 from vrae.io.model_files import check_replaceable
 from vrae.metrics import agreement, raw_kmeans
-from vrae.phases import advance, announce, listening, one_phase
+from vrae.phases import advance, announce, one_phase
 from vrae.report import write_report
 from vrae.runs.fingerprint import fingerprint
-from vrae.runs.result_tables import embedding_columns, without_dropped, write_model
+from vrae.runs.result_tables import embedding_columns, map_panels, without_dropped, write_model
 from vrae.runs.run_metrics import Tally, add_verdict, write_metrics
 from vrae.runs.run_report import MAX_REPORT_SERIES, gather_run_report
 from vrae.runs.sample import sample_series
@@ -235,14 +235,15 @@ class _Stream:
         return clusterer.fit(sample)
 
     def assign_all(self, clusterer: VRAEClusterer, folder: Path, suffix: str) -> Tally:
+        def work(panel: Panel) -> tuple[Panel, Assignment]:
+            return panel, assign(clusterer, panel, every=True)
+
         tally = Tally()
         with (
             table_writer(folder / f"clusters.{suffix}") as write_clusters,
             table_writer(folder / "embedding.parquet") as write_embedding,
         ):
-            for panel in self.panels():
-                with listening(None):  # parts of a panel
-                    assignment = assign(clusterer, panel, every=True)
+            for panel, assignment in map_panels(clusterer.model_, work, self.panels()):
                 write_clusters(assignment.columns())
                 write_embedding(embedding_columns(assignment.ids, assignment.embedding))
                 tally.add(panel, assignment, assignment.static.get("label"))

@@ -171,7 +171,9 @@ class ParquetTable(_Table):
             return
         table = pa.concat_tables(self._pending, promote_options="permissive")
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._file, table.schema.with_metadata(WRITER))
+            repeated = [column.name for column in table.schema if not pa.types.is_floating(column.type)]
+            schema = table.schema.with_metadata(WRITER)
+            self._writer = pq.ParquetWriter(self._file, schema, use_dictionary=repeated)
         self._writer.write_table(table.cast(self._writer.schema))
         self._pending = []
 
