@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -300,6 +301,11 @@ def test_what_covariates_cannot_be(past, future, forecaster):
             "no row for the",
         ),
         (lambda: forecaster.predict(future=future.assign(item="x" + future["item"])), "no row for the.*ids are 'xi0'"),
+        (lambda: forecaster.predict(future=future.assign(price=np.nan, promo=np.nan)), "no value of.*all are empty"),
+        (
+            lambda: forecaster.predict(future=future.drop(columns=["item", "week"])),
+            "No column 'week'.*'price', 'promo'",
+        ),
         (
             lambda: GroupForecaster(H, covariates=["price"], **TINY).fit(past.set_index(["item", "week"])),
             "Which column of the pandas table.*'qty', 'promo' beside",
@@ -335,3 +341,19 @@ def test_the_command(cli, tmp_path, past, future):
     done = cli("forecast", tmp_path / "sales.csv", *options[:-4], *plan)
     assert done.code == 2
     assert "Name their columns: --covariate" in done.err
+    for changed, words in (
+        (pd.concat([future, future]), "plan.csv: Found .*'i0' at 2024-01-01, .*Keep one row for each"),
+        (future.drop(columns="item"), "plan.csv: Found .*no column 'item', so it holds for all series"),
+        (future.assign(week=future["week"] + pd.Timedelta(days=700)), "--future .*plan.csv has no row for the steps"),
+        (future.drop(columns="promo"), f"{N * H} of 'promo'.*Add or correct them in --future .*plan.csv"),
+        (future.assign(price=-1.0), "or are 0 or less where all others are above 0: .*'price'"),
+    ):
+        changed.to_csv(tmp_path / "plan.csv", index=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            done = cli("forecast", tmp_path / "sales.csv", "--model", tmp_path / "m", *plan, "-o", tmp_path / "c.csv")
+        assert re.search(words, " ".join(done.err.split())), done.err
+        assert "--duplicates" not in done.err
+        (tmp_path / "c.csv").unlink(missing_ok=True)
+    done = cli("forecast", tmp_path / "sales.csv", "--model", tmp_path / "m", "--seed", 3, "--track", "mlflow")
+    assert "Note: --seed, --track have no effect" in done.err

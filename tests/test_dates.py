@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from vrae.data.columns import Table
 from vrae.data.dates import Times, as_times, column_dates
 from vrae.data.reading import read_panel
-from vrae.exceptions import InvalidDataError, InvalidParameterError
+from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError
 
 
 def times(values: Any, name: str = "ds", date_format: str | None = None) -> Times:
@@ -199,7 +199,8 @@ def test_any_day_is_read_back(days, mark):
 def test_a_zone_of_the_user_is_that_of_hours_and_days():
     hours = pd.date_range("2024-03-01", periods=24 * 40, freq="h", tz="Europe/Berlin")  # clocks change within
     table = pd.DataFrame({"at": [time.isoformat() for time in hours], "load": np.arange(float(len(hours)))})
-    as_written = read_panel(table, time="at", value="load")
+    with pytest.warns(DataWarning, match="have several offsets from UTC.*Hours and days are those of UTC"):
+        as_written = read_panel(table, time="at", value="load")
     assert as_written.times is not None
     assert (as_written.zone, str(as_written.times[0])) == ("UTC", "2024-02-29T23:00:00.000000")
     local = read_panel(table, time="at", value="load", timezone="Europe/Berlin")

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from conftest import TINY_FORECASTER as TINY
 from vrae import GroupForecaster, Panel, load_model, read_panel
+from vrae.data.reading import table_options, with_static
 from vrae.estimators.forecasting.hierarchy import Hierarchy, _summable, minimum_trace
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError
 
@@ -173,6 +174,26 @@ def test_what_is_no_hierarchy(forecaster):
             forecaster.predict_table(hierarchy=hierarchy)
     with pytest.raises(InvalidParameterError, match="reconcile"):
         forecaster.predict_table(hierarchy=["department"], reconcile="ols")
+    with pytest.raises(InvalidParameterError, match="reconcile='mint' needs hierarchy="):
+        forecaster.predict_table(reconcile="mint")
+
+
+def test_a_department_that_is_called_unknown_is_not_empty():
+    static = {"department": np.array(["unknown", "toys", "unknown"])}
+    assert Hierarchy.of(["department"], static, 3).paths == ((), ("toys",), ("unknown",))  # warnings are errors here
+    with pytest.warns(DataWarning, match="1 items have no 'department'"):
+        Hierarchy.of(["department"], {"department": np.array(["unknown", "toys", ""])}, 3)
+
+
+def test_columns_that_a_table_shows_by_itself_stay(tmp_path):
+    table = sales().assign(store=7, brand="x")
+    table.to_csv(tmp_path / "sales.csv", index=False)
+    options = table_options(id="item", time="week", value="qty")
+    found = with_static(tmp_path / "sales.csv", options, ["store"]).static
+    assert set(found) == {"department", "category", "brand", "store"}
+    assert with_static(tmp_path / "sales.csv", options, []) is options
+    named = table_options(id="item", time="week", value="qty", static="brand")
+    assert with_static(tmp_path / "sales.csv", named, ["store"]).static == ("brand", "store")
 
 
 def test_the_command(cli, tmp_path):

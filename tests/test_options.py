@@ -108,6 +108,7 @@ def test_the_options_of_a_head_are_checked_also_with_a_frozen_model():
     [
         ("cluster", "--seed", "-1"),
         ("cluster", "-k", "1_0"),
+        ("similar", "-n1_0"),
         ("cluster", "-k", "0"),
         ("cluster", "--hidden-size", "1_0"),
         ("cluster", "--learning-rate", "1_0"),
@@ -130,10 +131,18 @@ def test_the_command_line_refuses_options_before_it_reads(arguments, cli, tmp_pa
     monkeypatch.setattr(reading, "read_source", lambda *_: pytest.fail("the series were read"))
     done = cli(command, tmp_path / "sales.csv", *options, "-o", tmp_path / "out")
     assert done.code == 2
-    flag = {"-k": "--clusters"}.get(options[-2], options[-2])
+    flag = {"-k": "--clusters"}.get(options[-2], options[-2]) if len(options) > 1 else "-n"
     assert flag in done.err
     assert "Traceback" not in done.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_variable_with_an_underscore_is_no_number(cli, tmp_path, monkeypatch):
+    (tmp_path / "sales.csv").write_text("id,1,2,3,4\n" + "\n".join(f"a{i},{i},2,3,{i}" for i in range(9)))
+    monkeypatch.setenv("VRAE_SEED", "1_0")
+    done = cli("similar", tmp_path / "sales.csv", "-o", tmp_path / "out.csv")
+    assert done.code == 2
+    assert "VRAE_SEED must be a number; found '1_0'" in done.err
 
 
 def test_arguments_of_methods_are_refused_by_name(fitted, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -121,9 +120,7 @@ def forecast(
 
     levels = _levels(level)
     log = logger_for(options.quiet)
-    if hierarchy:
-        check_hierarchy(hierarchy, reconcile)
-        data = replace(data, static=list(dict.fromkeys([*(data.static or ()), *hierarchy])))
+    check_hierarchy(hierarchy, reconcile)
     if future is not None and model is None and not covariates:
         raise usage_error("--future has values of covariates. Name their columns: --covariate price.")
     if model is not None:
@@ -134,11 +131,13 @@ def forecast(
             "--clusters": clusters != "auto",
             "--clusterer": clusterer != "kmeans",
             "--covariate": covariates is not None,
+            "--seed": options.seed != 0,
+            "--track": options.track is not None,
         }
         note_unused(options, model, log, *(flag for flag, given in chosen.items() if given))
         if future is not None and not forecaster.covariates:
             raise usage_error(f"--future has values of covariates, but {model} was fitted without. Leave it out.")
-        panel = _items(data, forecaster.covariates or (), log, forecaster)
+        panel = _items(data, forecaster.covariates or (), hierarchy, log, forecaster)
         announce("Forecasting")
         columns = forecaster.predict_table(panel, levels, future, hierarchy=hierarchy, reconcile=reconcile)
     else:
@@ -154,7 +153,7 @@ def forecast(
         )
         forecaster.model = options.model(forecaster.default_model())
         checked(forecaster)
-        panel = _items(data, covariates or (), log)
+        panel = _items(data, covariates or (), hierarchy, log)
         forecaster.fit(panel)
         if save is not None:  # whatever is wrong with the future, the training is not lost
             forecaster.save(save)
@@ -173,17 +172,22 @@ def forecast(
     log(written(file, f"{len(columns['step']) // n_steps:,} {what}, {n_steps:,} steps each"))
 
 
-def _items(data: DataOptions, covariates: Sequence[str], log: Log, model: GroupForecaster | None = None) -> Panel:
-    """Read the items, with covariates as further channels."""
-    if not covariates:
-        return data.panel(model=model, log=log)
+def _items(
+    data: DataOptions,
+    covariates: Sequence[str],
+    hierarchy: Sequence[str] | None,
+    log: Log,
+    model: GroupForecaster | None = None,
+) -> Panel:
+    """Read the items, with covariates as further channels, and the columns of totals."""
     from vrae.data.covariate_panels import read_with_covariates
-    from vrae.data.reading import table_options
+    from vrae.data.reading import read_source, table_options, with_static
     from vrae.data.stream import without_pipe
 
     announce("Reading")
     with without_pipe(data.data) as source:
-        panel = read_with_covariates(source, table_options(**data.options(model)), covariates)
+        options = with_static(source, table_options(**data.options(model)), hierarchy or ())
+        panel = read_with_covariates(source, options, covariates) if covariates else read_source(source, options)
     tell(panel.overview(), log)
     return panel
 

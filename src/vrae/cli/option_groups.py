@@ -6,6 +6,7 @@ An option group is a dataclass whose fields are options.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
@@ -122,11 +123,26 @@ def refuse_underscores(arguments: Sequence[str], parameters: Iterable[Any], valu
         parts = found if isinstance(found, (list, tuple)) else [found]
         if not any(isinstance(part, (int, float)) and not isinstance(part, bool) for part in parts):
             continue
-        for place, argument in enumerate(arguments):
-            flag, equals, text = argument.partition("=")
-            if flag in parameter.opts and "_" in (text if equals else "".join(arguments[place + 1 : place + 2])):
-                written = text if equals else arguments[place + 1]
-                raise usage_error(f"{flag} must be a number; found {written!r}.")
+        for name, written in _written(arguments, parameter):
+            if "_" in written:
+                raise usage_error(f"{name} must be a number; found {written!r}.")
+
+
+def _written(arguments: Sequence[str], parameter: Any) -> Iterator[tuple[str, str]]:
+    """Yield how the values of an option are written: names, and texts."""
+    is_given = False
+    for place, argument in enumerate(arguments):
+        flag, equals, text = argument.partition("=")
+        short = argument[:2] if argument[1:2] != "-" else ""
+        if flag in parameter.opts:
+            is_given = True
+            yield flag, text if equals else "".join(arguments[place + 1 : place + 2])
+        elif short in parameter.opts:  # -n10
+            is_given = True
+            yield short, argument[2:]
+    variable = parameter.envvar
+    if not is_given and isinstance(variable, str):
+        yield variable, os.environ.get(variable, "")
 
 
 class _AsWritten(type(Path())):  # type: ignore[misc]  # the path class of this system

@@ -89,9 +89,18 @@ def read_covariates(
             )
         for_all = bool(options.id) and not {options.id, *options.id_parts} & set(table.columns)
         if for_all:
+            if options.time is not None:
+                table.require(options.time)
             options = replace(options, id=None, id_parts=())
             table = _without(table, [name for name in table.columns if name not in (*known, options.time)])
-        panel = _read(table, options, known, calendar)
+        try:
+            panel = _read(table, options, known, calendar)
+        except InvalidDataError as error:  # of repeated rows: nobody can say here how to merge them
+            found, _, is_repeated = str(error).partition(" Remove them, or pass duplicates=")
+            if not is_repeated:
+                raise
+            own = f" It has no column {reading.id!r}, so it holds for all series." if for_all and reading else ""
+            raise InvalidDataError(f"{table.name}: {found}{own} Keep one row for each of them.") from None
         return replace(panel, ids=np.array(["*"])) if for_all else panel
     panel = as_panel(source)
     if not isinstance(source, Panel) and panel.n_channels == len(names):

@@ -27,6 +27,7 @@ class Times(NamedTuple):
 
     stamps: Array  # (n_rows,): datetime64, in UTC if there is a zone; or int64 or float64
     zone: str | None = None
+    has_offsets: bool = False  # several, as of a place with summer time, which only the user can name
 
 
 def as_times(column: pa.ChunkedArray, name: str, table: Table, date_format: str | None = None) -> Times:
@@ -120,8 +121,8 @@ def _text_times(text: pa.ChunkedArray, name: str, table: Table, date_format: str
     except NotDatesError as error:
         row = table.row(int(np.flatnonzero(rows == texts.index(error.text))[0]))
         raise _not_dates(error, row, name, table, date_format) from None
-    stamps, zone = _zoned(written)
-    return Times(stamps[rows], zone)
+    times = _zoned(written)
+    return times._replace(stamps=times.stamps[rows])
 
 
 def _formatted(texts: Sequence[str], date_format: str) -> Written:
@@ -168,7 +169,9 @@ def _zoned(written: Written) -> Times:
     if len(found) > 1 and len(np.unique(written.stamps - written.stamps.astype("M8[D]"))) == 1:
         return Times(written.stamps)
     stamps = written.stamps - written.offsets.astype("m8[m]")
-    return Times(np.asarray(stamps), "UTC" if len(found) > 1 or not found[0] else _zone_name(int(found[0])))
+    if len(found) > 1:
+        return Times(np.asarray(stamps), "UTC", has_offsets=True)
+    return Times(np.asarray(stamps), _zone_name(int(found[0])) if found[0] else "UTC")
 
 
 def _zone_name(minutes: int) -> str:

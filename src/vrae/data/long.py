@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from vrae.data.arrays import Array, Ints, Values
-from vrae.data.calendar import Calendar
+from vrae.data.calendar import Calendar, time_text
 from vrae.exceptions import InvalidDataError
 
 __all__ = ["Steps", "check_cells", "check_length", "merge_duplicates", "put_on_grid", "sort_order", "trim_ends"]
@@ -72,7 +72,7 @@ def merge_duplicates(steps: Steps, how: str, ids: Array, hint: str = "") -> Step
 
 def _duplicate_error(steps: Steps, rows: Ints, ids: Array, hint: str) -> InvalidDataError:
     assert steps.times is not None
-    examples = ", ".join(f"{ids[steps.codes[row]].item()!r} at {steps.times[row]}" for row in rows[:3])
+    examples = ", ".join(f"{ids[steps.codes[row]].item()!r} at {time_text(steps.times[row], None)}" for row in rows[:3])
     more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
     return InvalidDataError(
         f"Found {len(rows)} rows that repeat the id and time of another row, in "

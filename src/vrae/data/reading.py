@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from os import PathLike
 from pathlib import Path
@@ -21,7 +22,7 @@ from vrae.exceptions import DataTypeError, InvalidParameterError
 if TYPE_CHECKING:
     from vrae.data.table_options import TableOptions
 
-__all__ = ["as_panel", "read_panel", "read_source", "table_options"]
+__all__ = ["as_panel", "read_panel", "read_source", "table_options", "with_static"]
 
 # Functions that need Arrow import it themselves, so that arrays can be read without it.
 
@@ -221,6 +222,8 @@ def table_options(remembered: TableOptions | None = None, **options: Any) -> Tab
     for key in ("id", "value", "static"):
         if key in options:
             names = [options[key]] if isinstance(options[key], (str, int, np.integer)) else options[key]
+            if not isinstance(names, Iterable) or isinstance(names, bytes):
+                raise InvalidParameterError(f"{key} must be the name of a column, or a list of names; found {names!r}.")
             options[key] = tuple(str(name) for name in names)
     if "id" in options:
         names = options["id"]
@@ -231,3 +234,22 @@ def table_options(remembered: TableOptions | None = None, **options: Any) -> Tab
     if "freq" in options:
         options["freq"] = plain_step(options["freq"])
     return TableOptions(**options) if remembered is None else remembered.recalled(**options)
+
+
+def with_static(source: str | Path, options: TableOptions, names: Sequence[str]) -> TableOptions:
+    """Return the options of a file with static columns beside those that it shows by itself."""
+    from vrae.data.columns import Table
+    from vrae.data.files import open_path
+    from vrae.data.identity import with_joined_id
+    from vrae.data.roles import find_roles
+
+    if not names:
+        return options
+    static = options.static
+    opened = open_path(Path(source), options) if static is None else None
+    if isinstance(opened, Table):
+        table = with_joined_id(opened, options.id_parts)
+        named = find_roles(table, replace(options, static=tuple(names)))
+        found = replace(options, id=named.id, time=named.time, value=tuple(named.values))
+        static = find_roles(table, found).static
+    return replace(options, static=tuple(dict.fromkeys([*(static or ()), *names])))

@@ -53,7 +53,13 @@ def _known_times(times: Times, what: str, options: TableOptions) -> Times:
 
 def _in_zone_of_user(times: Times, what: str, timezone: str | None) -> Times:
     """Return times in the zone that the user names. Those without a zone are on its clock."""
-    stamps, zone = times
+    stamps, zone = times.stamps, times.zone
+    if timezone is None and times.has_offsets:
+        warn(
+            f"{what} have several offsets from UTC, as with summer time, and no zone. Hours and days are those of UTC. "
+            f"Name their zone, such as timezone='Europe/Berlin', or timezone='UTC' if that is right.",
+            DataWarning,
+        )
     if timezone is None or zone == timezone:
         return times
     if stamps.dtype.kind != "M":
@@ -63,7 +69,7 @@ def _in_zone_of_user(times: Times, what: str, timezone: str | None) -> Times:
 
 def _check_times(times: Times, what: str) -> None:
     """Raise if times are infinite, beyond the years of Python's dates, or in an unknown zone."""
-    stamps, zone = times
+    stamps, zone = times.stamps, times.zone
     if stamps.dtype.kind == "f" and not np.isfinite(stamps).all():
         raise InvalidDataError(f"{what} are infinite in some rows. Correct or remove those rows.")
     if stamps.dtype.kind != "M" or not len(stamps):
@@ -86,7 +92,7 @@ def _read(column: pa.ChunkedArray, name: str, table: Table, options: TableOption
     values, times = options.written
     place = pc.index_in(column.cast(values.type), values)
     refuse_missing("time", pc.indices_nonzero(pc.is_null(place)), name, table)
-    return Times(times.stamps[place.to_numpy()], times.zone)
+    return times._replace(stamps=times.stamps[place.to_numpy()])
 
 
 def calendar_of(steps: Steps, zone: str | None, options: TableOptions) -> Calendar:

@@ -354,9 +354,9 @@ class GroupForecaster(Head):
         """
         self._check_fitted()
         levels = self._items_.levels if level is None else check_levels(level)
+        columns = check_hierarchy(hierarchy, reconcile)
         query, forecasts = self._forecast(X, levels, future)
-        if hierarchy is not None:
-            columns = check_hierarchy(hierarchy, reconcile)
+        if columns:
             query, forecasts = with_totals(query, forecasts, self.forecast_, columns, reconcile)
         kind = self._items_.kind if X is None else TableKind.of(X, self.model_.reading_)
         return forecast_table(query, forecasts, kind, self.model_.calendar_.zone if self.model_.calendar_ else None)

@@ -15,7 +15,7 @@ from vrae.data.regularity import find_calendar
 from vrae.estimators.forecasting.categories import static_columns
 from vrae.estimators.forecasting.open_steps import OpenSteps, date_notes
 from vrae.estimators.forecasting.season_search import find_season
-from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
+from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, name_some, warn
 
 __all__ = ["CalendarMatrix", "check_length", "infer_season_length", "season_of"]
 
@@ -189,6 +189,11 @@ def season_of(calendar: CalendarMatrix, season_length: int | Literal["auto"]) ->
     """Return the season that a user gives in steps of the matrix, which lacks closed ones."""
     if season_length == "auto":
         return infer_season_length(calendar)
+    if season_length > calendar.n_steps:
+        raise InvalidParameterError(
+            f"season_length={season_length} is longer than the series, which cover {calendar.n_steps} steps: no season "
+            f"can be learned. Pass season_length=1 for none, or a longer past."
+        )
     if calendar.open_steps is None or (season := calendar.open_steps.count(season_length)) == season_length:
         return season_length
     warn(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from os import PathLike
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vrae.data.calendar import time_text
 from vrae.data.containers import is_table
 from vrae.data.covariate_panels import place_on_steps, read_covariates, read_with_covariates, split_covariates
 from vrae.data.panel import Panel
@@ -92,16 +94,13 @@ def future_factors(query: ItemQuery, future: Any, reading: TableOptions | None, 
         panel = read_covariates(future, reading, effects.names, calendar)
         given = place_on_steps(panel, query.ids, query.times, horizon, calendar)
         if np.isnan(given).all():
-            raise InvalidDataError(
-                f"future= has no row for the steps to forecast: its ids are {name_some(panel.ids)}, and those of the "
-                f"forecasts {name_some(query.ids)}{_times_of(panel, query)}."
-            )
+            raise InvalidDataError(_nothing_known(future, panel, query))
         known = known.copy()
         for c, name in enumerate(panel.channels):
             if name in effects.names:
                 k = effects.names.index(name)
                 known[:, :, k] = np.where(np.isnan(given[:, :, c]), known[:, :, k], given[:, :, c])
-    return effects.of_future(known)
+    return effects.of_future(known, None if future is None else _name_of(future))
 
 
 def read_series(X: Any, covariates: Any) -> tuple[Panel, Panel | None]:
@@ -115,12 +114,26 @@ def split_series(panel: Panel, names: Sequence[str]) -> tuple[Panel, Panel | Non
     return split_covariates(panel, names) if names else (panel, None)
 
 
-def _times_of(panel: Panel, query: ItemQuery) -> str:
-    """Return from when to when future values and forecasts are, in words."""
+def _name_of(future: Any) -> str:
+    """Return how messages call the future values: the file, or the argument."""
+    return f"future={str(future)!r}" if isinstance(future, (str, PathLike)) else "future="
+
+
+def _nothing_known(future: Any, panel: Panel, query: ItemQuery) -> str:
+    """Say why future values are none of those that are needed."""
+    name, own = _name_of(future), {str(series) for series in panel.ids.tolist()}
+    if np.isnan(panel.values).all():
+        return f"{name} has no value of the covariates {name_some(panel.channels)}: all are empty."
+    if own != {"*"} and not own & {str(series) for series in query.ids.tolist()}:
+        ids = f"its ids are {name_some(panel.ids)}, and those of the forecasts {name_some(query.ids)}"
+        return f"{name} has no row for the items to forecast: {ids}."
     if panel.times is None or query.times is None or panel.times.dtype.kind != query.times.dtype.kind:
-        return ""
-    own, wanted = ((str(times.min())[:16], str(times.max())[:16]) for times in (panel.times, query.times))
-    return f"; its times are {' to '.join(own)}, and those of the forecasts {' to '.join(wanted)}"
+        return f"{name} has no value for the steps to forecast."
+    first, last = (
+        " to ".join(time_text(end, panel.zone) for end in (times.min(), times.max()))
+        for times in (panel.times, query.times)
+    )
+    return f"{name} has no row for the steps to forecast: its times are {first}, and those of the forecasts {last}."
 
 
 def _past(covariates: Panel, ids: npt.NDArray[Any], calendar: CalendarMatrix) -> Floats:

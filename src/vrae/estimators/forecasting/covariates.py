@@ -28,7 +28,7 @@ _RANGE = (0.1, 0.9)
 
 _INSTEAD = {
     "values of the past": "They count as the usual values of their series.",
-    "future values": "They count as what the last steps of their series had on average. Pass them with future=.",
+    "future values": "They count as what the last steps of their series had on average.",
 }
 
 
@@ -176,15 +176,16 @@ class CovariateEffects:
         recent = _mean_effects(found._effects(raw))
         return found.of_past(raw), replace(found, recent=np.where(old, self.recent[rows], recent))
 
-    def of_future(self, raw: Floats) -> Floats:
+    def of_future(self, raw: Floats, source: str | None = None) -> Floats:
         """Return the factors (n, horizon) of steps to forecast.
 
-        Unknown values have the mean effect of the last steps.
+        Unknown values have the mean effect of the last steps. ``source`` is where the user has
+        written the others, None if nowhere.
         """
         x = np.stack([each.transform(raw[:, :, k]) for k, each in enumerate(self.covariates)], axis=2)
         used = [k for k, each in enumerate(self.covariates) if each.used]
         everything = np.ones(x.shape[:2], bool)
-        _say_unknown([self.names[k] for k in used], x[:, :, used], everything, "future values")
+        _say_unknown([self.names[k] for k in used], x[:, :, used], everything, "future values", raw[:, :, used], source)
         effects = self._effects(raw, say=True)
         return np.exp(np.where(np.isnan(effects), self.recent[:, None], effects).sum(axis=2))
 
@@ -282,13 +283,27 @@ def _mean_effects(effects: Floats) -> Floats:
     return np.asarray(np.log(np.exp(np.nan_to_num(effects)).mean(axis=1)))
 
 
-def _say_unknown(names: Sequence[str], x: Floats, needed: npt.NDArray[np.bool_], what: str) -> None:
-    """Warn of covariates that are not known where they are needed."""
+def _say_unknown(
+    names: Sequence[str],
+    x: Floats,
+    needed: npt.NDArray[np.bool_],
+    what: str,
+    raw: Floats | None = None,
+    source: str | None = None,
+) -> None:
+    """Warn of covariates that are not known where they are needed.
+
+    ``raw`` are the values as they were given, and ``source`` is where.
+    """
     unknown = {name: int((np.isnan(x[:, :, k]) & needed).sum()) for k, name in enumerate(names)}
     found = [f"{count:,} of {name!r}" for name, count in unknown.items() if count]
     if found:
+        is_refused = raw is not None and bool((np.isnan(x) & ~np.isnan(raw)).any())
+        refused = ", or are 0 or less where all others are above 0" if is_refused else ""
+        way = f" Add or correct them in {source}." if source else " Pass them with future=."
         warn(
-            f"Of {needed.sum():,} {what} of covariates, these are not known: {', '.join(found)}. {_INSTEAD[what]}",
+            f"Of {needed.sum():,} {what} of covariates, these are not known{refused}: {', '.join(found)}. "
+            f"{_INSTEAD[what]}{way if what == 'future values' else ''}",
             DataWarning,
         )
 

@@ -59,7 +59,7 @@ class Hierarchy:
         labels = np.empty((n_items, len(columns)), object)
         for c, name in enumerate(columns):
             labels[:, c] = [_UNKNOWN if is_empty(value) else as_text(value) for value in static[name]]
-            if empty := int((labels[:, c] == _UNKNOWN).sum()):
+            if empty := sum(map(is_empty, static[name])):
                 warn(f"{empty:,} items have no {name!r}. They are in {_UNKNOWN!r}.", DataWarning)
         paths: list[tuple[str, ...]] = [()]
         rows, owners = [np.zeros(n_items, np.int64)], [np.arange(n_items)]
@@ -79,8 +79,15 @@ class Hierarchy:
 
 
 def check_hierarchy(hierarchy: Any, reconcile: Any) -> list[str]:
-    """Return the columns of a hierarchy as a list, after a check of both options."""
+    """Return the columns of a hierarchy as a list, after a check of both options; [] for None."""
     check_choice("reconcile", reconcile, ("mint", "bottom_up"))
+    if hierarchy is None:
+        if reconcile != "bottom_up":
+            raise InvalidParameterError(
+                f"reconcile={reconcile!r} needs hierarchy=, the columns of the totals: without them there is nothing "
+                f"to add up."
+            )
+        return []
     columns = [hierarchy] if isinstance(hierarchy, str) else list(hierarchy)
     if not columns or not all(isinstance(name, str) for name in columns) or len(set(columns)) < len(columns):
         raise InvalidParameterError(
