@@ -198,7 +198,7 @@ def build_network(config: NetworkConfig, seed: int) -> VRAENetwork:
     """
     with torch.device("meta"):  # no memory and no random numbers yet
         network = VRAENetwork(config)
-    network.to_empty(device="cpu")
+    network.load_state_dict(_empty(network.state_dict()), assign=True)
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, (nn.LSTM, nn.GRU, nn.Linear)):
@@ -236,6 +236,11 @@ def load_network(
         wanted = tuple(expected[name].shape) if name in expected else None
         if found != wanted and not (wanted == () and found == (1,)):  # scalars were once saved as (1,)
             raise ValueError(f"{name} should have the shape {wanted}, and has {found}")
-    network.to_empty(device="cpu")
+    network.load_state_dict(_empty(expected), assign=True)
     network.load_state_dict({name: read(name) for name in expected})
     return network
+
+
+def _empty(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return memory for tensors without memory. `Module.to_empty` would import sympy, slowly."""
+    return {name: torch.empty(like.shape, dtype=like.dtype, device="cpu") for name, like in state.items()}

@@ -132,7 +132,7 @@ class PatternStatistics(nn.Module):
         self, x: Tensor, mask: Tensor, lengths: Tensor, scale: Tensor | None = None, timing: Tensor | None = None
     ) -> Tensor:
         """Return all statistics of series, (batch, statistic); see `forward`."""
-        found = [self._of_views(x, mask, lengths)]
+        found = self._of_views(x, mask, lengths)
         if self.level_weight:
             if scale is None:
                 raise ValueError("level_weight needs the level and spread of the series")
@@ -175,8 +175,8 @@ class PatternStatistics(nn.Module):
     def _views(self, x: Tensor, mask: Tensor, lengths: Tensor) -> list[tuple[Tensor, Tensor]]:
         return views(x, mask, lengths, circular=self.circular, scale_differences=self.scale_differences)
 
-    def _of_views(self, x: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
-        """Return the statistics of series and differences, (batch, statistic)."""
+    def _of_views(self, x: Tensor, mask: Tensor, lengths: Tensor) -> list[Tensor]:
+        """Return the statistics of series and differences, each (batch, statistic)."""
         found = []
         for view, (values, steps) in enumerate(self._views(x, mask, lengths)):
             kernels, thresholds = self.kernels[view], self.thresholds[view]
@@ -184,7 +184,7 @@ class PatternStatistics(nn.Module):
             if len(self.pairs):
                 correlations = cross_correlations(values, steps, self.pairs, self.lags, self.circular)
                 found.append(torch.atanh(_LARGEST_CORRELATION * correlations))
-        return torch.cat(found, dim=1)
+        return found
 
     def _draw_kernels(self, generator: torch.Generator) -> Tensor:
         """Return fixed kernels on random channels: (view, dilation, kernel, channel, tap)."""

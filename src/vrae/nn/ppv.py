@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -50,12 +49,8 @@ def _in_numba(
 ) -> Tensor:
     from vrae.nn.ppv_loop import count
 
-    n_dilations, n_kernels, n_thresholds = thresholds.shape
-    found = np.empty((len(values), n_dilations, n_thresholds, n_kernels), np.float32)
-    if n_dilations:
-        x, n, w, least = (tensor.contiguous().numpy() for tensor in (values, steps, kernels, thresholds))
-        count(x, n, w, np.asarray(dilations, np.int64), least, circular, np.float32(STEEPNESS), found)
-    return torch.from_numpy(found).flatten(1)
+    x, n, w, least = (tensor.contiguous().numpy() for tensor in (values, steps, kernels, thresholds))
+    return torch.from_numpy(count(x, n, w, dilations, least, circular, STEEPNESS)).flatten(1)
 
 
 def _in_torch(

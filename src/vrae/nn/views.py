@@ -20,8 +20,10 @@ def views(
     ``circular``, the last step is followed by the first. If ``scale_differences``, the differences
     of every series and channel have mean 0 and variance 1.
     """
-    x, mask, lengths = _trim(x, mask, lengths)
-    values = fill_gaps(x, mask, lengths).transpose(1, 2)  # (batch, channel, time)
+    if not _holds(mask.all()):  # neither gaps nor padding
+        x, mask, lengths = _trim(x, mask, lengths)
+        x = fill_gaps(x, mask, lengths)
+    values = x.transpose(1, 2)  # (batch, channel, time)
     following = pad(values, lengths, 1, circular)[:, :, 2:]  # one step later
     steps = lengths if circular else (lengths - 1).clamp(min=1)
     differences = mask_end(following - values, steps, 0.0)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vrae.nn.neighbours import NeighbourEncoder, neighbour_graph, neighbour_loss, whiten_differences
 from vrae.runtime import torch_generator, work_threads
+from vrae.train.optimizers import EagerAdam
 
 __all__ = ["place_neighbours"]
 
@@ -60,7 +61,7 @@ def _train(encoder: NeighbourEncoder, X: Tensor, generator: torch.Generator, con
     """Train places of vectors (n, n_patterns), which are in the metric."""
     steps, rate = (_CONTINUED_STEPS, _CONTINUED_RATE) if continued else (_STEPS, 1.0)
     graph, weights = neighbour_graph(X), list(encoder.parameters())
-    adam = torch.optim.Adam(weights, lr=rate * _LEARNING_RATE)
+    adam = EagerAdam(weights, lr=rate * _LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(adam, rate * _LEARNING_RATE, total_steps=steps)
     cumulated = graph.weight.double().cumsum(0)  # (edge,)
     for _ in range(steps):

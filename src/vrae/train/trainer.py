@@ -22,6 +22,7 @@ from vrae.phases import advance
 from vrae.runtime import autocast, torch_generator, work_threads
 from vrae.train.callbacks import Callback, EarlyStopping, Record
 from vrae.train.divergence import Diverged, DivergenceGuard, broken_batch
+from vrae.train.optimizers import EagerAdam, EagerSGD
 from vrae.train.parallel import ProcessGroup, SingleProcess
 from vrae.train.preparation import TrainingData
 
@@ -234,9 +235,9 @@ class Trainer:
 
     def _optimizer(self) -> torch.optim.Optimizer:
         if self.config.optimizer == "sgd":
-            return torch.optim.SGD(self.weights, lr=self.config.learning_rate)
+            return EagerSGD(self.weights, lr=self.config.learning_rate)
         fused = self.device.type in ("cpu", "cuda")
-        return torch.optim.Adam(self.weights, lr=self.config.learning_rate, fused=fused)
+        return EagerAdam(self.weights, lr=self.config.learning_rate, fused=fused)
 
     def _split(self, indices: Indices) -> tuple[Indices, Indices]:
         if self.config.patience is None:
