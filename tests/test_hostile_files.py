@@ -16,7 +16,7 @@ import pytest
 
 from amount import times
 from vrae import load_model, read_panel
-from vrae.exceptions import InvalidDataError, ModelFileError
+from vrae.exceptions import InvalidDataError, InvalidParameterError, ModelFileError
 
 LARGE = 800 << 20  # bytes
 
@@ -138,3 +138,58 @@ def test_a_folder_that_is_not_replaced_is_read_once(tmp_path):
     with pytest.raises(ModelFileError):
         load_model(tmp_path)
     assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("start", ["", "\ufeff", "\n \n"])
+@pytest.mark.parametrize("line", ["null", " null", "[1]", "5", '"a": 1}', "x" * 1000])
+def test_a_line_that_is_no_object(line, start, tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_text(f'{start}{line}\n{{"id": "a", "value": [1, 2]}}\n', encoding="utf-8")  # null ended the process
+    with pytest.raises(InvalidDataError, match=rf"a.jsonl: line {1 + start.count(chr(10))} is no JSON object") as e:
+        read_panel(file)
+    assert len(str(e.value)) < 500
+
+
+def test_objects_after_a_byte_order_mark_and_in_one_line(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b'\xef\xbb\xbf\t{"id": "a", "value": [1, 2]} {"id": "b", "value": [3, 4]}\r\n\n')
+    assert read_panel(file).ids.tolist() == ["a", "b"]
+
+
+def test_numbers_beyond_64_bits_in_a_sheet(tmp_path):
+    book = pytest.importorskip("openpyxl").Workbook()
+    for row in (("id", "t0", "t1"), ("a", 10**19, 3), ("b", 10**22, 5)):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    assert read_panel(tmp_path / "a.xlsx").values.ravel().tolist() == pytest.approx([1e19, 3, 1e22, 5])
+
+
+@pytest.mark.parametrize("path", ["x" * 300 + ".csv", "x/" * 3000, "a\0b.csv"])
+def test_paths_that_the_system_does_not_allow(path):
+    with pytest.raises(InvalidDataError, match=r"Cannot read|No such file"):
+        read_panel(path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({name: value} for name in ("encoding", "date_format", "decimal", "thousands") for value in (5, b"x", ["x"])),
+        *({name: value} for name in ("id", "value", "static") for value in (float("nan"), b"id", object())),
+        *({"encoding": name} for name in ("undefined", "idna", "rot13", "nope")),
+        *({"timezone": name} for name in (5, "x" * 5000, "../../etc/passwd", "")),
+    ],
+    ids=lambda options: f"{next(iter(options))}-{next(iter(options.values()))!r:.20}",
+)
+def test_options_of_another_type(options, tmp_path):
+    (tmp_path / "a.csv").write_text("id,time,value\na,1,2\na,2,3\n")
+    with pytest.raises((InvalidParameterError, InvalidDataError)) as caught:
+        read_panel(tmp_path / "a.csv", **options)
+    assert len(str(caught.value)) < 400
+
+
+def test_series_without_steps_and_lazy_tables_that_fail():
+    with pytest.raises(InvalidDataError, match="must have shape"):
+        read_panel([np.zeros((0, 5))])
+    pl = pytest.importorskip("polars")
+    with pytest.raises(InvalidDataError, match=r"lazy table cannot be computed: .*nope"):
+        read_panel(pl.LazyFrame({"id": ["a"], "value": [1]}).select("nope"))

@@ -187,6 +187,16 @@ def test_links_are_followed_and_modes_are_kept(fitted, tmp_path):
     assert load_model(tmp_path / "folder").n_clusters_ == clusterer.n_clusters_
 
 
+@posix
+def test_a_link_that_leads_back_to_itself(cli, place):
+    Path("one.csv").symlink_to("two.csv")
+    Path("two.csv").symlink_to("one.csv")
+    done = cli("assign", "data.csv", "--model", "model", "--out", "one.csv")
+    assert done.code == 2
+    assert "one.csv is a link that leads back to itself" in done.said
+    assert Path("one.csv").is_symlink()
+
+
 def test_the_working_directory_is_filled_and_not_replaced(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     (folder / "sub").mkdir(parents=True)

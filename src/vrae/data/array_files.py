@@ -48,13 +48,14 @@ def _load_arrays(file: Path) -> dict[str, Array]:
     except InvalidDataError:
         raise
     except Exception as error:  # a damaged header can raise any exception
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         hint = (
             "It holds Python objects, which are never read. Save series of unequal length as numbers, in flat "
             "'values' and 'offsets'."
-            if "pickle" in str(error)
+            if "pickle" in reason
             else "The file may be truncated or not written by NumPy. Save it again with numpy.savez."
         )
-        raise InvalidDataError(f"Cannot read {file}: {str(error) or type(error).__name__:.200}. {hint}") from None
+        raise InvalidDataError(f"Cannot read {file}: {reason:.200}. {hint}") from None
 
 
 def _load_members(file: Path) -> dict[str, Array]:

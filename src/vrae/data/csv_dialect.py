@@ -115,7 +115,7 @@ def first_lines(file: Path, encoding: str | None = None) -> tuple[str, str]:
 def _checked(encoding: str) -> str:
     try:
         "a".encode(encoding)
-    except LookupError:
+    except (LookupError, UnicodeError):
         raise InvalidParameterError(
             f'encoding={encoding!r} is unknown. Pass an encoding of Python, such as "utf-8", "cp1252" or "utf-16".'
         ) from None

@@ -79,7 +79,10 @@ def _family(suffix: str) -> tuple[str, ...]:
 
 
 def _find(path: Path) -> list[Path]:
-    files = _matching_files(path)
+    try:
+        files = _matching_files(path)
+    except OSError as error:  # a name that is too long, or a folder that vanishes or cannot be entered
+        raise InvalidDataError(f"Cannot read {path}: {error.strerror or error}.") from None
     for file in files:  # Arrow accepts UTF-8 names only
         if (
             str(file).encode(errors="replace").decode() != str(file)

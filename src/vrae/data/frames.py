@@ -37,7 +37,7 @@ def from_frame(frame: Any) -> Table:
         raise InvalidDataError(
             f"Two columns of the table share a name: {str(error).splitlines()[-1].strip(' -')}. Rename one."
         ) from None
-    eager = known.collect(backend="pyarrow") if isinstance(known, nw.LazyFrame) else known
+    eager = _computed(known) if isinstance(known, nw.LazyFrame) else known
     name = f"the {str(eager.implementation).lower()} table"
     names = [_label(column) for column in eager.columns]
     index = {level: values for level, values in _index_columns(eager).items() if level not in names}
@@ -46,6 +46,15 @@ def from_frame(frame: Any) -> Table:
         table = pa.table([*index.values(), *columns], names=[*index, *names])
     levels = tuple(level for level in index if level not in ROW_LABELS)
     return _with_two_levels(Table(name, Rows(table), levels, label_zone=_label_zone(eager.columns)))
+
+
+def _computed(known: Any) -> Any:
+    """Compute a lazy table."""
+    try:
+        return known.collect(backend="pyarrow")
+    except Exception as error:  # of the library, whatever its version raises
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise InvalidDataError(f"The lazy table cannot be computed: {reason:.300}.") from error
 
 
 def _as_frame(series: Any) -> Any:

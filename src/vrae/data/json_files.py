@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow.json as arrow_json
 
 from vrae.data.columns import Rows, Table, reading
 from vrae.data.packed import limited
-from vrae.exceptions import InvalidDataError
+from vrae.exceptions import InvalidDataError, shortened
 
 __all__ = ["read_json"]
 
@@ -23,6 +24,9 @@ _PART = 1 << 22  # bytes that are looked at together
 _FREE_CELLS = 1 << 23
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _KEY = re.compile(_STRING.pattern + rb"\s*:")
+
+# A line that does not begin with an object. Arrow ends the process if the first one is null.
+_OTHER = re.compile(rb"\n[ \t\r]*([^{ \t\r\n][^\n]{0,40})")
 
 _MOST_DEPTH = 64  # of lists in lists; Arrow reads thousands on the stack
 _OTHER_BYTES = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -41,11 +45,21 @@ def read_json(file: Path) -> Table:
 
 
 def _check(file: Path) -> int:
-    """Return the size of a file. Raise if a few bytes would make many cells or deep lists."""
+    """Return the size of a file.
+
+    Raise if a line is no object, or if a few bytes would make many cells or deep lists.
+    """
     keys: set[bytes] = set()
     n_lines = size = 0
     with limited(file) as source:
         for part in _parts(source.open("rb") if isinstance(source, Path) else source):
+            if other := _OTHER.search(b"\n" + (part if size else part.removeprefix(BOM_UTF8))):
+                line = n_lines + 1 + part.count(b"\n", 0, other.start(1) - 1)
+                found = shortened(other[1].decode(errors="replace"), 40)
+                raise InvalidDataError(
+                    f"Cannot read {file}: line {line:,} is no JSON object, but begins with {found}. "
+                    f'Write one object per line, such as {{"id": "a", "time": 1, "value": 2.5}}.'
+                )
             n_lines, size = n_lines + part.count(b"\n"), size + len(part)
             keys.update(_KEY.findall(part))
             if n_lines * len(keys) > max(_FREE_CELLS, 4 * size):

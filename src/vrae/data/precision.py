@@ -129,7 +129,7 @@ def _too_coarse(values: npt.NDArray[Any], lengths: Ints) -> Mask:
 
 def _slices(values: npt.NDArray[Any], offsets: Ints) -> Iterator[tuple[slice, Ints, npt.NDArray[np.float64]]]:
     """Yield slices of bounded size: the series in each, where these begin in it, and the values."""
-    steps = max(1, _SLICE_VALUES // values.shape[1])
+    steps = max(1, _SLICE_VALUES // max(1, values.shape[1]))
     for start in range(0, len(values), steps):
         end = min(start + steps, len(values))
         first = int(np.searchsorted(offsets, start, side="right")) - 1

@@ -185,6 +185,8 @@ def read_panel(
 
 def read_source(source: Any, options: TableOptions) -> Panel:
     """Read a source, or an opened `Table`, with checked options. See `read_panel`."""
+    from pyarrow import default_memory_pool
+
     from vrae.data.columns import Table, reading
     from vrae.data.files import open_path
     from vrae.data.frames import from_frame
@@ -199,7 +201,10 @@ def read_source(source: Any, options: TableOptions) -> Panel:
         opened = as_panel(source) if not is_table(source) else from_frame(source).written(options)
     if isinstance(opened, Table):
         with reading(opened.name):  # types for which Arrow lacks a function
-            return table_to_panel(with_joined_id(opened, options.id_parts), options)
+            panel = table_to_panel(with_joined_id(opened, options.id_parts), options)
+        del opened
+        default_memory_pool().release_unused()  # a table takes many times the memory of its panel
+        return panel
     if options.given or (options.given is None and options != TableOptions()):
         name = source if isinstance(source, (str, PathLike)) else f"a {type(source).__name__}"
         raise InvalidParameterError(

@@ -17,6 +17,7 @@ from vrae.exceptions import DataWarning, InvalidDataError, MissingDependencyErro
 
 __all__ = ["read_spreadsheet"]
 
+_LARGEST = (1 << 63) - 1
 _MOST_CELLS = 50_000_000  # a cell takes about 50 bytes
 _MOST_ROWS = 1 << 20  # of a sheet in Excel
 
@@ -101,8 +102,9 @@ def _old_sheets(file: Path) -> dict[str, Cells]:
 
 
 def _unreadable(file: Path, error: Exception) -> InvalidDataError:
+    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return InvalidDataError(
-        f"Cannot read {file}: {str(error) or type(error).__name__:.200}. It may be truncated, protected by a password "
+        f"Cannot read {file}: {reason:.200}. It may be truncated, protected by a password "
         f"or in another format than its extension says. Save it again as .xlsx or csv."
     )
 
@@ -140,8 +142,10 @@ def _column(cells: list[Any]) -> pa.Array:
     """Return a column of one type: numbers, dates or truth values; of several types, text."""
     cells = [None if isinstance(cell, str) and not cell.strip() else cell for cell in cells]
     kinds = {type(cell) for cell in cells if cell is not None}
+    if kinds == {int} and all(cell is None or -_LARGEST <= cell <= _LARGEST for cell in cells):
+        return pa.array(cells, pa.int64())
     if kinds <= {int, float}:
-        return pa.array(cells, pa.float64() if float in kinds else pa.int64())
+        return pa.array([None if cell is None else float(str(cell)) for cell in cells], pa.float64())
     if kinds == {bool}:
         return pa.array(cells, pa.bool_())
     if all(issubclass(kind, date) for kind in kinds):

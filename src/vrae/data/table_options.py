@@ -10,7 +10,7 @@ import numpy as np
 
 from vrae.config import check_choice
 from vrae.data.calendar import Calendar, local_times
-from vrae.exceptions import InvalidParameterError
+from vrae.exceptions import InvalidParameterError, shortened
 
 __all__ = ["TableOptions"]
 
@@ -53,6 +53,10 @@ class TableOptions:
         check_choice("duplicates", self.duplicates, ("raise", "sum", "mean", "first", "last"))
         if self.align is not None:
             check_choice("align", self.align, ("calendar", "start"))
+        for name in ("decimal", "thousands", "date_format", "encoding"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise InvalidParameterError(f"{name} must be text; found {shortened(value)}.")
         if self.timezone is not None:
             _check_zone(self.timezone)
 
@@ -85,7 +89,7 @@ def _check_zone(timezone: str) -> None:
     try:
         known = isinstance(timezone, str) and timezone != ""
         local_times(np.array(["2000-01-01"], "M8[us]"), timezone if known else "unknown")
-    except (KeyError, ValueError):  # KeyError: zoneinfo.ZoneInfoNotFoundError
+    except (KeyError, ValueError, OSError):  # KeyError: zoneinfo.ZoneInfoNotFoundError; OSError: too long for a file
         raise InvalidParameterError(
-            f"timezone={timezone!r} is not known. Pass a name such as 'Europe/Berlin', or 'UTC'."
+            f"timezone={shortened(timezone)} is not known. Pass a name such as 'Europe/Berlin', or 'UTC'."
         ) from None

@@ -39,6 +39,8 @@ _PORTRAITS = {"portraits.rows": "i8 p", "portraits.numbers": "f4 u p c", "portra
 _RECURRING = {"portraits.month?": "f4 p c 12", "portraits.weekday?": "f4 p c 7", "portraits.hour?": "f4 p c 24"}
 # Of a portrait, what counts steps.
 _COUNTS = ("length", "known", "active", "half", "first", "last", "begin", "finish")
+# Of a portrait, what is known of each series in at least one channel.
+_ALWAYS = ("level", "zeros", "length")
 _REFERENCE = {
     "weights": "f4 p",
     "reference.center": "f4 p",
@@ -200,6 +202,9 @@ def _check_clusters(config: dict[str, Any], arrays: Arrays, known: dict[str, int
     check_shapes(arrays, parts, {**known, **numbers})
     if numbers:
         rows = [row for row, name in enumerate(config["portraits"]["numbers"]) if name in _COUNTS]
+        always = [row for row, name in enumerate(config["portraits"]["numbers"]) if name in _ALWAYS]
+        if np.isnan(arrays["portraits.numbers"][always]).all(axis=2).any():
+            raise ValueError(f"portraits.numbers should be known for {', '.join(_ALWAYS)}")
         counts = arrays["portraits.numbers"][rows]  # (count, series, channel)
         if (counts < 0).any() or (counts > 1e12).any():
             raise ValueError(f"portraits.numbers should be 0 or above for {', '.join(_COUNTS)}")
@@ -279,9 +284,15 @@ def _check_courses(config: dict[str, Any], arrays: Arrays) -> None:
         },
         {},
     )
+    for name in ("courses.mean", "courses.basis", "courses.covariance", "courses.noise"):
+        if (np.abs(arrays[name]) > _LARGEST_COURSE).any():
+            raise ValueError(f"{name} should be at most {_LARGEST_COURSE:,.0f}: it is relative to the level")
+    if (arrays["courses.noise"] <= 0).any():
+        raise ValueError("courses.noise should be above 0")
 
 
 _LARGEST_EFFECT = 50.0
+_LARGEST_COURSE = 1e6
 # Effects of "a" covariates.
 _EFFECTS = {
     "covariates.common": "f8 a",

@@ -195,7 +195,12 @@ def _in_place(typed: Path, parent: Path) -> None:
 
 def _followed(target: Path) -> Path:
     """Return the file or folder that a link, "." or ".." stands for."""
-    return Path(os.path.realpath(target)) if target.is_symlink() or target.name in ("", "..") else target
+    if not target.is_symlink() and target.name not in ("", ".."):
+        return target
+    place = Path(os.path.realpath(target))
+    if place.is_symlink():
+        raise OutputError(f"{target} is a link that leads back to itself. Remove it, or choose another place.")
+    return place
 
 
 def _cannot_move(target: Path) -> bool:
