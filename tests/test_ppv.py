@@ -57,3 +57,31 @@ def test_proportions_do_not_depend_on_the_other_series_of_a_batch():
     together = proportions(x, n, w, (1,), thresholds, False)
     alone = torch.cat([proportions(x[i : i + 1], n[i : i + 1], w, (1,), thresholds, False) for i in range(6)])
     assert torch.equal(together, alone)
+
+
+def test_fours_hold_every_kernel_once():
+    from vrae.nn.ppv_loop import _HEAVY, _ORDER, _PAIRS, _THIRDS
+
+    assert sorted(_ORDER.ravel()) == list(range(84))
+    for pair, thirds, order in zip(_PAIRS, _THIRDS, _ORDER, strict=True):
+        assert [sorted([*pair, third]) for third in thirds] == _HEAVY[order].tolist()
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+@pytest.mark.parametrize("circular", [False, True])
+def test_all_84_kernels_of_long_series(n_channels, circular):
+    """Longer than the tile that passes through all kernels together, with two thresholds."""
+    rng = np.random.default_rng(2)
+    taps = np.full((84, TAPS), -1.0, np.float32)
+    for kernel, heavy in enumerate(itertools.combinations(range(TAPS), 3)):
+        taps[kernel, list(heavy)] = 2
+    kernels = np.repeat(taps[None, :, None], n_channels, axis=2)
+    steps, dilations = torch.tensor([4097, 8192, 9000, 5]), (1, 700)
+    values = rng.standard_normal((4, n_channels, 9000)).astype(np.float32)
+    values[np.broadcast_to((np.arange(9000) >= steps.numpy()[:, None])[:, None], values.shape)] = 0
+    w = torch.from_numpy(np.concatenate([kernels, kernels]).reshape(2, 84, n_channels, TAPS))
+    thresholds = torch.from_numpy(rng.standard_normal((2, 84, 2)).astype(np.float32))
+    x = torch.from_numpy(values)
+    found = proportions(x, steps, w, dilations, thresholds, circular)
+    by_torch = _in_torch(x, steps, w, dilations, thresholds, circular)
+    np.testing.assert_allclose(found, by_torch, atol=2e-5)
