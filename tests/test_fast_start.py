@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
 
+from vrae.exceptions import VRAEWarning
 from vrae.train.optimizers import EagerAdam, EagerSGD
 
 FIT = """
@@ -49,3 +51,15 @@ def test_optimizers_are_those_of_torch(own, of_torch, options):
         assert weight.requires_grad
         ends.append(weight.detach())
     assert torch.equal(*ends)
+
+
+def test_compiled_code_that_cannot_be_kept_is_said_once():
+    from vrae.nn.ppv_loop import _compiled, _say_uncached
+
+    names: dict[str, Any] = {}
+    exec(compile("def more(x): return x + 1", "<no file>", "exec"), names)  # numba keeps code beside a file only
+    _say_uncached.cache_clear()
+    with pytest.warns(VRAEWarning, match="NUMBA_CACHE_DIR"):
+        more = _compiled(names["more"])
+    assert more(1) == 2
+    _compiled(names["more"])  # a second warning would be an error

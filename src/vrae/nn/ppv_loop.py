@@ -9,6 +9,7 @@ than one addition, and is never stored.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+
+from vrae.exceptions import VRAEWarning, warn
 
 __all__ = ["count"]
 
@@ -52,8 +55,19 @@ def _compiled(function: Callable[..., Any]) -> Any:
     options: dict[str, Any] = {"nogil": True, "fastmath": True}  # sums may be reordered
     try:
         return njit(function, cache=True, **options)
-    except RuntimeError:  # no such folder
+    except RuntimeError:
+        _say_uncached()
         return njit(function, **options)
+
+
+@functools.cache  # once for all functions
+def _say_uncached() -> None:
+    warn(
+        "numba cannot keep compiled code, because neither the folder of vrae nor the user's cache folder can be "
+        "written. The first fit of every process takes some seconds longer. Set the environment variable "
+        "NUMBA_CACHE_DIR to a folder that can be written.",
+        VRAEWarning,
+    )
 
 
 def count(
