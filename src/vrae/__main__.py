@@ -1,5 +1,6 @@
 """The whole process of the command line, also as ``python -m vrae``."""
 
+import os
 import signal
 import sys
 
@@ -8,6 +9,8 @@ __all__ = ["run"]
 
 def run() -> None:
     """Run the command line. Ctrl-C before and after it ends the process without a traceback."""
+    # Before NumPy is imported: on small matrices its threads wait longer than they work.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from vrae.cli import main
 

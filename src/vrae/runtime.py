@@ -9,18 +9,21 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from inspect import isfunction
+from threading import Lock
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from vrae.exceptions import InvalidParameterError, did_you_mean
 
 __all__ = [
     "SafeInForks",
     "autocast",
+    "one_blas_thread",
+    "one_thread",
     "ordered_map",
     "resolve_device",
     "safe_in_forks",
@@ -79,29 +82,70 @@ def work_threads(device: torch.device, hidden_size: int) -> Iterator[None]:
     A step of a small network takes microseconds. Threads gain almost nothing, and on a busy machine
     they wait for each other: four processes on two cores were twenty times slower.
     """
-    with _one_thread() if _is_small(device, hidden_size) or _is_forked() else nullcontext():
+    with _one_torch_thread() if _is_small(device, hidden_size) or _is_forked() else nullcontext():
+        yield
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    """Return the loaded libraries that have threads. To find them takes milliseconds."""
+    return ThreadpoolController()
+
+
+class _OneBlasThread:
+    """Limits BLAS while any thread of the process is inside; the last one restores it."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self._lock:
+            if not self._inside:
+                self._limits = _libraries().limit(limits=1, user_api="blas")
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if not self._inside:
+                    self._limits.restore_original_limits()
+
+
+# A context in which NumPy and SciPy multiply matrices in one thread. Ours are small, and threads
+# would wait for each other longer than they work.
+one_blas_thread = _OneBlasThread()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run NumPy, SciPy and scikit-learn in one thread, then restore their number of threads."""
+    with one_blas_thread(), _libraries().limit(limits=1, user_api="openmp"):
         yield
 
 
 def safe_in_forks(work: Callable[Given, Result]) -> Callable[Given, Result]:
-    """Make a function run in one thread in a forked process, and restore the threads afterwards.
+    """Make a function run with one BLAS thread, and in one thread at all in a forked process.
 
     A forked process, such as a worker of joblib's "multiprocessing" backend, lacks the threads of
-    its parent. torch and scikit-learn would wait for them forever.
+    its parent. torch and scikit-learn would wait for them forever. The threads are restored
+    afterwards.
     """
 
     @functools.wraps(work)
     def safely(*args: Given.args, **options: Given.kwargs) -> Result:
         if not _is_forked():
-            return work(*args, **options)
-        with _one_thread(), threadpool_limits(1):
+            with one_blas_thread():
+                return work(*args, **options)
+        with _one_torch_thread(), threadpool_limits(1):
             return work(*args, **options)
 
     return safely
 
 
 class SafeInForks:
-    """Base of classes whose public methods run in one thread in a forked process."""
+    """Base of classes whose public methods run as `safe_in_forks` says."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -119,7 +163,7 @@ def _is_forked() -> bool:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def _one_torch_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     if before == 1:
         yield

@@ -293,7 +293,9 @@ def _rank_correlation(line: Floats) -> float:
 
     if len(line) < 3 or np.ptp(line) == 0:
         return 0.0
-    return float(np.corrcoef(rankdata(line), np.arange(len(line)))[0, 1])
+    time = np.arange(len(line)) - (len(line) - 1) / 2
+    ranks = rankdata(line) - (len(line) + 1) / 2
+    return float(ranks @ time / np.sqrt((ranks @ ranks) * (time @ time)))
 
 
 def _shapes(series: list[Floats], n_channels: int) -> Floats:

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
+
+from vrae.runtime import one_thread
 
 __all__ = ["N_INIT", "Mixture", "fit_kmeans", "fit_mixture"]
 
@@ -97,7 +98,7 @@ def fit_kmeans(X: Floats, n_clusters: int, seed: int, n_init: int = N_INIT) -> M
 @contextmanager
 def _quiet_single_thread() -> Iterator[None]:
     """Run small fits in one thread, without warnings about identical series."""
-    with threadpool_limits(1), warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
 

@@ -29,7 +29,7 @@ __all__ = ["Card", "card_payload", "make_cards", "traits_of_sample"]
 _PER_ROW = 4  # small charts in each row of a card
 _CURVE_NUMBERS = 120_000  # packed values of all typical curves: three lines a channel
 _LEAST_STEPS = 200  # of each
-_DESCRIBED = 6000  # series measured for the sentences, over all clusters
+_DESCRIBED = 1500  # series measured for the sentences, over all clusters
 _TRUSTED = 0.6  # a cluster found again in fewer refits carries a warning
 _CERTAIN = 0.6  # so does one whose series are less certain on average
 
