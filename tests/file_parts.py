@@ -238,9 +238,10 @@ def jsonl(draw: st.DrawFn) -> tuple[str, bytes]:
     if rows and draw(one_of(True, False, False)):
         draw(one_of(*rows)).pop(draw(one_of("unique_id", "ds", "y")), None)
     lines = [json.dumps(row, ensure_ascii=draw(st.booleans())) for row in rows]
-    lines += draw(
-        one_of([], [], [""], ["[]"], ["1"], ["{}"], ['{"y":1,"y":2}'], ['{"y":' + "[" * 500 + "]" * 500 + "}"])
-    )
+    deep = '{"y":' + "[" * 500 + "]" * 500 + "}"
+    lines += draw(one_of([], [], [""], ["[]"], ["1"], ["null"], ["{}"], ['{"y":1,"y":2}'], [deep]))
+    if draw(one_of(True, False, False, False)):
+        lines.insert(0, draw(one_of("null", " null", "[1]", "{}", "")))
     packed = draw(one_of("", "", "", *PACKED))
     return packed, draw(broken(PACKED[packed](draw(broken("\n".join(lines).encode()))), often=2))
 

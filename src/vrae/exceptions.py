@@ -130,6 +130,7 @@ def shortened(value: Any, longest: int = 80) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # a number of thousands of digits, or lists in lists in lists
         return f"a {type(value).__name__} that is too long to show"
+    text = " ".join(text.split()) if "\n" in text else text  # a table or an array has several lines
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 

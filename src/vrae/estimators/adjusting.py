@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from vrae.data.ids import as_ids
 from vrae.describe.portraits import Portraits
+from vrae.estimators.arguments import as_numbers
 from vrae.estimators.grouping import Grouping
 from vrae.exceptions import (
     DataWarning,
@@ -203,7 +204,7 @@ class Adjustable(SafeInForks):
             If the cluster does not exist.
         """
         self._check_fitted()
-        Z, latent_size = np.asarray(Z, np.float32), self.embedding_.shape[1]
+        Z, latent_size = as_numbers("Z", Z, np.float32), self.embedding_.shape[1]
         if Z.ndim != 2 or Z.shape[1] != latent_size or not len(Z) or not np.isfinite(Z).all():
             raise InvalidDataError(
                 f"Z must have shape (n, {latent_size}) and finite values; found shape {Z.shape}. A series without any "
