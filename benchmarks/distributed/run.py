@@ -224,6 +224,7 @@ def write_results(rows: list[dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=int, default=100_000, help="leave out measurements with more series")
+    parser.add_argument("--steps", type=int, help="leave out measurements with other lengths")
     parser.add_argument("--again", action="store_true", help="repeat measurements")
     options = parser.parse_args()
     rows = known()
@@ -233,7 +234,7 @@ def main() -> None:
             lines = [("local", 1), *(("ray", n) for n in workers)]
             have = [(row["engine"], row["workers"]) for row in rows if facts.items() <= row.items()]
             missing = lines if options.again else [line for line in lines if line not in have]
-            if not missing or n_series > options.most:
+            if not missing or n_series > options.most or options.steps not in (None, steps):
                 continue
             for row in measure(Path(name), facts, lines, missing):
                 rows = [old for old in rows if not same(old, row)] + [row]

@@ -1,6 +1,7 @@
-"""Embed and assign a million series of a Parquet file in bounded memory.
+"""Cluster, embed and assign a million series of a Parquet file in bounded memory.
 
     python benchmarks/scale/million.py [--series 100000 300000 1000000] [--steps 64] [--threads 2]
+        [--tasks "vrae cluster" ...]
 
 Each line of work is a process of its own, whose peak of resident memory the operating system tells.
 Writes ``results.jsonl`` and ``RESULTS.md`` next to this file.
@@ -155,7 +156,8 @@ def in_child(work: Callable[[Path], None], threads: int) -> dict[str, float]:
 
 
 def key(row: dict[str, Any]) -> tuple[Any, ...]:
-    return row["n_series"], list(MODELS).index(row["model"] or "default"), list(TASKS).index(row["task"])
+    model, task = list(MODELS).index(row["model"] or "default"), list(TASKS).index(row["task"])
+    return row["steps"], row["n_series"], model, task
 
 
 def keep(row: dict[str, Any]) -> None:
@@ -164,21 +166,37 @@ def keep(row: dict[str, Any]) -> None:
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     rows = sorted([*(r for r in rows if key(r) != key(row)), row], key=key)
     file.write_text("".join(json.dumps(r) + "\n" for r in rows))
-    (HERE / "RESULTS.md").write_text(HEAD + "".join(LINE.format(**r) for r in rows) + FOOT)
+    (HERE / "RESULTS.md").write_text(HEAD + "".join(LINE.format(**r) for r in rows) + growth(rows) + FOOT)
+
+
+def growth(rows: list[dict[str, Any]]) -> str:
+    """Say how the time of `vrae cluster` grows from the first number of series that is sampled."""
+    own = [r for r in rows if r["task"] == "vrae cluster" and r["steps"] == 64 and r["n_series"] >= 300_000]
+    if len(own) < 2:
+        return ""
+    n, cpu = np.log([[r["n_series"], r["cpu_seconds"]] for r in own]).T
+    slope = (own[-1]["cpu_seconds"] - own[0]["cpu_seconds"]) / (own[-1]["n_series"] - own[0]["n_series"])
+    fixed = own[0]["cpu_seconds"] - slope * own[0]["n_series"]
+    return (
+        f"\nThe processor seconds of `vrae cluster` grow with the number of series to the power of "
+        f"{np.polyfit(n, cpu, 1)[0]:.2f}: {1e6 * slope:.0f} s for each million, and {fixed:.0f} s that do not depend "
+        f"on it (start, fit, stability, report).\n"
+    )
 
 
 HEAD = """# Scale
 
-`python benchmarks/scale/million.py`: series of 64 steps in six noisy families; one Parquet file with a list column.
+`python benchmarks/scale/million.py`: series in six noisy families; one Parquet file with a list column. `vrae cluster`
+trains on a sample of 20,000, assigns all series, and writes the tables and the report.
 Every line is a process of its own, and memory its peak resident set; Python with torch alone takes some 300 MiB of
 it. "no patterns" is a model with `pattern_weight=0`. Where the machine was shared (its load when the line began is in
 `results.jsonl`), seconds of the processor tell more than seconds of the clock.
 
-| series | file, MiB | task | model | threads | seconds | series/s | processor seconds | peak memory, MiB |
-|---:|---:|---|---|---:|---:|---:|---:|---:|
+| series | steps | file, MiB | task | model | threads | seconds | series/s | processor seconds | peak memory, MiB |
+|---:|---:|---:|---|---|---:|---:|---:|---:|---:|
 """
 LINE = (
-    "| {n_series:,} | {file_mib:.0f} | {task} | {model} | {threads} | {seconds:.1f} | {series_per_s:,.0f} "
+    "| {n_series:,} | {steps} | {file_mib:.0f} | {task} | {model} | {threads} | {seconds:.1f} | {series_per_s:,.0f} "
     "| {cpu_seconds:.1f} | {peak_mib:.0f} |\n"
 )
 FOOT = """

@@ -14,10 +14,10 @@ from vrae.train.optimizers import EagerAdam
 __all__ = ["place_neighbours"]
 
 # The graph is built from at most this many series: its time grows with the square of the number.
-_MOST_SERIES = 20_000
+_MOST_SERIES = 10_000
 
 # ... and neighbours are compared in a metric found from at most this many.
-_METRIC_SERIES = 10_000
+_METRIC_SERIES = 4096
 
 _STEPS = 300
 _CONTINUED_STEPS = 100  # of an encoder that has been trained before ...
@@ -36,7 +36,7 @@ def place_neighbours(encoder: NeighbourEncoder, patterns: Tensor, seed: int, *, 
     ----------
     encoder : NeighbourEncoder
     patterns : Tensor, shape (n, n_patterns)
-        Pattern statistics of the series. Of more than 20,000 an evenly spaced sample is used.
+        Pattern statistics of the series. Of more than 10,000 an evenly spaced sample is used.
     seed : int
         Of the sampled edges.
     continued : bool, default=False
