@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/gallery.md: figures and reports of several data sets.
+"""Draw the pictures of docs/gallery.md and others: figures and reports of several data sets.
 
     python examples/gallery.py [--data FOLDER] [--out docs/pictures] [--only shop leaves ...]
 
@@ -27,12 +27,17 @@ from PIL import Image
 
 from vrae import Panel, VRAEAnomalyDetector, VRAEClusterer, load_example, read_panel
 from vrae.exceptions import VRAEWarning
+from vrae.report import render_drift
 
 WIDTH, HEIGHT = 1280, 1180  # of a screenshot
 
 
-def shop() -> Panel:
-    """Return made-up sales of 270 items: the table of the tutorial."""
+def shop(n_weeks: int = 130, change: bool = False) -> Panel:
+    """Return made-up sales of 270 items: the table of the tutorial, or its first weeks.
+
+    With ``change``, 25 items with a peak in December are gone, and all others sell 30 % less in the
+    last eight weeks.
+    """
     rng, week = np.random.default_rng(7), np.arange(130)
     days = pd.date_range("2023-07-03", periods=130, freq="7D")
     summer = np.exp(-(((days.dayofyear - 153) / 36) ** 2))
@@ -52,6 +57,11 @@ def shop() -> Panel:
     ]
     items = np.repeat([f"A{10000 + 7 * i}" for i in range(len(rows))], 130)
     sold = pd.DataFrame({"item": items, "week": np.tile(days, len(rows)), "units": np.concatenate(rows)})
+    sold = sold[sold["week"] < days[0] + pd.Timedelta(weeks=n_weeks)]
+    if change:
+        sold = sold[~sold["item"].isin(pd.unique(items)[:25])]
+        late = sold["week"] >= sold["week"].max() - pd.Timedelta(weeks=7)
+        sold = sold.assign(units=np.where(late, rng.binomial(sold["units"], 0.7), sold["units"]))
     return read_panel(sold[sold["units"] > 0], id="item", time="week", value="units", fill=0)
 
 
@@ -64,17 +74,18 @@ def save(drawn: Any, path: Path) -> None:
     print(path)
 
 
-def photograph(report: Path, path: Path, scheme: str = "light") -> None:
-    """Take a screenshot of the first screen of a report."""
+def photograph(report: Path, path: Path, scheme: str = "light", height: int = HEIGHT, is_drawn: bool = True) -> None:
+    """Take a screenshot of the first screen of a report; ``is_drawn`` if it has plots of plotly."""
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=scheme)
+        page = browser.new_page(viewport={"width": WIDTH, "height": height}, color_scheme=scheme)
         page.goto(report.resolve().as_uri())
-        page.wait_for_selector(".plotly .point", timeout=20_000)
-        page.wait_for_timeout(1000)
+        if is_drawn:
+            page.wait_for_selector(".plotly .point", timeout=20_000)
+            page.wait_for_timeout(1000)
         drawn = page.screenshot()
         browser.close()
     Image.open(io.BytesIO(drawn)).convert("RGB").quantize(192).save(path, optimize=True)
@@ -93,6 +104,15 @@ def draw_shop(out: Path, data: str | None) -> None:
     save(clusterer.plot.selection(), out / "gallery-shop-selection.png")
     save(clusterer.plot.tree(), out / "gallery-shop-tree.png")
     reported(clusterer, X, "Sales of a shop", out / "report.png")
+
+
+def draw_next_month(out: Path, data: str | None) -> None:
+    clusterer = VRAEClusterer(random_state=0).fit(shop(122))
+    drift = clusterer.drift(shop(change=True))
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "drift.html"
+        page.write_text(render_drift(drift, "What changed since runs/sales"), encoding="utf-8")
+        photograph(page, out / "next-month.png", height=900, is_drawn=False)
 
 
 def draw_leaves(out: Path, data: str | None) -> None:
@@ -130,6 +150,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
     drawings = {
         "shop": draw_shop,
+        "next-month": draw_next_month,
         "leaves": draw_leaves,
         "motions": draw_motions,
         "days": draw_days,

@@ -60,9 +60,9 @@ SERIES = {
     "one step each": ([[1.0], [2.0], [3.0]], ["one step"]),
     "a series without values": (
         named(changed(4, np.nan)),
-        ["1 of 6 series", "all NaN", "'item4'", "on_invalid='drop'", "on_invalid='keep'"],
+        ["1 of 6 series", "all missing", "'item4'", "on_invalid='drop'", "on_invalid='keep'"],
     ),
-    "all without values": (np.full((3, 12), np.nan), ["3 of 3", "all NaN"]),
+    "all without values": (np.full((3, 12), np.nan), ["3 of 3", "all missing"]),
     "infinities": (named(changed(2, np.inf)), ["1 of 6", "inf", "'item2'", "NaN"]),
     "minus infinity": (named(changed(2, -np.inf)), ["'item2'"]),
     "beyond float32": (named(changed(5, 1e39)), ["3.4e38", "'item5'"]),

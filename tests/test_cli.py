@@ -398,7 +398,7 @@ def bad(tmp_path: Path) -> Path:
 
 
 BAD = {
-    "missing.npz": ["'c'", "all NaN", "on"],
+    "missing.npz": ["'c'", "all missing", "on"],
     "infinite.npz": ["'c'", "inf"],
     "one.npy": ["1 usable series"],
     "step.npy": ["one step"],

@@ -91,7 +91,7 @@ def drop_invalid(panel: Panel) -> Panel:
         return panel
     names = name_some(panel.ids[invalid])
     warn(
-        f"Left out {invalid.sum()} of {len(panel)} series without any observed value (all NaN), ids {names}.",
+        f"Left out {invalid.sum()} of {len(panel)} series without any observed value (all missing), ids {names}.",
         DataWarning,
     )
     return panel.select(np.flatnonzero(~invalid))
@@ -124,7 +124,7 @@ def check_enough(panel: Panel, indices: Indices) -> None:
     """Raise if the series at ``indices`` are too few or too short to learn from."""
     if len(indices) < 2:
         raise InvalidDataError(
-            f"Found {len(indices)} usable series (n_samples = 1 is not enough): learning what series have in "
+            f"Found {len(indices)} usable series (one sample is not enough): learning what series have in "
             f"common takes at least 2. For one long series, cut it into windows first."
         )
     if panel.lengths[indices].max() < 2:

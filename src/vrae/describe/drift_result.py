@@ -302,4 +302,4 @@ def _more_or_less(change: float) -> str:
 
 
 def _signed(change: float) -> str:
-    return f"{100 * change:+.0f} %".replace("-", "\N{MINUS SIGN}")
+    return f"{100 * change:+,.0f} %".replace("-", "\N{MINUS SIGN}")

@@ -17,8 +17,8 @@ from vrae.describe.portraits import Portraits
 from vrae.describe.words import cluster_name, plural
 from vrae.estimators.assignment import Clustered
 from vrae.estimators.belonging import Belonging
-from vrae.estimators.drift_levels import levels_beside_the_fit, levels_beside_the_past, mark_levels
-from vrae.estimators.drift_past import Past, matched_labels
+from vrae.estimators.drift_levels import corrected_levels, levels_beside_the_fit, levels_beside_the_past, mark_levels
+from vrae.estimators.drift_past import Past, rows_of
 from vrae.estimators.drift_tests import Sides, energy_test, holm, share_test, unlike_test
 from vrae.estimators.partition import labels_of
 from vrae.exceptions import InvalidDataError
@@ -40,6 +40,9 @@ _YEAR = 365.25
 
 # Series with less than this fraction of the usual length are not compared.
 _SHORT = 0.5
+
+# Levels are compared on at most this many items.
+_LEVEL_ITEMS = 2000
 
 # An item moved for sure if both clusters have this probability.
 _SURE = 0.8
@@ -67,7 +70,8 @@ class _Later:
     lengths: npt.NDArray[np.int64]
     levels: npt.NDArray[np.float64]
     past: Past | None = None
-    totals: Any = None
+    changes: npt.NDArray[np.float64] | None = None  # of levels, of some items
+    change_labels: npt.NDArray[np.int64] | None = None
     n_moved: int | None = None
     start: Any = None
     end: Any = None
@@ -101,7 +105,7 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
     if rate is not None and belonging is not None:
         unlike_p = unlike_test(n_unlike, n_series, rate, len(belonging.references))
     levels, level_words = _levels(clusterer, later, sides, window)
-    level_p = [min(holm([level.p_value for level in levels]))] if levels else []
+    level_p = [float(corrected_levels(levels).min())] if levels else []
     corrected = holm([test.p_value, unlike_p, pattern_p, *level_p])
     least_share = _LEAST_GROWN_SHARE if window.is_grown else _LEAST_SHARE
     least_effect = _LEAST_GROWN_EFFECT if window.is_grown else _LEAST_EFFECT
@@ -143,14 +147,16 @@ def _levels(clusterer: Fitted, later: _Later, sides: Sides, window: _Window) -> 
     names = [cluster_name(k, clusterer.names_) for k in range(clusterer.n_clusters_)]
     if window.caveat or not later.is_named or clusterer.model_.network_.config.n_channels > 1:
         return [], ""
-    if later.past is not None:
-        return levels_beside_the_past(later.totals, later.past, names), later.past.words
+    if later.past is not None and later.changes is not None and later.change_labels is not None:
+        return levels_beside_the_past(later.changes, later.change_labels, later.past, names), later.past.words
     if clusterer.portraits_ is None:
         return [], ""
     known = np.full(len(clusterer.ids_), np.nan)
     known[clusterer.portraits_.rows] = clusterer.portraits_.numbers["level"][:, 0]
     first, second = sides.pairs
-    labels = clusterer.labels_[first]
+    # Those that changed cluster are left out: by chance, they return to what is usual for them.
+    stayed = clusterer.labels_[first] == labels_of(later.probabilities)[second]
+    labels = np.where(stayed, clusterer.labels_[first], -1)
     return levels_beside_the_fit(known[first], later.levels[second], labels, names), "at the fit"
 
 
@@ -159,7 +165,9 @@ def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
     parts: list[tuple[npt.NDArray[Any], ...]] = []
     lengths, stamps, named = [], [], True
     place = {str(name): row for row, name in enumerate(clusterer.ids_.tolist())}
-    past, totals, n_moved = None, np.zeros(()), None
+    past, changes, n_moved = None, [], None
+    is_sampled = np.zeros(len(clusterer.ids_) + 1, bool)  # the last one is no item
+    is_sampled[np.random.default_rng(0).permutation(len(clusterer.ids_))[:_LEVEL_ITEMS]] = True
     for given in panels:
         panel, indices = clusterer.model_.open(given)
         Z, probabilities = clusterer.embed_and_assign(panel, indices)
@@ -172,8 +180,10 @@ def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
             past = Past.of(clusterer.model_, panel)
         parts.append((panel.ids, Z, probabilities, unlike, _mean_levels(panel)))
         if past is not None:
-            labels = matched_labels(panel.ids, place, clusterer.labels_)
-            totals = totals + past.totals(panel, labels, clusterer.n_clusters_)
+            rows = rows_of(panel.ids, place)
+            labels = np.append(clusterer.labels_, -1)[rows]
+            some = is_sampled[rows]
+            changes.append((past.changes(panel.select(some)), labels[some]))
             n_moved = (n_moved or 0) + _n_moved_before(clusterer, past, panel, labels)
         lengths.append(panel.lengths[indices])
         named &= _has_names(panel, clusterer)
@@ -192,7 +202,8 @@ def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
         np.concatenate(lengths),
         levels,
         past=past,
-        totals=totals,
+        changes=np.concatenate([part[0] for part in changes]) if changes else None,
+        change_labels=np.concatenate([part[1] for part in changes]) if changes else None,
         n_moved=n_moved,
         start=start,
         end=end,

@@ -10,7 +10,7 @@ from vrae.describe.drift_result import LevelChange
 from vrae.estimators.drift_past import Past
 from vrae.estimators.drift_tests import holm
 
-__all__ = ["levels_beside_the_fit", "levels_beside_the_past", "mark_levels"]
+__all__ = ["corrected_levels", "levels_beside_the_fit", "levels_beside_the_past", "mark_levels"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,26 +24,26 @@ _MOST_ITEMS = 2 / 3
 _BOUND = 1e3
 
 
-def levels_beside_the_past(totals: Floats, past: Past, names: list[str]) -> list[LevelChange]:
+def levels_beside_the_past(changes: Floats, labels: Ints, past: Past, names: list[str]) -> list[LevelChange]:
     """Compare the newest part with what is usual: with the changes of all earlier parts.
 
-    ``totals`` are those of `Past.totals`. The first result is that of all items. A cluster is
-    compared with the others, so what moves all of them is no change of one.
+    ``changes`` (n_items, n_parts) are those of `Past.changes`. Of each part, the median item
+    counts. The first result is that of all items. A cluster is compared with the others, so what
+    moves all of them is no change of one.
     """
-    everyone = totals.sum(axis=1)
     is_earlier = past.starts >= past.n_new
     n_parts = 1 + (int(past.starts[-1]) - past.n_new) // past.n_new if is_earlier.any() else 0
     found = []
-    for k in range(-1, totals.shape[1]):
-        own = everyone if k < 0 else totals[:, k]
-        change = _log_ratio(own)
-        beside = change if k < 0 else change - _log_ratio(everyone - own)
-        earlier = beside[is_earlier & (own[2] >= _LEAST_ITEMS)]
+    for k in range(-1, len(names)):
+        own = labels >= 0 if k < 0 else labels == k
+        change = _medians(changes[own])
+        beside = change if k < 0 else change - _medians(changes[(labels >= 0) & ~own])
+        earlier = beside[is_earlier & ~np.isnan(beside)]
         p_value, middle, usual = _unusual(float(beside[0]), earlier, n_parts)
-        n_items, name = int(own[2, 0]), "" if k < 0 else names[k]
-        p_value = p_value if n_items >= _LEAST_ITEMS else 1.0
-        excess = float(np.expm1(beside[0] - middle))
-        found.append(LevelChange(k, name, n_items, float(np.expm1(change[0])), excess, usual, p_value))
+        is_known = not np.isnan(change[0])
+        n_items, name = int((~np.isnan(changes[own, 0])).sum()) if is_known else 0, "" if k < 0 else names[k]
+        excess, own_change = np.expm1(np.nan_to_num([beside[0] - middle, change[0]])).tolist()
+        found.append(LevelChange(k, name, n_items, own_change, excess, usual, p_value))
     return found
 
 
@@ -58,7 +58,7 @@ def levels_beside_the_fit(before: Floats, now: Floats, labels: Ints, names: list
     difference, labels = 2 * (now[both] - before[both]) / (now[both] + before[both]), labels[both]
     found = []
     for k in range(-1, len(names)):
-        own, rest = difference[labels == k] if k >= 0 else difference, difference[labels != k]
+        own, rest = difference[labels == k] if k >= 0 else difference, difference[(labels >= 0) & (labels != k)]
         p_value, beside = 1.0, _as_ratio(own)
         if len(own) >= _LEAST_ITEMS:
             p_value = float(2 * norm.sf(abs(own.sum()) / np.sqrt(max((own**2).sum(), 1e-300))))
@@ -70,9 +70,15 @@ def levels_beside_the_fit(before: Floats, now: Floats, labels: Ints, names: list
     return found
 
 
+def corrected_levels(levels: list[LevelChange]) -> Floats:
+    """Return corrected p-values: that of all items counts as much as all others together."""
+    clusters = holm([level.p_value for level in levels[1:]])
+    return np.minimum(2 * np.array([levels[0].p_value, *clusters]), 1.0)
+
+
 def mark_levels(levels: list[LevelChange], alpha: float, is_found: bool) -> list[LevelChange]:
     """Say which levels changed beyond chance, if any did (``is_found``)."""
-    corrected = np.array(holm([level.p_value for level in levels]))
+    corrected = corrected_levels(levels)
     clear = corrected <= max(alpha, corrected.min(initial=1.0))
     clusters = [level for level in levels[1:] if level.n_items]
     n_alike = sum(level.n_items for level in clusters if _is_alike(level.change, levels[0].change))
@@ -88,11 +94,12 @@ def _is_alike(change: float, other: float) -> bool:
     return change * other > 0 and abs(change) >= abs(other) / 2
 
 
-def _log_ratio(totals: Floats) -> Floats:
-    """Return log ratios (n_parts,) of levels to those before, of totals (3, n_parts)."""
-    now, before = totals[0], totals[1]
-    ratio = np.divide(now, before, out=np.where(now > 0, _BOUND, 1.0), where=before > 0)
-    return np.asarray(np.log(np.clip(ratio, 1 / _BOUND, _BOUND)))
+def _medians(changes: Floats) -> Floats:
+    """Return the median change of items (n_items, n_parts) in each part; NaN of few items."""
+    enough = (~np.isnan(changes)).sum(axis=0) >= _LEAST_ITEMS
+    found = np.full(changes.shape[1], np.nan)
+    found[enough] = np.nanmedian(changes[:, enough], axis=0)
+    return found
 
 
 def _unusual(value: float, earlier: Floats, n_parts: int) -> tuple[float, float, tuple[float, float] | None]:
@@ -103,7 +110,7 @@ def _unusual(value: float, earlier: Floats, n_parts: int) -> tuple[float, float,
     from scipy.stats import t
 
     n_parts = min(n_parts, len(earlier))
-    if n_parts < _LEAST_PARTS:
+    if n_parts < _LEAST_PARTS or np.isnan(value):
         return 1.0, 0.0, None
     middle = float(np.mean(earlier))
     width = float(np.std(earlier)) * np.sqrt(n_parts / (n_parts - 1)) * np.sqrt(1 + 1 / n_parts)

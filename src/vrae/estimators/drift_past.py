@@ -11,14 +11,14 @@ import numpy.typing as npt
 from vrae.data.panel import Ints, Panel, offsets_of
 from vrae.estimators.vrae import VRAE
 
-__all__ = ["Past"]
+__all__ = ["Past", "rows_of"]
 
 Floats = npt.NDArray[np.float64]
 
 _MOST_PARTS = 200
 _LEAST_YEARS = 4  # as many parts need a part one year before. Otherwise, each is compared with the one before it
-# Of one part, this fraction of the steps is known; and no item counts more than so many usual ones.
-_KNOWN, _MOST_USUAL = 0.5, 5.0
+# Of one part, this fraction of the steps is known. A level of 0 is a large change of the logarithm.
+_KNOWN, _MOST_CHANGE = 0.5, 7.0
 
 
 @dataclass(frozen=True)
@@ -77,22 +77,15 @@ class Past:
         )
         return cut, rows
 
-    def totals(self, panel: Panel, labels: Ints, n_clusters: int) -> Floats:
-        """Return levels of all parts and of those before them, summed over the items of clusters.
+    def changes(self, panel: Panel) -> Floats:
+        """Return the log ratio of the level of each part to that before it, (n_series, n_parts).
 
-        Each item has a usual level of 1. ``labels`` (n_series,) are -1 for none.
-
-        Returns
-        -------
-        ndarray, shape (3, n_clusters, n_parts)
-            Levels, levels ``lag`` steps before, and numbers of items that have both.
+        NaN where either is not known, is negative, or both are 0.
         """
         ages, owner = self.ages(panel), np.repeat(np.arange(len(panel)), panel.lengths)
         first = panel.values[:, 0].astype(np.float64)
         inside = (ages >= 0) & ~np.isnan(first)
         span = int(self.starts[-1]) + self.lag + self.n_new
-        counted = np.bincount(owner[inside], minlength=len(panel))
-        usual = np.bincount(owner[inside], first[inside], len(panel)) / np.maximum(counted, 1)
         inside &= ages < span
         dense = np.zeros((2, len(panel), span + 1))  # sums and numbers of values, by age
         place = owner[inside], ages[inside] + 1
@@ -102,13 +95,11 @@ class Past:
         found = []
         for start in (self.starts, self.starts + self.lag):
             value, known = sums[..., start + self.n_new] - sums[..., start]
-            level = value / np.maximum(known, 1) / np.where(usual > 0, usual, 1.0)[:, None]
-            level[(known < _KNOWN * self.n_new) | (usual <= 0)[:, None] | (level < 0)] = np.nan
-            found.append(np.minimum(level, _MOST_USUAL))
-        both = ~np.isnan(found[0] + found[1]) & (labels >= 0)[:, None]
-        parts = [np.where(both, part, 0.0) for part in (*found, np.ones_like(found[0]))]
-        member = labels == np.arange(n_clusters)[:, None]  # (n_clusters, n_series)
-        return np.stack([member @ part for part in parts])
+            level = value / np.maximum(known, 1)
+            level[(known < _KNOWN * self.n_new) | (level < 0)] = np.nan
+            found.append(level)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.clip(np.log(found[0] / found[1]), -_MOST_CHANGE, _MOST_CHANGE))
 
     @property
     def words(self) -> str:
@@ -124,7 +115,6 @@ def _year(hours: float) -> int:
     return round((8736.0 if hours <= 168 else 8766.0) / hours)
 
 
-def matched_labels(ids: npt.NDArray[Any], place: dict[str, int], labels: Ints) -> Ints:
-    """Return the labels that items had at the fit; -1 for others."""
-    rows = np.array([place.get(str(name), -1) for name in ids.tolist()], np.int64)
-    return np.where(rows >= 0, labels[rows], -1) if len(labels) else rows
+def rows_of(ids: npt.NDArray[Any], place: dict[str, int]) -> Ints:
+    """Return the positions that items had at the fit; -1 for others."""
+    return np.array([place.get(str(name), -1) for name in ids.tolist()], np.int64)

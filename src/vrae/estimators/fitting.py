@@ -354,7 +354,7 @@ class FittedVRAE(VRAEOptions):
         invalid = invalid_series(panel)
         if invalid.any() and self.on_invalid == "raise":
             raise InvalidDataError(
-                f"Found {invalid.sum()} of {len(panel)} series without any observed value (all NaN), ids "
+                f"Found {invalid.sum()} of {len(panel)} series without any observed value (all missing), ids "
                 f"{name_some(panel.ids[invalid])}. Pass on_invalid='drop' to leave them out, or "
                 f"on_invalid='keep' to keep their rows without a result."
             )
