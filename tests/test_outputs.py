@@ -191,10 +191,18 @@ def test_links_are_followed_and_modes_are_kept(fitted, tmp_path):
 def test_a_link_that_leads_back_to_itself(cli, place):
     Path("one.csv").symlink_to("two.csv")
     Path("two.csv").symlink_to("one.csv")
-    done = cli("assign", "data.csv", "--model", "model", "--out", "one.csv")
-    assert done.code == 2
-    assert "one.csv is a link that leads back to itself" in done.said
+    Path("loop").symlink_to("loop")
+    train = ["anomalies", "data.csv", "--epochs", 1]
+    for command in (
+        ["assign", "data.csv", "--model", "model", "--out", "one.csv"],
+        [*train, "--out", "a.csv", "--save", "loop"],
+        [*train, "--out", "one.csv", "--save", "new"],
+    ):
+        done = cli(*command)
+        assert (done.code, done.said.count("\n")) == (2, 1)
+        assert "is a link that leads back to itself" in done.said
     assert Path("one.csv").is_symlink()
+    assert not Path("new").exists()
 
 
 def test_the_working_directory_is_filled_and_not_replaced(tmp_path, monkeypatch):

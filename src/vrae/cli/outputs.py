@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator, Mapping
 from glob import iglob
 from inspect import Parameter, signature
@@ -61,7 +62,7 @@ def check_outputs(context: Any) -> None:
         name: (option, values[name]) for name, option in {**_FILES, **_FOLDERS}.items() if _is_local(values, name)
     }
     for (one, path), (other, place) in combinations(outputs.values(), 2):
-        if path.resolve() == place.resolve() and not is_stream(path):
+        if os.path.realpath(path) == os.path.realpath(place) and not is_stream(path):
             raise usage_error(f"{one} and {other} name the same place: {path}. Choose another for one of them.")
     for name, (option, path) in outputs.items():
         if name in _FOLDERS:
@@ -149,7 +150,4 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _is_in(path: Path, folder: Path) -> bool:
-    try:
-        return path.resolve().is_relative_to(folder.resolve())
-    except OSError:
-        return False
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
