@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from vrae import VRAE, Panel, VRAEClusterer
+from vrae.estimators.stability import cluster_again
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 from vrae.metrics import agreement, agreement_of_counts, labelled, n_classes
 from vrae.runs import compare, read_metrics
@@ -50,6 +51,21 @@ def test_all_methods_get_the_number_of_clusters_that_vrae_selects():
     assert ours["with k-means"] == theirs["with VRAE"]
     assert ours["stability"] is None
     assert "ari" not in ours
+
+
+def test_vrae_clusters_a_half_again_as_a_fit_to_it_would():
+    panel, _ = slow_and_fast()
+    half = panel.select(np.arange(0, 30, 2))
+    model = VRAE(max_epochs=1, hidden_size=8, device="cpu", random_state=3)
+    whole = VRAEClusterer(3, model=model, random_state=3).fit(half)
+    np.testing.assert_array_equal(whole.labels_, cluster_again(model, half, 3, whole.clusterer, 3))
+
+
+def test_few_series_have_no_stability():
+    panel, _ = slow_and_fast(6)
+    found = compare(quick(2), panel, None, ["vrae", "kmeans"])
+    assert [row["stability"] for row in found.rows] == [None, None]
+    assert found.notes[-1] == "Stability takes 8 series or more for 2 clusters; found 6."
 
 
 def test_notes_say_how_series_were_changed_for_other_methods():

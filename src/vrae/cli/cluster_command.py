@@ -262,7 +262,7 @@ def compare(
         str, option("Comparison", "--methods", "LIST", "Methods, separated by commas.")
     ] = "vrae,kmeans,kshape,kasba,rclustering",
     rounds: Annotated[
-        int, option("Comparison", "--rounds", "N", "Random subsets that are clustered again to measure stability.")
+        int, option("Comparison", "--rounds", "N", "Random halves that are clustered again to measure stability.")
     ] = 2,
     clusters: Clusters = "auto",
     clusterer: Clusterer = "kmeans",
@@ -275,7 +275,7 @@ def compare(
     All methods get the same number of clusters: --clusters, else the number of known classes, else
     the number that vrae chooses. Silhouette measures how far apart the clusters are in the
     z-normalised series, where k-means works. Stability measures whether a method finds its clusters
-    again in four fifths of the series. ARI and NMI measure agreement with the known classes.
+    again in random halves of the series. ARI and NMI measure agreement with the known classes.
 
     Example: vrae compare sales.csv --id item --time week --value qty --clusters 6 --out compare.csv
     """

@@ -19,7 +19,7 @@ from vrae.io.folder import Arrays
 from vrae.metrics import agreement
 from vrae.runtime import seed_of
 
-__all__ = ["Refits", "cluster_stability", "found_again"]
+__all__ = ["Refits", "cluster_again", "cluster_stability", "found_again"]
 
 # Without refits, random halves of at most this many vectors are clustered this many times.
 _SAMPLE = 2000
@@ -55,10 +55,8 @@ class Refits:
         seed = seed_of(model.random_state)
         order = np.random.default_rng(seed).permutation(indices)
         rows = np.sort([order[:size], order[size : 2 * size]], axis=1)
-        vectors = []
-        for number, chosen in enumerate(rows, 1):
-            again = clone(model).set_params(callbacks=None, verbose=0, random_state=(seed + number) % 2**32)
-            vectors.append(_compared_after_fit(again, panel.select(chosen)))
+        seeds = ((seed + number) % 2**32 for number in (1, 2))
+        vectors = [_compared_after_fit(model, panel.select(chosen), s) for chosen, s in zip(rows, seeds, strict=True)]
         return cls(rows, np.stack(vectors))
 
     @classmethod
@@ -124,8 +122,18 @@ def cluster_stability(
     return {**_compared(groups, n_clusters, n_parts), "refits": 0}
 
 
-def _compared_after_fit(model: VRAE, panel: Panel) -> Floats:
-    """Fit a model as far as clusters depend on it, and return what they compare, (n, d)."""
+def cluster_again(model: VRAE, panel: Panel, n_clusters: int, clusterer: Any, seed: int) -> Labels:
+    """Return the labels (n,) that a fit of a model like this one to all series of a panel gives."""
+    vectors = _compared_after_fit(model, panel, seed)
+    return labels_of(fit_partition(vectors, n_clusters, clusterer, seed).predict_proba(vectors))
+
+
+def _compared_after_fit(model: VRAE, panel: Panel, seed: int) -> Floats:
+    """Fit a model like this one as far as clusters depend on it.
+
+    Return what they compare, (n, d).
+    """
+    model = clone(model).set_params(callbacks=None, verbose=0, random_state=seed)
     everything = np.arange(len(panel))
     places = model.neighbour_part(panel, everything)
     if places is not None:

@@ -13,16 +13,17 @@ import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import StandardScaler
 
 from vrae.config import check_int
 from vrae.data.batching import Indices
 from vrae.data.panel import Panel, invalid_series
 from vrae.estimators.clusterer import VRAEClusterer
-from vrae.estimators.vrae import VRAE
+from vrae.estimators.stability import cluster_again
 from vrae.exceptions import InvalidDataError, InvalidParameterError, check_installed, did_you_mean, name_some
 from vrae.metrics import agreement, labelled, resample, separation
-from vrae.phases import announce, one_phase
+from vrae.phases import advance, announce, one_phase
 
 __all__ = ["METHODS", "PEERS", "Comparison", "Peer", "compare"]
 
@@ -30,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
 # Stability: each method clusters random subsets of this fraction of the series again.
-_SUBSET = 0.8
+_SUBSET = 0.5
 # The shortest series that every peer accepts.
 _MIN_STEPS = 9
 
@@ -130,7 +131,7 @@ def compare(
 
     If the clusterer's number of clusters is "auto", the other methods get the number that it
     selects. Known classes ``truth`` (n_series,) are for comparison only. ``stability`` is the mean
-    agreement with the clusters of ``rounds`` random subsets, four fifths of the series each.
+    agreement with the clusters of ``rounds`` random halves of the series.
     """
     _check(panel, methods, rounds)
     first, n = None, len(panel)
@@ -144,7 +145,11 @@ def compare(
         k = clusterer.n_clusters_
     _check_number(k, n)
     X, notes = _prepare_for_peers(panel)
-    subsets = [np.sort(np.random.default_rng([seed, r]).permutation(n)[: round(_SUBSET * n)]) for r in range(rounds)]
+    half = round(_SUBSET * n)
+    if rounds and half < 2 * k:
+        notes.append(f"Stability takes {4 * k} series or more for {k} clusters; found {n}.")
+        rounds = 0
+    subsets = [np.sort(np.random.default_rng([seed, r]).permutation(n)[:half]) for r in range(rounds)]
     outcomes: dict[str, _Outcome | None] = {}
     for key in methods:
         if key == "vrae":
@@ -207,7 +212,11 @@ def _measure(
         started = time.perf_counter()
         first = cluster(np.arange(n), seed), time.perf_counter() - started
     labels, seconds = first
-    return _Outcome(labels, [cluster(subset, seed + 1 + r) for r, subset in enumerate(subsets)], seconds)
+    again = []
+    for r, subset in enumerate(subsets, 1):
+        advance(r, len(subsets), "halves")
+        again.append(cluster(subset, seed + r))
+    return _Outcome(labels, again, seconds)
 
 
 def _row(
@@ -241,10 +250,11 @@ def _row(
 
 def _vrae(clusterer: VRAEClusterer, panel: Panel, k: int) -> Cluster:
     def cluster(indices: Indices, seed: int) -> Labels:
-        own: VRAEClusterer = clone(clusterer).set_params(n_clusters=k, random_state=seed)
-        if isinstance(own.model, VRAE):
-            own.model.random_state = seed
-        return own.fit(panel.select(indices)).labels_
+        part = panel.select(indices)
+        if isinstance(clusterer.model, FrozenEstimator):  # a frozen model stays as it is
+            own: VRAEClusterer = clone(clusterer).set_params(n_clusters=k, random_state=seed)
+            return own.fit(part).labels_
+        return cluster_again(clusterer.model_, part, k, clusterer.clusterer, seed)
 
     return cluster
 
