@@ -46,6 +46,7 @@ def main() -> None:
     hours = total / 3600
 
     seconds = (assign + sample) / cores  # of the workers
+    pace = f"{2 * size / seconds / 1e6:.0f} MB/s"
     alone = 1000 * local["processor_seconds"] / local["n_series"]
     both = 1000 * ray["processor_seconds"] / ray["n_series"]
     lines = [
@@ -59,7 +60,7 @@ def main() -> None:
         ("together", "with the worse figure", f"{hours:.1f} core hours"),
         ("money", f"{options.price} a core hour", f"{hours * options.price:.2f}"),
         (f"{MACHINES} machines of {CORES} cores", "and the fit", f"{(seconds + fixed) / 60:.0f} minutes"),
-        ("what they read meanwhile", f"{2 * size / 1e9:.0f} GB / {seconds:.0f} s", f"{2 * size / seconds / 1e6:.0f} MB/s"),
+        ("what they read meanwhile", f"{2 * size / 1e9:.0f} GB / {seconds:.0f} s", pace),
     ]
     print("| | from | |\n|---|---|---:|")
     for line in lines:
