@@ -15,13 +15,13 @@ from torch.nn import functional
 
 from vrae.nn.views import pad
 
-__all__ = ["STEEPNESS", "proportions"]
+__all__ = ["STEEPNESS", "by_convolution", "proportions"]
 
 # A response within .05 of the threshold counts in part. Responses spread over a few units.
 STEEPNESS = 60.0
 
-# Responses that torch processes together: 1 MiB of floats.
-_CHUNK = 1 << 18
+# Responses that the convolution keeps at once: 128 MiB of floats.
+_RESPONSES = 1 << 25
 
 
 def proportions(
@@ -39,7 +39,14 @@ def proportions(
         return _in_torch(values, steps, kernels, dilations, thresholds, circular)
     if values.device.type == "cpu":
         return _in_numba(values, steps, kernels, dilations, thresholds, circular)
-    few = max(1, _CHUNK // (kernels.shape[1] * values.shape[2]))
+    return by_convolution(values, steps, kernels, dilations, thresholds, circular)
+
+
+def by_convolution(
+    values: Tensor, steps: Tensor, kernels: Tensor, dilations: Sequence[int], thresholds: Tensor, circular: bool
+) -> Tensor:
+    """Compute `proportions` by torch, on any device, for a few series at a time."""
+    few = max(1, _RESPONSES // (kernels.shape[1] * values.shape[2]))
     parts = zip(torch.split(values, few), torch.split(steps, few), strict=True)
     return torch.cat([_in_torch(x, n, kernels, dilations, thresholds, circular) for x, n in parts])
 
