@@ -356,4 +356,4 @@ def test_the_command(cli, tmp_path, past, future):
         assert "--duplicates" not in done.err
         (tmp_path / "c.csv").unlink(missing_ok=True)
     done = cli("forecast", tmp_path / "sales.csv", "--model", tmp_path / "m", "--seed", 3, "--track", "mlflow")
-    assert "Note: --seed, --track have no effect" in done.err
+    assert "Note: --track, --seed have no effect" in done.err

@@ -132,7 +132,6 @@ def forecast(
             "--clusterer": clusterer != "kmeans",
             "--covariate": covariates is not None,
             "--seed": options.seed != 0,
-            "--track": options.track is not None,
         }
         note_unused(options, model, log, *(flag for flag, given in chosen.items() if given))
         if future is not None and not forecaster.covariates:

@@ -64,7 +64,7 @@ def flags_of(options: ModelOptions) -> list[str]:
 
 def note_unused(options: ModelOptions, model: Path | None, log: Callable[[str], None], *others: str) -> None:
     """Tell the user which options have no effect on a fitted model: the model's own, and others."""
-    flags = [*flags_of(options), *others]
+    flags = [*flags_of(options), *(["--track"] if options.track else []), *others]
     if model is not None and flags:
         verb = "has" if len(flags) == 1 else "have"
         log(f"Note: {', '.join(flags)} {verb} no effect, since {model} is fitted already.")
