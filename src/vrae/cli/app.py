@@ -36,7 +36,7 @@ from vrae.cli.phase_display import PhaseDisplay
 from vrae.cli.reduce_commands import reduce, restore
 from vrae.cli.run_commands import edit, explain, regroup, report
 from vrae.cli.stopping import stopped_words
-from vrae.cli.terminal import INTERRUPTED, Stopped, accept_any_file_name, err
+from vrae.cli.terminal import INTERRUPTED, Stopped, accept_any_file_name, err, replace_closed_streams
 from vrae.io.formulas import escape_formulas
 from vrae.io.interrupts import Outputs, recording
 from vrae.phases import listening
@@ -44,7 +44,8 @@ from vrae.phases import listening
 __all__ = ["app", "in_command_words", "main"]
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # standard output cannot be written
+# Standard output cannot be written.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 class _Command(TyperCommand):
@@ -112,6 +113,7 @@ def _before(
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 2 bad usage or data, 130 Ctrl-C, 1 our fault."""
+    replace_closed_streams()
     start_clock(with_process=True)
     accept_any_file_name()
     with recording() as outputs:
@@ -129,12 +131,27 @@ def _run(outputs: Outputs) -> None:
     except SystemExit as stop:
         if stop.code == INTERRUPTED and not isinstance(stop, Stopped):  # newer versions of Typer report Ctrl-C this way
             raise Stopped(stopped_words(outputs)) from None
+        if type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):  # of click, after a BrokenPipeError
+            sys.exit(0)
         raise
+    except BrokenPipeError:  # the reader has seen enough, such as `head`
+        _close_stdout()
+        sys.exit(0)
+    except UnicodeEncodeError as error:
+        _say(
+            "[bold red]Error:[/]",
+            f"Standard output has the encoding {error.encoding}, which lacks the character "
+            f"{error.object[error.start]!a}. Set PYTHONIOENCODING=utf-8, or write to a file with --out.",
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         raise Stopped(stopped_words(outputs)) from None
     except Exception as error:
         from vrae.exceptions import VRAEError
 
+        if isinstance(error, FileNotFoundError) and error.filename is None:  # of os.getcwd
+            _say("[bold red]Error:[/]", "The working directory does not exist any more. Change to another one.")
+            sys.exit(2)
         if isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL):
             place = _close_stdout() if error.filename is None else error.filename
             _say("[bold red]Error:[/]", f"{place}: {error.strerror}.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +28,7 @@ __all__ = [
     "logger_for",
     "out",
     "print_json",
+    "replace_closed_streams",
     "target",
     "usage_error",
     "written",
@@ -100,6 +103,31 @@ def target(file: Path) -> Path | None:
 def written(file: Path, facts: str) -> str:
     """Return the last line about a table: what is in it, and where it is."""
     return f"Wrote {file}: {facts}." if str(file) != "-" else f"{facts}."
+
+
+class _Closed(io.TextIOBase):
+    """Standard output of a process that was started without it."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
+def replace_closed_streams() -> None:
+    """Open standard streams that the process was started without, as after ``>&-`` in a shell.
+
+    Otherwise, the next file that is opened would be taken for standard output.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = _Closed()
 
 
 def accept_any_file_name() -> None:

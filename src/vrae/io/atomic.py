@@ -63,7 +63,10 @@ def atomic_directory(target: Path) -> Iterator[Path]:
     with _staging(target) as staging:
         folder = staging / "new"
         folder.mkdir()
-        yield folder
+        try:
+            yield folder
+        except OutputError as error:  # about a part, which is in its final place for the user
+            raise OutputError(str(error).replace(str(folder), str(typed))) from error
         _keep_modes(folder, target)
         _flush(folder)
         with interrupts_held():
