@@ -131,6 +131,21 @@ def test_what_is_read_is_not_replaced_by_a_folder_or_in_one(cli, place):
     assert cli("report", "run", "--out", "run/other.html").code == 0
 
 
+def test_a_part_of_a_run_and_what_is_read_only_are_kept(cli, place, monkeypatch):
+    (place / "run").mkdir()
+    (place / "run" / "metrics.json").write_text("{}")
+    command = ["assign", "data.csv", "--model", "model", "--out"]
+    for name in ("run/clusters.csv", "run/assigned.csv", "mine.csv"):
+        (place / name).write_text("id,cluster,probability\n")
+    assert cli(*command, "run/assigned.csv").code == 0
+    done = cli(*command, "run/clusters.csv")
+    assert (done.code, "is a part of the run in run" in done.said) == (2, True)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "mine.csv")
+    done = cli(*command, "mine.csv")
+    assert (done.code, "mine.csv is read-only" in done.said) == (2, True)
+    assert cli(*command, "mine.csv", "--overwrite").code == 0
+
+
 def test_a_parent_that_is_a_file_is_named_before_the_work(cli, place):
     (place / "runs").write_text("")
     for command in (["cluster"], ["reduce"], ["anomalies", "--save", "runs/det"], ["assign", "--model", "model"]):

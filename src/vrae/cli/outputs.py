@@ -31,6 +31,8 @@ _OTHER_FORMATS = (
     *(".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".feather", ".arrow", ".ipc", ".orc", ".avro", ".parq", ".pq"),
     *(".npy", ".npz", ".h5", ".hdf5", ".pkl", ".pickle", ".db", ".sqlite", ".tsv", ".ts", ".arff"),
 )
+# Files of the folders of `vrae cluster` and `vrae reduce`. A report can be written again.
+_OF_A_RUN = ("clusters.csv", "clusters.parquet", "embedding.parquet", "codes.parquet", "history.csv")
 _LOOKED_AT = 1000  # files of a pattern
 
 
@@ -108,11 +110,21 @@ def _check_replaced(parameters: Mapping[str, Any], own: str, spelled: str, path:
     others = {name: value for name, value in parameters.items() if name != own}
     if any(_is_read(path, name, source) for name, source in _sources(others)):
         problem = f"is read by this command. Choose another {spelled}."
+    elif _is_part(path):
+        problem = f"is a part of the run in {path.parent}. Choose another {spelled}, or add --overwrite to replace it."
+    elif not os.access(path, os.W_OK):
+        problem = f"is read-only. Choose another {spelled}, or add --overwrite to replace it."
     elif not is_result(path):
         problem = f"exists, and is not a result of vrae. Choose another {spelled}, or add --overwrite to replace it."
     else:
         return
     raise usage_error(f"{spelled} {path} {problem} Nothing was changed.")
+
+
+def _is_part(path: Path) -> bool:
+    """Return whether a file belongs to a run, which would not be whole without it."""
+    path = Path(os.path.realpath(path))
+    return path.name in _OF_A_RUN and any((path.parent / name).is_file() for name in ("metrics.json", "reduction.json"))
 
 
 def _sources(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
