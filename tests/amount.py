@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -18,6 +20,23 @@ _COMMON: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     "print_blob": True,
 }
+
+# What no night of random tests needs. A hang or a jump in memory is a failure. Files are read under
+# tighter limits, in a process of their own (`reading_worker.py`).
+_SECONDS = 4 * 3600
+_ADDRESS_SPACE = 48 << 30  # bytes
+
+
+def _limit() -> None:
+    faulthandler.dump_traceback_later(_SECONDS, exit=True)
+    with suppress(ImportError, ValueError, OSError):  # systems without such limits, or with lower ones
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
+if not IS_QUICK:
+    _limit()
 
 
 def times(quick: int, nightly: int) -> int:
