@@ -92,7 +92,7 @@ def _read(column: pa.ChunkedArray, name: str, table: Table, options: TableOption
     values, times = options.written
     place = pc.index_in(column.cast(values.type), values)
     refuse_missing("time", pc.indices_nonzero(pc.is_null(place)), name, table)
-    return times._replace(stamps=times.stamps[place.to_numpy()])
+    return Times(times.stamps[place.to_numpy()], times.zone)  # offsets are said of all times already
 
 
 def calendar_of(steps: Steps, zone: str | None, options: TableOptions) -> Calendar:
