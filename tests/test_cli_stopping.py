@@ -169,3 +169,22 @@ def test_ctrl_c_while_modules_are_imported_is_no_traceback():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "Stopped. Nothing was written.\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+@pytest.mark.parametrize(("at", "said"), [("cli", "Stopped. Nothing was written.\n"), ("fork", "")])
+def test_a_scheduler_that_ends_the_process_stops_it_as_ctrl_c_does(at, said):
+    script = """
+import os, signal, sys
+import vrae.__main__, vrae.cli
+def main():
+    if sys.argv[1] == "cli" or os.fork() == 0:
+        signal.raise_signal(signal.SIGTERM)
+        os._exit(7)
+    os._exit(os.waitstatus_to_exitcode(os.wait()[1]) + 100)
+vrae.cli.main = main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+vrae.__main__.run()
+"""
+    done = subprocess.run([sys.executable, "-c", script, at], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130 if at == "cli" else 100 - signal.SIGTERM, said)
