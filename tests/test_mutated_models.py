@@ -273,6 +273,22 @@ def test_arrays_fit_each_other(name, change, words, saved, tmp_path):
         load_model(tmp_path / "model")
 
 
+def test_the_courses_of_a_forecaster(tmp_path):
+    forecaster = make_estimator("GroupForecaster", season_length=7).fit(table(n_steps=40))
+    forecaster.save(tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    arrays = safetensors.numpy.load_file(tmp_path / "model" / "weights.safetensors")
+    courses = {name: array for name, array in arrays.items() if name.startswith("courses.")}
+    assert courses["courses.basis"].size
+    for name, array in courses.items():
+        own = {"courses.covariance": [array * 1e-30, -array], "courses.noise": [-array]}.get(name, [])
+        for changed in (None, array + 1e9, array[..., None], array.astype("f2"), *own):
+            others = {other: kept for other, kept in arrays.items() if other != name}
+            Mutation("", config, others if changed is None else {**others, name: changed}).write(tmp_path / "model")
+            with pytest.raises(ModelFileError, match=r"courses\."):
+                load_model(tmp_path / "model")
+
+
 def test_a_forecaster_needs_its_horizon(saved, tmp_path):
     shutil.copytree(saved("GroupForecaster"), tmp_path / "model")
     config = json.loads((tmp_path / "model" / "config.json").read_text())

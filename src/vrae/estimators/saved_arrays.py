@@ -287,12 +287,16 @@ def _check_courses(config: dict[str, Any], arrays: Arrays) -> None:
     for name in ("courses.mean", "courses.basis", "courses.covariance", "courses.noise"):
         if (np.abs(arrays[name]) > _LARGEST_COURSE).any():
             raise ValueError(f"{name} should be at most {_LARGEST_COURSE:,.0f}: it is relative to the level")
+    covariance = arrays["courses.covariance"]
+    if r and not (np.allclose(covariance, covariance.T) and np.linalg.eigvalsh(covariance).min() > _LEAST_VARIANCE):
+        raise ValueError("courses.covariance should be symmetric and positive definite")
     if (arrays["courses.noise"] <= 0).any():
         raise ValueError("courses.noise should be above 0")
 
 
 _LARGEST_EFFECT = 50.0
 _LARGEST_COURSE = 1e6
+_LEAST_VARIANCE = 1e-20
 # Effects of "a" covariates.
 _EFFECTS = {
     "covariates.common": "f8 a",
