@@ -61,6 +61,7 @@ def edited() -> Any:
 
 
 TABLE, LONG = table(), long_table()
+STATISTICS = "model.network.statistics"
 Use = Callable[[Any], Any]
 
 
@@ -254,6 +255,8 @@ def test_a_calendar_without_keys_is_one_without_steps(saved, tmp_path):
     [
         ("VRAENeighbors", lambda a: a.update({"model.embedding": a["model.embedding"] * np.nan}), "finite rows"),
         ("VRAE", lambda a: a["model.embedding"].__setitem__((0, 0), np.nan), "finite rows"),
+        ("VRAE", lambda a: a[f"{STATISTICS}.kernels"].__setitem__((0, 0, 0, 0), 1), "three weights of 2"),
+        ("VRAE", lambda a: a.update({f"{STATISTICS}.kernels": a[f"{STATISTICS}.kernels"] > 0}), "three weights of 2"),
         ("GroupForecaster", lambda a: a.pop("combination.season_width"), "combination.weights should have the shape"),
         (
             "GroupForecaster",

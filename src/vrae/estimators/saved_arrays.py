@@ -147,6 +147,7 @@ def check_arrays(config: dict[str, Any], arrays: Arrays) -> None:
     if (arrays["model.typical_spread"] <= 0).any():
         raise ValueError("model.typical_spread should be above 0")
     _check_pairs(arrays, "model.network.statistics.pairs", sizes["c"])
+    _check_kernels(arrays, "model.network.statistics.kernels")
     if kind == "VRAEClusterer":
         _check_clusters(config, arrays, known)
     elif kind == "VRAEAnomalyDetector":
@@ -171,6 +172,20 @@ def _check_pairs(arrays: Arrays, name: str, n_channels: int) -> None:
         pairs = arrays[name]
         if pairs.min(initial=0) < 0 or pairs.max(initial=0) >= n_channels:
             raise ValueError(f"{name} should be numbers of channels, 0 to {n_channels - 1}")
+
+
+def _check_kernels(arrays: Arrays, name: str) -> None:
+    """Check kernels (..., channel, tap), if there are any: see `vrae.nn.ppv.proportions`."""
+    if name not in arrays:
+        return
+    if shape_of(arrays, name)[4:] != (9,):
+        raise ValueError(f"{name} should have five axes, the last of length 9")
+    kernels = arrays[name].astype(np.float32)
+    is_heavy = np.abs(kernels).max(axis=-2, initial=0) > 1.5
+    signs = np.sign(kernels[..., 0]) * np.where(is_heavy[..., :1], 1, -1)
+    expected = signs[..., None] * np.where(is_heavy, 2, -1)[..., None, :]
+    if (is_heavy.sum(axis=-1) != 3).any() or (kernels != expected).any():
+        raise ValueError(f"{name} should have three weights of 2 and six of -1 in a channel, or their negatives")
 
 
 def _check_partition(arrays: Arrays, known: dict[str, int]) -> None:
@@ -317,6 +332,7 @@ def _check_long(config: dict[str, Any], arrays: Arrays) -> None:
         table = {f"windows{size}.{name}": description for name, description in _WINDOWS.items()}
         check_shapes(arrays, table, {"c": c, "v": 1 if c == 1 else 1 + c})
         _check_pairs(arrays, f"windows{size}.statistics.pairs", c)
+        _check_kernels(arrays, f"windows{size}.statistics.kernels")
         places = arrays[f"windows{size}.places"]
         if (np.diff(places) < 0).any() or np.abs(places).max(initial=0) >= 1 << 60:
             raise ValueError(f"windows{size}.places should ascend")
