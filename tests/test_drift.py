@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from vrae import VRAE, Panel, VRAEClusterer, load_model, read_panel
 from vrae.cli.app import app
+from vrae.estimators.drift import drift_of
 from vrae.estimators.drift_levels import levels_beside_the_fit, mark_levels
 from vrae.estimators.drift_tests import Sides, energy_test, holm, share_test, unlike_test
 from vrae.exceptions import InvalidParameterError, NotFittedError, OutputError
@@ -297,3 +298,19 @@ def test_levels_of_several_channels_or_unknown_items_are_not_compared() -> None:
     found = fitted.drift(Panel.from_arrays(2 * X, ids=list(range(1, 41))))
     assert found.levels == ()
     assert found.to_pandas("shares").level_change.isna().all()
+
+
+@pytest.mark.filterwarnings("ignore:100 % of the steps are outside")
+def test_items_without_a_past_have_none(seasonal: VRAEClusterer) -> None:
+    parts = [later_sales(1.0), read_panel(sales(176).query("week > '2024-05-01'"), id="item", time="week")]
+    parts[1] = parts[1].select(slice(0, 5))
+    new = Panel(
+        parts[1].values,
+        parts[1].offsets,
+        np.array([f"n{i}" for i in range(5)]),
+        parts[1].times,
+        calendar=parts[1].calendar,
+    )
+    found = drift_of(seasonal, iter([parts[0], new]), 0.05)
+    assert found.counts["new"] + found.counts.get("unlike", 0) >= 5
+    assert found.n_moved_by_chance is not None

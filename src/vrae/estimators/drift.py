@@ -226,6 +226,8 @@ def _mean_levels(panel: Panel) -> npt.NDArray[np.float64]:
 def _n_moved_before(clusterer: Fitted, past: Past, panel: Panel, labels: npt.NDArray[np.int64]) -> int:
     """Count the items that changed cluster in as many steps as are new, just before the fit."""
     cut, rows = past.without(panel, 2 * past.n_new)
+    if not len(rows):
+        return 0
     earlier = labels_of(clusterer.embed_and_assign(*clusterer.model_.open(cut))[1])
     return int(((earlier >= 0) & (labels[rows] >= 0) & (earlier != labels[rows])).sum())
 

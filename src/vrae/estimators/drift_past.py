@@ -40,6 +40,8 @@ class Past:
     @classmethod
     def of(cls, model: VRAE, panel: Panel) -> Past | None:
         """Return what is new in a table, as its first panel shows. None if nothing is."""
+        if not len(panel):
+            return None
         timing, calendar, times = model.scaler_.timing, panel.calendar, panel.times
         last, unit, year = None, "steps", 0
         if timing is not None and calendar is not None and times is not None and times.dtype.kind == "M":
