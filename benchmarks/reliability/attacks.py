@@ -156,6 +156,13 @@ def table(lines: list[dict[str, Any]]) -> str:
     return TABLE_HEAD + "".join(rows) + "\n"
 
 
+def save(lines: list[dict[str, Any]], results: Path) -> None:
+    """Write the results and the table: after each attack, since a run can be stopped."""
+    results.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
+    PAGE.write_text(before + START + table(lines) + END + rest.partition(END)[2], encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--factor", type=int, default=10, help="random cases, as multiples of the usual number")
@@ -173,11 +180,8 @@ def main() -> None:
         if re.search(arguments.only, name):
             lines[name] = run_apart(name)
             print(json.dumps(lines[name]), flush=True)
-    found = [lines[name] for name in ATTACKS if name in lines]
-    results.write_text("".join(f"{json.dumps(line)}\n" for line in found), encoding="utf-8")
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
-    PAGE.write_text(before + START + table(found) + END + rest.partition(END)[2], encoding="utf-8")
-    raise SystemExit(any(line["failures"] for line in found))
+            save([lines[each] for each in ATTACKS if each in lines], results)
+    raise SystemExit(any(line["failures"] for line in lines.values()))
 
 
 if __name__ == "__main__":
