@@ -200,10 +200,10 @@ LINE = (
     "| {cpu_seconds:.1f} | {peak_mib:.0f} |\n"
 )
 FOOT = """
-Lines of one thread are from before the pattern statistics were compiled (docs/decisions/0007). Of the time of
-`vrae assign` with the default network two thirds still go into the statistics; without them 70 % go into the
-recurrent encoder, 10 % into reading and building panels, 8 % into the mixture, 4 % into scaling and padding, 2 %
-into writing. What is remembered of a series that has passed is 8 bytes, by which an id that comes back is found.
+Lines of one thread, and all of `vrae embed` and `vrae assign`, are older than those of `vrae cluster`: two panels of
+4,096 series are now computed at once, while a third is read and the last is written, and the statistics are faster. Of
+the time of assigning, six sevenths go into the network and its statistics; the rest into reading, checks of ids and
+values, and writing. What is remembered of a series that has passed is 8 bytes, by which an id that comes back is found.
 """
 
 

@@ -129,7 +129,7 @@ def table(known: list[rows.Row]) -> str:
         "Written by `python benchmarks/speed/growth.py`, which says how: beats of ECG5000, 140 steps, five clusters,",
         "one thread. CPU seconds (with nothing else running a clock shows as many), peak memory of the whole process",
         'in MiB, adjusted Rand index: median and mean of three seeds, of fewer above a minute. ">": stopped at the',
-        'limit; "-": not tried after that. exponent: slope of log time over log n.',
+        'limit; "-": not run. exponent: slope of log time over log n.',
         "",
         "| | " + " | ".join(f"{n:,}" for n in numbers) + " | exponent |",
         "|---|" + "---|" * (len(numbers) + 1),

@@ -20,7 +20,7 @@ from vrae.estimators.head import Head
 from vrae.estimators.vrae import VRAE
 from vrae.phases import advance, announce, listening
 from vrae.runs.table_files import Columns, table_writer, write_columns
-from vrae.runtime import ordered_map, work_threads
+from vrae.runtime import one_blas_thread, ordered_map, work_threads
 
 __all__ = [
     "embedding_columns",
@@ -52,7 +52,8 @@ def map_panels(model: VRAE, work: Callable[[Panel], Result], panels: Iterable[Pa
         with listening(None), threads:  # it does not tell of parts of a panel
             return work(panel)
 
-    return ordered_map(quietly, chain(first, panels), device, hidden_size)
+    with one_blas_thread():  # threads of BLAS would wait for each other
+        yield from ordered_map(quietly, chain(first, panels), device, hidden_size)
 
 
 def without_dropped(model: VRAE, panel: Panel) -> Panel:
