@@ -115,7 +115,7 @@ def test_a_run_embeds_each_series_once(
         assert sum(encoded) == len(panel)  # refits for stability encode none
     else:
         runs.cluster_stream(clusterer, lambda: [panel], 10, 0, tmp_path / "run", "Waves")
-        assert sum(encoded) == 20 + len(panel)  # the sample by the model and a refit, and all series
+        assert sum(encoded) == 10 + len(panel)  # the sample, and all series
 
 
 def test_dropped_series_are_in_no_table(panel: Panel, tiny: Any, tmp_path: Path) -> None:
