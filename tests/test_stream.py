@@ -425,7 +425,9 @@ def test_bad_standard_input_is_called_by_that_name(folder, vrae):
 @pytest.mark.parametrize("n_panels", [1, 2, 9])
 def test_panels_are_computed_at_once_in_order_and_few_are_in_memory(n_panels, fitted, small_series):
     clusterer, panel = fitted("VRAEClusterer", "panel"), small_series("panel", 9)
-    read, written, before = [], [], torch.get_num_threads()
+    read: list[int] = []
+    written: list[int] = []
+    before = torch.get_num_threads()
 
     def panels() -> Iterator[Panel]:
         for number in range(n_panels):

@@ -11,6 +11,7 @@ commands.jsonl, where a new row replaces an older one, and the table goes to COM
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -82,7 +83,7 @@ def measure(words: list[str]) -> dict[str, Any]:
         found = json.loads(out.read_text())
     marks, phases = found["marks"], {}
     phases["Starting"] = [marks[0][1], marks[0][2] - started]
-    for (phase, cpu, clock), (_, next_cpu, next_clock) in zip(marks, marks[1:], strict=False):
+    for (phase, cpu, clock), (_, next_cpu, next_clock) in itertools.pairwise(marks):
         earlier = phases.get(phase, [0.0, 0.0])
         phases[phase] = [earlier[0] + next_cpu - cpu, earlier[1] + next_clock - clock]
     cpu = sum(after[:2]) - sum(before[:2])
