@@ -403,7 +403,11 @@ WRONG = {
     "to noise": (lambda c: c.move(["s1"], -1), InvalidParameterError, "move: there is no cluster -1"),
     "vectors": (lambda c: c.move_vectors(np.zeros((2, 9)), 0), InvalidDataError, "Z must have shape (n, 3)"),
     "NaN": (lambda c: c.move_vectors(np.full((1, 3), np.nan), 0), InvalidDataError, "cannot be moved"),
-    "vectors of text": (lambda c: c.move_vectors([["a", "b", "c"]], 0), InvalidDataError, "Z must be an array of numbers"),
+    "vectors of text": (
+        lambda c: c.move_vectors([["a", "b", "c"]], 0),
+        InvalidDataError,
+        "Z must be an array of numbers",
+    ),
     "a table": (lambda c: c.split(np.zeros((2, 2))), InvalidParameterError, "no cluster array([[0., 0.], [0., 0.]])"),
     "no dict": (lambda c: c.rename(["a"]), InvalidParameterError, "must be a dict"),
     "empty": (lambda c: c.rename({0: "  "}), InvalidParameterError, "1 to 80 characters"),
