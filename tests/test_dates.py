@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from vrae.data.columns import Table
 from vrae.data.dates import Times, as_times, column_dates
 from vrae.data.reading import read_panel
+from vrae.data.stream import stream_panels
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError
 
 
@@ -224,3 +225,46 @@ def test_a_zone_of_the_user_is_that_of_hours_and_days():
         read_panel(table.assign(at=np.arange(len(table))), time="at", value="load", timezone="UTC")
     with pytest.raises(InvalidParameterError, match="timezone='UTC' needs times"):
         read_panel(pd.DataFrame({"a": ["x", "y"], "b": [1.0, 2], "c": [2.0, 3]}), layout="wide", timezone="UTC")
+
+
+def of_months(written: Any) -> pd.DataFrame:
+    rows = {"item": np.repeat(["a", "b"], len(written)), "t": np.tile(written, 2), "qty": np.arange(2 * len(written))}
+    return pd.DataFrame(rows)
+
+
+def step_of(source: Any, **options: Any) -> Any:
+    calendar = read_panel(source, id="item", **options).calendar
+    return None if calendar is None else calendar.freq
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_months_with_a_point(tmp_path, separator):
+    written = [f"{month % 12 + 1:02}.{2019 + month // 12}" for month in range(24)]
+    assert texts(times(written))[::12] == ["2019-01-01", "2020-01-01"]
+    frame = of_months(written)
+    frame.to_csv(tmp_path / "sales.csv", index=False, sep=separator)
+    for source in (frame, tmp_path / "sales.csv"):
+        assert step_of(source, time="t") == "MS"
+    streamed = next(stream_panels(tmp_path / "sales.csv", id="item", time="t"))
+    assert streamed.times is not None
+    assert (np.diff(streamed.times[:24].astype("M8[M]")).astype(int) == 1).all()
+    wide = frame.pivot(index="item", columns="t", values="qty").reset_index()
+    assert step_of(wide) == "MS"
+    decimals = frame.assign(t=frame["t"].astype(float))
+    with pytest.raises(InvalidDataError, match=r'number 1.2019.*date_format="%m.%Y", or keep them as text'):
+        read_panel(decimals, id="item", time="t")
+    assert step_of(decimals, time="t", date_format="%m.%Y") == "MS"
+
+
+def test_weeks_with_a_point():
+    frame = of_months([f"{week:02}.2024" for week in range(1, 21)])
+    with pytest.raises(InvalidDataError, match=r'weeks with their years, such as 20.2024.*"%V.%G"'):
+        read_panel(frame, id="item", time="t")
+    assert step_of(frame, time="t", date_format="%V.%G") == "W-MON"
+    with pytest.raises(InvalidDataError, match=r'"%V\.%G"'):
+        times(["01.2024", "02.2024"], name="KW")
+
+
+def test_decimals_that_are_no_months():
+    assert times([1.2, 2.2, 3.2]).stamps.dtype == np.float64
+    assert times(["0.5", "12.2023"]).stamps.tolist() == [0.5, 12.2023]

@@ -14,7 +14,7 @@ import pyarrow.csv as arrow_csv
 
 from vrae.data.columns import Rows, Table, cast_to_first, reading
 from vrae.data.csv_dialect import WESTERN, Dialect, find_dialect, not_decoded, warn_of_encoding
-from vrae.data.date_text import is_date
+from vrae.data.date_text import are_parts_of_years, is_date
 from vrae.data.kinds import count_by_column, has_leading_zeros
 from vrae.data.number_text import (
     MISSING,
@@ -83,7 +83,20 @@ def _parsed(file: Path, dialect: Dialect, options: TableOptions) -> pa.Table:
         if options.encoding is None:
             raise _NotUtf8Error
         raise not_decoded(file, dialect.encoding)
-    return _converted(table, dialect, changes)
+    found = _converted(table, dialect, changes)
+    if not _may_be_months(found, options):
+        return found
+    changes[options.time or "ds"] = _unchanged
+    with reading(str(file)):
+        return _converted(_parse(file, dialect, changes), dialect, changes)
+
+
+def _may_be_months(table: pa.Table, options: TableOptions) -> bool:
+    """Return whether times that were read as decimals may be months such as 01.2023."""
+    places = table.schema.get_all_field_indices(options.time or "ds")
+    if len(places) != 1 or not pa.types.is_floating(table.schema.field(places[0]).type):
+        return False
+    return are_parts_of_years(pc.unique(table.column(places[0]).drop_null()).to_numpy(zero_copy_only=False))
 
 
 def _converted(table: pa.Table, dialect: Dialect, changes: Mapping[str, Change]) -> pa.Table:
@@ -254,6 +267,10 @@ def csv_head(file: Path, options: TableOptions) -> tuple[Table, dict[str, Number
     else:
         raw = pa.Table.from_batches([first])
         rows = _converted(raw, dialect, changes)
+        if _may_be_months(rows, options):
+            changes[options.time or "ds"] = _unchanged
+            raw = pa.Table.from_batches([next(_batches(file, dialect, _as_text(dialect, changes), ()))])
+            rows = _converted(raw, dialect, changes)
     head = _table(file, rows, dialect, options)
     texts = [name for name in head.columns if head.kinds[name] == "number" and pa.types.is_string(raw[name].type)]
     parsed = {name: parse_numbers(raw[name].cast(pa.large_string()), dialect.numbers) for name in texts}

@@ -11,7 +11,15 @@ import numpy as np
 
 from vrae.data.arrays import Array, Ints
 
-__all__ = ["NotDatesError", "Written", "dates_of_digits", "is_date", "read_dates", "read_dates_as"]
+__all__ = [
+    "NotDatesError",
+    "Written",
+    "are_parts_of_years",
+    "dates_of_digits",
+    "is_date",
+    "read_dates",
+    "read_dates_as",
+]
 
 
 class NotDatesError(ValueError):
@@ -52,6 +60,7 @@ _WAYS = [
         rf"{_YEAR}(?P<month>\d{{2}})(?P<day>\d{{2}})",
         rf"{_YEAR}[-/](?P<month>\d{{1,2}})",
         rf"(?P<month>\d{{1,2}})[-/]{_YEAR}",
+        r"(?P<month>0[1-9]|1[0-2])\.(?P<year>(?:19|20)\d{2})",
         r"(?P<first>\d{1,2})(?P<mark>[-/.])(?P<second>\d{1,2})[-/.](?P<year>\d{4}|\d{2})",
         rf"(?P<day>\d{{1,2}})\.?[-/ .]*{_NAME}[-/ .,]*(?P<year>\d{{4}}|\d{{2}})",
         rf"{_NAME}[-/ ]*(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:,|[-/ ]) *{_YEAR}",
@@ -273,3 +282,13 @@ def dates_of_digits(numbers: Ints, weeks: bool = False) -> Array | None:
     else:
         return None
     return _to_days(year, month, day).astype("M8[us]") if right.all() else None
+
+
+def are_parts_of_years(numbers: Array) -> bool:
+    """Return whether decimals are months or weeks with their years: 1.2023 for 01.2023."""
+    if numbers.dtype.kind != "f" or not len(numbers) or not ((numbers >= 1) & (numbers < 54)).all():
+        return False
+    scaled = np.round(numbers * 10_000)
+    year = scaled % 10_000
+    exact = np.abs(numbers * 10_000 - scaled) < 1e-6
+    return bool((exact & (year >= 1900) & (year <= 2100)).all() and (year % 10 > 0).any())

@@ -13,7 +13,14 @@ import pyarrow.compute as pc
 
 from vrae.data.arrays import Array
 from vrae.data.columns import MISSING, Table, cast_to_first, kind_of, refuse_missing, stamps_of
-from vrae.data.date_text import NotDatesError, Written, dates_of_digits, read_dates, read_dates_as
+from vrae.data.date_text import (
+    NotDatesError,
+    Written,
+    are_parts_of_years,
+    dates_of_digits,
+    read_dates,
+    read_dates_as,
+)
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 
 __all__ = ["Times", "as_times", "column_dates", "refuse_other_types"]
@@ -45,6 +52,7 @@ def as_times(column: pa.ChunkedArray, name: str, table: Table, date_format: str 
     """
     if kind_of(column.type) == "text":
         column = _trimmed(column)
+    text = column if kind_of(column.type) == "text" else None
     refuse_other_types(column.type, name, table)
     refuse_missing("time", pc.indices_nonzero(pc.is_null(column, nan_is_null=True)), name, table)
     if kind_of(column.type) == "time":
@@ -59,7 +67,12 @@ def as_times(column: pa.ChunkedArray, name: str, table: Table, date_format: str 
         column = found
         if kind_of(column.type) == "time":
             return Times(stamps_of(column))
-    return _number_times(column, name)
+    numbers = _number_times(column, name)
+    if not are_parts_of_years(numbers.stamps):
+        return numbers
+    if text is None or not _are_months(text, name):
+        raise _unclear_parts(numbers.stamps, name, table)
+    return _text_times(text, name, table, None)
 
 
 def refuse_other_types(kind: pa.DataType, name: str, table: Table) -> None:
@@ -107,6 +120,9 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if kind_of(column.type) == "text":
         return column
     whole = cast_to_first(column, pa.int64())
+    if whole is None and are_parts_of_years(np.asarray(pc.cast(column, pa.float64()).to_numpy())):
+        padded = np.char.mod("%07.4f", column.to_numpy().astype(np.float64))  # 1.202 is 01.2020
+        return pa.chunked_array([pa.array(padded, pa.large_string())])
     return pc.cast(column if whole is None else whole, pa.large_string())
 
 
@@ -123,6 +139,26 @@ def _text_times(text: pa.ChunkedArray, name: str, table: Table, date_format: str
         raise _not_dates(error, row, name, table, date_format) from None
     times = _zoned(written)
     return times._replace(stamps=times.stamps[rows])
+
+
+def _are_months(text: pa.ChunkedArray, name: str) -> bool:
+    """Return whether all texts are months such as 01.2023, and the name is not one of weeks."""
+    months = pc.match_substring_regex(text, r"^(0[1-9]|1[0-2])\.(19|20)\d\d$")
+    return bool(pc.all(months).as_py()) and not _WEEK_NAME.search(name)
+
+
+def _unclear_parts(numbers: Array, name: str, table: Table) -> InvalidDataError:
+    example = np.max(numbers)
+    where = f"The time column {name!r} of {table.name} holds"
+    if example >= 13 or _WEEK_NAME.search(name):
+        return InvalidDataError(
+            f"{where} weeks with their years, such as {example:07.4f}, which are no decimals. Pass "
+            f'date_format="%V.%G", or write them as 2024-W05.'
+        )
+    return InvalidDataError(
+        f"{where} the number {numbers[0]:g}, and all others are like it: months with their years that were read as "
+        f'decimals. Pass date_format="%m.%Y", or keep them as text such as {numbers[0]:07.4f}.'
+    )
 
 
 def _formatted(texts: Sequence[str], date_format: str) -> Written:
