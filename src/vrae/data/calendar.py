@@ -242,11 +242,14 @@ def day_times(times: Array, zone: str | None) -> Array:
     return wall
 
 
-def universal_times(wall: Array, zone: str) -> Array:
-    """Convert times on the clock of a zone to UTC. A time that clocks skip becomes the next one."""
+def universal_times(wall: Array, zone: str, *, second: bool = False) -> Array:
+    """Convert times on the clock of a zone to UTC. A time that clocks skip becomes the next one.
+
+    When clocks are set back, a time comes twice: the first is meant, or the ``second``.
+    """
     import pandas as pd
 
-    first = np.ones(len(wall), bool)  # of two equal times, when clocks are set back
+    first = np.full(len(wall), not second)
     there = pd.DatetimeIndex(wall).tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
     return np.asarray(there.tz_convert("UTC").tz_localize(None).to_numpy().astype(wall.dtype))
 

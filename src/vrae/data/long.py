@@ -48,7 +48,7 @@ def sort_order(codes: Ints, times: Array | None) -> Ints | None:
     return np.argsort(codes, kind="stable") if times is None else np.lexsort((times, codes))
 
 
-def merge_duplicates(steps: Steps, how: str, ids: Array, hint: str = "") -> Steps:
+def merge_duplicates(steps: Steps, how: str, ids: Array, hint: str = "", zone: str | None = None) -> Steps:
     """Merge rows, which must be sorted, with the same series and time.
 
     "sum" and "mean" use observed values; without any, the result is missing. "first" and "last"
@@ -60,7 +60,7 @@ def merge_duplicates(steps: Steps, how: str, ids: Array, hint: str = "") -> Step
     if not repeated.any():
         return steps
     if how == "raise":
-        raise _duplicate_error(steps, np.flatnonzero(repeated), ids, hint)
+        raise _duplicate_error(steps, np.flatnonzero(repeated), ids, hint, zone)
     starts = np.flatnonzero(np.concatenate([[True], ~repeated]))
     if how in ("first", "last"):
         kept = starts if how == "first" else np.append(starts[1:], len(steps.codes)) - 1
@@ -70,9 +70,9 @@ def merge_duplicates(steps: Steps, how: str, ids: Array, hint: str = "") -> Step
     return Steps(steps.codes[starts], values, steps.times[starts])
 
 
-def _duplicate_error(steps: Steps, rows: Ints, ids: Array, hint: str) -> InvalidDataError:
+def _duplicate_error(steps: Steps, rows: Ints, ids: Array, hint: str, zone: str | None) -> InvalidDataError:
     assert steps.times is not None
-    examples = ", ".join(f"{ids[steps.codes[row]].item()!r} at {time_text(steps.times[row], None)}" for row in rows[:3])
+    examples = ", ".join(f"{ids[steps.codes[row]].item()!r} at {time_text(steps.times[row], zone)}" for row in rows[:3])
     more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
     return InvalidDataError(
         f"Found {len(rows)} rows that repeat the id and time of another row, in "
@@ -106,7 +106,7 @@ def put_on_grid(
     cells = calendar.cells(steps.times)
     binned = replace(steps, times=calendar.times(cells, steps.times))
     hint = f" They are in one step of the calendar: {calendar.describe()}. A finer freq= separates them."
-    merged = merge_duplicates(binned, how, ids, hint)
+    merged = merge_duplicates(binned, how, ids, hint, calendar.zone)
     # The cell of each merged row: merging keeps the first row of each run of duplicates.
     first = np.concatenate([[True], (np.diff(steps.codes) != 0) | (np.diff(cells) != 0)])
     last = None if fill is None else int(calendar.cells(np.asarray(end, steps.times.dtype)[None])[0])

@@ -17,6 +17,7 @@ from vrae.data.dates import Times
 from vrae.data.long import Steps, check_length, merge_duplicates, put_on_grid, sort_order, trim_ends
 from vrae.data.panel import Panel, offsets_of
 from vrae.data.precision import narrowed
+from vrae.data.repeats import id_hint, told_apart
 from vrae.data.roles import Roles, changing_series, find_roles, first_rows, refuse_without_times
 from vrae.data.suspicions import suspect_ids, suspect_numbers_as_times, suspect_values
 from vrae.data.table_calendar import calendar_of, name_times, row_times
@@ -78,7 +79,7 @@ def values_by_row(table: Table, panel: Panel, options: TableOptions) -> dict[str
     if roles.long:
         codes, ids = _series(table, roles, columns)
         times = _times(table, roles, columns, options)
-        place = _places(panel, codes, len(ids), None if times is None else times.stamps)
+        place = _places(panel, codes, len(ids), *_ordered(codes, ids, times, table, roles, options))
     else:
         place = _wide_places(panel, roles, table, options)
     if place is None:
@@ -90,14 +91,13 @@ def values_by_row(table: Table, panel: Panel, options: TableOptions) -> dict[str
     return {name: values[:, channel] for channel, name in enumerate(channels)}
 
 
-def _places(panel: Panel, codes: Ints, n_series: int, times: Array | None) -> Ints | None:
+def _places(panel: Panel, codes: Ints, n_series: int, times: Array | None, order: Ints | None) -> Ints | None:
     """Return the position in the values of a panel of each row of a long table; -1 is none."""
     if len(panel) != n_series:
         return None
     if times is None or panel.calendar is None or panel.calendar.freq is None:
         if len(codes) != len(panel.values):
             return None
-        order = sort_order(codes, times)
         place = np.arange(len(codes))
         place[slice(None) if order is None else order] = np.arange(len(codes))
         return place
@@ -128,6 +128,18 @@ def _times(table: Table, roles: Roles, columns: Columns, options: TableOptions) 
     return None if roles.time is None else row_times(columns[roles.time], roles.time, table, options)
 
 
+def _ordered(
+    codes: Ints, ids: Array, times: Times | None, table: Table, roles: Roles, options: TableOptions
+) -> tuple[Array | None, Ints | None]:
+    """Return the time of each row, and the order of rows by series and time."""
+    stamps = None if times is None else times.stamps
+    order = sort_order(codes, stamps)
+    if times is None or options.duplicates != "raise":
+        return stamps, order
+    stamps = told_apart(codes, ids, times, order, table, roles)
+    return stamps, order if stamps is times.stamps else sort_order(codes, stamps)
+
+
 def _values(table: Table, roles: Roles, columns: Columns, missing: float | None) -> Array:
     """Return the value columns in float64, shape (n_rows, n_columns)."""
     row_ids = columns[roles.id] if roles.id is not None else None
@@ -144,8 +156,8 @@ def _values(table: Table, roles: Roles, columns: Columns, missing: float | None)
 def _long_panel(table: Table, roles: Roles, columns: Columns, options: TableOptions) -> Panel:
     codes, ids = _series(table, roles, columns)
     times = _times(table, roles, columns, options)
-    stamps = None if times is None else times.stamps
-    steps = Steps(codes, _values(table, roles, columns, options.missing), stamps).take(sort_order(codes, stamps))
+    stamps, order = _ordered(codes, ids, times, table, roles, options)
+    steps = Steps(codes, _values(table, roles, columns, options.missing), stamps).take(order)
     static = _long_static(table, roles, columns, codes, ids)
     if times is None:
         calendar = None
@@ -163,15 +175,6 @@ def _long_panel(table: Table, roles: Roles, columns: Columns, options: TableOpti
     )
 
 
-def _id_hint(table: Table, roles: Roles) -> str:
-    """Return what to do if rows of several series have the same id."""
-    if roles.id is None:
-        return f" If {table.name} holds several series, name their column with id=."
-    used = set(roles.all)
-    others = [name for name, kind in table.kinds.items() if kind == "text" and name not in used]
-    return f" If an id stands for several series, name {others[0]!r} with id= too." if others else ""
-
-
 def _say_suspicions(panel: Panel, roles: Roles, options: TableOptions, table: Table) -> None:
     """Warn of what was read, but probably means something else."""
     suspect_ids(panel, table.name)
@@ -186,12 +189,12 @@ def _on_calendar(
 ) -> tuple[Steps, Calendar]:
     """Put sorted rows on their calendar: a known one, that of ``freq``, or that of their times."""
     assert steps.times is not None
-    hint = _id_hint(table, roles)
+    hint = id_hint(table, roles)
     calendar = calendar_of(steps, zone, options)
     if calendar.freq is None:
-        return merge_duplicates(steps, options.duplicates, ids, hint), calendar
+        return merge_duplicates(steps, options.duplicates, ids, hint, zone), calendar
     end = steps.times.max() if options.end is None else options.end
-    merged = merge_duplicates(steps, options.duplicates, ids, hint) if options.freq is None else steps
+    merged = merge_duplicates(steps, options.duplicates, ids, hint, zone) if options.freq is None else steps
     gridded, n_rows = put_on_grid(merged, calendar, options.duplicates, ids, options.fill, end)
     trimmed = trim_ends(gridded) if calendar.aligned else gridded
     return trimmed, calendar.without_rows(1 - n_rows / len(gridded.codes))
@@ -205,7 +208,7 @@ def _long_static(table: Table, roles: Roles, columns: Columns, codes: Ints, ids:
         if len(changing):
             raise InvalidDataError(
                 f"The static column {name!r} of {table.name} changes within {len(changing)} series, ids "
-                f"{name_some(ids[changing])}. A static column has one value per series. Remove it from static=."
+                f"{name_some(ids[changing])}. A static column has one value per series: leave it out."
             )
         static[key] = as_names(columns[name].take(pa.array(first)))
     return static

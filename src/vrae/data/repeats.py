@@ -1,0 +1,157 @@
+"""Rows that repeat an id and a time for a known reason: clocks go back, or years are apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vrae.data.arrays import Array, Ints
+from vrae.data.calendar import local_times, time_text, universal_times
+from vrae.data.columns import Table
+from vrae.data.dates import Times
+from vrae.data.roles import Roles
+from vrae.exceptions import DataWarning, InvalidDataError, warn
+
+__all__ = ["id_hint", "told_apart"]
+
+_YEARS = (1900, 2100)
+_PARTS = {12: "2024-05", 53: "2024-W05"}  # of months and weeks, by their largest number
+
+
+def told_apart(codes: Ints, ids: Array, times: Times, order: Ints | None, table: Table, roles: Roles) -> Array:
+    """Return the time stamps of rows, with those of a second hour moved behind the first.
+
+    Clocks that go back show an hour twice. Rows in order of time tell which is which. ``order`` is
+    the order of rows by series and time, as `vrae.data.long.sort_order` returns it.
+
+    Raises
+    ------
+    InvalidDataError
+        Rows repeat an id and a time, and it can be said why.
+    """
+    stamps = times.stamps
+    rows = _repeated(codes, stamps, order)
+    if not len(rows):
+        return stamps
+    if times.zone is not None and _are_twice(stamps[rows], stamps, times.zone):
+        moved = _second_hours(codes, stamps, times.zone)
+        if moved is None:
+            raise _unclear_hour(codes, ids, stamps, rows, times.zone)
+        day = time_text(local_times(stamps[rows[:1]], times.zone)[0].astype("M8[D]"), None)
+        warn(
+            f"Clocks of {times.zone} go back on {day}, and an hour comes twice. Its rows in {table.name} are read in "
+            f"their order: first the hour before the change, then the hour after it.",
+            DataWarning,
+        )
+        return moved
+    _refuse_years_apart(codes, stamps, len(rows), table, roles)
+    return stamps
+
+
+def id_hint(table: Table, roles: Roles) -> str:
+    """Return what to do if rows of several series have the same id."""
+    if roles.id is None:
+        return f" If {table.name} holds several series, name their column with id=."
+    used = set(roles.all)
+    others = [name for name, kind in table.kinds.items() if kind == "text" and name not in used]
+    return f" If an id stands for several series, name {others[0]!r} with id= too." if others else ""
+
+
+def _repeated(codes: Ints, stamps: Array, order: Ints | None) -> Ints:
+    """Return the rows that repeat the series and time of another one."""
+    rows = np.arange(len(codes)) if order is None else order
+    own, at = (codes, stamps) if order is None else (codes[order], stamps[order])
+    return rows[1:][(own[1:] == own[:-1]) & (at[1:] == at[:-1])]
+
+
+# -------------------------------------------------------------------- clocks that go back
+
+
+def _are_twice(repeated: Array, stamps: Array, zone: str) -> bool:
+    """Return whether all of these times come twice on the clock, and no row is at a second one."""
+    if stamps.dtype.kind != "M" or (_later(repeated, zone) == repeated).any():
+        return False
+    distinct = np.unique(stamps)
+    return bool((universal_times(local_times(distinct, zone), zone) == distinct).all())
+
+
+def _later(stamps: Array, zone: str) -> Array:
+    """Return the last time at which the clock shows the same."""
+    return universal_times(local_times(stamps, zone), zone, second=True)
+
+
+def _second_hours(codes: Ints, stamps: Array, zone: str) -> Array | None:
+    """Return stamps with the rows of second hours moved; None if the order does not show them.
+
+    In the rows of a series, the same times then follow one another twice, or rise and come once.
+    """
+    order = np.argsort(codes, kind="stable")
+    own, later = stamps[order], _later(stamps[order], zone)
+    twice = np.flatnonzero(later != own)
+    days = np.unique(own[twice].astype("M8[D]"), return_inverse=True)[1]
+    hours = codes[order][twice] * (days.max() + 1) + days
+    by_hour = np.argsort(hours, kind="stable")
+    moved = own.copy()
+    for group in np.split(twice[by_hour], np.flatnonzero(np.diff(hours[by_hour])) + 1):
+        half, odd = divmod(len(group), 2)
+        if _rise(own[group]):
+            continue
+        second = group[half:]
+        if odd or not _rise(own[second]) or not np.array_equal(own[group[:half]], own[second]):
+            return None
+        moved[second] = later[second]
+    found = np.empty_like(moved)
+    found[order] = moved
+    return found
+
+
+def _rise(stamps: Array) -> bool:
+    return bool((stamps[1:] > stamps[:-1]).all())
+
+
+def _unclear_hour(codes: Ints, ids: Array, stamps: Array, rows: Ints, zone: str) -> InvalidDataError:
+    row = rows[0]
+    return InvalidDataError(
+        f"Found {len(rows)} rows that repeat the id and time of another row, the first {ids[codes[row]].item()!r} at "
+        f"{time_text(stamps[row], zone)}. On this day, the clocks of {zone} go back, and an hour comes twice. Write "
+        f"times with their offset, such as +02:00, or in UTC, to tell its rows apart."
+    )
+
+
+# -------------------------------------------------------------------- a year in another column
+
+
+def _refuse_years_apart(codes: Ints, stamps: Array, n_rows: int, table: Table, roles: Roles) -> None:
+    """Raise if a year in another column, or weeks beside the year, tell rows apart."""
+    if not _are_within(stamps, 1, 366) and not _are_within(stamps, *_YEARS):
+        return
+    is_year = _are_within(stamps, *_YEARS)
+    low, high = (1, 366) if is_year else _YEARS
+    for name in table.columns:
+        if name in (roles.id, roles.time) or not pa.types.is_integer(table.data.schema.field(name).type):
+            continue
+        other = table.read([name])[name]
+        parts = np.asarray(pc.cast(other, pa.float64()).to_numpy())
+        if _are_within(parts, low, high) and _are_unique(codes, stamps, parts):
+            largest = parts.max() if is_year else stamps.max()
+            example = next((text for most, text in _PARTS.items() if largest <= most), "2024-01-31")
+            year, part = (roles.time, name) if is_year else (name, roles.time)
+            raise InvalidDataError(
+                f"Found {n_rows} rows of {table.name} that repeat the id and time of another row, but column {year!r} "
+                f"looks like the year of {part!r}. Join both into one column, such as {example}, and name it with "
+                f"time=."
+            )
+
+
+def _are_within(numbers: Array, low: int, high: int) -> bool:
+    """Return whether all are whole numbers of a range."""
+    if numbers.dtype.kind not in "iuf":
+        return False
+    return bool(((numbers >= low) & (numbers <= high) & (numbers == np.round(numbers))).all())
+
+
+def _are_unique(codes: Ints, stamps: Array, parts: Array) -> bool:
+    order = np.lexsort((parts, stamps, codes))
+    keys = np.stack([codes, stamps, parts])[:, order]
+    return bool((np.diff(keys, axis=1) != 0).any(axis=0).all())

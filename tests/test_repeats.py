@@ -1,0 +1,76 @@
+"""Rows that repeat an id and a time are told apart, or refused with the reason."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vrae import read_panel
+from vrae.data.stream import stream_panels
+from vrae.exceptions import DataWarning, InvalidDataError
+
+ZONE = "Europe/Berlin"
+
+
+def local(freq: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return two series on the clock of a night with an hour twice, and their times in UTC."""
+    times = pd.date_range("2024-10-26 12:00", "2024-10-27 12:00", freq=freq, tz=ZONE)
+    wall = np.tile(times.tz_localize(None), 2)
+    table = pd.DataFrame({"id": np.repeat(["a", "b"], len(times)), "t": wall, "y": np.arange(2.0 * len(times))})
+    return table, times.tz_convert("UTC").tz_localize(None).to_numpy()
+
+
+@pytest.mark.parametrize("freq", ["h", "10min"])
+def test_an_hour_that_comes_twice(freq, tmp_path):
+    table, times = local(freq)
+    table.to_csv(tmp_path / "local.csv", index=False)
+    mixed = table.sort_values("t", kind="stable") if freq == "h" else table.iloc[::-1].iloc[::-1]
+    for source in (table, mixed, tmp_path / "local.csv"):
+        with pytest.warns(DataWarning, match=r"Clocks of Europe/Berlin go back on 2024-10-27"):
+            panel = read_panel(source, id="id", time="t", timezone=ZONE)
+        assert panel.times is not None
+        np.testing.assert_array_equal(panel.times, np.tile(times, 2).astype("M8[us]"))
+        np.testing.assert_array_equal(panel.values[:, 0], np.arange(2 * len(times)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        parts = list(stream_panels(tmp_path / "local.csv", series_per_panel=1, id="id", time="t", timezone=ZONE))
+    assert [part.lengths.tolist() for part in parts] == [[len(times)], [len(times)]]
+
+
+def test_an_hour_that_comes_twice_in_an_unclear_order():
+    table, _ = local("10min")
+    for unclear in (table.sort_values("t", kind="stable"), table.drop(88)):
+        with pytest.raises(InvalidDataError, match=r"2024-10-27 02:\d0. On this day.* with their offset"):
+            read_panel(unclear, id="id", time="t", timezone=ZONE)
+
+
+def test_other_repeats_are_refused_in_local_time():
+    table, _ = local("h")
+    once = table.iloc[:12]
+    with pytest.raises(InvalidDataError, match=r"'a' at 2024-10-26 13:00.*duplicates="):
+        read_panel(pd.concat([once, once.iloc[[1]]]), id="id", time="t", timezone=ZONE)
+    zoned = once.assign(t=once["t"].dt.tz_localize(ZONE))
+    with pytest.raises(InvalidDataError, match=r"'a' at 2024-10-26 13:00.*duplicates="):
+        read_panel(pd.concat([zoned, zoned.iloc[[1]]]), id="id", time="t")
+
+
+@pytest.mark.parametrize(
+    ("time", "n_parts", "example"), [("part", 52, "2024-W05"), ("part", 12, "2024-05"), ("year", 12, "2024-05")]
+)
+def test_a_year_in_another_column(time, n_parts, example):
+    parts = np.tile(np.arange(1, n_parts + 1), 4)
+    table = pd.DataFrame(
+        {"id": np.repeat(["a", "b"], 2 * n_parts), "year": np.repeat([2023, 2024, 2023, 2024], n_parts)}
+    )
+    table = table.assign(part=parts, qty=np.arange(len(parts)) % 7)
+    with pytest.raises(
+        InvalidDataError, match=rf"column 'year' looks like the year of 'part'.* such as {example}, and"
+    ):
+        read_panel(table, id="id", time=time, value="qty")
+    repeated = pd.concat([table, table.iloc[:1]])
+    with pytest.raises(InvalidDataError, match="duplicates="):
+        read_panel(repeated, id="id", time=time, value="qty")
+    read_panel(table, id="id", time=time, value="qty", duplicates="sum")
