@@ -122,6 +122,9 @@ def test_a_saved_detector_scores_new_series_and_next_steps(cli, long_table, tmp_
     anomalies = [row["anomaly"] for row in rows(again)]
     assert (anomalies[:48].count("1"), anomalies[72:].count("1")) == (0, 24)
     assert "threshold" not in err
+    assert cli("anomalies", new, "--model", model, "--next-steps", "--save", model, "--out", again)[0] == 0
+    code, _, err = cli("anomalies", new, "--model", model, "--next-steps", "--save", model, "--out", again)
+    assert (code, "'a' was seen up to 2024-03-04 23:00, and its next steps begin with 2024-03-01." in err) == (2, True)
     assert cli("anomalies", long_table, "--model", model, "--out", again)[0] == 0
     assert len(rows(again)) == 2 * 24 * 60
     code, shown, _ = cli("info", model)
@@ -152,6 +155,14 @@ def test_bad_usage_says_so_and_writes_nothing(cli, series, tmp_path, options, wo
     out = tmp_path / "out.csv"
     code, _, err = cli("anomalies", series[0], "--id", "id", "--out", out, *options)
     assert (code, words in err, out.exists()) == (2, True, False)
+
+
+@pytest.mark.parametrize("window", [(), ("--window", "24")])
+def test_what_has_no_effect_and_what_would_find_more(cli, long_table, tmp_path, window):
+    command = ("anomalies", long_table, *COLUMNS, "--epochs", 1, "--out", tmp_path / "o.csv", *window)
+    code, _, err = cli(*command, "--false-alarm-rate", "0.3")
+    assert (code, "Note: --false-alarm-rate has no effect without --contamination auto.\n" in err) == (0, True)
+    assert ("of the 2 series, of 1,440 steps or more, counts as a whole." in err) == (not window)
 
 
 def test_the_model_of_a_cluster_run_judges_series_by_each_other(cli, series, fitted, tmp_path):

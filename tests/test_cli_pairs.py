@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -56,8 +57,9 @@ def test_pairs_have_similar_numbers_and_dates(cli, tmp_path):
     assert code == 0, err
     table = pd.read_csv(io.StringIO(out))
     assert table[["item", "other", "when"]].to_numpy().tolist() == [["p0", "p1", "2024-07-29"]]
-    code, out, err = cli(*options, "--similar", "price=0.2", "--season", 1, "--quiet")
+    code, out, err = cli(*options, "--similar", "price=0.2", "--season", 1)
     assert (code, len(out.splitlines())) == (0, 1), err
+    assert re.search("^0 of [0-9]+ pairs take sales from each other", err, re.MULTILINE)
     code, out, err = cli(*options, "--similar", "price=cheap")
     assert (code, out) == (2, "")
     assert "--similar price=cheap: 'cheap' is not a share between 0 and 1" in err

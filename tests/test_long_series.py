@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
 from vrae import LongSeriesDetector, Panel, load_model
+from vrae.data.calendar import Calendar
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, NotFittedError
 
 N, PERIOD = 2400, 48
@@ -176,6 +177,27 @@ def test_dates():
     found = LongSeriesDetector().fit(Panel.from_arrays(x[None], ids=["m"], times=times)).stretches_[0]
     assert found.start <= times[1024] <= found.end
     assert str(found).startswith("m: 2024-01-2")
+
+
+def test_next_steps_follow_those_that_were_seen(tmp_path):
+    times = np.datetime64("2024-01-01T00", "h") + np.arange(1000) * np.timedelta64(1, "h")
+    x = np.tile(usual(0, 1000)[None], (2, 1))
+
+    def steps(first: int, last: int) -> Panel:
+        parts = {"times": np.tile(times[first:last], 2), "calendar": Calendar.from_freq("1h", times)}
+        return Panel.from_arrays(x[:, first:last], ids=["a", "b"], **parts)
+
+    fitted = LongSeriesDetector(48).fit(steps(0, 900))
+    fitted.update_panel(steps(900, 910))
+    loaded = load_model(fitted.save(tmp_path / "m"))
+    for found in (fitted, loaded):
+        with pytest.raises(InvalidDataError, match=r"'a' \(like 1 more\) was seen up to 2024-02-07 21:00"):
+            found.update_panel(steps(900, 910))
+    with pytest.warns(DataWarning, match=r"begin with 2024-02-08 02:00\. The steps between count as"):
+        late = loaded.update_panel(steps(914, 1000))[1]
+    fitted.update(np.full(4, np.nan), "a")  # steps without times count too
+    fitted.update(np.full(4, np.nan), "b")
+    np.testing.assert_array_equal(fitted.update_panel(steps(914, 1000))[1], late)
 
 
 def test_saved_and_loaded(detector, tmp_path):

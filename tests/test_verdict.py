@@ -124,7 +124,9 @@ def test_many_groups_of_noise_are_not_listed():
 
 def test_none_and_one_group():
     assert verdict(found(sizes=[], stability=(), n_noise=9)).text.startswith("No groups: none of the 9 series")
-    one = verdict(found(sizes=[200], stability=()))
+    asked = verdict(found(sizes=[200], stability=()))
+    assert asked.text.startswith("One group holds all 200 series. Next:")
+    one = verdict(found(sizes=[200], stability=(), selection=tried(k2={"score": 0.1})))
     assert one.text.startswith("One group holds all 200 series: nothing was found that separates them. Next:")
     assert "not measured" in verdict(found(stability=())).text
 

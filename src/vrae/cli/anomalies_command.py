@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from vrae.cli.long_anomalies import LongSeriesTask, log_stretches, note_no_network
+from vrae.cli.long_anomalies import LongSeriesTask, log_stretches, note_few_long, note_no_network
 from vrae.cli.option_groups import as_written, folder_for_parts, fraction_or_auto, number_or_auto, option, with_groups
 from vrae.cli.phase_display import end_phase
 from vrae.cli.saved_runs import load_fitted, note_unused
@@ -168,6 +168,7 @@ class _AnomalyTask:
         if detector is None:
             detector = self._unfitted(self.options.on_invalid)
             panel = self.data.panel(model=self.fitted, log=self.log)
+            note_few_long(panel, self.log)
             self._fit(detector, panel)
             panels = iter([panel])
         found, total = runs.write_anomalies(detector, panels, target(self.file), step_scores)
@@ -218,7 +219,10 @@ class _AnomalyTask:
         return detector
 
     def _threshold(self) -> tuple[Any, float]:
+        """Return both options of the threshold, and say if one of them has no effect."""
         share, rate = self.contamination, self.false_alarm_rate
+        if rate is not None and share != "auto":
+            self.log("Note: --false-alarm-rate has no effect without --contamination auto.")
         return (
             0.05 if share is None else fraction_or_auto("--contamination", share),
             0.01 if rate is None else rate,

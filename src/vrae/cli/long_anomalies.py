@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from vrae.estimators.long_series import LongSeriesDetector
     from vrae.estimators.stretches import Stretch
 
-__all__ = ["LongSeriesTask", "log_stretches", "note_no_network"]
+__all__ = ["LongSeriesTask", "log_stretches", "note_few_long", "note_no_network"]
 
 # Number of anomalous stretches that are printed.
 _MOST_STRETCHES = 5
+# Fewer series than this, of at least so many steps, are probably meant to be searched inside.
+_FEW, _LONG = 10, 1000
 
 
 @dataclass(frozen=True)
@@ -91,3 +93,12 @@ def note_no_network(options: ModelOptions, log: Callable[[str], None]) -> None:
     if flags := flags_of(options):
         verb = "has" if len(flags) == 1 else "have"
         log(f"Note: {', '.join(flags)} {verb} no effect, since --window trains no network.")
+
+
+def note_few_long(panel: Panel, log: Callable[[str], None]) -> None:
+    """Say how to search inside series if they are few and long, since each counts as a whole."""
+    if 0 < len(panel) < _FEW and (panel.lengths >= _LONG).all():
+        log(
+            f"Note: each of the {len(panel)} series, of {panel.lengths.min():,} steps or more, counts as a whole. "
+            f"To find anomalous stretches inside them, pass --window auto."
+        )

@@ -149,7 +149,7 @@ def cannibalization(
     end_phase()
     n_movements, n_shifts = found.n_pairs
     rate = f" Expect {100 * fdr:g} % of the pairs found to be wrong." if len(found) else ""
-    logger_for(quiet or str(file) == "-")(
+    logger_for(quiet)(
         f"{len(found)} of {n_movements:,} pairs take sales from each other ({n_shifts:,} were also tested for an "
         f"introduction or a withdrawal).{rate}"
     )

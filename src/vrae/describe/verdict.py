@@ -52,7 +52,8 @@ def verdict(found: Found) -> Verdict:
     if k == 0:
         return Verdict(f"No groups: none of the {plural(n, 'series')} is similar enough to others.", alerts, False)
     if k == 1:
-        text = f"One group holds all {plural(n, 'series')}: nothing was found that separates them."
+        why = ": nothing was found that separates them" * bool(found.selection)  # else nobody looked for more
+        text = f"One group holds all {plural(n, 'series')}{why}."
         return Verdict(f"{text} {_next(found, alerts)}", alerts, False, others)
     if not found.is_clear:
         return Verdict(f"{_not_clear(found)} {_next_without_groups(alerts, others)}", alerts, False, others)

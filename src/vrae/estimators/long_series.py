@@ -21,7 +21,8 @@ from vrae.data.sliding import WindowLength, choose_window
 from vrae.data.table_options import TableOptions
 from vrae.estimators.arguments import as_numbers
 from vrae.estimators.option_tables import check_options
-from vrae.estimators.series_scale import SeriesScale, Tail, bridge, scale_of, soften, soften_panel
+from vrae.estimators.series_ends import SeriesEnds
+from vrae.estimators.series_scale import SeriesScale, Tail, bridge, scale_of, soften, soften_panel, tails_of
 from vrae.estimators.state import restore_ids
 from vrae.estimators.stretches import Stretch, find_stretches
 from vrae.estimators.window_cuts import StepScores, cut_windows, mean_of, score_ends, threshold_of, to_steps
@@ -163,16 +164,12 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         self.window_, self.window_reason_ = length
         self.vectors_, self.scales_ = vectors, scales
         self.offset_, self.stream_offset_ = threshold, stream_threshold
-        self.ids_, self.channels_ = panel.ids, panel.channels
+        self.ids_, self.channels_, self.ends_ = panel.ids, panel.channels, SeriesEnds.of(panel)
         self.calendar_, self.reading_ = panel.calendar, panel.reading
         self.scores_, self.channel_scores_ = scored.steps - threshold, scored.by_channel - threshold
         self.stretches_ = find_stretches(panel, self.scores_, self.channel_scores_, gap=length.steps // 2)
         self._fitted_values = panel.values
-        kept = max(_SIZES) * length.steps
-        bounds = zip(panel.offsets[:-1], panel.offsets[1:], strict=True)
-        self.tails_ = [
-            Tail(soft.values[max(a, b - kept) : b].copy(), missing[max(a, b - kept) : b].copy()) for a, b in bounds
-        ]
+        self.tails_ = tails_of(soft, missing, max(_SIZES) * length.steps)
         return self
 
     def _choose(self, panel: Panel) -> WindowLength:
@@ -207,8 +204,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         for size in (times * steps for times in _SIZES):
             if size > steps and soft.lengths[soft.lengths >= size].sum() < _LEAST_FOR_LONGER * steps:
                 continue
-            cut = cut_windows(soft, missing, size, self.stride)
-            if cut is None or len(cut.known) == 0:
+            if (cut := cut_windows(soft, missing, size, self.stride)) is None or len(cut.known) == 0:
                 continue
             fitted, scores = WindowVectors.fit(cut.values, cut.places, cut.known)
             vectors.append(fitted)
@@ -301,26 +297,34 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
                 f"update takes finite numbers or NaN of shape (n_new,) or ({len(self.channels_)}, n_new); found shape "
                 f"{np.shape(steps)}."
             )
+        self.ends_.move(index, len(x))
         return self._update(index, x)[:, 0]
 
     def update_panel(self, X: Any) -> tuple[Panel, Floats, Floats]:
-        """Score the next steps of several fitted series; see `update` and `score_panel`."""
+        """Score the next steps of several fitted series; see `update` and `score_panel`.
+
+        Times must be later than those that were seen. A gap counts as missing, with a warning.
+        """
         self._check_fitted()
-        panel = match_channels(_as_long_panel(X, self.reading_), self.channels_, len(self.channels_))
+        panel = on_calendar_of_model(_as_long_panel(X, self.reading_), self.calendar_)
+        panel = match_channels(panel, self.channels_, len(self.channels_))
         invalid_series(panel)
         rows = [self._index_of(series_id) for series_id in panel.ids.tolist()]  # before anything changes
-        scores = np.concatenate([self._update(row, x.T) for row, x in zip(rows, panel, strict=True)])
+        gaps = self.ends_.missing_before(panel, rows)
+        scores = np.concatenate([self._update(*new) for new in zip(rows, (x.T for x in panel), gaps, strict=True)])
+        self.ends_.move_to(panel, rows)
         return panel, scores[:, 0], scores[:, 1:]
 
-    def _update(self, index: int, x: npt.NDArray[np.floating]) -> Floats:
+    def _update(self, index: int, x: npt.NDArray[np.floating], gap: int = 0) -> Floats:
         """Return the scores of the next steps (n_new, n_channels), and of each channel."""
         if len(x) == 0:
             return np.zeros((0, 1 + x.shape[1]))
-        tail = self.tails_[index]
+        tail, n_new = self.tails_[index], len(x)
+        kept = max(_SIZES) * self.window_
+        x = np.concatenate([np.full((min(gap, kept), x.shape[1]), np.nan), x])
         values = np.concatenate([tail.values, bridge(soften(x, self.scales_[index]), tail.values[-1])])
         missing = np.concatenate([tail.missing, np.isnan(x).all(axis=1)])
-        scores = [score_ends(vectors, values, missing, len(x)) for vectors in self.vectors_]
-        kept = max(_SIZES) * self.window_
+        scores = [score_ends(vectors, values, missing, n_new) for vectors in self.vectors_]
         self.tails_[index] = Tail(values[-kept:].copy(), missing[-kept:].copy())
         return mean_of(scores) - self.stream_offset_
 
@@ -349,6 +353,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
             "channels": self.channels_,
             "calendar": None if self.calendar_ is None else self.calendar_.to_dict(),
             "reading": None if self.reading_ is None else self.reading_.to_dict(),
+            **self.ends_.to_json(),
             "tail_lengths": [len(tail.missing) for tail in self.tails_],
             **ids_to_json(self.ids_),
         }
@@ -369,15 +374,13 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         self.channels_ = tuple(config["channels"])
         self.calendar_ = None if config["calendar"] is None else Calendar(**config["calendar"])
         self.reading_ = None if config["reading"] is None else TableOptions.from_dict(config["reading"])
-        self.ids_ = restore_ids(config)
+        self.ids_, self.ends_ = restore_ids(config), SeriesEnds.from_json(config, self.calendar_)
         n_channels, lengths = len(self.channels_), [int(length) for length in config["tail_lengths"]]
-        shape = (len(self.ids_), n_channels)
-        level, spread = (shaped(name, arrays, shape) for name in ("level", "spread"))
+        level, spread = (shaped(name, arrays, (len(self.ids_), n_channels)) for name in ("level", "spread"))
         self.scales_ = [SeriesScale(*parts) for parts in zip(level, spread, strict=True)]
         values = shaped("tail_values", arrays, (sum(lengths), n_channels))
         missing = shaped("tail_missing", arrays, (sum(lengths),))
-        ends = np.cumsum(lengths)[:-1]
-        self.tails_ = list(map(Tail, np.split(values, ends), np.split(missing, ends)))
+        self.tails_ = list(map(Tail, *(np.split(steps, np.cumsum(lengths)[:-1]) for steps in (values, missing))))
         parts = {size: subset(arrays, f"windows{size}") for size in config["sizes"]}
         self.vectors_ = [WindowVectors.from_arrays(size, n_channels, own) for size, own in parts.items()]
         return self
@@ -392,9 +395,6 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         return hasattr(self, "vectors_")
 
 
-def _is_one_series(X: Any) -> bool:
-    return isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype != object
-
-
 def _as_long_panel(X: Any, remembered: TableOptions | None = None) -> Panel:
-    return as_panel(X[None] if _is_one_series(X) else X, remembered)
+    is_one = isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype != object
+    return as_panel(X[None] if is_one else X, remembered)

@@ -300,7 +300,7 @@ _CLASSES: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
             "tail_lengths": list_of(whole(1, 1 << 33), 1),
             **_IDS,
         },
-        {},
+        {"last_times": maybe(list_of(_time_or_number)), "last_times_type": maybe(_PLAIN_TYPE)},
     ),
 }
 
@@ -337,6 +337,7 @@ def _check_whole(kind: str, config: Config) -> None:
         _check_ids("", config)
         _names_of("channels", config["channels"], len(config["channels"]))
         list_of(plain(), len(config["ids"]), len(config["ids"]))("tail_lengths", config["tail_lengths"])
+        _check_times(config, "last_times", len(config["ids"]))
         allowed = [config["window"], 2 * config["window"]]
         for index, size in enumerate(config["sizes"]):
             if size not in allowed or config["sizes"].count(size) > 1:
@@ -358,19 +359,23 @@ def _check_whole(kind: str, config: Config) -> None:
         _check_forecaster(config, ids)
 
 
-def _check_forecaster(config: Config, ids: list[Any]) -> None:
-    horizon, times, type_ = config["options"]["horizon"], config["next_times"], config["next_times_type"]
+def _check_times(config: Config, name: str, count: int) -> None:
+    """Check a list of so many times, and their type. Both are null without times."""
+    times, type_ = config.get(name), config.get(f"{name}_type")
     if (times is None) != (type_ is None):
-        raise refuse("next_times_type", "null if and only if next_times is", type_)
+        raise refuse(f"{name}_type", f"null if and only if {name} is", type_)
     if times is not None:
-        list_of(plain(), horizon, horizon)("next_times", times)
-    if times is not None:
+        list_of(plain(), count, count)(name, times)
         try:
             found = np.array(times).astype(type_)
             if found.dtype.kind == "M" and np.isnat(found).any():
                 raise ValueError("a time is missing")
         except (ValueError, TypeError, OverflowError) as error:
-            raise InvalidParameterError(f"next_times are not of the type {type_!r} ({error}).") from None
+            raise InvalidParameterError(f"{name} are not of the type {type_!r} ({error}).") from None
+
+
+def _check_forecaster(config: Config, ids: list[Any]) -> None:
+    _check_times(config, "next_times", config["options"]["horizon"])
     if (steps := config.get("open_steps")) is not None:
         week = 7 * steps["per_day"]
         list_of(whole(0, week - 1), most=week - 1)("open_steps.closed", steps["closed"])

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from vrae.data.panel import Panel
 from vrae.data.scaling import IQR_OF_NORMAL
 
-__all__ = ["SeriesScale", "Tail", "bridge", "scale_of", "soften", "soften_panel"]
+__all__ = ["SeriesScale", "Tail", "bridge", "scale_of", "soften", "soften_panel", "tails_of"]
 
 Floats = npt.NDArray[np.floating]
 
@@ -81,3 +81,9 @@ def soften_panel(panel: Panel, scales: list[SeriesScale]) -> tuple[Panel, npt.ND
     """Return scaled series without gaps, and which steps (total_steps,) had no value."""
     parts = [bridge(soften(x.T, scale)) for x, scale in zip(panel, scales, strict=True)]
     return panel.with_values(np.concatenate(parts)), np.asarray(np.isnan(panel.values).all(axis=1))
+
+
+def tails_of(panel: Panel, missing: npt.NDArray[np.bool_], n_steps: int) -> list[Tail]:
+    """Return the last steps of the series of a softened panel, ``n_steps`` of each at most."""
+    bounds = zip(np.maximum(panel.offsets[:-1], panel.offsets[1:] - n_steps), panel.offsets[1:], strict=True)
+    return [Tail(panel.values[a:b].copy(), missing[a:b].copy()) for a, b in bounds]
