@@ -76,3 +76,31 @@ def test_dates_that_a_model_does_not_know_are_said():
         model.transform(read(later))
     detector = VRAEAnomalyDetector(model=None).set_params(model__max_epochs=1).fit(read(table()))
     detector.predict(read(later))  # it compares patterns alone, and warns of nothing
+
+
+@pytest.mark.parametrize("option", ["value", "static"])
+def test_several_columns_in_one_name(option):
+    frame = table(price=1.5, shop="s")
+    with pytest.raises(InvalidDataError, match=r"No column 'qty, price' .* one by one: repeat the option"):
+        read(frame, **{option: ["qty, price"]})
+    with pytest.raises(InvalidDataError, match=r"No column 'qty,prize' in the pandas table\. (Did|Its)"):
+        read(frame, **{option: ["qty,prize"]})
+
+
+@pytest.mark.parametrize("name", ["Summe aller Artikel", "Total (all)", "Total b", "Zwischensumme b:"])
+def test_a_series_that_is_the_sum_of_others(name):
+    frame = table()
+    frame["shop"] = np.where(frame["item"] < "i3", "a", "b")
+    part = frame[frame["shop"] == "b"] if "b" in name.split()[-1] and "(" not in name else frame
+    total = part.groupby("week", as_index=False)["qty"].sum().assign(item=name, shop="b")
+    with pytest.warns(DataWarning, match=r"The id .* looks like totals"):
+        read(pd.concat([frame, total]))
+    read(pd.concat([frame, total.assign(qty=total["qty"] // 3)]))  # a product of this name
+
+
+def test_sums_of_groups_that_no_column_names():
+    frame = table()
+    groups = frame.groupby(["week", frame["item"] < "i3"], as_index=False)["qty"].sum()
+    totals = groups.assign(item=np.tile(["Total A", "Total B"], len(groups) // 2))
+    with pytest.warns(DataWarning, match=r"Ids 'Total A', 'Total B' .* look like totals\. They are read"):
+        read(pd.concat([frame, totals]))

@@ -6,6 +6,7 @@ and Parquet then share the same code, so the same rows give the same panel.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -221,6 +222,9 @@ class Table:
             return name
         near = get_close_matches(name, self.columns, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
+        parts = [part.strip() for part in re.split("[,;]", name)]
+        if len(parts) > 1 and all(map(self.has, parts)):
+            hint = " Name several columns one by one: repeat the option for each, or pass a list in Python."
         raise InvalidDataError(f"No column {name!r} in {self.name}.{hint} Its columns: {name_some(self.columns, 12)}.")
 
 

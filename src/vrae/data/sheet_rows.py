@@ -16,7 +16,15 @@ from vrae.data.columns import cast_to_first, kind_of
 from vrae.data.date_text import dates_of_digits
 from vrae.exceptions import DataWarning, InvalidDataError, warn
 
-__all__ = ["Header", "check_totals", "find_header", "names_totals", "refuse_swallowed_rows", "without_empty_end"]
+__all__ = [
+    "Header",
+    "begin_like_totals",
+    "check_totals",
+    "find_header",
+    "names_totals",
+    "refuse_swallowed_rows",
+    "without_empty_end",
+]
 
 _TITLES = 30  # the header is among these rows
 _TOTALS = pa.array(
@@ -162,6 +170,13 @@ def check_totals(table: pa.Table, name: str, row: str) -> None:
 def names_totals(texts: Array) -> Array:
     """Return which texts, in lower case, name totals."""
     return np.isin(texts, _TOTALS.to_pylist())
+
+
+def begin_like_totals(texts: Array) -> Array:
+    """Return which texts, in lower case, begin with a word for totals, as "total garden" does."""
+    words = "|".join(map(re.escape, _TOTALS.to_pylist()))
+    found = pc.match_substring_regex(pa.array(texts, pa.large_string()), rf"^({words})([\s_:()-]|$)")
+    return np.asarray(found.to_numpy(zero_copy_only=False), bool)
 
 
 def _lower(text: pa.ChunkedArray) -> pa.ChunkedArray:

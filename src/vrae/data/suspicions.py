@@ -9,7 +9,7 @@ import numpy as np
 from vrae.data.arrays import Array
 from vrae.data.calendar import Calendar
 from vrae.data.panel import Panel
-from vrae.data.sheet_rows import names_totals
+from vrae.data.sheet_rows import begin_like_totals, names_totals
 from vrae.exceptions import DataWarning, name_some, warn
 
 __all__ = ["suspect_ids", "suspect_numbers_as_times", "suspect_values"]
@@ -26,6 +26,9 @@ _MANY_ABSENT = 0.5
 
 # A series of totals has at least this fraction of the sum of all others.
 _LEAST_TOTAL = 0.5
+
+# One that only begins with such a word differs by at most this fraction from a sum of others.
+_MOST_DIFFERENT = 1e-3
 
 
 def suspect_values(values: Array, names: Sequence[str], table: str) -> None:
@@ -61,14 +64,16 @@ def suspect_ids(panel: Panel, table: str) -> None:
         warn(
             f"Ids {name_some(same)} of {table} differ in blanks or case alone. They are different series.", DataWarning
         )
-    is_total = names_totals(plain)
-    if not is_total.any():
+    named, begun = names_totals(plain), begin_like_totals(plain)
+    if not begun.any() or len(ids) < 3:
         return
-    sizes = _mean_values(panel)
-    is_total &= sizes > _LEAST_TOTAL * np.nansum(sizes[~is_total])
-    totals = ids[is_total]
-    if len(totals) and len(ids) > 2:
-        warn(f"The id {name_some(totals[:1])} of {table} looks like totals. It is read like the others.", DataWarning)
+    totals, means = _totals_and_means(panel)
+    named &= means > _LEAST_TOTAL * np.nansum(means[~named])
+    found = ids[named | _are_sums(totals, begun, panel)]
+    if len(found) == 1:
+        warn(f"The id {name_some(found)} of {table} looks like totals. It is read like the others.", DataWarning)
+    elif len(found):
+        warn(f"Ids {name_some(found)} of {table} look like totals. They are read like the others.", DataWarning)
 
 
 def suspect_numbers_as_times(calendar: Calendar, times: Array, name: str, table: str) -> None:
@@ -89,10 +94,33 @@ def suspect_numbers_as_times(calendar: Calendar, times: Array, name: str, table:
     )
 
 
-def _mean_values(panel: Panel) -> Array:
-    """Return the mean of the first channel of each series, shape (n_series,)."""
+def _are_sums(totals: Array, begun: Array, panel: Panel) -> Array:
+    """Return which of the series that are named like totals are the sums of others.
+
+    Of all others, of those with one value of a static column, or all of them together of the rest.
+    """
+    own, rest = totals[begun], totals[~begun]
+    sums = [np.array([rest.sum()])]
+    for column in panel.static.values():
+        groups, counts = np.unique(column[~begun], return_inverse=True, return_counts=True)[1:]
+        sums.append(np.bincount(groups, rest, len(counts))[counts > 1])
+    known = np.sort(np.concatenate(sums))
+    above = np.searchsorted(known, own)
+    near = [known[np.minimum(above, len(known) - 1)], known[np.maximum(above - 1, 0)], totals.sum() - own]
+    found = np.zeros(len(totals), bool)
+    found[begun] = np.any([_are_close(own, one) for one in near], axis=0) | _are_close(own.sum(), rest.sum())
+    return found
+
+
+def _are_close(totals: Array, sums: Array) -> Array:
+    with np.errstate(invalid="ignore"):
+        return np.asarray((np.abs(totals - sums) <= _MOST_DIFFERENT * np.abs(sums)) & (sums != 0))
+
+
+def _totals_and_means(panel: Panel) -> tuple[Array, Array]:
+    """Return the sum and the mean of the first channel of each series, each (n_series,)."""
     values = panel.values[:, 0]
     known = ~np.isnan(values)
     counts = np.add.reduceat(known, panel.offsets[:-1], dtype=np.int64)
     totals = np.add.reduceat(np.where(known, values, 0), panel.offsets[:-1], dtype=np.float64)
-    return np.asarray(totals / np.maximum(counts, 1))
+    return np.asarray(totals), np.asarray(totals / np.maximum(counts, 1))
