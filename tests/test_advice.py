@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from conftest import TINY
-from vrae import VRAE, VRAEClusterer
+from vrae import VRAE, Panel, VRAEClusterer
 from vrae.cli.cluster_result import show_clusters
 from vrae.describe.findings import SHAKY
 from vrae.describe.verdict import Verdict, peaks
+from vrae.estimators import stability
 from vrae.estimators.alternatives import alternatives, firm_merges, is_changed, numbers_worth_a_look
 from vrae.estimators.assignment import assign
 from vrae.estimators.reporting import judge
@@ -152,3 +153,19 @@ def test_the_terminal_shows_the_same_list_and_says_which_test_was_made(capsys):
     assert "5 groups: vrae regroup run -k 5" in text  # 7 is in the alert
     show_clusters({**metrics, "alternatives": [], "selection": [{"n_clusters": 7, "score": 1.0}]}, Path("run"), False)
     assert "worth a look" not in capsys.readouterr().out
+
+
+def test_refits_may_choose_latent_spaces_of_different_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    X = np.sin(np.arange(20) * np.where(np.arange(40) % 2, 0.3, 1.5)[:, None]) + 0.1 * rng.standard_normal((40, 20))
+    found = VRAEClusterer(2, model=VRAE(**TINY), random_state=0).fit(X)
+    widths = iter([3, 2])
+    again = stability._compared_after_fit
+
+    def chosen(model: VRAE, panel: Panel, seed: int) -> Any:
+        return again(model, panel, seed)[:, : next(widths)]
+
+    monkeypatch.setattr(stability, "_compared_after_fit", chosen)
+    measured = found.stability(X)
+    assert measured is not None
+    assert measured["refits"] == 2

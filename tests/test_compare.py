@@ -61,6 +61,13 @@ def test_vrae_clusters_a_half_again_as_a_fit_to_it_would():
     np.testing.assert_array_equal(whole.labels_, cluster_again(model, half, 3, whole.clusterer, 3))
 
 
+def test_the_largest_seed_is_a_seed():
+    panel, _ = slow_and_fast()
+    found = compare(quick(2), panel, None, ["kmeans"], seed=2**32 - 1)
+    assert found.rows[0]["stability"] == 1
+    assert found.notes == []
+
+
 def test_few_series_have_no_stability():
     panel, _ = slow_and_fast(6)
     found = compare(quick(2), panel, None, ["vrae", "kmeans"])

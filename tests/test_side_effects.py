@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from conftest import HEADS, make_estimator, make_series
+from vrae.runtime import one_blas_thread
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -182,3 +184,24 @@ def test_a_command_changes_nothing(cli, fitted, tmp_path):
     after = state()
     changed = {name for name, value in after.items() if value != before[name]} - {"streams", "the rest"}
     assert changed == set()  # `cli` replaces standard input, and the end of a command freezes objects
+
+
+def test_threads_of_blas_are_restored_when_the_last_context_ends():
+    def threads() -> list[int]:
+        return [library.num_threads for library in ThreadpoolController().select(user_api="blas").lib_controllers]
+
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        first, second = one_blas_thread(), one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert set(threads()) == {1}
+        second.__exit__(None, None, None)
+        assert threads() == before
+        lost = one_blas_thread()
+        lost.__enter__()
+        del lost  # as after Ctrl-C at an unlucky moment
+        with one_blas_thread():
+            pass
+        assert threads() == before

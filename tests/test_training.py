@@ -333,3 +333,12 @@ def test_processes_share_a_batch_and_its_random_numbers(size):
     assert torch.equal(torch.cat([normal((len(p.indices), 3), p.source, device) for p in counted]), whole[0])
     uniforms = [part for process in processes if (part := process.part(indices, torch_generator(1))).weight]
     assert torch.equal(torch.cat([uniform((len(p.indices),), p.source, device) for p in uniforms]), whole[1])
+
+
+def test_a_fit_learns_where_gradients_are_off():
+    X = np.random.default_rng(0).standard_normal((12, 16))
+    with torch.no_grad():
+        off = VRAE(max_epochs=1, hidden_size=4, device="cpu", random_state=0).fit(X)
+        assert not torch.is_grad_enabled()
+    on = VRAE(max_epochs=1, hidden_size=4, device="cpu", random_state=0).fit(X)
+    np.testing.assert_array_equal(off.embedding_, on.embedding_)

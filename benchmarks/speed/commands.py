@@ -61,10 +61,10 @@ def timed(words: list[str], out: Path) -> None:
 
     phase_display.PhaseDisplay.begin = noted  # type: ignore[method-assign]
     sys.argv = ["vrae", *words]
-    from vrae.cli.app import main
+    from vrae.__main__ import run
 
     try:
-        main()
+        run()
     finally:
         marks.append(("end", seconds(), time.monotonic()))
         out.write_text(json.dumps({"marks": marks, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))

@@ -66,6 +66,8 @@ class Past:
 
     def without(self, panel: Panel, n_steps: int) -> tuple[Panel, Ints]:
         """Return the series without the newest steps, and the positions of those that are left."""
+        if not len(panel):
+            return panel, np.empty(0, np.int64)
         kept = self.ages(panel) >= n_steps
         lengths = np.add.reduceat(kept, panel.offsets[:-1]).astype(np.int64)
         rows = np.flatnonzero(lengths)
@@ -84,6 +86,8 @@ class Past:
 
         NaN where either is not known, is negative, or both are 0.
         """
+        if not len(panel):
+            return np.empty((0, len(self.starts)))
         ages, owner = self.ages(panel), np.repeat(np.arange(len(panel)), panel.lengths)
         first = panel.values[:, 0].astype(np.float64)
         inside = (ages >= 0) & ~np.isnan(first)

@@ -57,7 +57,9 @@ class Refits:
         rows = np.sort([order[:size], order[size : 2 * size]], axis=1)
         seeds = ((seed + number) % 2**32 for number in (1, 2))
         vectors = [_compared_after_fit(model, panel.select(chosen), s) for chosen, s in zip(rows, seeds, strict=True)]
-        return cls(rows, np.stack(vectors))
+        width = max(part.shape[1] for part in vectors)  # differs if the size of the latent space is chosen
+        padded = [np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in vectors]
+        return cls(rows, np.stack(padded))
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, n_series: int) -> Self:

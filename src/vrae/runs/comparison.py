@@ -145,7 +145,7 @@ def compare(
         k = clusterer.n_clusters_
     _check_number(k, n)
     X, notes = _prepare_for_peers(panel)
-    half = round(_SUBSET * n)
+    half = int(_SUBSET * n)
     if rounds and half < 2 * k:
         notes.append(f"Stability takes {4 * k} series or more for {k} clusters; found {n}.")
         rounds = 0
@@ -215,7 +215,7 @@ def _measure(
     again = []
     for r, subset in enumerate(subsets, 1):
         advance(r, len(subsets), "halves")
-        again.append(cluster(subset, seed + r))
+        again.append(cluster(subset, (seed + r) % 2**32))
     return _Outcome(labels, again, seconds)
 
 

@@ -57,6 +57,7 @@ def place_neighbours(encoder: NeighbourEncoder, patterns: Tensor, seed: int, *, 
     encoder.to(device)
 
 
+@torch.enable_grad()
 def _train(encoder: NeighbourEncoder, X: Tensor, generator: torch.Generator, continued: bool) -> None:
     """Train places of vectors (n, n_patterns), which are in the metric."""
     steps, rate = (_CONTINUED_STEPS, _CONTINUED_RATE) if continued else (_STEPS, 1.0)

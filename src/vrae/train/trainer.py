@@ -86,6 +86,7 @@ class Trainer:
         if len(data.panel) * int(data.panel.lengths.max()) * data.panel.n_channels <= _CACHED_VALUES:
             self._whole = self._batch(np.arange(len(data.panel)))
 
+    @torch.enable_grad()
     def run(self) -> list[Record]:
         """Run epochs after `begin`."""
         train, held_out = self._split(self.data.indices)
