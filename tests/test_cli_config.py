@@ -232,6 +232,11 @@ def test_only_given_options_replace_those_of_a_head():
         ("'max_lag' is a column, patch_size=3 no option.", "'max_lag' is a column, patch_size=3 no option."),
         ("Use value=['a', 'b'] for time series.", "Use value=['a', 'b'] for time series."),
         ("Pass layout='long'; resume=False (--overwrite).", "Pass --layout long; --overwrite."),
+        ('Pass value="sum", "mean" or "last".', "Pass --value sum, mean or last."),
+        ('Pass value="a b" or "c" in \'x\'.', "Pass --value 'a b' or c in 'x'."),
+        ("runs/may is a VRAEClusterer, no forecaster.", "runs/may is a model of `vrae cluster`, no forecaster."),
+        ("Constant. See covariate_effects_.", "Constant."),
+        ("Fit again, or with timing set to free.", "Fit again, or with --timing free."),
         ("overwrite=True or overwrite=False", "--overwrite or --no-overwrite"),
     ],
 )

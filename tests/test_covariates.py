@@ -320,11 +320,11 @@ def test_what_covariates_cannot_be(past, future, forecaster):
                 call()
     negative = past.assign(qty=past["qty"] - 100)
     panel = read_panel(negative, **{**ROLES, "value": ["qty", "price"]})
-    with pytest.raises(InvalidDataError, match="needs values of at least 0"):
+    with pytest.raises(InvalidDataError, match=r"need values of at least 0.*in 30 of 30 series: ids 'i0'"):
         GroupForecaster(H, covariates=["price"], **TINY).fit(panel)
 
 
-def test_the_command(cli, tmp_path, past, future):
+def test_the_command(cli, tmp_path, past, future, monkeypatch):
     past.to_csv(tmp_path / "sales.csv", index=False)
     future.to_csv(tmp_path / "plan.csv", index=False)
     options = ["--id", "item", "--time", "week", "--value", "qty", "--horizon", H, "-k", 1, "--season", 1]
@@ -355,5 +355,17 @@ def test_the_command(cli, tmp_path, past, future):
         assert re.search(words, " ".join(done.err.split())), done.err
         assert "--duplicates" not in done.err
         (tmp_path / "c.csv").unlink(missing_ok=True)
+    for changed, words in (
+        (future.drop(columns=["price", "promo"]), "none of the covariates 'price', 'promo'"),
+        (future.assign(price="cheap"), "'price' of .*plan.csv hold no numbers"),
+        (future.assign(week=future["week"] + pd.Timedelta(days=700)), "--future .*plan.csv has no row for the steps"),
+        (future.assign(item="x" + future["item"]), "no row for the items"),
+    ):
+        changed.to_csv(tmp_path / "plan.csv", index=False)
+        with monkeypatch.context() as untrained:
+            untrained.setattr(GroupForecaster, "fit", lambda *_: pytest.fail("trained first"))
+            done = cli("forecast", tmp_path / "sales.csv", *options, *plan, "-o", tmp_path / "c.csv")
+        assert done.code == 2
+        assert re.search(words, " ".join(done.err.split())), done.err
     done = cli("forecast", tmp_path / "sales.csv", "--model", tmp_path / "m", "--seed", 3, "--track", "mlflow")
     assert "Note: --track, --seed have no effect" in done.err

@@ -152,6 +152,18 @@ def test_what_dates_cannot_say_is_said():
     assert "'i0', 'i1'" in note
 
 
+def test_items_that_ended_are_named():
+    days_ = days("0123456")
+    ended = panel(days_, of_item=lambda i, times: times[: -20 * (i < 2) or None])
+    matrix = CalendarMatrix.from_panel(ended, 10_000)
+    (note,) = matrix.ended_notes(ended.ids, 13)
+    assert note.startswith("2 items have no value after 2023-05-01 or earlier ('i0', 'i1'), and the forecasts go on")
+    assert "Pass fill=0" in note
+    assert matrix.ended_notes(ended.ids, 20) == []
+    filled = panel(days_, fill=0, of_item=lambda i, times: times[: -20 * (i < 2) or None])
+    assert CalendarMatrix.from_panel(filled, 10_000).ended_notes(filled.ids, 13) == []
+
+
 def test_a_table_without_dates_says_so(tmp_path):
     rng = np.random.default_rng(0)
     times = np.sort(rng.choice(10_000_000, 40, replace=False)).astype("M8[s]")

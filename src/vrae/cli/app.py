@@ -215,13 +215,33 @@ _RENAMED = {
 }
 _NAME = r"(?<![\w'\"./-])([a-z]+(?:_[a-z]+)*)"
 # time='week', freq=7 or id= (which ends a sentence). Lists and calls stay as they are.
-_ASSIGNED = re.compile(_NAME + r"=(?![\[({])(?:'([^']*)'|\"([^\"]*)\"|([\w+-]+(?:\.\w+)*))?")
+_ASSIGNED = re.compile(
+    _NAME + r"=(?![\[({])(?:'([^']*)'|\"([^\"]*)\"|([\w+-]+(?:\.\w+)*))?(?P<more>(?:(?:, | or )\"[^\"]*\")*)"
+)
 # pattern_weight anywhere, and beta in "beta must be ..." at the beginning of a sentence
 _MENTIONED = re.compile(
     r"(?<![\w'\"./-])([a-z]+(?:_[a-z]+)+)(?![\w'\"/=-]|\.\w)|(?:^|(?<=[.:?] ))([a-z]+)(?= must be |: unknown value )"
 )
-# Choices that only Python has.
-_PHRASES = {"on_invalid='drop' to leave them out, or ": "", "resume=False (--overwrite)": "--overwrite"}
+# Choices and names that only Python has.
+_PHRASES = {
+    "on_invalid='drop' to leave them out, or ": "",
+    "resume=False (--overwrite)": "--overwrite",
+    " See covariate_effects_.": "",
+    "use VRAEAnomalyDetector for many short series": "leave out --window for many short series",
+    ", for example in read_panel": "",
+    " to read_panel.": ".",
+    "with timing set to free": "with --timing free",
+    "the folder that save() wrote": "the folder of a `vrae cluster` run, or that --save wrote",
+    "score_steps (on the command line, --model without --next-steps)": "--model without --next-steps",
+}
+_CLASS = re.compile(r"(?<=is a )(VRAE[A-Z]\w+|GroupForecaster|LongSeriesDetector)\b")
+_COMMANDS = {
+    "VRAEClusterer": "cluster",
+    "VRAEAnomalyDetector": "anomalies",
+    "VRAENeighbors": "similar",
+    "GroupForecaster": "forecast",
+    "LongSeriesDetector": "anomalies --window",
+}
 
 
 def in_command_words(message: str, options: Collection[str]) -> str:
@@ -235,12 +255,13 @@ def in_command_words(message: str, options: Collection[str]) -> str:
         name = option(found[1])
         if name is None:
             return found[0]
-        value = next((part for part in found.groups()[1:] if part is not None), "True")
+        value = next((part for part in found.groups()[1:4] if part is not None), "True")
         if value in ("True", "False"):
             return name if value == "True" else name.replace("--", "--no-", 1)
-        return f"{name} {shlex.quote(value)}"
+        return f"{name} {shlex.quote(value)}" + found["more"].replace('"', "")
 
     for phrase, replacement in _PHRASES.items():
         message = message.replace(phrase, replacement)
+    message = _CLASS.sub(lambda found: f"model of `vrae {_COMMANDS[found[0]]}`", message)
     message = _ASSIGNED.sub(assigned, message)
     return _MENTIONED.sub(lambda found: option(found[1] or found[2]) or found[0], message)

@@ -115,6 +115,7 @@ def forecast(
     """
     from vrae import runs
     from vrae.estimators.forecaster import GroupForecaster
+    from vrae.estimators.forecasting.covariate_series import check_future
     from vrae.estimators.forecasting.hierarchy import check_hierarchy
     from vrae.estimators.option_tables import checked
 
@@ -153,6 +154,8 @@ def forecast(
         forecaster.model = options.model(forecaster.default_model())
         checked(forecaster)
         panel = _items(data, covariates or (), hierarchy, log)
+        if future is not None:  # before the training, which takes long
+            check_future(future, panel, covariates or (), forecaster.horizon)
         forecaster.fit(panel)
         if save is not None:  # whatever is wrong with the future, the training is not lost
             forecaster.save(save)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from vrae.data.calendar import Calendar
+from vrae.data.calendar import Calendar, time_text
 from vrae.data.panel import Panel
 from vrae.data.regularity import find_calendar
 from vrae.estimators.forecasting.categories import static_columns
@@ -24,6 +24,8 @@ Floats = npt.NDArray[np.float64]
 # Clocks of zones end with the year 9999, in every zone less than two days later or earlier.
 _END_OF_CLOCKS = np.datetime64("9999-12-30")
 
+# An item that has had no value for more steps than this, and than the horizon, has ended.
+_ENDED = 8
 # If this many items were introduced while the calendar ran, they show what new items do.
 _MIN_INTRODUCTIONS = 100
 # Lowest and highest number of hours between steps, and steps of a season.
@@ -66,7 +68,7 @@ class CalendarMatrix:
         """
         if panel.n_channels != 1:
             raise InvalidDataError(
-                f"GroupForecaster forecasts one channel. Found {panel.n_channels} channels: "
+                f"Forecasts need one channel. Found {panel.n_channels} channels: "
                 f"{', '.join(panel.channels)}. Name the one to forecast with value=."
             )
         item = np.repeat(np.arange(len(panel)), panel.lengths)
@@ -154,6 +156,24 @@ class CalendarMatrix:
                 "freq= to put them on one."
             ]
         return date_notes(_had_row(self.values, self.fill), self.times, self.calendar, ids)
+
+    def ended_notes(self, ids: npt.NDArray[Any], horizon: int) -> list[str]:
+        """Say which of the items ``ids`` ended long ago, since forecasts keep their old level."""
+        if self.times is None or not self.n_steps:
+            return []
+        observed = ~np.isnan(self.values)
+        last = self.n_steps - 1 - observed[:, ::-1].argmax(axis=1)
+        ended = observed.any(axis=1) & (self.n_steps - 1 - last > max(horizon, _ENDED))
+        if not ended.any():
+            return []
+        zone = None if self.calendar is None else self.calendar.zone
+        n, time = int(ended.sum()), time_text(self.times[last[ended].max()], zone)
+        hint = " Pass fill=0 if no row means no sales, or leave" if self.fill is None else " Leave"
+        return [
+            f"{n:,} item{'s have' if n > 1 else ' has'} no value after {time}{' or earlier' * (n > 1)} "
+            f"({name_some(ids[ended])}), and the forecasts go on at {'their' if n > 1 else 'its'} old level.{hint} out "
+            f"what is no longer sold."
+        ]
 
     def horizon_after(self, horizon: int, fitted_times: npt.NDArray[Any] | None) -> tuple[npt.NDArray[Any] | None, int]:
         """Return the next time stamps, and by how many steps they are later than the fitted ones.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
@@ -23,6 +24,7 @@ from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
 
 __all__ = [
     "check_covariates",
+    "check_future",
     "future_factors",
     "learn_covariates",
     "open_series",
@@ -92,15 +94,27 @@ def future_factors(query: ItemQuery, future: Any, reading: TableOptions | None, 
     known = effects.future
     if future is not None:
         panel = read_covariates(future, reading, effects.names, calendar)
-        given = place_on_steps(panel, query.ids, query.times, horizon, calendar)
-        if np.isnan(given).all():
-            raise InvalidDataError(_nothing_known(future, panel, query))
+        given = _given(future, panel, query.ids, query.times, horizon, calendar)
         known = known.copy()
         for c, name in enumerate(panel.channels):
             if name in effects.names:
                 k = effects.names.index(name)
                 known[:, :, k] = np.where(np.isnan(given[:, :, c]), known[:, :, k], given[:, :, c])
     return effects.of_future(known, None if future is None else _name_of(future))
+
+
+def check_future(future: Any, panel: Panel, names: Sequence[str], horizon: int) -> None:
+    """Raise if ``future`` has no value that forecasts of a panel with covariates could use.
+
+    A forecaster would find out after its training.
+    """
+    series, _ = split_series(panel, names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `fit` and the forecast give them
+        matrix = CalendarMatrix.from_panel(series, horizon)
+        times = matrix.next_times(horizon)
+        found = read_covariates(future, panel.reading, names, matrix.calendar)
+    _given(future, found, panel.ids, times, horizon, matrix.calendar)
 
 
 def read_series(X: Any, covariates: Any) -> tuple[Panel, Panel | None]:
@@ -119,19 +133,26 @@ def _name_of(future: Any) -> str:
     return f"future={str(future)!r}" if isinstance(future, (str, PathLike)) else "future="
 
 
-def _nothing_known(future: Any, panel: Panel, query: ItemQuery) -> str:
+def _given(future: Any, panel: Panel, ids: npt.NDArray[Any], times: Any, horizon: int, calendar: Any) -> Floats:
+    """Return future values at the steps to forecast, or raise if there are none."""
+    given = place_on_steps(panel, ids, times, horizon, calendar)
+    if np.isnan(given).all():
+        raise InvalidDataError(_nothing_known(future, panel, ids, times))
+    return given
+
+
+def _nothing_known(future: Any, panel: Panel, wanted: npt.NDArray[Any], steps: Any) -> str:
     """Say why future values are none of those that are needed."""
     name, own = _name_of(future), {str(series) for series in panel.ids.tolist()}
     if np.isnan(panel.values).all():
         return f"{name} has no value of the covariates {name_some(panel.channels)}: all are empty."
-    if own != {"*"} and not own & {str(series) for series in query.ids.tolist()}:
-        ids = f"its ids are {name_some(panel.ids)}, and those of the forecasts {name_some(query.ids)}"
+    if own != {"*"} and not own & {str(series) for series in wanted.tolist()}:
+        ids = f"its ids are {name_some(panel.ids)}, and those of the forecasts {name_some(wanted)}"
         return f"{name} has no row for the items to forecast: {ids}."
-    if panel.times is None or query.times is None or panel.times.dtype.kind != query.times.dtype.kind:
+    if panel.times is None or steps is None or panel.times.dtype.kind != steps.dtype.kind:
         return f"{name} has no value for the steps to forecast."
     first, last = (
-        " to ".join(time_text(end, panel.zone) for end in (times.min(), times.max()))
-        for times in (panel.times, query.times)
+        " to ".join(time_text(end, panel.zone) for end in (times.min(), times.max())) for times in (panel.times, steps)
     )
     return f"{name} has no row for the steps to forecast: its times are {first}, and those of the forecasts {last}."
 

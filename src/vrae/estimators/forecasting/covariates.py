@@ -115,10 +115,11 @@ class CovariateEffects:
         block : int
             Steps of a block in which levels count as constant.
         """
-        if np.nanmin(values) < 0:
+        if (negative := (values < 0).any(axis=1)).any():
             raise InvalidDataError(
-                "covariates= needs values of at least 0, since effects are percentages. Found values below 0. Leave "
-                "the covariates out, or forecast other values."
+                f"Covariates need values of at least 0, since effects are percentages. Found values below 0 in "
+                f"{negative.sum():,} of {len(ids):,} series: ids {name_some(ids[negative])}. Leave the covariates out, "
+                f"or forecast other values."
             )
         described = [Covariate.describe(name, raw[:, :, k]) for k, name in enumerate(names)]
         x = np.stack([each.transform(raw[:, :, k]) for k, each in enumerate(described)], axis=2)
