@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 
 from vrae import VRAE, Panel, VRAEClusterer, load_model, read_panel
 from vrae.cli.app import app
+from vrae.describe.drift_result import LevelChange
 from vrae.estimators.drift import drift_of
 from vrae.estimators.drift_levels import levels_beside_the_fit, mark_levels
 from vrae.estimators.drift_tests import Sides, energy_test, holm, share_test, unlike_test
@@ -63,6 +66,7 @@ def test_a_share_that_moved_is_found_by_name(clusterer: VRAEClusterer) -> None:
     assert share.before == pytest.approx(0.3)
     assert share.now == pytest.approx(0.6, abs=0.02)
     assert "Slow holds 60 % of the series instead of 30 %" in found.verdict
+    assert found.verdict.startswith("No id of the table is known to the model: 'item1000' is new, 'item0' is gone. ")
     assert found.counts == {"new": 200 - found.n_unlike, "gone": 120} | (
         {"unlike": found.n_unlike} if found.n_unlike else {}
     )
@@ -91,10 +95,11 @@ def test_items_that_moved_are_named(clusterer: VRAEClusterer) -> None:
     before = waves(120, 0.3, 0)
     now = waves(120, 0.4, 0)  # items 36 to 47 become slow
     table = clusterer.drift(now).to_pandas()
-    moved = set(table.id[table.sure])
+    moved = set(table.id[table.sure & (table.status == "moved")])
     assert moved <= {f"item{i}" for i in range(36, 48)}
     assert len(moved) >= 10
     assert list(before.ids) == list(table.id)
+    assert table.sure[(table.status == "same") & (table.probability > 0.99)].mean() > 0.9
 
 
 def test_rows_of_arrays_are_no_items(clusterer: VRAEClusterer) -> None:
@@ -110,6 +115,8 @@ def test_new_steps_alone_are_not_compared(clusterer: VRAEClusterer) -> None:
     found = clusterer.drift(Panel.from_arrays(few, ids=[f"item{i}" for i in range(60)]))
     assert not found.changed
     assert "too few to compare" in found.verdict
+    assert not found.tested
+    assert "can stay in use" not in found.verdict
 
 
 def dated(n_weeks: int, first: int = 0) -> Panel:
@@ -213,6 +220,10 @@ def test_command(clusterer: VRAEClusterer, tmp_path: Path) -> None:
     assigned = CliRunner().invoke(app, ["assign", *common, "--out", str(tmp_path / "a.csv")])
     assert "vrae drift" in assigned.stderr
     assert load_model(tmp_path / "model").drift(panel).changed
+    panel.to_pandas().query("step < 6").to_csv(tmp_path / "new.csv", index=False)
+    facts = json.loads(CliRunner().invoke(app, ["drift", *common, "--json"]).stdout)
+    assert facts["changed"] is None
+    assert facts["tested"] is False
 
 
 def sales(n_weeks: int, seed: int = 0) -> pd.DataFrame:
@@ -314,3 +325,56 @@ def test_items_without_a_past_have_none(seasonal: VRAEClusterer) -> None:
     found = drift_of(seasonal, iter([parts[0], new]), 0.05)
     assert found.counts["new"] + found.counts.get("unlike", 0) >= 5
     assert found.n_moved_by_chance is not None
+
+
+@pytest.mark.filterwarnings("ignore:100 % of the steps are outside")
+def test_a_table_of_new_items_alone_is_compared(seasonal: VRAEClusterer) -> None:
+    later = later_sales(1.0)
+    renamed = dataclasses.replace(later, ids=np.array([f"new {name}" for name in later.ids]))
+    found = drift_of(seasonal, iter([renamed]), 0.05)
+    assert found.counts["new"] + found.counts.get("unlike", 0) == len(later)
+    assert found.counts["gone"] == len(seasonal.ids_)
+
+
+def test_other_units_are_said_before_anything_else(seasonal: VRAEClusterer) -> None:
+    panel = later_sales(1.0)
+    found = seasonal.drift(
+        Panel(1000 * panel.values, panel.offsets, panel.ids, panel.times, panel.channels, calendar=panel.calendar)
+    )
+    assert found.verdict.startswith("Check the units: the level of the items is 1,000 times that at the fit")
+    assert not found.tested
+    assert "can stay in use" not in found.verdict
+    new = seasonal.drift(later_sales(100.0, "0123456789"))
+    assert new.verdict.startswith("Check the units of the new steps")
+    assert len(new.checks) == 1  # the past is as it was
+    assert new.fit_again == ""
+
+
+def test_ids_that_look_alike_are_shown(clusterer: VRAEClusterer) -> None:
+    panel = waves(120, 0.3, 0)
+    renamed = Panel.from_arrays(panel.to_padded()[:, 0], ids=[f"X-{name}" for name in panel.ids])
+    found = clusterer.drift(renamed)
+    assert found.verdict.startswith("Check the ids: No id of the table is known to the model")
+    assert "'X-item0' here, 'item0' at the fit" in found.verdict
+    assert "can stay in use" not in found.verdict
+
+
+def test_rows_that_are_missing_are_said() -> None:
+    fitted = VRAEClusterer(2, model=VRAE(max_epochs=2), random_state=0).fit(dated(60))
+    table = dated(60).to_pandas().sample(frac=0.6, random_state=0)
+    found = fitted.drift(read_panel(table, id="unique_id", time=table.columns[1], fill=0, freq="W-MON"))
+    assert found.verdict.startswith("Check the rows: ")
+    assert "of weeks have no row, and 0.0 % at the fit" in found.verdict
+
+
+def test_a_level_within_chance_is_called_that(clusterer: VRAEClusterer) -> None:
+    everyone = LevelChange(-1, "", 40, 0.16, 0.16, (-0.11, 0.12), 0.015)
+    summer = LevelChange(0, "Summer", 20, 0.88, 0.72, (-0.3, 0.69), 0.019)
+    small = LevelChange(1, "Winter", 20, -0.02, -0.2, (-0.18, 0.2), 0.04)
+    levels = tuple(mark_levels([everyone, summer, small], 0.05, False))
+    lines = dataclasses.replace(clusterer.drift(waves(120, 0.3, 1)), levels=levels, level_words="before").level_lines()
+    assert lines[0].endswith("+12 %; unusual, but within chance for four questions).")
+    assert lines[1:] == ["Level of Summer: +88 % (unusual, but within chance for four questions)."]
+    found = tuple(mark_levels([everyone, dataclasses.replace(summer, p_value=1e-5), small], 0.05, True))
+    assert [level.changed for level in found] == [False, True, False]
+    assert "less than 10 %" in mark_levels([dataclasses.replace(everyone, change=0.05), summer], 0.05, False)[0].remark

@@ -56,8 +56,10 @@ def drift(
         runs.write_drift(found, folder, f"What changed since {model.name}", command)
     if as_json:
         shares = {name: column.tolist() for name, column in found.share_columns().items()}
-        facts = {"changed": found.changed, "verdict": found.verdict, "fit_again": found.fit_again}
-        print_json({**facts, "items": found.counts, "shares": shares})
+        changed = found.changed or (False if found.tested else None)  # what was not tested is not known
+        told = {"changed": changed, "tested": found.tested, "checks": list(found.checks)}
+        facts = {"verdict": found.verdict, "fit_again": found.fit_again}
+        print_json({**told, **facts, "items": found.counts, "shares": shares})
         return
     echo("\n".join([*found.lines(), *([f"Fit again with: {command}"] if found.fit_again else [])]))
     if folder is not None:

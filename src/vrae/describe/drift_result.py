@@ -53,7 +53,7 @@ class LevelChange:
     ``cluster`` is -1 for all items. ``change`` is a fraction: -0.4 is 40 % less. ``beside`` is what
     the change is beyond that of the other clusters and beyond the usual one. ``usual`` is the range
     in which 95 % of the changes of earlier steps would be, None if it is not known. ``p_value`` is
-    not corrected.
+    not corrected. ``remark`` says why a change that is unusual on its own is no finding.
     """
 
     cluster: int
@@ -64,10 +64,11 @@ class LevelChange:
     usual: tuple[float, float] | None
     p_value: float
     changed: bool = False
+    remark: str = ""
 
-    def marked(self, changed: bool) -> LevelChange:
-        """Return the same with another ``changed``."""
-        return replace(self, changed=changed)
+    def marked(self, changed: bool, remark: str = "") -> LevelChange:
+        """Return the same with another ``changed`` and ``remark``."""
+        return replace(self, changed=changed, remark=remark)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,7 @@ class DriftItems:
 
     ``status`` is "same", "moved", "new", "gone" or "unlike" (of the new table, and unlike all
     training series). ``before`` and ``now`` are clusters, -1 for none. ``probability`` is that of
-    the cluster now. ``sure`` marks items that moved between clusters that are both probable.
+    the cluster now. ``sure`` marks items whose clusters, before and now, are both probable.
     """
 
     ids: npt.NDArray[Any]
@@ -124,6 +125,8 @@ class Drift:
         What levels are compared with.
     n_moved_by_chance : int or None
         Items that changed cluster in as many steps just before the fit. None if it is not known.
+    checks : tuple of str
+        What looks wrong with the new table itself, in words: units, ids or missing rows.
     """
 
     shares: tuple[ShareChange, ...]
@@ -143,11 +146,17 @@ class Drift:
     levels: tuple[LevelChange, ...] = ()
     level_words: str = ""
     n_moved_by_chance: int | None = None
+    checks: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
-        """Whether anything changed beyond chance."""
+        """Whether anything changed beyond chance. False if it was not ``tested``, too."""
         return bool(self.findings)
+
+    @property
+    def tested(self) -> bool:
+        """Whether a change could be found: there is no ``caveat``, and nothing to check first."""
+        return not self.caveat and not self.checks
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -158,13 +167,29 @@ class Drift:
     @property
     def verdict(self) -> str:
         """What changed, and whether to fit again, in a few sentences."""
-        parts = [self.caveat] if self.caveat else []
-        if self.findings:
-            parts += self.findings
-        elif not self.caveat:
+        parts = [*self.checks, *self._unknown_ids(), *([self.caveat] if self.caveat else []), *self.findings]
+        if self.tested and not self.findings:
             parts.append("Nothing changed beyond chance.")
-        parts.append(f"Fit again: {self.fit_again}." if self.fit_again else "The model can stay in use.")
+        if self.checks:
+            parts.append("Correct the table or make sure that it is right, before anything else.")
+        elif self.fit_again:
+            parts.append(f"Fit again: {self.fit_again}.")
+        elif self.tested:
+            parts.append("The model can stay in use.")
         return " ".join(parts)
+
+    def _unknown_ids(self) -> list[str]:
+        """Say that no item is in both tables, unless ids are to be checked anyway."""
+        new, gone = self.items.before < 0, self.items.status == "gone"
+        if not self.has_ids or self._n_both or not gone.any() or any("ids" in check for check in self.checks):
+            return []
+        first, other = (str(self.items.ids[np.argmax(rows)]) for rows in (new & ~gone, gone))
+        return [f"No id of the table is known to the model: {first!r} is new, {other!r} is gone."]
+
+    @cached_property
+    def _n_both(self) -> int:
+        is_unlike = (self.items.status == "unlike") & (self.items.before >= 0)
+        return sum(self.counts.get(status, 0) for status in ("same", "moved")) + int(is_unlike.sum())
 
     def lines(self) -> list[str]:
         """Return the result as lines of text: verdict, shares and items."""
@@ -178,15 +203,22 @@ class Drift:
         return [*lines, "", *self.level_lines(), *self.item_lines()]
 
     def level_lines(self) -> list[str]:
-        """Say in a line how far levels changed, if that is known."""
+        """Say in lines how far the level of all items changed, and that of groups if unusual."""
         if not self.levels or not self.levels[0].n_items:
             return []
-        level, usual = self.levels[0], ""
+        level, notes = self.levels[0], []
         if level.usual is not None:
-            usual = f" (95 % of earlier changes: {_signed(level.usual[0])} to {_signed(level.usual[1])})"
+            notes.append(f"95 % of earlier changes: {_signed(level.usual[0])} to {_signed(level.usual[1])}")
         elif self.level_words != _AT_THE_FIT:
-            usual = " (what is usual is not known: too few steps)"
-        return [f"Level of the items: {_signed(level.change)} compared with that {self.level_words}{usual}."]
+            notes.append("what is usual is not known: too few steps")
+        notes += [level.remark] if level.remark else []
+        usual = f" ({'; '.join(notes)})" if notes else ""
+        lines = [f"Level of the items: {_signed(level.change)} compared with that {self.level_words}{usual}."]
+        for group in self.levels[1:]:
+            if group.n_items and (group.changed or group.remark):
+                remark = "more than chance" if group.changed else group.remark
+                lines.append(f"Level of {group.name}: {_signed(group.change)} ({remark}).")
+        return lines
 
     def level_of(self, cluster: int) -> str:
         """Return the change of the level of a cluster in words, empty if it is not known."""
@@ -203,12 +235,10 @@ class Drift:
             )
         if not self.has_ids:
             return [*lines, "The series have no ids, so it is not known which are the same items."]
-        n_both = sum(counts.get(status, 0) for status in ("same", "moved")) + int(
-            ((self.items.status == "unlike") & (self.items.before >= 0)).sum()
-        )
+        n_sure = int((self.items.sure & (self.items.status == "moved")).sum())
         lines.append(
-            f"{plural(n_both, 'item')} in both tables: {counts.get('moved', 0):,} changed cluster, "
-            f"{int(self.items.sure.sum()):,} of them between clusters that are both probable."
+            f"{plural(self._n_both, 'item')} in both tables: {counts.get('moved', 0):,} changed cluster, "
+            f"{n_sure:,} of them between clusters that are both probable."
         )
         if self.n_moved_by_chance is not None:
             lines[-1] += f" By chance about {self.n_moved_by_chance:,} do: so many did just before the fit."

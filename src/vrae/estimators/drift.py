@@ -17,6 +17,7 @@ from vrae.describe.portraits import Portraits
 from vrae.describe.words import cluster_name, plural
 from vrae.estimators.assignment import Clustered
 from vrae.estimators.belonging import Belonging
+from vrae.estimators.drift_checks import alike_ids, more_missing, new_units, other_units
 from vrae.estimators.drift_levels import corrected_levels, levels_beside_the_fit, levels_beside_the_past, mark_levels
 from vrae.estimators.drift_past import Past, rows_of
 from vrae.estimators.drift_tests import Sides, energy_test, holm, share_test, unlike_test
@@ -76,6 +77,7 @@ class _Later:
     start: Any = None
     end: Any = None
     is_named: bool = True
+    absent: float | None = None  # fraction of the steps without a row
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
     shares = _shares(clusterer, before, now, test.p_values, moved)
     if levels:
         levels = mark_levels(levels, alpha, found[3])
+    checks = _checks(clusterer, later, sides, texts, window, levels, level_words)
     # Other shares alone make vectors differ, so then it says nothing more.
     is_unlike, differs = found[1], found[2] and effect >= least_effect and not moved.any()
     return Drift(
@@ -134,12 +137,43 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
             *([levels_in_words(levels, level_words)] if any(level.changed for level in levels) else ()),
         ),
         caveat=window.caveat,
-        fit_again=_reason(is_unlike, differs, window),
+        fit_again="" if checks else _reason(is_unlike, differs, window),
         has_ids=has_ids,
         levels=tuple(levels),
         level_words=level_words,
         n_moved_by_chance=later.n_moved if has_ids and not window.caveat else None,
+        checks=checks,
     )
+
+
+def _checks(
+    clusterer: Fitted,
+    later: _Later,
+    sides: Sides,
+    texts: list[npt.NDArray[Any]],
+    window: _Window,
+    levels: list[LevelChange],
+    level_words: str,
+) -> tuple[str, ...]:
+    """Say what looks wrong with the later table itself."""
+    found = []
+    if later.is_named:
+        if clusterer.portraits_ is not None and (later.past is not None or not window.caveat):
+            first, second = sides.pairs
+            found.append(other_units(_levels_at_fit(clusterer, clusterer.portraits_)[first], later.levels[second]))
+        found.append(new_units(levels, level_words) if later.past is not None else "")
+        found.append(alike_ids(texts[0][sides.only_before], texts[1][sides.only_now], sides.pairs.shape[1]))
+    calendar = clusterer.model_.calendar_
+    if calendar is not None:
+        found.append(more_missing(calendar.absent, later.absent, calendar.unit))
+    return tuple(check for check in found if check)
+
+
+def _levels_at_fit(clusterer: Fitted, portraits: Portraits) -> npt.NDArray[np.float64]:
+    """Return the levels of training series that have a portrait, (n_series,); NaN for others."""
+    known = np.full(len(clusterer.ids_), np.nan)
+    known[portraits.rows] = portraits.numbers["level"][:, 0]
+    return known
 
 
 def _levels(clusterer: Fitted, later: _Later, sides: Sides, window: _Window) -> tuple[list[LevelChange], str]:
@@ -151,9 +185,7 @@ def _levels(clusterer: Fitted, later: _Later, sides: Sides, window: _Window) -> 
         return levels_beside_the_past(later.changes, later.change_labels, later.past, names), later.past.words
     if clusterer.portraits_ is None:
         return [], ""
-    known = np.full(len(clusterer.ids_), np.nan)
-    known[clusterer.portraits_.rows] = clusterer.portraits_.numbers["level"][:, 0]
-    first, second = sides.pairs
+    known, (first, second) = _levels_at_fit(clusterer, clusterer.portraits_), sides.pairs
     # Those that changed cluster are left out: by chance, they return to what is usual for them.
     stayed = clusterer.labels_[first] == labels_of(later.probabilities)[second]
     labels = np.where(stayed, clusterer.labels_[first], -1)
@@ -165,7 +197,7 @@ def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
     parts: list[tuple[npt.NDArray[Any], ...]] = []
     lengths, stamps, named = [], [], True
     place = {str(name): row for row, name in enumerate(clusterer.ids_.tolist())}
-    past, changes, n_moved = None, [], None
+    past, changes, n_moved, n_absent, n_steps = None, [], None, 0.0, 0
     is_sampled = np.zeros(len(clusterer.ids_) + 1, bool)  # the last one is no item
     is_sampled[np.random.default_rng(0).permutation(len(clusterer.ids_))[:_LEVEL_ITEMS]] = True
     for given in panels:
@@ -178,13 +210,15 @@ def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
         unlike[unlike] = clusterer.predict_proba_from_latent(Z[unlike]).any(axis=1)  # others are noise of hdbscan
         if not parts:
             past = Past.of(clusterer.model_, panel)
-        parts.append((panel.ids, Z, probabilities, unlike, _mean_levels(panel)))
+        parts.append((panel.ids, Z, probabilities, unlike, _mean_levels(panel, past)))
         if past is not None:
             rows = rows_of(panel.ids, place)
             labels = np.append(clusterer.labels_, -1)[rows]
             some = is_sampled[rows]
             changes.append((past.changes(panel.select(some)), labels[some]))
             n_moved = (n_moved or 0) + _n_moved_before(clusterer, past, panel, labels)
+        if panel.calendar is not None:
+            n_absent, n_steps = n_absent + panel.calendar.absent * len(panel.values), n_steps + len(panel.values)
         lengths.append(panel.lengths[indices])
         named &= _has_names(panel, clusterer)
         if panel.times is not None and panel.times.dtype.kind == "M" and len(panel.times):
@@ -208,15 +242,16 @@ def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
         start=start,
         end=end,
         is_named=named,
+        absent=n_absent / n_steps if n_steps else None,
     )
 
 
-def _mean_levels(panel: Panel) -> npt.NDArray[np.float64]:
-    """Return the mean of each series, of the first channel; NaN without values."""
+def _mean_levels(panel: Panel, past: Past | None) -> npt.NDArray[np.float64]:
+    """Return the mean of each series before its new steps, of the first channel, or NaN."""
     if not len(panel):
         return np.zeros(0)
     values = panel.values[:, 0].astype(np.float64)
-    known = ~np.isnan(values)
+    known = ~np.isnan(values) if past is None else ~np.isnan(values) & (past.ages(panel) >= past.n_new)
     counts = np.add.reduceat(known, panel.offsets[:-1], dtype=np.int64)
     return np.asarray(
         np.add.reduceat(np.where(known, values, 0.0), panel.offsets[:-1]) / np.where(counts, counts, np.nan)
@@ -311,7 +346,7 @@ def _items(clusterer: Fitted, later: _Later, now: npt.NDArray[np.int64], sides: 
     moved = (earlier >= 0) & (now >= 0) & (earlier != now)
     status[moved], status[later.unlike] = "moved", "unlike"
     probability = later.probabilities.max(axis=1, initial=0.0)
-    rows = np.flatnonzero(moved)
+    rows = np.flatnonzero((earlier >= 0) & (now >= 0))
     place = np.full(n, -1)
     place[sides.pairs[1]] = sides.pairs[0]
     held = clusterer.predict_proba_from_latent(clusterer.embedding_[place[rows]])

@@ -21,6 +21,8 @@ _LEAST_PARTS = 3
 _LEAST_CHANGE = 0.1
 # All items changed if clusters with this fraction of them moved the same way, at least half as far.
 _MOST_ITEMS = 2 / 3
+# A change with this p-value is outside the range that is shown as usual.
+_UNUSUAL = 0.05
 _BOUND = 1e3
 
 
@@ -77,7 +79,7 @@ def corrected_levels(levels: list[LevelChange]) -> Floats:
 
 
 def mark_levels(levels: list[LevelChange], alpha: float, is_found: bool) -> list[LevelChange]:
-    """Say which levels changed beyond chance, if any did (``is_found``)."""
+    """Say which levels changed beyond chance, if any did (``is_found``), and why others did not."""
     corrected = corrected_levels(levels)
     clear = corrected <= max(alpha, corrected.min(initial=1.0))
     clusters = [level for level in levels[1:] if level.n_items]
@@ -86,8 +88,17 @@ def mark_levels(levels: list[LevelChange], alpha: float, is_found: bool) -> list
     marked = []
     for level, is_clear in zip(levels, clear.tolist(), strict=True):
         is_large = min(abs(level.change), abs(level.beside)) >= _LEAST_CHANGE
-        marked.append(level.marked(bool(is_found and is_clear and is_large and (level.cluster >= 0 or most))))
+        changed = bool(is_found and is_clear and is_large and (level.cluster >= 0 or most))
+        unusual = level.p_value <= _UNUSUAL and not changed
+        marked.append(level.marked(changed, _remark(level, is_large, is_found and is_clear) if unusual else ""))
     return marked
+
+
+def _remark(level: LevelChange, is_large: bool, is_clear: bool) -> str:
+    """Say why a change that is unusual on its own is no finding; not of groups with small ones."""
+    if not is_large:
+        return "" if level.cluster >= 0 else f"unusual, but less than {100 * _LEAST_CHANGE:g} % is no finding"
+    return "unusual, but of some groups alone" if is_clear else "unusual, but within chance for four questions"
 
 
 def _is_alike(change: float, other: float) -> bool:
