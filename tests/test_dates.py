@@ -268,3 +268,34 @@ def test_weeks_with_a_point():
 def test_decimals_that_are_no_months():
     assert times([1.2, 2.2, 3.2]).stamps.dtype == np.float64
     assert times(["0.5", "12.2023"]).stamps.tolist() == [0.5, 12.2023]
+
+
+@pytest.mark.parametrize(
+    ("first", "rest", "step"),
+    [
+        ("01/2023 [Stk]", "%m/%Y [Stk]", "MS"),
+        ("Umsatz 01.2023", "Umsatz %m.%Y", "MS"),
+        ("qty_2023-01-01", "qty_%Y-%m-%d", "MS"),
+        ("Sales Jan 2023 (pcs)", "Sales %b %Y (pcs)", "MS"),
+        ("qty_202301", "qty_%Y%m", "MS"),
+        ("t 2023.01", "t %Y.%m", None),
+    ],
+)
+def test_words_around_the_dates_of_columns(first, rest, step):
+    months = pd.date_range("2023-01-01", periods=9, freq="MS")
+    names = [month.strftime(rest) for month in months]
+    assert names[0] == first
+    wide = pd.DataFrame(np.arange(27).reshape(3, 9), columns=names)
+    wide.insert(0, "item", ["a", "b", "c"])
+    assert step_of(wide) == step
+    if step is not None:
+        panel = read_panel(wide[["item", *names[::-1]]], id="item")
+        np.testing.assert_array_equal(panel.values[:9, 0], np.arange(9))
+
+
+def test_columns_with_words_around_dates_that_can_be_read_in_two_ways():
+    assert column_dates(["a 03/04/2024", "a 04/04/2024", "b 05/04/2024"]) is None
+    with pytest.raises(InvalidDataError, match="'03/04/2024', which can be read in two ways"):
+        column_dates(["qty 03/04/2024", "qty 04/05/2024"])
+    assert column_dates(["qty 03/04/2024", "qty 04/05/2024"], "%d/%m/%Y") is not None
+    assert column_dates(["x_", "x_1"]) is None

@@ -87,10 +87,32 @@ def column_dates(names: Sequence[str], date_format: str | None = None) -> Times 
     """Return the times that the columns of a wide table are named by; None if not all are dates.
 
     Names such as 2024-01-31, Jan 2024, 2024-W05 and 202401 are dates; numbers from 1 to 52, and
-    years, are not. Names that do not fit ``date_format`` are read without it.
+    years, are not. Words that all names begin or end with, as in "Sales 01/2024 [pcs]", do not
+    count. Names that do not fit ``date_format`` are read without it.
     """
     if not names:
         return None
+    found = _dates_of(names, date_format)
+    bare = _without_words(names) if found is None else None
+    return found if bare is None else _dates_of(bare, date_format)
+
+
+def _without_words(names: Sequence[str]) -> list[str] | None:
+    """Return names without the words before and after them that are common to all; None if none."""
+    before = re.match(r"\D*[\s_\])]", _common_start(names))
+    after = re.search(r"[\s_\[(]\D*$", _common_start([name[::-1] for name in names])[::-1])
+    n_before, n_after = (0 if found is None else len(found[0]) for found in (before, after))
+    if n_before + n_after == 0 or min(map(len, names)) <= n_before + n_after:
+        return None
+    return [name[n_before : len(name) - n_after].strip() for name in names]
+
+
+def _common_start(names: Sequence[str]) -> str:
+    first, last = min(names), max(names)
+    return first[: next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))]
+
+
+def _dates_of(names: Sequence[str], date_format: str | None) -> Times | None:
     if date_format is not None:
         with suppress(NotDatesError):
             return _zoned(_formatted(names, date_format))

@@ -52,6 +52,8 @@ def step_columns(table: Table, names: Sequence[str]) -> list[str]:
         return ordered_steps(names, table.date_format)
     groups = sorted(_groups(names), key=len, reverse=True)
     steps = groups[0] if groups else []
+    if len(steps) < len(names) and column_dates(names) is not None:  # as "Sales Jan 2024"
+        return ordered_steps(names)
     rivals = [group for group in groups[1:] if 2 * len(group) > len(steps)]
     if rivals:
         shown = ", ".join(f"{group[0]!r} to {group[-1]!r}" for group in groups[: min(1 + len(rivals), _SHOWN)])
