@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from vrae import LongSeriesDetector, Panel, load_model
 from vrae.data.calendar import Calendar
+from vrae.estimators.series_ends import SeriesEnds
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, NotFittedError
 
 N, PERIOD = 2400, 48
@@ -195,6 +196,10 @@ def test_next_steps_follow_those_that_were_seen(tmp_path):
             found.update_panel(steps(900, 910))
     with pytest.warns(DataWarning, match=r"begin with 2024-02-08 02:00\. The steps between count as"):
         late = loaded.update_panel(steps(914, 1000))[1]
+    early = load_model(tmp_path / "m")
+    early.ends_ = SeriesEnds(None, early.calendar_)
+    with pytest.warns(DataWarning, match="does not know when its series ended"):
+        early.update_panel(steps(914, 1000))
     fitted.update(np.full(4, np.nan), "a")  # steps without times count too
     fitted.update(np.full(4, np.nan), "b")
     np.testing.assert_array_equal(fitted.update_panel(steps(914, 1000))[1], late)

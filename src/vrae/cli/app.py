@@ -229,6 +229,7 @@ _PHRASES = {
     " See covariate_effects_.": "",
     "use VRAEAnomalyDetector for many short series": "leave out --window for many short series",
     ", for example in read_panel": "",
+    "or the next steps of a fitted series to update": "or --next-steps if they follow the series of the model",
     " to read_panel.": ".",
     "with timing set to free": "with --timing free",
     "the folder that save() wrote": "the folder of a `vrae cluster` run, or that --save wrote",

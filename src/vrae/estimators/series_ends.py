@@ -39,6 +39,8 @@ class SeriesEnds:
             A series begins with a step that was seen already, or an older one.
         """
         none = [0] * len(panel)
+        if self.times is None and panel.times is not None and self.calendar is not None:  # an early model
+            warn("This model does not know when its series ended, so nothing checks that steps are next.", DataWarning)
         if self.times is None or panel.times is None or self.times.dtype.kind != panel.times.dtype.kind:
             return none
         seen, first = self.times[list(rows)], panel.times[panel.offsets[:-1]]
