@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -104,3 +106,14 @@ def test_sums_of_groups_that_no_column_names():
     totals = groups.assign(item=np.tile(["Total A", "Total B"], len(groups) // 2))
     with pytest.warns(DataWarning, match=r"Ids 'Total A', 'Total B' .* look like totals\. They are read"):
         read(pd.concat([frame, totals]))
+
+
+@pytest.mark.parametrize("name", ["KW {:02}/2024", "2024 KW {:02}", "{:02}.2024 (KW)", "Wo 2024.{}"])
+def test_columns_that_look_like_dates(name):
+    names = [name.format(week) for week in range(11, 21)]
+    wide = pd.DataFrame(np.arange(30).reshape(3, 10), columns=names)
+    wide.insert(0, "item", ["a", "b", "c"])
+    with pytest.warns(DataWarning, match=rf"such as '{re.escape(names[0])}' look like dates.*2024-W05"):
+        assert read_panel(wide, id="item").times is None
+    plain = wide.rename(columns=dict(zip(names, [f"sales 2024_{week}" for week in range(11, 21)], strict=True)))
+    read_panel(plain, id="item")  # without a warning

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,13 +13,16 @@ from vrae.data.panel import Panel
 from vrae.data.sheet_rows import begin_like_totals, names_totals
 from vrae.exceptions import DataWarning, name_some, warn
 
-__all__ = ["suspect_ids", "suspect_numbers_as_times", "suspect_values"]
+__all__ = ["suspect_ids", "suspect_names", "suspect_numbers_as_times", "suspect_values"]
 
 # Numbers that often stand for a missing value.
 _STAND_INS = (-999.0, -9999.0, -99999.0, -999999.0, -99.0)
 
 # Days of Excel from 2000 to 2049.
 _EXCEL_DAYS = (36526, 54788)
+
+# A year beside another number, as in "KW 5/2024". Names such as 2024_1 are steps in their order.
+_YEAR_AND_PART = re.compile(r".*\d\D*[^\w_](19|20)\d\d(?!\d)|.*(?<!\d)(19|20)\d\d[^\w_]\D*\d")
 
 # A calendar of numbers with more steps without a row than this is probably one of codes.
 _MANY_ABSENT = 0.5
@@ -74,6 +78,16 @@ def suspect_ids(panel: Panel, table: str) -> None:
         warn(f"The id {name_some(found)} of {table} looks like totals. It is read like the others.", DataWarning)
     elif len(found):
         warn(f"Ids {name_some(found)} of {table} look like totals. They are read like the others.", DataWarning)
+
+
+def suspect_names(names: Sequence[str], table: str) -> None:
+    """Warn of steps without times whose names look like dates, but cannot be read."""
+    if len(names) > 1 and all(map(_YEAR_AND_PART.match, names)):
+        warn(
+            f"Columns of {table} such as {names[0]!r} look like dates, but cannot be read, so the steps have no times. "
+            f"Rename them, such as 2024-01 or 2024-W05, or pass date_format=.",
+            DataWarning,
+        )
 
 
 def suspect_numbers_as_times(calendar: Calendar, times: Array, name: str, table: str) -> None:

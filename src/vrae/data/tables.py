@@ -19,7 +19,7 @@ from vrae.data.panel import Panel, offsets_of
 from vrae.data.precision import narrowed
 from vrae.data.repeats import id_hint, told_apart
 from vrae.data.roles import Roles, changing_series, find_roles, first_rows, refuse_without_times
-from vrae.data.suspicions import suspect_ids, suspect_numbers_as_times, suspect_values
+from vrae.data.suspicions import suspect_ids, suspect_names, suspect_numbers_as_times, suspect_values
 from vrae.data.table_calendar import calendar_of, name_times, row_times
 from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError, name_some
@@ -178,6 +178,8 @@ def _long_panel(table: Table, roles: Roles, columns: Columns, options: TableOpti
 def _say_suspicions(panel: Panel, roles: Roles, options: TableOptions, table: Table) -> None:
     """Warn of what was read, but probably means something else."""
     suspect_ids(panel, table.name)
+    if not roles.long and panel.times is None:
+        suspect_names(roles.values, table.name)
     if options.missing is None:
         suspect_values(panel.values, panel.channels, table.name)
     if roles.time is not None and panel.times is not None and panel.calendar is not None and options.freq is None:
