@@ -354,7 +354,7 @@ def test_ids_that_look_alike_are_shown(clusterer: VRAEClusterer) -> None:
     panel = waves(120, 0.3, 0)
     renamed = Panel.from_arrays(panel.to_padded()[:, 0], ids=[f"X-{name}" for name in panel.ids])
     found = clusterer.drift(renamed)
-    assert found.verdict.startswith("Check the ids: No id of the table is known to the model")
+    assert found.verdict.startswith("Check the ids: no id of the table is known to the model")
     assert "'X-item0' here, 'item0' at the fit" in found.verdict
     assert "can stay in use" not in found.verdict
 

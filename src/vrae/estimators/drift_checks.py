@@ -75,7 +75,7 @@ def alike_ids(gone: npt.NDArray[Any], new: npt.NDArray[Any], n_known: int) -> st
         pairs = [(name, other) for other, name in _same_affix(new.tolist(), was)]
         if len(pairs) < _ALIKE * len(was):
             return ""
-    count = f"{len(new):,} of {n_known + len(new):,} ids of the table are not" if n_known else "No id of the table is"
+    count = f"{len(new):,} of {n_known + len(new):,} ids of the table are not" if n_known else "no id of the table is"
     own, other = min(pairs)
     return (
         f"Check the ids: {count} known to the model, but they look alike: {own!r} here, {other!r} at the fit. Write "
