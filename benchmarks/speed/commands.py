@@ -70,13 +70,17 @@ def timed(words: list[str], out: Path) -> None:
         out.write_text(json.dumps({"marks": marks, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 
 
-def measure(words: list[str]) -> dict[str, Any]:
-    """Run a command in a process of its own, and return its row."""
+def measure(words: list[str], limit: float) -> dict[str, Any]:
+    """Run a command in a process of its own, and return its row. It is stopped at the limit."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "marks.json"
         started = time.monotonic()
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run([sys.executable, __file__, "--timed", str(out), *words], capture_output=True, text=True)
+        command = [sys.executable, __file__, "--timed", str(out), *words]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+        except subprocess.TimeoutExpired:
+            return {"limit": limit}
         wall, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
         if done.returncode:
             raise SystemExit(f"vrae {' '.join(words)} failed:\n{done.stderr}")
@@ -137,6 +141,9 @@ def table(rows: Iterable[dict[str, Any]]) -> str:
         "|---|---|---:|---:|---:|---:|---:|---|",
     ]
     for row in rows:
+        if "limit" in row:
+            lines.append(f"| {row['command']} | {row['data']} | | > {row['limit']:.0f} | | | | |")
+            continue
         fit = fit_seconds(row)
         phases = ", ".join(f"{name.lower()} {pair[0]:.1f}" for name, pair in row["phases"].items() if name != "end")
         lines.append(
@@ -154,6 +161,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", nargs="+", choices=["demo", *COMMANDS])
     parser.add_argument("--sets", nargs="+")
+    parser.add_argument("--limit", type=float, default=600, help="elapsed seconds of a command")
     arguments = parser.parse_args()
     kept = [json.loads(line) for line in ROWS.read_text().splitlines()] if ROWS.exists() else []
     rows = {(row["command"], row["data"]): row for row in kept}
@@ -170,7 +178,7 @@ def main() -> None:
                 continue
             if not wanted and not (command == "cluster" and "assign" in (arguments.only or [])):
                 continue
-            rows[command, name] = {"command": command, "data": name, **measure(words)}
+            rows[command, name] = {"command": command, "data": name, **measure(words, arguments.limit)}
             print(json.dumps(rows[command, name]), flush=True)
     order = {key: place for place, key in enumerate((command, name) for command, name, _ in tasks)}
     found = [rows[key] for key in sorted(rows, key=lambda key: order.get(key, len(order)))]
