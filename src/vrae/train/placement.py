@@ -46,7 +46,7 @@ def place_neighbours(encoder: NeighbourEncoder, patterns: Tensor, seed: int, *, 
     device = encoder.metric.device
     encoder.cpu()  # small, and not every device has float64
     X = patterns[:: math.ceil(len(patterns) / _MOST_SERIES)].cpu()
-    with work_threads(X.device, hidden_size=1):
+    with work_threads(X.device, hidden_size=1), torch.enable_grad():
         if not continued:
             encoder.metric.copy_(whiten_differences(X[:: math.ceil(len(X) / _METRIC_SERIES)]))
         compared = X @ encoder.metric
@@ -57,7 +57,6 @@ def place_neighbours(encoder: NeighbourEncoder, patterns: Tensor, seed: int, *, 
     encoder.to(device)
 
 
-@torch.enable_grad()
 def _train(encoder: NeighbourEncoder, X: Tensor, generator: torch.Generator, continued: bool) -> None:
     """Train places of vectors (n, n_patterns), which are in the metric."""
     steps, rate = (_CONTINUED_STEPS, _CONTINUED_RATE) if continued else (_STEPS, 1.0)

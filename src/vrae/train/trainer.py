@@ -58,7 +58,7 @@ class Trainer:
     def fit(self, network: VRAENetwork, data: TrainingData, task: TrainingTask) -> list[Record]:
         """Train until the last epoch, or until a callback stops. Return one record per epoch."""
         self.begin(network, data, task)
-        with work_threads(self.device, network.config.hidden_size):
+        with work_threads(self.device, network.config.hidden_size), torch.enable_grad():
             return self.run()
 
     def begin(self, network: VRAENetwork, data: TrainingData, task: TrainingTask) -> None:
@@ -86,7 +86,6 @@ class Trainer:
         if len(data.panel) * int(data.panel.lengths.max()) * data.panel.n_channels <= _CACHED_VALUES:
             self._whole = self._batch(np.arange(len(data.panel)))
 
-    @torch.enable_grad()
     def run(self) -> list[Record]:
         """Run epochs after `begin`."""
         train, held_out = self._split(self.data.indices)
