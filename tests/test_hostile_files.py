@@ -145,9 +145,20 @@ def test_a_folder_that_is_not_replaced_is_read_once(tmp_path):
 def test_a_line_that_is_no_object(line, start, tmp_path):
     file = tmp_path / "a.jsonl"
     file.write_text(f'{start}{line}\n{{"id": "a", "value": [1, 2]}}\n', encoding="utf-8")  # null ended the process
-    with pytest.raises(InvalidDataError, match=rf"a.jsonl: line {1 + start.count(chr(10))} is no JSON object") as e:
+    with pytest.raises(InvalidDataError, match=rf"a.jsonl: line {1 + start.count(chr(10))} is not a JSON object") as e:
         read_panel(file)
     assert len(str(e.value)) < 500
+
+
+def test_json_objects_may_have_several_lines(tmp_path):
+    file = tmp_path / "a.jsonl"
+    text = '{\n  "id": "a",\n  "value": [\n    1,\n    null\n  ]\n}\n'
+    file.write_text(text + "\n" + text.replace('"a"', '"b}"'), encoding="utf-8")
+    panel = read_panel(file)
+    assert panel.ids.tolist() == ["a", "b}"]
+    file.write_text(f"{text}null\n{text}", encoding="utf-8")
+    with pytest.raises(InvalidDataError, match="line 8 is not a JSON object, but begins with 'null'"):
+        read_panel(file)
 
 
 def test_objects_after_a_byte_order_mark_and_in_one_line(tmp_path):

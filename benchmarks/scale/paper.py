@@ -35,7 +35,7 @@ def main() -> None:
     (local,) = read(HERE.parent / "distributed" / "results.jsonl", engine="local", **facts)
     (ray,) = read(HERE.parent / "distributed" / "results.jsonl", engine="ray", workers=2, **facts)
     (panels,) = read(HERE / "results.jsonl", task="read panels", n_series=1_000_000)
-    clustered = read(HERE / "results.jsonl", task="vrae cluster", steps=64)[-2:]
+    clustered = [r for r in read(HERE / "results.jsonl", task="vrae cluster", steps=64) if r.get("load", 9) < 2]
 
     size = n * local["file_mib"] * 2**20 / local["n_series"]
     assign = n * ray["processor_seconds"] / ray["n_series"]
@@ -57,7 +57,7 @@ def main() -> None:
         ("assigning, two workers of Ray", f"{n:,} x {both:.2f} ms", f"{assign / 3600:.1f} core hours"),
         ("reading for the sample", f"{sample / n * 1000:.3f} ms each", f"{sample / 3600:.1f} core hours"),
         ("start, fit, stability, report", "once", f"{fixed:.0f} s on one core"),
-        ("together", "with the worse figure", f"{hours:.1f} core hours"),
+        ("together", "with two workers of Ray", f"{hours:.1f} core hours"),
         ("money", f"{options.price} a core hour", f"{hours * options.price:.2f}"),
         (f"{MACHINES} machines of {CORES} cores", "and the fit", f"{(seconds + fixed) / 60:.0f} minutes"),
         ("what they read meanwhile", f"{2 * size / 1e9:.0f} GB / {seconds:.0f} s", pace),

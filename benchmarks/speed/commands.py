@@ -31,7 +31,7 @@ RETAIL = "online_retail_weekly"
 # What the estimator's own `fit` does. The rest of the command is outside of it.
 FIT = ("Patterns", "Preparation", "Training", "Grouping")
 COMMANDS = {
-    "cluster": ["cluster", "{data}", "--out", "{folder}/run"],
+    "cluster": ["cluster", "{data}", "--out", "{run}"],
     "assign": ["assign", "{data}", "--model", "{run}", "--out", "{folder}/assigned.csv"],
     "anomalies": ["anomalies", "{data}", "--out", "{folder}/anomalies.csv"],
     "forecast": ["forecast", "{data}", "--out", "{folder}/forecast.csv"],
@@ -171,7 +171,7 @@ def main() -> None:
             run = f"{folder}/run {name}"
             for command, words in COMMANDS.items():
                 filled = [word.format(data=path, folder=folder, run=run) for word in words]
-                tasks.append((command, name, ["cluster", str(path), "--out", run] if command == "cluster" else filled))
+                tasks.append((command, name, filled))
         for command, name, words in tasks:
             wanted = not arguments.only or command in arguments.only
             if (command, name) in LEFT_OUT or (arguments.sets and name not in arguments.sets):

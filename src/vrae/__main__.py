@@ -21,7 +21,8 @@ def _stop(number: int, frame: Any) -> None:
 
 def run() -> None:
     """Run the command line. Ctrl-C before and after it ends the process without a traceback."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else nobody would stop it
+    is_usual = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # not ignored by who started it
+    if is_usual and signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else nobody would stop it
         signal.signal(signal.SIGTERM, _stop)
     # Before NumPy is imported: on small matrices its threads wait longer than they work.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -89,7 +89,7 @@ def work_threads(device: torch.device, hidden_size: int) -> Iterator[None]:
 
 @functools.cache
 def _libraries() -> ThreadpoolController:
-    """Return the loaded libraries that have threads. To find them takes milliseconds."""
+    """Return the libraries with threads that the first call finds, in some milliseconds."""
     return ThreadpoolController()
 
 

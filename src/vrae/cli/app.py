@@ -137,19 +137,20 @@ def _run(outputs: Outputs) -> None:
     except BrokenPipeError:  # the reader has seen enough, such as `head`
         _close_stdout()
         sys.exit(0)
-    except UnicodeEncodeError as error:
-        _say(
-            "[bold red]Error:[/]",
-            f"Standard output has the encoding {error.encoding}, which lacks the character "
-            f"{error.object[error.start]!a}. Set PYTHONIOENCODING=utf-8, or write to a file with --out.",
-        )
-        sys.exit(2)
     except KeyboardInterrupt:
         raise Stopped(stopped_words(outputs)) from None
     except Exception as error:
         from vrae.exceptions import VRAEError
 
-        if isinstance(error, FileNotFoundError) and error.filename is None:  # of os.getcwd
+        if isinstance(error, UnicodeEncodeError) and not error.encoding.startswith("utf"):  # files are UTF-8
+            _say(
+                "[bold red]Error:[/]",
+                f"Standard output has the encoding {sys.stdout.encoding}, which lacks the character "
+                f"{error.object[error.start]!a}. Set PYTHONIOENCODING=utf-8, or write to a file with --out.",
+            )
+            sys.exit(2)
+        is_of_python = isinstance(error, FileNotFoundError) and error.strerror == os.strerror(errno.ENOENT)
+        if isinstance(error, OSError) and is_of_python and error.filename is None:  # of os.getcwd
             _say("[bold red]Error:[/]", "The working directory does not exist any more. Change to another one.")
             sys.exit(2)
         if isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL):
@@ -235,7 +236,6 @@ _PHRASES = {
     "the folder that save() wrote": "the folder of a `vrae cluster` run, or that --save wrote",
     "score_steps (on the command line, --model without --next-steps)": "--model without --next-steps",
 }
-_CLASS = re.compile(r"(?<=is a )(VRAE[A-Z]\w+|GroupForecaster|LongSeriesDetector)\b")
 _COMMANDS = {
     "VRAEClusterer": "cluster",
     "VRAEAnomalyDetector": "anomalies",
@@ -243,6 +243,7 @@ _COMMANDS = {
     "GroupForecaster": "forecast",
     "LongSeriesDetector": "anomalies --window",
 }
+_CLASS = re.compile(rf"(?<=is a )({'|'.join(_COMMANDS)})\b")
 
 
 def in_command_words(message: str, options: Collection[str]) -> str:

@@ -174,7 +174,7 @@ def _unclear_parts(numbers: Array, name: str, table: Table) -> InvalidDataError:
     where = f"The time column {name!r} of {table.name} holds"
     if example >= 13 or _WEEK_NAME.search(name):
         return InvalidDataError(
-            f"{where} weeks with their years, such as {example:07.4f}, which are no decimals. Pass "
+            f"{where} weeks with their years, such as {example:07.4f}, which cannot be read as decimals. Pass "
             f'date_format="%V.%G", or write them as 2024-W05.'
         )
     return InvalidDataError(

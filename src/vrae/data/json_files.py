@@ -25,8 +25,9 @@ _FREE_CELLS = 1 << 23
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _KEY = re.compile(_STRING.pattern + rb"\s*:")
 
-# A line that does not begin with an object. Arrow ends the process if the first one is null.
-_OTHER = re.compile(rb"\n[ \t\r]*([^{ \t\r\n][^\n]{0,40})")
+# Something else than an object after the line that ends one: objects may have several lines. Arrow
+# ends the process if the first of a block is null.
+_OTHER = re.compile(rb"\}[ \t\r]*\n\s*([^{\s,\]}][^\n]{0,40})")
 
 _MOST_DEPTH = 64  # of lists in lists; Arrow reads thousands on the stack
 _OTHER_BYTES = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -51,13 +52,16 @@ def _check(file: Path) -> int:
     """
     keys: set[bytes] = set()
     n_lines = size = 0
+    ended = b"}"  # the last byte before, but for blanks; a file begins as if an object had ended
     with limited(file) as source:
         for part in _parts(source.open("rb") if isinstance(source, Path) else source):
-            if other := _OTHER.search(b"\n" + (part if size else part.removeprefix(BOM_UTF8))):
-                line = n_lines + 1 + part.count(b"\n", 0, other.start(1) - 1)
+            text = ended + b"\n" + (part if size else part.removeprefix(BOM_UTF8))
+            ended = text.rstrip()[-1:]
+            if other := _OTHER.search(text):
+                line = n_lines + text.count(b"\n", 0, other.start(1))
                 found = shortened(other[1].decode(errors="replace"), 40)
                 raise InvalidDataError(
-                    f"Cannot read {file}: line {line:,} is no JSON object, but begins with {found}. "
+                    f"Cannot read {file}: line {line:,} is not a JSON object, but begins with {found}. "
                     f'Write one object per line, such as {{"id": "a", "time": 1, "value": 2.5}}.'
                 )
             n_lines, size = n_lines + part.count(b"\n"), size + len(part)

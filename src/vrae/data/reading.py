@@ -17,7 +17,7 @@ from vrae.data.array_likes import refuse_sparse
 from vrae.data.containers import are_tables, is_table
 from vrae.data.offsets import plain_step
 from vrae.data.panel import Panel
-from vrae.exceptions import DataTypeError, InvalidParameterError
+from vrae.exceptions import DataTypeError, InvalidParameterError, shortened
 
 if TYPE_CHECKING:
     from vrae.data.table_options import TableOptions
@@ -228,7 +228,9 @@ def table_options(remembered: TableOptions | None = None, **options: Any) -> Tab
         if key in options:
             names = [options[key]] if isinstance(options[key], (str, int, np.integer)) else options[key]
             if not isinstance(names, Iterable) or isinstance(names, bytes):
-                raise InvalidParameterError(f"{key} must be the name of a column, or a list of names; found {names!r}.")
+                raise InvalidParameterError(
+                    f"{key} must be the name of a column, or a list of names; found {shortened(names)}."
+                )
             options[key] = tuple(str(name) for name in names)
     if "id" in options:
         names = options["id"]

@@ -28,9 +28,11 @@ def told_apart(codes: Ints, ids: Array, times: Times, order: Ints | None, table:
     Raises
     ------
     InvalidDataError
-        Rows repeat an id and a time, and it can be said why.
+        Rows repeat an id and a time for a reason that is known.
     """
     stamps = times.stamps
+    if times.zone is None and stamps.dtype.kind == "M":  # neither clocks that go back nor bare years
+        return stamps
     rows = _repeated(codes, stamps, order)
     if not len(rows):
         return stamps
@@ -124,9 +126,9 @@ def _unclear_hour(codes: Ints, ids: Array, stamps: Array, rows: Ints, zone: str)
 
 def _refuse_years_apart(codes: Ints, stamps: Array, n_rows: int, table: Table, roles: Roles) -> None:
     """Raise if a year in another column, or weeks beside the year, tell rows apart."""
-    if not _are_within(stamps, 1, 366) and not _are_within(stamps, *_YEARS):
-        return
     is_year = _are_within(stamps, *_YEARS)
+    if not is_year and not _are_within(stamps, 1, 366):
+        return
     low, high = (1, 366) if is_year else _YEARS
     for name in table.columns:
         if name in (roles.id, roles.time) or not pa.types.is_integer(table.data.schema.field(name).type):

@@ -142,10 +142,11 @@ def _column(cells: list[Any]) -> pa.Array:
     """Return a column of one type: numbers, dates or truth values; of several types, text."""
     cells = [None if isinstance(cell, str) and not cell.strip() else cell for cell in cells]
     kinds = {type(cell) for cell in cells if cell is not None}
-    if kinds == {int} and all(cell is None or -_LARGEST <= cell <= _LARGEST for cell in cells):
+    if kinds <= {int} and all(cell is None or -_LARGEST <= cell <= _LARGEST for cell in cells):
         return pa.array(cells, pa.int64())
     if kinds <= {int, float}:
-        return pa.array([None if cell is None else float(str(cell)) for cell in cells], pa.float64())
+        numbers = [cell if cell is None or isinstance(cell, float) else float(str(cell)) for cell in cells]
+        return pa.array(numbers, pa.float64())
     if kinds == {bool}:
         return pa.array(cells, pa.bool_())
     if all(issubclass(kind, date) for kind in kinds):

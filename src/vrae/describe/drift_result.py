@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,10 @@ from vrae.describe.words import cluster_name, plural
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Drift", "DriftItems", "LevelChange", "ShareChange", "levels_in_words", "shares_in_words"]
+__all__ = ["AT_THE_FIT", "Drift", "DriftItems", "LevelChange", "ShareChange", "levels_in_words", "shares_in_words"]
 
 _MOST_NAMED = 4  # clusters in a sentence
-_AT_THE_FIT = "at the fit"
+AT_THE_FIT = "at the fit"
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,6 @@ class LevelChange:
     p_value: float
     changed: bool = False
     remark: str = ""
-
-    def marked(self, changed: bool, remark: str = "") -> LevelChange:
-        """Return the same with another ``changed`` and ``remark``."""
-        return replace(self, changed=changed, remark=remark)
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +205,7 @@ class Drift:
         level, notes = self.levels[0], []
         if level.usual is not None:
             notes.append(f"95 % of earlier changes: {_signed(level.usual[0])} to {_signed(level.usual[1])}")
-        elif self.level_words != _AT_THE_FIT:
+        elif self.level_words != AT_THE_FIT:
             notes.append("what is usual is not known: too few steps")
         notes += [level.remark] if level.remark else []
         usual = f" ({'; '.join(notes)})" if notes else ""
@@ -309,8 +305,7 @@ def shares_in_words(shares: tuple[ShareChange, ...]) -> str:
         f"{share.name} holds {100 * share.now:.0f} % of the series instead of {100 * share.before:.0f} %"
         for share in changed[:_MOST_NAMED]
     ]
-    more = f", and {plural(len(changed) - _MOST_NAMED, 'other cluster')} changed" if len(changed) > _MOST_NAMED else ""
-    return f"{'; '.join(parts)}{more}."
+    return f"{'; '.join(parts)}{_others(len(changed))}."
 
 
 def levels_in_words(levels: Sequence[LevelChange], against: str) -> str:
@@ -318,13 +313,16 @@ def levels_in_words(levels: Sequence[LevelChange], against: str) -> str:
     everyone, clusters = levels[0], [level for level in levels[1:] if level.changed]
     clusters.sort(key=lambda level: -abs(np.log1p(level.beside)))
     parts = [f"{level.name} is {_more_or_less(level.change)}" for level in clusters[:_MOST_NAMED]]
-    more = (
-        f", and {plural(len(clusters) - _MOST_NAMED, 'other cluster')} changed" if len(clusters) > _MOST_NAMED else ""
-    )
+    more = _others(len(clusters))
     if everyone.changed:
         own = f"The level of the items is {_more_or_less(everyone.change)} than {against}"
         return f"{own}; that of {'; that of '.join(parts)}{more}." if parts else f"{own}."
     return f"Compared with that {against}, the level of {'; that of '.join(parts)}{more}."
+
+
+def _others(n_changed: int) -> str:
+    """Say how many clusters changed beside those that are named."""
+    return f", and {plural(n_changed - _MOST_NAMED, 'other cluster')} changed" if n_changed > _MOST_NAMED else ""
 
 
 def _more_or_less(change: float) -> str:

@@ -52,7 +52,7 @@ def verdict(found: Found) -> Verdict:
     if k == 0:
         return Verdict(f"No groups: none of the {plural(n, 'series')} is similar enough to others.", alerts, False)
     if k == 1:
-        why = ": nothing was found that separates them" * bool(found.selection)  # else nobody looked for more
+        why = ": nothing was found that separates them" if found.selection else ""  # else nobody looked
         text = f"One group holds all {plural(n, 'series')}{why}."
         return Verdict(f"{text} {_next(found, alerts)}", alerts, False, others)
     if not found.is_clear:

@@ -225,5 +225,7 @@ def _directions(n_statistics: int) -> npt.NDArray[np.float32]:
 def _distances(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> Floats:
     center = b.mean(axis=0)  # around it, float32 is precise enough, and twice as fast as float64
     a, b = a - center, b - center
-    squares = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * a @ b.T
-    return np.sqrt(np.maximum(squares, 0)).astype(np.float64)
+    lengths = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1)
+    squares = lengths - 2 * a @ b.T
+    squares[squares < 8 * np.finfo(np.float32).eps * lengths] = 0  # less is rounding
+    return np.sqrt(squares).astype(np.float64)

@@ -10,9 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.data.ids import joined_ids
-from vrae.data.panel import Panel
+from vrae.data.panel import Panel, invalid_series
 from vrae.data.timing import Timing
-from vrae.describe.drift_result import Drift, DriftItems, LevelChange, ShareChange, levels_in_words, shares_in_words
+from vrae.describe.drift_result import (
+    AT_THE_FIT,
+    Drift,
+    DriftItems,
+    LevelChange,
+    ShareChange,
+    levels_in_words,
+    shares_in_words,
+)
 from vrae.describe.portraits import Portraits
 from vrae.describe.words import cluster_name, plural
 from vrae.estimators.assignment import Clustered
@@ -42,7 +50,7 @@ _YEAR = 365.25
 # Series with less than this fraction of the usual length are not compared.
 _SHORT = 0.5
 
-# Levels are compared on at most this many items.
+# Levels, and moves by chance, are found from at most this many items.
 _LEVEL_ITEMS = 2000
 
 # An item moved for sure if both clusters have this probability.
@@ -189,7 +197,7 @@ def _levels(clusterer: Fitted, later: _Later, sides: Sides, window: _Window) -> 
     # Those that changed cluster are left out: by chance, they return to what is usual for them.
     stayed = clusterer.labels_[first] == labels_of(later.probabilities)[second]
     labels = np.where(stayed, clusterer.labels_[first], -1)
-    return levels_beside_the_fit(known[first], later.levels[second], labels, names), "at the fit"
+    return levels_beside_the_fit(known[first], later.levels[second], labels, names), AT_THE_FIT
 
 
 def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
@@ -197,7 +205,7 @@ def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
     parts: list[tuple[npt.NDArray[Any], ...]] = []
     lengths, stamps, named = [], [], True
     place = {str(name): row for row, name in enumerate(clusterer.ids_.tolist())}
-    past, changes, n_moved, n_absent, n_steps = None, [], None, 0.0, 0
+    past, changes, n_moved, n_known, n_absent, n_steps = None, [], 0, 0, 0.0, 0
     is_sampled = np.zeros(len(clusterer.ids_) + 1, bool)  # the last one is no item
     is_sampled[np.random.default_rng(0).permutation(len(clusterer.ids_))[:_LEVEL_ITEMS]] = True
     for given in panels:
@@ -208,15 +216,17 @@ def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
         if clusterer.belonging_ is None or clusterer.false_alarm_rate is None:
             unlike[:] = False
         unlike[unlike] = clusterer.predict_proba_from_latent(Z[unlike]).any(axis=1)  # others are noise of hdbscan
-        if not parts:
+        if not any(len(part[0]) for part in parts):
             past = Past.of(clusterer.model_, panel)
         parts.append((panel.ids, Z, probabilities, unlike, _mean_levels(panel, past)))
         if past is not None:
             rows = rows_of(panel.ids, place)
             labels = np.append(clusterer.labels_, -1)[rows]
             some = is_sampled[rows]
-            changes.append((past.changes(panel.select(some)), labels[some]))
-            n_moved = (n_moved or 0) + _n_moved_before(clusterer, past, panel, labels)
+            sample = panel.select(some)
+            changes.append((past.changes(sample), labels[some]))
+            n_moved += _n_moved_before(clusterer, past, sample, labels[some])
+            n_known += int((rows >= 0).sum())
         if panel.calendar is not None:
             n_absent, n_steps = n_absent + panel.calendar.absent * len(panel.values), n_steps + len(panel.values)
         lengths.append(panel.lengths[indices])
@@ -227,6 +237,9 @@ def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
         raise InvalidDataError("No series found: the input is empty. Pass the table of the new period.")
     columns = [[part[column] for part in parts] for column in range(5)]
     start, end = (min(stamps), max(stamps)) if stamps else (None, None)
+    change_labels = np.concatenate([part[1] for part in changes]) if changes else None
+    if change_labels is not None:  # of some items, so of all in proportion
+        n_moved = round(n_moved * n_known / max(len(change_labels), 1))
     Z, probabilities, unlike, levels = (np.concatenate(column) for column in columns[1:])
     return _Later(
         joined_ids(columns[0]),
@@ -237,8 +250,8 @@ def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
         levels,
         past=past,
         changes=np.concatenate([part[0] for part in changes]) if changes else None,
-        change_labels=np.concatenate([part[1] for part in changes]) if changes else None,
-        n_moved=n_moved,
+        change_labels=change_labels,
+        n_moved=None if change_labels is None else n_moved,
         start=start,
         end=end,
         is_named=named,
@@ -263,7 +276,8 @@ def _n_moved_before(clusterer: Fitted, past: Past, panel: Panel, labels: npt.NDA
     cut, rows = past.without(panel, 2 * past.n_new)
     if not len(rows):
         return 0
-    earlier = labels_of(clusterer.embed_and_assign(*clusterer.model_.open(cut))[1])
+    known = np.flatnonzero(~invalid_series(cut))  # nothing may be known of an item that early
+    earlier = labels_of(clusterer.embed_and_assign(cut, known)[1])
     return int(((earlier >= 0) & (labels[rows] >= 0) & (earlier != labels[rows])).sum())
 
 

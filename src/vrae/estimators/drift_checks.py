@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.describe.drift_result import LevelChange
+from vrae.estimators.drift_past import MOST_CHANGE
 
 __all__ = ["alike_ids", "more_missing", "new_units", "other_units"]
 
@@ -19,7 +20,6 @@ Floats = npt.NDArray[np.float64]
 _FACTOR, _LEAST_ITEMS = 5.0, 5
 # Levels around 0 have ratios that say nothing: this fraction of the items has to keep its sign.
 _SAME_SIGN = 0.9
-_MOST_LOG = 6.99  # changes of new steps are known up to about this
 # Of this many new ids, this fraction looks like one that is gone.
 _IDS, _ALIKE = 200, 0.5
 # More steps are missing than at the fit, by this fraction of all.
@@ -111,7 +111,7 @@ def _same_affix(known: list[str], sample: list[str]) -> list[tuple[str, str]]:
 def _times(factor: float) -> str:
     """Return "1,000 times" or "1/1,000 of"."""
     size = max(factor, 1 / factor) if factor > 0 else np.inf
-    if abs(np.log(size)) >= _MOST_LOG and factor < 1:
-        return "less than 1/1,000 of"
+    if np.log(size) >= MOST_CHANGE - 0.01:  # changes of new steps are not known beyond
+        return "more than 1,000 times" if factor > 1 else "less than 1/1,000 of"
     rounded = f"{float(f'{size:.2g}'):,.0f}"
     return f"{rounded} times" if factor > 1 else f"1/{rounded} of"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -24,6 +26,8 @@ _MOST_ITEMS = 2 / 3
 # A change with this p-value is outside the range that is shown as usual.
 _UNUSUAL = 0.05
 _BOUND = 1e3
+# Levels at the fit are kept in single precision: smaller relative differences are none.
+_ROUNDING = 1e-6
 
 
 def levels_beside_the_past(changes: Floats, labels: Ints, past: Past, names: list[str]) -> list[LevelChange]:
@@ -58,6 +62,7 @@ def levels_beside_the_fit(before: Floats, now: Floats, labels: Ints, names: list
 
     both = (before >= 0) & (now >= 0) & (before + now > 0)  # NaN is not
     difference, labels = 2 * (now[both] - before[both]) / (now[both] + before[both]), labels[both]
+    difference[np.abs(difference) < _ROUNDING] = 0.0
     found = []
     for k in range(-1, len(names)):
         own, rest = difference[labels == k] if k >= 0 else difference, difference[(labels >= 0) & (labels != k)]
@@ -90,7 +95,8 @@ def mark_levels(levels: list[LevelChange], alpha: float, is_found: bool) -> list
         is_large = min(abs(level.change), abs(level.beside)) >= _LEAST_CHANGE
         changed = bool(is_found and is_clear and is_large and (level.cluster >= 0 or most))
         unusual = level.p_value <= _UNUSUAL and not changed
-        marked.append(level.marked(changed, _remark(level, is_large, is_found and is_clear) if unusual else ""))
+        remark = _remark(level, is_large, is_found and is_clear) if unusual else ""
+        marked.append(replace(level, changed=changed, remark=remark))
     return marked
 
 

@@ -11,14 +11,14 @@ import numpy.typing as npt
 from vrae.data.panel import Ints, Panel, offsets_of
 from vrae.estimators.vrae import VRAE
 
-__all__ = ["Past", "rows_of"]
+__all__ = ["MOST_CHANGE", "Past", "rows_of"]
 
 Floats = npt.NDArray[np.float64]
 
 _MOST_PARTS = 200
 _LEAST_YEARS = 4  # as many parts need a part one year before. Otherwise, each is compared with the one before it
 # Of one part, this fraction of the steps is known. A level of 0 is a large change of the logarithm.
-_KNOWN, _MOST_CHANGE = 0.5, 7.0
+_KNOWN, MOST_CHANGE = 0.5, 7.0
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Past:
             level[(known < _KNOWN * self.n_new) | (level < 0)] = np.nan
             found.append(level)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.clip(np.log(found[0] / found[1]), -_MOST_CHANGE, _MOST_CHANGE))
+            return np.asarray(np.clip(np.log(found[0] / found[1]), -MOST_CHANGE, MOST_CHANGE))
 
     @property
     def words(self) -> str:

@@ -57,8 +57,11 @@ class SeriesEnds:
         return [int(count) for count in missing]
 
     def move_to(self, panel: Panel, rows: Sequence[int]) -> None:
-        """Take the last times of the series of a panel for ``rows``."""
-        if self.times is not None and panel.times is not None and self.times.dtype.kind == panel.times.dtype.kind:
+        """Take the last times of the series of a panel for ``rows``; move on if it has none."""
+        if panel.times is None:
+            for row, n_steps in zip(rows, panel.lengths.tolist(), strict=True):
+                self.move(row, n_steps)
+        elif self.times is not None and self.times.dtype.kind == panel.times.dtype.kind:
             self.times[list(rows)] = panel.times[panel.offsets[1:] - 1]
 
     def move(self, row: int, n_steps: int) -> None:

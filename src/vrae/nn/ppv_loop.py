@@ -82,6 +82,8 @@ def count(
     """Return proportions (batch, dilation, threshold, kernel); see `vrae.nn.ppv.proportions`."""
     n_dilations, n_kernels, n_thresholds = thresholds.shape
     found = np.zeros((len(values), n_dilations, n_thresholds, n_kernels), np.float32)
+    if not n_dilations:
+        return found
     is_heavy = np.abs(kernels).max(axis=2) > 1.5  # (dilation, kernel, tap)
     heavy = np.nonzero(is_heavy)[2].reshape(n_dilations, n_kernels, 3)
     signs = np.sign(kernels[..., 0]) * np.where(is_heavy[..., :1], 1, -1)  # (dilation, kernel, channel)

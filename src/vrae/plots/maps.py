@@ -26,7 +26,8 @@ METHODS: dict[Method, str] = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 MAX_FITTED = 700
 """t-SNE and UMAP are fitted to at most this many series; others are placed near similar ones."""
 _NEIGHBOURS = 5
-# Iterations of t-SNE. 1,000, scikit-learn's default, take twice as long for the same map.
+# Iterations of t-SNE. 1,000, scikit-learn's default, take twice as long, and keep
+# neighbours no better.
 _ITERATIONS = 500
 
 

@@ -30,8 +30,6 @@ __all__ = ["METHODS", "PEERS", "Comparison", "Peer", "compare"]
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
-# Stability: each method clusters random subsets of this fraction of the series again.
-_SUBSET = 0.5
 # The shortest series that every peer accepts.
 _MIN_STEPS = 9
 
@@ -145,7 +143,7 @@ def compare(
         k = clusterer.n_clusters_
     _check_number(k, n)
     X, notes = _prepare_for_peers(panel)
-    half = int(_SUBSET * n)
+    half = n // 2
     if rounds and half < 2 * k:
         notes.append(f"Stability takes {4 * k} series or more for {k} clusters; found {n}.")
         rounds = 0

@@ -159,7 +159,8 @@ class ClusterNames:
             if cluster in clusterer.names_.values() or not isinstance(cluster, str) or cluster not in self.numbers:
                 return cluster
             labels = clusterer.labels_[self.labels == self.numbers[cluster]]
-            return int(np.bincount(labels[labels >= 0], minlength=1).argmax())
+            labels = labels[labels >= 0]
+            return int(np.bincount(labels).argmax()) if len(labels) else cluster
 
         return {kind: now(value) if kind in ("merge", "split") else value for kind, value in edit.items()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from vrae.data.panel import Panel, invalid_series
 from vrae.describe import ClusterDescription
-from vrae.estimators.assignment import Assignment, assign
+from vrae.estimators.assignment import assign
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.head import Head
 from vrae.estimators.vrae import VRAE
@@ -46,14 +47,16 @@ def map_panels(model: VRAE, work: Callable[[Panel], Result], panels: Iterable[Pa
     device, hidden_size = model.inference_.device, model.network_.config.hidden_size
     panels = iter(panels)
     first = [*islice(panels, 2)]
+    are_several, panels = len(first) > 1, chain(first, panels)
+    del first  # or it would stay in memory
 
     def quietly(panel: Panel) -> Result:
-        threads = work_threads(device, hidden_size) if len(first) > 1 else nullcontext()
+        threads = work_threads(device, hidden_size) if are_several else nullcontext()
         with listening(None), threads:  # it does not tell of parts of a panel
             return work(panel)
 
     with one_blas_thread():  # threads of BLAS would wait for each other
-        yield from ordered_map(quietly, chain(first, panels), device, hidden_size)
+        yield from ordered_map(quietly, panels, device, hidden_size)
 
 
 def without_dropped(model: VRAE, panel: Panel) -> Panel:
@@ -66,14 +69,10 @@ def write_assignments(clusterer: VRAEClusterer, panels: Iterable[Panel], target:
 
     Return how many series each cluster has; -1 are those without one.
     """
-
-    def work(panel: Panel) -> Assignment:
-        return assign(clusterer, panel)
-
     sizes: Counter[int] = Counter()
     announce("Assigning")
     with table_writer(target) as write:
-        for assignment in map_panels(clusterer.model_, work, panels):
+        for assignment in map_panels(clusterer.model_, partial(assign, clusterer), panels):
             sizes.update(assignment.labels.tolist())
             write(assignment.columns())
             advance(sizes.total(), None, "series")

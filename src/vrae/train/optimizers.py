@@ -18,10 +18,11 @@ __all__ = ["EagerAdam", "EagerSGD"]
 
 def _plainly(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return a method of an optimizer without torch's wrappers around it."""
+    bare = inspect.unwrap(method)
 
     def plain(self: Optimizer, *args: Any, **options: Any) -> Any:
         with torch.no_grad():  # one of the wrappers
-            return inspect.unwrap(method)(self, *args, **options)
+            return bare(self, *args, **options)
 
     return plain
 

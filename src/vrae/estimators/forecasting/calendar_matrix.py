@@ -146,6 +146,10 @@ class CalendarMatrix:
             return self.open_steps.after(self.times[-1], horizon, self.calendar)
         return self.calendar.after(self.times[-1], horizon)
 
+    def notes(self, ids: npt.NDArray[Any], horizon: int) -> list[str]:
+        """Return what a reader of the forecasts of the items ``ids`` should know."""
+        return self.date_notes(ids) + self.ended_notes(ids, horizon)
+
     def date_notes(self, ids: npt.NDArray[Any]) -> list[str]:
         """Return what a reader of `next_times` should know of the dates of the items ``ids``."""
         if self.times is None or not (self.times.dtype.kind == "M" or self.calendar is None):
@@ -209,13 +213,14 @@ def season_of(calendar: CalendarMatrix, season_length: int | Literal["auto"]) ->
     """Return the season that a user gives in steps of the matrix, which lacks closed ones."""
     if season_length == "auto":
         return infer_season_length(calendar)
-    if season_length > calendar.n_steps:
+    season = season_length if calendar.open_steps is None else calendar.open_steps.count(season_length)
+    if season > calendar.n_steps:
         raise InvalidParameterError(
             f"season_length={season_length} is longer than the series, which cover {calendar.n_steps} steps: no season "
             f"can be learned. Pass season_length=1 for none, or a longer past."
         )
-    if calendar.open_steps is None or (season := calendar.open_steps.count(season_length)) == season_length:
-        return season_length
+    if season == season_length:
+        return season
     warn(
         f"season_length={season_length} counts days or hours on which no series has a value. Forecasts skip them, so "
         f"{season} is taken.",

@@ -77,7 +77,7 @@ class FittedItems:
             prepared.kind,
             calendar.next_times(prepared.plan.horizon),
             calendar.open_steps,
-            calendar.date_notes(panel.ids) + calendar.ended_notes(panel.ids, prepared.plan.horizon),
+            calendar.notes(panel.ids, prepared.plan.horizon),
             prepared.effects,
             dict(calendar.static),
         )
@@ -107,8 +107,7 @@ class FittedItems:
             warn_of_unknown(plan.categories, calendar.static)
         windows = windows_at(calendar, calendar.n_steps, plan, stage.variation)
         empty = np.isin(np.arange(len(panel)), indices, invert=True)
-        notes = calendar.date_notes(panel.ids) + calendar.ended_notes(panel.ids, plan.horizon)
-        known = (notes, effects, calendar.static, self.nonnegative)
+        known = (calendar.notes(panel.ids, plan.horizon), effects, calendar.static, self.nonnegative)
         return ItemQuery(panel.ids, windows, empty, times, shift, *known)
 
     def forecast(
