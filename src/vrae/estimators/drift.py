@@ -27,7 +27,7 @@ from vrae.estimators.assignment import Clustered
 from vrae.estimators.belonging import Belonging
 from vrae.estimators.drift_checks import alike_ids, more_missing, new_units, other_units
 from vrae.estimators.drift_levels import corrected_levels, levels_beside_the_fit, levels_beside_the_past, mark_levels
-from vrae.estimators.drift_past import Past, rows_of
+from vrae.estimators.drift_past import Past, mean_levels, rows_of
 from vrae.estimators.drift_tests import Sides, energy_test, holm, share_test, unlike_test
 from vrae.estimators.partition import labels_of
 from vrae.exceptions import InvalidDataError
@@ -218,7 +218,7 @@ def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
         unlike[unlike] = clusterer.predict_proba_from_latent(Z[unlike]).any(axis=1)  # others are noise of hdbscan
         if not any(len(part[0]) for part in parts):
             past = Past.of(clusterer.model_, panel)
-        parts.append((panel.ids, Z, probabilities, unlike, _mean_levels(panel, past)))
+        parts.append((panel.ids, Z, probabilities, unlike, mean_levels(panel, past)))
         if past is not None:
             rows = rows_of(panel.ids, place)
             labels = np.append(clusterer.labels_, -1)[rows]
@@ -256,18 +256,6 @@ def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
         end=end,
         is_named=named,
         absent=n_absent / n_steps if n_steps else None,
-    )
-
-
-def _mean_levels(panel: Panel, past: Past | None) -> npt.NDArray[np.float64]:
-    """Return the mean of each series before its new steps, of the first channel, or NaN."""
-    if not len(panel):
-        return np.zeros(0)
-    values = panel.values[:, 0].astype(np.float64)
-    known = ~np.isnan(values) if past is None else ~np.isnan(values) & (past.ages(panel) >= past.n_new)
-    counts = np.add.reduceat(known, panel.offsets[:-1], dtype=np.int64)
-    return np.asarray(
-        np.add.reduceat(np.where(known, values, 0.0), panel.offsets[:-1]) / np.where(counts, counts, np.nan)
     )
 
 

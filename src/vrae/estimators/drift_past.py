@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vrae.data.panel import Ints, Panel, offsets_of
 from vrae.estimators.vrae import VRAE
 
-__all__ = ["MOST_CHANGE", "Past", "rows_of"]
+__all__ = ["MOST_CHANGE", "Past", "mean_levels", "rows_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -124,3 +124,15 @@ def _year(hours: float) -> int:
 def rows_of(ids: npt.NDArray[Any], place: dict[str, int]) -> Ints:
     """Return the positions that items had at the fit; -1 for others."""
     return np.array([place.get(str(name), -1) for name in ids.tolist()], np.int64)
+
+
+def mean_levels(panel: Panel, past: Past | None) -> Floats:
+    """Return the mean of each series before its new steps, of the first channel, or NaN."""
+    if not len(panel):
+        return np.zeros(0)
+    values = panel.values[:, 0].astype(np.float64)
+    known = ~np.isnan(values) if past is None else ~np.isnan(values) & (past.ages(panel) >= past.n_new)
+    counts = np.add.reduceat(known, panel.offsets[:-1], dtype=np.int64)
+    return np.asarray(
+        np.add.reduceat(np.where(known, values, 0.0), panel.offsets[:-1]) / np.where(counts, counts, np.nan)
+    )
