@@ -347,7 +347,9 @@ def test_explain_reads_the_series_of_the_run(cli, data, run_folder, tmp_path):
     assert json.loads(cli("explain", run_folder, "item17", "--json").out)["id"] == "item17"
     one_message(cli("explain", run_folder, "item99"), "'item99'")
     one_message(cli("explain", data), "not a run folder")
-    assert cli("explain", run_folder, "--out", tmp_path / "words.csv").code == 0
+    done = cli("explain", run_folder, "--out", tmp_path / "words.csv", "--json")
+    assert (done.code, done.said) == (0, f"Wrote {tmp_path / 'words.csv'}: 2 clusters.\n")
+    assert [entry["cluster"] for entry in json.loads(done.out)] == [0, 1]
     assert [row["cluster"] for row in rows_of((tmp_path / "words.csv").read_text())] == ["0", "1"]
 
 

@@ -32,7 +32,7 @@ def sales(tmp_path):
 def test_pairs_within_a_column_are_written(cli, sales, tmp_path):
     code, _, err = cli("cannibalization", sales, "--id", "item", "--group", "shelf", "--out", tmp_path / "o.csv")
     assert code == 0, err
-    assert "1 of 90 pairs" in err
+    assert f"Wrote {tmp_path / 'o.csv'}: 1 of 90 pairs" in err
     table = pd.read_csv(tmp_path / "o.csv")
     assert list(table) == [
         *("group", "item", "other", "kind", "when", "lag"),
@@ -82,6 +82,9 @@ def test_similar_learns_saves_and_is_asked_again(cli, sales, tmp_path):
     assert list(table) == ["id", "rank", "neighbor", "distance", "lag"]
     assert table.id.tolist() == [f"p{row}" for row in range(20) for _ in range(2)]
     assert (table.id != table.neighbor).all()
+
+    done = cli("similar", sales, *options[:-1], "--model", model, "--out", tmp_path / "s.csv")
+    assert done.said.endswith(f"Wrote {tmp_path / 's.csv'}: 20 series, the 2 most similar of each.\n")
 
     code, out, err = cli("similar", sales, *options, "--model", model)
     assert code == 0, err

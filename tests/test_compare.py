@@ -131,6 +131,7 @@ def test_from_the_command_line(cli, tmp_path):
     assert code == 0
     assert "1.000" in out
     assert "20 of 30 series, drawn at random" in err
+    assert f"Wrote {table}: 1 method.\n" in err
     assert next(csv.DictReader(table.read_text().splitlines()))["method"] == "k-means"
     code, out, _ = run("--methods", "kmeans", "--rounds", 0, "--json", "--quiet")
     assert json.loads(out)["rows"][0]["ari"] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,11 @@ def test_reduce_and_restore_from_the_command_line(cli, sales, tmp_path):
     code, out, _ = cli("restore", folder)
     assert code == 0
     lines = list(csv.DictReader(out.splitlines()))
+    code, nothing, err = cli("restore", folder, "--out", tmp_path / "again.csv")
+    assert (code, nothing) == (0, "")
+    assert err.endswith(f"Wrote {tmp_path / 'again.csv'}: 30 series, {len(lines)} steps.\n")
+    assert (tmp_path / "again.csv").read_text() == out
+    assert cli("restore", folder, "--out", tmp_path / "again.csv", "--quiet").said == ""
     with sales.open() as file:
         rows = list(csv.DictReader(file))
     assert [(r["id"], int(r["step"])) for r in lines] == [(r["item"], int(r["week"]) + 1) for r in rows]
@@ -243,6 +249,17 @@ def test_reduce_and_restore_from_the_command_line(cli, sales, tmp_path):
     )
     assert code == 0
     assert {p.name for p in (tmp_path / "new").iterdir()} == left - {"history.csv", "model"}
+
+
+@pytest.mark.filterwarnings("default::vrae.exceptions.DataWarning")
+@pytest.mark.parametrize(("noise", "is_little"), [(0.1, False), (3.0, True)])
+def test_a_reduction_that_keeps_little_says_so_and_what_to_do(noise, is_little, cli, tmp_path):
+    np.save(tmp_path / "X.npy", planted(1, n=40, steps=24, noise=noise))
+    size = ("--latent-size", 1, "--epochs", 1)
+    done = cli("reduce", tmp_path / "X.npy", *size, "--out", tmp_path / "codes", "--json")
+    kept = f"The codes keep {100 * json.loads(done.out)['kept']:.0f} % of the variance"
+    for words in (kept, "more numbers, such as --latent-size 4 (now 1)"):
+        assert (words in done.err) == is_little, done.err
 
 
 def test_restore_refuses_other_files(cli, tmp_path):

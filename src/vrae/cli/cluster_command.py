@@ -15,6 +15,7 @@ from rich.table import Table
 from vrae.cli.cluster_result import show_clusters
 from vrae.cli.config_file import save_config
 from vrae.cli.option_groups import number_or_auto, option, with_groups
+from vrae.cli.phase_display import end_phase
 from vrae.cli.shared_options import (
     OUTPUT,
     SCALE,
@@ -34,7 +35,7 @@ from vrae.cli.shared_options import (
     tell,
 )
 from vrae.cli.stopping import resumable
-from vrae.cli.terminal import err, logger_for, out, print_json, usage_error
+from vrae.cli.terminal import err, logger_for, out, print_json, usage_error, written
 from vrae.phases import announce
 
 if TYPE_CHECKING:
@@ -281,6 +282,7 @@ def compare(
     """
     from vrae import runs
     from vrae.config import check_int
+    from vrae.describe.words import plural
     from vrae.estimators.clusterer import VRAEClusterer
     from vrae.estimators.option_tables import checked
     from vrae.metrics import n_classes
@@ -303,6 +305,8 @@ def compare(
         found.notes.insert(0, f"{len(panel):,} of {total:,} series, drawn at random (--sample).")
     if file is not None:
         runs.write_columns(found.to_columns(), file)
+        end_phase()
+        log(written(file, plural(len(found.rows), "method")))
     if as_json:
         print_json({"rows": found.rows, "notes": found.notes})
     else:

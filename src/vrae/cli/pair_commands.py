@@ -10,7 +10,7 @@ from vrae.cli.option_groups import option, with_groups
 from vrae.cli.phase_display import end_phase
 from vrae.cli.saved_runs import load_fitted, load_with_clusters, note_unused
 from vrae.cli.shared_options import DataOptions, FittedModel, ModelOptions, OutFile, Quiet, Save
-from vrae.cli.terminal import logger_for, target, usage_error
+from vrae.cli.terminal import logger_for, target, usage_error, written
 from vrae.phases import announce
 
 __all__ = ["cannibalization", "similar"]
@@ -77,6 +77,9 @@ def similar(
     if unit != "steps":
         columns[f"lag_{unit.replace(' ', '_')}"] = columns.pop("lag")
     runs.write_columns(columns, target(file))
+    end_phase()
+    n_series = len(among if own else panel)
+    log(written(file, f"{n_series:,} series, the {neighbors:,} most similar of each"))
 
 
 @with_groups()
@@ -149,10 +152,11 @@ def cannibalization(
     end_phase()
     n_movements, n_shifts = found.n_pairs
     rate = f" Expect {100 * fdr:g} % of the pairs found to be wrong." if len(found) else ""
-    logger_for(quiet)(
+    facts = (
         f"{len(found)} of {n_movements:,} pairs take sales from each other ({n_shifts:,} were also tested for an "
-        f"introduction or a withdrawal).{rate}"
+        f"introduction or a withdrawal)"
     )
+    logger_for(quiet)(written(file, facts) + rate)
 
 
 def _similar_columns(similar: list[str]) -> dict[str, float]:

@@ -10,9 +10,20 @@ import typer
 
 from vrae.cli.config_file import save_config
 from vrae.cli.option_groups import argument, option, with_groups
+from vrae.cli.phase_display import end_phase
 from vrae.cli.saved_runs import load_vrae, note_unused
-from vrae.cli.shared_options import MODEL, AsJson, DataOptions, FittedModel, ModelOptions, OutFile, OutFolder, Overwrite
-from vrae.cli.terminal import facts_table, logger_for, out, print_json, target
+from vrae.cli.shared_options import (
+    MODEL,
+    AsJson,
+    DataOptions,
+    FittedModel,
+    ModelOptions,
+    OutFile,
+    OutFolder,
+    Overwrite,
+    Quiet,
+)
+from vrae.cli.terminal import facts_table, logger_for, out, print_json, target, written
 
 __all__ = ["reduce", "restore"]
 
@@ -74,6 +85,7 @@ def restore(
         ),
     ] = None,
     file: OutFile = Path("-"),
+    quiet: Quiet = False,
 ) -> None:
     """Rebuild series from their codes, as a long table: id, step and values.
 
@@ -82,8 +94,10 @@ def restore(
     from vrae import runs
 
     own = (codes if codes.is_dir() else codes.parent) / "model"
-    found = runs.read_codes(codes)
-    runs.write_series(load_vrae(model or own).restore(found), target(file))
+    panel = load_vrae(model or own).restore(runs.read_codes(codes))
+    runs.write_series(panel, target(file))
+    end_phase()
+    logger_for(quiet)(written(file, f"{len(panel):,} series, {len(panel.values):,} steps"))
 
 
 def _summary(facts: dict[str, Any], folder: Path) -> dict[str, str]:

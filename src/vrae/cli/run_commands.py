@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from vrae.cli.cluster_result import show_clusters
 from vrae.cli.config_file import change_config
 from vrae.cli.option_groups import argument, number_or_auto, option
+from vrae.cli.phase_display import end_phase
 from vrae.cli.saved_runs import load_with_clusters, series_of_run
 from vrae.cli.shared_options import CLUSTERING, OUTPUT, AsJson, Clusters, DataDir, OutTable, Quiet, Run, RunData
-from vrae.cli.terminal import echo, logger_for, out, print_json, target, usage_error
+from vrae.cli.terminal import echo, logger_for, out, print_json, target, usage_error, written
 from vrae.phases import announce
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ def explain(
     Example: vrae explain runs/sales item17
     """
     from vrae import runs
+    from vrae.describe.words import plural
     from vrae.exceptions import InvalidDataError
 
     if series is not None and file is not None:
@@ -181,6 +183,8 @@ def explain(
     described = clusterer.describe(panel)
     if file is not None:
         runs.write_descriptions(described, target(file))
+        end_phase()
+        logger_for(quiet)(written(file, plural(len(described), "cluster")))
     if as_json:
         print_json([entry.to_dict() for entry in described])
     elif file is None:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from vrae.data.panel import Panel
 from vrae.estimators.reduction import Codes, report_reduction
 from vrae.estimators.vrae import VRAE
-from vrae.exceptions import InvalidDataError
+from vrae.exceptions import DataWarning, InvalidDataError, warn
 from vrae.io.atomic import atomic_directory
 from vrae.phases import announce
 from vrae.runs.output_folder import check_output_folder
@@ -27,6 +27,8 @@ __all__ = ["check_reduction_folder", "read_codes", "reduce_to_folder", "write_se
 _FILES = {"codes.parquet", "config.toml", "history.csv", "model", "reduction.json"}
 # Steps that are written at once.
 _STEPS = 1 << 20
+# A warning says if less than this fraction of the variance is kept: more is lost.
+_LITTLE_KEPT = 0.5
 
 
 def check_reduction_folder(out: Path, overwrite: bool) -> None:
@@ -53,6 +55,14 @@ def reduce_to_folder(
         write_columns(codes.to_columns(), folder / "codes.parquet")
         (folder / "reduction.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         also(folder)
+    if report["kept"] < _LITTLE_KEPT:
+        size = report["latent_size"]
+        warn(
+            f"The codes keep {100 * report['kept']:.0f} % of the variance of the series, so rebuilt series lack most "
+            f"of what varies. If that is more than noise, train on these series with more numbers, such as "
+            f"latent_size={4 * size} (now {size}).",
+            DataWarning,
+        )
     return report
 
 
