@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 import vrae
-from vrae import load_model
+from conftest import TINY_FORECASTER
+from vrae import GroupForecaster, load_model, read_panel
 from vrae.exceptions import VRAEWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
@@ -265,6 +266,23 @@ def test_info_names_columns_and_what_a_model_is_for(cli, tmp_path):
         f"anomalies NEW_DATA --model {model}",
     ]
     assert [words for words in told if words not in done.out] == []
+
+
+def test_info_says_what_a_forecaster_forecasts(cli, tmp_path):
+    days = np.arange("2024-01-01", "2024-02-06", dtype="M8[D]").astype(str)
+    lines = [f"s{i},{day},{(i + 1) * (5 + t % 7)}" for i in range(4) for t, day in enumerate(days)]
+    (tmp_path / "sales.csv").write_text("\n".join(["item,day,qty", *lines, ""]))
+    options = {**TINY_FORECASTER, "horizon": 3, "season_length": 7}
+    GroupForecaster(**options).fit(read_panel(tmp_path / "sales.csv", id="item", time="day")).save(tmp_path / "model")
+    done = cli("info", tmp_path / "model")
+    assert done.code == 0, done.err
+    lines = [" ".join(line.split()) for line in done.out.splitlines()]
+    told = ["Series 4 series", "Daily", "Season 7 steps"]
+    told.append("Forecasts 3 steps after the series of the fit: 2024-02-06 to 2024-02-08")
+    assert [words for words in told if words not in lines] == []
+    facts = json.loads(cli("info", tmp_path / "model", "--json").out)
+    assert (facts["horizon"], facts["season_length"]) == (3, 7)
+    assert facts["next_times"] == ["2024-02-06", "2024-02-07", "2024-02-08"]
 
 
 def test_regroup_gives_what_cluster_would_have_given(cli, data, run_folder, tmp_path):

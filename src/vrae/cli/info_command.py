@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +39,8 @@ def info(model: ModelFolder, everything: Everything = False, as_json: AsJson = F
     from vrae.runs import describe_model, read_metrics
 
     fitted = load_fitted(model)
-    facts = describe_model(fitted)
+    forecast = _forecast(fitted)
+    facts = {**describe_model(fitted), **forecast}
     metrics = read_metrics(model) if (model / "metrics.json").is_file() else _own_metrics(fitted)
     if as_json:
         print_json({**facts, **{name: metrics[name] for name in ("title", "names", "data") if name in metrics}})
@@ -50,6 +52,8 @@ def info(model: ModelFolder, everything: Everything = False, as_json: AsJson = F
         out.print(group_table(metrics), highlight=False)
         out.print()
     shown = {"Title": metrics.get("title"), "Model": facts["class"], "Series": _series(fitted, metrics)}
+    if forecast:
+        shown |= _in_words(forecast, fitted.covariates or ())
     shown |= {"Columns": _columns(fitted), "Report": str(model / "report.html")}
     if not (model / "report.html").is_file():
         del shown["Report"]
@@ -82,9 +86,37 @@ def _series(fitted: Any, metrics: dict[str, Any]) -> list[str]:
         return list(metrics["data"])
     model = getattr(fitted, "model_", fitted)
     calendar = model.calendar_
-    length = f"median length {model.n_steps_:,}" if hasattr(model, "n_steps_") else f"windows of {model.window_:,}"
-    steps = f"{len(model.ids_):,} series, {length} steps"
-    return [steps, *([] if calendar is None or calendar.freq is None else [calendar.describe().capitalize()])]
+    found = [f"{len(model.ids_):,} series"]
+    if hasattr(model, "window_"):
+        found = [f"{found[0]}, windows of {model.window_:,} steps"]
+    elif not hasattr(fitted, "next_times_"):  # the network of a forecaster sees parts of its items
+        found = [f"{found[0]}, median length {model.n_steps_:,} steps"]
+    if calendar is None or calendar.freq is None:
+        return found
+    step = calendar.describe()
+    return [*found, f"{step[0].upper()}{step[1:]}"]
+
+
+def _forecast(fitted: Any) -> dict[str, Any]:
+    """Return what a forecaster forecasts, as JSON values. Nothing of other models."""
+    from vrae.data.calendar import time_text
+
+    if type(fitted).__name__ != "GroupForecaster":
+        return {}
+    times, calendar = fitted.next_times_, fitted.model_.calendar_
+    zone = None if calendar is None else calendar.zone
+    next_times = None if times is None else [time_text(time, zone) for time in times]
+    return {"horizon": fitted.horizon, "season_length": fitted.season_length_, "next_times": next_times}
+
+
+def _in_words(forecast: dict[str, Any], covariates: Sequence[str]) -> dict[str, Any]:
+    from vrae.describe.words import plural
+
+    times, season = forecast["next_times"], forecast["season_length"]
+    dates = f": {times[0]} to {times[-1]}" if times else ""
+    steps = f"{plural(forecast['horizon'], 'step')} after the series of the fit{dates}"
+    told = {"Forecasts": steps, "Season": "none" if season == 1 else plural(season, "step")}
+    return {**told, "Covariates": ", ".join(covariates)}
 
 
 def _columns(fitted: Any) -> list[str]:
