@@ -97,11 +97,10 @@ def main() -> None:
         rng, count = np.random.default_rng(0), {change: [] for change in WORDS}
         for n_new in NEW[season]:
             for end in range(values.shape[1], max(values.shape[1] // 2, 40), -max(n_new, 9)):
-                known = values[:, : end - n_new]
-                values = values[(~np.isnan(known)).any(axis=1)]
-                labels = VRAEClusterer(random_state=0).fit(table(values[:, : end - n_new], season)).labels_
+                sold = values[(~np.isnan(values[:, : end - n_new])).any(axis=1), :end]  # items known before
+                labels = VRAEClusterer(random_state=0).fit(table(sold[:, :-n_new], season)).labels_
                 for change in WORDS:
-                    later = changed(values[:, :end], change, n_new, labels, rng)
+                    later = changed(sold, change, n_new, labels, rng)
                     count[change].append(found(later, season, n_new, labels))
         cells = (" / ".join(str(sum(part)) for part in zip(*rows, strict=True)) for rows in count.values())
         lines.append(f"| {name} | {len(count['none'])} | " + " | ".join(cells) + " |")
