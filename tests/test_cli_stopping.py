@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import subprocess
 import sys
@@ -171,20 +172,54 @@ def test_ctrl_c_while_modules_are_imported_is_no_traceback():
     assert (done.returncode, done.stderr) == (130, "Stopped. Nothing was written.\n")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+NEEDS_UNIX = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+
+
+@NEEDS_UNIX
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize(("at", "said"), [("cli", "Stopped. Nothing was written.\n"), ("fork", "")])
-def test_a_scheduler_that_ends_the_process_stops_it_as_ctrl_c_does(at, said):
+def test_a_scheduler_that_ends_the_process_stops_it_as_ctrl_c_does(at, said, name):
     script = """
 import os, signal, sys
 import vrae.__main__, vrae.cli
 def main():
     if sys.argv[1] == "cli" or os.fork() == 0:
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.Signals[sys.argv[2]])
         os._exit(7)
     os._exit(os.waitstatus_to_exitcode(os.wait()[1]) + 100)
 vrae.cli.main = main
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 vrae.__main__.run()
 """
-    done = subprocess.run([sys.executable, "-c", script, at], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (130 if at == "cli" else 100 - signal.SIGTERM, said)
+    done = subprocess.run([sys.executable, "-c", script, at, name], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130 if at == "cli" else 100 - signal.Signals[name], said)
+
+
+@NEEDS_UNIX
+def test_a_terminal_that_closes_stops_a_command_as_ctrl_c_does(tmp_path):
+    script = """
+import os, signal, sys, time
+import vrae.__main__, vrae.cli
+os.open(os.ttyname(0), os.O_RDWR)  # the terminal of this session
+def main():
+    print("started", flush=True)
+    try:
+        time.sleep(60)
+    finally:
+        os.kill(os.getpid(), signal.SIGHUP)  # of the shell, which ends too
+        print("saved", file=sys.stderr, flush=True)
+        open(sys.argv[1], "w").close()
+vrae.cli.main = main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+vrae.__main__.run()
+"""
+    ours, theirs = os.openpty()
+    words = [sys.executable, "-c", script, tmp_path / "saved"]
+    with subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
+        os.close(theirs)
+        while b"started" not in os.read(ours, 1000):
+            pass
+        os.close(ours)
+    assert (process.returncode, (tmp_path / "saved").exists()) == (130, True)
