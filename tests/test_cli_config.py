@@ -19,8 +19,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import vrae
 from vrae.cli import app
-from vrae.cli.app import in_command_words
+from vrae.cli.app import _COMMANDS, _PHRASES, in_command_words
 from vrae.cli.config_file import save_config
 from vrae.cli.option_groups import with_groups
 from vrae.cli.shared_options import DataOptions, ModelOptions, OutFolder
@@ -243,6 +244,15 @@ def test_only_given_options_replace_those_of_a_head():
 def test_messages_speak_the_language_of_the_command_line(message, words):
     options = ["time", "id", "clusters", "beta", "pattern-weight", "max-lag", "value", "layout", "overwrite"]
     assert in_command_words(message, options) == words
+
+
+def test_what_is_replaced_for_the_command_line_occurs_in_messages():
+    """Otherwise, a message that was changed would name what only Python has."""
+    files = [file for file in Path(str(vrae.__file__)).parent.rglob("*.py") if file.name != "app.py"]
+    code = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    texts = re.sub(r'"\n\s*f?"', "", code)  # a text that stands in several lines
+    assert [phrase for phrase in _PHRASES if phrase not in texts] == []
+    assert [name for name in _COMMANDS if not hasattr(vrae, name)] == []
 
 
 # ---------------------------------------------------------------- terminal, pipe, shell
