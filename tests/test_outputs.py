@@ -135,11 +135,12 @@ def test_a_part_of_a_run_and_what_is_read_only_are_kept(cli, place, monkeypatch)
     (place / "run").mkdir()
     (place / "run" / "metrics.json").write_text("{}")
     command = ["assign", "data.csv", "--model", "model", "--out"]
-    for name in ("run/clusters.csv", "run/assigned.csv", "mine.csv"):
+    for name in ("run/clusters.csv", "run/config.toml", "run/assigned.csv", "mine.csv"):
         (place / name).write_text("id,cluster,probability\n")
     assert cli(*command, "run/assigned.csv").code == 0
-    done = cli(*command, "run/clusters.csv")
-    assert (done.code, "is a part of the run in run" in done.said) == (2, True)
+    for name in ("run/clusters.csv", "run/config.toml"):
+        done = cli(*command, name)
+        assert (done.code, "is a part of the run in run" in done.said) == (2, True)
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "mine.csv")
     done = cli(*command, "mine.csv")
     assert (done.code, "mine.csv is read-only" in done.said) == (2, True)

@@ -31,8 +31,6 @@ _OTHER_FORMATS = (
     *(".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".feather", ".arrow", ".ipc", ".orc", ".avro", ".parq", ".pq"),
     *(".npy", ".npz", ".h5", ".hdf5", ".pkl", ".pickle", ".db", ".sqlite", ".tsv", ".ts", ".arff"),
 )
-# Files of the folders of `vrae cluster` and `vrae reduce`. A report can be written again.
-_OF_A_RUN = ("clusters.csv", "clusters.parquet", "embedding.parquet", "codes.parquet", "history.csv")
 _LOOKED_AT = 1000  # files of a pattern
 
 
@@ -124,7 +122,12 @@ def _check_replaced(parameters: Mapping[str, Any], own: str, spelled: str, path:
 def _is_part(path: Path) -> bool:
     """Return whether a file belongs to a run, which would not be whole without it."""
     path = Path(os.path.realpath(path))
-    return path.name in _OF_A_RUN and any((path.parent / name).is_file() for name in ("metrics.json", "reduction.json"))
+    has_metrics, has_reduction = ((path.parent / name).is_file() for name in ("metrics.json", "reduction.json"))
+    if path.name == "report.html" or not (has_metrics or has_reduction):  # a report can be written again
+        return False
+    from vrae.runs import REDUCTION_FILES, RUN_FILES
+
+    return (has_metrics and path.name in RUN_FILES) or (has_reduction and path.name in REDUCTION_FILES)
 
 
 def _sources(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

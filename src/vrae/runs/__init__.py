@@ -19,7 +19,13 @@ from vrae.runs.anomaly_tables import (
 from vrae.runs.comparison import Comparison, compare
 from vrae.runs.drift_folder import check_drift_folder, write_drift
 from vrae.runs.fingerprint import has_changed, ids_of_run
-from vrae.runs.reduction_folder import check_reduction_folder, read_codes, reduce_to_folder, write_series
+from vrae.runs.reduction_folder import (
+    REDUCTION_FILES,
+    check_reduction_folder,
+    read_codes,
+    reduce_to_folder,
+    write_series,
+)
 from vrae.runs.regrouping import edit_run, regroup_run
 from vrae.runs.result_tables import (
     embedding_columns,
@@ -31,6 +37,7 @@ from vrae.runs.result_tables import (
 )
 from vrae.runs.run_folder import (
     CHECKPOINT,
+    RUN_FILES,
     TwoPassSource,
     check_run_folder,
     claim_run_folder,
@@ -46,6 +53,8 @@ from vrae.runs.table_files import WRITER, ParquetTable, table_writer, write_colu
 
 __all__ = [
     "CHECKPOINT",
+    "REDUCTION_FILES",
+    "RUN_FILES",
     "WRITER",
     "Comparison",
     "ParquetTable",

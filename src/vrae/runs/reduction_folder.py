@@ -22,9 +22,10 @@ from vrae.runs.output_folder import check_output_folder
 from vrae.runs.result_tables import write_model
 from vrae.runs.table_files import step_columns, table_writer, write_columns
 
-__all__ = ["check_reduction_folder", "read_codes", "reduce_to_folder", "write_series"]
+__all__ = ["REDUCTION_FILES", "check_reduction_folder", "read_codes", "reduce_to_folder", "write_series"]
 
-_FILES = {"codes.parquet", "config.toml", "history.csv", "model", "reduction.json"}
+# All that the folder of a reduction holds.
+REDUCTION_FILES = {"codes.parquet", "config.toml", "history.csv", "model", "reduction.json"}
 # Steps that are written at once.
 _STEPS = 1 << 20
 # A warning says if less than this fraction of the variance is kept: more is lost.
@@ -33,7 +34,7 @@ _LITTLE_KEPT = 0.5
 
 def check_reduction_folder(out: Path, overwrite: bool) -> None:
     """Refuse a folder with other content. Call it before long work."""
-    check_output_folder(out, overwrite, _FILES, "reduction", "codes.parquet, reduction.json and the model")
+    check_output_folder(out, overwrite, REDUCTION_FILES, "reduction", "codes.parquet, reduction.json and the model")
 
 
 def reduce_to_folder(

@@ -32,6 +32,7 @@ from vrae.runs.table_files import table_writer, write_columns
 
 __all__ = [
     "CHECKPOINT",
+    "RUN_FILES",
     "TwoPassSource",
     "check_run_folder",
     "claim_run_folder",
@@ -44,7 +45,8 @@ __all__ = [
 # Folder in which training is saved until the run is complete.
 CHECKPOINT = "checkpoint"
 
-_RESULTS = {
+# All that a run folder holds.
+RUN_FILES = {
     *("clusters.csv", "clusters.parquet", "config.toml", "embedding.parquet"),
     *("history.csv", "metrics.json", "model", "report.html"),
 }
@@ -75,7 +77,7 @@ def check_run_folder(out: Path, overwrite: bool, resume: bool = False, *, rollin
     folder = out.is_dir()
     names = {path.name for path in out.iterdir() if not path.name.startswith(HIDDEN)} if folder else set()
     complete, interrupted = "metrics.json" in names, CHECKPOINT in names
-    foreign = names - _RESULTS - {CHECKPOINT}
+    foreign = names - RUN_FILES - {CHECKPOINT}
     if not folder or (names and not complete and (foreign or not interrupted)):
         problem = "exists and is not a run folder. Choose another --out."
     elif overwrite and foreign:
