@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vrae.data.ids import joined_ids
-from vrae.data.panel import Panel, invalid_series
+from vrae.data.panel import Panel
 from vrae.data.timing import Timing
 from vrae.describe.drift_result import (
     AT_THE_FIT,
@@ -21,16 +21,13 @@ from vrae.describe.drift_result import (
     levels_in_words,
     shares_in_words,
 )
-from vrae.describe.portraits import Portraits
 from vrae.describe.words import cluster_name, plural
-from vrae.estimators.assignment import Clustered
-from vrae.estimators.belonging import Belonging
 from vrae.estimators.drift_checks import alike_ids, more_missing, new_units, other_units
+from vrae.estimators.drift_later import Fitted, Later, gather
 from vrae.estimators.drift_levels import corrected_levels, levels_beside_the_fit, levels_beside_the_past, mark_levels
-from vrae.estimators.drift_past import Past, mean_levels, rows_of
+from vrae.estimators.drift_past import texts_of
 from vrae.estimators.drift_tests import Sides, energy_test, holm, share_test, unlike_test
 from vrae.estimators.partition import labels_of
-from vrae.exceptions import InvalidDataError
 
 __all__ = ["drift_of"]
 
@@ -50,42 +47,8 @@ _YEAR = 365.25
 # Series with less than this fraction of the usual length are not compared.
 _SHORT = 0.5
 
-# Levels, and moves by chance, are found from at most this many items.
-_LEVEL_ITEMS = 2000
-
 # An item moved for sure if both clusters have this probability.
 _SURE = 0.8
-
-
-class Fitted(Clustered, Protocol):
-    """What a fitted clusterer offers here, in addition."""
-
-    ids_: npt.NDArray[Any]
-    labels_: npt.NDArray[np.int64]
-    n_clusters_: int
-    false_alarm_rate: float | None
-    belonging_: Belonging | None
-    portraits_: Portraits | None
-
-
-@dataclass
-class _Later:
-    """Later series: arrays with one row each, and what is known of all of them."""
-
-    ids: npt.NDArray[Any]
-    Z: npt.NDArray[np.float32]
-    probabilities: npt.NDArray[np.float64]
-    unlike: npt.NDArray[np.bool_]
-    lengths: npt.NDArray[np.int64]
-    levels: npt.NDArray[np.float64]
-    past: Past | None = None
-    changes: npt.NDArray[np.float64] | None = None  # of levels, of some items
-    change_labels: npt.NDArray[np.int64] | None = None
-    n_moved: int | None = None
-    start: Any = None
-    end: Any = None
-    is_named: bool = True
-    absent: float | None = None  # fraction of the steps without a row
 
 
 @dataclass(frozen=True)
@@ -99,12 +62,12 @@ class _Window:
 
 def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
     """Compare later series, in one or more panels, with those that a clusterer was fitted to."""
-    later = _gather(clusterer, panels)
+    later = gather(clusterer, panels)
     window = _compare_windows(clusterer, later)
     before, n_clusters = clusterer.labels_, clusterer.n_clusters_
     now = labels_of(later.probabilities)
     has_ids = later.is_named
-    texts = [np.array([str(name) for name in ids.tolist()], object) for ids in (clusterer.ids_, later.ids)]
+    texts = [np.array(text, object) for text in texts_of(clusterer.ids_, later.ids)]
     sides = Sides.of(*texts) if has_ids else Sides.unrelated(len(before), len(now))
     test = share_test(before, now, sides, n_clusters)
     effect, pattern_p = energy_test(clusterer.embedding_, later.Z, sides)
@@ -114,7 +77,8 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
     judged = rate is not None and belonging is not None
     if rate is not None and belonging is not None:
         unlike_p = unlike_test(n_unlike, n_series, rate, len(belonging.references))
-    levels, level_words = _levels(clusterer, later, sides, window)
+    at_fit = _levels_at_fit(clusterer)
+    levels, level_words = _levels(clusterer, later, at_fit, sides, window)
     level_p = [float(corrected_levels(levels).min())] if levels else []
     corrected = holm([test.p_value, unlike_p, pattern_p, *level_p])
     least_share = _LEAST_GROWN_SHARE if window.is_grown else _LEAST_SHARE
@@ -126,7 +90,7 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
     shares = _shares(clusterer, before, now, test.p_values, moved)
     if levels:
         levels = mark_levels(levels, alpha, found[3])
-    checks = _checks(clusterer, later, sides, texts, window, levels, level_words)
+    checks = _checks(clusterer, later, at_fit, sides, texts, window, levels, level_words)
     # Other shares alone make vectors differ, so then it says nothing more.
     is_unlike, differs = found[1], found[2] and effect >= least_effect and not moved.any()
     return Drift(
@@ -156,7 +120,8 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
 
 def _checks(
     clusterer: Fitted,
-    later: _Later,
+    later: Later,
+    at_fit: npt.NDArray[np.float64],
     sides: Sides,
     texts: list[npt.NDArray[Any]],
     window: _Window,
@@ -166,9 +131,9 @@ def _checks(
     """Say what looks wrong with the later table itself."""
     found = []
     if later.is_named:
-        if clusterer.portraits_ is not None and (later.past is not None or not window.caveat):
+        if later.past is not None or not window.caveat:
             first, second = sides.pairs
-            found.append(other_units(_levels_at_fit(clusterer, clusterer.portraits_)[first], later.levels[second]))
+            found.append(other_units(at_fit[first], later.levels[second]))
         found.append(new_units(levels, level_words) if later.past is not None else "")
         found.append(alike_ids(texts[0][sides.only_before], texts[1][sides.only_now], sides.pairs.shape[1]))
     calendar = clusterer.model_.calendar_
@@ -177,107 +142,33 @@ def _checks(
     return tuple(check for check in found if check)
 
 
-def _levels_at_fit(clusterer: Fitted, portraits: Portraits) -> npt.NDArray[np.float64]:
+def _levels_at_fit(clusterer: Fitted) -> npt.NDArray[np.float64]:
     """Return the levels of training series that have a portrait, (n_series,); NaN for others."""
     known = np.full(len(clusterer.ids_), np.nan)
-    known[portraits.rows] = portraits.numbers["level"][:, 0]
+    if clusterer.portraits_ is not None:
+        known[clusterer.portraits_.rows] = clusterer.portraits_.numbers["level"][:, 0]
     return known
 
 
-def _levels(clusterer: Fitted, later: _Later, sides: Sides, window: _Window) -> tuple[list[LevelChange], str]:
+def _levels(
+    clusterer: Fitted, later: Later, at_fit: npt.NDArray[np.float64], sides: Sides, window: _Window
+) -> tuple[list[LevelChange], str]:
     """Compare levels of items in both tables, and say with what. Empty if that is not possible."""
     names = [cluster_name(k, clusterer.names_) for k in range(clusterer.n_clusters_)]
     if window.caveat or not later.is_named or clusterer.model_.network_.config.n_channels > 1:
         return [], ""
     if later.past is not None and later.changes is not None and later.change_labels is not None:
         return levels_beside_the_past(later.changes, later.change_labels, later.past, names), later.past.words
-    if clusterer.portraits_ is None:
+    if np.isnan(at_fit).all() or np.isnan(later.levels).all():
         return [], ""
-    known, (first, second) = _levels_at_fit(clusterer, clusterer.portraits_), sides.pairs
+    first, second = sides.pairs
     # Those that changed cluster are left out: by chance, they return to what is usual for them.
     stayed = clusterer.labels_[first] == labels_of(later.probabilities)[second]
     labels = np.where(stayed, clusterer.labels_[first], -1)
-    return levels_beside_the_fit(known[first], later.levels[second], labels, names), AT_THE_FIT
+    return levels_beside_the_fit(at_fit[first], later.levels[second], labels, names), AT_THE_FIT
 
 
-def _gather(clusterer: Fitted, panels: Iterable[Panel]) -> _Later:
-    """Embed later series part by part. Only vectors and labels stay in memory."""
-    parts: list[tuple[npt.NDArray[Any], ...]] = []
-    lengths, stamps, named = [], [], True
-    place = {str(name): row for row, name in enumerate(clusterer.ids_.tolist())}
-    past, changes, n_moved, n_known, n_absent, n_steps = None, [], 0, 0, 0.0, 0
-    is_sampled = np.zeros(len(clusterer.ids_) + 1, bool)  # the last one is no item
-    is_sampled[np.random.default_rng(0).permutation(len(clusterer.ids_))[:_LEVEL_ITEMS]] = True
-    for given in panels:
-        panel, indices = clusterer.model_.open(given)
-        Z, probabilities = clusterer.embed_and_assign(panel, indices)
-        unlike = np.zeros(len(panel), bool)
-        unlike[indices] = ~probabilities[indices].any(axis=1)
-        if clusterer.belonging_ is None or clusterer.false_alarm_rate is None:
-            unlike[:] = False
-        unlike[unlike] = clusterer.predict_proba_from_latent(Z[unlike]).any(axis=1)  # others are noise of hdbscan
-        if not any(len(part[0]) for part in parts):
-            past = Past.of(clusterer.model_, panel)
-        parts.append((panel.ids, Z, probabilities, unlike, mean_levels(panel, past)))
-        if past is not None:
-            rows = rows_of(panel.ids, place)
-            labels = np.append(clusterer.labels_, -1)[rows]
-            some = is_sampled[rows]
-            sample = panel.select(some)
-            changes.append((past.changes(sample), labels[some]))
-            n_moved += _n_moved_before(clusterer, past, sample, labels[some])
-            n_known += int((rows >= 0).sum())
-        if panel.calendar is not None:
-            n_absent, n_steps = n_absent + panel.calendar.absent * len(panel.values), n_steps + len(panel.values)
-        lengths.append(panel.lengths[indices])
-        named &= _has_names(panel, clusterer)
-        if panel.times is not None and panel.times.dtype.kind == "M" and len(panel.times):
-            stamps += [panel.times.min(), panel.times.max()]
-    if not parts or not sum(len(part[0]) for part in parts):
-        raise InvalidDataError("No series found: the input is empty. Pass the table of the new period.")
-    columns = [[part[column] for part in parts] for column in range(5)]
-    start, end = (min(stamps), max(stamps)) if stamps else (None, None)
-    change_labels = np.concatenate([part[1] for part in changes]) if changes else None
-    if change_labels is not None:  # of some items, so of all in proportion
-        n_moved = round(n_moved * n_known / max(len(change_labels), 1))
-    Z, probabilities, unlike, levels = (np.concatenate(column) for column in columns[1:])
-    return _Later(
-        joined_ids(columns[0]),
-        Z,
-        probabilities,
-        unlike,
-        np.concatenate(lengths),
-        levels,
-        past=past,
-        changes=np.concatenate([part[0] for part in changes]) if changes else None,
-        change_labels=change_labels,
-        n_moved=None if change_labels is None else n_moved,
-        start=start,
-        end=end,
-        is_named=named,
-        absent=n_absent / n_steps if n_steps else None,
-    )
-
-
-def _n_moved_before(clusterer: Fitted, past: Past, panel: Panel, labels: npt.NDArray[np.int64]) -> int:
-    """Count the items that changed cluster in as many steps as are new, just before the fit."""
-    cut, rows = past.without(panel, 2 * past.n_new)
-    if not len(rows):
-        return 0
-    known = np.flatnonzero(~invalid_series(cut))  # nothing may be known of an item that early
-    earlier = labels_of(clusterer.embed_and_assign(cut, known)[1])
-    return int(((earlier >= 0) & (labels[rows] >= 0) & (earlier != labels[rows])).sum())
-
-
-def _has_names(panel: Panel, clusterer: Fitted) -> bool:
-    """Return whether ids are names of items, and not the numbers that arrays get."""
-    both = (panel.ids, clusterer.ids_)
-    numbers = all(ids.dtype.kind in "iu" and np.array_equal(ids, np.arange(len(ids))) for ids in both)
-    reading = clusterer.model_.reading_
-    return not numbers or (reading is not None and bool(reading.id))
-
-
-def _compare_windows(clusterer: Fitted, later: _Later) -> _Window:
+def _compare_windows(clusterer: Fitted, later: Later) -> _Window:
     """Say whether later series cover what the training series covered."""
     timing = clusterer.model_.scaler_.timing
     if timing is not None and later.start is not None:
@@ -291,7 +182,7 @@ def _compare_windows(clusterer: Fitted, later: _Later) -> _Window:
     return _Window(is_grown=abs(found / usual - 1) > _GROWN)
 
 
-def _compare_dates(timing: Timing, later: _Later) -> _Window:
+def _compare_dates(timing: Timing, later: Later) -> _Window:
     first, last = np.datetime64(timing.start), np.datetime64(timing.end)
     day = np.timedelta64(1, "D")
     span, lost, added = ((b - a) / day for a, b in ((first, last), (first, later.start), (last, later.end)))
@@ -338,7 +229,7 @@ def _shares(
     )
 
 
-def _items(clusterer: Fitted, later: _Later, now: npt.NDArray[np.int64], sides: Sides) -> DriftItems:
+def _items(clusterer: Fitted, later: Later, now: npt.NDArray[np.int64], sides: Sides) -> DriftItems:
     """Return the items of the new table, and those that are gone."""
     n, gone = len(now), sides.only_before if later.is_named else sides.only_before[:0]
     earlier = np.full(n, -1, np.int64)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vrae.data.calendar import Calendar, time_text
 from vrae.data.panel import Ints, Panel, offsets_of
 from vrae.estimators.vrae import VRAE
+from vrae.exceptions import name_some
 
-__all__ = ["MOST_CHANGE", "Past", "mean_levels", "rows_of"]
+__all__ = ["MOST_CHANGE", "Past", "mean_levels", "other_end", "rows_of", "texts_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -19,23 +22,27 @@ _MOST_PARTS = 200
 _LEAST_YEARS = 4  # as many parts need a part one year before. Otherwise, each is compared with the one before it
 # Of one part, this fraction of the steps is known. A level of 0 is a large change of the logarithm.
 _KNOWN, MOST_CHANGE = 0.5, 7.0
+# Items are visited so that their steps fill an array of at most this many numbers.
+_MOST_NUMBERS = 1 << 18
+_FLOAT = re.compile(r"^(-?\d+)\.0$")
 
 
 @dataclass(frozen=True)
 class Past:
     """The steps of a later table that are newer than the fit, and earlier parts of the same length.
 
-    ``n_new`` steps are new. ``last`` is the number of the newest step of the calendar, or None if
-    steps are counted from the end of each series. A part is compared with that ``lag`` steps
+    ``n_new`` steps are new. ``last`` is the number of the newest step of the ``calendar``, or of
+    all series, which are as long, if there is none. A part is compared with that ``lag`` steps
     before it. ``starts`` (n_parts,) is by how many steps each part ends before the newest step.
     """
 
     n_new: int
-    last: int | None
+    last: int
     lag: int
     starts: Ints
     unit: str
     is_year: bool
+    calendar: Calendar | None = None
 
     @classmethod
     def of(cls, model: VRAE, panel: Panel) -> Past | None:
@@ -43,26 +50,34 @@ class Past:
         if not len(panel):
             return None
         timing, calendar, times = model.scaler_.timing, panel.calendar, panel.times
-        last, unit, year = None, "steps", 0
+        unit, year = "steps", 0
         if timing is not None and calendar is not None and times is not None and times.dtype.kind == "M":
             cells = calendar.cells(np.array([times.max(), np.datetime64(timing.end)]).astype(times.dtype))
             last, n_new, unit, year = int(cells[0]), int(cells[0] - cells[1]), calendar.unit, _year(calendar.hours)
             span = last - int(calendar.cells(times.min()[None])[0]) + 1
         else:
-            span = int(panel.lengths.max(initial=0))
+            calendar, span = None, int(panel.lengths.max(initial=0))
+            last = span - 1
             n_new = span - model.n_steps_ if span == panel.lengths.min(initial=span) else 0
         if n_new < 1 or span < 2 * n_new:
             return None
         is_year = year >= n_new and span >= year + _LEAST_YEARS * n_new
         lag = year if is_year else n_new
         starts = np.arange(0, span - lag - n_new + 1, max(1, n_new // 4))[:_MOST_PARTS]
-        return cls(n_new, last, lag, starts, unit, is_year)
+        return cls(n_new, last, lag, starts, unit, is_year, calendar)
+
+    def is_of(self, panel: Panel) -> bool:
+        """Return whether a further panel has the same new steps: none newer, or as many."""
+        if self.calendar is None:
+            return bool((panel.lengths == self.last + 1).all())
+        is_dated = panel.times is not None and panel.times.dtype.kind == "M"
+        return is_dated and int(self.ages(panel).min(initial=0)) >= 0
 
     def ages(self, panel: Panel) -> Ints:
         """Return by how many steps each value (total_steps,) is older than the newest one."""
-        if self.last is not None and panel.calendar is not None and panel.times is not None:
-            return np.asarray(self.last - panel.calendar.cells(panel.times))
-        return np.repeat(panel.offsets[1:], panel.lengths) - 1 - np.arange(len(panel.values))
+        if self.calendar is not None and panel.times is not None:
+            return np.asarray(self.last - self.calendar.cells(panel.times))
+        return self.last + np.repeat(panel.offsets[:-1], panel.lengths) - np.arange(len(panel.values))
 
     def without(self, panel: Panel, n_steps: int) -> tuple[Panel, Ints]:
         """Return the series without the newest steps, and the positions of those that are left."""
@@ -86,8 +101,11 @@ class Past:
 
         NaN where either is not known, is negative, or both are 0.
         """
-        if not len(panel):
-            return np.empty((0, len(self.starts)))
+        n = max(1, _MOST_NUMBERS // (int(self.starts[-1]) + self.lag + self.n_new))
+        parts = [self._changes(panel.select(slice(first, first + n))) for first in range(0, len(panel), n)]
+        return np.concatenate([np.empty((0, len(self.starts))), *parts])
+
+    def _changes(self, panel: Panel) -> Floats:
         ages, owner = self.ages(panel), np.repeat(np.arange(len(panel)), panel.lengths)
         first = panel.values[:, 0].astype(np.float64)
         inside = (ages >= 0) & ~np.isnan(first)
@@ -114,6 +132,31 @@ class Past:
         return f"in the same {steps} of the year before" if self.is_year else f"in the {steps} before"
 
 
+def other_end(past: Past | None, model: VRAE, panel: Panel) -> str:
+    """Say how a further panel ends otherwise than the first one of its table, which shows the past.
+
+    Empty if it does not.
+    """
+    if past is None:
+        own = Past.of(model, panel)
+        is_alike = own is None or own.calendar is None  # without dates, some lengths differ: no past
+    else:
+        is_alike = past.is_of(panel)
+    if is_alike:
+        return ""
+    if panel.times is not None and panel.times.dtype.kind == "M":
+        step = int(np.argmax(panel.times))
+        row = int(np.searchsorted(panel.offsets, step, "right")) - 1
+        found = f"ends at {time_text(panel.times[step], panel.zone)}, later than those before it"
+        hint = "Put a series that ends last first."
+    else:
+        n_steps = 0 if past is None else past.last + 1
+        row = int(np.argmax(panel.lengths != n_steps))
+        found = f"has {panel.lengths[row]:,} steps, and those before it have {n_steps:,}"
+        hint = "Without dates, all series need the same number."
+    return f"series {name_some(panel.ids[[row]])} {found}. {hint}"
+
+
 def _year(hours: float) -> int:
     """Return the steps of a year: whole weeks if steps are short, so that weekdays fit."""
     if not hours > 0:
@@ -121,9 +164,19 @@ def _year(hours: float) -> int:
     return round((8736.0 if hours <= 168 else 8766.0) / hours)
 
 
+def texts_of(*tables: npt.NDArray[Any]) -> list[list[str]]:
+    """Return the ids of tables as text. 100.0 is 100, unless a table has both.
+
+    Whole numbers become floats in a column with gaps, and 100.0 is what a csv then holds.
+    """
+    texts = [[str(name) for name in ids.tolist()] for ids in tables]
+    whole = [[_FLOAT.sub(r"\1", text) for text in table] for table in texts]
+    return whole if all(len(set(table)) == len(table) for table in whole) else texts
+
+
 def rows_of(ids: npt.NDArray[Any], place: dict[str, int]) -> Ints:
-    """Return the positions that items had at the fit; -1 for others."""
-    return np.array([place.get(str(name), -1) for name in ids.tolist()], np.int64)
+    """Return the positions that items had at the fit, by their text; -1 for others."""
+    return np.array([place.get(text, -1) for text in texts_of(ids)[0]], np.int64)
 
 
 def mean_levels(panel: Panel, past: Past | None) -> Floats:
