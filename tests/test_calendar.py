@@ -514,6 +514,37 @@ def test_steps_of_several_are_not_those_of_one():
         read_panel(table(pd.Timestamp("2024-01-01") + pd.to_timedelta(days, unit="D")))
 
 
+@pytest.mark.parametrize(
+    ("first", "step", "n_days", "expected"),
+    [
+        ("2024-01-01", "7D", 5, "W-MON"),  # business days
+        ("2024-01-07", "7D", 7, "W-SUN"),
+        ("2024-01-04", "7D", 7, "W-THU"),
+        ("2024-01-01", "MS", 28, "MS"),
+    ],
+)
+def test_one_row_on_any_day_of_a_week_or_month(first, step, n_days, expected):
+    """Days on which orders were shipped, and on which meters were read."""
+    rng = np.random.default_rng(3)
+    begins = pd.date_range(first, periods=40, freq=step)
+    series = [begins + pd.to_timedelta(rng.integers(0, n_days, 40), unit="D") for _ in range(3)]
+    with pytest.warns(DataWarning, match="moved to the beginning of their steps, since rows are at different times"):
+        panel = read_panel(table(*series))
+    assert panel.calendar.freq == expected
+    assert panel.lengths.tolist() == [40, 40, 40]
+    assert (panel.times == np.tile(begins, 3)).all()
+    assert panel.calendar.absent == 0
+
+
+def test_rows_about_a_week_apart_are_irregular_and_sales_on_few_days_are_daily():
+    rng = np.random.default_rng(4)
+    start = pd.Timestamp("2024-01-01")
+    with pytest.warns(DataWarning, match="no regular step.*freq='1w'"):
+        read_panel(table(*(start + pd.to_timedelta(rng.integers(5, 10, 60).cumsum(), unit="D") for _ in range(3))))
+    sales = [start + pd.to_timedelta(rng.geometric(1 / 9, 60).cumsum(), unit="D") for _ in range(3)]
+    assert read_panel(table(*sales)).calendar.freq == "D"
+
+
 @pytest.mark.parametrize("freq", ["W", "D", "h"])
 def test_different_phases_are_moved_and_said(freq):
     """Weeks that begin on other days, days at other hours, hours at other minutes."""

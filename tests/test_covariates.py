@@ -232,7 +232,8 @@ def test_a_step_without_a_row_has_no_sales_and_no_price(past):
     assert target[1][0, 9] == 0
     assert np.isnan(covariates[1][:, 9]).all()
     repeated = pd.concat([past, past])
-    panel = read_with_covariates(repeated, table_options(**ROLES, duplicates="sum"), ["price"])
+    with pytest.warns(DataWarning, match="Merged 1,560 rows that repeat"):
+        panel = read_with_covariates(repeated, table_options(**ROLES, duplicates="sum"), ["price"])
     assert panel[0][0, 0] == 2 * past["qty"].iloc[0]  # sales add up, prices do not
     assert panel[0][1, 0] == pytest.approx(past["price"].iloc[0])
 

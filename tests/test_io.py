@@ -124,7 +124,9 @@ def test_duplicates_are_named_unless_a_rule_is_given():
         read_panel(table)
     expected: dict[Any, list[float]] = {"sum": [4, 5], "mean": [2, 5], "first": [1, 5], "last": [3, 5]}
     for how, values in expected.items():
-        panel = read_panel(table, duplicates=how)
+        said = f"Merged 2 rows that repeat .* in 2 of 2 series: 'a' at 1, 'b' at 1, by duplicates='{how}'"
+        with pytest.warns(DataWarning, match=said):
+            panel = read_panel(table, duplicates=how)
         assert series(panel)[0] == values
         assert np.isnan(series(panel)[1]).tolist() == [True]
     with pytest.raises(InvalidDataError, match="several series, name their column with id="):

@@ -147,7 +147,7 @@ def test_other_encodings_are_named_or_assumed_with_a_warning(write):
     assert read_panel(file, encoding="cp1252").ids.tolist() == ["M\u00fcller \u20ac"]
     # The first letter that is not UTF-8 is far from the beginning.
     late = write("unique_id,ds,y\n" + "a,1,1\n" * 40_000 + "M\u00fcller,1,1\n", "late.csv", "cp1252")
-    with pytest.warns(DataWarning, match="read as cp1252"):
+    with pytest.warns(DataWarning, match="read as cp1252"), pytest.warns(DataWarning, match="Merged 39,999 rows"):
         assert read_panel(late, duplicates="first").ids.tolist() == ["a", "M\u00fcller"]
     greek = write("unique_id,ds,y\n\u0391,1,1\n\u0391,2,2\n", "greek.csv", "iso8859-7")
     assert read_panel(greek, encoding="iso8859-7").ids.tolist() == ["\u0391"]

@@ -162,7 +162,8 @@ def test_files_keep_the_steps(flat, tmp_path):
 
 def test_duplicates_are_summed_in_float64():
     table = pd.concat([long(HIGH + meters(2, 20))] * 2)
-    panel = read_panel(table, duplicates="sum", freq="1d")
+    with pytest.warns(DataWarning, match="Merged 40 rows"):
+        panel = read_panel(table, duplicates="sum", freq="1d")
     np.testing.assert_array_equal(panel.to_padded()[:, 0], 2 * (HIGH + meters(2, 20)))
 
 

@@ -367,6 +367,22 @@ def test_phases_are_moved_alike_in_parts(weeks, tmp_path, monkeypatch):
     assert_same(join_panels(panels), whole)
 
 
+def test_one_row_on_any_day_of_a_week_is_read_alike_in_parts(tmp_path, monkeypatch):
+    """The earliest day is no Monday."""
+    rng = np.random.default_rng(0)
+    weeks = pd.date_range("2024-01-01", periods=30, freq="W-MON")
+    dates = [weeks + pd.to_timedelta(rng.integers(1, 5, 30), unit="D") for _ in range(6)]
+    table = pd.concat([pd.DataFrame({"item": f"i{k}", "date": own, "y": 1.0}) for k, own in enumerate(dates)])
+    table.to_parquet(tmp_path / "table.parquet")
+    with pytest.warns(DataWarning, match="moved to the beginning of their steps"):
+        whole = read_panel(tmp_path / "table.parquet", **NAMES)
+    monkeypatch.setattr(stream, "_WHOLE_VALUES", 0)
+    with pytest.warns(DataWarning, match="moved to the beginning of their steps"):
+        panels = list(stream_panels(tmp_path / "table.parquet", series_per_panel=2, **NAMES))
+    assert whole.calendar.freq == "W-MON"
+    assert_same(join_panels(panels), whole)
+
+
 def test_facts_about_parts_are_those_of_the_whole(tmp_path, monkeypatch):
     path = tmp_path / "table.parquet"
     gapped([9, 1, 4, 6, 2, 8], "W-MON").to_parquet(path)

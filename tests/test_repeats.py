@@ -74,4 +74,23 @@ def test_a_year_in_another_column(time, n_parts, example):
     repeated = pd.concat([table, table.iloc[:1]])
     with pytest.raises(InvalidDataError, match="duplicates="):
         read_panel(repeated, id="id", time=time, value="qty")
-    read_panel(table, id="id", time=time, value="qty", duplicates="sum")
+    n_more, name = (2 * n_parts, "part") if time == "part" else (len(table) - 4, "year")
+    said = f"Merged {n_more} rows that repeat" + (f".* looks like the year of '{name}'" if time == "part" else "")
+    with pytest.warns(DataWarning, match=said):
+        read_panel(table, id="id", time=time, value="qty", duplicates="sum")
+
+
+@pytest.mark.parametrize(("n_parts", "words"), [(52, "weeks .* such as 2024-W05"), (12, "months .* such as 2024-05")])
+def test_weeks_and_months_without_their_year_are_said(n_parts, words):
+    parts = np.arange(3 * n_parts) % n_parts + 1
+    table = pd.DataFrame({"id": "a", "part": parts, "qty": np.arange(len(parts)) % 7})
+    said = rf"If the numbers in column 'part', 1 to {n_parts}, are {words}"
+    with pytest.raises(InvalidDataError, match=said):
+        read_panel(table, id="id", time="part")
+    with pytest.warns(DataWarning, match=rf"Merged {2 * n_parts} rows .* duplicates='sum'\. {said}"):
+        read_panel(table, id="id", time="part", duplicates="sum")
+    year = table.iloc[n_parts - 5 : 2 * n_parts - 5]  # no number comes twice, but they begin again
+    with pytest.warns(DataWarning, match=rf"go from {n_parts} to 1 within series\. {said}"):
+        read_panel(year, id="id", time="part")
+    read_panel(table.iloc[:n_parts], id="id", time="part")
+    read_panel(table.iloc[:n_parts].sample(frac=1, random_state=0), id="id", time="part")  # in no order

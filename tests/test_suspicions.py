@@ -43,6 +43,13 @@ def test_ids_that_differ_in_blanks_or_case():
         read(frame)
 
 
+def test_groups_that_differ_in_blanks_or_case():
+    groups = np.repeat(["Garden", "garden ", "Kitchen"], 60)
+    with pytest.warns(DataWarning, match=r"Values 'Garden', 'garden ' in column 'category' .* different groups"):
+        read(table(category=groups))
+    read(table(category=np.repeat(["Garden", "Gardening", "Kitchen"], 60)))
+
+
 @pytest.mark.parametrize("name", ["Total", "Gesamtergebnis"])
 def test_a_series_of_totals(name):
     frame = table()

@@ -9,9 +9,18 @@ import numpy as np
 
 from vrae.data.arrays import Array, Ints, Values
 from vrae.data.calendar import Calendar, time_text
-from vrae.exceptions import InvalidDataError
+from vrae.exceptions import DataWarning, InvalidDataError, warn
 
-__all__ = ["Steps", "check_cells", "check_length", "merge_duplicates", "put_on_grid", "sort_order", "trim_ends"]
+__all__ = [
+    "Steps",
+    "check_cells",
+    "check_length",
+    "merge_duplicates",
+    "put_on_grid",
+    "say_merged",
+    "sort_order",
+    "trim_ends",
+]
 
 # A grid with more cells per row than this is probably a mistake in ``freq``. It would fill memory.
 _MAX_CELLS_PER_ROW = 1000
@@ -56,7 +65,7 @@ def merge_duplicates(steps: Steps, how: str, ids: Array, hint: str = "", zone: s
     """
     if steps.times is None:
         return steps
-    repeated = (steps.codes[1:] == steps.codes[:-1]) & (steps.times[1:] == steps.times[:-1])
+    repeated = _repeats(steps)
     if not repeated.any():
         return steps
     if how == "raise":
@@ -70,13 +79,31 @@ def merge_duplicates(steps: Steps, how: str, ids: Array, hint: str = "", zone: s
     return Steps(steps.codes[starts], values, steps.times[starts])
 
 
-def _duplicate_error(steps: Steps, rows: Ints, ids: Array, hint: str, zone: str | None) -> InvalidDataError:
+def say_merged(steps: Steps, how: str, ids: Array, hint: str = "", zone: str | None = None) -> None:
+    """Warn of sorted rows with the same series and time, which are merged as the user said."""
+    rows = np.flatnonzero(_repeats(steps))
+    if how != "raise" and len(rows):
+        warn(f"Merged {_named_repeats(steps, rows, ids, zone)}, by duplicates={how!r}.{hint}", DataWarning)
+
+
+def _repeats(steps: Steps) -> Array:
+    """Return which rows, from the second on, repeat the series and time of the row before."""
     assert steps.times is not None
-    examples = ", ".join(f"{ids[steps.codes[row]].item()!r} at {time_text(steps.times[row], zone)}" for row in rows[:3])
-    more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
+    return np.asarray((steps.codes[1:] == steps.codes[:-1]) & (steps.times[1:] == steps.times[:-1]))
+
+
+def _named_repeats(steps: Steps, rows: Ints, ids: Array, zone: str | None) -> str:
+    assert steps.times is not None
+    first = rows[np.diff(rows, prepend=-2) > 1]  # of those with the same series and time
+    examples = ", ".join(f"{ids[steps.codes[i]].item()!r} at {time_text(steps.times[i], zone)}" for i in first[:3])
+    more = f" and {len(first) - 3:,} more" if len(first) > 3 else ""
+    series = f"{len(np.unique(steps.codes[rows])):,} of {len(ids):,} series"
+    return f"{len(rows):,} rows that repeat the id and time of another row, in {series}: {examples}{more}"
+
+
+def _duplicate_error(steps: Steps, rows: Ints, ids: Array, hint: str, zone: str | None) -> InvalidDataError:
     return InvalidDataError(
-        f"Found {len(rows)} rows that repeat the id and time of another row, in "
-        f"{len(np.unique(steps.codes[rows]))} of {len(ids)} series: {examples}{more}. "
+        f"Found {_named_repeats(steps, rows, ids, zone)}. "
         f'Remove them, or pass duplicates="sum", "mean", "first" or "last".{hint}'
     )
 

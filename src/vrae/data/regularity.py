@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vrae.data.arrays import Array, Ints
 from vrae.data.calendar import NEAR, Calendar, day_times, weekday_name, without_weekday
 
-__all__ = ["EVIDENCE", "Regularity", "find_calendar", "lonely_times"]
+__all__ = ["EVIDENCE", "Regularity", "find_calendar", "keeps_apart", "lonely_times"]
 
 # Rows must fill at least this fraction of the steps of a calendar that was found from them. With
 # fewer, the step is that of the clock (every second) rather than that of the data.
@@ -29,6 +29,11 @@ _LONELY_AMONG = 20
 
 # If this fraction of all dates has one weekday, the others are probably wrong.
 _ALMOST_ALL = 0.9
+
+# Rows that are mostly this far apart may be one a week or month, on any day of it. That is the step
+# if none has two rows of a series, and this fraction of them has one.
+_FAR_APART = np.timedelta64(6, "D")
+_ONCE_FILLED = 0.8
 
 # As many dates as this without a Saturday or Sunday show business days.
 _BUSINESS_DAYS = 6
@@ -70,6 +75,7 @@ def find_calendar(codes: Ints, times: Array, zone: str | None, aligned: bool) ->
     if _are_almost_weekly(walls):
         return none._replace(suggestion="1w")
     found = _day_steps(codes, times, walls, zone, aligned) or _clock_steps(codes, times, distinct, zone, aligned)
+    found = found and _once_steps(codes, times, found)
     if found is not None and _fits(codes, times, found):
         return found
     return none._replace(suggestion=_suggestion(codes, times))
@@ -176,6 +182,31 @@ def _days_alias(days: Array, gaps: Array) -> tuple[str, bool] | None:
     return f"{gcd if gcd > 1 else ''}D", False
 
 
+def _once_steps(codes: Ints, times: Array, found: Regularity) -> Regularity | None:
+    """Return weeks or months if each has one row of a series, on any of its days; else ``found``.
+
+    None if rows are about as far apart as each other, so that a day is not their step.
+    """
+    gaps, known = _gaps(codes, times), found.calendar
+    if len(gaps) < EVIDENCE or known.hours >= 48 or np.median(gaps) < _FAR_APART:
+        return found
+    first = day_times(times.min()[None], known.zone)[0].astype("M8[D]")
+    days = first - np.arange(7)
+    weeks = sorted(days, key=lambda day: (weekday_name(day) != "MON", weekday_name(day) != "SUN"))
+    calendars = [Calendar(f"W-{weekday_name(day)}", known.zone, _midnight(day), known.aligned) for day in weeks]
+    months = Calendar("MS", known.zone, _midnight(first.astype("M8[M]")), known.aligned)
+    for calendar in (*calendars, months):
+        steps = np.diff(calendar.cells(times))[np.diff(codes) == 0]
+        if keeps_apart(codes, times, calendar) and (steps > 0).sum() >= _ONCE_FILLED * steps.sum():
+            return Regularity(calendar, moved=True)
+    few, middle = np.quantile(gaps.astype("m8[s]").astype(np.int64), [0.2, 0.5])
+    return None if 2 * few >= middle else found
+
+
+def _midnight(day: Any) -> str:
+    return str(day.astype("M8[us]"))
+
+
 # -------------------------------------------------------------------- parts of a day
 
 
@@ -251,17 +282,21 @@ def _fits(codes: Ints, times: Array, found: Regularity) -> bool:
 
     Rows must be dense enough on its calendar, and those with different times in different steps.
     """
-    cells = found.calendar.cells(times)
-    same = np.diff(codes) == 0
-    gaps = np.diff(cells)[same]
-    if (gaps[(times[1:] != times[:-1])[same]] == 0).any():
+    if not keeps_apart(codes, times, found.calendar):
         return False
+    gaps = np.diff(found.calendar.cells(times))[np.diff(codes) == 0]
     if not (gaps > 0).any():
         return True
     lengths = gaps.sum(dtype=np.float64) + len(np.unique(codes))
     # One weekday, or one day of the month, is no accident.
     close = gaps[gaps > 0].min() <= _MOST_APART or found.calendar.hours > 24
     return bool(close and len(times) >= _LEAST_FILLED * lengths)
+
+
+def keeps_apart(codes: Ints, times: Array, calendar: Calendar) -> bool:
+    """Return whether rows of a series with different times are in different steps."""
+    same = (np.diff(codes) == 0) & (np.diff(calendar.cells(times)) == 0)
+    return not (times[1:] != times[:-1])[same].any()
 
 
 def _suggestion(codes: Ints, times: Array) -> str:

@@ -1,4 +1,4 @@
-"""Rows that repeat an id and a time for a known reason: clocks go back, or years are apart."""
+"""Rows that repeat an id and a time for a known reason: clocks go back, or a year is missing."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from vrae.data.dates import Times
 from vrae.data.roles import Roles
 from vrae.exceptions import DataWarning, InvalidDataError, warn
 
-__all__ = ["id_hint", "told_apart"]
+__all__ = ["id_hint", "told_apart", "year_hint"]
 
 _YEARS = (1900, 2100)
 _PARTS = {12: "2024-05", 53: "2024-W05"}  # of months and weeks, by their largest number
+_WORDS = {12: "months", 53: "weeks", 366: "days"}
+
+# Numbers are parts of a year without it if at least this fraction of rows repeats another one.
+_MANY_REPEATS = 0.1
 
 
 def told_apart(codes: Ints, ids: Array, times: Times, order: Ints | None, table: Table, roles: Roles) -> Array:
@@ -58,6 +62,48 @@ def id_hint(table: Table, roles: Roles) -> str:
     used = set(roles.all)
     others = [name for name, kind in table.kinds.items() if kind == "text" and name not in used]
     return f" If an id stands for several series, name {others[0]!r} with id= too." if others else ""
+
+
+def year_hint(codes: Ints, times: Times, order: Ints | None, table: Table, roles: Roles) -> str:
+    """Return what to do if times are numbers of weeks, months or days, and their year is missing.
+
+    Rows of different years then have the same time. If they have not, but the numbers begin again
+    within the series, a warning says so, since the end of a year would come after the next one.
+    """
+    stamps, name = times.stamps, roles.time
+    if not _are_within(stamps, 1, 366) or stamps.max() < 12 or 53 < stamps.max() < 365:
+        return ""
+    rows = _repeated(codes, stamps, order)
+    if len(rows) < _MANY_REPEATS * len(stamps) and (len(rows) or not _begin_again(codes, stamps)):
+        return ""
+    most = next(most for most in _WORDS if stamps.max() <= most)
+    example = _PARTS.get(most, "2024-01-31")
+    years = [one for one in table.columns if one not in (roles.id, name) and _holds_years(table, one)]
+    if years:
+        known = f" Column {years[0]!r} looks like the year of {name!r}."
+        known += f" Join both into one column, such as {example}, and name it with time=, to keep years apart."
+    else:
+        known = f" If the numbers in column {name!r}, {stamps.min():g} to {stamps.max():g}, are {_WORDS[most]} without"
+        known += f" their year, rows of different years are taken for one: write the year too, such as {example}."
+    if not len(rows):
+        warn(f"Times of {table.name} go from {stamps.max():g} to {stamps.min():g} within series.{known}", DataWarning)
+    return known
+
+
+def _begin_again(codes: Ints, stamps: Array) -> bool:
+    """Return whether the last week or month is followed by the first, in the order of rows."""
+    order = np.argsort(codes, kind="stable")
+    own, at = codes[order], stamps[order]
+    back = np.flatnonzero((own[1:] == own[:-1]) & (at[1:] < at[:-1]))
+    ends = at.max() in (12, 52, 53, 365, 366)
+    return bool(len(back) and ends and (at[back + 1] == at.min()).all() and (at[back] >= at.max() - 1).all())
+
+
+def _holds_years(table: Table, name: str) -> bool:
+    if not pa.types.is_integer(table.data.schema.field(name).type):
+        return False
+    years = np.asarray(pc.cast(table.read([name])[name], pa.float64()).to_numpy())
+    return _are_within(years, *_YEARS) and years.min() < years.max()
 
 
 def _repeated(codes: Ints, stamps: Array, order: Ints | None) -> Ints:

@@ -30,6 +30,7 @@ from vrae.data.dates import Times, refuse_other_types
 from vrae.data.long import Steps, sort_order
 from vrae.data.panel import Array, Ints, Panel
 from vrae.data.reading import read_source, table_options
+from vrae.data.regularity import keeps_apart
 from vrae.data.roles import Roles, find_roles
 from vrae.data.sources import DatasetSource, Extent, Source, chunk_rows, chunk_series, open_source
 from vrae.data.table_calendar import calendar_of, row_times
@@ -331,7 +332,11 @@ def _calendar_of_parts(first: Steps, times: Array, zone: str | None, options: Ta
     if calendar.freq is None or calendar.is_met_by(times):
         return calendar
     if not calendar.is_met_by(first.times):  # rows lie within the steps
-        return Calendar.from_freq(without_weekday(calendar.freq), times, zone, calendar.aligned)
+        plain = without_weekday(calendar.freq)
+        moved = Calendar.from_freq(plain, times, zone, calendar.aligned)
+        of_first = Calendar.from_freq(plain, first.times, zone, calendar.aligned).freq == calendar.freq
+        # Weeks that need not begin on the weekday of the earliest row are those of the first rows.
+        return moved if of_first and keeps_apart(first.codes, first.times, moved) else calendar
     found = calendar_of(everything, zone, options)
     warn(
         f"The first rows have the step {calendar.describe()}, but later rows have other times. All rows are read as "

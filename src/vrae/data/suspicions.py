@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from vrae.data.arrays import Array
 from vrae.data.calendar import Calendar
 from vrae.data.panel import Panel
+from vrae.data.roles import Roles
 from vrae.data.sheet_rows import begin_like_totals, names_totals
+from vrae.data.table_options import TableOptions
 from vrae.exceptions import DataWarning, name_some, warn
 
-__all__ = ["suspect_ids", "suspect_names", "suspect_numbers_as_times", "suspect_values"]
+__all__ = ["say_suspicions"]
 
 # Numbers that often stand for a missing value.
 _STAND_INS = (-999.0, -9999.0, -99999.0, -999999.0, -99.0)
@@ -35,7 +37,19 @@ _LEAST_TOTAL = 0.5
 _MOST_DIFFERENT = 1e-3
 
 
-def suspect_values(values: Array, names: Sequence[str], table: str) -> None:
+def say_suspicions(panel: Panel, roles: Roles, options: TableOptions, table: str) -> None:
+    """Warn of what was read, but probably means something else."""
+    _suspect_ids(panel, table)
+    _suspect_groups(panel.static, table)
+    if not roles.long and panel.times is None:
+        _suspect_names(roles.values, table)
+    if options.missing is None:
+        _suspect_values(panel.values, panel.channels, table)
+    if roles.time is not None and panel.times is not None and panel.calendar is not None and options.freq is None:
+        _suspect_numbers_as_times(panel.calendar, panel.times, roles.time, table)
+
+
+def _suspect_values(values: Array, names: Sequence[str], table: str) -> None:
     """Warn of a number that is repeated far below all others, such as -9999."""
     lowest = np.nanmin(values, initial=0.0)
     for number in _STAND_INS:
@@ -53,7 +67,7 @@ def suspect_values(values: Array, names: Sequence[str], table: str) -> None:
             return
 
 
-def suspect_ids(panel: Panel, table: str) -> None:
+def _suspect_ids(panel: Panel, table: str) -> None:
     """Warn of ids that differ in blanks or case alone, and of totals among them.
 
     The mean of totals is about the sum of those of all others.
@@ -62,9 +76,8 @@ def suspect_ids(panel: Panel, table: str) -> None:
     if ids.dtype.kind != "U" or not len(ids):
         return
     plain = np.char.lower(np.char.strip(ids))
-    kinds, counts = np.unique(plain, return_counts=True)
-    if (counts > 1).any():
-        same = ids[plain == kinds[counts > 1][0]]
+    same = _alike(ids, plain)
+    if len(same):
         warn(
             f"Ids {name_some(same)} of {table} differ in blanks or case alone. They are different series.", DataWarning
         )
@@ -80,7 +93,28 @@ def suspect_ids(panel: Panel, table: str) -> None:
         warn(f"Ids {name_some(found)} of {table} look like totals. They are read like the others.", DataWarning)
 
 
-def suspect_names(names: Sequence[str], table: str) -> None:
+def _suspect_groups(static: Mapping[str, Array], table: str) -> None:
+    """Warn of values of static columns that differ in blanks or case alone, such as "garden "."""
+    for name, column in static.items():
+        if column.dtype.kind != "U" or not len(column):
+            continue
+        values = np.unique(column)
+        same = _alike(values, np.char.lower(np.char.strip(values)))
+        if len(same):
+            warn(
+                f"Values {name_some(same)} in column {name!r} of {table} differ in blanks or case alone. They are "
+                f"different groups: write them alike if they mean the same.",
+                DataWarning,
+            )
+
+
+def _alike(values: Array, plain: Array) -> Array:
+    """Return the first of the values that are the same when they are written plainly."""
+    kinds, counts = np.unique(plain, return_counts=True)
+    return values[plain == kinds[counts > 1][0]] if (counts > 1).any() else values[:0]
+
+
+def _suspect_names(names: Sequence[str], table: str) -> None:
     """Warn of steps without times whose names look like dates, but cannot be read."""
     if len(names) > 1 and all(map(_YEAR_AND_PART.match, names)):
         warn(
@@ -90,7 +124,7 @@ def suspect_names(names: Sequence[str], table: str) -> None:
         )
 
 
-def suspect_numbers_as_times(calendar: Calendar, times: Array, name: str, table: str) -> None:
+def _suspect_numbers_as_times(calendar: Calendar, times: Array, name: str, table: str) -> None:
     """Warn of times that are numbers, and probably stand for dates."""
     if times.dtype.kind == "M" or not len(times):
         return

@@ -135,8 +135,8 @@ def _say_calendar(found: Regularity, steps: Steps, options: TableOptions) -> Non
     calendar = found.calendar
     if found.moved:
         warn(
-            f"Times were moved to the beginning of their steps, since different series have different times within "
-            f"a step: {calendar.describe()}. Pass freq= for other steps.",
+            f"Times were moved to the beginning of their steps, since rows are at different times within a step: "
+            f"{calendar.describe()}. Pass freq= for other steps.",
             DataWarning,
         )
     if calendar.freq is None and found.suggestion:

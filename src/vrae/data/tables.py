@@ -14,15 +14,15 @@ from vrae.data.arrays import Array, Ints
 from vrae.data.calendar import Calendar
 from vrae.data.columns import Table, as_names, as_numbers, encode_ids, number_matrix
 from vrae.data.dates import Times
-from vrae.data.long import Steps, check_length, merge_duplicates, put_on_grid, sort_order, trim_ends
+from vrae.data.long import Steps, check_length, merge_duplicates, put_on_grid, say_merged, sort_order, trim_ends
 from vrae.data.panel import Panel, offsets_of
 from vrae.data.precision import narrowed
-from vrae.data.repeats import id_hint, told_apart
+from vrae.data.repeats import id_hint, told_apart, year_hint
 from vrae.data.roles import Roles, changing_series, find_roles, first_rows, refuse_without_times
-from vrae.data.suspicions import suspect_ids, suspect_names, suspect_numbers_as_times, suspect_values
+from vrae.data.suspicions import say_suspicions
 from vrae.data.table_calendar import calendar_of, name_times, row_times
 from vrae.data.table_options import TableOptions
-from vrae.exceptions import InvalidDataError, name_some
+from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
 
 __all__ = ["panel_by_roles", "repeated_ids", "table_to_panel", "values_by_row"]
 
@@ -41,7 +41,7 @@ def panel_by_roles(table: Table, roles: Roles, options: TableOptions) -> Panel:
     """Convert a table with known roles of columns to a panel. See `table_to_panel`."""
     columns = table.read(roles.all)
     panel = _long_panel(table, roles, columns, options) if roles.long else _wide_panel(table, roles, columns, options)
-    _say_suspicions(panel, roles, options, table)
+    say_suspicions(panel, roles, options, table.name)
     return replace(panel, reading=_remembered(table, roles, options, panel.calendar))
 
 
@@ -162,7 +162,9 @@ def _long_panel(table: Table, roles: Roles, columns: Columns, options: TableOpti
     if times is None:
         calendar = None
     else:
-        steps, calendar = _on_calendar(steps, times.zone, options, ids, table, roles)
+        hint = year_hint(codes, times, order, table, roles)
+        say_merged(steps, options.duplicates, ids, hint, times.zone)
+        steps, calendar = _on_calendar(steps, times.zone, options, ids, hint + id_hint(table, roles))
     lengths = np.bincount(steps.codes, minlength=len(ids))
     return Panel(
         values=narrowed(steps.values, lengths),
@@ -175,23 +177,11 @@ def _long_panel(table: Table, roles: Roles, columns: Columns, options: TableOpti
     )
 
 
-def _say_suspicions(panel: Panel, roles: Roles, options: TableOptions, table: Table) -> None:
-    """Warn of what was read, but probably means something else."""
-    suspect_ids(panel, table.name)
-    if not roles.long and panel.times is None:
-        suspect_names(roles.values, table.name)
-    if options.missing is None:
-        suspect_values(panel.values, panel.channels, table.name)
-    if roles.time is not None and panel.times is not None and panel.calendar is not None and options.freq is None:
-        suspect_numbers_as_times(panel.calendar, panel.times, roles.time, table.name)
-
-
 def _on_calendar(
-    steps: Steps, zone: str | None, options: TableOptions, ids: Array, table: Table, roles: Roles
+    steps: Steps, zone: str | None, options: TableOptions, ids: Array, hint: str
 ) -> tuple[Steps, Calendar]:
     """Put sorted rows on their calendar: a known one, that of ``freq``, or that of their times."""
     assert steps.times is not None
-    hint = id_hint(table, roles)
     calendar = calendar_of(steps, zone, options)
     if calendar.freq is None:
         return merge_duplicates(steps, options.duplicates, ids, hint, zone), calendar
@@ -311,6 +301,12 @@ def _merged_columns(columns: Steps, calendar: Calendar, options: TableOptions, t
         raise InvalidDataError(
             f"Several columns of {table.name} are in one step{step}, the first two at {columns.times[repeated[0]]}. "
             f'Pass duplicates="sum", "mean", "first" or "last"{finer}.'
+        )
+    if len(repeated) and options.freq is None:
+        warn(
+            f"Merged {len(repeated)} columns of {table.name} that repeat the time of another one, the first at "
+            f"{columns.times[repeated[0]]}, by duplicates={options.duplicates!r}.",
+            DataWarning,
         )
     return merge_duplicates(columns, options.duplicates, np.zeros(1, np.int64))
 
