@@ -155,3 +155,8 @@ def test_a_warning_is_one_line_and_the_command_continues(monkeypatch, capsys):
         assert (written.out, written.err) == ("the result\n", "Warning: what was found [1], where, and what to do\n")
         assert "Exit code: 0" in SECTIONS[name]
         assert warnings.showwarning is before
+
+
+def test_of_errors_of_others_the_first_line_is_said():
+    said = [ours.first_line(error) for error in (ValueError("\nno array.\nsee above"), KeyError(), OSError("x" * 999))]
+    assert said == ["no array", "KeyError", "x" * 300]

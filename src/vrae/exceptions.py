@@ -49,6 +49,7 @@ __all__ = [
     "VRAEWarning",
     "check_installed",
     "did_you_mean",
+    "first_line",
     "name_some",
     "shortened",
     "warn",
@@ -132,6 +133,12 @@ def shortened(value: Any, longest: int = 80) -> str:
         return f"a {type(value).__name__} that is too long to show"
     text = " ".join(text.split()) if "\n" in text else text  # a table or an array has several lines
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def first_line(error: BaseException, longest: int = 300) -> str:
+    """Return the first line of an error of another library, without its last dot; else its type."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:longest].rstrip(" .!")
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

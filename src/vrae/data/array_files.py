@@ -16,7 +16,7 @@ from vrae.data.arrays import to_numbers
 from vrae.data.packed import check_members
 from vrae.data.panel import Array, Panel
 from vrae.data.precision import narrowed
-from vrae.exceptions import InvalidDataError, name_some
+from vrae.exceptions import InvalidDataError, first_line, name_some
 
 __all__ = ["read_arrays"]
 
@@ -48,14 +48,14 @@ def _load_arrays(file: Path) -> dict[str, Array]:
     except InvalidDataError:
         raise
     except Exception as error:  # a damaged header can raise any exception
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        reason = first_line(error)
         hint = (
             "It holds Python objects, which are never read. Save series of unequal length as numbers, in flat "
             "'values' and 'offsets'."
             if "pickle" in reason
             else "The file may be truncated or not written by NumPy. Save it again with numpy.savez."
         )
-        raise InvalidDataError(f"Cannot read {file}: {reason:.200}. {hint}") from None
+        raise InvalidDataError(f"Cannot read {file}: {reason}. {hint}") from None
 
 
 def _load_members(file: Path) -> dict[str, Array]:

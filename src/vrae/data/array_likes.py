@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vrae.exceptions import DataTypeError, InvalidDataError
+from vrae.exceptions import DataTypeError, InvalidDataError, first_line
 
 __all__ = ["describe", "holds_array", "is_dated_series", "is_indexed_series", "is_missing", "refuse_sparse", "to_numpy"]
 
@@ -41,9 +41,9 @@ def to_numpy(X: Any) -> Array:
     except ValueError as error:
         if "inhomogeneous" in str(error) or "sequence" in str(error):
             raise InvalidDataError("Its rows have different lengths. All channels need the same steps.") from None
-        raise InvalidDataError(f"{describe(X)} cannot be read as numbers: {_first_line(error)}.") from None
+        raise InvalidDataError(f"{describe(X)} cannot be read as numbers: {first_line(error)}.") from None
     except Exception as error:  # every library has errors of its own
-        raise DataTypeError(f"{describe(X)} cannot be read as numbers: {_first_line(error)}.") from None
+        raise DataTypeError(f"{describe(X)} cannot be read as numbers: {first_line(error)}.") from None
     return _without_missing(array) if array.dtype == object and array.ndim else array
 
 
@@ -83,10 +83,6 @@ def is_missing(value: Any) -> bool:
     if value is None or value is np.ma.masked or type(value).__name__ == "NAType":
         return True
     return type(value).__name__ == "NaTType" or (isinstance(value, (float, np.generic)) and bool(value != value))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".!")
 
 
 def _unmasked(X: np.ma.MaskedArray[Any, Any]) -> Array:

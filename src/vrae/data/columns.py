@@ -35,7 +35,7 @@ from vrae.data.number_text import (
 )
 from vrae.data.packed import check_rows
 from vrae.data.table_options import TableOptions
-from vrae.exceptions import InvalidDataError, name_some
+from vrae.exceptions import InvalidDataError, first_line, name_some
 
 __all__ = [
     "MANY_COLUMNS",
@@ -70,9 +70,8 @@ def reading(name: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, EOFError, LZMAError, UnicodeError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InvalidDataError(
-            f"Cannot read {name}: {reason[0]:.300} The file may be truncated, not UTF-8 text, or in another "
+            f"Cannot read {name}: {first_line(error)}. The file may be truncated, not UTF-8 text, or in another "
             f"format than its extension says. Write it again, or check its separators and encoding."
         ) from None
 

@@ -28,7 +28,7 @@ from vrae.data.number_text import (
 from vrae.data.packed import limited, opened
 from vrae.data.sheet_rows import check_totals, refuse_swallowed_rows, without_empty_end
 from vrae.data.table_options import TableOptions
-from vrae.exceptions import InvalidDataError
+from vrae.exceptions import InvalidDataError, first_line
 
 __all__ = ["csv_batches", "csv_head", "read_csv"]
 
@@ -125,7 +125,7 @@ def _unparsed(error: pa.ArrowInvalid, file: Path) -> Exception:
     if '"' not in str(error):
         return error
     return InvalidDataError(
-        f"Cannot read {file}: {str(error).splitlines()[0]:.300} A stray quote joins cells, also of several lines. Look "
+        f"Cannot read {file}: {first_line(error)}. A stray quote joins cells, also of several lines. Look "
         f'for a quote (") without its partner, and remove it.'
     )
 
@@ -337,7 +337,7 @@ def _batches(
             if "conversion error" not in str(error):
                 raise _unparsed(error, file) from None
             raise InvalidDataError(
-                f"{file}: {str(error).splitlines()[0]:.300}. Earlier rows of this column have another type. Correct "
+                f"{file}: {first_line(error)}. Earlier rows of this column have another type. Correct "
                 f"the value, or leave the cell empty if it is missing."
             ) from None
 

@@ -18,7 +18,7 @@ from vrae.data.identity import with_joined_id
 from vrae.data.panel import Panel
 from vrae.data.table_options import TableOptions
 from vrae.data.tables import table_to_panel, values_by_row
-from vrae.exceptions import InvalidDataError, name_some
+from vrae.exceptions import InvalidDataError, first_line, name_some
 
 __all__ = ["frame_like", "frames_like", "frames_to_panel", "from_frame"]
 
@@ -53,8 +53,7 @@ def _computed(known: Any) -> Any:
     try:
         return known.collect(backend="pyarrow")
     except Exception as error:  # of the library, whatever its version raises
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise InvalidDataError(f"The lazy table cannot be computed: {reason:.300}.") from error
+        raise InvalidDataError(f"The lazy table cannot be computed: {first_line(error)}.") from error
 
 
 def _as_frame(series: Any) -> Any:

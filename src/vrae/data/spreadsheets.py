@@ -13,7 +13,15 @@ import pyarrow as pa
 from vrae.data.columns import Rows, Table
 from vrae.data.packed import check_members
 from vrae.data.sheet_rows import check_totals, find_header, without_empty_end
-from vrae.exceptions import DataWarning, InvalidDataError, MissingDependencyError, check_installed, name_some, warn
+from vrae.exceptions import (
+    DataWarning,
+    InvalidDataError,
+    MissingDependencyError,
+    check_installed,
+    first_line,
+    name_some,
+    warn,
+)
 
 __all__ = ["read_spreadsheet"]
 
@@ -102,10 +110,9 @@ def _old_sheets(file: Path) -> dict[str, Cells]:
 
 
 def _unreadable(file: Path, error: Exception) -> InvalidDataError:
-    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return InvalidDataError(
-        f"Cannot read {file}: {reason:.200}. It may be truncated, protected by a password "
-        f"or in another format than its extension says. Save it again as .xlsx or csv."
+        f"Cannot read {file}: {first_line(error)}. It may be truncated, protected by a password or in another format "
+        f"than its extension says. Save it again as .xlsx or csv."
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vrae.config import check_int, check_real
-from vrae.exceptions import InvalidParameterError, MissingDependencyError, check_installed
+from vrae.exceptions import InvalidParameterError, MissingDependencyError, check_installed, first_line
 
 __all__ = ["EngineOptions", "Log", "connected", "ray_module"]
 
@@ -111,8 +111,7 @@ def _start(address: str | None) -> None:
         with _environment({} if address else _PRIVATE_RAY):
             ray_module().init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise _not_joined(address or "this machine", reason[0]) from None
+        raise _not_joined(address or "this machine", f"{first_line(error)}.") from None
 
 
 @contextmanager

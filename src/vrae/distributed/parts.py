@@ -25,7 +25,7 @@ from vrae.data.roles import Roles
 from vrae.data.sources import Extent, Source, row_group_values, scan_options
 from vrae.data.stream import source_panels
 from vrae.data.table_options import TableOptions
-from vrae.exceptions import InvalidDataError
+from vrae.exceptions import InvalidDataError, first_line
 
 __all__ = ["PART_VALUES", "Group", "Layout", "Part", "are_in_order", "divide", "readable_files", "row_groups"]
 
@@ -159,7 +159,7 @@ def _broken(file: ds.ParquetFileFragment) -> str | None:
     try:
         file.ensure_complete_metadata()
     except (pa.ArrowException, OSError) as error:
-        return f"{file.path} ({str(error).strip().splitlines()[0]:.150})"
+        return f"{file.path} ({first_line(error, 150)})"
     return None
 
 

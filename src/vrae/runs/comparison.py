@@ -21,7 +21,14 @@ from vrae.data.batching import Indices
 from vrae.data.panel import Panel, invalid_series
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.stability import cluster_again
-from vrae.exceptions import InvalidDataError, InvalidParameterError, check_installed, did_you_mean, name_some
+from vrae.exceptions import (
+    InvalidDataError,
+    InvalidParameterError,
+    check_installed,
+    did_you_mean,
+    first_line,
+    name_some,
+)
 from vrae.metrics import agreement, labelled, resample, separation
 from vrae.phases import advance, announce, one_phase
 
@@ -160,8 +167,7 @@ def compare(
                 outcomes[name] = _measure(_peer(PEERS[key], X, k), n, subsets, seed)
         except Exception as error:  # the failure of another library is a result
             outcomes[name] = None
-            reason = (str(error).splitlines() or [""])[0][:200]
-            notes.append(f"{name} found no clusters: {type(error).__name__}: {reason}")
+            notes.append(f"{name} found no clusters: {type(error).__name__}: {first_line(error)}")
     notes.extend(_label_notes(truth))
     vectors = X.reshape(n, -1)
     announce("Scores")
