@@ -18,7 +18,7 @@ from vrae.data.table_options import TableOptions
 from vrae.data.timing import Timing
 from vrae.estimators.option_tables import saved_options
 from vrae.exceptions import InvalidParameterError
-from vrae.io.plain import ID_TYPE
+from vrae.io.plain import ID_TYPE, times_from_json
 from vrae.io.schema import (
     Check,
     choice,
@@ -367,7 +367,7 @@ def _check_times(config: Config, name: str, count: int) -> None:
     if times is not None:
         list_of(plain(), count, count)(name, times)
         try:
-            found = np.array(times).astype(type_)
+            found = np.asarray(times_from_json(name, config))
             if found.dtype.kind == "M" and np.isnat(found).any():
                 raise ValueError("a time is missing")
         except (ValueError, TypeError, OverflowError) as error:

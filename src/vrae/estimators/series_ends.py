@@ -12,6 +12,7 @@ import numpy.typing as npt
 from vrae.data.calendar import Calendar, time_text
 from vrae.data.panel import Panel
 from vrae.exceptions import DataWarning, InvalidDataError, warn
+from vrae.io.plain import times_from_json, times_to_json
 
 __all__ = ["SeriesEnds"]
 
@@ -71,15 +72,12 @@ class SeriesEnds:
 
     def to_json(self) -> dict[str, Any]:
         """Return entries of a model directory."""
-        times = self.times
-        texts = None if times is None else (times.astype("U") if times.dtype.kind == "M" else times).tolist()
-        return {"last_times": texts, "last_times_type": None if times is None else times.dtype.str}
+        return times_to_json("last_times", self.times)
 
     @classmethod
     def from_json(cls, config: dict[str, Any], calendar: Calendar | None) -> Self:
         """Rebuild what `to_json` returned. Early models lack it."""
-        times = config.get("last_times")
-        return cls(None if times is None else np.array(times).astype(config["last_times_type"]), calendar)
+        return cls(times_from_json("last_times", config), calendar)
 
 
 def _ends(where: npt.NDArray[np.bool_], panel: Panel, seen: npt.NDArray[Any], first: npt.NDArray[Any]) -> str:

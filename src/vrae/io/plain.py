@@ -1,14 +1,15 @@
-"""Options and ids as JSON values, and back."""
+"""Options, ids and times as JSON values, and back."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ID_TYPE", "ids_from_json", "ids_to_json", "option_to_json"]
+__all__ = ["ID_TYPE", "ids_from_json", "ids_to_json", "option_to_json", "times_from_json", "times_to_json"]
 
 
 # Characters of an array of text. All entries take as much memory as the longest.
@@ -38,6 +39,20 @@ def ids_from_json(ids: list[Any], kind: str) -> npt.NDArray[Any]:
         names[:] = ids
         return names
     return np.array(ids, kind)
+
+
+def times_to_json(name: str, times: npt.NDArray[Any] | None) -> dict[str, Any]:
+    """Return times as the JSON entries ``name``, with dates in ISO format, and ``name_type``."""
+    if times is None:
+        return {name: None, f"{name}_type": None}
+    texts = times.astype("U") if times.dtype.kind == "M" else times
+    return {name: texts.tolist(), f"{name}_type": times.dtype.str}
+
+
+def times_from_json(name: str, config: Mapping[str, Any]) -> npt.NDArray[Any] | None:
+    """Invert `times_to_json`. Without the entry, as in early models, there are no times."""
+    times = config.get(name)
+    return None if times is None else np.array(times).astype(config[f"{name}_type"])
 
 
 def option_to_json(value: Any) -> Any:

@@ -31,6 +31,7 @@ from vrae.estimators.forecasting.stage import GroupForecast, Stage
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidParameterError
 from vrae.io.folder import Arrays, nested, shaped, subset
+from vrae.io.plain import times_from_json, times_to_json
 
 __all__ = ["FittedItems", "PreparedItems", "open_items"]
 
@@ -131,7 +132,7 @@ class FittedItems:
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return JSON values and arrays to save, except the ids."""
-        times, covariates = self.next_times, None
+        covariates = None
         arrays: Arrays = {}
         if self.effects is not None:
             covariates, arrays = self.effects.state()
@@ -143,15 +144,14 @@ class FittedItems:
             "date_notes": self.date_notes,
             "covariates": covariates,
             "static": {name: column.tolist() for name, column in self.static.items()},
-            "next_times": None if times is None else (times.astype("U") if times.dtype.kind == "M" else times).tolist(),
-            "next_times_type": None if times is None else times.dtype.str,
+            **times_to_json("next_times", self.next_times),
         }
         return config, {**nested({"covariates": arrays}), "empty": self.empty.astype(np.uint8)}
 
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: Arrays, ids: npt.NDArray[Any], horizon: int) -> Self:
         """Rebuild what `state` returned. Early models lack what came later."""
-        table, times, covariates = config.get("table"), config["next_times"], config.get("covariates")
+        table, covariates = config.get("table"), config.get("covariates")
         open_steps, effects = config.get("open_steps"), None
         if covariates:
             effects = CovariateEffects.from_state(covariates, subset(arrays, "covariates"), ids, horizon)
@@ -161,7 +161,7 @@ class FittedItems:
             config["levels"],
             config["nonnegative"],
             TableKind(**{name: value and str(value) for name, value in table.items()}) if table else None,
-            None if times is None else np.array(times).astype(config["next_times_type"]),
+            times_from_json("next_times", config),
             OpenSteps.from_dict(open_steps) if open_steps else None,
             [str(note) for note in config.get("date_notes", ())],
             effects,
