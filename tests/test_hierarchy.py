@@ -11,7 +11,7 @@ from scipy import sparse
 
 from conftest import TINY_FORECASTER as TINY
 from vrae import GroupForecaster, Panel, load_model, read_panel
-from vrae.data.reading import table_options, with_static
+from vrae.data.reading import read_source, table_options, with_static
 from vrae.estimators.forecasting.hierarchy import Hierarchy, _summable, minimum_trace
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError
 
@@ -186,14 +186,17 @@ def test_a_department_that_is_called_unknown_is_not_empty():
 
 
 def test_columns_that_a_table_shows_by_itself_stay(tmp_path):
-    table = sales().assign(store=7, brand="x")
-    table.to_csv(tmp_path / "sales.csv", index=False)
+    file = tmp_path / "sales.csv"
+    sales().assign(store="007", brand="x").to_csv(file, index=False)
     options = table_options(id="item", time="week", value="qty")
-    found = with_static(tmp_path / "sales.csv", options, ["store"]).static
-    assert set(found or ()) == {"department", "category", "brand", "store"}
-    assert with_static(tmp_path / "sales.csv", options, []) is options
+    opened, found = with_static(file, options, ["store"])
+    assert set(found.static or ()) == {"department", "category", "brand", "store"}
+    file.unlink()  # it is not read again
+    assert read_source(opened, found).static["store"].tolist() == ["007"] * N
+    assert with_static(file, options, []) == (file, options)
     named = table_options(id="item", time="week", value="qty", static="brand")
-    assert with_static(tmp_path / "sales.csv", named, ["store"]).static == ("brand", "store")
+    opened, found = with_static(file, named, ["store"])
+    assert (opened, found.static) == (file, ("brand", "store"))
 
 
 def test_the_command(cli, tmp_path):

@@ -188,8 +188,8 @@ def _items(
 
     announce("Reading")
     with without_pipe(data.data) as source:
-        options = with_static(source, table_options(**data.options(model)), hierarchy or ())
-        panel = read_with_covariates(source, options, covariates) if covariates else read_source(source, options)
+        opened, options = with_static(source, table_options(**data.options(model)), hierarchy or ())
+        panel = read_with_covariates(opened, options, covariates) if covariates else read_source(opened, options)
     tell(panel.overview(), log)
     return panel
 

@@ -243,20 +243,25 @@ def table_options(remembered: TableOptions | None = None, **options: Any) -> Tab
     return TableOptions(**options) if remembered is None else remembered.recalled(**options)
 
 
-def with_static(source: str | Path, options: TableOptions, names: Sequence[str]) -> TableOptions:
-    """Return the options of a file with static columns beside those that it shows by itself."""
+def with_static(source: str | Path, options: TableOptions, names: Sequence[str]) -> tuple[Any, TableOptions]:
+    """Return options of a file with static columns beside those that it shows by itself.
+
+    The file is returned too, opened if that was needed: `read_source` then goes on with it.
+    """
     from vrae.data.columns import Table
     from vrae.data.files import open_path
     from vrae.data.identity import with_joined_id
     from vrae.data.roles import find_roles
 
     if not names:
-        return options
+        return source, options
     static = options.static
-    opened = open_path(Path(source), options) if static is None else None
+    opened: Any = source
+    if static is None:
+        opened = open_path(Path(source), replace(options, static=tuple(names)))
     if isinstance(opened, Table):
         table = with_joined_id(opened, options.id_parts)
         named = find_roles(table, replace(options, static=tuple(names)))
         found = replace(options, id=named.id, time=named.time, value=tuple(named.values))
         static = find_roles(table, found).static
-    return replace(options, static=tuple(dict.fromkeys([*(static or ()), *names])))
+    return opened, replace(options, static=tuple(dict.fromkeys([*(static or ()), *names])))
