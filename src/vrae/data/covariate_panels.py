@@ -24,7 +24,7 @@ from vrae.data.files import open_path
 from vrae.data.frames import from_frame
 from vrae.data.identity import with_joined_id
 from vrae.data.later_times import on_calendar_of_model
-from vrae.data.long import Steps, put_on_grid
+from vrae.data.long import RepeatedRowsError, Steps, put_on_grid
 from vrae.data.panel import Panel, offsets_of
 from vrae.data.reading import as_panel, read_source
 from vrae.data.table_options import TableOptions
@@ -95,12 +95,9 @@ def read_covariates(
             table = _without(table, [name for name in table.columns if name not in (*known, options.time)])
         try:
             panel = _read(table, options, known, calendar)
-        except InvalidDataError as error:  # of repeated rows: nobody can say here how to merge them
-            found, _, is_repeated = str(error).partition(" Remove them, or pass duplicates=")
-            if not is_repeated:
-                raise
+        except RepeatedRowsError as error:  # nobody can say here how to merge them
             own = f" It has no column {reading.id!r}, so it holds for all series." if for_all and reading else ""
-            raise InvalidDataError(f"{table.name}: {found}{own} Keep one row for each of them.") from None
+            raise InvalidDataError(f"{table.name}: {error.found}{own} Keep one row for each of them.") from None
         return replace(panel, ids=np.array(["*"])) if for_all else panel
     panel = as_panel(source)
     if not isinstance(source, Panel) and panel.n_channels == len(names):

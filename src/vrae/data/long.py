@@ -12,6 +12,7 @@ from vrae.data.calendar import Calendar, time_text
 from vrae.exceptions import DataWarning, InvalidDataError, warn
 
 __all__ = [
+    "RepeatedRowsError",
     "Steps",
     "check_cells",
     "check_length",
@@ -25,6 +26,12 @@ __all__ = [
 # A grid with more cells per row than this is probably a mistake in ``freq``. It would fill memory.
 _MAX_CELLS_PER_ROW = 1000
 _MAX_CELLS = 1e15  # well within int64
+
+
+class RepeatedRowsError(InvalidDataError):
+    """Rows have the same series and time. ``found`` says which, without what to do about it."""
+
+    found = ""
 
 
 @dataclass(frozen=True)
@@ -101,11 +108,11 @@ def _named_repeats(steps: Steps, rows: Ints, ids: Array, zone: str | None) -> st
     return f"{len(rows):,} rows that repeat the id and time of another row, in {series}: {examples}{more}"
 
 
-def _duplicate_error(steps: Steps, rows: Ints, ids: Array, hint: str, zone: str | None) -> InvalidDataError:
-    return InvalidDataError(
-        f"Found {_named_repeats(steps, rows, ids, zone)}. "
-        f'Remove them, or pass duplicates="sum", "mean", "first" or "last".{hint}'
-    )
+def _duplicate_error(steps: Steps, rows: Ints, ids: Array, hint: str, zone: str | None) -> RepeatedRowsError:
+    found = f"Found {_named_repeats(steps, rows, ids, zone)}."
+    error = RepeatedRowsError(f'{found} Remove them, or pass duplicates="sum", "mean", "first" or "last".{hint}')
+    error.found = found
+    return error
 
 
 def _total(values: Values, starts: Ints, *, mean: bool) -> Values:
