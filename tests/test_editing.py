@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from conftest import make_series
 from vrae import VRAE, Panel, VRAEClusterer, load_model, runs
 from vrae.estimators.assignment import assign
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, ModelFileError
-from vrae.runs.editing import read_edits, read_names
+from vrae.runs.editing import ClusterNames, read_edits, read_names
 from vrae.runs.run_tables import positions, read_assignment
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
@@ -407,6 +408,19 @@ def test_positions_compare_ids_as_text():
     assert positions(DAYS, np.array(["2024-01-02", "2024-01-02 00:00:00", "no day"])).tolist() == [1, 1, -1]
     with pytest.raises(ValueError, match="twice"):
         positions(np.array(["a", "a"]), np.array(["a"]))
+
+
+def test_a_typed_name_means_the_cluster_that_had_it_when_it_was_typed():
+    """Edits rename clusters, and the name of one of them can go to another."""
+
+    def clusters(names: list[str], labels: list[int]) -> Any:
+        return SimpleNamespace(names_=dict(enumerate(names)), labels_=np.array(labels))
+
+    typed = ClusterNames.of(clusters(["Steady", "Peaks", "Declining"], [0, 0, 1, 1, 2, -1]))
+    now = clusters(["Declining", "Declining (1)"], [0, 0, 0, 0, 1, -1])
+    assert typed.in_edit({"split": "Declining"}, now) == {"split": 1}
+    assert typed.in_edit({"merge": ["Peaks", "Declining"]}, now) == {"merge": [0, 1]}
+    assert typed.in_edit({"merge": ["Declining (1)", 0]}, now) == {"merge": ["Declining (1)", 0]}
 
 
 def test_a_cluster_that_was_emptied_is_said(run, tmp_path):

@@ -140,7 +140,10 @@ def read_names(file: Path) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class ClusterNames:
-    """The names of clusters before any edit: an edit gives its clusters other names."""
+    """The names of clusters before the edits that a user types, who knows them by these names.
+
+    An edit gives its clusters other names, and can give the name of one cluster to another.
+    """
 
     numbers: dict[str, int]
     labels: npt.NDArray[np.int64]
@@ -151,12 +154,12 @@ class ClusterNames:
         return cls({name: number for number, name in clusterer.names_.items()}, clusterer.labels_.copy())
 
     def in_edit(self, edit: dict[str, Any], clusterer: VRAEClusterer) -> dict[str, Any]:
-        """Return an edit with the number of what has most of its series for a name that is gone."""
+        """Return an edit with the number of what has most of its series now for each name."""
 
         def now(cluster: Any) -> Any:
             if isinstance(cluster, list):
                 return [now(one) for one in cluster]
-            if cluster in clusterer.names_.values() or not isinstance(cluster, str) or cluster not in self.numbers:
+            if not isinstance(cluster, str) or cluster not in self.numbers:
                 return cluster
             labels = clusterer.labels_[self.labels == self.numbers[cluster]]
             labels = labels[labels >= 0]
