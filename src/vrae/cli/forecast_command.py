@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,7 +17,6 @@ from vrae.cli.shared_options import (
     ModelOptions,
     OutFile,
     Save,
-    tell,
 )
 from vrae.cli.terminal import logger_for, target, usage_error, written
 from vrae.phases import announce
@@ -137,7 +135,8 @@ def forecast(
         note_unused(options, model, log, *(flag for flag, given in chosen.items() if given))
         if future is not None and not forecaster.covariates:
             raise usage_error(f"--future has values of covariates, but {model} was fitted without. Leave it out.")
-        panel = _items(data, forecaster.covariates or (), hierarchy, log, forecaster)
+        known = forecaster.covariates or ()
+        panel = data.panel(model=forecaster, log=log, static=hierarchy or (), covariates=known)
         announce("Forecasting")
         columns = forecaster.predict_table(panel, levels, future, hierarchy=hierarchy, reconcile=reconcile)
     else:
@@ -153,7 +152,7 @@ def forecast(
         )
         forecaster.model = options.model(forecaster.default_model())
         checked(forecaster)
-        panel = _items(data, covariates or (), hierarchy, log)
+        panel = data.panel(log=log, static=hierarchy or (), covariates=covariates or ())
         if future is not None:  # before the training, which takes long
             check_future(future, panel, covariates or (), forecaster.horizon)
         forecaster.fit(panel)
@@ -172,26 +171,6 @@ def forecast(
     n_steps = int(columns["step"].max(initial=1))
     what = "items and totals" if hierarchy else "items"
     log(written(file, f"{len(columns['step']) // n_steps:,} {what}, {n_steps:,} steps each"))
-
-
-def _items(
-    data: DataOptions,
-    covariates: Sequence[str],
-    hierarchy: Sequence[str] | None,
-    log: Log,
-    model: GroupForecaster | None = None,
-) -> Panel:
-    """Read the items, with covariates as further channels, and the columns of totals."""
-    from vrae.data.covariate_panels import read_with_covariates
-    from vrae.data.reading import read_source, table_options, with_static
-    from vrae.data.stream import without_pipe
-
-    announce("Reading")
-    with without_pipe(data.data) as source:
-        opened, options = with_static(source, table_options(**data.options(model)), hierarchy or ())
-        panel = read_with_covariates(opened, options, covariates) if covariates else read_source(opened, options)
-    tell(panel.overview(), log)
-    return panel
 
 
 def _tell_effects(forecaster: GroupForecaster, log: Log) -> None:

@@ -141,11 +141,8 @@ def cannibalization(
     if group is not None and model is not None:
         raise usage_error("--group and --model both define the groups. Leave out one of them.")
     within = _similar_columns(similar or [])
-    needed = [name for name in (*(group or []), *within) if name not in (data.static or [])]
-    if needed:
-        data = replace(data, static=[*(data.static or []), *dict.fromkeys(needed)])
     clusterer = None if model is None else load_with_clusters(model, "keep", every=True)
-    panel = data.panel(model=clusterer, log=logger_for(quiet))
+    panel = data.panel(model=clusterer, log=logger_for(quiet), static=[*(group or ()), *within])
     groups: Any = group if clusterer is None else clusterer.predict(panel)
     found = find_cannibalization(panel, groups, similar=within, max_lag=max_lag, season=season, fdr=fdr)
     runs.write_columns(found.columns(), target(file))

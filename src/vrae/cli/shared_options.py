@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import partial
@@ -214,14 +214,31 @@ class DataOptions:
             found += [f"--{name.replace('_', '-')}={part}" for part in each if part not in (None, own.default)]
         return found
 
-    def panel(self, label: str | None = None, model: Any = None, log: Log | None = None) -> Panel:
-        """Read all series, and tell what was read."""
-        from vrae.data.reading import read_source, table_options
+    def panel(
+        self,
+        label: str | None = None,
+        model: Any = None,
+        log: Log | None = None,
+        static: Sequence[str] = (),
+        covariates: Sequence[str] = (),
+    ) -> Panel:
+        """Read all series, and tell what was read.
+
+        Columns ``static`` are kept beside those of the options, or those that the table shows by
+        itself. ``covariates`` become the last channels.
+        """
+        from vrae.data.reading import read_source, table_options, with_static
         from vrae.data.stream import without_pipe
 
         announce("Reading")
         with without_pipe(self.data) as source:
-            panel = read_source(source, table_options(**self.options(model), label=label))
+            opened, options = with_static(source, table_options(**self.options(model), label=label), static)
+            if covariates:
+                from vrae.data.covariate_panels import read_with_covariates
+
+                panel = read_with_covariates(opened, options, covariates)
+            else:
+                panel = read_source(opened, options)
         tell(panel.overview(), log)
         return panel
 

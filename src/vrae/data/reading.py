@@ -256,12 +256,11 @@ def with_static(source: str | Path, options: TableOptions, names: Sequence[str])
     if not names:
         return source, options
     static = options.static
-    opened: Any = source
-    if static is None:
-        opened = open_path(Path(source), replace(options, static=tuple(names)))
+    opened = open_path(Path(source), replace(options, static=tuple(names))) if static is None else None
     if isinstance(opened, Table):
         table = with_joined_id(opened, options.id_parts)
         named = find_roles(table, replace(options, static=tuple(names)))
         found = replace(options, id=named.id, time=named.time, value=tuple(named.values))
         static = find_roles(table, found).static
-    return opened, replace(options, static=tuple(dict.fromkeys([*(static or ()), *names])))
+    kept = opened if isinstance(opened, Table) else source
+    return kept, replace(options, static=tuple(dict.fromkeys([*(static or ()), *names])))
