@@ -440,6 +440,30 @@ def test_probabilities_are_of_latent_vectors_of_the_model(fitted):
             fitted("VRAEClusterer").predict_proba_from_latent(Z)
 
 
+@pytest.mark.parametrize("rate", [0.01, None])
+def test_little_is_certain_of_a_series_that_is_clearly_shorter(rate, fitted, small_series):
+    known = fitted("VRAEClusterer")
+    clusterer = clone(known, safe=False)
+    clusterer.__dict__.update(vars(known))
+    clusterer.set_params(false_alarm_rate=rate)
+    X = small_series("2d")
+    n_steps, least = X.shape[1], 0.9 * X.shape[1]
+    np.testing.assert_allclose(
+        clusterer.predict_proba(X), clusterer.predict_proba_from_latent(clusterer.embedding_), atol=1e-5
+    )
+    for n_known in (1, 3, n_steps // 2, n_steps - 1):
+        cut = np.where(np.arange(n_steps) < n_known, X + 0.01, np.nan)  # not the training series
+        found, certain = (
+            clusterer.predict_proba(cut),
+            clusterer.predict_proba_from_latent(clusterer.model_.transform(cut)),
+        )
+        share = min(n_known / least, 1.0)
+        expected = share * certain + (1 - share) / clusterer.n_clusters_
+        judged = found.any(axis=1)
+        np.testing.assert_allclose(found[judged], expected[judged], atol=1e-5)
+        assert judged.all() or n_known >= least
+
+
 # ---------------------------------------------------------------- saved
 
 

@@ -9,10 +9,18 @@ import numpy as np
 
 from vrae.data.batching import Indices
 from vrae.data.ids import joined_ids
-from vrae.data.panel import Panel, invalid_series, offsets_of
+from vrae.data.panel import Ints, Panel, invalid_series, offsets_of
 from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
 
-__all__ = ["check_enough", "drop_invalid", "hide_level_ends", "join_panels", "match_channels", "reservoir"]
+__all__ = [
+    "check_enough",
+    "drop_invalid",
+    "hide_level_ends",
+    "join_panels",
+    "match_channels",
+    "observed_steps",
+    "reservoir",
+]
 
 
 def join_panels(panels: Sequence[Panel]) -> Panel:
@@ -142,3 +150,11 @@ def reservoir(most: int, n_earlier: int, n_new: int, n_seen: int, seed: int) -> 
     of_new = min(n_new, max(most - n_earlier, round(most * n_new / (n_seen + n_new))))
     kept = rng.permutation(n_earlier)[: most - of_new], n_earlier + rng.permutation(n_new)[:of_new]
     return np.sort(np.concatenate(kept))
+
+
+def observed_steps(panel: Panel) -> Ints:
+    """Return the number of steps with a value of each series, (n_series,)."""
+    counts = [np.cumsum(~np.isnan(part).all(axis=1)) for part in panel.slices()]
+    before = np.cumsum([0, *(int(part[-1]) for part in counts)])
+    total = np.concatenate([[0], *(part + n for part, n in zip(counts, before, strict=False))])
+    return np.diff(total[panel.offsets])

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from vrae.data.batching import Indices
 from vrae.io.folder import Arrays, shaped
 
-__all__ = ["MIN_REFERENCES", "Belonging", "are_among", "reference_indices", "tail_limit"]
+__all__ = ["MIN_REFERENCES", "Belonging", "are_among", "reference_indices", "tail_limit", "tempered"]
 
 # Most references, and fewest from which a limit can be estimated.
 _MOST_REFERENCES = 2_000
@@ -142,6 +142,10 @@ class Belonging:
         scores = np.column_stack([between.min(axis=1), (between / self.scales).min(axis=1)])
         return (scores / self.limits).max(axis=1)
 
+    def known_share(self, sizes: npt.NDArray[np.integer]) -> Floats:
+        """Return the share (n,) of the steps of a short reference that series have; at most 1."""
+        return np.minimum(sizes / self.shortest, 1.0)
+
     def is_new(self, statistics: npt.NDArray[np.floating], sizes: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
         """Return which series are new (n,); see `fit` for the parameters.
 
@@ -149,6 +153,15 @@ class Belonging:
         differ for that reason alone.
         """
         return (self.novelty(statistics) > 1) & (sizes >= self.shortest)
+
+
+def tempered(probabilities: Floats, known: Floats) -> Floats:
+    """Return probabilities (n, n_clusters), closer to each other the smaller the known share (n,).
+
+    The most likely cluster stays the same, and so does the sum of each row.
+    """
+    share = known[:, None]
+    return np.asarray(share * probabilities + (1 - share) * probabilities.mean(axis=1, keepdims=True))
 
 
 def reference_indices(indices: Indices, seed: int = 0) -> Indices:

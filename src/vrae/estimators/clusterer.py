@@ -11,10 +11,11 @@ from sklearn.base import ClusterMixin, TransformerMixin
 from vrae.config import check_int, check_real
 from vrae.data.batching import Indices
 from vrae.data.panel import Panel
+from vrae.data.selection import observed_steps
 from vrae.describe.portraits import Portraits
 from vrae.estimators.adjusting import Adjustable
 from vrae.estimators.arguments import as_numbers
-from vrae.estimators.belonging import Belonging, are_among, reference_indices
+from vrae.estimators.belonging import Belonging, are_among, reference_indices, tempered
 from vrae.estimators.edits import Edited
 from vrae.estimators.grouping import Grouping
 from vrae.estimators.head import Embedded, SeriesHead, explain_model_options
@@ -34,6 +35,7 @@ _LEAST_NEW = 5
 _MORE_THAN_CHANCE = 3
 
 Labels = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 class VRAEClusterer(
@@ -185,7 +187,8 @@ class VRAEClusterer(
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Return the probability of every cluster for every series, shape (n_series, n_clusters_).
 
-        Rows sum to 1. A row of zeros belongs to no cluster.
+        Rows sum to 1. A row of zeros belongs to no cluster. Of a new series that is clearly shorter
+        than the training series, little is known, so its probabilities are closer to each other.
         """
         self._check_fitted()
         if self.belonging_ is None and self.false_alarm_rate not in (None, self._rate):
@@ -239,12 +242,12 @@ class VRAEClusterer(
         belonging = self._belonging_now()
         if belonging is None:
             Z = self.model_.inference_.embed(panel, indices)
-            return Z, self.predict_proba_from_latent(Z)
+            return Z, self._without_certainty(self.predict_proba_from_latent(Z), Z, panel)
         Z, new = self.model_.inference_.embed_and_judge(panel, indices, belonging.is_new)
         new[new] = ~are_among(Z[new], self.embedding_)  # training series belong, also those that are no references
         probabilities = self.predict_proba_from_latent(Z)
         probabilities[new] = 0.0
-        return Z, probabilities
+        return Z, self._without_certainty(probabilities, Z, panel)
 
     @property
     def space_(self) -> LatentSpace:
@@ -319,6 +322,19 @@ class VRAEClusterer(
             self._check_rate(rate)
             self.belonging_, self._rate = self.belonging_.at(rate), rate
         return self.belonging_
+
+    def _without_certainty(self, probabilities: Floats, Z: npt.NDArray[np.float32], panel: Panel) -> Floats:
+        """Return the probabilities of clusters, less certain for series that are clearly shorter.
+
+        Their patterns are those of few steps, and lie anywhere among those of longer series.
+        """
+        if self.belonging_ is None:
+            return probabilities
+        known = self.belonging_.known_share(observed_steps(panel))
+        short = np.flatnonzero((known < 1) & probabilities.any(axis=1))
+        short = short[~are_among(Z[short], self.embedding_)]
+        probabilities[short] = tempered(probabilities[short], known[short])
+        return probabilities
 
     def _is_new_kind(self, labels: Labels) -> bool:
         """Return whether more series than false alarms explain have no cluster."""
