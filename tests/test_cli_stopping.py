@@ -203,8 +203,8 @@ import os, signal, sys, time
 import vrae.__main__, vrae.cli
 os.open(os.ttyname(0), os.O_RDWR)  # the terminal of this session
 def main():
-    print("started", flush=True)
     try:
+        print("started", flush=True)
         time.sleep(60)
     finally:
         os.kill(os.getpid(), signal.SIGHUP)  # of the shell, which ends too
