@@ -1,5 +1,6 @@
 """The whole process of the command line, also as ``python -m vrae``."""
 
+import gc
 import os
 import signal
 import stat
@@ -40,6 +41,9 @@ def run() -> None:
         for number in (getattr(signal, name) for name in _STOP if hasattr(signal, name)):
             if signal.getsignal(number) is signal.SIG_DFL:  # not ignored by who started it, such as nohup
                 signal.signal(number, _stop)
+    # Python would search the growing number of modules for garbage again and again, for a second.
+    # The phase after "Starting" turns this on again.
+    gc.disable()
     # Before NumPy is imported: on small matrices its threads wait longer than they work.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:

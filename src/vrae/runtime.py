@@ -198,14 +198,15 @@ def ordered_map(
     """Yield ``work(item)`` for each item, in order.
 
     On the CPU, small networks process several items in parallel, one thread each: as many as torch
-    has threads. The number of waiting results is bounded by the same number.
+    has threads. The number of waiting results is bounded by the same number. Until the last item,
+    torch runs in one thread in the caller too: its threads would wait on cores that others work on.
     """
     workers = torch.get_num_threads() if _is_small(device, hidden_size) and not _is_forked() else 1
     if workers == 1:
         yield from map(work, items)
         return
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
+    with _one_torch_thread(), ThreadPoolExecutor(workers) as pool:
         for item in items:
             waiting.append(pool.submit(work, item))
             if len(waiting) > workers:

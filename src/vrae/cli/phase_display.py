@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from contextvars import ContextVar
@@ -60,6 +61,9 @@ class PhaseDisplay:
 
     def begin(self, phase: str) -> None:
         """Show that a phase begins."""
+        if self._phase == _FIRST and not gc.isenabled():  # see `vrae.__main__`
+            gc.freeze()  # modules stay to the end
+            gc.enable()
         self.end_phase()
         self._phase, self._text, self._share, self._first = phase, "", None, None
         self._began = self._told = time.monotonic()
