@@ -28,6 +28,8 @@ import numpy as np
 HERE = Path(__file__).parent
 ROWS, TABLE = HERE / "commands.jsonl", HERE / "COMMANDS.md"
 RETAIL = "online_retail_weekly"
+BUNDLED, GENERATED = "bundled", "50,000 generated"
+SETS = ("OSULeaf", "ECG5000", RETAIL, GENERATED)
 # What the estimator's own `fit` does. The rest of the command is outside of it.
 FIT = ("Patterns", "Preparation", "Training", "Grouping")
 COMMANDS = {
@@ -39,7 +41,7 @@ COMMANDS = {
     "compare": ["compare", "{data}", "--clusters", "5", "--out", "{folder}/compare.csv"],
 }
 # The peers of `vrae compare` would take an hour for 50,000 series.
-LEFT_OUT = {("compare", "50,000 generated")}
+LEFT_OUT = {("compare", GENERATED)}
 
 
 def seconds() -> float:
@@ -115,13 +117,23 @@ def generated(data: Path, folder: Path) -> Path:
     return path
 
 
-def sets(data: Path, folder: Path) -> dict[str, Path]:
-    """Return the files of the data sets."""
-    return {
-        **{name: data / "ucr" / name / f"{name}_TRAIN.tsv" for name in ("OSULeaf", "ECG5000")},
-        RETAIL: data / "demand" / f"{RETAIL}.csv",
-        "50,000 generated": generated(data, folder),
-    }
+def file_of(name: str, data: Path, folder: Path) -> Path:
+    """Return the file of a data set. Only the one that is generated is written first."""
+    if name == GENERATED:
+        return generated(data, folder)
+    return data / "demand" / f"{name}.csv" if name == RETAIL else data / "ucr" / name / f"{name}_TRAIN.tsv"
+
+
+def chosen(every: list[tuple[str, str]], only: list[str] | None, names: list[str] | None) -> list[tuple[str, str]]:
+    """Return the commands and data sets to run. ``assign`` needs the run of ``cluster``."""
+    commands = {*(only or [command for command, _ in every])}
+    if "assign" in commands:
+        commands.add("cluster")
+    return [
+        (command, name)
+        for command, name in every
+        if command in commands and (not names or name in names) and (command, name) not in LEFT_OUT
+    ]
 
 
 def fit_seconds(row: dict[str, Any]) -> float:
@@ -160,28 +172,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", nargs="+", choices=["demo", *COMMANDS])
-    parser.add_argument("--sets", nargs="+")
+    parser.add_argument("--sets", nargs="+", choices=[BUNDLED, *SETS])
     parser.add_argument("--limit", type=float, default=600, help="elapsed seconds of a command")
     arguments = parser.parse_args()
     kept = [json.loads(line) for line in ROWS.read_text().splitlines()] if ROWS.exists() else []
     rows = {(row["command"], row["data"]): row for row in kept}
+    every = [("demo", BUNDLED), *((command, name) for name in SETS for command in COMMANDS)]
     with tempfile.TemporaryDirectory() as folder:
-        tasks = [("demo", "bundled", ["demo", "--out", f"{folder}/demo"])]
-        for name, path in sets(arguments.data, Path(folder)).items():
-            run = f"{folder}/run {name}"
-            for command, words in COMMANDS.items():
-                filled = [word.format(data=path, folder=folder, run=run) for word in words]
-                tasks.append((command, name, filled))
-        for command, name, words in tasks:
-            wanted = not arguments.only or command in arguments.only
-            if (command, name) in LEFT_OUT or (arguments.sets and name not in arguments.sets):
-                continue
-            if not wanted and not (command == "cluster" and "assign" in (arguments.only or [])):
-                continue
-            rows[command, name] = {"command": command, "data": name, **measure(words, arguments.limit)}
-            print(json.dumps(rows[command, name]), flush=True)
-    order = {key: place for place, key in enumerate((command, name) for command, name, _ in tasks)}
-    found = [rows[key] for key in sorted(rows, key=lambda key: order.get(key, len(order)))]
+        for name, pairs in itertools.groupby(chosen(every, arguments.only, arguments.sets), key=lambda pair: pair[1]):
+            path = None if name == BUNDLED else file_of(name, arguments.data, Path(folder))
+            for command, _ in pairs:
+                words = COMMANDS.get(command, ["demo", "--out", "{folder}/demo"])
+                filled = [word.format(data=path, folder=folder, run=f"{folder}/run {name}") for word in words]
+                rows[command, name] = {"command": command, "data": name, **measure(filled, arguments.limit)}
+                print(json.dumps(rows[command, name]), flush=True)
+    found = [rows[key] for key in sorted(rows, key=lambda key: every.index(key) if key in every else len(every))]
     ROWS.write_text("".join(json.dumps(row) + "\n" for row in found))
     TABLE.write_text(table(found))
 
