@@ -281,7 +281,7 @@ def test_info_says_what_a_forecaster_forecasts(cli, tmp_path):
     told.append("Forecasts 3 steps after the series of the fit: 2024-02-06 to 2024-02-08")
     assert [words for words in told if words not in lines] == []
     facts = json.loads(cli("info", tmp_path / "model", "--json").out)
-    assert (facts["horizon"], facts["season_length"]) == (3, 7)
+    assert (facts["horizon"], facts["season_length"], facts["fitted to"]) == (3, 7, "4 series, 1 channel(s)")
     assert facts["next_times"] == ["2024-02-06", "2024-02-07", "2024-02-08"]
 
 

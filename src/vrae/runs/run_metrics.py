@@ -151,9 +151,11 @@ def describe_model(estimator: VRAE | Head | LongSeriesDetector) -> dict[str, Any
         }
     model = estimator.model_ if isinstance(estimator, Head) else estimator
     config = model.network_.config
+    sees_parts = hasattr(estimator, "next_times_")  # the network of a forecaster sees parts of its items
+    length = "" if sees_parts else f"median length {model.n_steps_}, "
     facts: dict[str, Any] = {
         "class": type(estimator).__name__,
-        "fitted to": f"{len(model.ids_)} series, median length {model.n_steps_}, {config.n_channels} channel(s)",
+        "fitted to": f"{len(model.ids_)} series, {length}{config.n_channels} channel(s)",
         "epochs": len(model.history_),
         "latent dimensions in use": f"{model.active_units_} of {config.latent_size}",
         "parameters": sum(p.numel() for p in model.network_.parameters()),
