@@ -101,11 +101,20 @@ def test_decimals_and_thousands_that_disagree_are_refused(write):
             read_panel(write(long_csv(["1", "2", "3", "4"])), **options)
 
 
-@pytest.mark.parametrize(("text", "sign"), [("12 %", "%"), ("\u20ac 8.50", "\u20ac"), ("$8", r"\$"), ("5 kg", "kg")])
+@pytest.mark.parametrize(
+    ("text", "sign"), [("12 %", "%"), ("\u20ac 8.50", "\u20ac"), ("$8", r"\$"), ("5 kg", "kg"), ("81 bpm", "bpm")]
+)
 def test_signs_and_units_in_cells_are_refused_by_name(write, text, sign):
     for cells in ([text] * 4, ["1", text, "2", "3"]):
         with pytest.raises(InvalidDataError, match=rf"Found '{sign}' in the number column 'y'"):
             read_panel(write(long_csv(cells)))
+
+
+def test_words_and_pairs_of_numbers_in_cells_are_refused_by_name(write):
+    with pytest.raises(InvalidDataError, match=r"'ERR' in row 3 .* 2 more rows hold text too, such as 'offline'\."):
+        read_panel(write(long_csv(["1", "ERR", "offline", "ERR"])), value="y")
+    with pytest.raises(InvalidDataError, match=r"Found two numbers in .*'120/80'.* in a column of its own"):
+        read_panel(write(long_csv(["120/80", "118/76", "131/85", "125/90"])), value="y")
 
 
 def test_a_large_csv_is_read_in_parts_with_the_same_settings(write, monkeypatch):

@@ -48,6 +48,19 @@ def test_an_hour_that_comes_twice_in_an_unclear_order():
             read_panel(unclear, id="id", time="t", timezone=ZONE)
 
 
+def test_an_hour_that_comes_twice_without_a_zone_asks_for_it():
+    table, _ = local("10min")
+    said = r"within an hour of Sunday, 2024-10-27\. If clocks went back then, name the zone"
+    with pytest.raises(InvalidDataError, match=said):
+        read_panel(table, id="id", time="t")
+    with pytest.warns(DataWarning, match=f"Merged 12 rows .*{said}"):
+        read_panel(table, id="id", time="t", duplicates="mean")
+    other = pd.concat([table, table.iloc[:1]])
+    with pytest.raises(InvalidDataError) as refused:
+        read_panel(other, id="id", time="t")
+    assert "clocks" not in str(refused.value)
+
+
 def test_other_repeats_are_refused_in_local_time():
     table, _ = local("h")
     once = table.iloc[:12]

@@ -364,6 +364,21 @@ def test_columns_not_named_like_steps_are_left_out_and_said(names):
     assert everything.lengths.tolist() == [len(names) + 2] * 5
 
 
+@pytest.mark.parametrize("names", [["Jan", "Feb", "Mar", "Apr"], ["enero 2023", "febrero 2023", "marzo 2023"]])
+def test_a_column_of_totals_is_no_step(names):
+    table = wide_table(names, Total=9.0)
+    with pytest.warns(DataWarning, match=r"Left out 'Total' of .* named like totals and is no step.*value="):
+        panel = read_panel(table)
+    assert panel.lengths.tolist() == [len(names)] * 5
+    assert (panel.calendar is not None) == ("enero 2023" in names)
+    assert read_panel(table, value=[*names, "Total"]).lengths.tolist() == [len(names) + 1] * 5
+
+
+def test_numbers_in_names_that_are_also_months_are_no_dates():
+    table = wide_table([f"out {n}" for n in (10, 11, 12)])
+    assert read_panel(table).times is None
+
+
 def test_columns_of_a_wide_table_are_in_order_of_their_numbers():
     table = wide_table([f"w{i}" for i in range(1, 11)])
     text_order = table[["item", *sorted(table.columns[1:])]]

@@ -281,9 +281,13 @@ def _text_error(parsed: ParsedNumbers, name: str, table: Table, ids: pa.ChunkedA
         return InvalidDataError(f"Found unclear numbers in {where} {parsed.reason}")
     if "\n" in text.strip():
         more += " It goes on in the next line: look for a stray quote."
+    if re.fullmatch(r"\s*\d[\d.,]*\s*[/x]\s*\d[\d.,]*\s*", text):
+        return InvalidDataError(f"Found two numbers in {where}{more} Write each of them in a column of its own.")
     sign = sign_in(text)
     if sign:
         return InvalidDataError(f"Found {sign!r} in {where}{more} Write plain numbers, and the unit in the header.")
+    others = [one for one in parsed.wrong["text"].unique().to_pylist() if one != text]
+    more = more if not others else f"{more[:-1]}, such as {name_some(others[:3])}."
     return InvalidDataError(
         f"Found text in {where}{more} Replace it with a number, or leave the cell empty if the value is missing."
     )
@@ -319,8 +323,8 @@ def encode_ids(column: pa.ChunkedArray, name: str, table: Table) -> tuple[Ints, 
         missing = pc.or_(missing, pc.equal(pc.fill_null(column, ""), ""))
     refuse_missing("id", pc.indices_nonzero(missing), name, table)
     encoded = pc.dictionary_encode(column)
-    codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
-    return codes.astype(np.int64), as_names(pa.chunked_array([encoded.chunks[-1].dictionary]))
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks], dtype=np.int64)
+    return codes, as_names(pa.chunked_array([encoded.chunks[-1].dictionary]))
 
 
 def refuse_missing(what: str, rows: pa.Array, name: str, table: Table) -> None:

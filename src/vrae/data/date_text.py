@@ -40,17 +40,33 @@ class Written(NamedTuple):
     offsets: Ints | None = None  # (n,): minutes, or None if no text has an offset
 
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-# Beginnings of the names of months in German and French where they differ from English.
-_OTHER_MONTHS = {
-    **{"jän": 1, "fév": 2, "mär": 3, "mrz": 3, "avr": 4, "mai": 5, "juin": 6, "juil": 7, "aoû": 8},
-    **{"okt": 10, "dez": 12, "déc": 12},
+# Months in English, German, French, Spanish, Italian, Portuguese and Dutch, as they are written.
+_MONTHS = {
+    name: number
+    for number, names in enumerate(
+        (
+            "jan january januar jän jänner janv janvier ene enero gen gennaio janeiro januari",
+            "feb february februar fév févr février fevrier febrero febbraio fev fevereiro februari",
+            "mar march mär märz mrz mars marzo março mrt maart",
+            "apr april avr avril abr abril aprile",
+            "may mai mayo mag maggio maio mei",
+            "jun june juni juin junio giu giugno junho",
+            "jul july juli juil juillet julio lug luglio julho",
+            "aug august aoû août aout ago agosto augustus",
+            "sep sept september septembre septiembre setiembre set sett settembre setembro",
+            "oct october okt oktober octobre octubre ott ottobre out outubro",
+            "nov november novembre noviembre novembro",
+            "dec december dez dezember déc décembre decembre dic diciembre dicembre dezembro",
+        ),
+        start=1,
+    )
+    for name in names.split()
 }
-_NAME = (
-    r"(?P<name>jan(?:uary|uar|v(?:ier)?)?|jän(?:ner)?|feb(?:ruary|ruar)?|fév(?:r(?:ier)?)?|mar(?:ch|s)?|märz?|mrz"
-    r"|apr(?:il)?|avr(?:il)?|may|mai|jun[ei]?|juin|jul[yi]?|juil(?:let)?|aug(?:ust)?|août?|sept?(?:ember|embre)?"
-    r"|oct(?:ober|obre)?|okt(?:ober)?|nov(?:ember|embre)?|dec(?:ember)?|dez(?:ember)?|déc(?:embre)?)\.?"
-)
+_NAMES = sorted(_MONTHS, key=len, reverse=True)
+_NAME = rf"(?P<name>{'|'.join(_NAMES)})\.?"
+# Without a mark before a year of two digits, these are other words: out 10, set 11, gen12.
+_CLEAR_NAME = rf"(?P<name>{'|'.join(name for name in _NAMES if name not in ('gen', 'out', 'set'))})\.?"
+_OF = r"(?: de |[-/ .,']*)"
 _YEAR = r"(?P<year>\d{4})"
 # The ways to write a date. All texts of a column are written in the same way.
 _WAYS = [
@@ -62,10 +78,11 @@ _WAYS = [
         rf"(?P<month>\d{{1,2}})[-/]{_YEAR}",
         r"(?P<month>0[1-9]|1[0-2])\.(?P<year>(?:19|20)\d{2})",
         r"(?P<first>\d{1,2})(?P<mark>[-/.])(?P<second>\d{1,2})[-/.](?P<year>\d{4}|\d{2})",
-        rf"(?P<day>\d{{1,2}})\.?[-/ .]*{_NAME}[-/ .,]*(?P<year>\d{{4}}|\d{{2}})",
+        rf"(?P<day>\d{{1,2}})\.?{_OF}{_NAME}{_OF}(?P<year>\d{{4}}|\d{{2}})",
         rf"{_NAME}[-/ ]*(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:,|[-/ ]) *{_YEAR}",
-        rf"{_NAME}[-/ .,']*{_YEAR}",
-        rf"{_NAME}[- ]?'?(?P<year>\d{{2}})",
+        rf"{_NAME}{_OF}{_YEAR}",
+        rf"{_NAME}[-/'](?P<year>\d{{2}})",
+        rf"{_CLEAR_NAME}[- ]?'?(?P<year>\d{{2}})",
         rf"{_YEAR}[-/ .]*{_NAME}",
         rf"{_YEAR}[-/ .]*{_NAME}[-/ .]*(?P<day>\d{{1,2}})",
         rf"{_YEAR}[- ]?w(?P<week>\d{{1,2}})(?:-?(?P<weekday>[1-7]))?",
@@ -80,7 +97,7 @@ _TIME = (
 _PARTS = re.compile(rf"(?P<date>[^:]*?[^:\s,])(?:(?:t|,?\s+){_TIME})?")
 
 # How all dates begin. Most texts that are none are found out here.
-_MAY_BE = re.compile(r"[\djfmasondq][^:]*?\d\d")
+_MAY_BE = re.compile(r"[\djfmasondqegl][^:]*?\d\d")
 
 Fields = dict[str, list[str | None]]
 
@@ -145,14 +162,8 @@ def _days(texts: Sequence[str], fields: Fields) -> Array:
     if "first" in fields:
         month, day = _month_and_day(texts, fields, short)
         return _calendar_days(texts, year, month, day)
-    month = np.array([_month(str(name)) for name in fields["name"]]) if "name" in fields else _ints(fields["month"])
+    month = np.array([_MONTHS[str(name)] for name in fields["name"]]) if "name" in fields else _ints(fields["month"])
     return _calendar_days(texts, year, month, _ints(fields["day"]) if "day" in fields else np.ones_like(year))
-
-
-def _month(name: str) -> int:
-    """Return the number of a month."""
-    found = next((month for begin, month in _OTHER_MONTHS.items() if name.startswith(begin)), None)
-    return _MONTHS.index(name[:3]) + 1 if found is None else found
 
 
 def _calendar_days(texts: Sequence[str], year: Ints, month: Ints, day: Ints) -> Array:

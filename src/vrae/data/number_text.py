@@ -240,6 +240,9 @@ def unlike_plain(text: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
 
 def sign_in(text: str) -> str:
     """Return the currency, percent sign or unit in a text that is a number otherwise, or ""."""
+    word = re.fullmatch(r"[+-]?\d[\d.,]*\s*([^\W\d_]+(?:/[^\W\d_]+)?)", text.strip())
+    if word:
+        return word[1]
     if not re.match(_like_a_number(True), text.strip().lower()):
         return ""
     return re.sub(rf"[\d.,+{_BLANKS}{_APOSTROPHES}-]", "", text.strip())

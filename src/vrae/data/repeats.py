@@ -13,7 +13,7 @@ from vrae.data.dates import Times
 from vrae.data.roles import Roles
 from vrae.exceptions import DataWarning, InvalidDataError, warn
 
-__all__ = ["id_hint", "told_apart", "year_hint"]
+__all__ = ["clock_hint", "id_hint", "told_apart", "year_hint"]
 
 _YEARS = (1900, 2100)
 _PARTS = {12: "2024-05", 53: "2024-W05"}  # of months and weeks, by their largest number
@@ -62,6 +62,28 @@ def id_hint(table: Table, roles: Roles) -> str:
     used = set(roles.all)
     others = [name for name, kind in table.kinds.items() if kind == "text" and name not in used]
     return f" If an id stands for several series, name {others[0]!r} with id= too." if others else ""
+
+
+def clock_hint(codes: Ints, times: Times, order: Ints | None) -> str:
+    """Return what to do if times without a zone come twice in an hour in which clocks go back.
+
+    That is an hour of the night before or on a Sunday: the first 4 hours of a single day each year.
+    """
+    stamps = times.stamps
+    if times.zone is not None or stamps.dtype.kind != "M":
+        return ""
+    found = np.unique(stamps[_repeated(codes, stamps, order)])
+    days = found.astype("M8[D]")
+    in_day = found - days
+    sundays = (days.astype(np.int64) + 3) % 7 == 6
+    if not len(found) or not sundays.all() or len(np.unique(days)) > len(np.unique(days.astype("M8[Y]"))):
+        return ""
+    if in_day.max() >= np.timedelta64(4, "h") or np.ptp(in_day) >= np.timedelta64(1, "h") or not in_day.any():
+        return ""
+    return (
+        f" All of them are within an hour of Sunday, {days[0]}. If clocks went back then, name the zone of the times, "
+        f"such as timezone='Europe/Berlin', so that the hour counts twice."
+    )
 
 
 def year_hint(codes: Ints, times: Times, order: Ints | None, table: Table, roles: Roles) -> str:

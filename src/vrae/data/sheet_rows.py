@@ -31,7 +31,8 @@ _TOTALS = pa.array(
     [
         *("total", "totals", "grand total", "subtotal", "sum", "sums", "\u03c3"),  # lower-case sigma
         *("summe", "gesamt", "gesamtsumme", "gesamtergebnis", "zwischensumme", "endsumme", "insgesamt"),
-        *("totale", "total general", "total général", "totaux", "somme"),
+        *("totale", "totale generale", "total general", "total général", "total geral", "totaux", "somme"),
+        *("suma", "soma", "totaal", "eindtotaal"),
     ]
 )
 

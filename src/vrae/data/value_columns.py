@@ -13,6 +13,7 @@ from vrae.data.arrays import Array, Ints
 from vrae.data.columns import Table
 from vrae.data.date_text import is_date
 from vrae.data.dates import column_dates, refuse_other_types
+from vrae.data.sheet_rows import names_totals
 from vrae.exceptions import DataWarning, InvalidDataError, name_some, warn
 
 __all__ = ["channel_columns", "ordered_steps", "step_columns"]
@@ -48,6 +49,7 @@ def step_columns(table: Table, names: Sequence[str]) -> list[str]:
     InvalidDataError
         Several groups of columns are named like steps.
     """
+    names = _without_totals(table, names)
     if table.date_format is not None:  # the user says that the names are dates
         return ordered_steps(names, table.date_format)
     groups = sorted(_groups(names), key=len, reverse=True)
@@ -71,6 +73,20 @@ def step_columns(table: Table, names: Sequence[str]) -> list[str]:
         DataWarning,
     )
     return ordered_steps(steps)
+
+
+def _without_totals(table: Table, names: Sequence[str]) -> list[str]:
+    """Leave out columns that are named like totals, with a warning, if enough others remain."""
+    found = names_totals(np.array([name.strip().rstrip(":").lower() for name in names], str))
+    totals = [name for name, is_total in zip(names, found, strict=True) if is_total]
+    if not totals or len(names) - len(totals) < _FEWEST_STEPS:
+        return list(names)
+    warn(
+        f"Left out {name_some(totals)} of {table.name}, which is named like totals and is no step. Name the columns of "
+        f"values with value= to change this.",
+        DataWarning,
+    )
+    return [name for name in names if name not in totals]
 
 
 def _groups(names: Sequence[str]) -> list[list[str]]:
