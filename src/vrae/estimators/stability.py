@@ -17,7 +17,7 @@ from vrae.estimators.partition import LatentSpace, fit_partition, labels_of
 from vrae.estimators.vrae import VRAE
 from vrae.io.folder import Arrays
 from vrae.metrics import agreement
-from vrae.runtime import seed_of
+from vrae.runtime import ordered_map, resolve_device, seed_of
 
 __all__ = ["Refits", "cluster_again", "cluster_stability", "found_again"]
 
@@ -55,8 +55,12 @@ class Refits:
         seed = seed_of(model.random_state)
         order = np.random.default_rng(seed).permutation(indices)
         rows = np.sort([order[:size], order[size : 2 * size]], axis=1)
-        seeds = ((seed + number) % 2**32 for number in (1, 2))
-        vectors = [_compared_after_fit(model, panel.select(chosen), s) for chosen, s in zip(rows, seeds, strict=True)]
+
+        def refit(number: int) -> Floats:
+            return _compared_after_fit(model, panel.select(rows[number]), (seed + 1 + number) % 2**32)
+
+        device = resolve_device(model.device, model.precision)
+        vectors = list(ordered_map(refit, range(len(rows)), device, model.hidden_size))  # both at once
         width = max(part.shape[1] for part in vectors)  # differs if the size of the latent space is chosen
         padded = [np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in vectors]
         return cls(rows, np.stack(padded))
