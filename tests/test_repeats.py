@@ -61,6 +61,25 @@ def test_an_hour_that_comes_twice_without_a_zone_asks_for_it():
     assert "clocks" not in str(refused.value)
 
 
+@pytest.mark.parametrize("hours", [np.arange(8, 18), [f"{hour}:30" for hour in range(8, 18)]])
+def test_a_time_of_day_in_another_column(hours, tmp_path):
+    days = np.repeat(pd.date_range("2024-01-01", periods=5), 10)
+    table = pd.DataFrame({"id": "a", "day": days, "hour": np.tile(hours, 5), "calls": np.arange(50) % 7 + 20})
+    table.to_csv(tmp_path / "table.csv", index=False)
+    for source in (table, tmp_path / "table.csv"):  # in a csv, 8:30 is a time
+        with pytest.raises(InvalidDataError, match=r"Column 'hour' looks like the time of day of 'day'\. Join both"):
+            read_panel(source, id="id", time="day", value="calls")
+
+
+def test_days_of_months_beside_their_year():
+    days = pd.date_range("2024-01-01", periods=90)
+    table = pd.DataFrame({"id": "a", "year": days.year, "month": days.month, "day": days.day, "y": 1.5})
+    with pytest.raises(InvalidDataError, match=r"'year' looks like the year of 'day'\. Join them .* as 2024-01-31"):
+        read_panel(table, id="id", time="day", value="y")
+    with pytest.raises(InvalidDataError, match=r"'day', 1 to 31, are days or hours without their date"):
+        read_panel(table.drop(columns="year"), id="id", time="day", value="y")
+
+
 def test_other_repeats_are_refused_in_local_time():
     table, _ = local("h")
     once = table.iloc[:12]

@@ -63,8 +63,15 @@ def test_day_numbers_of_a_spreadsheet_and_codes_of_dates():
     with pytest.warns(DataWarning, match="day numbers of Excel"):
         read(table(week=np.tile(days, 6)))
     months = np.tile([2300 + 100 * (m // 12) + m % 12 + 1 for m in range(30)], 6)  # YYMM
-    with pytest.warns(DataWarning, match="stand for dates"):
+    with pytest.warns(DataWarning, match="stand for dates.*or pass date_format="):
         read(table(week=months))
+
+
+@pytest.mark.parametrize(("unit", "words"), [("s", "seconds"), ("ms", "milliseconds"), ("ns", "nanoseconds")])
+def test_times_that_are_counted_since_1970(unit, words):
+    counted = WEEKS.as_unit(unit).to_numpy().astype(np.int64)
+    with pytest.warns(DataWarning, match=rf"look like {words} since 1970\. .* convert them to dates\.$"):
+        read(table(week=np.tile(counted, 6)))
 
 
 def test_an_obvious_long_table_needs_no_names():
@@ -115,7 +122,7 @@ def test_sums_of_groups_that_no_column_names():
         read(pd.concat([frame, totals]))
 
 
-@pytest.mark.parametrize("name", ["KW {:02}/2024", "2024 KW {:02}", "{:02}.2024 (KW)", "Wo 2024.{}"])
+@pytest.mark.parametrize("name", ["{:02}. KW/2024", "2024, KW {:02}", "{:02}.2024 (KW)", "Wo 2024.{}"])
 def test_columns_that_look_like_dates(name):
     names = [name.format(week) for week in range(11, 21)]
     wide = pd.DataFrame(np.arange(30).reshape(3, 10), columns=names)

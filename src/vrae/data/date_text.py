@@ -68,6 +68,7 @@ _NAME = rf"(?P<name>{'|'.join(_NAMES)})\.?"
 _CLEAR_NAME = rf"(?P<name>{'|'.join(name for name in _NAMES if name not in ('gen', 'out', 'set'))})\.?"
 _OF = r"(?: de |[-/ .,']*)"
 _YEAR = r"(?P<year>\d{4})"
+_WEEK = r"(?:w|kw|wk|week|woche)"
 # The ways to write a date. All texts of a column are written in the same way.
 _WAYS = [
     re.compile(way)
@@ -86,6 +87,8 @@ _WAYS = [
         rf"{_YEAR}[-/ .]*{_NAME}",
         rf"{_YEAR}[-/ .]*{_NAME}[-/ .]*(?P<day>\d{{1,2}})",
         rf"{_YEAR}[- ]?w(?P<week>\d{{1,2}})(?:-?(?P<weekday>[1-7]))?",
+        rf"{_YEAR}[-/ ]?{_WEEK} ?(?P<week>\d{{1,2}})",
+        rf"{_WEEK} ?(?P<week>\d{{1,2}})[-/ ]{_YEAR}",
         rf"{_YEAR}[-/ ]?q(?P<quarter>[1-4])",
         rf"q(?P<quarter>[1-4])[-/ ]?{_YEAR}",
     )
@@ -97,7 +100,7 @@ _TIME = (
 _PARTS = re.compile(rf"(?P<date>[^:]*?[^:\s,])(?:(?:t|,?\s+){_TIME})?")
 
 # How all dates begin. Most texts that are none are found out here.
-_MAY_BE = re.compile(r"[\djfmasondqegl][^:]*?\d\d")
+_MAY_BE = re.compile(r"[\djfmasondqeglkw][^:]*?\d\d")
 
 Fields = dict[str, list[str | None]]
 
@@ -156,7 +159,7 @@ def _days(texts: Sequence[str], fields: Fields) -> Array:
     year = np.where(short, year + np.where(year < 69, 2000, 1900), year)  # as strptime does
     _check(texts, year > 0)
     if "week" in fields:
-        return _weeks(texts, year, _ints(fields["week"]), _ints(fields["weekday"], 1))
+        return _weeks(texts, year, _ints(fields["week"]), _ints(fields.get("weekday", [None] * len(year)), 1))
     if "quarter" in fields:
         return _calendar_days(texts, year, 3 * _ints(fields["quarter"]) - 2, np.ones_like(year))
     if "first" in fields:

@@ -23,10 +23,10 @@ from vrae.data.date_text import (
 )
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 
-__all__ = ["Times", "as_times", "column_dates", "refuse_other_types"]
+__all__ = ["WEEK_NAME", "Times", "as_times", "column_dates", "refuse_other_types"]
 
 # Columns with such a name hold weeks: 202405 is the fifth week of 2024 and not its May.
-_WEEK_NAME = re.compile(r"(?i)week|woche|semaine|semana|(?<![a-z])(?:wk|kw)(?![a-z])")
+WEEK_NAME = re.compile(r"(?i)week|woche|semaine|semana|(?<![a-z])(?:wk|kw)(?![a-z])")
 
 
 class Times(NamedTuple):
@@ -166,13 +166,13 @@ def _text_times(text: pa.ChunkedArray, name: str, table: Table, date_format: str
 def _are_months(text: pa.ChunkedArray, name: str) -> bool:
     """Return whether all texts are months such as 01.2023, and the name is not one of weeks."""
     months = pc.match_substring_regex(text, r"^(0[1-9]|1[0-2])\.(19|20)\d\d$")
-    return bool(pc.all(months).as_py()) and not _WEEK_NAME.search(name)
+    return bool(pc.all(months).as_py()) and not WEEK_NAME.search(name)
 
 
 def _unclear_parts(numbers: Array, name: str, table: Table) -> InvalidDataError:
     example = np.max(numbers)
     where = f"The time column {name!r} of {table.name} holds"
-    if example >= 13 or _WEEK_NAME.search(name):
+    if example >= 13 or WEEK_NAME.search(name):
         return InvalidDataError(
             f"{where} weeks with their years, such as {example:07.4f}, which cannot be read as decimals. Pass "
             f'date_format="%V.%G", or write them as 2024-W05.'
@@ -243,7 +243,7 @@ def _number_times(column: pa.ChunkedArray, name: str) -> Times:
     number = pa.int64() if pa.types.is_integer(column.type) else pa.float64()
     values = np.asarray(column.cast(number, safe=False).to_numpy())
     whole = values.astype(np.int64) if len(values) and np.isfinite(values).all() and _are_whole(values) else None
-    stamps = None if whole is None else dates_of_digits(whole, weeks=bool(_WEEK_NAME.search(name)))
+    stamps = None if whole is None else dates_of_digits(whole, weeks=bool(WEEK_NAME.search(name)))
     return Times(values if stamps is None else stamps)
 
 

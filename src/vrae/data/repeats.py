@@ -8,16 +8,22 @@ import pyarrow.compute as pc
 
 from vrae.data.arrays import Array, Ints
 from vrae.data.calendar import local_times, time_text, universal_times
-from vrae.data.columns import Table
-from vrae.data.dates import Times
+from vrae.data.columns import Table, kind_of
+from vrae.data.dates import WEEK_NAME, Times
 from vrae.data.roles import Roles
 from vrae.exceptions import DataWarning, InvalidDataError, warn
 
-__all__ = ["clock_hint", "id_hint", "told_apart", "year_hint"]
+__all__ = ["id_hint", "repeat_hint", "told_apart"]
 
 _YEARS = (1900, 2100)
 _PARTS = {12: "2024-05", 53: "2024-W05"}  # of months and weeks, by their largest number
-_WORDS = {12: "months", 53: "weeks", 366: "days"}
+# What numbers up to the first one may be, of what, and how to write it.
+_PARTS_OF = {
+    12: ("months", "year", "2024-05"),
+    31: ("days or hours", "date", "2024-01-31"),
+    53: ("weeks", "year", "2024-W05"),
+    366: ("days", "year", "2024-01-31"),
+}
 
 # Numbers are parts of a year without it if at least this fraction of rows repeats another one.
 _MANY_REPEATS = 0.1
@@ -64,19 +70,26 @@ def id_hint(table: Table, roles: Roles) -> str:
     return f" If an id stands for several series, name {others[0]!r} with id= too." if others else ""
 
 
-def clock_hint(codes: Ints, times: Times, order: Ints | None) -> str:
-    """Return what to do if times without a zone come twice in an hour in which clocks go back.
+def repeat_hint(codes: Ints, times: Times, order: Ints | None, table: Table, roles: Roles) -> str:
+    """Return why rows may repeat the id and time of another one, and what to do; "" if unknown."""
+    if times.zone is not None:
+        return ""
+    if times.stamps.dtype.kind != "M":
+        return _year_hint(codes, times.stamps, order, table, roles)
+    rows = _repeated(codes, times.stamps, order)
+    return (_clock_hint(times.stamps[rows]) or _day_hint(codes, times.stamps, table, roles)) if len(rows) else ""
+
+
+def _clock_hint(repeated: Array) -> str:
+    """Return what to do if times come twice in an hour in which clocks go back.
 
     That is an hour of the night before or on a Sunday: the first 4 hours of a single day each year.
     """
-    stamps = times.stamps
-    if times.zone is not None or stamps.dtype.kind != "M":
-        return ""
-    found = np.unique(stamps[_repeated(codes, stamps, order)])
+    found = np.unique(repeated)
     days = found.astype("M8[D]")
     in_day = found - days
     sundays = (days.astype(np.int64) + 3) % 7 == 6
-    if not len(found) or not sundays.all() or len(np.unique(days)) > len(np.unique(days.astype("M8[Y]"))):
+    if not sundays.all() or len(np.unique(days)) > len(np.unique(days.astype("M8[Y]"))):
         return ""
     if in_day.max() >= np.timedelta64(4, "h") or np.ptp(in_day) >= np.timedelta64(1, "h") or not in_day.any():
         return ""
@@ -86,27 +99,54 @@ def clock_hint(codes: Ints, times: Times, order: Ints | None) -> str:
     )
 
 
-def year_hint(codes: Ints, times: Times, order: Ints | None, table: Table, roles: Roles) -> str:
+def _day_hint(codes: Ints, stamps: Array, table: Table, roles: Roles) -> str:
+    """Return what to do if times are days, and another column has the time of day."""
+    if (stamps != stamps.astype("M8[D]")).any():
+        return ""
+    for name in table.columns:
+        if name not in roles.all and _holds_hours(codes, stamps, table, name):
+            return (
+                f" Column {name!r} looks like the time of day of {roles.time!r}. Join both into one column, such as "
+                f"2024-01-31 13:00, and name it with time=."
+            )
+    return ""
+
+
+def _holds_hours(codes: Ints, stamps: Array, table: Table, name: str) -> bool:
+    """Return whether a column has times such as 13:00, or hours that tell rows of a day apart."""
+    kind = table.data.schema.field(name).type
+    if pa.types.is_time(kind):
+        return True
+    if kind_of(kind) == "text":
+        text = pc.utf8_trim_whitespace(table.read([name])[name].drop_null())
+        return len(text) > 0 and bool(pc.all(pc.match_substring_regex(text, r"^\d{1,2}:\d\d(:\d\d)?$")).as_py())
+    if not pa.types.is_integer(kind):
+        return False
+    hours = np.asarray(pc.cast(table.read([name])[name], pa.float64()).to_numpy())
+    return _are_within(hours, 0, 24) and _are_unique(codes, stamps.astype("M8[D]").astype(np.int64), hours)
+
+
+def _year_hint(codes: Ints, stamps: Array, order: Ints | None, table: Table, roles: Roles) -> str:
     """Return what to do if times are numbers of weeks, months or days, and their year is missing.
 
     Rows of different years then have the same time. If they have not, but the numbers begin again
     within the series, a warning says so, since the end of a year would come after the next one.
     """
-    stamps, name = times.stamps, roles.time
+    name = str(roles.time)
     if not _are_within(stamps, 1, 366) or stamps.max() < 12 or 53 < stamps.max() < 365:
         return ""
     rows = _repeated(codes, stamps, order)
     if len(rows) < _MANY_REPEATS * len(stamps) and (len(rows) or not _begin_again(codes, stamps)):
         return ""
-    most = next(most for most in _WORDS if stamps.max() <= most)
-    example = _PARTS.get(most, "2024-01-31")
+    least = 53 if WEEK_NAME.search(name) else 0
+    parts, whole, example = next(of for most, of in _PARTS_OF.items() if max(stamps.max(), least) <= most)
     years = [one for one in table.columns if one not in (roles.id, name) and _holds_years(table, one)]
     if years:
         known = f" Column {years[0]!r} looks like the year of {name!r}."
-        known += f" Join both into one column, such as {example}, and name it with time=, to keep years apart."
+        known += f" Join them into one column, such as {example}, and name it with time=."
     else:
-        known = f" If the numbers in column {name!r}, {stamps.min():g} to {stamps.max():g}, are {_WORDS[most]} without"
-        known += f" their year, rows of different years are taken for one: write the year too, such as {example}."
+        known = f" If the numbers in column {name!r}, {stamps.min():g} to {stamps.max():g}, are {parts} without their"
+        known += f" {whole}, rows of different {whole}s are taken for one: write the {whole} too, such as {example}."
     if not len(rows):
         warn(f"Times of {table.name} go from {stamps.max():g} to {stamps.min():g} within series.{known}", DataWarning)
     return known
@@ -125,7 +165,7 @@ def _holds_years(table: Table, name: str) -> bool:
     if not pa.types.is_integer(table.data.schema.field(name).type):
         return False
     years = np.asarray(pc.cast(table.read([name])[name], pa.float64()).to_numpy())
-    return _are_within(years, *_YEARS) and years.min() < years.max()
+    return _are_within(years, *_YEARS)
 
 
 def _repeated(codes: Ints, stamps: Array, order: Ints | None) -> Ints:

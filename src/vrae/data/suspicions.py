@@ -23,7 +23,11 @@ _STAND_INS = (-999.0, -9999.0, -99999.0, -999999.0, -99.0)
 # Days of Excel from 2000 to 2049.
 _EXCEL_DAYS = (36526, 54788)
 
-# A year beside another number, as in "KW 5/2024". Names such as 2024_1 are steps in their order.
+# Seconds since 1970, of the years 2000 to 2049, and what else may be counted.
+_SINCE_1970 = (946_684_800, 2_524_608_000)
+_PARTS_OF_SECOND = {1: "seconds", 10**3: "milliseconds", 10**6: "microseconds", 10**9: "nanoseconds"}
+
+# A year beside another number, as in "5. KW/2024". Names such as 2024_1 are steps in their order.
 _YEAR_AND_PART = re.compile(r".*\d\D*[^\w_](19|20)\d\d(?!\d)|.*(?<!\d)(19|20)\d\d[^\w_]\D*\d")
 
 # A calendar of numbers with more steps without a row than this is probably one of codes.
@@ -128,18 +132,26 @@ def _suspect_numbers_as_times(calendar: Calendar, times: Array, name: str, table
     """Warn of times that are numbers, and probably stand for dates."""
     if times.dtype.kind == "M" or not len(times):
         return
-    low, high = times.min(), times.max()
+    low, high, way = times.min(), times.max(), "."
     if _EXCEL_DAYS[0] <= low and high <= _EXCEL_DAYS[1]:
         what = "look like the day numbers of Excel"
+    elif unit := _unit_since_1970(float(low), float(high)):
+        what = f"look like {unit} since 1970"
     elif calendar.freq is not None and calendar.absent > _MANY_ABSENT:
         what = f"are read as numbers, and {100 * calendar.absent:.0f} % of steps of {calendar.freq:g} have no row"
+        way = ", or pass date_format=."
     else:
         return
     warn(
-        f"Times in column {name!r} of {table} {what}. If they stand for dates, convert them to dates, or pass "
-        f"date_format=.",
+        f"Times in column {name!r} of {table} {what}. If they stand for dates, convert them to dates{way}",
         DataWarning,
     )
+
+
+def _unit_since_1970(low: float, high: float) -> str:
+    """Return the unit of times that are counted since 1970, or ""."""
+    first, last = _SINCE_1970
+    return next((unit for n, unit in _PARTS_OF_SECOND.items() if first <= low / n and high / n < last), "")
 
 
 def _are_sums(totals: Array, begun: Array, panel: Panel) -> Array:

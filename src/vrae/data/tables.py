@@ -17,7 +17,7 @@ from vrae.data.dates import Times
 from vrae.data.long import Steps, check_length, merge_duplicates, put_on_grid, say_merged, sort_order, trim_ends
 from vrae.data.panel import Panel, offsets_of
 from vrae.data.precision import narrowed
-from vrae.data.repeats import clock_hint, id_hint, told_apart, year_hint
+from vrae.data.repeats import id_hint, repeat_hint, told_apart
 from vrae.data.roles import Roles, changing_series, find_roles, first_rows, refuse_without_times
 from vrae.data.suspicions import say_suspicions
 from vrae.data.table_calendar import calendar_of, name_times, row_times
@@ -162,7 +162,7 @@ def _long_panel(table: Table, roles: Roles, columns: Columns, options: TableOpti
     if times is None:
         calendar = None
     else:
-        hint = year_hint(codes, times, order, table, roles) or clock_hint(codes, times, order)
+        hint = repeat_hint(codes, times, order, table, roles)
         say_merged(steps, options.duplicates, ids, hint, times.zone)
         steps, calendar = _on_calendar(steps, times.zone, options, ids, hint or id_hint(table, roles))
     lengths = np.bincount(steps.codes, minlength=len(ids))
