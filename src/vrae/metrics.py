@@ -166,13 +166,15 @@ def raw_kmeans(X: npt.NDArray[Any], n_clusters: int, seed: int = 0) -> npt.NDArr
     ndarray of int64, shape (n,)
     """
     from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
 
     flat = resample(X, X.shape[2])
     flat -= flat.mean(axis=2, keepdims=True)
     spread = flat.std(axis=2, keepdims=True)
     flat /= np.where(spread > 0, spread, 1)
     model = KMeans(n_clusters, n_init=10, random_state=seed)
-    return model.fit_predict(flat.reshape(len(flat), -1)).astype(np.int64)
+    with threadpool_limits(1):  # on a busy machine, threads of a small fit wait for each other
+        return model.fit_predict(flat.reshape(len(flat), -1)).astype(np.int64)
 
 
 def best_number(curve: Sequence[dict[str, Any]]) -> int:

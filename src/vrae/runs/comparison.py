@@ -31,6 +31,7 @@ from vrae.exceptions import (
 )
 from vrae.metrics import agreement, labelled, resample, separation
 from vrae.phases import advance, announce, one_phase
+from vrae.runtime import one_thread
 
 __all__ = ["METHODS", "PEERS", "Comparison", "Peer", "compare"]
 
@@ -265,7 +266,7 @@ def _vrae(clusterer: VRAEClusterer, panel: Panel, k: int) -> Cluster:
 
 def _peer(peer: Peer, X: Floats, k: int) -> Cluster:
     def run(series: Floats, n_clusters: int, seed: int) -> Labels:
-        with warnings.catch_warnings():
+        with one_thread(), warnings.catch_warnings():  # one thread for each method: their seconds are compared
             warnings.simplefilter("ignore")  # about the internals of another library
             return np.asarray(peer.cluster(series, n_clusters, seed)).astype(np.int64)
 
