@@ -115,6 +115,14 @@ def test_words_and_pairs_of_numbers_in_cells_are_refused_by_name(write):
         read_panel(write(long_csv(["1", "ERR", "offline", "ERR"])), value="y")
     with pytest.raises(InvalidDataError, match=r"Found two numbers in .*'120/80'.* in a column of its own"):
         read_panel(write(long_csv(["120/80", "118/76", "131/85", "125/90"])), value="y")
+    with pytest.raises(InvalidDataError, match=r"Found a minus behind its number .*'4,00-'.* Write it before"):
+        read_panel(write(long_csv(["3,00", "4,00-", "5,00", "6,00"])), value="y")
+
+
+def test_ids_in_the_first_row_of_each_series_alone(write):
+    rows = [f"{'a' if week == 0 else 'b' if week == 10 else ''};{week};1" for week in range(20)]
+    with pytest.raises(InvalidDataError, match=r"id is missing in 18 rows .* has its id, fill it down\."):
+        read_panel(write("\n".join(["unique_id;ds;y", *rows]) + "\n"))
 
 
 def test_a_large_csv_is_read_in_parts_with_the_same_settings(write, monkeypatch):

@@ -74,6 +74,15 @@ def test_times_that_are_counted_since_1970(unit, words):
         read(table(week=np.tile(counted, 6)))
 
 
+def test_readings_of_counters():
+    frame = table()
+    counted = frame.groupby("item")["qty"].cumsum()
+    with pytest.warns(DataWarning, match=r"The values 'qty' of .* go up from step to step.*the differences\."):
+        read(frame.assign(qty=counted))
+    read(frame.assign(qty=np.tile(np.arange(30), 6)))  # a step each
+    read(frame.assign(qty=counted.where(counted % 5 > 0, 0)))  # that begin again and again
+
+
 def test_an_obvious_long_table_needs_no_names():
     with pytest.warns(DataWarning, match="Took 'week' .* for the time and 'item' for the id"):
         panel = read_panel(table())

@@ -61,6 +61,8 @@ ROW_LABELS = ("__index_level_0__", "", "Unnamed: 0")
 # With threads, Arrow may take memory for each pair of columns: gigabytes for tens of thousands.
 MANY_COLUMNS = 1000
 
+_MANY_EMPTY = 10  # this many rows without an id are no accident
+
 _SAMPLE = 100_000  # rows that decide whether a column is text, or numbers with some errors
 
 
@@ -281,6 +283,8 @@ def _text_error(parsed: ParsedNumbers, name: str, table: Table, ids: pa.ChunkedA
         return InvalidDataError(f"Found unclear numbers in {where} {parsed.reason}")
     if "\n" in text.strip():
         more += " It goes on in the next line: look for a stray quote."
+    if re.fullmatch(r"\s*\d[\d.,]*-\s*", text):
+        return InvalidDataError(f"Found a minus behind its number in {where}{more} Write it before the number.")
     if re.fullmatch(r"\s*\d[\d.,]*\s*[/x]\s*\d[\d.,]*\s*", text):
         return InvalidDataError(f"Found two numbers in {where}{more} Write each of them in a column of its own.")
     sign = sign_in(text)
@@ -330,9 +334,11 @@ def encode_ids(column: pa.ChunkedArray, name: str, table: Table) -> tuple[Ints, 
 def refuse_missing(what: str, rows: pa.Array, name: str, table: Table) -> None:
     """Raise if there are rows without an id or a time."""
     if len(rows):
+        few = what == "id" and rows[0].as_py() > 0 and len(rows) > _MANY_EMPTY  # as where cells were merged
+        hint = " Where only the first row of a series has its id, fill it down." if few else ""
         raise InvalidDataError(
             f"The {what} is missing in {len(rows)} row{'s' * (len(rows) != 1)} of {table.name} (column {name!r}), "
-            f"first in {table.row(rows[0].as_py())}. Fill it in or remove those rows."
+            f"first in {table.row(rows[0].as_py())}. Fill it in or remove those rows.{hint}"
         )
 
 

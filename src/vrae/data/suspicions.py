@@ -20,6 +20,10 @@ __all__ = ["say_suspicions"]
 # Numbers that often stand for a missing value.
 _STAND_INS = (-999.0, -9999.0, -99999.0, -999999.0, -99.0)
 
+# Series of at least this many steps each, of which at most this fraction goes down, may be those of
+# counters. What is counted in a step varies. A part of the rows shows it.
+_COUNTER_STEPS, _COUNTER_FALLS, _COUNTER_VARIES, _COUNTER_ROWS = 20, 0.01, 0.1, 1 << 20
+
 # Days of Excel from 2000 to 2049.
 _EXCEL_DAYS = (36526, 54788)
 
@@ -49,6 +53,8 @@ def say_suspicions(panel: Panel, roles: Roles, options: TableOptions, table: str
         _suspect_names(roles.values, table)
     if options.missing is None:
         _suspect_values(panel.values, panel.channels, table)
+    if len(panel) > 2:
+        _suspect_counters(panel, table)
     if roles.time is not None and panel.times is not None and panel.calendar is not None and options.freq is None:
         _suspect_numbers_as_times(panel.calendar, panel.times, roles.time, table)
 
@@ -69,6 +75,25 @@ def _suspect_values(values: Array, names: Sequence[str], table: str) -> None:
                 DataWarning,
             )
             return
+
+
+def _suspect_counters(panel: Panel, table: str) -> None:
+    """Warn of values that go up nearly always, by different amounts, as readings of a meter do."""
+    rows = slice(0, _COUNTER_ROWS)
+    owners = np.repeat(np.arange(len(panel)), panel.lengths)[rows]
+    for channel, name in enumerate(panel.channels):
+        known = np.isfinite(panel.values[rows, channel])
+        series, values = owners[known], panel.values[rows, channel][known].astype(np.float64)
+        steps = np.diff(values)[np.diff(series) == 0]
+        n_falls, rises = int((steps < 0).sum()), steps[steps > 0]
+        if len(steps) < _COUNTER_STEPS * len(np.unique(series)) or n_falls > _COUNTER_FALLS * len(steps):
+            continue
+        if 2 * len(rises) > len(steps) > 0 and np.ptp(rises) > _COUNTER_VARIES * np.median(rises):
+            warn(
+                f"The values {name!r} of {table} go up from step to step, and hardly ever down. If they are readings "
+                f"of counters, pass what was counted in each step: the differences.",
+                DataWarning,
+            )
 
 
 def _suspect_ids(panel: Panel, table: str) -> None:
