@@ -269,6 +269,26 @@ def test_negative_values_may_be_forecast(small):
     assert (small.predict() >= 0).all()
 
 
+def test_returns_are_not_forecast_but_discounts_are(tmp_path):
+    sales, _ = planted(n=30)
+    rng = np.random.default_rng(0)
+    sales[rng.random(sales.shape) < 0.2] = 0
+    sales[0, -20:] = 0  # ended, after a return
+    sales[[0, 1, 2], [-21, -3, -9]] = -80
+    sales[3] *= -1  # a line of discounts
+    with pytest.warns(DataWarning, match="3 values below 0, such as returns"):
+        forecaster = GroupForecaster(HORIZON, **TINY).fit(sales)
+    low = forecaster.predict_table(level=80)["lo-80"].reshape(30, HORIZON)
+    assert (np.delete(low, 3, axis=0) >= 0).all()
+    assert forecaster.predict()[3].max() < 0
+    others = forecaster.predict_table(sales[:4], level=80)["lo-80"].reshape(4, HORIZON)
+    assert (others[:3] >= 0).all()
+    assert others[3].max() < 0
+    forecaster.save(tmp_path / "model")
+    again = load_model(tmp_path / "model").predict_table(level=80)["lo-80"]
+    np.testing.assert_array_equal(again, low.ravel())
+
+
 def test_same_seed_same_forecast(small, global_random_state):
     before = global_random_state()
     again = GroupForecaster(3, **TINY).fit(planted(n=24)[0][:, :40])

@@ -14,6 +14,7 @@ from vrae.data.containers import TableKind
 from vrae.data.later_times import on_calendar_of_model
 from vrae.data.panel import Panel
 from vrae.data.reading import as_panel
+from vrae.describe.words import plural
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
 from vrae.estimators.forecasting.categories import warn_of_unknown
 from vrae.estimators.forecasting.covariate_series import (
@@ -29,11 +30,14 @@ from vrae.estimators.forecasting.open_steps import OpenSteps
 from vrae.estimators.forecasting.plan import ForecastPlan, past_length
 from vrae.estimators.forecasting.stage import GroupForecast, Stage
 from vrae.estimators.vrae import VRAE
-from vrae.exceptions import InvalidParameterError
+from vrae.exceptions import DataWarning, InvalidParameterError, warn
 from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.io.plain import times_from_json, times_to_json
 
 __all__ = ["FittedItems", "PreparedItems", "open_items"]
+
+# Up to these fractions of all values, and of an item's, negative ones are exceptions: returns.
+_RARE, _RARE_OF_ITEM = 0.02, 0.1
 
 
 Floats = npt.NDArray[np.float64]
@@ -58,7 +62,7 @@ class FittedItems:
     ids: npt.NDArray[Any]
     empty: npt.NDArray[np.bool_]  # items without any observed value
     levels: list[float]  # of the intervals
-    nonnegative: bool  # no value is negative
+    nonnegative: npt.NDArray[np.bool_]  # items whose values are not negative, apart from rare ones such as returns
     kind: TableKind | None
     next_times: npt.NDArray[Any] | None  # (horizon,)
     open_steps: OpenSteps | None
@@ -74,7 +78,7 @@ class FittedItems:
             panel.ids,
             np.isin(np.arange(len(panel)), prepared.indices, invert=True),
             prepared.levels,
-            bool(np.nanmin(calendar.values) >= 0),
+            _nonnegative_items(calendar.values),
             prepared.kind,
             calendar.next_times(prepared.plan.horizon),
             calendar.open_steps,
@@ -90,7 +94,7 @@ class FittedItems:
 
     def query(self, stage: Stage) -> ItemQuery:
         """Return the items at their last step."""
-        known = (self.date_notes, self.effects, self.static, self.nonnegative)
+        known = (self.nonnegative, self.date_notes, self.effects, self.static)
         return ItemQuery(self.ids, stage.items, self.empty, self.next_times, 0, *known)
 
     def query_others(self, X: Any, model: VRAE, stage: Stage, season_length: int | Literal["auto"]) -> ItemQuery:
@@ -108,7 +112,8 @@ class FittedItems:
             warn_of_unknown(plan.categories, calendar.static)
         windows = windows_at(calendar, calendar.n_steps, plan, stage.variation)
         empty = np.isin(np.arange(len(panel)), indices, invert=True)
-        known = (calendar.notes(panel.ids, plan.horizon), effects, calendar.static, self.nonnegative)
+        nonnegative = _are_nonnegative(calendar.values) & self.nonnegative.any()
+        known = (nonnegative, calendar.notes(panel.ids, plan.horizon), effects, calendar.static)
         return ItemQuery(panel.ids, windows, empty, times, shift, *known)
 
     def forecast(
@@ -123,8 +128,7 @@ class FittedItems:
             factors = future_factors(query, future, model.reading_, model.calendar_, horizon)
             found = {name: values * factors for name, values in found.items()}
         for values in found.values():
-            if self.nonnegative:
-                np.maximum(values, 0.0, out=values)
+            values[query.nonnegative] = np.maximum(values[query.nonnegative], 0.0)
             values[query.empty] = np.nan
         return found
 
@@ -139,14 +143,15 @@ class FittedItems:
         config = {
             "table": self.kind and asdict(self.kind),
             "levels": self.levels,
-            "nonnegative": self.nonnegative,
+            "nonnegative": bool(self.nonnegative.any()),
             "open_steps": self.open_steps and self.open_steps.to_dict(),
             "date_notes": self.date_notes,
             "covariates": covariates,
             "static": {name: column.tolist() for name, column in self.static.items()},
             **times_to_json("next_times", self.next_times),
         }
-        return config, {**nested({"covariates": arrays}), "empty": self.empty.astype(np.uint8)}
+        flags = {"empty": self.empty.astype(np.uint8), "nonnegative": self.nonnegative.astype(np.uint8)}
+        return config, {**nested({"covariates": arrays}), **flags}
 
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: Arrays, ids: npt.NDArray[Any], horizon: int) -> Self:
@@ -159,7 +164,9 @@ class FittedItems:
             ids,
             shaped("empty", arrays, ids.shape) == 1,
             config["levels"],
-            config["nonnegative"],
+            shaped("nonnegative", arrays, ids.shape) == 1
+            if "nonnegative" in arrays
+            else np.full(ids.shape, config["nonnegative"]),
             TableKind(**{name: value and str(value) for name, value in table.items()}) if table else None,
             times_from_json("next_times", config),
             OpenSteps.from_dict(open_steps) if open_steps else None,
@@ -173,3 +180,28 @@ def open_items(X: Any, model: VRAE, names: Sequence[str]) -> tuple[Panel, Panel 
     """Return the items of X, read as those of a fitted model, and their covariates ``names``."""
     panel = as_panel(open_series(X, names, model.reading_), model.reading_)
     return split_series(on_calendar_of_model(panel, model.calendar_), names)
+
+
+def _nonnegative_items(values: Floats) -> npt.NDArray[np.bool_]:
+    """Return which items (n,) of values (n_items, n_steps) have no forecast below 0, and say so.
+
+    Sales have returns, but none below 0 are expected. Of other quantities, such as temperatures,
+    some values are negative and hardly any is exactly 0.
+    """
+    found = _are_nonnegative(values)
+    values = values[found]
+    n_negative = int((values < 0).sum())
+    if n_negative > min(_RARE * (~np.isnan(values)).sum(), (values == 0).sum()):
+        return np.zeros_like(found)
+    if n_negative:
+        warn(
+            f"{plural(n_negative, 'value')} below 0, such as returns. They count, but forecasts stay at 0 or above.",
+            DataWarning,
+        )
+    return found
+
+
+def _are_nonnegative(values: Floats) -> npt.NDArray[np.bool_]:
+    """Return which items (n,) have no negative values, apart from rare ones."""
+    n_negative, n_known = (values < 0).sum(axis=1), (~np.isnan(values)).sum(axis=1)
+    return (n_negative <= np.maximum(_RARE_OF_ITEM * n_known, 1)) & (n_negative <= (values > 0).sum(axis=1))

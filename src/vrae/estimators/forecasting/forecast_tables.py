@@ -26,10 +26,10 @@ class ItemQuery(NamedTuple):
     empty: npt.NDArray[np.bool_]  # items without any observed value
     times: npt.NDArray[Any] | None  # (horizon,), time stamps to forecast, if they are regular
     shift: int  # steps by which their horizon is later than that of the fitted items
+    nonnegative: npt.NDArray[np.bool_]  # items without forecasts below 0
     date_notes: Sequence[str] = ()  # what a reader of the times should know
     effects: CovariateEffects | None = None  # of covariates, which the windows lack
     static: Mapping[str, npt.NDArray[Any]] = MappingProxyType({})  # (n,) each
-    nonnegative: bool = False  # no value of `fit` was negative
     columns: Mapping[str, npt.NDArray[Any]] = MappingProxyType({})  # more columns of the table, (n,) each
 
 

@@ -121,15 +121,15 @@ def with_totals(
     if mint:
         variance = [_variance(plain) * _ratio(items, plain["mean"]) ** 2, _variance(totals)]
         items = minimum_trace(items, totals["mean"], variance[0], variance[1], hierarchy.sums)
-        if query.nonnegative:
-            items = np.maximum(items, 0.0)
+        items[query.nonnegative] = np.maximum(items[query.nonnegative], 0.0)
     items = _summable(items)
     mean = np.concatenate([hierarchy.sums @ items, items])
+    nonnegative = np.concatenate([hierarchy.sums @ ~query.nonnegative == 0, query.nonnegative])
     found = {"mean": mean}
     for name, values in forecasts.items():
         if name != "mean":
             center = np.concatenate([totals["mean"], forecasts["mean"]])
-            found[name] = _moved(np.concatenate([totals[name], values]), center, mean, query.nonnegative)
+            found[name] = _moved(np.concatenate([totals[name], values]), center, mean, nonnegative)
     unknown = np.concatenate([np.zeros(len(hierarchy.paths), bool), query.empty])
     for values in found.values():
         values[unknown] = np.nan
@@ -189,15 +189,15 @@ def _ratio(mean: Floats, plain: Floats) -> Floats:
     return np.where(before > 0, mean.sum(axis=1) / np.where(before > 0, before, 1.0), 1.0)
 
 
-def _moved(bound: Floats, center: Floats, mean: Floats, nonnegative: bool) -> Floats:
-    """Return bounds around other means: in proportion if none is negative, so that 0 stays 0."""
-    if not nonnegative:
-        return mean + (bound - center)
+def _moved(bound: Floats, center: Floats, mean: Floats, nonnegative: npt.NDArray[np.bool_]) -> Floats:
+    """Return bounds around other means: in proportion where none is negative, so that 0 stays 0."""
+    shifted = mean + (bound - center)
     bound = np.maximum(bound, 0.0)
     ratio = np.divide(mean, center, out=np.ones_like(mean), where=center > 0)
     ratio[np.isclose(ratio, 1.0, rtol=0, atol=1e-9)] = 1.0  # rounded for sums alone
     moved = np.where(center > 0, bound * ratio, bound + mean)
-    return np.asarray(np.where(bound < center, np.minimum(moved, mean), np.maximum(moved, mean)))
+    moved = np.where(bound < center, np.minimum(moved, mean), np.maximum(moved, mean))
+    return np.where(nonnegative[:, None], moved, shifted)
 
 
 def _summable(values: Floats) -> Floats:
