@@ -137,3 +137,13 @@ def test_series_of_a_new_kind_are_left_out_by_assign_alone(cli, tmp_path, monkey
     monkeypatch.setattr(cannibalization, "find_cannibalization", lambda panel, groups, **_: asked.append(groups))
     cli("cannibalization", *options, "--out", tmp_path / "pairs.csv")
     assert asked[0].tolist() == clusters.tolist()
+
+
+def test_series_that_have_only_begun_are_said_to_be_guesses(cli, tmp_path):
+    X = np.sin(np.arange(50) / np.where(np.arange(20) % 2, 2.0, 5.0)[:, None] + np.arange(20)[:, None])
+    VRAEClusterer(2, model=VRAE(max_epochs=1), random_state=0).fit(X).save(tmp_path / "model")
+    np.save(tmp_path / "new.npy", X[:6, :3] + 0.01)
+    code, out, err = cli("assign", tmp_path / "new.npy", "--model", tmp_path / "model")
+    assert code == 0, err
+    assert pd.read_csv(io.StringIO(out)).probability.max() < 0.6
+    assert "6 of 6 series have a cluster with a probability below 0.6" in err

@@ -63,11 +63,12 @@ def assign(
     if engine.is_ray:
         _write_parts("assign", clusterer, data, file, engine, log)
         return
-    sizes = runs.write_assignments(clusterer, data.panels(clusterer, log), target(file))
+    sizes, n_doubtful = runs.write_assignments(clusterer, data.panels(clusterer, log), target(file))
     end_phase()
     log(written(file, _sizes_in_words(sizes, clusterer)))
-    if note := runs.unassigned_note(sizes[-1], sizes.total()):
-        log(note)
+    for note in (runs.unassigned_note(sizes[-1], sizes.total()), runs.doubtful_note(n_doubtful, sizes.total())):
+        if note:
+            log(note)
     command = shlex.join(["vrae", "drift", data.data, "--model", str(model)])
     log(f"What changed since the fit, and whether it is more than chance: {command}")
 

@@ -28,6 +28,7 @@ from vrae.runs.reduction_folder import (
 )
 from vrae.runs.regrouping import edit_run, regroup_run
 from vrae.runs.result_tables import (
+    doubtful_note,
     embedding_columns,
     embedding_table,
     unassigned_note,
@@ -71,6 +72,7 @@ __all__ = [
     "compare",
     "data_name",
     "describe_model",
+    "doubtful_note",
     "edit_run",
     "embedding_columns",
     "embedding_table",

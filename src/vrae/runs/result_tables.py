@@ -19,6 +19,7 @@ from vrae.estimators.assignment import assign
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.head import Head
 from vrae.estimators.vrae import VRAE
+from vrae.metrics import DOUBTFUL
 from vrae.phases import advance, announce, listening
 from vrae.runs.table_files import Columns, table_writer, write_columns
 from vrae.runtime import one_blas_thread, ordered_map, work_threads
@@ -64,19 +65,34 @@ def without_dropped(model: VRAE, panel: Panel) -> Panel:
     return panel.select(~invalid_series(panel)) if model.on_invalid == "drop" else panel
 
 
-def write_assignments(clusterer: VRAEClusterer, panels: Iterable[Panel], target: Path | None) -> Counter[int]:
+def write_assignments(
+    clusterer: VRAEClusterer, panels: Iterable[Panel], target: Path | None
+) -> tuple[Counter[int], int]:
     """Write the clusters of all series: id, cluster, name, probability, lag and static columns.
 
-    Return how many series each cluster has; -1 are those without one.
+    Return how many series each cluster has, where -1 are those without one, and how many series
+    have one that is less likely than `DOUBTFUL`.
     """
     sizes: Counter[int] = Counter()
+    n_doubtful = 0
     announce("Assigning")
     with table_writer(target) as write:
         for assignment in map_panels(clusterer.model_, partial(assign, clusterer), panels):
             sizes.update(assignment.labels.tolist())
+            n_doubtful += int(((assignment.labels >= 0) & (assignment.probabilities < DOUBTFUL)).sum())
             write(assignment.columns())
             advance(sizes.total(), None, "series")
-    return sizes
+    return sizes, n_doubtful
+
+
+def doubtful_note(n_doubtful: int, n_series: int) -> str:
+    """Say how many series have a cluster that is little more than a guess; nothing if none has."""
+    if not n_doubtful:
+        return ""
+    return (
+        f"{n_doubtful:,} of {n_series:,} series have a cluster with a probability below {DOUBTFUL}: they lie between "
+        f"clusters, or have far fewer steps than the training series. Take it as a guess."
+    )
 
 
 def unassigned_note(n_unassigned: int, n_series: int) -> str:
