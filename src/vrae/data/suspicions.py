@@ -21,8 +21,8 @@ __all__ = ["say_suspicions"]
 _STAND_INS = (-999.0, -9999.0, -99999.0, -999999.0, -99.0)
 
 # Series of at least this many steps each, of which at most this fraction goes down, may be those of
-# counters. What is counted in a step varies. A part of the rows shows it.
-_COUNTER_STEPS, _COUNTER_FALLS, _COUNTER_VARIES, _COUNTER_ROWS = 20, 0.01, 0.1, 1 << 20
+# counters. What is counted in a step varies. A part of the values shows it.
+_COUNTER_STEPS, _COUNTER_FALLS, _COUNTER_VARIES, _COUNTER_VALUES = 20, 0.01, 0.1, 1 << 18
 
 # Days of Excel from 2000 to 2049.
 _EXCEL_DAYS = (36526, 54788)
@@ -79,8 +79,9 @@ def _suspect_values(values: Array, names: Sequence[str], table: str) -> None:
 
 def _suspect_counters(panel: Panel, table: str) -> None:
     """Warn of values that go up nearly always, by different amounts, as readings of a meter do."""
-    rows = slice(0, _COUNTER_ROWS)
-    owners = np.repeat(np.arange(len(panel)), panel.lengths)[rows]
+    rows = slice(0, _COUNTER_VALUES // panel.n_channels)
+    n_series = int(np.searchsorted(panel.offsets, rows.stop))
+    owners = np.repeat(np.arange(min(n_series, len(panel))), panel.lengths[:n_series])[rows]
     for channel, name in enumerate(panel.channels):
         known = np.isfinite(panel.values[rows, channel])
         series, values = owners[known], panel.values[rows, channel][known].astype(np.float64)
