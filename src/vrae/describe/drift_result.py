@@ -17,18 +17,28 @@ from vrae.describe.words import cluster_name, plural
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["AT_THE_FIT", "Drift", "DriftItems", "LevelChange", "ShareChange", "levels_in_words", "shares_in_words"]
+__all__ = [
+    "AT_THE_FIT",
+    "TOO_LITTLE",
+    "Drift",
+    "DriftItems",
+    "LevelChange",
+    "ShareChange",
+    "levels_in_words",
+    "shares_in_words",
+]
 
 _MOST_NAMED = 4  # clusters in a sentence
-AT_THE_FIT = "at the fit"
+AT_THE_FIT, TOO_LITTLE = "at the fit", "more than chance, but too little to count"
 
 
 @dataclass(frozen=True)
 class ShareChange:
     """The share of a cluster among the series that have one, 0 to 1: before and now.
 
-    ``p_value`` is that of the difference, corrected for the number of clusters. ``changed`` says
-    whether the difference is more than chance and large enough to matter.
+    New series of which too little is known do not count; see `DriftItems`. ``p_value`` is that of
+    the difference, corrected for the number of clusters. ``changed`` says whether the difference is
+    more than chance and large enough to matter. ``remark`` says if it is more than chance only.
     """
 
     cluster: int
@@ -39,11 +49,17 @@ class ShareChange:
     now: float
     p_value: float
     changed: bool
+    remark: str = ""
 
     @property
     def difference(self) -> float:
         """Share now, less the share before."""
         return self.now - self.before
+
+    @property
+    def points(self) -> str:
+        """The difference in points, as text."""
+        return _signed(100 * self.difference, 1)
 
 
 @dataclass(frozen=True)
@@ -74,6 +90,7 @@ class DriftItems:
     ``status`` is "same", "moved", "new", "gone" or "unlike" (of the new table, and unlike all
     training series). ``before`` and ``now`` are clusters, -1 for none. ``probability`` is that of
     the cluster now. ``sure`` marks items whose clusters, before and now, are both probable.
+    ``left_out`` marks new items that count in no share: too few of their steps are known.
     """
 
     ids: npt.NDArray[Any]
@@ -82,6 +99,7 @@ class DriftItems:
     now: npt.NDArray[np.int64]
     probability: npt.NDArray[np.float64]
     sure: npt.NDArray[np.bool_]
+    left_out: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +141,8 @@ class Drift:
         Items that changed cluster in as many steps just before the fit. None if it is not known.
     checks : tuple of str
         What looks wrong with the new table itself, in words: units, ids or missing rows.
+    share_rule : str
+        Which shares count as changed, in words.
     """
 
     shares: tuple[ShareChange, ...]
@@ -143,6 +163,7 @@ class Drift:
     level_words: str = ""
     n_moved_by_chance: int | None = None
     checks: tuple[str, ...] = ()
+    share_rule: str = ""
 
     @property
     def changed(self) -> bool:
@@ -191,12 +212,12 @@ class Drift:
         """Return the result as lines of text: verdict, shares and items."""
         lines = [self.verdict, ""]
         for share in sorted(self.shares, key=lambda share: -abs(share.difference)):
-            mark = "  more than chance" if share.changed else ""
+            mark = "  more than chance" if share.changed else f"  {share.remark}".rstrip()
             lines.append(
-                f"  {100 * share.before:5.1f} % -> {100 * share.now:5.1f} %  "
-                f"({100 * share.difference:+.1f})  {share.name}{mark}"
+                f"  {100 * share.before:5.1f} % -> {100 * share.now:5.1f} %  ({share.points})  {share.name}{mark}"
             )
-        return [*lines, "", *self.level_lines(), *self.item_lines()]
+        rule = [self.share_rule] if any(share.remark for share in self.shares) else []
+        return [*lines, "", *rule, *self.level_lines(), *self.item_lines()]
 
     def level_lines(self) -> list[str]:
         """Say in lines how far the level of all items changed, and that of groups if unusual."""
@@ -204,22 +225,24 @@ class Drift:
             return []
         level, notes = self.levels[0], []
         if level.usual is not None:
-            notes.append(f"95 % of earlier changes: {_signed(level.usual[0])} to {_signed(level.usual[1])}")
+            notes.append(
+                f"95 % of earlier changes: {_signed_percent(level.usual[0])} to {_signed_percent(level.usual[1])}"
+            )
         elif self.level_words != AT_THE_FIT:
             notes.append("what is usual is not known: too few steps")
         notes += [level.remark] if level.remark else []
         usual = f" ({'; '.join(notes)})" if notes else ""
-        lines = [f"Level of the items: {_signed(level.change)} compared with that {self.level_words}{usual}."]
+        lines = [f"Level of the items: {_signed_percent(level.change)} compared with that {self.level_words}{usual}."]
         for group in self.levels[1:]:
             if group.n_items and (group.changed or group.remark):
                 remark = "more than chance" if group.changed else group.remark
-                lines.append(f"Level of {group.name}: {_signed(group.change)} ({remark}).")
+                lines.append(f"Level of {group.name}: {_signed_percent(group.change)} ({remark}).")
         return lines
 
     def level_of(self, cluster: int) -> str:
         """Return the change of the level of a cluster in words, empty if it is not known."""
         level = next((level for level in self.levels if level.cluster == cluster and level.n_items), None)
-        return "" if level is None else _signed(level.change) + (" more than chance" if level.changed else "")
+        return "" if level is None else _signed_percent(level.change) + (" more than chance" if level.changed else "")
 
     def item_lines(self) -> list[str]:
         """Say in lines how many items are unlike all others, moved, are new and are gone."""
@@ -230,7 +253,7 @@ class Drift:
                 f"(about {self.unlike_rate * self.n_series:.0f} by chance)."
             )
         if not self.has_ids:
-            return [*lines, "The series have no ids, so it is not known which are the same items."]
+            return [*lines, "The series have no ids, so it is not known which are the same items.", *self._left_out()]
         n_sure = int((self.items.sure & (self.items.status == "moved")).sum())
         lines.append(
             f"{plural(self._n_both, 'item')} in both tables: {counts.get('moved', 0):,} changed cluster, "
@@ -239,7 +262,11 @@ class Drift:
         if self.n_moved_by_chance is not None:
             lines[-1] += f" By chance about {self.n_moved_by_chance:,} do: so many did just before the fit."
         n_new = counts.get("new", 0) + self._new_unlike
-        return [*lines, f"{plural(n_new, 'item')} new, {counts.get('gone', 0):,} gone."]
+        return [*lines, f"{plural(n_new, 'item')} new, {counts.get('gone', 0):,} gone.", *self._left_out()]
+
+    def _left_out(self) -> list[str]:
+        n, noun = int(self.items.left_out.sum()), "new item" if self.has_ids else "series"
+        return [f"Too few steps are known of {plural(n, noun)}: the shares leave them out."] if n else []
 
     @cached_property
     def _new_unlike(self) -> int:
@@ -251,7 +278,8 @@ class Drift:
         Parameters
         ----------
         what : {"items", "shares"}, default="items"
-            "items": id, status, before, now (clusters), their names, probability and sure.
+            "items": id, status, before, now (clusters), their names, probability, sure and
+            left_out.
             "shares": one row a cluster.
         """
         import pandas as pd
@@ -271,11 +299,12 @@ class Drift:
             "now_name": self._named(items.now),
             "probability": items.probability.round(4),
             "sure": items.sure,
+            "left_out": items.left_out,
         }
 
     def share_columns(self) -> dict[str, npt.NDArray[Any]]:
         """Return the columns of the table of clusters."""
-        names = ("cluster", "name", "n_before", "n_now", "before", "now", "difference", "p_value", "changed")
+        names = ("cluster", "name", "n_before", "n_now", "before", "now", "difference", "p_value", "changed", "remark")
         columns = {name: np.array([getattr(share, name) for share in self.shares]) for name in names}
         columns |= {name: columns[name].round(4) for name in ("before", "now", "difference", "p_value")}
         known = [level if level.n_items else None for level in self.levels[1:]] or [None] * len(self.shares)
@@ -329,5 +358,11 @@ def _more_or_less(change: float) -> str:
     return f"{100 * abs(change):.0f} % {'higher' if change > 0 else 'lower'}"
 
 
-def _signed(change: float) -> str:
-    return f"{100 * change:+,.0f} %".replace("-", "\N{MINUS SIGN}")
+def _signed_percent(change: float) -> str:
+    return f"{_signed(100 * change)} %"
+
+
+def _signed(number: float, digits: int = 0) -> str:
+    """Return a number with its sign; 0 has none."""
+    text = f"{number:+,.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}") if text.strip("+-0.") else text[1:]

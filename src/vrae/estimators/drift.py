@@ -14,6 +14,7 @@ from vrae.data.panel import Panel
 from vrae.data.timing import Timing
 from vrae.describe.drift_result import (
     AT_THE_FIT,
+    TOO_LITTLE,
     Drift,
     DriftItems,
     LevelChange,
@@ -37,6 +38,8 @@ _LEAST_SHARE, _LEAST_EFFECT = 0.02, 0.02
 # A table that has grown moves shares and vectors by itself.
 _LEAST_GROWN_SHARE, _LEAST_GROWN_EFFECT = 0.05, 0.05
 _GROWN = 0.02
+# But a group that nearly halved or doubled changed, however small it is.
+_FACTOR = 1.8
 
 # Dates can be compared if the table begins at most this fraction of the training calendar later,
 # and ends at most this fraction later. Or if it moved by whole years, to so many days.
@@ -69,8 +72,10 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
     has_ids = later.is_named
     texts = [np.array(text, object) for text in texts_of(clusterer.ids_, later.ids)]
     sides = Sides.of(*texts) if has_ids else Sides.unrelated(len(before), len(now))
-    test = share_test(before, now, sides, n_clusters)
-    effect, pattern_p = energy_test(clusterer.embedding_, later.Z, sides)
+    left_out = _left_out(later, now, sides)
+    counted = np.where(left_out, -1, now)
+    test = share_test(before, counted, sides, n_clusters)
+    effect, pattern_p = energy_test(clusterer.embedding_, np.where(left_out[:, None], np.nan, later.Z), sides)
     n_series = int(np.isfinite(later.Z).all(axis=1).sum())
     n_unlike, rate, unlike_p = int(later.unlike.sum()), clusterer.false_alarm_rate, 1.0
     belonging = clusterer.belonging_
@@ -85,17 +90,17 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
     least_effect = _LEAST_GROWN_EFFECT if window.is_grown else _LEAST_EFFECT
     found = [p <= alpha and not window.caveat for p in corrected]
     # If the shares changed, the clearest of them did.
-    is_clear = test.p_values <= np.maximum(alpha, test.p_values.min(initial=1.0))
-    moved = found[0] & is_clear & (np.abs(test.difference) >= least_share)
-    shares = _shares(clusterer, before, now, test.p_values, moved)
+    is_clear = found[0] & (test.p_values <= np.maximum(alpha, test.p_values.min(initial=1.0)))
+    shares = _shares(clusterer, before, counted, test.p_values, is_clear, least_share)
+    moved = any(share.changed for share in shares)
     if levels:
         levels = mark_levels(levels, alpha, found[3])
     checks = _checks(clusterer, later, at_fit, sides, texts, window, levels, level_words)
     # Other shares alone make vectors differ, so then it says nothing more.
-    is_unlike, differs = found[1], found[2] and effect >= least_effect and not moved.any()
+    is_unlike, differs = found[1], found[2] and effect >= least_effect and not moved
     return Drift(
         shares=shares,
-        items=_items(clusterer, later, now, sides),
+        items=_items(clusterer, later, now, sides, left_out),
         names=clusterer.names_,
         n_series=n_series,
         n_unlike=n_unlike,
@@ -115,6 +120,22 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
         level_words=level_words,
         n_moved_by_chance=later.n_moved if has_ids and not window.caveat else None,
         checks=checks,
+        share_rule=_rule(least_share),
+    )
+
+
+def _left_out(later: Later, now: npt.NDArray[np.int64], sides: Sides) -> npt.NDArray[np.bool_]:
+    """Return which series are in no share, (n_series,): new ones of which too little is known."""
+    is_new = np.zeros(len(now), bool)
+    is_new[sides.only_now] = True
+    return later.short & is_new & (now >= 0)
+
+
+def _rule(least_share: float) -> str:
+    """Say which shares count as changed."""
+    return (
+        f"A share changed if it moved beyond chance, and by {100 * least_share:g} points or more, or nearly to half or "
+        f"twice as much (a factor of {_FACTOR:g})."
     )
 
 
@@ -210,26 +231,32 @@ def _shares(
     before: npt.NDArray[np.int64],
     now: npt.NDArray[np.int64],
     p_values: npt.NDArray[np.float64],
-    changed: npt.NDArray[np.bool_],
+    is_clear: npt.NDArray[np.bool_],
+    least_share: float,
 ) -> tuple[ShareChange, ...]:
     counts = [np.bincount(labels[labels >= 0], minlength=clusterer.n_clusters_) for labels in (before, now)]
-    totals = [max(int(part.sum()), 1) for part in counts]
+    first, second = (part / max(int(part.sum()), 1) for part in counts)
+    is_large = np.abs(second - first) >= least_share
+    is_large |= np.maximum(first, second) >= _FACTOR * np.minimum(first, second)
     return tuple(
         ShareChange(
             cluster=k,
             name=cluster_name(k, clusterer.names_),
             n_before=int(counts[0][k]),
             n_now=int(counts[1][k]),
-            before=float(counts[0][k] / totals[0]),
-            now=float(counts[1][k] / totals[1]),
+            before=float(first[k]),
+            now=float(second[k]),
             p_value=float(p_values[k]),
-            changed=bool(changed[k]),
+            changed=bool(is_clear[k] & is_large[k]),
+            remark=TOO_LITTLE if is_clear[k] and not is_large[k] else "",
         )
         for k in range(clusterer.n_clusters_)
     )
 
 
-def _items(clusterer: Fitted, later: Later, now: npt.NDArray[np.int64], sides: Sides) -> DriftItems:
+def _items(
+    clusterer: Fitted, later: Later, now: npt.NDArray[np.int64], sides: Sides, left_out: npt.NDArray[np.bool_]
+) -> DriftItems:
     """Return the items of the new table, and those that are gone."""
     n, gone = len(now), sides.only_before if later.is_named else sides.only_before[:0]
     earlier = np.full(n, -1, np.int64)
@@ -254,6 +281,7 @@ def _items(clusterer: Fitted, later: Later, now: npt.NDArray[np.int64], sides: S
         now=np.concatenate([now, none]),
         probability=np.concatenate([probability, np.zeros(len(known))]),
         sure=np.concatenate([sure, np.zeros(len(known), bool)]),
+        left_out=np.concatenate([left_out, np.zeros(len(known), bool)]),
     )
 
 

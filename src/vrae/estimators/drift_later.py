@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from vrae.data.ids import joined_ids
 from vrae.data.panel import Ints, Panel, invalid_series
+from vrae.data.selection import observed_steps
 from vrae.describe.portraits import Portraits
 from vrae.estimators.assignment import Clustered
 from vrae.estimators.belonging import Belonging
@@ -47,6 +48,7 @@ class Later:
     probabilities: Floats
     unlike: Bools
     lengths: Ints
+    short: Bools  # too little is known for a cluster
     levels: Floats
     past: Past | None = None
     changes: Floats | None = None  # of levels, of some items
@@ -68,7 +70,7 @@ def gather(clusterer: Fitted, panels: Iterable[Panel]) -> Later:
         Z, probabilities = clusterer.embed_and_assign(panel, indices)
         unlike = _unlike(clusterer, Z, probabilities, indices)
         beside.add(panel)
-        parts.append((panel.ids, Z, probabilities, unlike, panel.lengths[indices]))
+        parts.append((panel.ids, Z, probabilities, unlike, panel.lengths[indices], _short(clusterer, panel)))
         if panel.calendar is not None:
             n_absent, n_steps = n_absent + panel.calendar.absent * len(panel.values), n_steps + len(panel.values)
         named &= _has_names(panel, clusterer)
@@ -76,9 +78,10 @@ def gather(clusterer: Fitted, panels: Iterable[Panel]) -> Later:
             stamps += [panel.times.min(), panel.times.max()]
     if not sum(len(part[0]) for part in parts):
         raise InvalidDataError("No series found: the input is empty. Pass the table of the new period.")
-    ids, *arrays = ([part[column] for part in parts] for column in range(5))
-    Z, probabilities, unlike, lengths = (np.concatenate(column) for column in arrays)
-    later = Later(joined_ids(ids), Z, probabilities, unlike, lengths, np.concatenate(beside.levels), is_named=named)
+    ids, *arrays = ([part[column] for part in parts] for column in range(6))
+    Z, probabilities, unlike, lengths, short = (np.concatenate(column) for column in arrays)
+    later = Later(joined_ids(ids), Z, probabilities, unlike, lengths, short, np.concatenate(beside.levels))
+    later.is_named = named
     later.start, later.end = (min(stamps), max(stamps)) if stamps else (None, None)
     later.absent = n_absent / n_steps if n_steps else None
     beside.write(later)
@@ -137,6 +140,13 @@ def _unlike(clusterer: Fitted, Z: npt.NDArray[np.float32], probabilities: Floats
         unlike[indices] = ~probabilities[indices].any(axis=1)
         unlike[unlike] = clusterer.predict_proba_from_latent(Z[unlike]).any(axis=1)  # others are noise of hdbscan
     return unlike
+
+
+def _short(clusterer: Fitted, panel: Panel) -> Bools:
+    """Return which series are clearly shorter than the training series."""
+    if clusterer.belonging_ is None:
+        return np.zeros(len(panel), bool)
+    return clusterer.belonging_.known_share(observed_steps(panel)) < 1
 
 
 def _n_moved_before(clusterer: Fitted, past: Past, panel: Panel, labels: Ints) -> int:
