@@ -196,8 +196,9 @@ def _once_steps(codes: Ints, times: Array, found: Regularity) -> Regularity | No
     calendars = [Calendar(f"W-{weekday_name(day)}", known.zone, _midnight(day), known.aligned) for day in weeks]
     months = Calendar("MS", known.zone, _midnight(first.astype("M8[M]")), known.aligned)
     for calendar in (*calendars, months):
-        steps = np.diff(calendar.cells(times))[np.diff(codes) == 0]
-        if keeps_apart(codes, times, calendar) and (steps > 0).sum() >= _ONCE_FILLED * steps.sum():
+        cells = calendar.cells(times)
+        steps = np.diff(cells)[np.diff(codes) == 0]
+        if _are_in_own(codes, times, cells) and (steps > 0).sum() >= _ONCE_FILLED * steps.sum():
             return Regularity(calendar, moved=True)
     few, middle = np.quantile(gaps.astype("m8[s]").astype(np.int64), [0.2, 0.5])
     return None if 2 * few >= middle else found
@@ -282,9 +283,10 @@ def _fits(codes: Ints, times: Array, found: Regularity) -> bool:
 
     Rows must be dense enough on its calendar, and those with different times in different steps.
     """
-    if not keeps_apart(codes, times, found.calendar):
+    cells = found.calendar.cells(times)
+    if not _are_in_own(codes, times, cells):
         return False
-    gaps = np.diff(found.calendar.cells(times))[np.diff(codes) == 0]
+    gaps = np.diff(cells)[np.diff(codes) == 0]
     if not (gaps > 0).any():
         return True
     lengths = gaps.sum(dtype=np.float64) + len(np.unique(codes))
@@ -295,7 +297,11 @@ def _fits(codes: Ints, times: Array, found: Regularity) -> bool:
 
 def keeps_apart(codes: Ints, times: Array, calendar: Calendar) -> bool:
     """Return whether rows of a series with different times are in different steps."""
-    same = (np.diff(codes) == 0) & (np.diff(calendar.cells(times)) == 0)
+    return _are_in_own(codes, times, calendar.cells(times))
+
+
+def _are_in_own(codes: Ints, times: Array, cells: Ints) -> bool:
+    same = (np.diff(codes) == 0) & (np.diff(cells) == 0)
     return not (times[1:] != times[:-1])[same].any()
 
 
