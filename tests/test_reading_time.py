@@ -565,3 +565,40 @@ def test_fill_needs_no_dates_in_a_wide_table():
     wide = pd.DataFrame({"item": ["a", "b"], "w1": [1.0, np.nan], "w2": [np.nan, 2.0], "w3": [3.0, np.nan]})
     panel = read_panel(wide, fill=0)
     np.testing.assert_array_equal(panel.values.ravel(), [1, 0, 3, np.nan, 2, 0])
+
+
+# -------------------------------------------------------------------- closed
+
+
+def weekly_sales(n_items, closed=(30, 31)):
+    """Sales of items in 60 weeks, which half of the rows lack; in two weeks there is none at all."""
+    rng = np.random.default_rng(0)
+    weeks = pd.date_range("2024-01-01", periods=60, freq="W-MON")
+    sold = rng.random((n_items, 60)) < 0.5
+    sold[:, list(closed)] = False
+    item, week = np.nonzero(sold)
+    return pd.DataFrame({"item": [f"i{i:03}" for i in item], "week": weeks[week], "qty": 1.0 + week})
+
+
+def test_weeks_without_any_row_are_closed_and_not_without_sales(tmp_path):
+    table = weekly_sales(50)
+    with pytest.warns(DataWarning, match=r"No series has a row in 2 of the weeks: 2024-07-29, 2024-08-05\. They stay"):
+        panel = read_panel(table, id="item", time="week", value="qty", fill=0)
+    closed = np.isin(panel.times, np.array(["2024-07-29", "2024-08-05"], "M8[us]"))
+    assert np.isnan(panel.values[closed]).all()
+    assert not np.isnan(panel.values[~closed]).any()
+    wide = table.pivot_table(index="item", columns="week", values="qty").rename_axis(None, axis=1).reset_index()
+    with pytest.warns(DataWarning, match="No series has a row in 2 of the weeks"):
+        assert_same(read_panel(wide, id="item", fill=0), panel)
+    table.to_csv(tmp_path / "sales.csv", index=False)
+    options = {"id": "item", "time": "week", "value": "qty", "fill": 0}
+    with pytest.warns(DataWarning, match="No series has a row in 2 of the weeks"):
+        parts = list(stream_panels(tmp_path / "sales.csv", series_per_panel=20, **options))
+    assert len(parts) == 3
+    np.testing.assert_array_equal(np.concatenate([part.values for part in parts]), panel.values)
+
+
+@pytest.mark.parametrize(("n_items", "closed"), [(3, (30, 31)), (50, range(4, 60, 7))], ids=["few rows", "usual"])
+def test_steps_without_a_row_by_chance_or_habit_are_filled(n_items, closed):
+    panel = read_panel(weekly_sales(n_items, closed), id="item", time="week", value="qty", fill=0)
+    assert not np.isnan(panel.values).any()

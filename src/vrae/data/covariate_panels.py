@@ -234,7 +234,7 @@ def _joined(target: Panel, covariates: Panel | None, names: Sequence[str]) -> Pa
     steps = Steps(code[begins], np.fmax.reduceat(value, begins, axis=0), time[begins])
     calendar = target.calendar
     if calendar is not None and calendar.freq is not None:
-        steps, _ = put_on_grid(steps, calendar, "raise", target.ids, None, None)
+        steps, _ = put_on_grid(steps, calendar, "raise", target.ids)
     lengths = np.bincount(steps.codes, minlength=len(target))
     return replace(
         target,

@@ -158,7 +158,7 @@ def on_calendar_of_model(panel: Panel, calendar: Calendar | None) -> Panel:
 def _on_steps(panel: Panel, calendar: Calendar) -> Panel:
     """Put a panel on a calendar with the same step, which may begin at another time of day."""
     codes = np.repeat(np.arange(len(panel)), panel.lengths)
-    steps, _ = put_on_grid(Steps(codes, panel.values, panel.times), calendar, "raise", panel.ids, None, None)
+    steps, _ = put_on_grid(Steps(codes, panel.values, panel.times), calendar, "raise", panel.ids)
     lengths = np.bincount(steps.codes, minlength=len(panel))
     return replace(panel, values=steps.values, offsets=offsets_of(lengths), times=steps.times, calendar=calendar)
 

@@ -128,13 +128,19 @@ def _total(values: Values, starts: Ints, *, mean: bool) -> Values:
 
 
 def put_on_grid(
-    steps: Steps, calendar: Calendar, how: str, ids: Array, fill: float | None, end: Any
+    steps: Steps,
+    calendar: Calendar,
+    how: str,
+    ids: Array,
+    fill: float | None = None,
+    end: Any = None,
+    closed: Ints | None = None,
 ) -> tuple[Steps, int]:
     """Put the sorted rows of each series on a calendar, from its first row to its last.
 
     Rows in the same step are duplicates. Steps without a row become NaN. With ``fill``, they become
-    this value, up to the step of the time ``end``. The second result is the number of steps, of all
-    series, that have a row.
+    this value, up to the step of the time ``end``, except for the steps ``closed``. The second
+    result is the number of steps, of all series, that have a row.
     """
     assert steps.times is not None
     cells = calendar.cells(steps.times)
@@ -144,7 +150,8 @@ def put_on_grid(
     # The cell of each merged row: merging keeps the first row of each run of duplicates.
     first = np.concatenate([[True], (np.diff(steps.codes) != 0) | (np.diff(cells) != 0)])
     last = None if fill is None else int(calendar.cells(np.asarray(end, steps.times.dtype)[None])[0])
-    return _fill(merged, calendar, cells[first], np.nan if fill is None else fill, last), len(merged.codes)
+    values = np.nan if fill is None else fill
+    return _fill(merged, calendar, cells[first], values, last, closed), len(merged.codes)
 
 
 def check_cells(calendar: Calendar, times: Array) -> None:
@@ -164,8 +171,11 @@ def check_length(times: Array, calendar: Calendar, n_steps: float, n_rows: int) 
         raise _too_fine(times, n_rows, calendar, n_steps)
 
 
-def _fill(steps: Steps, calendar: Calendar, cells: Ints, value: float, last: int | None) -> Steps:
-    """Return one row per step, with ``value`` where there is none, up to the step ``last``."""
+def _fill(steps: Steps, calendar: Calendar, cells: Ints, value: float, last: int | None, closed: Ints | None) -> Steps:
+    """Return one row per step up to the step ``last``, with ``value`` where there is none.
+
+    It is NaN at the steps ``closed``.
+    """
     assert steps.times is not None
     begins = _begins(steps.codes)
     ends = cells[np.append(begins[1:], len(cells)) - 1]
@@ -179,6 +189,8 @@ def _fill(steps: Steps, calendar: Calendar, cells: Ints, value: float, last: int
     all_cells = np.arange(len(owners)) - firsts[owners] + cells[begins][owners]
     series = np.repeat(np.arange(len(begins)), np.diff(np.append(begins, len(cells))))
     values = np.full((len(owners), steps.values.shape[1]), value, steps.values.dtype)
+    if closed is not None and len(closed):
+        values[np.isin(all_cells, closed)] = np.nan
     values[firsts[series] + cells - cells[begins][series]] = steps.values
     return Steps(steps.codes[begins][owners], values, calendar.times(all_cells, steps.times))
 

@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 
 from vrae.config import check_int
 from vrae.data.calendar import Calendar, without_weekday
+from vrae.data.closures import closed_cells
 from vrae.data.columns import Table, encode_ids, kind_of, reading
 from vrae.data.dates import Times, refuse_other_types
 from vrae.data.long import Steps, sort_order
@@ -300,8 +301,12 @@ def with_calendar(head: Table, roles: Roles, options: TableOptions, distinct: pa
     if kind_of(distinct.type) != "time":
         options = replace(options, written=(distinct, written))
     times = np.unique(written.stamps)
-    calendar = _calendar_of_parts(_head_steps(head, roles, options), times, written.zone, options)
-    return replace(options, calendar=calendar, end=None if options.fill is None else times[-1])
+    first = _head_steps(head, roles, options)
+    calendar = _calendar_of_parts(first, times, written.zone, options)
+    if options.fill is None or calendar.freq is None:
+        return replace(options, calendar=calendar, end=None if options.fill is None else times[-1])
+    closed = closed_cells(calendar, times, len(first.codes), options)
+    return replace(options, calendar=calendar, end=times[-1], closed=closed)
 
 
 def _all_times(distinct: pa.Array, name: str, head: Table, options: TableOptions) -> Times:

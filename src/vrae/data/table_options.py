@@ -19,11 +19,11 @@ __all__ = ["TableOptions"]
 class TableOptions:
     """Options for reading a table: the arguments of `vrae.read_panel`.
 
-    Several id columns, ``id_parts``, are joined to one column of the name ``id``. ``calendar`` and
-    ``end`` are set for a part of a larger table: the calendar of the whole table, and its last
-    time. So is ``written``, if times are text or numbers: all that occur in the whole table, and
-    how they are read. ``given`` names the options that the user gave in addition to those that a
-    model remembers; None if nothing is remembered.
+    Several id columns, ``id_parts``, are joined to one column of the name ``id``. ``calendar``,
+    ``end`` and ``closed`` are set for a part of a larger table: the calendar of the whole table,
+    its last time, and the steps that `closed_cells` finds. So is ``written``, if times are text or
+    numbers: all that occur in the whole table, and how they are read. ``given`` names the options
+    that the user gave in addition to those that a model remembers; None if nothing is remembered.
     """
 
     id: str | None = None
@@ -45,6 +45,7 @@ class TableOptions:
     timezone: str | None = None
     calendar: Calendar | None = None
     end: Any = None
+    closed: Any = None
     written: tuple[Any, Any] | None = None
     given: Sequence[str] | None = None
 
@@ -72,7 +73,7 @@ class TableOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a model remembers as values that JSON can hold."""
-        names = {f.name for f in fields(self)} - {"label", "end", "written", "given"}
+        names = {f.name for f in fields(self)} - {"label", "end", "closed", "written", "given"}
         state = {name: getattr(self, name) for name in sorted(names)}
         return {**state, "calendar": None if self.calendar is None else self.calendar.to_dict()}
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from vrae.data.arrays import Array, Ints
 from vrae.data.calendar import Calendar
+from vrae.data.closures import closed_cells
 from vrae.data.columns import Table, as_names, as_numbers, encode_ids, number_matrix
 from vrae.data.dates import Times
 from vrae.data.long import Steps, check_length, merge_duplicates, put_on_grid, say_merged, sort_order, trim_ends
@@ -58,6 +59,7 @@ def _remembered(table: Table, roles: Roles, options: TableOptions, calendar: Cal
         label=None,
         calendar=None if calendar is None else replace(calendar, absent=0.0),
         end=None,
+        closed=None,
         written=None,
     )
 
@@ -187,7 +189,8 @@ def _on_calendar(
         return merge_duplicates(steps, options.duplicates, ids, hint, zone), calendar
     end = steps.times.max() if options.end is None else options.end
     merged = merge_duplicates(steps, options.duplicates, ids, hint, zone) if options.freq is None else steps
-    gridded, n_rows = put_on_grid(merged, calendar, options.duplicates, ids, options.fill, end)
+    closed = closed_cells(calendar, steps.times, len(steps.codes), options)
+    gridded, n_rows = put_on_grid(merged, calendar, options.duplicates, ids, options.fill, end, closed)
     trimmed = trim_ends(gridded) if calendar.aligned else gridded
     return trimmed, calendar.without_rows(1 - n_rows / len(gridded.codes))
 
@@ -285,8 +288,11 @@ def _wide_steps(columns: Steps, zone: str | None, options: TableOptions, table: 
         full[:, np.unique(cells) - first] = columns.values.T
     n_rows = int((~np.isnan(full)).sum())
     n_series = len(full)
-    values = _filled(full, options.fill).reshape(-1, 1)
-    steps = Steps(np.repeat(np.arange(n_series), len(times)), values, np.tile(times, n_series))
+    values = _filled(full, options.fill)
+    if calendar.freq is not None and n_rows:
+        closed = closed_cells(calendar, times[~np.isnan(full).all(axis=0)], n_rows, options)
+        values[:, [] if closed is None else closed - first] = np.nan
+    steps = Steps(np.repeat(np.arange(n_series), len(times)), values.reshape(-1, 1), np.tile(times, n_series))
     inside = trim_ends(steps)
     return inside, calendar.without_rows(1 - n_rows / len(inside.codes))
 
