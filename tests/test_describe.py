@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vrae import Panel
+from vrae import Panel, read_panel
 from vrae.data.calendar import Calendar
 from vrae.describe import (
     Portraits,
@@ -144,6 +144,15 @@ def test_steps_of_a_calendar_are_dates_and_only_those_of_the_cluster():
     assert "usually 100 weeks long, from January 2023 to November 2024" in peaked.words
     assert "usually 8 weeks long" in new.words
     assert all(window.last < 17 for window in new.windows)  # the cluster ends with step 16
+
+
+def test_steps_may_be_numbers():
+    rng = np.random.default_rng(0)
+    values = np.stack([rng.normal(size=400) + 5 * (i % 2) * (np.arange(400) < 50) for i in range(20)])
+    item, week = np.divmod(np.arange(values.size), 400)
+    panel = read_panel(pd.DataFrame({"id": item, "week": week, "y": values.ravel()}), id="id", time="week", value="y")
+    _, high = describe_clusters(panel, np.arange(20) % 2, rng.normal(size=(20, 2)))
+    assert "higher" in str(high.windows[0])
 
 
 def test_series_of_different_lengths_have_no_steps_in_common():

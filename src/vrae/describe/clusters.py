@@ -51,12 +51,13 @@ def describe_clusters(
     series, sample_labels = sample.to_list(), labels[indices]
     grid, seasons = Grid.of(sample, shapes), when_high(sample, sample_labels)
     found = ClusterDescriptions()
+    hours = None if panel.calendar is None else panel.calendar.hours
+    hours = hours if hours is not None and np.isfinite(hours) else None  # steps that are numbers have none
     for label in cluster_labels(sample_labels):
         member = sample_labels == label
         everyone = np.flatnonzero(labels == label)
         medoids = tuple(panel.ids[by_typicality(vectors, everyone)[:_MEDOIDS]].tolist())
         windows = _windows_apart(grid, member)
-        hours = None if panel.calendar is None else panel.calendar.hours
         curve = cluster_curve([series[i] for i in np.flatnonzero(member)], label, step_hours=hours)
         differs = differences(portraits.numbers, member)
         found.append(
