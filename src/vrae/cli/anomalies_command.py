@@ -171,10 +171,11 @@ class _AnomalyTask:
             note_few_long(panel, self.log)
             self._fit(detector, panel)
             panels = iter([panel])
-        found, total = runs.write_anomalies(detector, panels, target(self.file), step_scores)
+        notes: list[str] = []
+        found, total = runs.write_anomalies(detector, panels, target(self.file), step_scores, notes.append)
         end_phase()
-        self.log(written(self.file, f"{found:,} of {total:,} series are anomalies"))
-        self.log(_rule(detector))
+        for line in (written(self.file, f"{found:,} of {total:,} series are anomalies"), *notes, _rule(detector)):
+            self.log(line)
 
     def windows(self, window: str, stride: int | None) -> None:
         """Score the steps of long series by a model of series: each window is a series."""

@@ -15,6 +15,7 @@ from vrae.data.batching import Batch, Indices
 from vrae.data.containers import like
 from vrae.data.panel import Panel
 from vrae.describe.words import plain, plural
+from vrae.estimators.anomaly_ends import ends_of, note_on_ends
 from vrae.estimators.head import Embedded, SeriesHead, explain_model_options
 from vrae.estimators.head_plots import AnomalyPlots
 from vrae.estimators.local_density import LocalDensity, reference_rows
@@ -151,6 +152,7 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
         self.model_, self.reference_, self._weights = model, reference, weights
         self.scores_, self.offset_ = -scores, -threshold
         self.embedding_, self.ids_ = found.latent, panel.ids
+        self._note = note_on_ends(ends_of(panel), self.scores_ < self.offset_)
         return self
 
     # ---------------------------------------------------------------- which series
@@ -252,6 +254,10 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
         n_outliers = int((self.scores_ < self.offset_).sum())
         return f"{plural(n_outliers, 'outlier')}, with scores below {plain(self.offset_)}"
 
+    def _facts(self) -> list[str]:
+        facts = super()._facts()
+        return [facts[0], self._note.rstrip("."), *facts[1:]] if self._note else facts
+
     def _check_options(self, panel: Panel, indices: Indices) -> None:
         if self.contamination != "auto":
             check_real("contamination", self.contamination, above=0, high=0.5)
@@ -270,7 +276,7 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
         return {"offset": self.offset_}, {**nested({"reference": self.reference_.arrays()}), **scored}
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
-        self.reference_ = None
+        self.reference_, self._note = None, ""  # the series are not saved
         if "weights" in arrays:  # else the score is that of format 6 and older
             self._weights = arrays["weights"]
             self.reference_ = LocalDensity.from_arrays(subset(arrays, "reference"), len(self._weights))

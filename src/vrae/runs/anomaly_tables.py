@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from vrae.data.calendar import zoned_times
 from vrae.data.panel import Panel
 from vrae.data.sliding import SlidingWindows
 from vrae.estimators.anomaly import VRAEAnomalyDetector
+from vrae.estimators.anomaly_ends import ends_of, note_on_ends
 from vrae.estimators.stretches import Stretch
 from vrae.phases import advance, announce
-from vrae.runs.result_tables import map_panels
+from vrae.runs.result_tables import map_panels, without_dropped
 from vrae.runs.table_files import Columns, step_columns, table_writer
 
 __all__ = [
@@ -34,22 +34,38 @@ Floats = npt.NDArray[np.float64]
 
 
 def write_anomalies(
-    detector: VRAEAnomalyDetector, panels: Iterable[Panel], target: Path | None, steps: Path | None = None
+    detector: VRAEAnomalyDetector,
+    panels: Iterable[Panel],
+    target: Path | None,
+    steps: Path | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> tuple[int, int]:
-    """Write the tables of `score_panel` for all panels. Return how many anomalies and series."""
+    """Write the tables of `score_panel` for all panels. Return how many anomalies and series.
+
+    ``tell`` gets a sentence about the anomalies, if there is something to say of all of them.
+    """
     n_anomalies = n_series = 0
+    ends, flags = [], []
+
+    def scored(panel: Panel) -> tuple[Columns, Columns, Floats]:
+        return *score_panel(detector, panel), ends_of(without_dropped(detector.model_, panel))
+
     announce("Scoring")
     with ExitStack() as files:
         scores = score_names(detector.model_.channels_)
         write = files.enter_context(table_writer(target, scores))
         write_steps = files.enter_context(table_writer(steps, scores)) if steps is not None else None
-        for by_series, by_step in map_panels(detector.model_, partial(score_panel, detector), panels):
+        for by_series, by_step, part in map_panels(detector.model_, scored, panels):
             write(by_series)
             if write_steps is not None:
                 write_steps(by_step)
+            ends.append(part)
+            flags.append(by_series["anomaly"] > 0)
             n_anomalies += int(by_series["anomaly"].sum())
             n_series += len(by_series["id"])
             advance(n_series, None, "series")
+    if tell is not None and ends and (note := note_on_ends(np.concatenate(ends, axis=1), np.concatenate(flags))):
+        tell(note)
     return n_anomalies, n_series
 
 

@@ -1,0 +1,52 @@
+"""Anomalies that are series which begin later or end earlier than most: it is said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vrae import VRAE, Panel, VRAEAnomalyDetector, load_model
+from vrae.estimators.anomaly_ends import ends_of, note_on_ends
+
+
+def items(n_begun: int) -> list[np.ndarray]:
+    """Return 60 waves, of which the last ones begin late, with something else."""
+    rng = np.random.default_rng(0)
+    waves = list(3 + np.sin(2 * np.pi * np.arange(40) / 8) + 0.1 * rng.standard_normal((60, 40)))
+    return [wave if i < 60 - n_begun else 9 * rng.random(12) + 1 for i, wave in enumerate(waves)]
+
+
+def test_ends_are_those_of_values_other_than_0() -> None:
+    times = np.datetime64("2024-01-01", "us") + np.arange(5) * np.timedelta64(1, "D")
+    series = [np.array([0.0, np.nan, 2, 3, 0]), np.array([1.0, 2, 3, 4, 5]), np.zeros(5)]
+    found = ends_of(Panel.from_arrays(series, ids=list("abc"), times=np.tile(times, 3)))
+    expected = times[[2, 3, 0, 4]].astype(np.int64).reshape(2, 2).T
+    np.testing.assert_array_equal(found, np.column_stack([expected, [np.nan, np.nan]]))
+    np.testing.assert_array_equal(ends_of(Panel.from_arrays(series))[:, :2], [[2, 0], [3, 4]])
+
+
+def test_most_and_clearly_more_than_of_all_series_are_said() -> None:
+    ends = np.array([np.zeros(100), np.full(100, 50.0)])
+    ends[0, :10], ends[1, 10:20] = 30.0, 20.0
+    anomaly = np.arange(100) < 6
+    assert note_on_ends(ends, anomaly) == (
+        "6 of the 6 anomalies begin later or end earlier than most series, and 20 % of all series do."
+    )
+    assert note_on_ends(ends, np.arange(100) % 50 < 3) == ""  # half of them
+    assert note_on_ends(ends, np.arange(100) < 2) == ""  # too few
+    ends[0, :50], ends[1, 50:55] = 30.0, 20.0
+    assert note_on_ends(ends, anomaly) == ""  # as many series begin then
+
+
+@pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
+def test_the_terminal_and_notebooks_say_it(cli, tmp_path) -> None:
+    said = "3 of the 3 anomalies begin later or end earlier than most series, and 7 % of all series do"
+    detector = VRAEAnomalyDetector(model=VRAE(max_epochs=1), random_state=0).fit(items(4))
+    assert said in detector._repr_html_()
+    detector.save(tmp_path / "detector")
+    assert "begin later" not in load_model(tmp_path / "detector")._repr_html_()
+    rows = [f"i{i},{t + 40 - len(x)},{v:.3f}" for i, x in enumerate(items(4)) for t, v in enumerate(x)]
+    (tmp_path / "sales.csv").write_text("\n".join(["id,t,y", *rows, ""]))
+    command = ("anomalies", tmp_path / "sales.csv", "--id", "id", "--time", "t", "--model", tmp_path / "detector")
+    code, _, err = cli(*command, "--out", tmp_path / "out.csv")
+    assert (code, f"{said}.\n" in err) == (0, True), err
