@@ -6,9 +6,15 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pytest
+from rich.console import Console
+
+from vrae.cli.phase_display import PhaseDisplay
+from vrae.cli.terminal import drop_unwritten_messages
+from vrae.phases import announce, listening
 
 ASSIGN = ("assign", "data.csv", "--model", "model", "--quiet")
 
@@ -22,6 +28,13 @@ def place(fitted, tmp_path: Path, monkeypatch) -> Path:
     fitted("VRAEClusterer", "2d").save(tmp_path / "model")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def without_reader() -> TextIO:
+    """Return a pipe whose reader has ended."""
+    read, write = os.pipe()
+    os.close(read)
+    return os.fdopen(write, "w", encoding="utf-8")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
@@ -49,15 +62,40 @@ def test_characters_that_standard_output_lacks(cli, place, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs pipes of Unix")
-def test_a_reader_that_has_seen_enough(cli, place, monkeypatch):
-    read, write = os.pipe()
-    os.close(read)
-    pipe = os.fdopen(write, "w")
+@pytest.mark.parametrize("command", [ASSIGN, ("info", "model")])
+def test_a_reader_that_has_seen_enough(cli, place, monkeypatch, command):
+    pipe = without_reader()
     monkeypatch.setattr(sys, "stdout", pipe)
-    done = cli(*ASSIGN)
-    assert (done.code, done.err) == (0, "")
+    done = cli(*command)
+    assert (done.code, done.err.count("\n")) == (0, command[0] == "info")  # which tells its phase
     with suppress(BrokenPipeError):
         pipe.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("where", ["a pipe", "/dev/full"])
+def test_messages_that_cannot_be_written_are_dropped_and_the_work_goes_on(cli, place, monkeypatch, where):
+    stream = without_reader() if where == "a pipe" else open(where, "w", encoding="utf-8")  # noqa: SIM115
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert cli("assign", "data.csv", "--model", "model", "--out", "new.csv").code == 0
+    assert (place / "new.csv").read_text(encoding="utf-8").count("\n") == 13
+    assert cli("assign", "none.csv", "--model", "model").code == 2
+    stream.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a terminal of Unix")
+def test_a_terminal_that_closes_while_a_phase_is_shown(monkeypatch):
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        drop_unwritten_messages()
+        console = Console(stderr=True, force_terminal=True, force_interactive=True)
+        with PhaseDisplay(console, quiet=False) as display, listening(display):
+            announce("Reading")
+            assert b"Starting" in os.read(ours, 1 << 16)
+            os.close(ours)
+            announce("Training")
+            console.print("a message")
 
 
 def test_a_working_directory_that_is_gone(cli, place, monkeypatch):

@@ -36,7 +36,14 @@ from vrae.cli.phase_display import PhaseDisplay
 from vrae.cli.reduce_commands import reduce, restore
 from vrae.cli.run_commands import edit, explain, regroup, report
 from vrae.cli.stopping import stopped_words
-from vrae.cli.terminal import INTERRUPTED, Stopped, accept_any_file_name, err, replace_closed_streams
+from vrae.cli.terminal import (
+    INTERRUPTED,
+    Stopped,
+    accept_any_file_name,
+    drop_unwritten_messages,
+    err,
+    replace_closed_streams,
+)
 from vrae.io.formulas import escape_formulas
 from vrae.io.interrupts import Outputs, recording
 from vrae.phases import listening
@@ -114,6 +121,7 @@ def _before(
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 2 bad usage or data, 130 Ctrl-C, 1 our fault."""
     replace_closed_streams()
+    drop_unwritten_messages()
     start_clock(with_process=True)
     accept_any_file_name()
     with recording() as outputs:

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = [
     "INTERRUPTED",
     "Stopped",
     "accept_any_file_name",
+    "drop_unwritten_messages",
     "echo",
     "err",
     "facts_table",
@@ -43,6 +45,9 @@ class _Results(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         end_display()
         super().print(*objects, **options)
+
+    def on_broken_pipe(self) -> None:
+        raise  # the BrokenPipeError, which `main` expects; rich would end with code 1
 
 
 out = _Results()
@@ -128,6 +133,25 @@ def replace_closed_streams() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if sys.stdout is None:
         sys.stdout = _Closed()
+
+
+class _Messages(io.FileIO):
+    """Standard error. What cannot be written is dropped, since the work matters more."""
+
+    def write(self, data: Any) -> int:
+        with suppress(OSError):
+            return super().write(data) or len(data)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # also for libraries that are not of Python
+        return len(data)
+
+
+def drop_unwritten_messages() -> None:
+    """Let the work go on when the reader of the messages ends, or their disk is full."""
+    raw = getattr(sys.stderr, "buffer", None)
+    raw = getattr(raw, "raw", raw)
+    if isinstance(sys.stderr, io.TextIOWrapper) and type(raw) is io.FileIO:  # else the console of Windows
+        messages = io.BufferedWriter(_Messages(raw.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(messages, sys.stderr.encoding, sys.stderr.errors, line_buffering=True)
 
 
 def accept_any_file_name() -> None:
