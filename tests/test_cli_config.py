@@ -238,6 +238,11 @@ def test_only_given_options_replace_those_of_a_head():
         ("runs/may is a VRAEClusterer, no forecaster.", "runs/may is a model of `vrae cluster`, no forecaster."),
         ("Constant. See covariate_effects_.", "Constant."),
         ("Fit again, or with timing set to free.", "Fit again, or with --timing free."),
+        ("Slow, or pass algorithm='exact' to silence this warning.", "Slow."),
+        (
+            "For one long series, use LongSeriesDetector, or cut it into windows.",
+            "For one long series, use `vrae anomalies --window auto`, or cut it into windows.",
+        ),
         ("overwrite=True or overwrite=False", "--overwrite or --no-overwrite"),
     ],
 )

@@ -238,6 +238,8 @@ _PHRASES = {
     " See covariate_effects_.": "",
     "use VRAEAnomalyDetector for many short series": "leave out --window for many short series",
     ", for example in read_panel": "",
+    ", or pass algorithm='exact' to silence this warning": "",
+    "use LongSeriesDetector, or cut it": "use `vrae anomalies --window auto`, or cut it",
     "or the next steps of a fitted series to update": "or --next-steps if they follow the series of the model",
     " to read_panel.": ".",
     "with timing set to free": "with --timing free",

@@ -133,7 +133,7 @@ def check_enough(panel: Panel, indices: Indices) -> None:
     if len(indices) < 2:
         raise InvalidDataError(
             f"Found {len(indices)} usable series (one sample is not enough): learning what series have in "
-            f"common takes at least 2. For one long series, cut it into windows first."
+            f"common takes at least 2. For one long series, use LongSeriesDetector, or cut it into windows first."
         )
     if panel.lengths[indices].max() < 2:
         raise InvalidDataError(
