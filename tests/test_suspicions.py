@@ -50,6 +50,19 @@ def test_groups_that_differ_in_blanks_or_case():
     read(table(category=np.repeat(["Garden", "Gardening", "Kitchen"], 60)))
 
 
+@pytest.mark.parametrize("name", ["day", None])
+def test_dates_down_and_items_across(name):
+    days = pd.date_range("2025-01-01", periods=20).strftime("%Y-%m-%d")
+    values = np.random.default_rng(0).random((20, 4))
+    frame = pd.DataFrame(values, columns=["Surgery", "Oncology", "Cardiology", "Emergency"])
+    frame.insert(0 if name else 4, "day", days)
+    with pytest.warns(DataWarning, match="'day' holds another date in each row.*'Surgery' to 'Emergency', a series"):
+        read_panel(frame, id=name, layout="wide")
+    hours = pd.DataFrame(values, columns=[f"h{hour}" for hour in range(4)])
+    read_panel(hours.assign(day=days), id=name, layout="wide")  # the profile of each day
+    read_panel(frame.assign(day=days[0]), layout="wide")  # the date of an export
+
+
 @pytest.mark.parametrize("name", ["Total", "Gesamtergebnis"])
 def test_a_series_of_totals(name):
     frame = table()

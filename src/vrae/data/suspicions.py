@@ -9,6 +9,8 @@ import numpy as np
 
 from vrae.data.arrays import Array
 from vrae.data.calendar import Calendar
+from vrae.data.columns import Table
+from vrae.data.kinds import stem_of
 from vrae.data.panel import Panel
 from vrae.data.roles import Roles
 from vrae.data.sheet_rows import begin_like_totals, names_totals
@@ -45,9 +47,12 @@ _LEAST_TOTAL = 0.5
 _MOST_DIFFERENT = 1e-3
 
 
-def say_suspicions(panel: Panel, roles: Roles, options: TableOptions, table: str) -> None:
+def say_suspicions(panel: Panel, roles: Roles, options: TableOptions, source: Table) -> None:
     """Warn of what was read, but probably means something else."""
+    table = source.name
     _suspect_ids(panel, table)
+    if not roles.long and panel.times is None and panel.n_channels == 1:
+        _suspect_dates(roles, source)
     _suspect_groups(panel.static, table)
     if not roles.long and panel.times is None:
         _suspect_names(roles.values, table)
@@ -121,6 +126,24 @@ def _suspect_ids(panel: Panel, table: str) -> None:
         warn(f"The id {name_some(found)} of {table} looks like totals. It is read like the others.", DataWarning)
     elif len(found):
         warn(f"Ids {name_some(found)} of {table} look like totals. They are read like the others.", DataWarning)
+
+
+def _suspect_dates(roles: Roles, table: Table) -> None:
+    """Warn of series that are named by dates, and whose steps are named like items, not like steps.
+
+    Steps such as h0 to h23 make each day a series, which may be meant.
+    """
+    if len(set(map(stem_of, roles.values))) == 1:
+        return
+    columns = [name for name in table.columns if name not in roles.all] if roles.id is None else [roles.id]
+    found = [name for name in columns if table.kinds.get(name) == "time" and table.is_unique(name)]
+    if found:
+        first, last = roles.values[0], roles.values[-1]
+        warn(
+            f"Each row of {table.name} is read as a series, but column {found[0]!r} holds another date in each row. If "
+            f"each row is a time step and each column, from {first!r} to {last!r}, a series, transpose the table.",
+            DataWarning,
+        )
 
 
 def _suspect_groups(static: Mapping[str, Array], table: str) -> None:

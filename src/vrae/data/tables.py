@@ -42,7 +42,7 @@ def panel_by_roles(table: Table, roles: Roles, options: TableOptions) -> Panel:
     """Convert a table with known roles of columns to a panel. See `table_to_panel`."""
     columns = table.read(roles.all)
     panel = _long_panel(table, roles, columns, options) if roles.long else _wide_panel(table, roles, columns, options)
-    say_suspicions(panel, roles, options, table.name)
+    say_suspicions(panel, roles, options, table)
     return replace(panel, reading=_remembered(table, roles, options, panel.calendar))
 
 
