@@ -113,6 +113,10 @@ SUN = np.clip(np.sin((HOURS - 6) / 12 * np.pi), 0, None)
         ((HOURS >= 8) & (HOURS < 18), "Higher by day"),
         (-1.0 * ((HOURS >= 9) & (HOURS < 18)), "Lower by day"),
         ((HOURS < 6) | (HOURS >= 22), "Higher at night"),
+        (np.sin(2 * np.pi * HOURS / 6), "Four peaks a day"),
+        (-1.0 * (HOURS % 4 == 1), "Six dips a day"),
+        (-1.0 * (HOURS % 12 == 11), "Two dips a day"),
+        (np.isin(HOURS, [8, 13, 20]), "Peaks in the morning and afternoon"),
     ],
 )
 def test_the_shorter_part_of_a_day_is_named(day, words):
@@ -121,3 +125,24 @@ def test_the_shorter_part_of_a_day_is_named(day, words):
     found = hours_phrase(np.tile(profile, (10, 1)))
     assert found is not None
     assert found.words == words
+
+
+def test_months_that_come_again_within_a_year_are_counted():
+    thirds = np.sin(2 * np.pi * (np.arange(12) + 0.25) / 4)
+    found = months_phrase(np.tile(thirds / thirds.std(), (10, 1)))
+    assert found is not None
+    assert (found.words, found.bins) == ("Three peaks a year", ())
+
+
+def test_an_ended_group_is_no_declining_one():
+    t, rng = np.arange(len(WEEKS)), np.random.default_rng(0)
+    ends = rng.integers(45, 120, 30)
+    means = [50 * (t < end) * (1 - 0.6 * np.clip((t - end + 20) / 20, 0, 1)) for end in ends]
+    series = [rng.poisson(mean).astype(float) for mean in means]
+    panel = Panel.from_arrays([*series, *np.full((12, len(t)), 40.0)], times=np.tile(WEEKS.astype("M8[us]"), 42))
+    assert panel.times is not None
+    panel, labels = replace(panel, calendar=Calendar.from_freq("W-MON", panel.times)), np.repeat([0, 1], [30, 12])
+    portraits = Portraits.of(panel, np.arange(len(panel)))
+    assert cluster_names(portraits, labels, 2)[0].startswith("Ended")
+    assert "eclining" not in told_of(panel, labels)
+    assert "down by" not in told_of(panel, labels)

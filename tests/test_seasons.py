@@ -225,9 +225,9 @@ def test_the_calendar_is_blank_where_no_series_exists():
     [
         (WEEKS[:104], "week", 104),
         (DAYS, "day", 70),
-        (pd.date_range("2024-01-01", periods=365, freq="D"), "week", 53),
+        (pd.date_range("2024-01-01", periods=365, freq="D"), "week", 52),
         (pd.date_range("2010-01-01", periods=3650, freq="D"), "month", 120),
-        (pd.date_range("1990-01-01", periods=400, freq="MS"), "year", 34),
+        (pd.date_range("1990-01-01", periods=400, freq="MS"), "year", 33),
         (HOURS, "day", 14),
         (pd.date_range("2024-01-01", periods=30, freq="h"), "hour", 30),
         (pd.date_range("2024-01-01", periods=96, freq="15min"), "step", 96),
@@ -332,3 +332,42 @@ def test_a_single_step_has_nothing_to_show():
 )
 def test_levels_in_words(value, is_ratio, words):
     assert level_words(value, is_ratio) == words
+
+
+def test_a_rhythm_faster_than_a_day_names_all_of_its_hours():
+    hours = pd.date_range("2024-01-01", periods=24 * 14, freq="h")
+    seasons = measured(panel_of(hours, [1 + 0.8 * np.sin(2 * np.pi * np.arange(len(hours)) / 6)], noise=0.01))
+    (text,) = sentences(seasons, "hour")
+    assert text.startswith("Highest at 01:00, 07:00, 13:00 and 19:00 (")
+    assert ", lowest at 04:00, 10:00, 16:00 and 22:00 (" in text
+
+
+def test_a_year_is_told_from_the_steps_in_which_series_lived():
+    week, rng = np.arange(len(WEEKS)), np.random.default_rng(0)
+    ends = rng.integers(80, 150, 12)
+    season = 1 + 0.5 * np.sin(2 * np.pi * week / 52)
+    ended = np.stack([np.where(week < end, season, 0.0) for end in ends])
+    labels = np.zeros(12, int)
+    whole, cut = (
+        when_high(Panel.from_arrays(10 * x, times=np.tile(WEEKS.to_numpy(), 12)), labels)
+        for x in (np.tile(season, (12, 1)), ended)
+    )
+    assert whole is not None
+    assert cut is not None
+    np.testing.assert_allclose(cut.profiles[0].values, whole.profiles[0].values, atol=0.06)
+    peaks = np.where(WEEKS.month == 12, 5.0, 0.0)  # zeros that come again are part of a season
+    sold = when_high(Panel.from_arrays(np.tile(peaks, (12, 1)), times=np.tile(WEEKS.to_numpy(), 12)), labels)
+    assert sold is not None
+    assert sold.profiles[0].values[0, 0].argmax() == 11
+    assert sold.profiles[0].values[0, 0, :10].max() < 0.1
+
+
+def test_a_last_week_of_three_days_is_not_drawn():
+    days = pd.date_range("2025-01-01", "2025-12-31", freq="D")
+    calendar = measured(panel_of(days, [np.where(days.dayofweek < 5, 1.2, 0.1)])).calendar
+    assert calendar is not None
+    assert calendar.bins.names[0] == "week of 2025-01-06"
+    assert calendar.bins.names[-1] == "week of 2025-12-22"
+    assert calendar.bins.starts is not None
+    assert len(calendar.bins.starts) == calendar.values.shape[2] == 51
+    assert np.abs(calendar.values - 1).max() < 0.15

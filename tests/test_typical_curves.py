@@ -45,3 +45,14 @@ def test_series_below_zero_get_one_spread():
     curve = cluster_curve([(size * t + 100 * size - 300)[None] for size in (1.0, 2.0, 3.0)], adjust=True)
     assert np.ptp(curve.middle[0]) == pytest.approx(4, abs=0.2)
     assert np.allclose(curve.low, curve.high)
+
+
+def test_a_last_mean_of_few_steps_is_not_drawn():
+    days = np.arange(365)
+    week = np.where(days % 7 < 2, 0.0, 10.0)  # ends on a day of 0
+    curve = cluster_curve([week[None]] * 4, max_steps=60)
+    assert np.nanmin(curve.middle) == np.nanmax(curve.middle)
+    assert np.isnan(curve.middle[0]).tolist() == [False] * 52 + [True]
+    late = [np.where(days < 3, np.nan, week)[None]] * 4  # begins within a week
+    assert np.isnan(cluster_curve(late, max_steps=60).middle[0]).tolist() == [True] + [False] * 51 + [True]
+    assert np.isfinite(cluster_curve([week[None, :9]], max_steps=2).middle).all()  # two means are all there is

@@ -307,3 +307,4 @@ def test_series_in_no_group_are_not_counted_as_grouped():
 
 def test_what_is_below_the_limit_looks_so():
     assert (percent_text(0.5999), percent_text(0.6), percent_text(0.596)) == ("59 %", "60 %", "59 %")
+    assert (percent_text(15 / 120), percent_text(0.625)) == ("13 %", "63 %")  # as the page's script rounds

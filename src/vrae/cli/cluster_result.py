@@ -81,7 +81,9 @@ def _trust(share: float) -> Text:
 
 
 def _percent(share: float) -> str:
-    return "< 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+    from vrae.describe.words import whole  # numpy: when it is needed
+
+    return "< 1 %" if 0 < share < 0.005 else f"{whole(100 * share)} %"
 
 
 def _show_verdict(verdict: dict[str, Any]) -> None:

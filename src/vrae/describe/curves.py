@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy.typing as npt
 from scipy.ndimage import shift
 
 from vrae.describe.words import cluster_labels, cluster_name
-from vrae.exceptions import InvalidDataError
+from vrae.exceptions import InvalidDataError, Silence
 
 __all__ = [
     "MAX_STEPS",
@@ -21,10 +20,12 @@ __all__ = [
     "bin_means",
     "cluster_curve",
     "cluster_curves",
+    "cut_off",
     "means_of_runs",
     "quiet_nan",
     "series_list",
     "steps_of_mean",
+    "whole_means",
 ]
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -32,6 +33,8 @@ Floats = npt.NDArray[np.floating[Any]]
 MAX_STEPS = 1500
 """Longer curves are averaged down to at most this many points."""
 _OF_RHYTHM = 6  # a mean of more than this part of a day (week, year) must be one of whole days
+_COVERED = 0.8  # of its usual values, which the first and the last mean of a series must have
+_EMPTY = Silence(RuntimeWarning, "all-nan |mean of empty slice|degrees of freedom <= 0")
 _MAX_MEMBERS = 2000  # the curve of a larger cluster is computed from a random sample
 
 
@@ -98,7 +101,7 @@ def cluster_curve(
     enough = max(min(2, len(group)), len(group) // 10)
     end = sorted(x.shape[1] for x in group)[-enough]
     width = steps_of_mean(end, max_steps, step_hours)
-    cube = _stack([bin_means(x[:, :end], width) for x in group])
+    cube = _stack([whole_means(x[:, :end], width) for x in group])
     if adjust:
         cube = _to_median_scale(cube)
     with quiet_nan():
@@ -136,6 +139,28 @@ def bin_means(x: Floats, width: int) -> Floats:
     return x if width == 1 or x.shape[1] == 0 else means_of_runs(x, np.arange(0, x.shape[1], width))
 
 
+def whole_means(x: Floats, width: int) -> Floats:
+    """Average every ``width`` steps, without a first or last mean that is of fewer values."""
+    means = bin_means(x, width)
+    if width == 1 or not means.size:
+        return means
+    counts = np.add.reduceat(~np.isnan(x), np.arange(0, x.shape[1], width), axis=1, dtype=np.int64)
+    return np.where(cut_off(counts), np.nan, means)
+
+
+def cut_off(counts: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return which first and last bins hold too few values, of numbers of values (n_lines, n_bins).
+
+    The three days of a last week are no week: their mean would look like a change.
+    """
+    known = counts > 0
+    with quiet_nan():
+        usual = np.nanmedian(np.where(known, counts, np.nan), axis=1, keepdims=True)
+    seen = known.cumsum(axis=1)
+    at_an_end = (seen == 1) | (seen == seen[:, -1:]) & known
+    return known & at_an_end & (counts < _COVERED * usual) & (seen[:, -1:] > 2)
+
+
 def means_of_runs(x: Floats, starts: npt.NDArray[np.int64]) -> Floats:
     """Average the observed values of the runs that begin at ``starts``; NaN if there are none."""
     observed = ~np.isnan(x)
@@ -148,8 +173,7 @@ def means_of_runs(x: Floats, starts: npt.NDArray[np.int64]) -> Floats:
 @contextmanager
 def quiet_nan() -> Iterator[None]:
     """Silence numpy's warnings where NaN is the right result for an all-missing slice."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
+    with np.errstate(all="ignore"), _EMPTY():
         yield
 
 

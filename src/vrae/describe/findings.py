@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import floor
 from typing import Any
 
-from vrae.describe.words import cluster_name
+from vrae.describe.words import cluster_name, whole
 
 __all__ = ["FIRM", "MOST", "SHAKY", "Found", "percent_text"]
 
@@ -156,5 +156,5 @@ def percent_text(part: float) -> str:
     if 0 < part < 0.01:
         return f"{100 * part:.1f} %" if part >= 0.001 else "less than 0.1 %"
     shown = min(100 * part, 99) if part < 1 else 100
-    just_below = part < SHAKY <= round(shown) / 100  # what is below the limit looks so
-    return f"{floor(shown) if just_below else round(shown)} %"
+    just_below = part < SHAKY <= whole(shown) / 100  # what is below the limit looks so
+    return f"{floor(shown) if just_below else whole(shown)} %"

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from vrae.describe.phrases import Phrase, phrases
 from vrae.describe.portraits import Portraits
 from vrae.describe.seasons import Floats, Levels, Seasons
-from vrae.describe.words import plain
+from vrae.describe.time_words import OFTEN, peaks_of
+from vrae.describe.words import joined, plain, whole
 
 __all__ = ["agrees", "level_words", "season_sentence", "standing_out", "told_seasons"]
 
@@ -16,6 +17,7 @@ __all__ = ["agrees", "level_words", "season_sentence", "standing_out", "told_sea
 _HIGH, _LOW = {True: 1.15, False: 0.3}, {True: 0.85, False: -0.3}
 _FLAT = {True: (0.75, 1.33), False: (-0.5, 0.5)}  # of levels that are about the same, if not certain
 _MOST_CHANNELS = 8  # of which levels are measured
+_MOST_PEAKS = 6  # that are named
 _NEAR_PEAK = 0.6  # of the way from the mean to the peak: bins that high belong to it
 
 # For each season: before a single bin, before a run of bins, and what "always" is.
@@ -41,7 +43,7 @@ def level_words(value: float, is_ratio: bool, average: str = " its average") -> 
         return "almost nothing"
     if value >= 1.495:
         return f"{plain(round(value, 1))} times its average"
-    percent = round(100 * (value - 1))
+    percent = whole(100 * (value - 1))
     if percent == 0:
         return "the same as its average"
     return f"{abs(percent)}\N{NO-BREAK SPACE}% {'above' if percent > 0 else 'below'}{average}"
@@ -94,23 +96,24 @@ def season_sentence(levels: Levels, row: int, channel: int, is_ratio: bool, phra
     known = values == values
     if not known.any():
         return f"Too few of its series cover {_CYCLES.get(levels.bins.view, 'the calendar')}."
-    one, several, always = _PREPOSITIONS.get(levels.bins.view, _OTHER)
+    always, centre = _PREPOSITIONS.get(levels.bins.view, _OTHER)[2], 1.0 if is_ratio else 0.0
     high, low = standing_out(levels, row, channel, is_ratio)
     told = [] if phrase is None else _told(levels, row, channel, is_ratio, phrase)
     is_high = told and phrase is not None and phrase.is_high
     parts = []
     if high or is_high:
         peak = max(high or told, key=lambda i: values[i])
-        run = told if is_high else _run(values, peak, 1.0 if is_ratio else 0.0, levels.bins.is_seasonal)
-        names = [levels.bins.names[i] for i in run]
-        parts.append(f"highest {_place(names, one, several)} ({level_words(float(values[run].mean()), is_ratio)})")
+        run = told if is_high else _run(values, peak, centre, levels.bins.is_seasonal)
+        where = _place(levels, run, [] if is_high else _peaks(levels, values, high, centre))
+        parts.append(f"highest {where} ({level_words(float(values[run].mean()), is_ratio)})")
     if low or (told and not is_high):
         lowest = min(low or told, key=lambda i: values[i])
         is_hour = levels.bins.view == "hour"  # a single hour says little
-        own = _run(-values, lowest, -1.0 if is_ratio else 0.0, levels.bins.is_seasonal) if is_hour else [lowest]
+        own = _run(-values, lowest, -centre, levels.bins.is_seasonal) if is_hour else [lowest]
         run = told if told and not is_high else own
+        where = _place(levels, run, _peaks(levels, -values, low, -centre) if is_hour else [])
         words = level_words(float(values[run].mean()), is_ratio, "" if parts else " its average")
-        parts.append(f"lowest {_place([levels.bins.names[i] for i in run], one, several)} ({words})")
+        parts.append(f"lowest {where} ({words})")
     least, most = _FLAT[is_ratio]
     is_flat = all(least < value < most for value in values[known])
     text = ", ".join(parts) or (f"about the same {always}" if is_flat else "no common rhythm: its series differ")
@@ -129,7 +132,22 @@ def _run(values: Floats, peak: int, centre: float, circular: bool) -> list[int]:
     return [i % n for i in range(first, last + 1)]
 
 
-def _place(names: list[str], one: str, several: str) -> str:
+def _peaks(levels: Levels, values: Floats, high: list[int], centre: float) -> list[int]:
+    """Return those of the ``high`` bins that are peaks of one height, if they are several."""
+    if not levels.bins.is_seasonal or not np.isfinite(values).all() or not high:
+        return []
+    peaks = [i for i in peaks_of(values, centre + _NEAR_PEAK * (max(values[high]) - centre)) if i in high]
+    return peaks if len(peaks) >= OFTEN else []
+
+
+def _place(levels: Levels, run: list[int], peaks: list[int]) -> str:
+    """Say when a run of bins is, or several peaks."""
+    one, several, _ = _PREPOSITIONS.get(levels.bins.view, _OTHER)
+    names = [levels.bins.names[i] for i in peaks or run]
+    if len(peaks) > _MOST_PEAKS:
+        return f"{len(peaks)} times {_CYCLES[levels.bins.view]}"
+    if peaks:
+        return f"{one} {joined(names)}"
     if len(names) == 1:
         return f"{one} {names[0]}"
     if len(names) == 2:

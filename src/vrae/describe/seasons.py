@@ -7,7 +7,7 @@ Dates are on the clock of the zone of the panel.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vrae.data.calendar import local_times
 from vrae.data.panel import Panel
-from vrae.describe.curves import quiet_nan
+from vrae.describe.curves import cut_off, quiet_nan
 from vrae.describe.time_bins import Bins, calendar_bins, seasonal_bins
 from vrae.describe.words import cluster_labels
 
@@ -33,6 +33,9 @@ _FLAT = 0.05  # coefficient of variation below which ratios to the mean say noth
 _NOTHING = 0.1  # of the own mean: a bin of a series with about no sales
 _RARE = 0.25  # with more such bins, medians say nothing
 _REPEATED = 0.1  # variance of the time within bins, in cycles, that tells a trend from a season
+_CYCLES = 1.5  # of data from which a series must show whether its season is a trend
+_IDLE = 2  # times the longest zeros within: zeros at an end that are longer are no part of its life
+_EDGE = 0.05  # of its steps, or more
 _CHANCE = 0.01  # that any bin of a cluster is called certain by chance
 
 
@@ -105,7 +108,8 @@ def when_high(panel: Panel, labels: npt.ArrayLike, max_channels: int = 8) -> Sea
     groups = [np.flatnonzero(labels == label) for label in shown]
 
     def measured(bins: Bins, covered: float) -> Levels:
-        found = [_levels(x, owner, bins, groups, ratio, covered) for x, ratio in zip(X.T, is_ratio, strict=True)]
+        lines = zip((_alive(x, owner) for x in X.T) if covered else X.T, is_ratio, strict=True)
+        found = [_levels(x, owner, bins, groups, ratio, covered) for x, ratio in lines]
         values, certain = (np.stack(arrays, axis=1) for arrays in zip(*found, strict=True))
         return Levels(bins, values, certain)
 
@@ -115,9 +119,21 @@ def when_high(panel: Panel, labels: npt.ArrayLike, max_channels: int = 8) -> Sea
         labels=shown,
         is_ratio=is_ratio,
         profiles=tuple(levels for levels in seasonal if np.isfinite(levels.values).any()),
-        calendar=None if calendar is None else measured(calendar, 0.0),
+        calendar=None if calendar is None else _within(measured(calendar, 0.0)),
         repeats=bool((wall.max() - wall.min()) / np.timedelta64(1, "D") >= 1.5 * 365),
     )
+
+
+def _within(levels: Levels) -> Levels:
+    """Leave out first and last bins without any level."""
+    known = np.flatnonzero(np.isfinite(levels.values).any(axis=(0, 1)))
+    if not len(known):
+        return levels
+    bins, part = levels.bins, slice(int(known[0]), int(known[-1]) + 1)
+    codes = np.where((bins.codes >= part.start) & (bins.codes < part.stop), bins.codes - part.start, -1)
+    starts = None if bins.starts is None else bins.starts[part]
+    shown = replace(bins, names=bins.names[part], codes=codes, starts=starts)
+    return Levels(shown, levels.values[:, :, part], levels.certain[:, :, part])
 
 
 def _sample(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -148,6 +164,27 @@ def _mean_and_deviation(x: Floats, owner: Array) -> tuple[Floats, Floats]:
         return mean, np.sqrt(squares / count)
 
 
+def _alive(x: Floats, owner: Array) -> Floats:
+    """Return values with NaN for the zeros before a series begins and after it has ended.
+
+    In a season, zeros come again: those at an end are much longer than any between two values.
+    """
+    active = np.flatnonzero(np.nan_to_num(x))
+    own, lengths = owner[active], np.bincount(owner)
+    ends = np.cumsum(lengths)
+    first, last = ends.copy(), ends - lengths - 1  # of a series that is never active: all of it is idle
+    np.minimum.at(first, own, active)
+    np.maximum.at(last, own, active)
+    within = np.zeros(len(ends), np.int64)
+    same = own[1:] == own[:-1]
+    np.maximum.at(within, own[1:][same], np.diff(active)[same] - 1)
+    longest = np.maximum(_IDLE * within, _EDGE * lengths)
+    step = np.arange(len(x))
+    before = (step < first[owner]) & (first - (ends - lengths) > longest)[owner]
+    after = (step > last[owner]) & (ends - 1 - last > longest)[owner]
+    return np.where((before | after) & (x == 0), np.nan, x)
+
+
 # -------------------------------------------------------------------- levels in bins
 
 
@@ -167,8 +204,8 @@ def _levels(
 def _bin_means(x: Floats, owner: Array, bins: Bins) -> Floats:
     """Return the mean of each series in each bin, (n_series, n_bins), without its linear trend.
 
-    The trend is the change of one bin from one cycle to the next. A series of a single cycle keeps
-    it, because its trend cannot be told from its season.
+    The trend is the change of one bin from one cycle to the next. It cannot be told from the season
+    in a single cycle. So shorter series count only if the data have a single cycle.
     """
     n_series, n_bins = int(owner[-1]) + 1, len(bins.names)
     use = ~np.isnan(x) & (bins.codes >= 0)
@@ -181,11 +218,13 @@ def _bin_means(x: Floats, owner: Array, bins: Bins) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         means, when = total(x) / count, total(t) / count
         if not bins.is_seasonal:
-            return np.asarray(means)
+            return np.where(cut_off(count), np.nan, means)
         apart = t - when.ravel()[place]  # time within the bin
         spread, together = total(apart**2).sum(axis=1), total(apart * x).sum(axis=1)
         repeated = spread > _REPEATED * count.sum(axis=1)
         slope = np.where(repeated, together / np.where(repeated, spread, 1.0), 0.0)
+        if bins.cycles.max() >= _CYCLES:
+            means[~repeated] = np.nan
         with quiet_nan():
             return np.asarray(means - slope[:, None] * (when - np.nanmean(when, axis=1, keepdims=True)))
 

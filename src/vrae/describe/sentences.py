@@ -90,7 +90,7 @@ def _shape_words(
         if phrase.weight >= _TELLING and is_new and len(chosen) < _PHRASES:
             chosen[phrase.kind] = text
     parts = list(chosen.values()) or ["no pattern that most of the series share"]
-    _tell_change(parts, median["trend"], median["change"])
+    _tell_change(parts, median["trend"], median["change"], has_life="life" in chosen)
     if portraits.aligned:  # dates of single highest points are those of `phrases`
         return parts
     for name, what in (("peak", "highest"), ("trough", "lowest")):
@@ -108,15 +108,18 @@ def _once(text: str, said: Iterable[str]) -> str:
     return text
 
 
-def _tell_change(parts: list[str], trend: float, change: float) -> None:
-    """Add by how much series go up or down to the part that tells the direction."""
+def _tell_change(parts: list[str], trend: float, change: float, has_life: bool) -> None:
+    """Add by how much series go up or down to the part that tells the direction.
+
+    The zeros before a start and after an end are no direction.
+    """
     if not abs(trend) >= 0.5 or not trend * change > 0:
         return
     by = f"by about {plain(abs(change))} from start to end"
     place = next((i for i, part in enumerate(parts) if part.endswith(_UP if trend > 0 else _DOWN)), None)
-    if place is None:
+    if place is None and not has_life:
         parts.append(f"{'up' if trend > 0 else 'down'} {by}")
-    else:
+    elif place is not None:
         parts[place] += f" {by}"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.data.calendar import time_text
-from vrae.describe.words import cluster_labels, cluster_name, plain
+from vrae.describe.words import cluster_labels, cluster_name, plain, whole
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 from vrae.metrics import labelled
 
@@ -272,4 +272,4 @@ def _exact(value: Any) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%" if share >= 0.01 or share == 0 else "under 1\N{NO-BREAK SPACE}%"
+    return f"{whole(100 * share)}\N{NO-BREAK SPACE}%" if share >= 0.01 or share == 0 else "under 1\N{NO-BREAK SPACE}%"

@@ -15,11 +15,13 @@ from vrae.describe.portraits import Portraits
 from vrae.describe.time_bins import MONTHS, WEEKDAYS
 
 __all__ = [
+    "OFTEN",
     "Told",
     "has_rhythm",
     "hours_phrase",
     "month_of",
     "months_phrase",
+    "peaks_of",
     "rough_time",
     "span_of_time",
     "weekdays_phrase",
@@ -54,6 +56,10 @@ _LEAST_MONTHS = 9  # that a year must have
 _RHYTHM = 0.1  # of the variance of a series: a rhythm that explains less is weak
 _NEARLY = 0.1  # of the distance from the mean to 0: what is nearer to 0 may be 0
 _TWO_MONTHS = 62  # days
+OFTEN = 3
+"""Peaks in a day, or a year, that are a rhythm of their own."""
+_UNEVEN = 2  # parts by which the distances between such peaks may differ
+_NUMBERS = {3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight"}
 _RIVAL = 0.8  # of the highest part: another peak of this height makes it one of several
 
 
@@ -64,8 +70,10 @@ def months_phrase(profiles: Floats) -> Found:
         return _high_or_low(profiles[:, occurs], occurs, _quarters)
     if np.isfinite(_typical(profiles)).sum() < _LEAST_MONTHS:
         return None
-    either = _either_month(profiles) if _run(profiles) is None else None
-    return either or _high_or_low(profiles, np.arange(12), _months)
+    several = None
+    if _run(profiles) is None:
+        several = _either_month(profiles) or _several_times(_typical(profiles), "a year")
+    return several or _high_or_low(profiles, np.arange(12), _months)
 
 
 def _high_or_low(profiles: Floats, months: Ints, words: Callable[[Any], str]) -> Found:
@@ -164,6 +172,9 @@ def hours_phrase(profiles: Floats, zero: Floats | None = None) -> Found:
     if len(known) < 4:
         return None
     hours = np.interp(np.arange(24), known, profile[known], period=24)
+    often = _several_times(hours, "a day")
+    if often:
+        return often
     top = int(np.argmax(hours))
     run = _around(hours, top, 0.5)
     if hours[top] < _LEAST or len(run) > _FEW_HOURS + 1:
@@ -187,7 +198,7 @@ def _long_hours(hours: Floats, run: list[int], strength: float) -> Told:
     """Name many hours by day or at night; where the other hours are fewer, those."""
     low = _around(-hours, int(np.argmin(hours)), 0.5)
     if len(low) < len(run) and len(low) <= _FEW_HOURS and -hours.min() > hours.max():
-        return Told(f"Lower {_hours(low, -hours)}", _strength(float(-hours[low].mean())), is_high=False)
+        return _lower(hours, low, "Lower")
     return Told(f"{'High' if _is_noon(run, hours) else 'Higher'} {_hours(run, hours)}", strength)
 
 
@@ -197,7 +208,14 @@ def _low_hours(profiles: Floats, hours: Floats, known: Ints, zero: Floats | None
     if hours.min() > -_LEAST or len(run) > _FEW_HOURS:
         return None
     word = "Zero" if _is_zero(profiles[:, np.intersect1d(run, known)], zero) else "Lower"
-    return Told(f"{word} {_hours(run, -hours)}", _strength(float(-hours[run].mean())), is_high=False)
+    return _lower(hours, run, word)
+
+
+def _lower(hours: Floats, run: list[int], word: str) -> Told:
+    """Say when the run of the lowest hours is, unless others are as low."""
+    is_one = len(peaks_of(-hours, _RIVAL * -float(hours.min()))) == 1
+    text = f"{word} {_hours(run, -hours)}" if is_one else "Two dips a day"
+    return Told(text, _strength(float(-hours[run].mean())), is_high=False)
 
 
 def _hours(run: list[int], hours: Floats) -> str:
@@ -274,6 +292,31 @@ def _around(profile: Floats, top: int, part: float) -> list[int]:
     while last - first + 1 < n and profile[(last + 1) % n] >= least:
         last += 1
     return [p % n for p in range(first, last + 1)]
+
+
+def peaks_of(line: Floats, least: float) -> list[int]:
+    """Return the middle of each run of parts of a circle that reach a height, in their order."""
+    high = line >= least
+    starts = np.flatnonzero(high & ~np.roll(high, 1)).tolist()
+    lengths = [int(np.argmin(np.roll(high, -start))) for start in starts]  # up to the first that is not
+    return sorted((start + (n - 1) // 2) % len(line) for start, n in zip(starts, lengths, strict=True))
+
+
+def _several_times(line: Floats, cycle: str) -> Found:
+    """Say how often a day (a year) is high or low, if that is often and at regular intervals.
+
+    A rhythm faster than the day has no time of day.
+    """
+    if not np.isfinite(line).all():
+        return None
+    is_high = bool(-line.min() <= 1.2 * line.max())
+    own = line if is_high else -line
+    peaks = peaks_of(own, max(_LEAST, _AS_HIGH * float(own.max())))
+    if len(peaks) < OFTEN or np.ptp(np.diff([*peaks, peaks[0] + len(own)])) > _UNEVEN:
+        return None
+    number = _NUMBERS.get(len(peaks), "Many")
+    words = f"{number} {'peaks' if is_high else 'dips'} {cycle}"
+    return Told(words, _strength(float(own[peaks].mean())), is_high=is_high)
 
 
 def _strength(size: float) -> float:

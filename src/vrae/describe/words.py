@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import floor
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NOISE", "cluster_labels", "cluster_name", "cluster_title", "joined", "percent", "plain", "plural"]
+__all__ = ["NOISE", "cluster_labels", "cluster_name", "cluster_title", "joined", "percent", "plain", "plural", "whole"]
 
 NOISE = -1
 """Label of the series that belong to no cluster."""
@@ -44,7 +45,12 @@ def percent(fraction: float) -> str:
     """Format a fraction as a whole percentage: "12 %"."""
     if 0 < fraction < 0.005:
         return "less than 1 %"
-    return "more than 99 %" if 0.995 <= fraction < 1 else f"{100 * fraction:.0f} %"
+    return "more than 99 %" if 0.995 <= fraction < 1 else f"{whole(100 * fraction)} %"
+
+
+def whole(number: float) -> int:
+    """Round to a whole number, halves up: as the scripts of a page do, unlike Python."""
+    return floor(number + 0.5)
 
 
 def plural(number: int, noun: str) -> str:

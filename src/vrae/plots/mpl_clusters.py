@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vrae.describe.words import cluster_name
+from vrae.describe.words import cluster_name, whole
 from vrae.plots.charts import (
     centre_of,
     cluster_sizes,
@@ -184,4 +184,4 @@ def plot_cluster_sizes(
 
 def _percent(part: int, total: int) -> str:
     share = 100 * part / total
-    return f"{share:.1f} %" if share < 1 else f"{share:.0f} %"
+    return f"{share:.1f} %" if share < 1 else f"{whole(share)} %"

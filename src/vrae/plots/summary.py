@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vrae.describe.findings import percent_text
+from vrae.describe.words import whole
 from vrae.plots.charts import decimate
 from vrae.plots.maps import project
 from vrae.plots.palette import cluster_style
@@ -92,7 +94,7 @@ def _row(row: GroupRow, total: int, largest: int, limits: Floats | None, has_tru
     width = max(2, round(60 * row.size / largest))
     bar = f'<span style="display:inline-block;width:{width}px;height:9px;background:{color};opacity:.7"></span>'
     share = 100 * row.size / total
-    percent = f"{share:.1f}" if share < 1 else f"{share:.0f}"
+    percent = f"{share:.1f}" if share < 1 else f"{whole(share)}"
     cells = [swatch, escape(row.name), f"{bar} {row.size:,} ({percent} %)"]
     if limits is not None:
         cells.append("" if row.curve is None else _lines(row.curve, row.span, limits, color))
@@ -103,7 +105,7 @@ def _row(row: GroupRow, total: int, largest: int, limits: Floats | None, has_tru
 
 
 def _trust(found_again: float) -> str:
-    text = f"{100 * found_again:.0f} %"
+    text = percent_text(found_again)
     return f"<b>{text}, do not rely on it</b>" if found_again < _SHAKY else text
 
 

@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from vrae.describe.clusters import by_typicality
 from vrae.describe.curves import MAX_STEPS, ClusterCurve, cluster_curve
+from vrae.describe.findings import percent_text
 from vrae.describe.phrases import Phrase
 from vrae.describe.portraits import Portraits
 from vrae.describe.season_words import agrees, told_seasons
 from vrae.describe.seasons import Seasons
 from vrae.describe.sentences import sentence
 from vrae.describe.traits import series_traits
-from vrae.describe.words import NOISE, cluster_labels, cluster_name, plural
+from vrae.describe.words import NOISE, cluster_labels, cluster_name, plural, whole
 from vrae.plots.palette import COLORS, cluster_style
 from vrae.report.data import Floats, ReportData
 from vrae.report.facts import trust_heading
@@ -68,16 +69,21 @@ class Card:
     @property
     def share(self) -> str:
         """The proportion of all series, in words."""
-        percent = 100 * self.proportion
-        return f"{percent:.0f}\u00a0%" if percent >= 1 else "less than 1\u00a0%"
+        text = percent_text(self.proportion) if self.proportion >= 0.01 else "less than 1 %"
+        return text.replace(" %", "\u00a0%")
+
+    @property
+    def again(self) -> str:
+        """How much of it is found again, in words; empty if that was not measured."""
+        return "" if self.found_again is None else percent_text(self.found_again).replace(" ", "\u00a0")
 
     @property
     def warning(self) -> str:
         """Why not to rely on this cluster; empty if nothing speaks against it."""
         if self.found_again is not None and self.found_again < _TRUSTED:
-            return f"{self.trust} only {100 * self.found_again:.0f}\u00a0%: do not rely on it"
+            return f"{self.trust} only {self.again}: do not rely on it"
         if self.certainty is not None and self.certainty < _CERTAIN:
-            return f"Vague: its series fit it with only {100 * self.certainty:.0f}\u00a0% on average"
+            return f"Vague: its series fit it with only {whole(100 * self.certainty)}\u00a0% on average"
         return ""
 
 

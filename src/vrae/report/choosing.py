@@ -15,6 +15,7 @@ from vrae.describe.words import NOISE, cluster_name
 from vrae.metrics import DOUBTFUL
 from vrae.plots.palette import COLORS, cluster_style
 from vrae.report.data import Alternative, Floats, ReportData
+from vrae.report.time_axis import step_hours
 
 __all__ = ["Branches", "Choice", "Doubt", "Group", "branches", "choices", "doubts", "hue_of"]
 
@@ -117,7 +118,7 @@ def _trust(parts: Sequence[float]) -> str:
         return ""
     weak = sum(part < SHAKY for part in parts)
     least = f"at least {percent_text(min(parts))} of each group is found again"
-    return f"{weak} of {len(parts)} groups are not found again" if weak else least
+    return f"{weak} of {len(parts)} groups {'is' if weak == 1 else 'are'} not found again" if weak else least
 
 
 def _curve(
@@ -128,7 +129,9 @@ def _curve(
         members = np.flatnonzero(labels == label)[:20]
     lags = None if data.lags is None else data.lags[members]
     series = [data.on_calendar(index) for index in members]
-    return cluster_curve(series, label, lags=lags, n_members=0, adjust=True, max_steps=_STEPS)
+    return cluster_curve(
+        series, label, lags=lags, n_members=0, adjust=True, max_steps=_STEPS, step_hours=step_hours(data)
+    )
 
 
 def _telling_channel(curves: Sequence[Floats]) -> int:

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _SHOWN_CHANNELS = 6
-_LONG = 14  # characters of a fact that is set in small type
+_LONG, _LONG_WORD = 14, 8  # characters of a fact, or of one word of it, that are set in small type
 
 
 class Fact(NamedTuple):
@@ -42,7 +42,7 @@ class Fact(NamedTuple):
     @property
     def is_long(self) -> bool:
         """Whether the value needs smaller type."""
-        return len(self.value) > _LONG
+        return len(self.value) > _LONG or max(map(len, self.value.split()), default=0) > _LONG_WORD
 
 
 def heading(data: str, n_clusters: int, is_clear: bool = True) -> str:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from vrae.data.panel import Panel
 from vrae.data.precision import float_type
-from vrae.describe.curves import MAX_STEPS, bin_means, means_of_runs, steps_of_mean
+from vrae.describe.curves import MAX_STEPS, means_of_runs, steps_of_mean, whole_means
 from vrae.plots.charts import Floats, decimate
 from vrae.plots.maps import MAX_FITTED, METHODS, available_methods, project
 from vrae.report.data import DirectionCurves
@@ -98,7 +98,7 @@ def pack_directions(directions: DirectionCurves, step_hours: float | None = None
     n_steps = directions.curves.shape[3]
     n_lines = max(1, directions.curves.size // n_steps)
     width = steps_of_mean(n_steps, int(np.clip(_DIRECTION_NUMBERS // n_lines, 120, MAX_STEPS)), step_hours)
-    curves = bin_means(directions.curves.reshape(-1, n_steps).astype(np.float64), width)
+    curves = whole_means(directions.curves.reshape(-1, n_steps).astype(np.float64), width)
     steps = np.minimum(np.arange(curves.shape[1]) * width + (width - 1) / 2, n_steps - 1)
     return {
         "positions": directions.positions.round(4).tolist(),

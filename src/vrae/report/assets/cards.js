@@ -52,8 +52,9 @@ function headCard(c, card) {
   card.querySelector("h3").replaceChildren(glyph(c.label), " ", ...named(c));
   card.querySelector(".show").dataset.cluster = c.label;
   card.querySelector(".curve").setAttribute("aria-label", `Typical curve of ${c.name}`);
-  const part = (100 * c.size) / data.n_series;
-  card.querySelector(".size").textContent = `${count(c.size, "series")} · ${part >= 1 ? part.toFixed(0) : "less than 1"}\u00a0%`;
+  const part = c.size / data.n_series;
+  const share = part < 0.01 ? "less than 1" : part < 1 ? Math.min(99, Math.round(100 * part)) : 100;
+  card.querySelector(".size").textContent = `${count(c.size, "series")} · ${share}\u00a0%`;
   for (const node of card.querySelectorAll(".run, .caution, .sentence")) node.hidden = c.isEdited;
   card.querySelector(".edited").hidden = !c.isEdited;
   card.querySelector(".edited").replaceChildren(c.note, ...(c.curves?.length > 1 ? c.curves.map(curveKey) : []));
