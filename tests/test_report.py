@@ -176,7 +176,7 @@ def test_choice_shows_what_other_numbers_give():
     parts: dict[str, Any] = {"names": now.names, "commands": CommandLine("run"), "metrics": {"sizes": [8, 8, 8]}}
     data = make_report_data(alternatives=(fewer, now), tree=tree, **parts)
     text = page_of(data).text
-    weak = "1 of 2 groups are not found again"
+    weak = "1 of 2 groups is not found again"
     assert f"2 groups score 0.40 {weak} vrae regroup run -k 2 Copy Slower 16 Faster 8" in text
     assert "3 groups now score 0.50 at least 70 % of each group is found again Slow 8" in text
     assert "worth a look score" not in text
@@ -243,7 +243,7 @@ def test_words_of_awkward_states():
     assert not {"anomalies-title", "directions-title"} & {a.get("id") for _, a in bare.tags}
     alone = page_of(cases["from the model alone"])
     assert "were not available" in alone.text
-    assert "fit least" not in alone.text
+    assert "most unusual" not in alone.text
     assert "were not available" not in bare.text
 
 
@@ -295,6 +295,18 @@ def test_rows_that_are_not_there_and_count_as_0_are_told():
     panel = read_panel(pd.DataFrame(rows, columns=["item", "day", "n"]), id="item", time="day", value="n", fill=0)
     text = page_of(make_report_data(panel=panel, lags=None)).text  # without metrics, it is known from the panel
     assert re.search(r"Filled 9[23] % [78] % of days had no row and count as 0", text)
+
+
+def test_a_long_word_of_a_fact_has_small_type():
+    assert facts.Fact("Values", "Aufnahmen").is_long
+    assert not facts.Fact("Values", "2 to 3 days").is_long
+
+
+def test_shares_are_rounded_as_in_the_verdict():
+    labels = np.repeat([0, 1], [21, 3])  # 87.5 and 12.5 %
+    text = page_of(make_report_data(labels=labels)).text
+    assert "21 series · 88 %" in text
+    assert "3 series · 13 %" in text
 
 
 def test_parts_must_fit_together():
@@ -395,7 +407,7 @@ def test_the_worst_place_names_its_channel_and_needs_a_value():
 
 
 def test_where_no_place_stands_out_it_says_so():
-    item = anomalous.Anomaly(index=0, channel=0, first=1, last=2, times=0.7)
+    item = anomalous.Anomaly(index=0, channel=0, first=1, last=2, times=1.4)
     assert "No place stands out" in anomalous.describe_place(make_report_data(), item)
 
 

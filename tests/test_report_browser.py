@@ -242,7 +242,7 @@ def test_anomalies_are_marked_and_lead_to_the_map(open_report):
     assert title(page) == worst
     page.select_option("#color-by", "score")
     assert page.evaluate("document.getElementById('map').data[0].marker.colorbar.title.text") == "Anomaly score"
-    assert "explains the series poorly" in page.inner_text("#map-note")
+    assert "few series are like this one" in page.inner_text("#map-note")
 
 
 def test_prints_on_paper_and_comes_back(open_report, tmp_path):

@@ -20,20 +20,22 @@ from vrae.estimators.alternatives import (
     numbers_worth_a_look,
 )
 from vrae.estimators.assignment import Assignment, Clustered
+from vrae.estimators.local_density import LocalDensity, reference_rows
 from vrae.estimators.partition import LatentSpace
 from vrae.estimators.vrae import VRAE
 from vrae.metrics import DOUBTFUL
-from vrae.nn.loss import log_likelihood
 from vrae.report import Commands, DirectionCurves, NextBest, PythonLines, ReportData
 from vrae.train.inference import in_units
 
-__all__ = ["counts_of", "direction_curves", "gather_report", "judge", "map_space", "report_data"]
+__all__ = ["counts_of", "direction_curves", "gather_report", "judge", "map_space", "report_data", "usualness"]
 
 _DIRECTIONS = 8
 _POSITIONS = 11
 _LEAST = 0.005  # of the variance; a direction with less is not shown
 _REACH = 2.5  # standard deviations to each side: almost all series are within
 _MAX_STEPS = 2000  # of a decoded curve
+_UNUSUAL = 0.05  # of the series may be unusual
+_BATCH = 500  # series that are compared at once
 
 Floats = npt.NDArray[np.float64]
 
@@ -51,7 +53,8 @@ def gather_report(
 
     For ``page``, see `report_data`.
     """
-    reconstruction, scores, noise = _reconstruct(clusterer.model_, panel, assignment.embedding)
+    reconstruction, noise = _reconstruct(clusterer.model_, panel, assignment.embedding)
+    scores = usualness(clusterer.embedding_, assignment.embedding)
     shown: dict[str, Any] = {"panel": panel, "reconstruction": reconstruction, "scores": scores, "noise": noise}
     metrics = {"missing_share": panel.missing_share(), **metrics}
     return report_data(title, clusterer, assignment, metrics, truth, **shown, **page)
@@ -163,23 +166,34 @@ def _next_best(clusterer: Grouped, assignment: Assignment) -> NextBest:
     return NextBest(np.where(best > 0, probabilities.argmax(axis=1), -1), best)
 
 
-def _reconstruct(model: VRAE, panel: Panel, Z: npt.NDArray[np.float32]) -> tuple[Panel, Floats, Floats]:
-    """Decode series from their latent vectors. Return reconstruction, scores and noise.
+def usualness(trained: npt.NDArray[np.float32], Z: npt.NDArray[np.float32]) -> Floats:
+    """Return how usual latent vectors (n_series, latent_size) are among those of training series.
 
-    Scores (n_series,) are mean log-likelihoods per observed value in nats, NaN without any. Noise
-    (n_series, n_channels) is the deviation of the model's error, in the units of the data.
+    0 is usual, -3 is three spreads away; NaN without a vector. The errors of reconstructions tell
+    less: they are largest for noisy series, of which there are many.
+    """
+    scores, known = np.full(len(Z), np.nan), np.flatnonzero(np.isfinite(Z).all(axis=1))
+    references = np.flatnonzero(np.isfinite(trained).all(axis=1))
+    if len(references) < 2 or not len(known):
+        return scores
+    usual = LocalDensity.fit(trained[reference_rows(references)], _UNUSUAL)
+    for rows in np.array_split(known, -(-len(known) // _BATCH)):
+        scores[rows] = -usual(Z[rows])
+    return scores
+
+
+def _reconstruct(model: VRAE, panel: Panel, Z: npt.NDArray[np.float32]) -> tuple[Panel, Floats]:
+    """Decode series from their latent vectors. Return the reconstruction and the noise.
+
+    Noise (n_series, n_channels) is the deviation of the model's error, in the units of the data.
     """
     values = np.full(panel.values.shape, np.nan, panel.values.dtype)
-    scores = np.full(len(panel), np.nan)
     noise = np.zeros((len(panel), panel.n_channels))
     opened, indices = model.open(panel)
     for batch, x in model.inference_.reconstructions(opened, indices, Z):
         values[panel.steps_of(batch.indices)] = in_units(batch, x, values.dtype)
-        observed = batch.mask.sum(dim=(1, 2))
-        likelihood = log_likelihood(x, batch.values, batch.mask, model.noise_variance_)
-        scores[batch.indices] = (likelihood / observed).double().cpu().numpy()
         noise[batch.indices] = batch.spread.numpy() * np.sqrt(model.noise_variance_)
-    return panel.with_values(values), scores, noise
+    return panel.with_values(values), noise
 
 
 def map_space(clusterer: Clustered) -> LatentSpace:

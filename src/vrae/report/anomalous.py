@@ -1,4 +1,4 @@
-"""The series that fit the model least, and where in each of them the error is largest."""
+"""The series that are least like any others, and where each differs most from the model."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from vrae.describe.curves import bin_means, quiet_nan
 from vrae.describe.words import plain
 from vrae.report.data import Floats, ReportData
 
-__all__ = ["Anomaly", "describe_place", "most_anomalous", "worst_place"]
+__all__ = ["Anomaly", "describe_place", "most_anomalous", "score_of", "worst_place"]
 
 _MOST = 12
 _ENOUGH = 0.25  # of the median number of observed values
+_CLEAR = 1.5  # times the typical error
 _PLACES = 24  # a place is this fraction of a series, or one step of a short one
 
 
@@ -56,12 +57,17 @@ def worst_place(x: Floats, model: Floats, noise: Floats) -> tuple[int, int, int,
     return channel, place * width, last, float(np.sqrt(means[channel, place]))
 
 
+def score_of(data: ReportData, item: Anomaly) -> str:
+    """Return how unusual a series is, as text."""
+    return plain(round(-float(data.scores[item.index]), 1)) if data.scores is not None else ""
+
+
 def describe_place(data: ReportData, item: Anomaly) -> str:
     """Say where the error of a series is largest, and how large it is."""
     if not np.isfinite(item.times):
         return "No value observed."
-    if item.times < 1:
-        return "No place stands out: the shape as a whole is anomalous."
+    if item.times < _CLEAR:
+        return "No place stands out: its shape as a whole is unusual."
     where = _place(data, item)
     channel = f" in {data.panel.channels[item.channel]}" if data.panel.n_channels > 1 else ""
     return f"Largest error {where}{channel}: {plain(round(item.times, 1))} times the typical error."

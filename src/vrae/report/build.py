@@ -20,7 +20,7 @@ from vrae.plots.maps import METHODS, available_methods
 from vrae.plots.palette import COLORS, MARKERS, NOISE_COLOR
 from vrae.plots.web import plotly_selection, plotly_training
 from vrae.report import facts, page, payload
-from vrae.report.anomalous import Anomaly, describe_place, most_anomalous
+from vrae.report.anomalous import Anomaly, describe_place, most_anomalous, score_of
 from vrae.report.cards import Card, card_payload, make_cards, traits_of_sample
 from vrae.report.choosing import Doubt, branches, choices, doubts
 from vrae.report.commands import verdict_record
@@ -63,7 +63,7 @@ def render_report(data: ReportData) -> str:
         notice=data.notice,
         methods=[(method, METHODS[method]) for method in available_methods()],
         cards=cards,
-        anomalies=[(a, describe_place(data, a), by_label[int(data.labels[a.index])]) for a in anomalies],
+        anomalies=[(a, describe_place(data, a), score_of(data, a)) for a in anomalies],
         ids=data.panel.ids,
         directions=describe_directions(data, correlations, n_directions),
         correlations=correlations,

@@ -104,8 +104,8 @@ class ReportData:
     truth
         Known labels. They only colour the map.
     scores
-        Mean log-likelihood per observed value given the latent vector, in nats. Higher is more
-        normal. NaN = unknown.
+        How usual each series is: 0 is usual, -3 is three spreads farther from its nearest series
+        than is usual. NaN = unknown.
     noise : ndarray of shape (n_series, n_channels)
         Standard deviation of the model's error, in the units of the data: the width of the band
         around a reconstruction.

@@ -127,7 +127,7 @@ function describeMap(map, places) {
   notes.push(state.method === "pca"
     ? "PCA preserves distances: far apart on the map is far apart for the model."
     : `${map.name} preserves neighbourhoods; distances between groups mean little.`);
-  if (state.colorBy === "score") notes.push("A high anomaly score means that the model explains the series poorly.");
+  if (state.colorBy === "score") notes.push("A high anomaly score means that few series are like this one: 0 is usual, 3 or more is far away.");
   $("#map-note").textContent = notes.join(" ");
 }
 
