@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from vrae import VRAE, Panel, VRAEClusterer
+from vrae.estimators.drift import _is_large
+from vrae.estimators.drift_tests import Sides
 from vrae.report import render_drift
 
 N, SLOW, STEPS = 200, 16, 48
@@ -44,11 +46,22 @@ def test_a_small_group_that_more_than_halved_changed(clusterer: VRAEClusterer, s
     assert small.name in found.verdict
     assert large.p_value < 0.01
     assert (large.changed, large.remark) == (False, "more than chance, but too little to count")
-    assert "by 5 points or more, or nearly to half or twice as much (a factor of 1.8)" in repr(found)
+    assert "by 5 points or more, or nearly to half or twice as much because of items" in repr(found)
+    assert "because of items that are gone or new (a factor of 1.8)" in repr(found)
     assert "(\N{MINUS SIGN}4.8)" in repr(found)
     page = render_drift(found, "Longer")
     assert "\N{MINUS SIGN}4.8" in page
     assert "by 5 points or more" in page
+
+
+def test_a_longer_table_alone_halves_no_group() -> None:
+    before, now, ids = np.repeat([0, 1], [380, 20]), np.repeat([0, 1], [391, 9]), np.arange(400).astype(object)
+    both, unknown = Sides.of(ids, ids), Sides.unrelated(400, 400)
+    assert _is_large(before, now, both, 2, 0.02, is_grown=False).tolist() == [True, True]
+    assert _is_large(before, now, both, 2, 0.05, is_grown=True).tolist() == [False, False]
+    assert _is_large(before, now, unknown, 2, 0.05, is_grown=True).tolist() == [False, False]
+    gone = Sides.of(ids, ids[:389])
+    assert _is_large(before, before[:389], gone, 2, 0.05, is_grown=True).tolist() == [False, True]
 
 
 def test_new_items_of_few_steps_count_in_no_share(clusterer: VRAEClusterer, slow: int) -> None:

@@ -38,7 +38,8 @@ _LEAST_SHARE, _LEAST_EFFECT = 0.02, 0.02
 # A table that has grown moves shares and vectors by itself.
 _LEAST_GROWN_SHARE, _LEAST_GROWN_EFFECT = 0.05, 0.05
 _GROWN = 0.02
-# But a group that nearly halved or doubled changed, however small it is.
+# But a group that nearly halved or doubled changed, however small it is. If the table has grown,
+# only what is gone and new counts here: growth alone has halved a group of 5 %.
 _FACTOR = 1.8
 
 # Dates can be compared if the table begins at most this fraction of the training calendar later,
@@ -91,7 +92,8 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
     found = [p <= alpha and not window.caveat for p in corrected]
     # If the shares changed, the clearest of them did.
     is_clear = found[0] & (test.p_values <= np.maximum(alpha, test.p_values.min(initial=1.0)))
-    shares = _shares(clusterer, before, counted, test.p_values, is_clear, least_share)
+    is_large = _is_large(before, counted, sides, n_clusters, least_share, window.is_grown)
+    shares = _shares(clusterer, before, counted, test.p_values, is_clear, is_large)
     moved = any(share.changed for share in shares)
     if levels:
         levels = mark_levels(levels, alpha, found[3])
@@ -120,7 +122,7 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
         level_words=level_words,
         n_moved_by_chance=later.n_moved if has_ids and not window.caveat else None,
         checks=checks,
-        share_rule=_rule(least_share),
+        share_rule=_rule(least_share, window.is_grown),
     )
 
 
@@ -131,11 +133,35 @@ def _left_out(later: Later, now: npt.NDArray[np.int64], sides: Sides) -> npt.NDA
     return later.short & is_new & (now >= 0)
 
 
-def _rule(least_share: float) -> str:
+def _is_large(
+    before: npt.NDArray[np.int64],
+    now: npt.NDArray[np.int64],
+    sides: Sides,
+    n_clusters: int,
+    least_share: float,
+    is_grown: bool,
+) -> npt.NDArray[np.bool_]:
+    """Return of which clusters the share moved far enough to matter, (n_clusters,)."""
+    first, second = (_fractions(labels, n_clusters) for labels in (before, now))
+    is_large = np.abs(second - first) >= least_share
+    if is_grown:
+        now = now.copy()
+        now[sides.pairs[1]] = before[sides.pairs[0]]
+        second = _fractions(now, n_clusters) if sides.pairs.size else first  # else none is known to be gone
+    return np.asarray(is_large | (np.maximum(first, second) >= _FACTOR * np.minimum(first, second)))
+
+
+def _fractions(labels: npt.NDArray[np.int64], n_clusters: int) -> npt.NDArray[np.float64]:
+    counts = np.bincount(labels[labels >= 0], minlength=n_clusters)
+    return counts / max(int(counts.sum()), 1)
+
+
+def _rule(least_share: float, is_grown: bool) -> str:
     """Say which shares count as changed."""
+    cause = " because of items that are gone or new" if is_grown else ""
     return (
         f"A share changed if it moved beyond chance, and by {100 * least_share:g} points or more, or nearly to half or "
-        f"twice as much (a factor of {_FACTOR:g})."
+        f"twice as much{cause} (a factor of {_FACTOR:g})."
     )
 
 
@@ -232,12 +258,10 @@ def _shares(
     now: npt.NDArray[np.int64],
     p_values: npt.NDArray[np.float64],
     is_clear: npt.NDArray[np.bool_],
-    least_share: float,
+    is_large: npt.NDArray[np.bool_],
 ) -> tuple[ShareChange, ...]:
     counts = [np.bincount(labels[labels >= 0], minlength=clusterer.n_clusters_) for labels in (before, now)]
-    first, second = (part / max(int(part.sum()), 1) for part in counts)
-    is_large = np.abs(second - first) >= least_share
-    is_large |= np.maximum(first, second) >= _FACTOR * np.minimum(first, second)
+    first, second = (_fractions(labels, clusterer.n_clusters_) for labels in (before, now))
     return tuple(
         ShareChange(
             cluster=k,
