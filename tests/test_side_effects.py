@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from conftest import HEADS, make_estimator, make_series
+from vrae.exceptions import DataWarning, PosteriorCollapseWarning, Silence, unsaid, warn
 from vrae.runtime import one_blas_thread
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -205,3 +208,75 @@ def test_threads_of_blas_are_restored_when_the_last_context_ends():
         with one_blas_thread():
             pass
         assert threads() == before
+
+
+# ---------------------------------------------------------------- warnings of several threads
+
+
+def entered(context: Any) -> Any:
+    context.__enter__()
+    return context
+
+
+def leave(context: Any) -> None:
+    context.__exit__(None, None, None)
+
+
+def test_a_silence_takes_out_its_own_filter_when_the_last_one_leaves():
+    silence, loud = Silence(RuntimeWarning, "mean of"), ("ignore", None, BytesWarning, None, 0)
+    before = list(warnings.filters)
+    first, second = entered(silence()), entered(silence())
+    others = entered(warnings.catch_warnings())  # a library that puts back its list when nobody is inside
+    leave(first)
+    warnings.warn("Mean of empty slice", RuntimeWarning, stacklevel=1)  # an error, were it not silenced
+    with pytest.raises(RuntimeWarning, match="other"):
+        warnings.warn("other", RuntimeWarning, stacklevel=1)
+    warnings.simplefilter("ignore", BytesWarning)  # of the user
+    leave(second)
+    assert list(warnings.filters) == [loud, *before]
+    leave(others)
+    assert list(warnings.filters) == before
+    lost = entered(silence())
+    del lost  # as after Ctrl-C at an unlucky moment
+    leave(entered(silence()))
+    assert list(warnings.filters) == before
+
+
+def test_warnings_are_unsaid_in_their_own_thread_alone():
+    given = []
+
+    def say() -> None:
+        with pytest.warns(DataWarning, match="seen"):
+            warn("seen", DataWarning)
+        given.append(True)
+
+    with unsaid(DataWarning, "se"):
+        warn("seen", DataWarning)
+        with pytest.warns(DataWarning, match="another"):
+            warn("another", DataWarning)
+        with pytest.warns(PosteriorCollapseWarning):
+            warn("seen", PosteriorCollapseWarning)
+        other = threading.Thread(target=say)
+        other.start()
+        other.join()
+    say()
+    assert given == [True, True]
+
+
+@pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
+def test_threads_that_fit_at_once_leave_the_warnings_as_they_were():
+    X = make_series("2d", 24)
+    make_estimator("VRAEClusterer").fit(X)  # the first use imports what is imported late
+    before = list(warnings.filters), warnings.showwarning
+    threads = [threading.Thread(target=lambda: make_estimator("VRAEClusterer").fit(X)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (list(warnings.filters), warnings.showwarning) == before
+
+
+def test_no_library_path_puts_back_the_filters_of_other_threads():
+    package = Path(__file__).parent.parent / "src" / "vrae"
+    users = {path.name for path in package.rglob("*.py") if "catch_warnings(" in path.read_text(encoding="utf-8")}
+    assert users == {"app.py"}  # of the command line, whose process is its own

@@ -21,13 +21,18 @@ TrainingInterrupted (KeyboardInterrupt)   Ctrl-C, after training was saved
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Any
+from weakref import WeakSet
 
 from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 
@@ -43,6 +48,7 @@ __all__ = [
     "NotFittedError",
     "OutputError",
     "PosteriorCollapseWarning",
+    "Silence",
     "TrainingError",
     "TrainingInterrupted",
     "VRAEError",
@@ -52,6 +58,7 @@ __all__ = [
     "first_line",
     "name_some",
     "shortened",
+    "unsaid",
     "warn",
 ]
 
@@ -173,10 +180,71 @@ def check_installed(package: str, extra: str, purpose: str, otherwise: str = "")
         raise MissingDependencyError(message.rstrip())
 
 
+# The warnings of vrae that this thread does not give now: a category, and how messages begin.
+_UNSAID: ContextVar[tuple[tuple[type[VRAEWarning], str], ...]] = ContextVar("unsaid", default=())
+
+
 def warn(message: str, category: type[VRAEWarning]) -> None:
     """Warn at the user's own line: the first stack frame outside this package."""
+    if any(issubclass(category, kind) and re.match(text, message) for kind, text in _UNSAID.get()):
+        return
     package = str(Path(__file__).parent)
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)
+
+
+@contextmanager
+def unsaid(category: type[VRAEWarning] = VRAEWarning, message: str = "") -> Iterator[None]:
+    """Give no warnings of vrae whose text matches ``message``, in this thread alone."""
+    before = _UNSAID.set((*_UNSAID.get(), (category, message)))
+    try:
+        yield
+    finally:
+        _UNSAID.reset(before)
+
+
+class _Entered:
+    """Stands for a context that was entered."""
+
+
+class Silence:
+    """Silences warnings of another package while any thread of the process is inside.
+
+    `warnings.catch_warnings` puts back the list of filters that it found. Between threads, that
+    list may hold the filters of another one, which then stay. Here the last one to leave takes out
+    this filter alone. Others are silenced too while a thread is inside, so be precise.
+
+    Parameters
+    ----------
+    category : type, default=Warning
+    message, module : str, default=""
+        Regular expressions for the beginning of the text, and of the module that is blamed.
+    """
+
+    def __init__(self, category: type[Warning] = Warning, message: str = "", module: str = "") -> None:
+        self._filter = ("ignore", re.compile(message, re.IGNORECASE), category, re.compile(module), 0)
+        self._lock = Lock()
+        self._inside: WeakSet[_Entered] = WeakSet()  # one that Ctrl-C kept from leaving dies with its frame
+        self._lists: list[Any] = []  # that got the filter: `catch_warnings` of others puts in copies
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Silence the warnings until the context ends."""
+        own = _Entered()
+        try:
+            with self._lock:
+                self._inside.add(own)
+                filters: Any = warnings.filters
+                if not any(found is self._filter for found in filters):
+                    filters.insert(0, self._filter)
+                    self._lists.append(filters)
+            yield
+        finally:
+            with self._lock:
+                self._inside.discard(own)
+                if not self._inside:
+                    for filters in (*self._lists, warnings.filters):
+                        filters[:] = [found for found in filters if found is not self._filter]
+                    self._lists = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -144,12 +143,11 @@ def _from_files(run: Path, source: dict[str, Any], data: str) -> RunSeries:
 
 def _without_known_warnings(panels: Iterable[Panel]) -> Iterator[Panel]:
     """Yield panels, and do not say again what encoding was assumed: the run has said it."""
-    from vrae.exceptions import DataWarning
+    from vrae.exceptions import DataWarning, unsaid
 
     parts, done = iter(panels), object()
     while True:
-        with warnings.catch_warnings():  # not across a yield, since it holds for the whole process
-            warnings.filterwarnings("ignore", ".* is not UTF-8 text", DataWarning)
+        with unsaid(DataWarning, ".* is not UTF-8 text"):  # not across a yield, since it holds for the caller too
             panel: Any = next(parts, done)
         if panel is done:
             return

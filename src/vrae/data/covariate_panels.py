@@ -6,7 +6,6 @@ step without a row has no price, even if ``fill`` says that it has no sales.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
@@ -28,7 +27,7 @@ from vrae.data.long import RepeatedRowsError, Steps, put_on_grid
 from vrae.data.panel import Panel, offsets_of
 from vrae.data.reading import as_panel, read_source
 from vrae.data.table_options import TableOptions
-from vrae.exceptions import InvalidDataError, name_some
+from vrae.exceptions import InvalidDataError, name_some, unsaid
 
 __all__ = ["place_on_steps", "read_covariates", "read_with_covariates", "split_covariates"]
 
@@ -169,8 +168,7 @@ def _read_values(table: Table, options: TableOptions) -> Panel:
     """Read the series alone. Steps without a row are filled up to the last value of all series."""
     if options.fill is None or options.end is not None:
         return read_source(table, options)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the second time is the one that counts
+    with unsaid():  # the second time is the one that counts
         panel = read_source(table, replace(options, fill=None))
     known = ~np.isnan(panel.values).all(axis=1)
     end = panel.times[known].max() if panel.times is not None and known.any() else None

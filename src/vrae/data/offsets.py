@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import warnings
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
-from vrae.exceptions import InvalidParameterError
+from vrae.exceptions import InvalidParameterError, Silence
 
 __all__ = ["OFFSETS", "TICKS", "is_tick", "kind_of_step", "offset_of", "plain_step"]
 
@@ -34,6 +33,7 @@ _SPELLINGS = {
 
 # A step of days or longer has at most this many days, months, ...; more would leave the calendar.
 _LONGEST = 10_000
+_OLD_NAMES = Silence(message=r"'\w+' is deprecated")  # of steps, in pandas
 
 # Words for steps: (one, several, every one).
 TICKS = {
@@ -86,8 +86,7 @@ def offset_of(freq: Any) -> Any:
         if found and found[2] in _SPELLINGS:
             text = found[1] + (_SPELLINGS[found[2]] or found[2])
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _OLD_NAMES():
             offset = to_offset(text)
     except (ValueError, TypeError, AttributeError, OverflowError):
         offset = None

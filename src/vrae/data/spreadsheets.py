@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from vrae.exceptions import (
     DataWarning,
     InvalidDataError,
     MissingDependencyError,
+    Silence,
     check_installed,
     first_line,
     name_some,
@@ -28,6 +28,7 @@ __all__ = ["read_spreadsheet"]
 _LARGEST = (1 << 63) - 1
 _MOST_CELLS = 50_000_000  # a cell takes about 50 bytes
 _MOST_ROWS = 1 << 20  # of a sheet in Excel
+_STYLES = Silence(module="openpyxl")  # and other things that hold no data
 
 Cells = list[tuple[Any, ...]]  # rows, which may be of different lengths
 
@@ -71,8 +72,7 @@ def _sheets(file: Path) -> dict[str, Cells]:
 def _opened(file: Path, data_only: bool) -> Any:
     import openpyxl
 
-    with warnings.catch_warnings():  # about styles and other things that hold no data
-        warnings.simplefilter("ignore")
+    with _STYLES():
         return openpyxl.load_workbook(file, read_only=True, data_only=data_only)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -37,7 +36,7 @@ from vrae.data.sources import DatasetSource, Extent, Source, chunk_rows, chunk_s
 from vrae.data.table_calendar import calendar_of, row_times
 from vrae.data.table_options import TableOptions
 from vrae.data.tables import panel_by_roles, repeated_ids
-from vrae.exceptions import DataWarning, InvalidDataError, OutputError, name_some, warn
+from vrae.exceptions import DataWarning, InvalidDataError, OutputError, name_some, unsaid, warn
 
 __all__ = [
     "OpenedSource",
@@ -320,8 +319,7 @@ def _head_steps(head: Table, roles: Roles, options: TableOptions) -> Steps:
     """Return the times of the first rows, sorted by series and time."""
     assert roles.time is not None
     columns = head.read([roles.time, *([roles.id] if roles.id else [])])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # said of all times already
+    with unsaid():  # said of all times already
         stamps = row_times(columns[roles.time], roles.time, head, options).stamps
     codes = np.zeros(len(stamps), np.int64) if roles.id is None else encode_ids(columns[roles.id], roles.id, head)[0]
     return Steps(codes, np.empty((len(stamps), 0)), stamps).take(sort_order(codes, stamps))

@@ -6,14 +6,13 @@ import importlib
 import logging
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from vrae.config import check_int, check_real
-from vrae.exceptions import InvalidParameterError, MissingDependencyError, check_installed, first_line
+from vrae.exceptions import InvalidParameterError, MissingDependencyError, Silence, check_installed, first_line
 
 __all__ = ["EngineOptions", "Log", "connected", "ray_module"]
 
@@ -28,6 +27,8 @@ _ASKED = {
     "ray": ("/ray.rpc.RayletDriver/ClusterInfo", "a Ray client server. Its port is usually 10001."),
 }
 _ANSWER_SECONDS = 15
+# Creating the context warns about options of Ray that nobody has set.
+_UNSET_OPTIONS = Silence(DeprecationWarning, module=r"ray\.data\.context")
 _PLACE = re.compile(r"(?:\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]]+):(\d{1,5})")  # HOST:PORT
 _SECURED = ("RAY_USE_TLS", "RAY_grpc_enable_http_proxy")
 
@@ -92,9 +93,7 @@ def connected(engine: EngineOptions) -> Iterator[None]:
             _start(engine.address)
             ending.callback(ray.shutdown)
         data = ray_module("ray.data")  # importing it sets the level of its logger
-        with warnings.catch_warnings():
-            # Creating the context warns about options of Ray that nobody has set.
-            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"ray\.data\.context")
+        with _UNSET_OPTIONS():
             data.DataContext.get_current()
         # Messages are also in Ray's log files, and vrae reports progress itself.
         for logger in map(logging.getLogger, ("ray.data", "ray.train")):

@@ -7,7 +7,6 @@ k-means corresponds to a spherical covariance, and finds clusters along axes of 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 
+from vrae.exceptions import Silence
 from vrae.runtime import one_thread
 
 __all__ = ["N_INIT", "Mixture", "fit_kmeans", "fit_mixture"]
@@ -32,6 +32,8 @@ _TOLERANCE = 1e-6  # nats per vector
 
 # Shrinkage of the covariance towards a sphere, since few vectors determine it poorly.
 _SHRINKAGE = 0.1
+
+_IDENTICAL = Silence(ConvergenceWarning, "number of distinct clusters")
 
 Floats = npt.NDArray[np.float64]
 
@@ -98,8 +100,7 @@ def fit_kmeans(X: Floats, n_clusters: int, seed: int, n_init: int = N_INIT) -> M
 @contextmanager
 def _quiet_single_thread() -> Iterator[None]:
     """Run small fits in one thread, without warnings about identical series."""
-    with one_thread(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with one_thread(), _IDENTICAL():
         yield
 
 

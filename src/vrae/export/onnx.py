@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import io
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from vrae.data.scaling import CONSTANT, IQR_OF_NORMAL, Scaler
-from vrae.exceptions import check_installed
+from vrae.exceptions import Silence, check_installed
 from vrae.io.atomic import atomic_file
 from vrae.nn.model import VRAENetwork
 from vrae.nn.views import observed_around
@@ -28,6 +27,7 @@ __all__ = ["export_onnx"]
 _OPSET = 17
 # ONNX operators that torch's tracing exporter does not translate.
 _UNTRANSLATED = {"aten::asinh": "Asinh", "aten::atanh": "Atanh"}
+_EXPORTER = Silence()  # about the older exporter, and sizes that could be constant: see the tests
 
 
 def export_onnx(network: VRAENetwork, scaler: Scaler, path: str | Path, facts: dict[str, str]) -> Path:
@@ -54,8 +54,7 @@ def _trace(embedding: Embedding) -> bytes:
     lengths = torch.tensor([n_steps, n_steps - 1, n_steps - 2])
     batch_and_time = {0: "batch", 1: "time"}
     file = io.BytesIO()
-    with _translations(), warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # about the older exporter, and sizes that could be constant: see the tests
+    with _translations(), _EXPORTER(), torch.no_grad():
         torch.onnx.export(
             embedding,
             (values, lengths),

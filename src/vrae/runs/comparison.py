@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +23,7 @@ from vrae.estimators.stability import cluster_again
 from vrae.exceptions import (
     InvalidDataError,
     InvalidParameterError,
+    Silence,
     check_installed,
     did_you_mean,
     first_line,
@@ -40,6 +40,7 @@ Labels = npt.NDArray[np.int64]
 
 # The shortest series that every peer accepts.
 _MIN_STEPS = 9
+_INTERNALS = Silence()  # of other libraries
 
 
 @dataclass(frozen=True)
@@ -266,8 +267,7 @@ def _vrae(clusterer: VRAEClusterer, panel: Panel, k: int) -> Cluster:
 
 def _peer(peer: Peer, X: Floats, k: int) -> Cluster:
     def run(series: Floats, n_clusters: int, seed: int) -> Labels:
-        with one_thread(), warnings.catch_warnings():  # one thread for each method: their seconds are compared
-            warnings.simplefilter("ignore")  # about the internals of another library
+        with one_thread(), _INTERNALS():  # one thread for each method: their seconds are compared
             return np.asarray(peer.cluster(series, n_clusters, seed)).astype(np.int64)
 
     if peer.needs_aeon:  # aeon compiles for half a minute on the first call, which no time should include

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
@@ -20,7 +19,7 @@ from vrae.data.table_options import TableOptions
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
 from vrae.estimators.forecasting.covariates import CovariateEffects, covariate_blocks
 from vrae.estimators.forecasting.forecast_tables import ItemQuery
-from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some
+from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some, unsaid
 
 __all__ = [
     "check_covariates",
@@ -109,8 +108,7 @@ def check_future(future: Any, panel: Panel, names: Sequence[str], horizon: int) 
     A forecaster would find out after its training.
     """
     series, _ = split_series(panel, names)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # `fit` and the forecast give them
+    with unsaid():  # `fit` and the forecast say it
         matrix = CalendarMatrix.from_panel(series, horizon)
         times = matrix.next_times(horizon)
         found = read_covariates(future, panel.reading, names, matrix.calendar)

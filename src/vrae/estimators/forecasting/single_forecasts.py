@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -13,7 +11,7 @@ from vrae.estimators.forecasting.forecast_windows import INTERMITTENT, ForecastW
 from vrae.estimators.forecasting.plan import new_until
 from vrae.estimators.head import clone_model
 from vrae.estimators.vrae import VRAE
-from vrae.exceptions import PosteriorCollapseWarning, check_installed
+from vrae.exceptions import PosteriorCollapseWarning, check_installed, unsaid
 from vrae.runtime import work_threads
 
 __all__ = [
@@ -89,8 +87,7 @@ def fit_completion(model: VRAE, windows: ForecastWindows) -> VRAE:
     n_context, horizon = windows.context.shape[1], windows.future.shape[1]
     hidden = np.tile(np.arange(n_context + horizon) >= n_context, len(windows))
     panel = windows.panel(with_future=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PosteriorCollapseWarning)
+    with unsaid(PosteriorCollapseWarning):
         return clone_model(model).fit_panel(panel, np.arange(len(panel)), hidden=hidden)
 
 
