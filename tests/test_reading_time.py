@@ -409,6 +409,25 @@ def test_three_lines_say_what_was_read():
     ]
 
 
+def test_a_series_that_ends_before_the_others_is_said():
+    long = melted(matrix_table(10, 60, "D"))
+    gone = long.drop(long.index[(long["item"] == "i3") & (long["date"] > "2024-02-10")])
+    found = read_long(gone).overview()
+    said = "1 of 10 series ends before the others: 'i3', after 2024-02-10"
+    assert found.lines()[1] == f"Daily, 2024-01-01 to 2024-02-29; {said}"
+    assert "ends" not in read_long(gone, fill=0).overview().lines()[1]  # it goes on
+    later = long.drop(long.index[(long["item"] == "i3") & (long["date"] > "2024-02-24")])
+    assert "ends" not in read_long(later).overview().lines()[1]
+    more = gone.drop(gone.index[(gone["item"] == "i5") & (gone["date"] > "2024-02-03")])
+    said = "2 of 10 series end before the others, such as 'i3', after 2024-02-10 or earlier"
+    assert read_long(more).overview().lines()[1].endswith(said)
+    usual = more.drop(more.index[(more["item"] == "i7") & (more["date"] > "2024-02-10")])
+    assert "end before" not in read_long(usual).overview().lines()[1]
+    whole = read_long(more)
+    total = whole[:4].overview().merged(whole[4:].overview())
+    assert total.lines()[1] == whole.overview().lines()[1]
+
+
 def test_lines_tell_empty_cells_from_steps_without_a_row():
     long = melted(matrix_table(4, 12))
     long.loc[5, "y"] = np.nan
@@ -571,7 +590,7 @@ def test_fill_needs_no_dates_in_a_wide_table():
 
 
 def weekly_sales(n_items, closed=(30, 31)):
-    """Sales of items in 60 weeks, which half of the rows lack; in two weeks there is none at all."""
+    """Sales of items in 60 weeks. Half of the rows are absent, and in two weeks all of them."""
     rng = np.random.default_rng(0)
     weeks = pd.date_range("2024-01-01", periods=60, freq="W-MON")
     sold = rng.random((n_items, 60)) < 0.5

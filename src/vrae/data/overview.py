@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vrae.data.calendar import Calendar, time_text
-from vrae.exceptions import name_some
+import numpy as np
 
-__all__ = ["Overview"]
+from vrae.data.arrays import Array, Ints
+from vrae.data.calendar import Calendar, time_text
+from vrae.exceptions import name_some, shortened
+
+__all__ = ["Overview", "ends_of"]
 
 _SHOWN_CHANNELS = 8
+
+# A series ends before the others if it lacks more than a tenth of the calendar, or than the lowest
+# or highest of these numbers of steps. If more than a fifth of the series do, it is usual.
+_TENTH, _FEWEST_STEPS, _MOST_STEPS, _FIFTH = 0.1, 3, 30, 0.2
+
+Ends = Mapping[Any, tuple[int, Any]]  # by the last time of a series: how many series, and the id of one
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,7 @@ class Overview:
     first: Any = None  # time, or None without times
     last: Any = None
     calendar: Calendar | None = None
+    ends: Ends = field(default_factory=dict)
     id_column: str | None = None
     fill: float | None = None  # value of steps without a row
 
@@ -50,6 +61,7 @@ class Overview:
             first=min(starts, default=None),
             last=max(ends, default=None),
             calendar=calendar,
+            ends=_both(self.ends, other.ends),
         )
 
     @property
@@ -76,7 +88,22 @@ class Overview:
             return f"No regular step, {span}: rows are read as neighbours"
         compared = "" if calendar.aligned else "; series are compared from their starts"
         step = calendar.describe()
-        return f"{step[0].upper()}{step[1:]}, {span}{compared}"
+        return f"{step[0].upper()}{step[1:]}, {span}{compared}{self._ended()}"
+
+    def _ended(self) -> str:
+        """Say which series end before the others, if they are few."""
+        if self.calendar is None or len(self.ends) < 2:
+            return ""
+        times = np.array(sorted(self.ends))
+        first, last = self.calendar.cells(np.array([self.first, self.last]))
+        most = min(max(_TENTH * (last - first), _FEWEST_STEPS), _MOST_STEPS)
+        early = times[last - self.calendar.cells(times) > most]
+        n = sum(self.ends[time][0] for time in early)
+        if not 0 < n <= _FIFTH * self.n_series:
+            return ""
+        named = f"{':' if n == 1 else ', such as'} {shortened(self.ends[early[-1]][1])}"
+        after = f"after {time_text(early[-1], self.calendar.zone)}{' or earlier' if n > 1 else ''}"
+        return f"; {n:,} of {self.n_series:,} series end{'s' if n == 1 else ''} before the others{named}, {after}"
 
     def _channels(self) -> str:
         n = len(self.channels)
@@ -90,3 +117,17 @@ class Overview:
         if other > 5e-4 or not gaps:
             gaps.append(f"{100 * max(other, 0.0):.1f} % of values are missing")
         return f"{text}; {', '.join(gaps)}"
+
+
+def _both(ends: Ends, others: Ends) -> Ends:
+    new = {time: found for time, found in others.items() if time not in ends}
+    return new | {time: (n + others.get(time, (0, None))[0], one) for time, (n, one) in ends.items()}
+
+
+def ends_of(ids: Array, offsets: Ints, times: Array | None, calendar: Calendar | None) -> Ends:
+    """Return how many series end at each time, and the id of one. Nothing without a calendar."""
+    if times is None or calendar is None or calendar.freq is None or not calendar.aligned:
+        return {}
+    known = np.flatnonzero(np.diff(offsets))
+    last, one, counts = np.unique(np.asarray(times)[offsets[known + 1] - 1], return_index=True, return_counts=True)
+    return dict(zip(last, zip(counts.tolist(), ids[known[one]].tolist(), strict=True), strict=True))
