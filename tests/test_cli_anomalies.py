@@ -108,6 +108,15 @@ def test_long_series_by_windows(cli, long_table, tmp_path):
     np.testing.assert_allclose([float(row["score"]) for row in found], expected.scores_, rtol=1e-4, atol=1e-4)
 
 
+def test_steps_that_cannot_be_judged_are_counted(cli, long_table, tmp_path):
+    lines = long_table.read_text().splitlines()
+    long_table.write_text("\n".join([*lines[:1000], *lines[1030:], ""]))
+    code, _, err = cli("anomalies", long_table, *COLUMNS, "--window", "24", "--out", tmp_path / "steps.csv")
+    n_unknown = sum(row["score"] == "nan" for row in rows(tmp_path / "steps.csv"))
+    assert (code, n_unknown) == (0, 30)
+    assert f"Of 2,880 steps, {n_unknown} are not judged: too many values around them are missing.\n" in err
+
+
 def test_a_saved_detector_scores_new_series_and_next_steps(cli, long_table, tmp_path):
     model, out = tmp_path / "m", tmp_path / "steps.csv"
     code, _, err = cli("anomalies", long_table, *COLUMNS, "--window", 24, "--epochs", 3, "--save", model, "--out", out)

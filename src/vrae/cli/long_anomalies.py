@@ -76,6 +76,7 @@ class LongSeriesTask:
             runs.write_columns(runs.stretch_columns(stretches, panel.channels), target(self.stretches), ["score"])
         end_phase()
         log_stretches(stretches, self.file, self.log, with_channel=panel.n_channels > 1)
+        _log_not_judged(scores, by_channel, self.log)
 
 
 def log_stretches(
@@ -86,6 +87,17 @@ def log_stretches(
     log(written(file, f"{len(stretches):,} anomalous stretch{'es' * (len(stretches) != 1)}"))
     for stretch in stretches[:_MOST_STRETCHES]:
         log(f"  {stretch}{f', {stretch.channel}' * with_channel}")
+
+
+def _log_not_judged(scores: Any, by_channel: Any, log: Callable[[str], None]) -> None:
+    """Say how many steps have no score, and how many have none in a channel."""
+    import numpy as np
+
+    unknown = np.isnan(scores)
+    partly = int((np.isnan(by_channel).any(axis=1) & ~unknown).sum())
+    parts = [f"{int(unknown.sum()):,}"] * bool(unknown.any()) + [f"{partly:,} in some channels"] * bool(partly)
+    if parts:
+        log(f"Of {len(scores):,} steps, {' and '.join(parts)} are not judged: too many values around them are missing.")
 
 
 def note_no_network(options: ModelOptions, log: Callable[[str], None]) -> None:

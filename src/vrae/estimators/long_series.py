@@ -25,7 +25,7 @@ from vrae.estimators.series_ends import SeriesEnds
 from vrae.estimators.series_scale import SeriesScale, Tail, bridge, scale_of, soften, soften_panel, tails_of
 from vrae.estimators.state import restore_ids
 from vrae.estimators.stretches import Stretch, find_stretches
-from vrae.estimators.window_cuts import StepScores, cut_windows, mean_of, score_ends, threshold_of, to_steps
+from vrae.estimators.window_cuts import StepScores, cut_windows, mean_of, n_kept, score_ends, threshold_of, to_steps
 from vrae.estimators.window_vectors import NO_PLACE, WindowVectors
 from vrae.exceptions import (
     DataWarning,
@@ -133,8 +133,9 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : array (n_steps,), (n, n_steps) or (n, channels, n_steps), list of arrays, table or Panel
-            NaN is a missing value. Windows with more than half of their steps missing have no
-            score.
+            NaN is a missing value. Windows with a gap of more than a sixteenth of their steps (and
+            more than two), or with more than half of their values missing, are not judged. Steps
+            that are in no other window have the score NaN.
         y : None
             Ignored. Present for API consistency.
 
@@ -169,7 +170,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         self.scores_, self.channel_scores_ = scored.steps - threshold, scored.by_channel - threshold
         self.stretches_ = find_stretches(panel, self.scores_, self.channel_scores_, gap=length.steps // 2)
         self._fitted_values = panel.values
-        self.tails_ = tails_of(soft, missing, max(_SIZES) * length.steps)
+        self.tails_ = tails_of(soft, missing, n_kept(max(_SIZES) * length.steps))
         return self
 
     def _choose(self, panel: Panel) -> WindowLength:
@@ -204,15 +205,15 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         for size in (times * steps for times in _SIZES):
             if size > steps and soft.lengths[soft.lengths >= size].sum() < _LEAST_FOR_LONGER * steps:
                 continue
-            if (cut := cut_windows(soft, missing, size, self.stride)) is None or len(cut.known) == 0:
+            if (cut := cut_windows(soft, missing, size, self.stride)) is None or not cut.known.any():
                 continue
             fitted, scores = WindowVectors.fit(cut.values, cut.places, cut.known)
             vectors.append(fitted)
             parts.append((cut, scores))
         if not vectors:
             raise InvalidDataError(
-                f"Every window of {steps} steps has more than half of its values missing, so there is nothing to "
-                f"compare. Pass a longer window, or series with smaller gaps."
+                f"Every window of {steps} steps has a gap of more than a sixteenth of it, or lacks more than half of "
+                f"its values, so there is nothing to compare. Pass a longer window, or series with smaller gaps."
             )
         return vectors, to_steps(soft, parts)
 
@@ -229,7 +230,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         Array of shape (n_steps,), or the container of X with one channel
-            NaN for series shorter than a window.
+            NaN for series shorter than a window, and where too many values are missing.
         """
         panel, steps, _ = self.score_panel(X)
         found = replace(panel, values=steps[:, None].astype(np.float32), channels=("score",))
@@ -257,9 +258,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         for vectors in self.vectors_:
             cut = cut_windows(soft, missing, vectors.size, self.stride)
             if cut is not None:
-                scores = np.full((len(cut.values), len(vectors.level)), np.nan, np.float32)
-                scores[cut.known] = vectors(cut.values[cut.known], np.full(len(cut.known), NO_PLACE))
-                parts.append((cut, scores))
+                parts.append((cut, vectors(cut.values, np.full(len(cut.values), NO_PLACE), cut.known)))
         if not parts:
             raise InvalidDataError(
                 f"Found series of up to {panel.lengths.max():,} steps, and windows have {self.window_}. Pass longer "
@@ -273,7 +272,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
     def update(self, steps: Any, series_id: Any = None) -> Floats:
         """Score the next steps of a fitted series, as they arrive.
 
-        Memory is bounded: the detector keeps two windows of each series. The score of a step is
+        Memory is bounded: the detector keeps few windows of each series. The score of a step is
         that of the windows that end with it, so it does not depend on how many steps arrive at
         once. What is usual does not change; call `fit` to learn it again.
 
@@ -287,7 +286,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         ndarray of float64, shape (n_new,)
-            Above 0: anomalous. NaN while more than half of a window is missing.
+            Above 0: anomalous. NaN while too many values of the windows are missing; see `fit`.
         """
         self._check_fitted()
         index = self._index_of(series_id)
@@ -320,10 +319,10 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         if len(x) == 0:
             return np.zeros((0, 1 + x.shape[1]))
         tail, n_new = self.tails_[index], len(x)
-        kept = max(_SIZES) * self.window_
+        kept = n_kept(max(_SIZES) * self.window_)
         x = np.concatenate([np.full((min(gap, kept), x.shape[1]), np.nan), x])
         values = np.concatenate([tail.values, bridge(soften(x, self.scales_[index]), tail.values[-1])])
-        missing = np.concatenate([tail.missing, np.isnan(x).all(axis=1)])
+        missing = np.concatenate([tail.missing, np.isnan(x)])
         scores = [score_ends(vectors, values, missing, n_new) for vectors in self.vectors_]
         self.tails_[index] = Tail(values[-kept:].copy(), missing[-kept:].copy())
         return mean_of(scores) - self.stream_offset_
@@ -379,7 +378,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         level, spread = (shaped(name, arrays, (len(self.ids_), n_channels)) for name in ("level", "spread"))
         self.scales_ = [SeriesScale(*parts) for parts in zip(level, spread, strict=True)]
         values = shaped("tail_values", arrays, (sum(lengths), n_channels))
-        missing = shaped("tail_missing", arrays, (sum(lengths),))
+        missing = shaped("tail_missing", arrays, (sum(lengths), n_channels))
         self.tails_ = list(map(Tail, *(np.split(steps, np.cumsum(lengths)[:-1]) for steps in (values, missing))))
         parts = {size: subset(arrays, f"windows{size}") for size in config["sizes"]}
         self.vectors_ = [WindowVectors.from_arrays(size, n_channels, own) for size, own in parts.items()]

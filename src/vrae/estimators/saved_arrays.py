@@ -109,7 +109,7 @@ _LONG = {
     "level": "f8 h c",
     "spread": "f8 h c",
     "tail_values": "f4 t c",
-    "tail_missing": "b1 t",
+    "tail_missing": "b1 t c",
 }
 # Of the windows of each size: o columns in v views, m references.
 _WINDOWS = {

@@ -26,10 +26,10 @@ class SeriesScale(NamedTuple):
 
 
 class Tail(NamedTuple):
-    """The last steps of a series that goes on: softened, and which have no value at all."""
+    """The last steps of a series that goes on: softened, and which values are missing."""
 
     values: npt.NDArray[np.float32]  # (n_steps, n_channels)
-    missing: npt.NDArray[np.bool_]  # (n_steps,)
+    missing: npt.NDArray[np.bool_]  # (n_steps, n_channels)
 
 
 def scale_of(x: Floats) -> SeriesScale:
@@ -78,9 +78,9 @@ def bridge(x: npt.NDArray[np.float32], last: npt.NDArray[np.float32] | None = No
 
 
 def soften_panel(panel: Panel, scales: list[SeriesScale]) -> tuple[Panel, npt.NDArray[np.bool_]]:
-    """Return scaled series without gaps, and which steps (total_steps,) had no value."""
+    """Return scaled series without gaps, and which values (total_steps, n_channels) are missing."""
     parts = [bridge(soften(x.T, scale)) for x, scale in zip(panel, scales, strict=True)]
-    return panel.with_values(np.concatenate(parts)), np.asarray(np.isnan(panel.values).all(axis=1))
+    return panel.with_values(np.concatenate(parts)), np.isnan(panel.values)
 
 
 def tails_of(panel: Panel, missing: npt.NDArray[np.bool_], n_steps: int) -> list[Tail]:

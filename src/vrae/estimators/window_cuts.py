@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -13,15 +14,19 @@ from vrae.estimators.scores import MIN_SCORES, quantile_threshold, tail_threshol
 from vrae.estimators.window_vectors import NO_PLACE, WindowVectors
 from vrae.exceptions import InvalidDataError
 
-__all__ = ["Cut", "StepScores", "cut_windows", "mean_of", "score_ends", "threshold_of", "to_steps"]
+__all__ = ["Cut", "StepScores", "cut_windows", "mean_of", "n_kept", "score_ends", "threshold_of", "to_steps"]
 
 Floats = npt.NDArray[np.float64]
 
 # Each step is in about this many windows, or fewer if there were too many windows.
 _OVERLAP, _LEAST_OVERLAP = 16, 4
 _MOST_WINDOWS = 50_000
-# Windows with a larger fraction of missing steps have no score.
-_MOST_MISSING = 0.5
+# A window is not judged if a larger fraction of it is missing: in all, or in one gap. Gaps of a few
+# steps are always allowed, or windows of few steps would never be judged.
+_MOST_MISSING, _LONGEST_GAP = 1 / 2, 1 / 16
+_SHORT_GAP = 2
+# A step that fewer of its windows judge has the score of a step nearby, as at the ends.
+_ENOUGH_JUDGED = 0.5
 
 
 class Cut(NamedTuple):
@@ -35,15 +40,16 @@ class Cut(NamedTuple):
     values : ndarray of float32, shape (n_windows, size, n_channels)
     positions : ndarray of int64, shape (n_windows,)
         Step of the panel at which each window begins.
-    known : ndarray of int64
-        The windows with enough values to be scored.
+    known : ndarray of bool, shape (n_windows, n_views)
+        Which windows have enough values to be judged: in all channels together and, if there are
+        several, in each.
     """
 
     windows: SlidingWindows
     indices: npt.NDArray[np.int64]
     values: npt.NDArray[np.float32]
     positions: npt.NDArray[np.int64]
-    known: npt.NDArray[np.int64]
+    known: npt.NDArray[np.bool_]
 
     @property
     def places(self) -> npt.NDArray[np.int64]:
@@ -67,7 +73,7 @@ class StepScores(NamedTuple):
 def cut_windows(panel: Panel, missing: npt.NDArray[np.bool_], size: int, stride: int | None) -> Cut | None:
     """Cut the series that are long enough into windows; None if no series is.
 
-    ``missing`` (total_steps,) are the steps without any value, which ``panel`` bridges.
+    ``missing`` (total_steps, n_channels) are the values that ``panel`` bridges.
     """
     indices = np.flatnonzero(panel.lengths >= size)
     if len(indices) == 0:
@@ -78,29 +84,89 @@ def cut_windows(panel: Panel, missing: npt.NDArray[np.bool_], size: int, stride:
         stride = max(1, size // _OVERLAP, enough)
     windows = sliding_windows(chosen, size, stride)
     positions = panel.offsets[indices[windows.owners]] + windows.starts
-    until = np.concatenate([[0], np.cumsum(missing)])
-    known = np.flatnonzero(until[positions + size] - until[positions] <= _MOST_MISSING * size)
     values = windows.panel.values.reshape(-1, size, panel.n_channels)
-    return Cut(windows, indices, values, positions, known)
+    return Cut(windows, indices, values, positions, _known(missing, positions, size, panel.offsets[1:-1]))
+
+
+def _longest_gap(size: int) -> int:
+    """Return the length of the longest gap that windows of a size may have."""
+    return min(size - 1, max(_SHORT_GAP, int(_LONGEST_GAP * size)))
+
+
+def n_kept(size: int) -> int:
+    """Return how many steps a stream keeps: a window, and whether it begins in a long gap."""
+    return size + _longest_gap(size)
+
+
+def _known(
+    missing: npt.NDArray[np.bool_],
+    positions: npt.NDArray[np.int64],
+    size: int,
+    borders: Sequence[int] | npt.NDArray[np.int64] = (),
+    ahead: bool = True,
+) -> npt.NDArray[np.bool_]:
+    """Return which windows (n_windows, n_views) have enough values; see `Cut`.
+
+    A straight line across a long gap is like no usual window, so it would be called anomalous. A
+    window with a part of a gap counts the whole gap. Gaps do not cross the first steps of series,
+    ``borders``. Without ``ahead``, what comes after a window does not matter.
+    """
+    longest = _longest_gap(size)
+    until = _counts(missing)
+    too_long = until[longest + 1 :] - until[: -longest - 1] > longest  # from this step on
+    for border in borders:
+        too_long[max(0, border - longest) : border] = False
+    begun = _counts(too_long)
+    first, last = np.maximum(positions - longest, 0), positions + size - (0 if ahead else longest)
+    known = until[positions + size] - until[positions] <= _MOST_MISSING * size
+    known &= begun[np.minimum(last, len(too_long))] == begun[first]
+    return known if known.shape[1] == 1 else np.column_stack([known.all(axis=1), known])
+
+
+def _counts(marked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return how many steps are marked before each, and in all: (n_steps + 1, n_channels)."""
+    return np.concatenate([np.zeros((1, marked.shape[1]), np.int64), np.cumsum(marked, axis=0)])
 
 
 def to_steps(panel: Panel, parts: list[tuple[Cut, npt.NDArray[np.float32]]]) -> StepScores:
     """Turn scores of windows of several sizes into scores of steps.
 
     Each part has the scores (n_windows, n_views) of its windows: of all channels together and, if
-    there are several, of each. The largest one counts.
+    there are several, of each. The largest one counts. NaN: not judged.
     """
     steps, channels, trailing = [], [], []
     for cut, views in parts:
         at = panel.steps_of(cut.indices)
-        largest = views.max(axis=1).astype(np.float64)  # NaN where there is no score
+        largest = np.fmax.reduce(views, axis=1).astype(np.float64)  # NaN where there is no score
         found = np.full((1 + panel.n_channels, len(panel.values)), np.nan)
         for row, column in zip(found, [largest, *views[:, -panel.n_channels :].T], strict=True):
-            row[at] = cut.windows.to_steps(column)
+            row[at] = _means(cut, column)
         steps.append(found[0])
         channels.append(found[1:].T)
         trailing.append(_trailing(panel, cut, largest))
     return StepScores(mean_of(steps), mean_of(channels), mean_of(trailing))
+
+
+def _means(cut: Cut, scores: npt.NDArray[np.floating]) -> Floats:
+    """Return the mean (n_steps,) of the scores of the windows that contain a step.
+
+    Few windows judge the steps beside a gap, so their means would vary more. These steps have the
+    mean of the nearest step that enough windows judge, up to half a window away.
+    """
+    means, judged = cut.windows.to_steps(scores), ~np.isnan(scores)
+    if judged.all():
+        return means
+    share, source = cut.windows.to_steps(judged), cut.windows.source
+    few, enough = np.flatnonzero((share > 0) & (share < _ENOUGH_JUDGED)), np.flatnonzero(share >= _ENOUGH_JUDGED)
+    if len(enough) == 0:
+        return means
+    after = np.searchsorted(enough, few)
+    before, after = enough[np.maximum(after - 1, 0)], enough[np.minimum(after, len(enough) - 1)]
+    nearest = np.where(np.abs(few - before) <= np.abs(after - few), before, after)
+    owners = np.searchsorted(source.offsets, [few, nearest], side="right")
+    is_near = (np.abs(few - nearest) <= cut.values.shape[1] // 2) & (owners[0] == owners[1])
+    means[few[is_near]] = means[nearest[is_near]]
+    return means
 
 
 def mean_of(parts: list[Floats]) -> Floats:
@@ -138,9 +204,9 @@ def score_ends(
     if len(values) - first < vectors.size:
         return scores
     windows = np.lib.stride_tricks.sliding_window_view(values[first:], vectors.size, axis=0).transpose(0, 2, 1)
-    views = vectors(windows, np.full(len(windows), NO_PLACE))
-    views[_has_gaps(missing[first:], vectors.size)] = np.nan
-    scores[n_new - len(views) :] = np.column_stack([views.max(axis=1), views[:, -n_channels:]])
+    known = _known(missing, first + np.arange(len(windows)), vectors.size, ahead=False)
+    views = vectors(windows, np.full(len(windows), NO_PLACE), known)
+    scores[n_new - len(views) :] = np.column_stack([np.fmax.reduce(views, axis=1), views[:, -n_channels:]])
     return scores
 
 
@@ -163,9 +229,3 @@ def threshold_of(
             f"steps. Pass the fraction of anomalous steps instead, such as contamination=0.05."
         )
     return tail_threshold(apart, false_alarm_rate)
-
-
-def _has_gaps(missing: npt.NDArray[np.bool_], size: int) -> npt.NDArray[np.bool_]:
-    """Return which windows, one for each step from ``size`` on, have too many missing steps."""
-    missed: npt.NDArray[np.bool_] = np.lib.stride_tricks.sliding_window_view(missing, size).mean(axis=1) > _MOST_MISSING
-    return missed

@@ -27,6 +27,7 @@ from vrae.runtime import ordered_map, torch_generator, work_threads
 __all__ = ["NO_PLACE", "WindowVectors"]
 
 Floats = npt.NDArray[np.float32]
+Known = npt.NDArray[np.bool_]
 
 # Place of a window that overlaps none of the reference windows.
 NO_PLACE = np.iinfo(np.int64).min // 2
@@ -39,6 +40,7 @@ _PATTERN_SAMPLE = 2048
 _COMPONENTS = 32
 _PIECES = 8
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_VALUES = len(_QUANTILES) + 2  # with spread and step
 # Spreads and steps below these sizes, relative to the spread of the series, are alike.
 _LEAST_SPREAD, _LEAST_STEP = 0.05, 0.02
 # Distances below this are rounding; logarithms of distances have at least this spread.
@@ -65,6 +67,7 @@ class WindowVectors:
         Weight of each column in the distance of all channels and, if there are several, of each.
         Zero: the column does not count.
     references : ndarray of shape (n_references, n_columns)
+        NaN: not known. Views with such a column do not use the window.
     places : ndarray of int64, shape (n_references,)
         Ascending; windows with places closer than ``size`` overlap.
     level, spread : ndarray of shape (n_views,)
@@ -83,54 +86,63 @@ class WindowVectors:
     spread: npt.NDArray[np.float64]
 
     @classmethod
-    def fit(cls, windows: Floats, places: npt.NDArray[np.int64], usable: Indices) -> tuple[Self, Floats]:
+    def fit(cls, windows: Floats, places: npt.NDArray[np.int64], known: Known) -> tuple[Self, Floats]:
         """Learn from windows (n, size, n_channels). Return also their scores (n, n_views).
 
-        ``places`` (n,) are ascending, and ``usable`` the windows with enough values. The scores
-        compare each window with windows that do not overlap it. They are NaN for the others.
+        ``places`` (n,) are ascending, and ``known`` (n, n_views) says what has enough values. The
+        scores compare each window with windows that do not overlap it. NaN: not known.
         """
-        known = windows[usable]
-        mean = known.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
-        deviation = known.std(axis=(0, 1), dtype=np.float64).astype(np.float32)
+        complete = windows[known[:, 0] if known[:, 0].any() else known.any(axis=1)]
+        mean = complete.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
+        deviation = complete.std(axis=(0, 1), dtype=np.float64).astype(np.float32)
         deviation = np.where(deviation > 0, deviation, 1.0).astype(np.float32)
-        statistics = _fit_statistics((known - mean) / deviation)
-        raw = _columns(windows, statistics, mean, deviation)
-        own = raw[usable]
-        chosen = usable[_spread_out(len(usable), _REFERENCES)]
-        n_views = 1 if windows.shape[2] == 1 else 1 + windows.shape[2]
+        statistics = _fit_statistics((complete - mean) / deviation)
+        usable = np.flatnonzero(known.any(axis=1))
+        raw = _columns(windows[usable], known[usable], statistics, mean, deviation)
+        center, variance = _moments(raw)
+        chosen = _spread_out(len(usable), _REFERENCES)
+        n_views = known.shape[1]
         fitted = cls(
             size=windows.shape[1],
             statistics=statistics,
             mean=mean,
             deviation=deviation,
-            center=own.mean(axis=0),
-            weights=_weights(own, windows.shape[2]),
+            center=center,
+            weights=_weights(variance, windows.shape[2]),
             references=raw[chosen],
-            places=places[chosen],
+            places=places[usable][chosen],
             level=np.zeros(n_views),
             spread=np.ones(n_views),
         )
-        logs = fitted._logarithms(raw, places)
-        low, level, high = np.quantile(logs[usable], (0.25, 0.5, 0.75), axis=0)
-        fitted.level[:], fitted.spread[:] = level, np.maximum((high - low) / IQR_OF_NORMAL, _LEAST_VARIATION)
-        scores = ((logs - fitted.level) / fitted.spread).astype(np.float32)
-        scores[np.setdiff1d(np.arange(len(scores)), usable)] = np.nan
-        return fitted, scores
+        logs = fitted._logarithms(raw, places[usable], known[usable])
+        for view in np.flatnonzero(known.any(axis=0)):
+            low, level, high = np.nanquantile(logs[:, view], (0.25, 0.5, 0.75))
+            fitted.level[view] = level
+            fitted.spread[view] = max((high - low) / IQR_OF_NORMAL, _LEAST_VARIATION)
+        return fitted, fitted._scores(logs, usable, len(windows))
 
-    def __call__(self, windows: Floats, places: npt.NDArray[np.int64]) -> Floats:
+    def __call__(self, windows: Floats, places: npt.NDArray[np.int64], known: Known) -> Floats:
         """Return the scores (n, n_views) of windows: distances in spreads from the usual one."""
-        raw = _columns(windows, self.statistics, self.mean, self.deviation)
-        return ((self._logarithms(raw, places) - self.level) / self.spread).astype(np.float32)
+        usable = np.flatnonzero(known.any(axis=1))
+        raw = _columns(windows[usable], known[usable], self.statistics, self.mean, self.deviation)
+        return self._scores(self._logarithms(raw, places[usable], known[usable]), usable, len(windows))
 
-    def _logarithms(self, raw: Floats, places: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Return logarithms of distances, (n, n_views)."""
-        views = []
-        for weights in self.weights:
-            columns = np.flatnonzero(weights)
+    def _scores(self, logs: npt.NDArray[np.float64], usable: Indices, n_windows: int) -> Floats:
+        scores = np.full((n_windows, len(self.level)), np.nan, np.float32)
+        scores[usable] = (logs - self.level) / self.spread
+        return scores
+
+    def _logarithms(self, raw: Floats, places: npt.NDArray[np.int64], known: Known) -> npt.NDArray[np.float64]:
+        """Return logarithms of distances, (n, n_views); NaN where not known."""
+        logs = np.full(known.shape, np.nan)
+        for view, weights in enumerate(self.weights):
+            columns, rows = np.flatnonzero(weights), known[:, view]
             center, weight = self.center[columns], weights[columns]
-            own, others = ((part[:, columns] - center) * weight for part in (raw, self.references))
-            views.append(_distances(own, places, others, self.places, self.size))
-        return np.log(np.maximum(np.stack(views, axis=1), _LEAST_DISTANCE))
+            own, others = ((part[:, columns] - center) * weight for part in (raw[rows], self.references))
+            there = ~np.isnan(others).any(axis=1)
+            distances = _distances(own, places[rows], others[there], self.places[there], self.size)
+            logs[rows, view] = np.log(np.maximum(distances, _LEAST_DISTANCE))
+        return logs
 
     # ---------------------------------------------------------------- saving
 
@@ -163,8 +175,11 @@ class WindowVectors:
 # -------------------------------------------------------------------- columns of a vector
 
 
-def _columns(windows: Floats, statistics: PatternStatistics, mean: Floats, deviation: Floats) -> Floats:
-    """Return the columns of windows (n, size, n_channels): course, values, patterns."""
+def _columns(windows: Floats, known: Known, statistics: PatternStatistics, mean: Floats, deviation: Floats) -> Floats:
+    """Return the columns of windows (n, size, n_channels): course, values, patterns.
+
+    NaN: a column of a channel that is not known, or of patterns with such a channel.
+    """
     cpu = torch.device("cpu")
 
     def compute(start: int) -> Floats:
@@ -173,11 +188,18 @@ def _columns(windows: Floats, statistics: PatternStatistics, mean: Floats, devia
         return np.concatenate([_course(batch), _values(batch), patterns], axis=1)
 
     parts = list(ordered_map(compute, range(0, len(windows), _BATCH), cpu, 1))
-    return np.concatenate(parts) if parts else np.zeros((0, _n_columns(windows.shape[2])), np.float32)
+    if not parts:
+        return np.zeros((0, _n_columns(windows.shape[2])), np.float32)
+    found, by_channel = np.concatenate(parts), known[:, -windows.shape[2] :]
+    widths = [2 * _PIECES] * windows.shape[2] + [_VALUES] * windows.shape[2]
+    columns = np.repeat(np.concatenate([by_channel, by_channel], axis=1), widths, axis=1)
+    found[:, : columns.shape[1]][~columns] = np.nan
+    found[~known[:, 0], columns.shape[1] :] = np.nan
+    return found
 
 
 def _n_columns(n_channels: int) -> int:
-    return n_channels * (2 * _PIECES + len(_QUANTILES) + 2) + _COMPONENTS
+    return n_channels * (2 * _PIECES + _VALUES) + _COMPONENTS
 
 
 def _tensors(windows: Floats) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -202,10 +224,18 @@ def _values(x: Floats) -> Floats:
     return np.stack([*quantiles, spread, step], axis=2).reshape(len(x), -1)
 
 
-def _weights(raw: Floats, n_channels: int) -> Floats:
+def _moments(raw: Floats) -> tuple[Floats, npt.NDArray[np.float64]]:
+    """Return mean and variance of each column, 0 of those that no window has."""
+    there = ~np.isnan(raw).all(axis=0)
+    center, variance = np.zeros(raw.shape[1], np.float32), np.zeros(raw.shape[1])
+    center[there] = np.nanmean(raw[:, there], axis=0)
+    variance[there] = np.nanvar(raw[:, there], axis=0, dtype=np.float64)
+    return center, variance
+
+
+def _weights(variance: npt.NDArray[np.float64], n_channels: int) -> Floats:
     """Return weights (n_views, n_columns) that give each kind of column the variance 1."""
-    variance = raw.var(axis=0, dtype=np.float64)
-    per_course, per_values = 2 * _PIECES, len(_QUANTILES) + 2
+    per_course, per_values = 2 * _PIECES, _VALUES
     ends = np.cumsum([0, n_channels * per_course, n_channels * per_values, _COMPONENTS])
     standardising = 1 / np.sqrt(np.maximum(variance[ends[1] : ends[2]], 1e-12)) * (variance[ends[1] : ends[2]] > 1e-12)
 
