@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -233,9 +234,11 @@ def test_slider_moves_the_curve(open_report):
 def test_anomalies_are_marked_and_lead_to_the_map(open_report):
     data = make_report_data()
     assert data.scores is not None
-    page = open_report(data)
+    values = data.reconstruction.values.copy()
+    values[data.panel.offsets[np.argmin(data.scores)] + 20] += 9
+    page = open_report(replace(data, reconstruction=data.reconstruction.with_values(values)))
     assert page.locator(".anomaly").count() == 12
-    assert page.locator(".anomaly svg.chart rect.place").count() == 12
+    assert page.locator(".anomaly svg.chart rect.place").count() == 1  # where one stands out
     worst = f"item {np.argmin(data.scores)}"
     assert page.locator(".anomaly button").first.inner_text() == worst
     page.locator(".anomaly button").first.click()

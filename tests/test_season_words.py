@@ -145,4 +145,4 @@ def test_an_ended_group_is_no_declining_one():
     portraits = Portraits.of(panel, np.arange(len(panel)))
     assert cluster_names(portraits, labels, 2)[0].startswith("Ended")
     assert "eclining" not in told_of(panel, labels)
-    assert "down by" not in told_of(panel, labels)
+    assert "by about" not in told_of(panel, labels)

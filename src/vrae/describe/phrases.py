@@ -76,7 +76,7 @@ def phrases(portraits: Portraits, member: Mask, channel: int) -> list[Phrase]:
     found = [*recurring, *shape, *(phrase for make in _KINDS for phrase in make(group))]
     if any(phrase.kind == "life" for phrase in found):
         told = ("growth",) if _lives_for_years(group) else ("growth", "month")  # by the start or the end itself
-        found = [phrase for phrase in found if phrase.kind not in told]
+        found = [phrase for phrase in found if phrase.kind not in told and phrase.text not in ("Rises", "Falls")]
     if portraits.calendar is None and any(phrase.kind == "shape" for phrase in shape):
         found = [phrase for phrase in found if phrase.kind != "growth"]  # the shape says more
     return sorted(found, key=lambda phrase: -phrase.weight) or [Phrase("none", "No common pattern", 0.1)]

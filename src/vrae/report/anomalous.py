@@ -29,6 +29,11 @@ class Anomaly:
     last: int
     times: float
 
+    @property
+    def stands_out(self) -> bool:
+        """Whether the error there is much larger than usual, so that the place tells something."""
+        return self.times >= _CLEAR  # not if it is NaN
+
 
 def most_anomalous(data: ReportData) -> list[Anomaly]:
     """Return the series with the lowest scores, lowest first, without those of very few values."""
@@ -66,7 +71,7 @@ def describe_place(data: ReportData, item: Anomaly) -> str:
     """Say where the error of a series is largest, and how large it is."""
     if not np.isfinite(item.times):
         return "No value observed."
-    if item.times < _CLEAR:
+    if not item.stands_out:
         return "No place stands out: its shape as a whole is unusual."
     where = _place(data, item)
     channel = f" in {data.panel.channels[item.channel]}" if data.panel.n_channels > 1 else ""

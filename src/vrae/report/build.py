@@ -217,7 +217,8 @@ def _anomaly(data: ReportData, anomaly: Anomaly, place: dict[int, int], base: in
         start = int(data.panel.offsets[anomaly.index])
         stamps = data.times[[start + first, start + last]].astype("datetime64[s]").astype(np.int64)
         first, last = (stamps - base // 1000).tolist()
-    return {"point": place[anomaly.index], "channel": anomaly.channel, "first": first, "last": last}
+    shown = {"first": first, "last": last} if anomaly.stands_out else {}
+    return {"point": place[anomaly.index], "channel": anomaly.channel, **shown}
 
 
 def _figures(data: ReportData) -> dict[str, Any]:
