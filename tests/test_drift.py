@@ -224,6 +224,7 @@ def test_command(clusterer: VRAEClusterer, tmp_path: Path) -> None:
     facts = json.loads(CliRunner().invoke(app, ["drift", *common, "--json"]).stdout)
     assert facts["changed"] is None
     assert facts["tested"] is False
+    assert facts["left_out"] == 0
 
 
 def sales(n_weeks: int, seed: int = 0) -> pd.DataFrame:

@@ -58,8 +58,9 @@ def drift(
         shares = {name: column.tolist() for name, column in found.share_columns().items()}
         changed = found.changed or (False if found.tested else None)  # what was not tested is not known
         told = {"changed": changed, "tested": found.tested, "checks": list(found.checks)}
-        facts = {"verdict": found.verdict, "fit_again": found.fit_again}
-        print_json({**told, **facts, "items": found.counts, "shares": shares})
+        facts = {"verdict": found.verdict, "fit_again": found.fit_again, "share_rule": found.share_rule}
+        left_out = int(found.items.left_out.sum())
+        print_json({**told, **facts, "items": found.counts, "left_out": left_out, "shares": shares})
         return
     echo("\n".join([*found.lines(), *([f"Fit again with: {command}"] if found.fit_again else [])]))
     if folder is not None:
