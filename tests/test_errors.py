@@ -24,7 +24,9 @@ from vrae.train.checkpoint import Checkpoint
 PAGE = (Path(__file__).parents[1] / "docs" / "errors.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## `(\w+)`\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
 CLASSES: dict[str, type[BaseException]] = {
-    name: kind for name in ours.__all__ if isinstance(kind := getattr(ours, name), type)
+    name: kind
+    for name in ours.__all__
+    if isinstance(kind := getattr(ours, name), type) and issubclass(kind, BaseException)
 }
 WARNINGS = {name: kind for name, kind in CLASSES.items() if issubclass(kind, Warning)}
 
