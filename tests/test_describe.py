@@ -16,6 +16,7 @@ from vrae.describe import (
     by_typicality,
     cluster_curve,
     cluster_curves,
+    cluster_names,
     describe_clusters,
     describe_traversal,
     differences,
@@ -399,6 +400,22 @@ def test_differences_lie_between_minus_one_and_one():
     traits, owner = traits_of([np.arange(9.0) + 100] * 4, [np.arange(9.0)] * 5)
     assert differences(traits, owner == 0)["level"] == 1
     assert differences(traits, owner == 1)["level"] == -1
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e30, 1e38])
+def test_squares_beyond_float32_change_no_description(factor):
+    t = np.linspace(0, 1, 60, dtype=np.float32)
+    rng = np.random.default_rng(0)
+    noise = rng.uniform(0, 0.1, (40, 60)).astype(np.float32)
+    groups = [t + noise[:20], 0.3 - 3 * np.exp(-(((t - 0.5) / 0.1) ** 2)) + noise[20:]]
+    plainly, owner = portraits_of(*groups)
+    scaled, _ = portraits_of(*(np.float32(factor) * group for group in groups))
+    for name in ("level", "spread", "change"):
+        np.testing.assert_allclose(scaled.numbers[name], factor * plainly.numbers[name], rtol=1e-4, atol=1e-6 * factor)
+    for name in ("trend", "cycles", "roughness", "growth"):
+        np.testing.assert_allclose(scaled.numbers[name], plainly.numbers[name], rtol=1e-3, atol=1e-5)
+    assert cluster_names(scaled, owner, 2) == cluster_names(plainly, owner, 2)
+    assert sentence(scaled, owner == 0).split()[0] == sentence(plainly, owner == 0).split()[0]
 
 
 def test_most_typical_first_and_unknown_last():

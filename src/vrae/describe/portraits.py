@@ -291,7 +291,7 @@ def _rank_correlation(line: Floats) -> float:
     """Return Spearman's correlation of a line with time; 0 if it is constant."""
     from scipy.stats import rankdata
 
-    if len(line) < 3 or np.ptp(line) == 0:
+    if len(line) < 3 or line.min() == line.max():
         return 0.0
     time = np.arange(len(line)) - (len(line) - 1) / 2
     ranks = rankdata(line) - (len(line) + 1) / 2

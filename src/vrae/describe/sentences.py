@@ -125,7 +125,7 @@ def _tell_change(parts: list[str], trend: float, change: float, has_life: bool) 
 
 def _level(portraits: Portraits, inside: Mapping[str, Floats], channel: int) -> list[str]:
     """Return the usual level, unless each series was normalised."""
-    level, spread = (portraits.numbers[name][:, channel] for name in ("level", "spread"))
+    level, spread = (portraits.numbers[name][:, channel].astype(np.float64) for name in ("level", "spread"))
     if not np.nanstd(level) > 0.25 * middle_of(spread):
         return []
     low, middle, high = np.nanquantile(inside["level"], (0.1, 0.5, 0.9))

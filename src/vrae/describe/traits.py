@@ -78,7 +78,7 @@ def _traits_of(x: Floats) -> dict[str, Floats]:
     n_channels, n_steps = x.shape
     missing = np.isnan(x).mean(axis=1)
     zeros = (x == 0).mean(axis=1)
-    x = bin_means(x, -(-n_steps // _TRAIT_STEPS))
+    x = bin_means(x.astype(np.float64), -(-n_steps // _TRAIT_STEPS))  # squares of 1e30 are inf in float32
     time = np.linspace(-1.0, 1.0, x.shape[1]) if x.shape[1] > 1 else np.zeros(1)
     with quiet_nan(), np.errstate(divide="ignore", invalid="ignore"):
         level = np.nanmean(x, axis=1)
