@@ -148,7 +148,7 @@ def test_a_stream_has_no_score_while_its_windows_have_a_gap(detector, tmp_path):
     assert np.nanmax(scores[:230]) < 0 < scores[250:].max()
 
 
-@pytest.mark.parametrize("length", [12, 20, 40, 400])
+@pytest.mark.parametrize("length", [12, 400])
 def test_a_gap_is_no_anomaly(length):
     x = usual()
     x[1500 : 1500 + length] = np.nan
@@ -172,18 +172,18 @@ def test_few_missing_values_leave_no_step_without_score():
     assert 860 < scores.argmax() < 990
 
 
-@pytest.mark.parametrize("length", [20, N])
+@pytest.mark.parametrize("length", [20, 960])
 def test_a_channel_with_a_gap_leaves_the_others_to_be_judged(length):
-    X = np.stack([[usual(3 * i + c) for c in range(3)] for i in range(2)])
-    X[0, 1, 900 : 900 + length] = np.nan
-    flat(X[0, 2, 900:948])
+    X = np.stack([[usual(3 * i + c, 960) for c in range(3)] for i in range(2)])
+    X[0, 1, -length:] = np.nan
+    flat(X[0, 2, -60:-12])
     panel = Panel.from_arrays(X, ids=["a", "b"], channels=("load", "heat", "flow"))
     found = LongSeriesDetector(contamination=0.02).fit(panel)
     first = found.stretches_[0]
     assert (first.id, first.channel) == ("a", "flow")
     assert first.start < 924 < first.end
     assert np.isfinite(found.scores_).all()
-    assert np.isnan(found.channel_scores_[908:912, 1]).all()
+    assert np.isnan(found.channel_scores_[945:960, 1]).all()
     assert np.isfinite(found.channel_scores_[:, [0, 2]]).all()
 
 

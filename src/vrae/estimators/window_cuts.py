@@ -156,15 +156,19 @@ def _means(cut: Cut, scores: npt.NDArray[np.floating]) -> Floats:
     means, judged = cut.windows.to_steps(scores), ~np.isnan(scores)
     if judged.all():
         return means
-    share, source = cut.windows.to_steps(judged), cut.windows.source
-    few, enough = np.flatnonzero((share > 0) & (share < _ENOUGH_JUDGED)), np.flatnonzero(share >= _ENOUGH_JUDGED)
+    share, source, size = cut.windows.to_steps(judged), cut.windows.source, cut.values.shape[1]
+    first = (source.offsets[cut.windows.owners] + cut.windows.starts)[judged]
+    begin, end = (np.bincount(steps, minlength=len(means) + 1) for steps in (first, first + size))
+    is_in_none = np.cumsum(begin - end)[:-1] == 0
+    means[is_in_none] = np.nan  # also at the ends
+    few, enough = np.flatnonzero(~is_in_none & (share < _ENOUGH_JUDGED)), np.flatnonzero(share >= _ENOUGH_JUDGED)
     if len(enough) == 0:
         return means
     after = np.searchsorted(enough, few)
     before, after = enough[np.maximum(after - 1, 0)], enough[np.minimum(after, len(enough) - 1)]
     nearest = np.where(np.abs(few - before) <= np.abs(after - few), before, after)
     owners = np.searchsorted(source.offsets, [few, nearest], side="right")
-    is_near = (np.abs(few - nearest) <= cut.values.shape[1] // 2) & (owners[0] == owners[1])
+    is_near = (np.abs(few - nearest) <= size // 2) & (owners[0] == owners[1])
     means[few[is_near]] = means[nearest[is_near]]
     return means
 
