@@ -63,7 +63,8 @@ _NAMESPACE: dict[str, Any] = {}
 exec(STATE, _NAMESPACE)
 state: Callable[[], dict[str, Any]] = _NAMESPACE["state"]
 
-# scikit-learn and SciPy add filters of warnings, and rich draws a random number.
+# scikit-learn and SciPy add filters of warnings, and rich draws a random number. A fit is the first
+# one of the process: what only the first use changes is seen.
 IMPORT = """
 import rich.console, rich.markup, scipy.special, sklearn.base, sklearn.cluster, typer.rich_utils
 torch.set_num_threads(2)
@@ -71,6 +72,13 @@ before = state()
 import vrae, vrae.cli, vrae.runs
 for name in vrae.__all__:
     getattr(vrae, name)
+print([name for name, found in state().items() if found != before[name]])
+X = np.random.default_rng(0).standard_normal((24, 40))
+warnings.simplefilter("ignore", vrae.exceptions.VRAEWarning)
+before = state()
+clusterer = vrae.VRAEClusterer(2, model=vrae.VRAE(max_epochs=1), random_state=0).fit(X)
+clusterer.predict(X)
+clusterer.describe(X)
 print([name for name, found in state().items() if found != before[name]])
 """
 
@@ -123,8 +131,8 @@ def printed(script: str) -> str:
     return done.stdout.strip()
 
 
-def test_an_import_changes_nothing():
-    assert printed(IMPORT) == "[]"
+def test_an_import_and_the_first_fit_change_nothing():
+    assert printed(IMPORT).splitlines() == ["[]", "[]"]
 
 
 @forks
@@ -268,7 +276,7 @@ def test_threads_that_fit_at_once_leave_the_warnings_as_they_were():
     X = make_series("2d", 24)
     make_estimator("VRAEClusterer").fit(X)  # the first use imports what is imported late
     before = list(warnings.filters), warnings.showwarning
-    threads = [threading.Thread(target=lambda: make_estimator("VRAEClusterer").fit(X)) for _ in range(6)]
+    threads = [threading.Thread(target=lambda: make_estimator("VRAEClusterer").fit(X)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
