@@ -95,9 +95,10 @@ def _log_not_judged(scores: Any, by_channel: Any, log: Callable[[str], None]) ->
 
     unknown = np.isnan(scores)
     partly = int((np.isnan(by_channel).any(axis=1) & ~unknown).sum())
-    parts = [f"{int(unknown.sum()):,}"] * bool(unknown.any()) + [f"{partly:,} in some channels"] * bool(partly)
+    parts = [f"{int(unknown.sum()):,} are not judged"] * bool(unknown.any())
+    parts += [f"{partly:,} are judged in some channels only"] * bool(partly)
     if parts:
-        log(f"Of {len(scores):,} steps, {' and '.join(parts)} are not judged: too many values around them are missing.")
+        log(f"Of {len(scores):,} steps, {' and '.join(parts)}: too many values around them are missing.")
 
 
 def note_no_network(options: ModelOptions, log: Callable[[str], None]) -> None:
