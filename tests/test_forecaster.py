@@ -136,7 +136,7 @@ def test_items_without_spread_are_in_the_units_of_the_others(unit):
     forecaster = GroupForecaster(3, **TINY).fit(X * unit)
     nothing = np.zeros((1, 40))
     assert forecaster.predict_table(nothing)["hi-80"].max() < 50 * unit
-    assert np.allclose(forecaster.predict() / unit, GroupForecaster(3, **TINY).fit(X).predict(), rtol=1e-3, atol=1e-3)
+    assert np.allclose(forecaster.predict() / unit, GroupForecaster(3, **TINY).fit(X).predict(), rtol=5e-3, atol=5e-3)
 
 
 def test_an_outlier_does_not_dominate_the_scale():

@@ -606,6 +606,7 @@ def test_weeks_without_any_row_are_closed_and_not_without_sales(tmp_path):
     closed = np.isin(panel.times, np.array(["2024-07-29", "2024-08-05"], "M8[us]"))
     assert np.isnan(panel.values[closed]).all()
     assert not np.isnan(panel.values[~closed]).any()
+    assert panel.calendar.absent == pytest.approx((panel.values == 0).mean())
     wide = table.pivot_table(index="item", columns="week", values="qty").rename_axis(None, axis=1).reset_index()
     with pytest.warns(DataWarning, match="No series has a row in 2 of the weeks"):
         assert_same(read_panel(wide, id="item", fill=0), panel)

@@ -87,7 +87,8 @@ def run(name: str, back: int, seed: int = 0) -> dict:
         enter(method, peer(known, horizon, season), started)
 
     started = time.perf_counter()
-    forecaster = GroupForecaster(horizon, season_length=season, random_state=seed, level=LEVELS)
+    own_season = season if known.shape[1] >= season else 1  # half a year shows none
+    forecaster = GroupForecaster(horizon, season_length=own_season, random_state=seed, level=LEVELS)
     prepared = forecaster._prepare(Panel.from_arrays(known))
     calendar, plan = prepared.calendar, prepared.plan
     backtests = run_backtests(calendar, plan, 2)

@@ -140,7 +140,7 @@ def put_on_grid(
 
     Rows in the same step are duplicates. Steps without a row become NaN. With ``fill``, they become
     this value, up to the step of the time ``end``, except for the steps ``closed``. The second
-    result is the number of steps, of all series, that have a row.
+    result is the number of steps, of all series, that have a row or are closed.
     """
     assert steps.times is not None
     cells = calendar.cells(steps.times)
@@ -150,8 +150,9 @@ def put_on_grid(
     # The cell of each merged row: merging keeps the first row of each run of duplicates.
     first = np.concatenate([[True], (np.diff(steps.codes) != 0) | (np.diff(cells) != 0)])
     last = None if fill is None else int(calendar.cells(np.asarray(end, steps.times.dtype)[None])[0])
-    values = np.nan if fill is None else fill
-    return _fill(merged, calendar, cells[first], values, last, closed), len(merged.codes)
+    value = np.nan if fill is None else fill
+    filled, n_closed = _fill(merged, calendar, cells[first], value, last, closed)
+    return filled, len(merged.codes) + n_closed
 
 
 def check_cells(calendar: Calendar, times: Array) -> None:
@@ -171,10 +172,12 @@ def check_length(times: Array, calendar: Calendar, n_steps: float, n_rows: int) 
         raise _too_fine(times, n_rows, calendar, n_steps)
 
 
-def _fill(steps: Steps, calendar: Calendar, cells: Ints, value: float, last: int | None, closed: Ints | None) -> Steps:
+def _fill(
+    steps: Steps, calendar: Calendar, cells: Ints, value: float, last: int | None, closed: Ints | None
+) -> tuple[Steps, int]:
     """Return one row per step up to the step ``last``, with ``value`` where there is none.
 
-    It is NaN at the steps ``closed``.
+    It is NaN at the steps ``closed``, which are counted.
     """
     assert steps.times is not None
     begins = _begins(steps.codes)
@@ -189,10 +192,11 @@ def _fill(steps: Steps, calendar: Calendar, cells: Ints, value: float, last: int
     all_cells = np.arange(len(owners)) - firsts[owners] + cells[begins][owners]
     series = np.repeat(np.arange(len(begins)), np.diff(np.append(begins, len(cells))))
     values = np.full((len(owners), steps.values.shape[1]), value, steps.values.dtype)
-    if closed is not None and len(closed):
-        values[np.isin(all_cells, closed)] = np.nan
+    is_closed = np.isin(all_cells, [] if closed is None else closed)
+    values[is_closed] = np.nan
     values[firsts[series] + cells - cells[begins][series]] = steps.values
-    return Steps(steps.codes[begins][owners], values, calendar.times(all_cells, steps.times))
+    filled = Steps(steps.codes[begins][owners], values, calendar.times(all_cells, steps.times))
+    return filled, int(is_closed.sum())
 
 
 def _too_fine(times: Array, n_rows: int, calendar: Calendar, cells: float) -> InvalidDataError:

@@ -121,9 +121,9 @@ def read_panel(
         numbers.
     fill : float, optional
         Value of the steps without a row, for example 0 for sales. It is used from the first row of
-        a series to the end of the table. By default, these steps are missing values. So is a step at
-        which no series has a row, where there are 20 rows per step and this is rare: then
-        everything was closed, and a warning names it.
+        a series to the end of the table. By default, these steps are missing values. A step at
+        which no series has a row stays missing, where there are 20 rows per step and this is rare:
+        then everything was closed, and a warning names it.
     missing : float, optional
         Number that stands for a missing value, for example -9999.
     duplicates : {"raise", "sum", "mean", "first", "last"}, default="raise"

@@ -291,7 +291,9 @@ def _wide_steps(columns: Steps, zone: str | None, options: TableOptions, table: 
     values = _filled(full, options.fill)
     if calendar.freq is not None and n_rows:
         closed = closed_cells(calendar, times[~np.isnan(full).all(axis=0)], n_rows, options)
-        values[:, [] if closed is None else closed - first] = np.nan
+        if closed is not None:
+            n_rows += int((~np.isnan(values[:, closed - first])).sum())
+            values[:, closed - first] = np.nan
     steps = Steps(np.repeat(np.arange(n_series), len(times)), values.reshape(-1, 1), np.tile(times, n_series))
     inside = trim_ends(steps)
     return inside, calendar.without_rows(1 - n_rows / len(inside.codes))

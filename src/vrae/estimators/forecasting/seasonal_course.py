@@ -147,7 +147,7 @@ class SeasonalCourses:
     def forecast(self, windows: ForecastWindows, level: Callable[[ForecastWindows], Floats]) -> Floats:
         """Return scaled forecasts (n, horizon): ``level`` of values without season, and season."""
         course = self.courses(windows)
-        rest = windows.history - _past(course, windows.history.shape[1])
+        rest = _without_course(windows, _past(course, windows.history.shape[1]))
         n_context, horizon = windows.context.shape[1], windows.future.shape[1]
         without = replace(windows, context=rest[:, -n_context:], earlier=rest[:, :-n_context])
         # The mean of few steps is better than their smoothing.
@@ -169,6 +169,18 @@ class SeasonalCourses:
 def _past(course: Floats, n_steps: int) -> Floats:
     """Return courses (n, season) at the ``n_steps`` before the origin."""
     return np.tile(course, n_steps // course.shape[1] + 1)[:, -n_steps:]
+
+
+def _without_course(windows: ForecastWindows, past: Floats) -> Floats:
+    """Return the scaled values (n, steps) without the course ``past``, for their level.
+
+    What is more or less than the course grows with it: at the peak of Christmas, a tenth more would
+    double the level of an item that hardly sells otherwise. So where the course is high, values are
+    divided, and elsewhere it is subtracted.
+    """
+    zero, size = windows.scale.zero[:, None], _size(windows)
+    divided = zero + (windows.history - zero) / (1 + np.maximum(past, 0.0) / size)
+    return np.where((past > 0) & (zero < 0), divided, windows.history - past)
 
 
 def _size(windows: ForecastWindows) -> Floats:
