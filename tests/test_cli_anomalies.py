@@ -114,7 +114,7 @@ def test_steps_that_cannot_be_judged_are_counted(cli, long_table, tmp_path):
     code, _, err = cli("anomalies", long_table, *COLUMNS, "--window", "24", "--out", tmp_path / "steps.csv")
     n_unknown = sum(row["score"] == "nan" for row in rows(tmp_path / "steps.csv"))
     assert (code, n_unknown) == (0, 30)
-    assert f"Of 2,880 steps, {n_unknown} are not judged: too many values around them are missing.\n" in err
+    assert f"Of 2,880 steps, {n_unknown} have no score: too many values around them are missing.\n" in err
 
 
 def test_a_saved_detector_scores_new_series_and_next_steps(cli, long_table, tmp_path):

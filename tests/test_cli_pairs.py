@@ -84,7 +84,7 @@ def test_similar_learns_saves_and_is_asked_again(cli, sales, tmp_path):
     assert (table.id != table.neighbor).all()
 
     done = cli("similar", sales, *options[:-1], "--model", model, "--out", tmp_path / "s.csv")
-    assert done.said.endswith(f"Wrote {tmp_path / 's.csv'}: 20 series, the 2 most similar of each.\n")
+    assert done.said.endswith(f"Wrote {tmp_path / 's.csv'}: 20 series, 2 neighbors each.\n")
 
     code, out, err = cli("similar", sales, *options, "--model", model)
     assert code == 0, err

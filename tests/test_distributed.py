@@ -106,7 +106,7 @@ def layout_and_parts(source: str, part_values: int, remembered: TableOptions | N
     layout = Layout(head.data.schema, roles, options)
     if remembered is not None:  # the calendar of all parts
         times = distinct_times(layout.source(Part.of_all(groups)), roles)
-        layout = replace(layout, options=with_calendar(head, roles, options, times))
+        layout = replace(layout, options=with_calendar(head, roles, options, times, 1000))
     return layout, divide(groups, roles.long, part_values)
 
 
@@ -617,7 +617,7 @@ def test_a_killed_driver_is_resumed(local_ray, tmp_path):
     found = find_anomalies(detector, source, str(out), str(steps), engine=EngineOptions(workers=1), log=log, **PARTS)
     assert {name: after[name] for name in before} == before  # not processed again
     local, local_steps = tmp_path / "local.parquet", tmp_path / "local-steps.parquet"
-    assert found == write_anomalies(detector, stream_panels(source), local, local_steps)
+    assert found == write_anomalies(detector, stream_panels(source), local, local_steps, tell=print)
     assert found[1] == 40
     assert_same_rows(out, local)
     assert_same_rows(steps, local_steps)
@@ -722,7 +722,8 @@ def test_series_from_one_store_and_results_in_two(local_ray, tmp_path, store_url
         command = ["anomalies", url.format("in/*.parquet"), "--model", tmp_path / "model", "--engine", "ray"]
         command += ["--workers", "1", "--quiet", "--out", url.format("out"), "--step-scores", f"{store_url}/steps"]
         assert cli(*command)[::2] == (0, "")
-        write_anomalies(detector, stream_panels(local), tmp_path / "local.parquet", tmp_path / "local-steps.parquet")
+        places = (tmp_path / "local.parquet", tmp_path / "local-steps.parquet")
+        write_anomalies(detector, stream_panels(local), *places, tell=print)
         store, out = fs.FileSystem.from_uri(url.format("out"))
         assert_same_rows(out, tmp_path / "local.parquet", store)
         assert_same_rows(tmp_path / "steps", tmp_path / "local-steps.parquet")

@@ -257,8 +257,8 @@ def test_a_reduction_that_keeps_little_says_so_and_what_to_do(noise, is_little, 
     np.save(tmp_path / "X.npy", planted(1, n=40, steps=24, noise=noise))
     size = ("--latent-size", 1, "--epochs", 1)
     done = cli("reduce", tmp_path / "X.npy", *size, "--out", tmp_path / "codes", "--json")
-    kept = f"The codes keep {100 * json.loads(done.out)['kept']:.0f} % of the variance"
-    for words in (kept, "more numbers, such as --latent-size 4 (now 1)"):
+    kept = f"The codes keep {int(100 * json.loads(done.out)['kept'])} % of the variance"
+    for words in (kept, "with a larger --latent-size (now 1)"):
         assert (words in done.err) == is_little, done.err
 
 

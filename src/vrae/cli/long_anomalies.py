@@ -95,8 +95,8 @@ def _log_not_judged(scores: Any, by_channel: Any, log: Callable[[str], None]) ->
 
     unknown = np.isnan(scores)
     partly = int((np.isnan(by_channel).any(axis=1) & ~unknown).sum())
-    parts = [f"{int(unknown.sum()):,} are not judged"] * bool(unknown.any())
-    parts += [f"{partly:,} are judged in some channels only"] * bool(partly)
+    parts = [f"{int(unknown.sum()):,} have no score"] * bool(unknown.any())
+    parts += [f"{partly:,} have a score in some channels only"] * bool(partly)
     if parts:
         log(f"Of {len(scores):,} steps, {' and '.join(parts)}: too many values around them are missing.")
 

@@ -72,6 +72,8 @@ def similar(
     found = estimator.similar(None if own else panel, neighbors)
     if save is not None:
         estimator.save(save)
+    from vrae.describe.words import plural
+
     columns = found.columns()
     unit = "steps" if panel.calendar is None else panel.calendar.unit
     if unit != "steps":
@@ -79,7 +81,7 @@ def similar(
     runs.write_columns(columns, target(file))
     end_phase()
     n_series = len(among if own else panel)
-    log(written(file, f"{n_series:,} series, the {neighbors:,} most similar of each"))
+    log(written(file, f"{n_series:,} series, {plural(neighbors, 'neighbor')} each"))
 
 
 @with_groups()

@@ -24,6 +24,7 @@ from vrae.cli.shared_options import (
     Quiet,
 )
 from vrae.cli.terminal import facts_table, logger_for, out, print_json, target, written
+from vrae.phases import announce
 
 __all__ = ["reduce", "restore"]
 
@@ -93,8 +94,10 @@ def restore(
     """
     from vrae import runs
 
+    announce("Restoring")
     own = (codes if codes.is_dir() else codes.parent) / "model"
-    panel = load_vrae(model or own).restore(runs.read_codes(codes))
+    found = runs.read_codes(codes)
+    panel = load_vrae(model or own).restore(found)
     runs.write_series(panel, target(file))
     end_phase()
     logger_for(quiet)(written(file, f"{len(panel):,} series, {len(panel.values):,} steps"))

@@ -32,13 +32,13 @@ def closed_cells(calendar: Calendar, times: Array, n_rows: int, options: TableOp
     if not 0 < n_closed <= _MOST * span or n_rows < _ROWS * len(occupied):
         return np.empty(0, np.int64)
     closed = np.setdiff1d(np.arange(occupied[0], occupied[-1] + 1), occupied, assume_unique=True)
-    texts = [time_text(time, calendar.zone) for time in calendar.times(closed, times)]
-    shown = ", ".join(texts[:_SHOWN]) + (f" and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else "")
+    shown = ", ".join(time_text(time, calendar.zone) for time in calendar.times(closed[:_SHOWN], times))
+    shown += f" and {len(closed) - _SHOWN:,} more" if len(closed) > _SHOWN else ""
     one = len(closed) == 1
     warn(
         f"No series has a row in {len(closed):,} of the {calendar.unit}: {shown}. {'It stays' if one else 'They stay'} "
-        f"missing instead of {options.fill:g}, since nothing can be sold where everything is closed. If it was open, "
-        f"add rows of {options.fill:g}.",
+        f"missing instead of {options.fill:g}, since everything was probably closed then. If not, add rows of "
+        f"{options.fill:g}.",
         DataWarning,
     )
     return closed

@@ -48,10 +48,11 @@ _BLOCK = 1 << 20  # bytes that Arrow reads at once
 
 
 class Extent(NamedTuple):
-    """Approximate number of series and of values of a source."""
+    """Approximate number of series, of values and of rows of a source."""
 
     series: int
     values: int
+    rows: int
 
 
 class Source(Protocol):
@@ -106,7 +107,7 @@ class DatasetSource:
         with reading(self.head.name):
             n_rows = self.whole.data.count_rows()
             n_values = sum(_values_of(fragment, roles) for fragment in self.whole.data.get_fragments())
-        return Extent(estimated_series(self.head, roles, n_rows), n_values)
+        return Extent(estimated_series(self.head, roles, n_rows), n_values, n_rows)
 
     def batches(self, roles: Roles, rows: int) -> Batches:
         """Yield batches. Those of long lists have fewer rows, so that memory stays bounded."""
@@ -183,7 +184,7 @@ class CsvSource:
         size = self._size
         n_head = self.head.data.count_rows()
         n_rows = round(n_head * max(1.0, size / self._head_size))
-        return Extent(estimated_series(self.head, roles, n_rows), size // _CHARACTERS_PER_VALUE)
+        return Extent(estimated_series(self.head, roles, n_rows), size // _CHARACTERS_PER_VALUE, n_rows)
 
     @cached_property
     def _size(self) -> int:

@@ -224,7 +224,7 @@ def _wide_panels(opened: Source, roles: Roles, options: TableOptions, size: int,
 
 def _long_panels(opened: Source, roles: Roles, options: TableOptions, size: int) -> Iterator[Panel]:
     if roles.time is not None and _needs_all_times(opened.head, roles.time, options):
-        options = with_calendar(opened.head, roles, options, distinct_times(opened, roles))
+        options = with_calendar(opened.head, roles, options, distinct_times(opened, roles), opened.extent(roles).rows)
     assert roles.id is not None
     rows = max(1, _PANEL_VALUES // len(roles.values))
     chunks = chunk_series(opened.batches(roles, rows // 4), roles.id, size, rows)
@@ -287,8 +287,8 @@ def distinct_times(opened: Source, roles: Roles) -> pa.Array:
     return pa.array([], pa.int64()) if found is None else found
 
 
-def with_calendar(head: Table, roles: Roles, options: TableOptions, distinct: pa.Array) -> TableOptions:
-    """Return the options to read all parts of a table alike.
+def with_calendar(head: Table, roles: Roles, options: TableOptions, distinct: pa.Array, n_rows: int) -> TableOptions:
+    """Return the options to read all parts of a table of about ``n_rows`` rows alike.
 
     Its times are read once: ``distinct`` are all that occur. Its calendar is found from the rows of
     ``head``, and from these times.
@@ -300,12 +300,9 @@ def with_calendar(head: Table, roles: Roles, options: TableOptions, distinct: pa
     if kind_of(distinct.type) != "time":
         options = replace(options, written=(distinct, written))
     times = np.unique(written.stamps)
-    first = _head_steps(head, roles, options)
-    calendar = _calendar_of_parts(first, times, written.zone, options)
-    if options.fill is None or calendar.freq is None:
-        return replace(options, calendar=calendar, end=None if options.fill is None else times[-1])
-    closed = closed_cells(calendar, times, len(first.codes), options)
-    return replace(options, calendar=calendar, end=times[-1], closed=closed)
+    calendar = _calendar_of_parts(_head_steps(head, roles, options), times, written.zone, options)
+    closed = None if calendar.freq is None else closed_cells(calendar, times, n_rows, options)
+    return replace(options, calendar=calendar, end=None if options.fill is None else times[-1], closed=closed)
 
 
 def _all_times(distinct: pa.Array, name: str, head: Table, options: TableOptions) -> Times:
@@ -338,7 +335,7 @@ def _calendar_of_parts(first: Steps, times: Array, zone: str | None, options: Ta
         plain = without_weekday(calendar.freq)
         moved = Calendar.from_freq(plain, times, zone, calendar.aligned)
         of_first = Calendar.from_freq(plain, first.times, zone, calendar.aligned).freq == calendar.freq
-        # Weeks that need not begin on the weekday of the earliest row are those of the first rows.
+        # Keep the weeks of the first rows unless they begin on the weekday of the earliest row.
         return moved if of_first and keeps_apart(first.codes, first.times, moved) else calendar
     found = calendar_of(everything, zone, options)
     warn(

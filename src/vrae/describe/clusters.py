@@ -52,7 +52,6 @@ def describe_clusters(
     grid, seasons = Grid.of(sample, shapes), when_high(sample, sample_labels)
     found = ClusterDescriptions()
     hours = None if panel.calendar is None else panel.calendar.hours
-    hours = hours if hours is not None and np.isfinite(hours) else None  # steps that are numbers have none
     for label in cluster_labels(sample_labels):
         member = sample_labels == label
         everyone = np.flatnonzero(labels == label)

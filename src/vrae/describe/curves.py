@@ -119,7 +119,7 @@ def steps_of_mean(n_steps: int, max_steps: int, step_hours: float | None = None)
     """
     width = -(-n_steps // max(1, max_steps))
     for hours in (24.0, 168.0, 8766.0):
-        rhythm = 0 if not step_hours else round(hours / step_hours)
+        rhythm = round(hours / step_hours) if step_hours is not None and np.isfinite(step_hours) else 0
         if width > 1 and 1 < rhythm < n_steps and width * _OF_RHYTHM > rhythm:
             width = -(-width // rhythm) * rhythm
     return max(1, min(width, n_steps))
@@ -157,7 +157,7 @@ def cut_off(counts: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     with quiet_nan():
         usual = np.nanmedian(np.where(known, counts, np.nan), axis=1, keepdims=True)
     seen = known.cumsum(axis=1)
-    at_an_end = (seen == 1) | (seen == seen[:, -1:]) & known
+    at_an_end = (seen == 1) | (seen == seen[:, -1:])
     return known & at_an_end & (counts < _COVERED * usual) & (seen[:, -1:] > 2)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.config import check_choice
-from vrae.describe.words import cluster_name, plural
+from vrae.describe.words import cluster_name, plural, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -331,7 +331,7 @@ def shares_in_words(shares: tuple[ShareChange, ...]) -> str:
     """Say which clusters hold more or less than before. At least one did."""
     changed = sorted((share for share in shares if share.changed), key=lambda share: -abs(share.difference))
     parts = [
-        f"{share.name} holds {100 * share.now:.0f} % of the series instead of {100 * share.before:.0f} %"
+        f"{share.name} holds {whole(100 * share.now)} % of the series instead of {whole(100 * share.before)} %"
         for share in changed[:_MOST_NAMED]
     ]
     return f"{'; '.join(parts)}{_others(len(changed))}."

@@ -151,10 +151,10 @@ class Found:
         return name if name == cluster_name(label) else f"{name} (group {label})"
 
 
-def percent_text(part: float) -> str:
-    """Format a part of 1, never rounded to all or nothing."""
+def percent_text(part: float, limit: float = SHAKY) -> str:
+    """Format a part of 1, never rounded to all or nothing, nor up to the ``limit``."""
     if 0 < part < 0.01:
         return f"{100 * part:.1f} %" if part >= 0.001 else "less than 0.1 %"
     shown = min(100 * part, 99) if part < 1 else 100
-    just_below = part < SHAKY <= whole(shown) / 100  # what is below the limit looks so
+    just_below = part < limit <= whole(shown) / 100  # what is below the limit looks so
     return f"{floor(shown) if just_below else whole(shown)} %"

@@ -107,8 +107,10 @@ def when_high(panel: Panel, labels: npt.ArrayLike, max_channels: int = 8) -> Sea
     shown = cluster_labels(labels)
     groups = [np.flatnonzero(labels == label) for label in shown]
 
+    alive = [_alive(x, owner) for x in X.T]
+
     def measured(bins: Bins, covered: float) -> Levels:
-        lines = zip((_alive(x, owner) for x in X.T) if covered else X.T, is_ratio, strict=True)
+        lines = zip(alive if covered else X.T, is_ratio, strict=True)
         found = [_levels(x, owner, bins, groups, ratio, covered) for x, ratio in lines]
         values, certain = (np.stack(arrays, axis=1) for arrays in zip(*found, strict=True))
         return Levels(bins, values, certain)

@@ -59,7 +59,7 @@ _TWO_MONTHS = 62  # days
 OFTEN = 3
 """Peaks in a day, or a year, that are a rhythm of their own."""
 _UNEVEN = 2  # parts by which the distances between such peaks may differ
-_NUMBERS = {3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight"}
+_NUMBERS = {2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six", 7: "Seven", 8: "Eight"}
 _RIVAL = 0.8  # of the highest part: another peak of this height makes it one of several
 
 
@@ -213,8 +213,10 @@ def _low_hours(profiles: Floats, hours: Floats, known: Ints, zero: Floats | None
 
 def _lower(hours: Floats, run: list[int], word: str) -> Told:
     """Say when the run of the lowest hours is, unless others are as low."""
-    is_one = len(peaks_of(-hours, _RIVAL * -float(hours.min()))) == 1
-    text = f"{word} {_hours(run, -hours)}" if is_one else "Two dips a day"
+    rest = -hours
+    rest[run] = -np.inf
+    n = 1 + len(peaks_of(rest, _RIVAL * -float(hours.min())))
+    text = f"{word} {_hours(run, -hours)}" if n == 1 else f"{_NUMBERS.get(n, 'Many')} dips a day"
     return Told(text, _strength(float(-hours[run].mean())), is_high=False)
 
 

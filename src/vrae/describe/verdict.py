@@ -94,7 +94,8 @@ def _groups(found: Found, k: int) -> str:
 def _not_clear(found: Found) -> str:
     """Say why there are no clear groups, without naming one."""
     if found.is_one:
-        return f"No clear groups: one group holds {percent_text(found.share)} of the {found.n_series:,} series."
+        share = percent_text(found.share, limit=0)
+        return f"No clear groups: one group holds {share} of the {found.n_series:,} series."
     if found.is_touching:
         return f"No clear groups: the {found.n_series:,} series do not fall into groups that are apart."
     come = "are found again" if found.refitted else "come back"
@@ -110,9 +111,9 @@ def _next_without_groups(alerts: Sequence[Alert], others: Sequence[int]) -> str:
 
 def _size(found: Found, label: int, number: int) -> str:
     size = found.sizes[label]
-    text = f"{size:,}{' series' * (number == 0)}, {percent_text(size / found.n_series)}"
+    text = f"{size:,}{' series' * (number == 0)}, {percent_text(size / found.n_series, limit=0)}"
     if found.volume:
-        share = percent_text(found.volume[label])
+        share = percent_text(found.volume[label], limit=0)
         text += f", with about {share} of the volume" if number == 0 else f", volume {share}"
     return f"({text})"
 

@@ -120,7 +120,7 @@ class _PartSource:
 
     def extent(self, roles: Roles) -> Extent:
         """Return the size. The number of series is unknown."""
-        return Extent(0, self._part.n_values)
+        return Extent(0, self._part.n_values, sum(piece.group.n_rows for piece in self._part.pieces))
 
     def batches(self, roles: Roles, rows: int) -> Iterator[pa.RecordBatch]:
         """Yield the columns that have a role, row by row in order."""

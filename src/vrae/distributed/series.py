@@ -73,7 +73,8 @@ def find_series(
     else:
         if roles.time is not None:
             layout = Layout(data.schema, roles, given)
-            given = with_calendar(table, roles, given, _distinct_times(groups, layout))
+            n_rows = sum(group.n_rows for group in groups)
+            given = with_calendar(table, roles, given, _distinct_times(groups, layout), n_rows)
         if not are_in_order(groups):
             data = _sorted(table, groups, roles, given, staging, log)
             groups = row_groups(readable_files(data), roles)

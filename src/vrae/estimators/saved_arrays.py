@@ -78,6 +78,7 @@ _FORECAST = {
     "items.category?": "i8 h",
     "items.typical_spread?": "f8 1",
     "empty": "u1 h",
+    "nonnegative?": "u1 h",
     "groups.proportions": "f8 g",
     "groups.center": "f8 g d",
     "groups.variance": "f8 g d",

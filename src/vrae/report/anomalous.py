@@ -64,7 +64,8 @@ def worst_place(x: Floats, model: Floats, noise: Floats) -> tuple[int, int, int,
 
 def score_of(data: ReportData, item: Anomaly) -> str:
     """Return how unusual a series is, as text."""
-    return plain(round(-float(data.scores[item.index]), 1)) if data.scores is not None else ""
+    assert data.scores is not None  # else there is no item
+    return plain(round(-float(data.scores[item.index]), 1))
 
 
 def describe_place(data: ReportData, item: Anomaly) -> str:

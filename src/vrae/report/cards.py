@@ -69,7 +69,7 @@ class Card:
     @property
     def share(self) -> str:
         """The proportion of all series, in words."""
-        text = percent_text(self.proportion) if self.proportion >= 0.01 else "less than 1 %"
+        text = percent_text(self.proportion, limit=0) if self.proportion >= 0.01 else "less than 1 %"
         return text.replace(" %", "\u00a0%")
 
     @property

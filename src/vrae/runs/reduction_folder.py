@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from itertools import pairwise
+from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,9 @@ def reduce_to_folder(
     if report["kept"] < _LITTLE_KEPT:
         size = report["latent_size"]
         warn(
-            f"The codes keep {100 * report['kept']:.0f} % of the variance of the series, so rebuilt series lack most "
-            f"of what varies. If that is more than noise, train on these series with more numbers, such as "
-            f"latent_size={4 * size} (now {size}).",
+            f"The codes keep {floor(100 * max(report['kept'], 0))} % of the variance of the series, so rebuilt series "
+            f"lack most of what varies. If that is more than noise, train on these series with a larger latent_size "
+            f"(now {size}).",
             DataWarning,
         )
     return report

@@ -91,7 +91,7 @@ def doubtful_note(n_doubtful: int, n_series: int) -> str:
         return ""
     return (
         f"{n_doubtful:,} of {n_series:,} series have a cluster with a probability below {DOUBTFUL}: they lie between "
-        f"clusters, or have far fewer steps than the training series. Take it as a guess."
+        f"clusters, or have far fewer steps than the training series. Take these clusters as guesses."
     )
 
 

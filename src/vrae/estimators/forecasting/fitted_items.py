@@ -14,7 +14,6 @@ from vrae.data.containers import TableKind
 from vrae.data.later_times import on_calendar_of_model
 from vrae.data.panel import Panel
 from vrae.data.reading import as_panel
-from vrae.describe.words import plural
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
 from vrae.estimators.forecasting.categories import warn_of_unknown
 from vrae.estimators.forecasting.covariate_series import (
@@ -128,7 +127,7 @@ class FittedItems:
             factors = future_factors(query, future, model.reading_, model.calendar_, horizon)
             found = {name: values * factors for name, values in found.items()}
         for values in found.values():
-            values[query.nonnegative] = np.maximum(values[query.nonnegative], 0.0)
+            np.maximum(values, 0.0, out=values, where=query.nonnegative[:, None])
             values[query.empty] = np.nan
         return found
 
@@ -195,7 +194,8 @@ def _nonnegative_items(values: Floats) -> npt.NDArray[np.bool_]:
         return np.zeros_like(found)
     if n_negative:
         warn(
-            f"{plural(n_negative, 'value')} below 0, such as returns. They count, but forecasts stay at 0 or above.",
+            f"Values below 0, such as returns: {n_negative:,}. The fit uses them, but no forecast of an item that "
+            f"rarely has one is below 0.",
             DataWarning,
         )
     return found

@@ -121,7 +121,7 @@ def with_totals(
     if mint:
         variance = [_variance(plain) * _ratio(items, plain["mean"]) ** 2, _variance(totals)]
         items = minimum_trace(items, totals["mean"], variance[0], variance[1], hierarchy.sums)
-        items[query.nonnegative] = np.maximum(items[query.nonnegative], 0.0)
+        np.maximum(items, 0.0, out=items, where=query.nonnegative[:, None])
     items = _summable(items)
     mean = np.concatenate([hierarchy.sums @ items, items])
     nonnegative = np.concatenate([hierarchy.sums @ ~query.nonnegative == 0, query.nonnegative])
