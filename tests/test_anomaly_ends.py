@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from vrae import VRAE, Panel, VRAEAnomalyDetector, load_model
-from vrae.estimators.anomaly_ends import ends_of, note_on_ends
+from vrae.estimators.anomaly_ends import active_ends, note_on_ends
+from vrae.exceptions import DataWarning
+from vrae.runs import write_anomalies
 
 
 def items(n_begun: int) -> list[np.ndarray]:
@@ -19,10 +21,10 @@ def items(n_begun: int) -> list[np.ndarray]:
 def test_ends_are_those_of_values_other_than_0() -> None:
     times = np.datetime64("2024-01-01", "us") + np.arange(5) * np.timedelta64(1, "D")
     series = [np.array([0.0, np.nan, 2, 3, 0]), np.array([1.0, 2, 3, 4, 5]), np.zeros(5)]
-    found = ends_of(Panel.from_arrays(series, ids=list("abc"), times=np.tile(times, 3)))
+    found = active_ends(Panel.from_arrays(series, ids=list("abc"), times=np.tile(times, 3)))
     expected = times[[2, 3, 0, 4]].astype(np.int64).reshape(2, 2).T
     np.testing.assert_array_equal(found, np.column_stack([expected, [np.nan, np.nan]]))
-    np.testing.assert_array_equal(ends_of(Panel.from_arrays(series))[:, :2], [[2, 0], [3, 4]])
+    np.testing.assert_array_equal(active_ends(Panel.from_arrays(series))[:, :2], [[2, 0], [3, 4]])
 
 
 def test_most_and_clearly_more_than_of_all_series_are_said() -> None:
@@ -30,7 +32,7 @@ def test_most_and_clearly_more_than_of_all_series_are_said() -> None:
     ends[0, :10], ends[1, 10:20] = 30.0, 20.0
     anomaly = np.arange(100) < 6
     assert note_on_ends(ends, anomaly) == (
-        "6 of the 6 anomalies begin later or end earlier than most series, and 20 % of all series do."
+        "6 of the 6 anomalies begin later or end earlier than most series; of all series, 20 % do."
     )
     assert note_on_ends(ends, np.arange(100) % 50 < 3) == ""  # half of them
     assert note_on_ends(ends, np.arange(100) < 2) == ""  # too few
@@ -38,9 +40,19 @@ def test_most_and_clearly_more_than_of_all_series_are_said() -> None:
     assert note_on_ends(ends, anomaly) == ""  # as many series begin then
 
 
+def test_series_of_zeros_neither_begin_later_nor_end_earlier() -> None:
+    ends, anomaly = np.array([np.zeros(100), np.full(100, 50.0)]), np.arange(100) < 9
+    ends[:, :5] = np.nan
+    assert note_on_ends(ends, anomaly) == ""
+    ends[0, 4:9] = 30.0
+    ends[1, 4] = 50.0
+    assert note_on_ends(ends, anomaly).startswith("5 of the 9 anomalies")
+    assert note_on_ends(ends, anomaly).endswith("of all series, 5 % do.")
+
+
 @pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 def test_the_terminal_and_notebooks_say_it(cli, tmp_path) -> None:
-    said = "3 of the 3 anomalies begin later or end earlier than most series, and 7 % of all series do"
+    said = "3 of the 3 anomalies begin later or end earlier than most series; of all series, 7 % do"
     detector = VRAEAnomalyDetector(model=VRAE(max_epochs=1), random_state=0).fit(items(4))
     assert said in detector._repr_html_()
     detector.save(tmp_path / "detector")
@@ -50,3 +62,13 @@ def test_the_terminal_and_notebooks_say_it(cli, tmp_path) -> None:
     command = ("anomalies", tmp_path / "sales.csv", "--id", "id", "--time", "t", "--model", tmp_path / "detector")
     code, _, err = cli(*command, "--out", tmp_path / "out.csv")
     assert (code, f"{said}.\n" in err) == (0, True), err
+
+
+def test_series_that_are_left_out_are_said_with_the_anomalies(tmp_path) -> None:
+    detector = VRAEAnomalyDetector(model=VRAE(max_epochs=1, on_invalid="drop"), random_state=0).fit(items(4))
+    notes: list[str] = []
+    panel = Panel.from_arrays([np.full(40, np.nan), *items(4)])
+    with pytest.warns(DataWarning, match="Left out 1 of 61 series without any observed value"):
+        found = write_anomalies(detector, [panel], tmp_path / "out.csv", tell=notes.append)
+    assert found == (3, 60)
+    assert notes[0].startswith("3 of the 3 anomalies begin later or end earlier")

@@ -94,7 +94,8 @@ def locally(task: str, models: Path, data: Path, out: Path) -> dict[str, float]:
     from vrae import load_model, runs
     from vrae.data.stream import stream_panels
 
-    write = {"assign": runs.write_assignments, "embed": runs.write_embeddings, "anomalies": runs.write_anomalies}[task]
+    anomalies = partial(runs.write_anomalies, tell=print)
+    write = {"assign": runs.write_assignments, "embed": runs.write_embeddings, "anomalies": anomalies}[task]
     started, used = time.perf_counter(), time.process_time()
     model = load_model(models / task)
     write(model.model_ if task == "embed" else model, stream_panels(data, id="item"), out / "table.parquet")

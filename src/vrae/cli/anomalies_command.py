@@ -172,7 +172,7 @@ class _AnomalyTask:
             self._fit(detector, panel)
             panels = iter([panel])
         notes: list[str] = []
-        found, total = runs.write_anomalies(detector, panels, target(self.file), step_scores, notes.append)
+        found, total = runs.write_anomalies(detector, panels, target(self.file), step_scores, tell=notes.append)
         end_phase()
         for line in (written(self.file, f"{found:,} of {total:,} series are anomalies"), *notes, _rule(detector)):
             self.log(line)

@@ -15,7 +15,7 @@ from vrae.data.batching import Batch, Indices
 from vrae.data.containers import like
 from vrae.data.panel import Panel
 from vrae.describe.words import plain, plural
-from vrae.estimators.anomaly_ends import ends_of, note_on_ends
+from vrae.estimators.anomaly_ends import active_ends, note_on_ends
 from vrae.estimators.head import Embedded, SeriesHead, explain_model_options
 from vrae.estimators.head_plots import AnomalyPlots
 from vrae.estimators.local_density import LocalDensity, reference_rows
@@ -152,7 +152,7 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
         self.model_, self.reference_, self._weights = model, reference, weights
         self.scores_, self.offset_ = -scores, -threshold
         self.embedding_, self.ids_ = found.latent, panel.ids
-        self._note = note_on_ends(ends_of(panel), self.scores_ < self.offset_)
+        self._note = note_on_ends(active_ends(panel), self.scores_ < self.offset_)
         return self
 
     # ---------------------------------------------------------------- which series

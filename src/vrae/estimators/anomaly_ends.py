@@ -8,17 +8,18 @@ import numpy.typing as npt
 from vrae.data.panel import Panel
 from vrae.describe.words import percent
 
-__all__ = ["ends_of", "note_on_ends"]
+__all__ = ["active_ends", "note_on_ends"]
 
 Floats = npt.NDArray[np.float64]
 
 # A series begins later, or ends earlier, by this fraction of the usual length.
 _CLEARLY = 0.1
-# So many anomalies say something, and these are more than half of them, twice as many as of all.
-_LEAST, _MOST, _MORE = 3, 0.5, 2.0
+# A note needs at least this many anomalies, of which more than this fraction differ, and this many
+# times the fraction among all series.
+_LEAST, _MAJORITY, _MORE = 3, 0.5, 2.0
 
 
-def ends_of(panel: Panel) -> Floats:
+def active_ends(panel: Panel) -> Floats:
     """Return the first and the last time with a value other than 0, (2, n_series); NaN without any.
 
     An item that is not sold any more has zeros, if missing rows are 0. Times are numbers, or steps
@@ -39,19 +40,20 @@ def ends_of(panel: Panel) -> Floats:
 def note_on_ends(ends: Floats, is_anomaly: npt.NDArray[np.bool_]) -> str:
     """Say how many anomalies begin or end otherwise than most series.
 
-    Empty unless that is so for most of them, and for clearly more than of all series. ``ends`` is
-    what `ends_of` returns, ``is_anomaly`` has shape (n_series,).
+    Empty unless that is so for most of them, and for clearly more than of all series. A series of
+    zeros alone does neither. ``ends`` is what `active_ends` returns, ``is_anomaly`` has shape
+    (n_series,).
     """
     n = int(is_anomaly.sum())
     if n < _LEAST or np.isnan(ends).all():
         return ""
     begin, end = np.nanmedian(ends, axis=1)
     margin = _CLEARLY * (end - begin)
-    differs = ~((ends[0] <= begin + margin) & (ends[1] >= end - margin))  # NaN does
+    differs = (ends[0] > begin + margin) | (ends[1] < end - margin)  # NaN does not
     n_differ, of_all = int(differs[is_anomaly].sum()), float(differs.mean())
-    if n_differ <= _MOST * n or n_differ < _MORE * of_all * n:
+    if n_differ <= _MAJORITY * n or n_differ < _MORE * of_all * n:
         return ""
     return (
-        f"{n_differ:,} of the {n:,} anomalies begin later or end earlier than most series, and {percent(of_all)} of "
-        f"all series do."
+        f"{n_differ:,} of the {n:,} anomalies begin later or end earlier than most series; of all series, "
+        f"{percent(of_all)} do."
     )

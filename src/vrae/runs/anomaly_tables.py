@@ -15,10 +15,10 @@ from vrae.data.calendar import zoned_times
 from vrae.data.panel import Panel
 from vrae.data.sliding import SlidingWindows
 from vrae.estimators.anomaly import VRAEAnomalyDetector
-from vrae.estimators.anomaly_ends import ends_of, note_on_ends
+from vrae.estimators.anomaly_ends import active_ends, note_on_ends
 from vrae.estimators.stretches import Stretch
 from vrae.phases import advance, announce
-from vrae.runs.result_tables import map_panels, without_dropped
+from vrae.runs.result_tables import map_panels
 from vrae.runs.table_files import Columns, step_columns, table_writer
 
 __all__ = [
@@ -38,7 +38,8 @@ def write_anomalies(
     panels: Iterable[Panel],
     target: Path | None,
     steps: Path | None = None,
-    tell: Callable[[str], None] | None = None,
+    *,
+    tell: Callable[[str], None],
 ) -> tuple[int, int]:
     """Write the tables of `score_panel` for all panels. Return how many anomalies and series.
 
@@ -48,7 +49,8 @@ def write_anomalies(
     ends, flags = [], []
 
     def scored(panel: Panel) -> tuple[Columns, Columns, Floats]:
-        return *score_panel(detector, panel), ends_of(without_dropped(detector.model_, panel))
+        panel, _ = detector.model_.open(panel)  # without the series that it drops, and says so
+        return *_score_opened(detector, panel), active_ends(panel)
 
     announce("Scoring")
     with ExitStack() as files:
@@ -64,7 +66,7 @@ def write_anomalies(
             n_anomalies += int(by_series["anomaly"].sum())
             n_series += len(by_series["id"])
             advance(n_series, None, "series")
-    if tell is not None and ends and (note := note_on_ends(np.concatenate(ends, axis=1), np.concatenate(flags))):
+    if ends and (note := note_on_ends(np.concatenate(ends, axis=1), np.concatenate(flags))):
         tell(note)
     return n_anomalies, n_series
 
@@ -86,7 +88,11 @@ def score_panel(detector: VRAEAnomalyDetector, panel: Panel) -> tuple[Columns, C
     by_step : dict of str to ndarray of shape (total_steps,)
         id, step (1, 2, ...), time, and the deviation of each channel.
     """
-    panel, _ = detector.model_.open(panel)  # without the series that it drops
+    return _score_opened(detector, detector.model_.open(panel)[0])
+
+
+def _score_opened(detector: VRAEAnomalyDetector, panel: Panel) -> tuple[Columns, Columns]:
+    """Score a panel without the series that the model drops; see `score_panel`."""
     score = -detector.decision_function(panel)  # (n_series,)
     deviations = detector.step_scores(panel).values  # (total_steps, n_channels)
     step, largest = _largest_deviation(panel, deviations)
