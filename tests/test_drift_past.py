@@ -11,7 +11,8 @@ import pytest
 from vrae import VRAE, Panel, VRAEClusterer
 from vrae.data.calendar import Calendar
 from vrae.estimators.drift import drift_of
-from vrae.estimators.drift_past import Past, texts_of
+from vrae.estimators.drift_later import gather
+from vrae.estimators.drift_past import Past, other_end, texts_of
 from vrae.exceptions import DataWarning
 
 N_ITEMS, N_STEPS = 20, 80
@@ -88,3 +89,33 @@ def test_a_table_with_1_and_1_0_keeps_both() -> None:
     both, one = np.array(["1", "1.0"]), np.array([1])
     assert texts_of(both, one) == [["1", "1.0"], ["1"]]
     assert texts_of(np.array(["1.0", "v2.0", "2.50"]), one) == [["1", "v2.0", "2.50"], ["1"]]
+
+
+def test_panels_of_a_table_are_matched_as_the_whole_table() -> None:
+    ids = np.array(["1", "1.0", *map(str, range(2, N_ITEMS))])
+    fitted = weekly(N_STEPS)
+    fitted = Panel(fitted.values, fitted.offsets, ids, fitted.times, calendar=fitted.calendar)
+    clusterer = VRAEClusterer(2, model=VRAE(max_epochs=2), random_state=0).fit(fitted)
+    assert clusterer.labels_[0] != clusterer.labels_[1]
+    table = weekly(N_STEPS + 8)
+    later = Panel(table.values, table.offsets, ids, table.times, calendar=table.calendar)
+    found = gather(clusterer, [later.select([0]), later.select(slice(1, None))])
+    np.testing.assert_array_equal(found.change_labels, clusterer.labels_)
+    np.testing.assert_array_equal(found.sides.pairs, np.tile(np.arange(N_ITEMS), (2, 1)))
+
+
+def test_what_differs_at_the_end_of_a_panel_is_said(dated: VRAEClusterer, undated: VRAEClusterer) -> None:
+    table = weekly(N_STEPS + 8, 1)
+    past, counted = Past.of(dated.model_, table), Past.of(undated.model_, without_dates(table))
+    assert other_end(past, dated.model_, table) == ""
+    assert other_end(past, dated.model_, without_dates(table)) == (
+        "series 1 has no dates, and those before it have. Pass all series with dates."
+    )
+    assert other_end(past, dated.model_, without_dates(table).select([])) == ""
+    assert other_end(counted, undated.model_, table) == ""
+    assert "series 1 has 87 steps, and those before it have 88" in other_end(
+        counted, undated.model_, weekly(N_STEPS + 7, 1)
+    )
+    assert other_end(past, dated.model_, weekly(N_STEPS + 9, 1)).endswith(
+        "Sort the series so that one with the latest end comes first."
+    )

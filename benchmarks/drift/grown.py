@@ -3,8 +3,8 @@
     VRAE_DATA=... python benchmarks/drift/grown.py
 
 The clusterer is fitted to the first steps of a table of at most 500 items, and the later table is
-the same with 4, 9 or 13 steps more. "none" is the table as it is: a change of real sales would be
-true.
+the same with 4, 9 or 13 steps more. "none" is the table as it is: if a change is found in real
+sales, it may be a true one.
 "half": every second item of the smallest group with 20 items or more is gone, if that group has at
 most a tenth of the items. The rule with a factor (a group that nearly halved or doubled changed) is
 compared with the rule of points alone. Writes GROWN.md. Tables that `drift` does not test are left

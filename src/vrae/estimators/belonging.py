@@ -24,6 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.data.batching import Indices
+from vrae.data.panel import Panel
+from vrae.data.selection import observed_steps
 from vrae.io.folder import Arrays, shaped
 
 __all__ = ["MIN_REFERENCES", "Belonging", "are_among", "reference_indices", "tail_limit", "tempered"]
@@ -142,9 +144,9 @@ class Belonging:
         scores = np.column_stack([between.min(axis=1), (between / self.scales).min(axis=1)])
         return (scores / self.limits).max(axis=1)
 
-    def known_share(self, sizes: npt.NDArray[np.integer]) -> Floats:
-        """Return the share (n,) of the steps of a short reference that series have; at most 1."""
-        return np.minimum(sizes / self.shortest, 1.0)
+    def known_fraction(self, panel: Panel) -> Floats:
+        """Return what fraction (n,) of the steps needed to be judged each series has; at most 1."""
+        return np.minimum(observed_steps(panel) / self.shortest, 1.0)
 
     def is_new(self, statistics: npt.NDArray[np.floating], sizes: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
         """Return which series are new (n,); see `fit` for the parameters.
@@ -156,7 +158,7 @@ class Belonging:
 
 
 def tempered(probabilities: Floats, known: Floats) -> Floats:
-    """Return probabilities (n, n_clusters), closer to each other the smaller the known share (n,).
+    """Return probabilities (n, n_clusters), closer to each other the smaller ``known`` (n,) is.
 
     The most likely cluster stays the same, and so does the sum of each row.
     """

@@ -11,7 +11,6 @@ from sklearn.base import ClusterMixin, TransformerMixin
 from vrae.config import check_int, check_real
 from vrae.data.batching import Indices
 from vrae.data.panel import Panel
-from vrae.data.selection import observed_steps
 from vrae.describe.portraits import Portraits
 from vrae.estimators.adjusting import Adjustable
 from vrae.estimators.arguments import as_numbers
@@ -241,13 +240,10 @@ class VRAEClusterer(
         self._check_fitted()
         belonging = self._belonging_now()
         if belonging is None:
-            Z = self.model_.inference_.embed(panel, indices)
-            return Z, self._without_certainty(self.predict_proba_from_latent(Z), Z, panel)
-        Z, new = self.model_.inference_.embed_and_judge(panel, indices, belonging.is_new)
-        new[new] = ~are_among(Z[new], self.embedding_)  # training series belong, also those that are no references
-        probabilities = self.predict_proba_from_latent(Z)
-        probabilities[new] = 0.0
-        return Z, self._without_certainty(probabilities, Z, panel)
+            Z, new = self.model_.inference_.embed(panel, indices), np.zeros(len(panel), np.bool_)
+        else:
+            Z, new = self.model_.inference_.embed_and_judge(panel, indices, belonging.is_new)
+        return Z, self._without_certainty(self.predict_proba_from_latent(Z), Z, new, panel)
 
     @property
     def space_(self) -> LatentSpace:
@@ -323,16 +319,21 @@ class VRAEClusterer(
             self.belonging_, self._rate = self.belonging_.at(rate), rate
         return self.belonging_
 
-    def _without_certainty(self, probabilities: Floats, Z: npt.NDArray[np.float32], panel: Panel) -> Floats:
-        """Return the probabilities of clusters, less certain for series that are clearly shorter.
+    def _without_certainty(
+        self, probabilities: Floats, Z: npt.NDArray[np.float32], new: npt.NDArray[np.bool_], panel: Panel
+    ) -> Floats:
+        """Return the probabilities of clusters: 0 for new series, less certain for short ones.
 
-        Their patterns are those of few steps, and lie anywhere among those of longer series.
+        The patterns of series that are clearly shorter are those of few steps, and lie anywhere
+        among those of longer series.
         """
         if self.belonging_ is None:
             return probabilities
-        known = self.belonging_.known_share(observed_steps(panel))
-        short = np.flatnonzero((known < 1) & probabilities.any(axis=1))
-        short = short[~are_among(Z[short], self.embedding_)]
+        known = self.belonging_.known_fraction(panel)
+        asked = np.flatnonzero(new | ((known < 1) & probabilities.any(axis=1)))
+        asked = asked[~are_among(Z[asked], self.embedding_)]  # training series belong, references or not
+        short = asked[~new[asked]]
+        probabilities[asked[new[asked]]] = 0.0
         probabilities[short] = tempered(probabilities[short], known[short])
         return probabilities
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +25,7 @@ from vrae.describe.words import cluster_name, plural
 from vrae.estimators.drift_checks import alike_ids, more_missing, new_units, other_units
 from vrae.estimators.drift_later import Fitted, Later, gather
 from vrae.estimators.drift_levels import corrected_levels, levels_beside_the_fit, levels_beside_the_past, mark_levels
-from vrae.estimators.drift_past import texts_of
-from vrae.estimators.drift_tests import Sides, energy_test, holm, share_test, unlike_test
+from vrae.estimators.drift_tests import ShareTest, Sides, energy_test, holm, share_test, shares_of, unlike_test
 from vrae.estimators.partition import labels_of
 
 __all__ = ["drift_of"]
@@ -50,6 +48,8 @@ _YEAR = 365.25
 
 # Series with less than this fraction of the usual length are not compared.
 _SHORT = 0.5
+# New series that are short are in no share, if they are at most this fraction of all.
+_MOST_LEFT_OUT = 0.5
 
 # An item moved for sure if both clusters have this probability.
 _SURE = 0.8
@@ -70,9 +70,7 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
     window = _compare_windows(clusterer, later)
     before, n_clusters = clusterer.labels_, clusterer.n_clusters_
     now = labels_of(later.probabilities)
-    has_ids = later.is_named
-    texts = [np.array(text, object) for text in texts_of(clusterer.ids_, later.ids)]
-    sides = Sides.of(*texts) if has_ids else Sides.unrelated(len(before), len(now))
+    has_ids, sides = later.is_named, later.sides
     left_out = _left_out(later, now, sides)
     counted = np.where(left_out, -1, now)
     test = share_test(before, counted, sides, n_clusters)
@@ -92,12 +90,12 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
     found = [p <= alpha and not window.caveat for p in corrected]
     # If the shares changed, the clearest of them did.
     is_clear = found[0] & (test.p_values <= np.maximum(alpha, test.p_values.min(initial=1.0)))
-    is_large = _is_large(before, counted, sides, n_clusters, least_share, window.is_grown)
-    shares = _shares(clusterer, before, counted, test.p_values, is_clear, is_large)
+    is_large = _is_large(test, before, counted, sides, least_share, window.is_grown)
+    shares = _shares(clusterer, test, is_clear, is_large)
     moved = any(share.changed for share in shares)
     if levels:
         levels = mark_levels(levels, alpha, found[3])
-    checks = _checks(clusterer, later, at_fit, sides, texts, window, levels, level_words)
+    checks = _checks(clusterer, later, at_fit, window, levels, level_words)
     # Other shares alone make vectors differ, so then it says nothing more.
     is_unlike, differs = found[1], found[2] and effect >= least_effect and not moved
     return Drift(
@@ -127,41 +125,42 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
 
 
 def _left_out(later: Later, now: npt.NDArray[np.int64], sides: Sides) -> npt.NDArray[np.bool_]:
-    """Return which series are in no share, (n_series,): new ones of which too little is known."""
+    """Return which series are in no share, (n_series,): new ones of which too little is known.
+
+    None if most series are such: the others do not show that nothing changed.
+    """
     is_new = np.zeros(len(now), bool)
     is_new[sides.only_now] = True
-    return later.short & is_new & (now >= 0)
+    left_out = later.short & is_new & (now >= 0)
+    return left_out & (left_out.sum() <= _MOST_LEFT_OUT * (now >= 0).sum())
 
 
 def _is_large(
+    test: ShareTest,
     before: npt.NDArray[np.int64],
     now: npt.NDArray[np.int64],
     sides: Sides,
-    n_clusters: int,
     least_share: float,
     is_grown: bool,
 ) -> npt.NDArray[np.bool_]:
     """Return of which clusters the share moved far enough to matter, (n_clusters,)."""
-    first, second = (_fractions(labels, n_clusters) for labels in (before, now))
+    first, second = test.shares
     is_large = np.abs(second - first) >= least_share
-    if is_grown:
+    if is_grown and sides.pairs.size:
         now = now.copy()
         now[sides.pairs[1]] = before[sides.pairs[0]]
-        second = _fractions(now, n_clusters) if sides.pairs.size else first  # else none is known to be gone
+        second = shares_of(np.bincount(now[now >= 0], minlength=len(first)))
+    elif is_grown:
+        second = first  # none is known to be gone
     return np.asarray(is_large | (np.maximum(first, second) >= _FACTOR * np.minimum(first, second)))
-
-
-def _fractions(labels: npt.NDArray[np.int64], n_clusters: int) -> npt.NDArray[np.float64]:
-    counts = np.bincount(labels[labels >= 0], minlength=n_clusters)
-    return counts / max(int(counts.sum()), 1)
 
 
 def _rule(least_share: float, is_grown: bool) -> str:
     """Say which shares count as changed."""
-    cause = " because of items that are gone or new" if is_grown else ""
     return (
-        f"A share changed if it moved beyond chance, and by {100 * least_share:g} points or more, or nearly to half or "
-        f"twice as much{cause} (a factor of {_FACTOR:g})."
+        f"A share counts as changed if the change is beyond chance, and is {100 * least_share:g} points or more or a "
+        f"factor of {_FACTOR:g} or more."
+        + (" For the factor, only items that are gone or new count." if is_grown else "")
     )
 
 
@@ -169,14 +168,12 @@ def _checks(
     clusterer: Fitted,
     later: Later,
     at_fit: npt.NDArray[np.float64],
-    sides: Sides,
-    texts: list[npt.NDArray[Any]],
     window: _Window,
     levels: list[LevelChange],
     level_words: str,
 ) -> tuple[str, ...]:
     """Say what looks wrong with the later table itself."""
-    found = []
+    found, sides, texts = [], later.sides, later.texts
     if later.is_named:
         if later.past is not None or not window.caveat:
             first, second = sides.pairs
@@ -253,24 +250,18 @@ def _compare_dates(timing: Timing, later: Later) -> _Window:
 
 
 def _shares(
-    clusterer: Fitted,
-    before: npt.NDArray[np.int64],
-    now: npt.NDArray[np.int64],
-    p_values: npt.NDArray[np.float64],
-    is_clear: npt.NDArray[np.bool_],
-    is_large: npt.NDArray[np.bool_],
+    clusterer: Fitted, test: ShareTest, is_clear: npt.NDArray[np.bool_], is_large: npt.NDArray[np.bool_]
 ) -> tuple[ShareChange, ...]:
-    counts = [np.bincount(labels[labels >= 0], minlength=clusterer.n_clusters_) for labels in (before, now)]
-    first, second = (_fractions(labels, clusterer.n_clusters_) for labels in (before, now))
+    first, second = test.shares
     return tuple(
         ShareChange(
             cluster=k,
             name=cluster_name(k, clusterer.names_),
-            n_before=int(counts[0][k]),
-            n_now=int(counts[1][k]),
+            n_before=int(test.counts[0, k]),
+            n_now=int(test.counts[1, k]),
             before=float(first[k]),
             now=float(second[k]),
-            p_value=float(p_values[k]),
+            p_value=float(test.p_values[k]),
             changed=bool(is_clear[k] & is_large[k]),
             remark=TOO_LITTLE if is_clear[k] and not is_large[k] else "",
         )

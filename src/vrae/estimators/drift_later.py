@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from vrae.data.ids import joined_ids
 from vrae.data.panel import Ints, Panel, invalid_series
-from vrae.data.selection import observed_steps
 from vrae.describe.portraits import Portraits
 from vrae.estimators.assignment import Clustered
 from vrae.estimators.belonging import Belonging
-from vrae.estimators.drift_past import Past, mean_levels, other_end, rows_of, texts_of
+from vrae.estimators.drift_past import Past, mean_levels, other_end, texts_of, whole_texts
+from vrae.estimators.drift_tests import Sides
 from vrae.estimators.partition import labels_of
 from vrae.exceptions import DataWarning, InvalidDataError, warn
 
@@ -23,6 +23,7 @@ __all__ = ["Fitted", "Later", "gather"]
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
+Texts = npt.NDArray[np.object_]
 
 # Levels, and moves by chance, are found from at most this many items.
 _LEVEL_ITEMS = 2000
@@ -50,13 +51,15 @@ class Later:
     lengths: Ints
     short: Bools  # too little is known for a cluster
     levels: Floats
+    texts: tuple[Texts, Texts]  # ids, at the fit and now
+    sides: Sides
     past: Past | None = None
     changes: Floats | None = None  # of levels, of some items
     change_labels: Ints | None = None
     n_moved: int | None = None
     start: Any = None
     end: Any = None
-    is_named: bool = True
+    is_named: bool = True  # otherwise, no series is known to be the same
     absent: float | None = None  # fraction of the steps without a row
 
 
@@ -78,10 +81,12 @@ def gather(clusterer: Fitted, panels: Iterable[Panel]) -> Later:
             stamps += [panel.times.min(), panel.times.max()]
     if not sum(len(part[0]) for part in parts):
         raise InvalidDataError("No series found: the input is empty. Pass the table of the new period.")
-    ids, *arrays = ([part[column] for part in parts] for column in range(6))
+    names, *arrays = ([part[column] for part in parts] for column in range(6))
+    ids, levels = joined_ids(names), np.concatenate(beside.levels)
     Z, probabilities, unlike, lengths, short = (np.concatenate(column) for column in arrays)
-    later = Later(joined_ids(ids), Z, probabilities, unlike, lengths, short, np.concatenate(beside.levels))
-    later.is_named = named
+    before, now = (np.array(text, object) for text in texts_of(clusterer.ids_, ids))
+    sides = Sides.of(before, now) if named else Sides.unrelated(len(before), len(now))
+    later = Later(ids, Z, probabilities, unlike, lengths, short, levels, (before, now), sides, is_named=named)
     later.start, later.end = (min(stamps), max(stamps)) if stamps else (None, None)
     later.absent = n_absent / n_steps if n_steps else None
     beside.write(later)
@@ -92,15 +97,14 @@ class _BesideThePast:
     """Levels of items, and the clusters of some just before the fit, as panels of a table come."""
 
     def __init__(self, clusterer: Fitted) -> None:
-        self.clusterer, n = clusterer, len(clusterer.ids_)
-        self.place = {text: row for row, text in enumerate(texts_of(clusterer.ids_)[0])}
-        self.is_sampled = np.zeros(n + 1, bool)  # the last one is no item
-        self.is_sampled[np.random.default_rng(0).permutation(n)[:_LEVEL_ITEMS]] = True
+        self.clusterer = clusterer
+        self.sample = np.sort(np.random.default_rng(0).permutation(len(clusterer.ids_))[:_LEVEL_ITEMS])
+        self.texts = set(whole_texts(clusterer.ids_[self.sample]))
         self.past: Past | None = None
         self.levels: list[Floats] = []
         self.changes: list[Floats] = []
-        self.labels: list[Ints] = []
-        self.n_moved = self.n_known = 0
+        self.earlier: list[Ints] = []  # clusters just before the fit
+        self.rows: list[Ints] = []  # of these series, among all later ones
         self.other_end = ""
 
     def add(self, panel: Panel) -> None:
@@ -110,16 +114,16 @@ class _BesideThePast:
             self.past = Past.of(model, panel)
         elif not self.other_end:
             self.other_end = other_end(self.past, model, panel)
+        n_before = sum(map(len, self.levels))
         self.levels.append(mean_levels(panel, self.past))
         if self.past is None or self.other_end:
             return
-        rows = rows_of(panel.ids, self.place)
-        some = self.is_sampled[rows]
-        sample, labels = panel.select(some), np.append(self.clusterer.labels_, -1)[rows[some]]
+        # Which items these are is known only with all ids. This finds those of the sample, or more.
+        some = np.flatnonzero([text in self.texts for text in whole_texts(panel.ids)])
+        sample = panel.select(some)
         self.changes.append(self.past.changes(sample))
-        self.labels.append(labels)
-        self.n_moved += _n_moved_before(self.clusterer, self.past, sample, labels)
-        self.n_known += int((rows >= 0).sum())
+        self.earlier.append(_labels_before(self.clusterer, self.past, sample))
+        self.rows.append(n_before + some)
 
     def write(self, later: Later) -> None:
         """Write what was found of all series."""
@@ -127,10 +131,15 @@ class _BesideThePast:
             warn(f"Levels are not compared, nor are moves by chance known: {self.other_end}", DataWarning)
             later.levels[:] = np.nan
         elif self.past is not None:
-            later.past, later.changes = self.past, np.concatenate(self.changes)
-            later.change_labels = np.concatenate(self.labels)
+            at_fit = np.full(len(later.ids), -1, np.int64)
+            at_fit[later.sides.pairs[1]] = later.sides.pairs[0]
+            items = at_fit[np.concatenate(self.rows)]
+            known = np.isin(items, self.sample)
+            labels, earlier = self.clusterer.labels_[items[known]], np.concatenate(self.earlier)[known]
+            later.past, later.changes, later.change_labels = self.past, np.concatenate(self.changes)[known], labels
+            n_moved = int(((earlier >= 0) & (labels >= 0) & (earlier != labels)).sum())
             # Some items were looked at, so all are in proportion.
-            later.n_moved = round(self.n_moved * self.n_known / max(len(later.change_labels), 1))
+            later.n_moved = round(n_moved * later.sides.pairs.shape[1] / max(len(labels), 1))
 
 
 def _unlike(clusterer: Fitted, Z: npt.NDArray[np.float32], probabilities: Floats, indices: Ints) -> Bools:
@@ -146,17 +155,17 @@ def _short(clusterer: Fitted, panel: Panel) -> Bools:
     """Return which series are clearly shorter than the training series."""
     if clusterer.belonging_ is None:
         return np.zeros(len(panel), bool)
-    return clusterer.belonging_.known_share(observed_steps(panel)) < 1
+    return clusterer.belonging_.known_fraction(panel) < 1
 
 
-def _n_moved_before(clusterer: Fitted, past: Past, panel: Panel, labels: Ints) -> int:
-    """Count the items that changed cluster in as many steps as are new, just before the fit."""
+def _labels_before(clusterer: Fitted, past: Past, panel: Panel) -> Ints:
+    """Return the clusters (n_series,) as many steps before the fit as are new, -1 for none."""
+    found = np.full(len(panel), -1, np.int64)
     cut, rows = past.without(panel, 2 * past.n_new)
-    if not len(rows):
-        return 0
-    known = np.flatnonzero(~invalid_series(cut))  # nothing may be known of an item that early
-    earlier = labels_of(clusterer.embed_and_assign(cut, known)[1])
-    return int(((earlier >= 0) & (labels[rows] >= 0) & (earlier != labels[rows])).sum())
+    if len(rows):
+        known = np.flatnonzero(~invalid_series(cut))  # nothing may be known of an item that early
+        found[rows] = labels_of(clusterer.embed_and_assign(cut, known)[1])
+    return found
 
 
 def _has_names(panel: Panel, clusterer: Fitted) -> bool:

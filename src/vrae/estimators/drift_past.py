@@ -14,7 +14,7 @@ from vrae.data.panel import Ints, Panel, offsets_of
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import name_some
 
-__all__ = ["MOST_CHANGE", "Past", "mean_levels", "other_end", "rows_of", "texts_of"]
+__all__ = ["MOST_CHANGE", "Past", "mean_levels", "other_end", "texts_of", "whole_texts"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -141,19 +141,21 @@ def other_end(past: Past | None, model: VRAE, panel: Panel) -> str:
         own = Past.of(model, panel)
         is_alike = own is None or own.calendar is None  # without dates, some lengths differ: no past
     else:
-        is_alike = past.is_of(panel)
+        is_alike = not len(panel) or past.is_of(panel)
     if is_alike:
         return ""
-    if panel.times is not None and panel.times.dtype.kind == "M":
+    if past is not None and past.calendar is None:
+        row = int(np.argmax(panel.lengths != past.last + 1))
+        found = f"has {panel.lengths[row]:,} steps, and those before it have {past.last + 1:,}"
+        hint = "Without dates, all series need the same number."
+    elif panel.times is None or panel.times.dtype.kind != "M":
+        row, found = 0, "has no dates, and those before it have"
+        hint = "Pass all series with dates."
+    else:
         step = int(np.argmax(panel.times))
         row = int(np.searchsorted(panel.offsets, step, "right")) - 1
         found = f"ends at {time_text(panel.times[step], panel.zone)}, later than those before it"
-        hint = "Put a series that ends last first."
-    else:
-        n_steps = 0 if past is None else past.last + 1
-        row = int(np.argmax(panel.lengths != n_steps))
-        found = f"has {panel.lengths[row]:,} steps, and those before it have {n_steps:,}"
-        hint = "Without dates, all series need the same number."
+        hint = "Sort the series so that one with the latest end comes first."
     return f"series {name_some(panel.ids[[row]])} {found}. {hint}"
 
 
@@ -169,14 +171,15 @@ def texts_of(*tables: npt.NDArray[Any]) -> list[list[str]]:
 
     Whole numbers become floats in a column with gaps, and 100.0 is what a csv then holds.
     """
-    texts = [[str(name) for name in ids.tolist()] for ids in tables]
-    whole = [[_FLOAT.sub(r"\1", text) for text in table] for table in texts]
-    return whole if all(len(set(table)) == len(table) for table in whole) else texts
+    whole = [whole_texts(ids) for ids in tables]
+    if all(len(set(table)) == len(table) for table in whole):
+        return whole
+    return [[str(name) for name in ids.tolist()] for ids in tables]
 
 
-def rows_of(ids: npt.NDArray[Any], place: dict[str, int]) -> Ints:
-    """Return the positions that items had at the fit, by their text; -1 for others."""
-    return np.array([place.get(text, -1) for text in texts_of(ids)[0]], np.int64)
+def whole_texts(ids: npt.NDArray[Any]) -> list[str]:
+    """Return ids as text, 100.0 as 100."""
+    return [_FLOAT.sub(r"\1", str(name)) for name in ids.tolist()]
 
 
 def mean_levels(panel: Panel, past: Past | None) -> Floats:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ShareTest", "Sides", "energy_test", "holm", "share_test", "unlike_test"]
+__all__ = ["ShareTest", "Sides", "energy_test", "holm", "share_test", "shares_of", "unlike_test"]
 
 _DRAWS = 1999  # of counts
 _ENERGY_DRAWS = 499
@@ -73,11 +73,21 @@ class Sides:
 
 
 class ShareTest(NamedTuple):
-    """Shares of clusters now, less those before, and whether they are more than chance."""
+    """How many series clusters have, and whether their shares differ by more than chance."""
 
-    difference: Floats  # (n_clusters,)
+    counts: Ints  # (2, n_clusters), before and now
     p_values: Floats  # (n_clusters,), corrected for the number of clusters (Benjamini & Hochberg)
     p_value: float  # of all shares together
+
+    @property
+    def shares(self) -> Floats:
+        """Shares of the clusters before and now, (2, n_clusters)."""
+        return shares_of(self.counts)
+
+
+def shares_of(counts: Ints) -> Floats:
+    """Return the shares of clusters from the number of series in each, (..., n_clusters)."""
+    return np.asarray(counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1))
 
 
 def share_test(before: Ints, now: Ints, sides: Sides, n_clusters: int, seed: int = 0) -> ShareTest:
@@ -96,12 +106,13 @@ def share_test(before: Ints, now: Ints, sides: Sides, n_clusters: int, seed: int
     """
     from scipy.stats import false_discovery_control
 
+    counts = np.stack([np.bincount(labels[labels >= 0], minlength=n_clusters) for labels in (before, now)])
+    n_before, n_now = counts.sum(axis=1).tolist()
+    if not n_before or not n_now:
+        return ShareTest(counts, np.ones(n_clusters), 1.0)
     sides, rng = sides.among(before >= 0, now >= 0), np.random.default_rng(seed)
     first, second = before[sides.pairs[0]], now[sides.pairs[1]]
     alone = [np.bincount(part, minlength=n_clusters) for part in (before[sides.only_before], now[sides.only_now])]
-    n_before, n_now = (len(first) + int(counts.sum()) for counts in alone)
-    if not n_before or not n_now:
-        return ShareTest(np.zeros(n_clusters), np.ones(n_clusters), 1.0)
     pairs = np.zeros((n_clusters, n_clusters), np.int64)  # (before, now)
     np.add.at(pairs, (first, second), 1)
 
@@ -118,7 +129,7 @@ def share_test(before: Ints, now: Ints, sides: Sides, n_clusters: int, seed: int
     p_values = np.asarray(false_discovery_control((1 + as_large) / (1 + _DRAWS)), np.float64)
     variance = np.maximum((drawn**2).mean(axis=0), 1e-300)
     total, totals = (observed**2 / variance).sum(), (drawn**2 / variance).sum(axis=1)
-    return ShareTest(observed, p_values, float((1 + (totals >= total - 1e-9 * total).sum()) / (1 + _DRAWS)))
+    return ShareTest(counts, p_values, float((1 + (totals >= total - 1e-9 * total).sum()) / (1 + _DRAWS)))
 
 
 def _swapped(pairs: Ints, rng: np.random.Generator) -> Ints:
