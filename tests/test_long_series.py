@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from vrae import LongSeriesDetector, Panel, load_model
 from vrae.data.calendar import Calendar
 from vrae.estimators.series_ends import SeriesEnds
+from vrae.estimators.window_cuts import cut_windows, n_kept
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, NotFittedError
 
 N, PERIOD = 2400, 48
@@ -129,7 +130,7 @@ def test_a_stream_gives_the_same_scores_in_any_parts(detector):
     np.testing.assert_allclose(parts, scores, atol=1e-4)
     assert 150 < scores.argmax() < 150 + 2 * PERIOD
     assert (scores[:140] > 0).mean() < 0.1
-    assert len(whole.tails_[0].values) < 3 * whole.window_
+    assert len(whole.tails_[0].values) == n_kept(2 * whole.window_) == 2 * PERIOD + 6
     assert whole.update([]).shape == (0,)
 
 
@@ -187,16 +188,54 @@ def test_a_channel_with_a_gap_leaves_the_others_to_be_judged(length):
     assert np.isfinite(found.channel_scores_[:, [0, 2]]).all()
 
 
-def test_channels_without_a_common_window():
-    X = np.stack([usual(0), usual(1)])
+def test_channels_without_a_common_window(tmp_path):
+    complete = np.stack([usual(0), usual(1)])
+    X = complete.copy()
     for first in range(0, N, 480):
         X[0, first : first + 240] = X[1, first + 240 : first + 480] = np.nan
     noisy(X[0, 800:848])
     found = LongSeriesDetector(window=PERIOD, contamination=0.03).fit(X[None])
     assert found.stretches_[0].start < 824 < found.stretches_[0].end
-    assert found.update(X[:, :100]).shape == (100,)
-    with pytest.raises(InvalidDataError, match="gap of more than a sixteenth of it"):
-        LongSeriesDetector(window=PERIOD).fit(np.where(np.arange(N) % 24 < 8, np.nan, usual()))
+    loaded = load_model(found.save(tmp_path / "m"))
+    for detector in (found, loaded):
+        assert np.isfinite(detector.score_steps(complete[None])).all()
+        assert np.isfinite(detector.update(complete[:, :200])[-100:]).all()
+
+
+def test_a_channel_that_the_fit_did_not_know_has_no_scores(tmp_path):
+    complete = np.stack([usual(0), usual(1)])
+    X = complete.copy()
+    X[1] = np.nan
+    found = LongSeriesDetector(window=PERIOD).fit(X[None])
+    loaded = load_model(found.save(tmp_path / "m"))
+    for detector in (found, loaded):
+        _, scores, by_channel = detector.score_panel(Panel.from_arrays(complete[None]))
+        assert np.isfinite(scores).all()
+        np.testing.assert_array_equal(by_channel[:, 0], scores)
+        assert np.isnan(by_channel[:, 1]).all()
+
+
+@pytest.mark.parametrize(
+    "is_missing", [np.arange(N) % 24 < 8, np.arange(N) % 3 < 2], ids=["long gaps", "two of three steps"]
+)
+def test_series_of_which_too_much_is_missing_are_refused(is_missing):
+    with pytest.raises(InvalidDataError, match="gap of more than a sixteenth of it, or lacks more than half"):
+        LongSeriesDetector(window=PERIOD).fit(np.where(is_missing, np.nan, usual()))
+
+
+@pytest.mark.parametrize(("size", "largest"), [(16, 1), (48, 1), (50, 3), (144, 7)])
+def test_windows_begin_at_every_step_of_the_period(size, largest):
+    panel = Panel.from_arrays(usual(n=20 * size)[None])
+    cut = cut_windows(panel, np.isnan(panel.values), size, None)
+    assert (np.diff(cut.windows.starts)[:-1] == largest).all()  # the last window ends with the series
+    assert len(np.unique(cut.windows.starts % size)) == size
+
+
+def test_a_stream_of_a_sharp_period_gives_few_false_alarms():
+    rng, step = np.random.default_rng(1), np.arange(60 * 144) % 144
+    x = ((step >= 36) & (step < 110)) + 0.01 * rng.normal(size=len(step))
+    found = LongSeriesDetector(window=144).fit(x[:-1440])
+    assert np.mean(found.update(x[-1440:]) > 0) < 0.1
 
 
 def test_several_channels_and_series_name_what_differs():

@@ -70,7 +70,8 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         Length of a window in steps. "auto" is the period of the series; see ``window_reason_``.
     stride : int or None, default=None
         Steps from one window to the next. None is a sixteenth of the window, or more for series
-        of more than 50,000 windows.
+        of more than 50,000 windows, or a little less: it has no common divisor with the window, so
+        that windows begin at all phases of the period.
     contamination : float or "auto", default=0.05
         A float in (0, 0.5] is the fraction of steps to call anomalous. "auto" sets the threshold
         from ``false_alarm_rate`` by extreme value theory, as in `VRAEAnomalyDetector`. It needs at
@@ -272,7 +273,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
     def update(self, steps: Any, series_id: Any = None) -> Floats:
         """Score the next steps of a fitted series, as they arrive.
 
-        Memory is bounded: the detector keeps few windows of each series. The score of a step is
+        Memory is bounded: the detector keeps a few windows of each series. The score of a step is
         that of the windows that end with it, so it does not depend on how many steps arrive at
         once. What is usual does not change; call `fit` to learn it again.
 

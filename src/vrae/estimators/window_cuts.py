@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -81,7 +81,10 @@ def cut_windows(panel: Panel, missing: npt.NDArray[np.bool_], size: int, stride:
     chosen = panel.select(indices)
     if stride is None:
         enough = min(size // _LEAST_OVERLAP, len(chosen.values) // _MOST_WINDOWS)
-        stride = max(1, size // _OVERLAP, enough)
+        most = max(1, size // _OVERLAP, enough)
+        # With a common divisor, windows would begin at some phases of the period only, and those of
+        # a stream, which begin at all, would be unlike them.
+        stride = next(steps for steps in range(most, 0, -1) if math.gcd(steps, size) == 1)
     windows = sliding_windows(chosen, size, stride)
     positions = panel.offsets[indices[windows.owners]] + windows.starts
     values = windows.panel.values.reshape(-1, size, panel.n_channels)
@@ -94,7 +97,10 @@ def _longest_gap(size: int) -> int:
 
 
 def n_kept(size: int) -> int:
-    """Return how many steps a stream keeps: a window, and whether it begins in a long gap."""
+    """Return how many steps a stream keeps.
+
+    These are a window, and the steps before it that show whether it begins within a long gap.
+    """
     return size + _longest_gap(size)
 
 
@@ -102,7 +108,7 @@ def _known(
     missing: npt.NDArray[np.bool_],
     positions: npt.NDArray[np.int64],
     size: int,
-    borders: Sequence[int] | npt.NDArray[np.int64] = (),
+    borders: npt.NDArray[np.int64],
     ahead: bool = True,
 ) -> npt.NDArray[np.bool_]:
     """Return which windows (n_windows, n_views) have enough values; see `Cut`.
@@ -208,7 +214,8 @@ def score_ends(
     if len(values) - first < vectors.size:
         return scores
     windows = np.lib.stride_tricks.sliding_window_view(values[first:], vectors.size, axis=0).transpose(0, 2, 1)
-    known = _known(missing, first + np.arange(len(windows)), vectors.size, ahead=False)
+    no_borders = np.zeros(0, np.int64)
+    known = _known(missing, first + np.arange(len(windows)), vectors.size, no_borders, ahead=False)
     views = vectors(windows, np.full(len(windows), NO_PLACE), known)
     scores[n_new - len(views) :] = np.column_stack([np.fmax.reduce(views, axis=1), views[:, -n_channels:]])
     return scores

@@ -71,7 +71,8 @@ class WindowVectors:
     places : ndarray of int64, shape (n_references,)
         Ascending; windows with places closer than ``size`` overlap.
     level, spread : ndarray of shape (n_views,)
-        Usual logarithm of the distance, and its spread.
+        Usual logarithm of the distance, and its spread. A level of NaN: the fit knew too little of
+        the view, so it has no scores.
     """
 
     size: int
@@ -98,7 +99,7 @@ class WindowVectors:
         deviation = np.where(deviation > 0, deviation, 1.0).astype(np.float32)
         statistics = _fit_statistics((complete - mean) / deviation)
         usable = np.flatnonzero(known.any(axis=1))
-        raw = _columns(windows[usable], known[usable], statistics, mean, deviation)
+        raw = _columns(windows, usable, known[usable], statistics, mean, deviation)
         center, variance = _moments(raw)
         chosen = _spread_out(len(usable), _REFERENCES)
         n_views = known.shape[1]
@@ -111,11 +112,11 @@ class WindowVectors:
             weights=_weights(variance, windows.shape[2]),
             references=raw[chosen],
             places=places[usable][chosen],
-            level=np.zeros(n_views),
+            level=np.full(n_views, np.nan),
             spread=np.ones(n_views),
         )
         logs = fitted._logarithms(raw, places[usable], known[usable])
-        for view in np.flatnonzero(known.any(axis=0)):
+        for view in np.flatnonzero(~np.isnan(logs).all(axis=0)):
             low, level, high = np.nanquantile(logs[:, view], (0.25, 0.5, 0.75))
             fitted.level[view] = level
             fitted.spread[view] = max((high - low) / IQR_OF_NORMAL, _LEAST_VARIATION)
@@ -124,7 +125,7 @@ class WindowVectors:
     def __call__(self, windows: Floats, places: npt.NDArray[np.int64], known: Known) -> Floats:
         """Return the scores (n, n_views) of windows: distances in spreads from the usual one."""
         usable = np.flatnonzero(known.any(axis=1))
-        raw = _columns(windows[usable], known[usable], self.statistics, self.mean, self.deviation)
+        raw = _columns(windows, usable, known[usable], self.statistics, self.mean, self.deviation)
         return self._scores(self._logarithms(raw, places[usable], known[usable]), usable, len(windows))
 
     def _scores(self, logs: npt.NDArray[np.float64], usable: Indices, n_windows: int) -> Floats:
@@ -140,6 +141,8 @@ class WindowVectors:
             center, weight = self.center[columns], weights[columns]
             own, others = ((part[:, columns] - center) * weight for part in (raw[rows], self.references))
             there = ~np.isnan(others).any(axis=1)
+            if not there.any():
+                continue
             distances = _distances(own, places[rows], others[there], self.places[there], self.size)
             logs[rows, view] = np.log(np.maximum(distances, _LEAST_DISTANCE))
         return logs
@@ -175,19 +178,27 @@ class WindowVectors:
 # -------------------------------------------------------------------- columns of a vector
 
 
-def _columns(windows: Floats, known: Known, statistics: PatternStatistics, mean: Floats, deviation: Floats) -> Floats:
-    """Return the columns of windows (n, size, n_channels): course, values, patterns.
+def _columns(
+    windows: Floats,
+    rows: Indices,
+    known: Known,
+    statistics: PatternStatistics,
+    mean: Floats,
+    deviation: Floats,
+) -> Floats:
+    """Return the columns of some rows of windows (n, size, n_channels): course, values, patterns.
 
-    NaN: a column of a channel that is not known, or of patterns with such a channel.
+    ``known`` is of these rows. NaN: a column of a channel that is not known, or of patterns with
+    such a channel. Windows may be views of the same steps, so only those of a batch are copied.
     """
     cpu = torch.device("cpu")
 
     def compute(start: int) -> Floats:
-        batch = windows[start : start + _BATCH]
+        batch = windows[rows[start : start + _BATCH]]
         patterns = statistics(*_tensors((batch - mean) / deviation)).numpy()
         return np.concatenate([_course(batch), _values(batch), patterns], axis=1)
 
-    parts = list(ordered_map(compute, range(0, len(windows), _BATCH), cpu, 1))
+    parts = list(ordered_map(compute, range(0, len(rows), _BATCH), cpu, 1))
     if not parts:
         return np.zeros((0, _n_columns(windows.shape[2])), np.float32)
     found, by_channel = np.concatenate(parts), known[:, -windows.shape[2] :]

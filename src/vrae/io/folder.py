@@ -125,8 +125,13 @@ class StoredArrays(Arrays):
 
 
 def _may_be_nan(name: str) -> bool:
-    """Rows of an embedding belong to series without any value. Portraits lack what is not known."""
-    return name.rpartition(".")[2] == "embedding" or name.startswith("portraits.")
+    """Rows of an embedding belong to series without any value.
+
+    Portraits, and windows of long series, lack what is not known.
+    """
+    kind, _, last = name.rpartition(".")
+    is_of_windows = kind.startswith("windows") and last in ("references", "level")
+    return is_of_windows or last == "embedding" or name.startswith("portraits.")
 
 
 def write_folder(target: Path, config: dict[str, Any], arrays: Arrays) -> None:
