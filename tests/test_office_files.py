@@ -232,6 +232,9 @@ def test_empty_rows_and_totals_at_the_end(write):
 def test_a_stray_quote_is_refused_in_words(write):
     with pytest.raises(InvalidDataError, match="stray quote"):
         read_panel(write('id,w0,w1\na,1,"2\nb,3,4\nc,5,6\n'))
+    said = r"in row \d.* It goes on in the next line: .* stray quote\. 2 more rows hold text too, such as 'x', 'y'\."
+    with pytest.raises(InvalidDataError, match=said):
+        read_panel(write('id,w0,w1\na,1,"two\nlines"\nb,3,x\nc,5,y\nd,7,8\ne,7,8\nf,7,8\ng,7,8\nh,7,8\n'))
     with pytest.raises(InvalidDataError, match=r"quote .* without its partner"):
         read_panel(write('w0,w1,w2\n1,2,3\n4,"5,6\n7,8,9\n'))
     noted = write('unique_id,ds,y,note\na,1,2,"two\nlines"\na,2,3,\n')

@@ -50,7 +50,7 @@ def test_an_hour_that_comes_twice_in_an_unclear_order():
 
 def test_an_hour_that_comes_twice_without_a_zone_asks_for_it():
     table, _ = local("10min")
-    said = r"within an hour of Sunday, 2024-10-27\. If clocks went back then, name the zone"
+    said = r"in one hour of Sunday, 2024-10-27\. If clocks went back then, name the zone"
     with pytest.raises(InvalidDataError, match=said):
         read_panel(table, id="id", time="t")
     with pytest.warns(DataWarning, match=f"Merged 12 rows .*{said}"):
@@ -59,6 +59,9 @@ def test_an_hour_that_comes_twice_without_a_zone_asks_for_it():
     with pytest.raises(InvalidDataError) as refused:
         read_panel(other, id="id", time="t")
     assert "clocks" not in str(refused.value)
+    wall = pd.date_range("2023-10-01", "2024-11-01", freq="h", tz=ZONE).tz_localize(None)
+    with pytest.raises(InvalidDataError, match=r"in one hour of a Sunday of each year, such as 2023-10-29\. If"):
+        read_panel(pd.DataFrame({"id": "a", "t": wall, "y": 1.5}), id="id", time="t")
 
 
 @pytest.mark.parametrize("hours", [np.arange(8, 18), [f"{hour}:30" for hour in range(8, 18)]])
@@ -78,6 +81,27 @@ def test_days_of_months_beside_their_year():
         read_panel(table, id="id", time="day", value="y")
     with pytest.raises(InvalidDataError, match=r"'day', 1 to 31, are days or hours without their date"):
         read_panel(table.drop(columns="year"), id="id", time="day", value="y")
+
+
+def test_days_of_a_month_beside_their_year():
+    days = np.tile(np.arange(1, 32), 2)
+    table = pd.DataFrame({"id": "a", "year": np.repeat([2023, 2024], 31), "day": days, "y": 1.5})
+    with pytest.raises(InvalidDataError, match=r"'year' looks like the year of 'day'\..* such as 2024-01-31, and"):
+        read_panel(table, id="id", time="day", value="y")
+    weeks = table.rename(columns={"day": "week"})
+    with pytest.raises(InvalidDataError, match=r"'year' looks like the year of 'week'\..* such as 2024-W05, and"):
+        read_panel(weeks, id="id", time="week", value="y")
+
+
+@pytest.mark.parametrize("times", [np.arange(1, 13), pd.date_range("2024-01-01", periods=12).to_numpy()])
+def test_long_whole_numbers_beside_repeats_are_no_parts_of_dates(times):
+    receipts = 10**17 + np.arange(24)  # float64 holds none of them exactly
+    table = pd.DataFrame({"id": "a", "t": np.tile(times, 2), "receipt": receipts, "qty": np.arange(24) % 7})
+    with pytest.warns(DataWarning, match="Merged 12 rows"):
+        panel = read_panel(table, id="id", time="t", value="qty", duplicates="sum")
+    assert panel.lengths.tolist() == [12]
+    with pytest.raises(InvalidDataError, match="Found 12 rows"):
+        read_panel(table, id="id", time="t", value="qty")
 
 
 def test_other_repeats_are_refused_in_local_time():
@@ -106,8 +130,8 @@ def test_a_year_in_another_column(time, n_parts, example):
     repeated = pd.concat([table, table.iloc[:1]])
     with pytest.raises(InvalidDataError, match="duplicates="):
         read_panel(repeated, id="id", time=time, value="qty")
-    n_more, name = (2 * n_parts, "part") if time == "part" else (len(table) - 4, "year")
-    said = f"Merged {n_more} rows that repeat" + (f".* looks like the year of '{name}'" if time == "part" else "")
+    n_more = 2 * n_parts if time == "part" else len(table) - 4
+    said = f"Merged {n_more} rows that repeat" + (".* looks like the year of 'part'" if time == "part" else "")
     with pytest.warns(DataWarning, match=said):
         read_panel(table, id="id", time=time, value="qty", duplicates="sum")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vrae import Panel
-from vrae.data.selection import drop_invalid, hide_level_ends, join_panels
+from vrae.data.selection import drop_invalid, hide_level_ends, join_panels, observed_steps
 from vrae.exceptions import DataWarning, InvalidDataError
 
 NAN = np.nan
@@ -34,6 +34,14 @@ def test_level_ends_are_hidden(series, expected):
 def test_an_end_is_level_if_all_channels_are():
     hidden = hide_level_ends(Panel.from_arrays([np.array([[1, 1, 1, 2], [1, 1, 5, 5]], float)]))
     np.testing.assert_array_equal(np.isnan(hidden[0]).all(axis=0), [True, False, False, False])
+
+
+def test_observed_steps_have_a_value_in_some_channel(monkeypatch):
+    both, one, none = [1.0, 2.0], [NAN, 2.0], [NAN, NAN]
+    panel = Panel.from_arrays([np.array(steps).T for steps in ([both, none, one], [none], [one, both])])
+    assert observed_steps(panel).tolist() == [2, 0, 2]
+    monkeypatch.setattr("vrae.data.panel._SLICE_VALUES", 4)  # slices end within series
+    assert observed_steps(panel).tolist() == [2, 0, 2]
 
 
 def test_dropped_series_are_named():

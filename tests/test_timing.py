@@ -372,11 +372,14 @@ def test_a_column_of_totals_is_no_step(names):
     assert panel.lengths.tolist() == [len(names)] * 5
     assert (panel.calendar is not None) == ("enero 2023" in names)
     assert read_panel(table, value=[*names, "Total"]).lengths.tolist() == [len(names) + 1] * 5
+    with pytest.warns(DataWarning, match=r"Left out 'Total', 'Sum' of .* are named like totals and are no steps"):
+        read_panel(table.assign(Sum=9.0))
 
 
 def test_numbers_in_names_that_are_also_months_are_no_dates():
-    table = wide_table([f"out {n}" for n in (10, 11, 12)])
-    assert read_panel(table).times is None
+    for word in ("out ", "out. ", "gen"):
+        table = wide_table([f"{word}{n}" for n in (10, 11, 12)])
+        assert read_panel(table).times is None
 
 
 def test_columns_of_a_wide_table_are_in_order_of_their_numbers():

@@ -282,7 +282,7 @@ def _text_error(parsed: ParsedNumbers, name: str, table: Table, ids: pa.ChunkedA
     if parsed.reason:
         return InvalidDataError(f"Found unclear numbers in {where} {parsed.reason}")
     if "\n" in text.strip():
-        more += " It goes on in the next line: look for a stray quote."
+        where += " It goes on in the next line: look for a stray quote."
     if re.fullmatch(r"\s*\d[\d.,]*-\s*", text):
         return InvalidDataError(f"Found a minus behind its number in {where}{more} Write it before the number.")
     if re.fullmatch(r"\s*\d[\d.,]*\s*[/x]\s*\d[\d.,]*\s*", text):
@@ -334,8 +334,8 @@ def encode_ids(column: pa.ChunkedArray, name: str, table: Table) -> tuple[Ints, 
 def refuse_missing(what: str, rows: pa.Array, name: str, table: Table) -> None:
     """Raise if there are rows without an id or a time."""
     if len(rows):
-        few = what == "id" and rows[0].as_py() > 0 and len(rows) > _MANY_EMPTY  # as where cells were merged
-        hint = " Where only the first row of a series has its id, fill it down." if few else ""
+        merged = what == "id" and rows[0].as_py() > 0 and len(rows) > _MANY_EMPTY  # as where cells were merged
+        hint = " Where only the first row of a series has its id, fill it down." if merged else ""
         raise InvalidDataError(
             f"The {what} is missing in {len(rows)} row{'s' * (len(rows) != 1)} of {table.name} (column {name!r}), "
             f"first in {table.row(rows[0].as_py())}. Fill it in or remove those rows.{hint}"

@@ -64,8 +64,8 @@ _MONTHS = {
 }
 _NAMES = sorted(_MONTHS, key=len, reverse=True)
 _NAME = rf"(?P<name>{'|'.join(_NAMES)})\.?"
-# Without a mark before a year of two digits, these are other words: out 10, set 11, gen12.
-_CLEAR_NAME = rf"(?P<name>{'|'.join(name for name in _NAMES if name not in ('gen', 'out', 'set'))})\.?"
+# Without a mark before a year of two digits, some are other words: out 10, out. 10, set 11, gen12.
+_CLEAR = r"(?<!\b(?:gen|out|set))(?<!\b(?:gen|out|set)\.)"
 _OF = r"(?: de |[-/ .,']*)"
 _YEAR = r"(?P<year>\d{4})"
 _WEEK = r"(?:w|kw|wk|week|woche)"
@@ -82,8 +82,7 @@ _WAYS = [
         rf"(?P<day>\d{{1,2}})\.?{_OF}{_NAME}{_OF}(?P<year>\d{{4}}|\d{{2}})",
         rf"{_NAME}[-/ ]*(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:,|[-/ ]) *{_YEAR}",
         rf"{_NAME}{_OF}{_YEAR}",
-        rf"{_NAME}[-/'](?P<year>\d{{2}})",
-        rf"{_CLEAR_NAME}[- ]?'?(?P<year>\d{{2}})",
+        rf"{_NAME}(?:[-/']|{_CLEAR}[- ]?)'?(?P<year>\d{{2}})",
         rf"{_YEAR}[-/ .]*{_NAME}",
         rf"{_YEAR}[-/ .]*{_NAME}[-/ .]*(?P<day>\d{{1,2}})",
         rf"{_YEAR}[- ]?w(?P<week>\d{{1,2}})(?:-?(?P<weekday>[1-7]))?",

@@ -88,8 +88,10 @@ def merge_duplicates(steps: Steps, how: str, ids: Array, hint: str = "", zone: s
 
 def say_merged(steps: Steps, how: str, ids: Array, hint: str = "", zone: str | None = None) -> None:
     """Warn of sorted rows with the same series and time, which are merged as the user said."""
+    if how == "raise":
+        return
     rows = np.flatnonzero(_repeats(steps))
-    if how != "raise" and len(rows):
+    if len(rows):
         warn(f"Merged {_named_repeats(steps, rows, ids, zone)}, by duplicates={how!r}.{hint}", DataWarning)
 
 

@@ -12,13 +12,13 @@ from vrae.data.arrays import Array, Ints
 from vrae.data.calendar import Calendar, time_text
 from vrae.exceptions import name_some, shortened
 
-__all__ = ["Overview", "ends_of"]
+__all__ = ["Overview", "last_times_of"]
 
 _SHOWN_CHANNELS = 8
 
-# A series ends before the others if it lacks more than a tenth of the calendar, or than the lowest
-# or highest of these numbers of steps. If more than a fifth of the series do, it is usual.
-_TENTH, _FEWEST_STEPS, _MOST_STEPS, _FIFTH = 0.1, 3, 30, 0.2
+# A series ends before the others if it lacks more than this part of the calendar, but at least 3
+# and at most 30 steps. If more than this part of the series do, it is usual.
+_LACKED_PART, _FEWEST_STEPS, _MOST_STEPS, _USUAL_PART = 0.1, 3, 30, 0.2
 
 Ends = Mapping[Any, tuple[int, Any]]  # by the last time of a series: how many series, and the id of one
 
@@ -96,10 +96,10 @@ class Overview:
             return ""
         times = np.array(sorted(self.ends))
         first, last = self.calendar.cells(np.array([self.first, self.last]))
-        most = min(max(_TENTH * (last - first), _FEWEST_STEPS), _MOST_STEPS)
+        most = min(max(_LACKED_PART * (last - first), _FEWEST_STEPS), _MOST_STEPS)
         early = times[last - self.calendar.cells(times) > most]
         n = sum(self.ends[time][0] for time in early)
-        if not 0 < n <= _FIFTH * self.n_series:
+        if not 0 < n <= _USUAL_PART * self.n_series:
             return ""
         named = f"{':' if n == 1 else ', such as'} {shortened(self.ends[early[-1]][1])}"
         after = f"after {time_text(early[-1], self.calendar.zone)}{' or earlier' if n > 1 else ''}"
@@ -124,7 +124,7 @@ def _both(ends: Ends, others: Ends) -> Ends:
     return new | {time: (n + others.get(time, (0, None))[0], one) for time, (n, one) in ends.items()}
 
 
-def ends_of(ids: Array, offsets: Ints, times: Array | None, calendar: Calendar | None) -> Ends:
+def last_times_of(ids: Array, offsets: Ints, times: Array | None, calendar: Calendar | None) -> Ends:
     """Return how many series end at each time, and the id of one. Nothing without a calendar."""
     if times is None or calendar is None or calendar.freq is None or not calendar.aligned:
         return {}

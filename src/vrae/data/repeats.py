@@ -16,7 +16,6 @@ from vrae.exceptions import DataWarning, InvalidDataError, warn
 __all__ = ["id_hint", "repeat_hint", "told_apart"]
 
 _YEARS = (1900, 2100)
-_PARTS = {12: "2024-05", 53: "2024-W05"}  # of months and weeks, by their largest number
 # What numbers up to the first one may be, of what, and how to write it.
 _PARTS_OF = {
     12: ("months", "year", "2024-05"),
@@ -66,8 +65,8 @@ def id_hint(table: Table, roles: Roles) -> str:
     if roles.id is None:
         return f" If {table.name} holds several series, name their column with id=."
     used = set(roles.all)
-    others = [name for name, kind in table.kinds.items() if kind == "text" and name not in used]
-    return f" If an id stands for several series, name {others[0]!r} with id= too." if others else ""
+    other = next((name for name, kind in table.kinds.items() if kind == "text" and name not in used), None)
+    return "" if other is None else f" If an id stands for several series, name {other!r} with id= too."
 
 
 def repeat_hint(codes: Ints, times: Times, order: Ints | None, table: Table, roles: Roles) -> str:
@@ -83,19 +82,20 @@ def repeat_hint(codes: Ints, times: Times, order: Ints | None, table: Table, rol
 def _clock_hint(repeated: Array) -> str:
     """Return what to do if times come twice in an hour in which clocks go back.
 
-    That is an hour of the night before or on a Sunday: the first 4 hours of a single day each year.
+    That is one hour between 0:00 and 4:00 of one Sunday a year.
     """
     found = np.unique(repeated)
-    days = found.astype("M8[D]")
-    in_day = found - days
+    dates = found.astype("M8[D]")
+    days, in_day = np.unique(dates), found - dates
     sundays = (days.astype(np.int64) + 3) % 7 == 6
-    if not sundays.all() or len(np.unique(days)) > len(np.unique(days.astype("M8[Y]"))):
+    if not sundays.all() or len(days) > len(np.unique(days.astype("M8[Y]"))):
         return ""
     if in_day.max() >= np.timedelta64(4, "h") or np.ptp(in_day) >= np.timedelta64(1, "h") or not in_day.any():
         return ""
+    when = f"Sunday, {days[0]}" if len(days) == 1 else f"a Sunday of each year, such as {days[0]}"
     return (
-        f" All of them are within an hour of Sunday, {days[0]}. If clocks went back then, name the zone of the times, "
-        f"such as timezone='Europe/Berlin', so that the hour counts twice."
+        f" All of them are in one hour of {when}. If clocks went back then, name the zone of the times, such as "
+        f"timezone='Europe/Berlin', so that the hour counts twice."
     )
 
 
@@ -103,8 +103,9 @@ def _day_hint(codes: Ints, stamps: Array, table: Table, roles: Roles) -> str:
     """Return what to do if times are days, and another column has the time of day."""
     if (stamps != stamps.astype("M8[D]")).any():
         return ""
+    used = set(roles.all)
     for name in table.columns:
-        if name not in roles.all and _holds_hours(codes, stamps, table, name):
+        if name not in used and _holds_hours(codes, stamps, table, name):
             return (
                 f" Column {name!r} looks like the time of day of {roles.time!r}. Join both into one column, such as "
                 f"2024-01-31 13:00, and name it with time=."
@@ -120,10 +121,10 @@ def _holds_hours(codes: Ints, stamps: Array, table: Table, name: str) -> bool:
     if kind_of(kind) == "text":
         text = pc.utf8_trim_whitespace(table.read([name])[name].drop_null())
         return len(text) > 0 and bool(pc.all(pc.match_substring_regex(text, r"^\d{1,2}:\d\d(:\d\d)?$")).as_py())
-    if not pa.types.is_integer(kind):
+    hours = _whole_numbers(table, name)
+    if hours is None or not _are_within(hours, 0, 24):
         return False
-    hours = np.asarray(pc.cast(table.read([name])[name], pa.float64()).to_numpy())
-    return _are_within(hours, 0, 24) and _are_unique(codes, stamps.astype("M8[D]").astype(np.int64), hours)
+    return _are_unique(codes, stamps.astype("M8[D]").astype(np.int64), hours)
 
 
 def _year_hint(codes: Ints, stamps: Array, order: Ints | None, table: Table, roles: Roles) -> str:
@@ -138,11 +139,10 @@ def _year_hint(codes: Ints, stamps: Array, order: Ints | None, table: Table, rol
     rows = _repeated(codes, stamps, order)
     if len(rows) < _MANY_REPEATS * len(stamps) and (len(rows) or not _begin_again(codes, stamps)):
         return ""
-    least = 53 if WEEK_NAME.search(name) else 0
-    parts, whole, example = next(of for most, of in _PARTS_OF.items() if max(stamps.max(), least) <= most)
-    years = [one for one in table.columns if one not in (roles.id, name) and _holds_years(table, one)]
-    if years:
-        known = f" Column {years[0]!r} looks like the year of {name!r}."
+    parts, whole, example = _parts_of(name, stamps.max())
+    year = next((one for one in table.columns if one not in (roles.id, name) and _holds_years(table, one)), None)
+    if year is not None:
+        known = f" Column {year!r} looks like the year of {name!r}."
         known += f" Join them into one column, such as {example}, and name it with time=."
     else:
         known = f" If the numbers in column {name!r}, {stamps.min():g} to {stamps.max():g}, are {parts} without their"
@@ -150,6 +150,12 @@ def _year_hint(codes: Ints, stamps: Array, order: Ints | None, table: Table, rol
     if not len(rows):
         warn(f"Times of {table.name} go from {stamps.max():g} to {stamps.min():g} within series.{known}", DataWarning)
     return known
+
+
+def _parts_of(name: str, largest: float) -> tuple[str, str, str]:
+    """Return what the numbers of a column are, of what they are parts, and how to write them."""
+    least = 53 if WEEK_NAME.search(name) else 0
+    return next(of for most, of in _PARTS_OF.items() if max(largest, least) <= most)
 
 
 def _begin_again(codes: Ints, stamps: Array) -> bool:
@@ -162,10 +168,18 @@ def _begin_again(codes: Ints, stamps: Array) -> bool:
 
 
 def _holds_years(table: Table, name: str) -> bool:
+    years = _whole_numbers(table, name)
+    return years is not None and _are_within(years, *_YEARS)
+
+
+def _whole_numbers(table: Table, name: str) -> Array | None:
+    """Return a column of integers as float64 (n_rows,), NaN where one is missing; else None.
+
+    Integers above 2**53 are rounded. They are no parts of a date.
+    """
     if not pa.types.is_integer(table.data.schema.field(name).type):
-        return False
-    years = np.asarray(pc.cast(table.read([name])[name], pa.float64()).to_numpy())
-    return _are_within(years, *_YEARS)
+        return None
+    return np.asarray(table.read([name])[name].cast(pa.float64(), safe=False).to_numpy())
 
 
 def _repeated(codes: Ints, stamps: Array, order: Ints | None) -> Ints:
@@ -239,14 +253,10 @@ def _refuse_years_apart(codes: Ints, stamps: Array, n_rows: int, table: Table, r
         return
     low, high = (1, 366) if is_year else _YEARS
     for name in table.columns:
-        if name in (roles.id, roles.time) or not pa.types.is_integer(table.data.schema.field(name).type):
-            continue
-        other = table.read([name])[name]
-        parts = np.asarray(pc.cast(other, pa.float64()).to_numpy())
-        if _are_within(parts, low, high) and _are_unique(codes, stamps, parts):
-            largest = parts.max() if is_year else stamps.max()
-            example = next((text for most, text in _PARTS.items() if largest <= most), "2024-01-31")
-            year, part = (roles.time, name) if is_year else (name, roles.time)
+        other = None if name in (roles.id, roles.time) else _whole_numbers(table, name)
+        if other is not None and _are_within(other, low, high) and _are_unique(codes, stamps, other):
+            year, part = (str(roles.time), name) if is_year else (name, str(roles.time))
+            example = _parts_of(part, (other if is_year else stamps).max())[2]
             raise InvalidDataError(
                 f"Found {n_rows} rows of {table.name} that repeat the id and time of another row, but column {year!r} "
                 f"looks like the year of {part!r}. Join both into one column, such as {example}, and name it with "

@@ -154,7 +154,6 @@ def reservoir(most: int, n_earlier: int, n_new: int, n_seen: int, seed: int) -> 
 
 def observed_steps(panel: Panel) -> Ints:
     """Return the number of steps with a value of each series, (n_series,)."""
-    counts = [np.cumsum(~np.isnan(part).all(axis=1)) for part in panel.slices()]
-    before = np.cumsum([0, *(int(part[-1]) for part in counts)])
-    total = np.concatenate([[0], *(part + n for part, n in zip(counts, before, strict=False))])
+    known = [~np.isnan(part).all(axis=1) for part in panel.slices()]
+    total = np.cumsum(np.concatenate([[False], *known]), dtype=np.int64)
     return np.diff(total[panel.offsets])

@@ -23,7 +23,9 @@ __all__ = ["say_suspicions"]
 _STAND_INS = (-999.0, -9999.0, -99999.0, -999999.0, -99.0)
 
 # Series of at least this many steps each, of which at most this fraction goes down, may be those of
-# counters. What is counted in a step varies. A part of the values shows it.
+# counters. What is counted in a step varies. A part of the values shows it. One or two series that
+# go up may as well have a trend.
+_COUNTER_SERIES = 3
 _COUNTER_STEPS, _COUNTER_FALLS, _COUNTER_VARIES, _COUNTER_VALUES = 20, 0.01, 0.1, 1 << 18
 
 # Days of Excel from 2000 to 2049.
@@ -58,8 +60,7 @@ def say_suspicions(panel: Panel, roles: Roles, options: TableOptions, source: Ta
         _suspect_names(roles.values, table)
     if options.missing is None:
         _suspect_values(panel.values, panel.channels, table)
-    if len(panel) > 2:
-        _suspect_counters(panel, table)
+    _suspect_counters(panel, table)
     if roles.time is not None and panel.times is not None and panel.calendar is not None and options.freq is None:
         _suspect_numbers_as_times(panel.calendar, panel.times, roles.time, table)
 
@@ -84,6 +85,8 @@ def _suspect_values(values: Array, names: Sequence[str], table: str) -> None:
 
 def _suspect_counters(panel: Panel, table: str) -> None:
     """Warn of values that go up nearly always, by different amounts, as readings of a meter do."""
+    if len(panel) < _COUNTER_SERIES:
+        return
     rows = slice(0, _COUNTER_VALUES // panel.n_channels)
     n_series = int(np.searchsorted(panel.offsets, rows.stop))
     owners = np.repeat(np.arange(min(n_series, len(panel))), panel.lengths[:n_series])[rows]
@@ -133,10 +136,12 @@ def _suspect_dates(roles: Roles, table: Table) -> None:
 
     Steps such as h0 to h23 make each day a series, which may be meant.
     """
-    if len(set(map(stem_of, roles.values))) == 1:
+    used = set(roles.all)
+    columns = [name for name in table.columns if name not in used] if roles.id is None else [roles.id]
+    dated = [name for name in columns if table.kinds.get(name) == "time"]
+    if not dated or len(set(map(stem_of, roles.values))) == 1:
         return
-    columns = [name for name in table.columns if name not in roles.all] if roles.id is None else [roles.id]
-    found = [name for name in columns if table.kinds.get(name) == "time" and table.is_unique(name)]
+    found = [name for name in dated if table.is_unique(name)]
     if found:
         first, last = roles.values[0], roles.values[-1]
         warn(

@@ -81,9 +81,10 @@ def _without_totals(table: Table, names: Sequence[str]) -> list[str]:
     totals = [name for name, is_total in zip(names, found, strict=True) if is_total]
     if not totals or len(names) - len(totals) < _FEWEST_STEPS:
         return list(names)
+    like = "is named like totals and is no step" if len(totals) == 1 else "are named like totals and are no steps"
     warn(
-        f"Left out {name_some(totals)} of {table.name}, which is named like totals and is no step. Name the columns of "
-        f"values with value= to change this.",
+        f"Left out {name_some(totals)} of {table.name}, which {like}. Name the columns of values with value= to change "
+        f"this.",
         DataWarning,
     )
     return [name for name in names if name not in totals]
