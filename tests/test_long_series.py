@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from vrae import LongSeriesDetector, Panel, load_model
 from vrae.data.calendar import Calendar
+from vrae.estimators import window_vectors
 from vrae.estimators.series_ends import SeriesEnds
 from vrae.estimators.window_cuts import cut_windows, n_kept
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, NotFittedError
@@ -134,6 +136,15 @@ def test_a_stream_gives_the_same_scores_in_any_parts(detector):
     assert whole.update([]).shape == (0,)
 
 
+def test_many_new_steps_take_little_memory():
+    found = LongSeriesDetector(window=4 * PERIOD).fit(usual())
+    tracemalloc.start()
+    found.update(usual(n=20_000))  # their windows of 384 steps would have 31 MB
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 25e6
+
+
 def test_a_stream_has_no_score_while_its_windows_have_a_gap(detector, tmp_path):
     x = usual(0, N + 300)[N:]
     x[100:120] = np.nan
@@ -200,6 +211,15 @@ def test_channels_without_a_common_window(tmp_path):
     for detector in (found, loaded):
         assert np.isfinite(detector.score_steps(complete[None])).all()
         assert np.isfinite(detector.update(complete[:, :200])[-100:]).all()
+
+
+def test_windows_that_are_not_among_the_references(monkeypatch):
+    monkeypatch.setattr(window_vectors, "_REFERENCES", 16)
+    X = np.stack([usual(0), usual(1)])
+    X[1, PERIOD + 10 :] = np.nan
+    found = LongSeriesDetector(window=PERIOD).fit(X[None])
+    assert np.isfinite(found.scores_).all()
+    assert np.isnan(found.channel_scores_[:, 1]).all()
 
 
 def test_a_channel_that_the_fit_did_not_know_has_no_scores(tmp_path):
