@@ -53,7 +53,7 @@ NextSteps = Annotated[
 ]
 Stride = Annotated[
     int | None,
-    option(ANOMALIES, "--stride", "STEPS", "Steps from one window to the next.", "a sixteenth of the window"),
+    option(ANOMALIES, "--stride", "STEPS", "Steps from one window to the next.", "about a sixteenth of the window"),
 ]
 
 

@@ -69,9 +69,9 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
     window : int or "auto", default="auto"
         Length of a window in steps. "auto" is the period of the series; see ``window_reason_``.
     stride : int or None, default=None
-        Steps from one window to the next. None is a sixteenth of the window, or more for series
-        of more than 50,000 windows, or a little less: it has no common divisor with the window, so
-        that windows begin at all phases of the period.
+        Steps from one window to the next. None is about a sixteenth of the window, and more for
+        series of more than 50,000 windows. It has no common divisor with the window, so that
+        windows begin at all phases of the period.
     contamination : float or "auto", default=0.05
         A float in (0, 0.5] is the fraction of steps to call anomalous. "auto" sets the threshold
         from ``false_alarm_rate`` by extreme value theory, as in `VRAEAnomalyDetector`. It needs at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Literal, NamedTuple
 
@@ -81,10 +82,11 @@ def cut_windows(panel: Panel, missing: npt.NDArray[np.bool_], size: int, stride:
     chosen = panel.select(indices)
     if stride is None:
         enough = min(size // _LEAST_OVERLAP, len(chosen.values) // _MOST_WINDOWS)
-        most = max(1, size // _OVERLAP, enough)
+        usual = max(1, size // _OVERLAP, enough)
         # With a common divisor, windows would begin at some phases of the period only, and those of
         # a stream, which begin at all, would be unlike them.
-        stride = next(steps for steps in range(most, 0, -1) if math.gcd(steps, size) == 1)
+        near = itertools.chain(range(usual, usual // 2, -1), itertools.count(usual + 1))
+        stride = next(steps for steps in near if math.gcd(steps, size) == 1)
     windows = sliding_windows(chosen, size, stride)
     positions = panel.offsets[indices[windows.owners]] + windows.starts
     values = windows.panel.values.reshape(-1, size, panel.n_channels)
