@@ -48,6 +48,7 @@ __all__ = [
     "NotFittedError",
     "OutputError",
     "PosteriorCollapseWarning",
+    "SharedContext",
     "Silence",
     "TrainingError",
     "TrainingInterrupted",
@@ -209,7 +210,42 @@ class _Entered:
     """Stands for a context that was entered."""
 
 
-class Silence:
+class SharedContext:
+    """A context that holds while any thread of the process is inside, and ends with the last one.
+
+    Ctrl-C may come at any moment. Then a context that was not left dies with its frame, and the
+    next one to be left ends it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside: WeakSet[_Entered] = WeakSet()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Hold until the context ends."""
+        own = _Entered()
+        try:
+            with self._lock:
+                self._inside.add(own)
+                self._hold()
+            yield
+        finally:
+            with self._lock:
+                self._inside.discard(own)
+                if not self._inside:
+                    self._end()
+
+    def _hold(self) -> None:
+        """Make it hold, if it does not already."""
+        raise NotImplementedError
+
+    def _end(self) -> None:
+        """Put back what was before."""
+        raise NotImplementedError
+
+
+class Silence(SharedContext):
     """Silences warnings of another package while any thread of the process is inside.
 
     `warnings.catch_warnings` puts back the list of filters that it found. Between threads, that
@@ -224,27 +260,17 @@ class Silence:
     """
 
     def __init__(self, category: type[Warning] = Warning, message: str = "", module: str = "") -> None:
+        super().__init__()
         self._filter = ("ignore", re.compile(message, re.IGNORECASE), category, re.compile(module), 0)
-        self._lock = Lock()
-        self._inside: WeakSet[_Entered] = WeakSet()  # one that Ctrl-C kept from leaving dies with its frame
         self._lists: list[Any] = []  # that got the filter: `catch_warnings` of others puts in copies
 
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        """Silence the warnings until the context ends."""
-        own = _Entered()
-        try:
-            with self._lock:
-                self._inside.add(own)
-                filters: Any = warnings.filters
-                if not any(found is self._filter for found in filters):
-                    filters.insert(0, self._filter)
-                    self._lists.append(filters)
-            yield
-        finally:
-            with self._lock:
-                self._inside.discard(own)
-                if not self._inside:
-                    for filters in (*self._lists, warnings.filters):
-                        filters[:] = [found for found in filters if found is not self._filter]
-                    self._lists = []
+    def _hold(self) -> None:
+        filters: Any = warnings.filters
+        if not any(found is self._filter for found in filters):
+            filters.insert(0, self._filter)
+            self._lists.append(filters)
+
+    def _end(self) -> None:
+        for filters in (*self._lists, warnings.filters):
+            filters[:] = [found for found in filters if found is not self._filter]
+        self._lists = []

@@ -9,16 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from inspect import isfunction
-from threading import Lock
 from typing import Any, ParamSpec, TypeVar
-from weakref import WeakSet
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from threadpoolctl import LibController, ThreadpoolController, threadpool_limits
 
-from vrae.exceptions import InvalidParameterError, did_you_mean
+from vrae.exceptions import InvalidParameterError, SharedContext, did_you_mean
 
 __all__ = [
     "SafeInForks",
@@ -93,41 +91,24 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-class _Entered:
-    """Stands for a context that was entered."""
-
-
-class _OneBlasThread:
-    """Limits BLAS while any thread of the process is inside; the last one restores it.
-
-    Ctrl-C may come at any moment. Then a context that was not left dies with its frame, and the
-    next one to be left restores the threads.
-    """
+class _OneBlasThread(SharedContext):
+    """Limits BLAS while any thread of the process is inside; the last one restores it."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._inside: WeakSet[_Entered] = WeakSet()
+        super().__init__()
         self._before: list[tuple[LibController, int]] = []  # libraries, and their threads outside
 
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        own = _Entered()
-        try:
-            with self._lock:
-                self._inside.add(own)
-                if not self._before:
-                    blas = _libraries().select(user_api="blas").lib_controllers
-                    self._before = [(library, library.num_threads) for library in blas]
-                for library, _ in self._before:
-                    library.set_num_threads(1)
-            yield
-        finally:
-            with self._lock:
-                self._inside.discard(own)
-                if not self._inside:
-                    for library, threads in self._before:
-                        library.set_num_threads(threads)
-                    self._before = []
+    def _hold(self) -> None:
+        if not self._before:
+            blas = _libraries().select(user_api="blas").lib_controllers
+            self._before = [(library, library.num_threads) for library in blas]
+        for library, _ in self._before:
+            library.set_num_threads(1)
+
+    def _end(self) -> None:
+        for library, threads in self._before:
+            library.set_num_threads(threads)
+        self._before = []
 
 
 # A context in which NumPy and SciPy multiply matrices in one thread. Ours are small, and threads
