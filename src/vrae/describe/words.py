@@ -8,7 +8,18 @@ from math import floor
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NOISE", "cluster_labels", "cluster_name", "cluster_title", "joined", "percent", "plain", "plural", "whole"]
+__all__ = [
+    "NOISE",
+    "cluster_labels",
+    "cluster_name",
+    "cluster_title",
+    "joined",
+    "percent",
+    "plain",
+    "plural",
+    "share_text",
+    "whole",
+]
 
 NOISE = -1
 """Label of the series that belong to no cluster."""
@@ -46,6 +57,12 @@ def percent(fraction: float) -> str:
     if 0 < fraction < 0.005:
         return "less than 1 %"
     return "more than 99 %" if 0.995 <= fraction < 1 else f"{whole(100 * fraction)} %"
+
+
+def share_text(part: int, total: int) -> str:
+    """Format a part of a total: with a decimal below one percent, else as a whole percentage."""
+    share = 100 * part / total
+    return f"{share:.1f} %" if share < 1 else f"{whole(share)} %"
 
 
 def whole(number: float) -> int:

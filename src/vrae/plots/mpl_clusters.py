@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vrae.describe.words import cluster_name, whole
+from vrae.describe.words import cluster_name, share_text
 from vrae.plots.charts import (
     centre_of,
     cluster_sizes,
@@ -173,15 +173,10 @@ def plot_cluster_sizes(
     colors = [cluster_style(label).color for label, _ in sizes]
     bars = ax.barh(range(len(sizes)), [size for _, size in sizes], color=colors, height=0.7)
     total = max(sum(size for _, size in sizes), 1)
-    ax.bar_label(bars, [f"{n:,} ({_percent(n, total)})" for _, n in sizes], padding=4, fontsize=8, color=INK)
+    ax.bar_label(bars, [f"{n:,} ({share_text(n, total)})" for _, n in sizes], padding=4, fontsize=8, color=INK)
     ax.set_yticks(range(len(sizes)), texts)
     ax.invert_yaxis()
     ax.margins(x=0.2)
     finish(ax, "Series in each cluster", "number of series", "")
     ax.grid(visible=False, axis="y")
     return ax
-
-
-def _percent(part: int, total: int) -> str:
-    share = 100 * part / total
-    return f"{share:.1f} %" if share < 1 else f"{whole(share)} %"

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.describe.findings import percent_text
-from vrae.describe.words import whole
+from vrae.describe.words import share_text
 from vrae.plots.charts import decimate
 from vrae.plots.maps import project
 from vrae.plots.palette import cluster_style
@@ -93,9 +93,7 @@ def _row(row: GroupRow, total: int, largest: int, limits: Floats | None, has_tru
     swatch = f'<span style="display:inline-block;width:11px;height:11px;border-radius:6px;background:{color}"></span>'
     width = max(2, round(60 * row.size / largest))
     bar = f'<span style="display:inline-block;width:{width}px;height:9px;background:{color};opacity:.7"></span>'
-    share = 100 * row.size / total
-    percent = f"{share:.1f}" if share < 1 else f"{whole(share)}"
-    cells = [swatch, escape(row.name), f"{bar} {row.size:,} ({percent} %)"]
+    cells = [swatch, escape(row.name), f"{bar} {row.size:,} ({share_text(row.size, total)})"]
     if limits is not None:
         cells.append("" if row.curve is None else _lines(row.curve, row.span, limits, color))
     if has_trust:
