@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, settings
 _LEVEL, _, _PART = os.environ.get("VRAE_FUZZ", "").partition("/")
 IS_QUICK = not _LEVEL  # as with the other tests
 _COMMON: dict[str, Any] = {
-    "deadline": None,
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     "print_blob": True,
 }

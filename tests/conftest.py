@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 import vrae
 from vrae import VRAE, Panel
@@ -59,6 +60,8 @@ _OF_MODEL: dict[str, dict[str, Any]] = {"VRAEAnomalyDetector": {"beta": 0.3}}
 
 
 def pytest_configure() -> None:
+    settings.register_profile("without deadlines", deadline=None)  # a busy machine makes every test slow
+    settings.load_profile("without deadlines")
     torch.set_num_threads(1)  # on tensors this small, threads only wait for each other
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -92,6 +95,13 @@ def steps_of_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("data") and not os.environ.get("VRAE_DATA"):
         pytest.skip("VRAE_DATA is not set: it names the folder with the data sets")
+
+
+def wait_for(words: bytes, terminal: int) -> None:
+    """Read from the end of a terminal until these words were written, which may come in parts."""
+    said = b""
+    while words not in said:
+        said += os.read(terminal, 1 << 16)
 
 
 def make_series(kind: str, n: int = 12, seed: int = 0) -> Any:

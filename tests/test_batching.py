@@ -41,7 +41,7 @@ def test_every_series_comes_back_exactly_once(lengths):
         assert all(0 < len(indices) <= BATCH for indices in batches)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     lengths=st.lists(st.sampled_from([1, 2, 7, 1000, 20_000, 300_000]), min_size=1, max_size=60),
     batch_size=st.integers(1, 40),

@@ -119,7 +119,7 @@ def test_steps_before_the_origin_are_negative(step):
     np.testing.assert_array_equal(calendar.times(np.arange(-12, 18), stamps), stamps)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(step=st.sampled_from(sorted(STEPS)), cells=st.lists(st.integers(-60, 60), min_size=1, max_size=20))
 def test_any_step_gives_its_time_and_back(step, cells):
     stamps = stamps_of(step)
@@ -130,7 +130,7 @@ def test_any_step_gives_its_time_and_back(step, cells):
 
 
 @pytest.mark.parametrize("step", ["h", "30min", "D", "B", "W", "W-SUN", "MS", "ME", "BMS", "QS", "YE", "2W-FRI", "2MS"])
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     minutes=st.lists(st.integers(0, 3 * 365 * 1440), min_size=1, max_size=10),
     zone=st.sampled_from([None, "UTC", "Europe/Berlin", "America/Santiago", "Asia/Kolkata", "Australia/Lord_Howe"]),
@@ -250,7 +250,6 @@ def test_different_phases_of_numbers_are_said():
         assert read_panel(table(*series, rounded)).lengths.tolist() == [40, 40, 40]
 
 
-@settings(deadline=None)
 @given(
     step=st.floats(1e-3, 1e3),
     start=st.floats(-1e3, 1e3),
@@ -263,7 +262,6 @@ def test_numbers_in_floats_are_in_their_steps(step, start, cells):
 
 
 @given(step=st.integers(1, 10**6), start=st.integers(-(10**15), 10**15), n=st.integers(2, 50))
-@settings(deadline=None)
 def test_large_integers_stay_exact(step, start, n):
     times = start + step * np.arange(n)
     calendar = find(times).calendar

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conftest import wait_for
 from vrae.io.atomic import HIDDEN, atomic_directory, atomic_file, check_writable, only_writer
 from vrae.io.interrupts import interrupts_held
 
@@ -219,7 +220,6 @@ vrae.__main__.run()
     words = [sys.executable, "-c", script, tmp_path / "saved"]
     with subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
         os.close(theirs)
-        while b"started" not in os.read(ours, 1000):
-            pass
+        wait_for(b"started", ours)
         os.close(ours)
     assert (process.returncode, (tmp_path / "saved").exists()) == (130, True)

@@ -40,7 +40,7 @@ def test_a_panel_passes_through_uncopied():
     assert like(panel, panel) is panel
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.one_of(
         arrays(np.float32, (3, 4)),
@@ -56,7 +56,7 @@ def test_arrays_round_trip(X):
         np.testing.assert_array_equal(back, X.astype(np.float32))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 3), st.lists(st.integers(1, 6), min_size=1, max_size=5), st.booleans(), st.randoms())
 def test_lists_round_trip(channels, lengths, flat, random):
     shapes = [(n,) if flat else (channels, n) for n in lengths]

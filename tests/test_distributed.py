@@ -139,7 +139,7 @@ def clusterer(tmp_path_factory: pytest.TempPathFactory) -> VRAEClusterer:
 # ---------------------------------------------------------------- parts, without Ray
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     n=st.integers(2, 12),
     cuts=st.lists(st.integers(1, 200), max_size=5),

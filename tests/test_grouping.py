@@ -238,7 +238,7 @@ def step(grouping: Grouping, kind: str, a: int, b: int, c: int) -> Grouping:
 
 @pytest.mark.filterwarnings("ignore:Cluster:vrae.exceptions.DataWarning")
 @given(STEPS, st.sampled_from(["kmeans", "gmm", "ward", "hdbscan"]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_changes_leave_a_sound_grouping_that_is_saved_exactly(steps, clusterer):
     grouping = found_by(clusterer)
     for one in steps:

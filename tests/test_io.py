@@ -472,7 +472,7 @@ ARGUMENTS = st.fixed_dictionaries(
         "duplicates": st.sampled_from(["sum", "mean", "first", "last"]),
     },
 )
-FUZZ = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def right_or_vrae_error(source, **arguments) -> None:
@@ -521,7 +521,7 @@ def test_truncated_parquet_is_an_error_at_every_length(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:The times follow no regular step")
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(
         st.tuples(

@@ -59,7 +59,7 @@ def test_lags_stay_within_max_lag_and_half_of_the_length():
     assert largest_lags(torch.tensor([1, 2, 9, 100]), 20).tolist() == [0, 1, 4, 20]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     lengths=st.lists(st.integers(1, 15), min_size=1, max_size=4),
     channels=st.integers(1, 2),
@@ -83,7 +83,7 @@ def test_no_lag_fits_better_than_the_one_found(lengths, channels, max_lag, seed)
     lengths=st.lists(st.integers(1, 12), min_size=1, max_size=4),
     lag=st.integers(-30, 30),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_shift_there_and_back_is_identity(lengths, lag):
     x, n = padded([np.arange(2.0 * length).reshape(length, 2) for length in lengths])
     lags = torch.full_like(n, lag)

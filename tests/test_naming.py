@@ -468,7 +468,7 @@ def panels(draw) -> Panel:
     return on_calendar(series, "2020-02-03", freq, first, channels=names)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(panels(), st.data())
 def test_names_are_different_short_and_never_empty(panel, data):
     n_clusters = data.draw(st.integers(1, 6))

@@ -366,7 +366,7 @@ def test_a_plot_has_a_line_per_series_and_channel():
 # ---------------------------------------------------------------- round trips
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(panel=panels(), data=st.data())
 def test_a_permutation_and_its_inverse_cancel(panel, data):
     order = np.array(data.draw(st.permutations(range(len(panel)))))
@@ -376,7 +376,7 @@ def test_a_permutation_and_its_inverse_cancel(panel, data):
     assert same(there.select(np.argsort(order)), panel)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(panel=panels(), data=st.data())
 def test_a_mask_selects_as_positions_do(panel, data):
     mask = np.array(data.draw(st.lists(st.booleans(), min_size=len(panel), max_size=len(panel))))
@@ -385,7 +385,7 @@ def test_a_mask_selects_as_positions_do(panel, data):
     assert np.array_equal(panel.values[panel.steps_of(rows)], panel.select(mask).values, equal_nan=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(panel=panels())
 def test_lists_and_padded_arrays_hold_all_values(panel):
     again = Panel.from_arrays(panel.to_list(), panel.ids, times=panel.times, static=panel.static)

@@ -315,7 +315,7 @@ def gapped(lengths: list[int], step: str, seed: int = 0) -> pd.DataFrame:
     return table.assign(y=rng.integers(0, 100, len(table)) / 4)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lengths=st.lists(st.integers(1, 9), min_size=2, max_size=15),
     step=st.sampled_from(["D", "W-MON", "MS", "h", "B"]),

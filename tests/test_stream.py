@@ -143,7 +143,7 @@ def test_joined_panels_equal_the_whole(layout, name, size, tmp_path, in_parts):
     assert {len(panel) for panel in panels[:-1]} <= {size}
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=25),
     rows=st.integers(1, 40),

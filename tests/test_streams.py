@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from conftest import wait_for
 from vrae.cli.phase_display import PhaseDisplay
 from vrae.cli.terminal import drop_unwritten_messages
 from vrae.phases import announce, listening
@@ -92,7 +93,7 @@ def test_a_terminal_that_closes_while_a_phase_is_shown(monkeypatch):
         console = Console(stderr=True, force_terminal=True, force_interactive=True)
         with PhaseDisplay(console, quiet=False) as display, listening(display):
             announce("Reading")
-            assert b"Starting" in os.read(ours, 1 << 16)
+            wait_for(b"Starting", ours)
             os.close(ours)
             announce("Training")
             console.print("a message")

@@ -211,7 +211,7 @@ def test_noise_shrinks_to_almost_nothing():
     assert np.max(sums) < 0.1
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     values=st.lists(st.floats(-1e6, 1e6, width=32) | st.just(np.nan), min_size=1, max_size=60),
     freq=st.sampled_from(["h", "D", "W-MON", "MS"]),
