@@ -277,12 +277,13 @@ def test_info_says_what_a_forecaster_forecasts(cli, tmp_path):
     done = cli("info", tmp_path / "model")
     assert done.code == 0, done.err
     lines = [" ".join(line.split()) for line in done.out.splitlines()]
-    told = ["Series 4 series", "Daily", "Season 7 steps"]
+    told = ["Series 4 series", "Daily", "Season 7 steps", "Last step 2024-02-05"]
     told.append("Forecasts 3 steps after the series of the fit: 2024-02-06 to 2024-02-08")
     assert [words for words in told if words not in lines] == []
     facts = json.loads(cli("info", tmp_path / "model", "--json").out)
     assert (facts["horizon"], facts["season_length"], facts["fitted to"]) == (3, 7, "4 series, 1 channel(s)")
     assert facts["next_times"] == ["2024-02-06", "2024-02-07", "2024-02-08"]
+    assert facts["last_time"] == "2024-02-05"
 
 
 def test_regroup_gives_what_cluster_would_have_given(cli, data, run_folder, tmp_path):

@@ -427,6 +427,7 @@ def test_integer_times_survive_a_save(tmp_path):
     panel = Panel.from_arrays(planted(n=24)[0][:, :40], times=np.tile(start + step * np.arange(40), 24))
     forecaster = GroupForecaster(3, **TINY).fit(panel)
     loaded = load_model(forecaster.save(tmp_path / "model"))
+    assert loaded.last_time_ == start + 39 * step
     assert loaded.next_times_.tolist() == [start + step * k for k in (40, 41, 42)]
     assert loaded.predict_table()["time"][:3].tolist() == loaded.next_times_.tolist()
 

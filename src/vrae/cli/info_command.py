@@ -105,8 +105,12 @@ def _forecast(fitted: Any) -> dict[str, Any]:
         return {}
     times, calendar = fitted.next_times_, fitted.model_.calendar_
     zone = None if calendar is None else calendar.zone
-    next_times = None if times is None else [time_text(time, zone) for time in times]
-    return {"horizon": fitted.horizon, "season_length": fitted.season_length_, "next_times": next_times}
+    return {
+        "horizon": fitted.horizon,
+        "season_length": fitted.season_length_,
+        "last_time": None if fitted.last_time_ is None else time_text(fitted.last_time_, zone),
+        "next_times": None if times is None else [time_text(time, zone) for time in times],
+    }
 
 
 def _in_words(forecast: dict[str, Any], covariates: Sequence[str]) -> dict[str, Any]:
@@ -115,8 +119,12 @@ def _in_words(forecast: dict[str, Any], covariates: Sequence[str]) -> dict[str, 
     times, season = forecast["next_times"], forecast["season_length"]
     dates = f": {times[0]} to {times[-1]}" if times else ""
     steps = f"{plural(forecast['horizon'], 'step')} after the series of the fit{dates}"
-    told = {"Forecasts": steps, "Season": "none" if season == 1 else plural(season, "step")}
-    return {**told, "Covariates": ", ".join(covariates)}
+    return {
+        "Last step": forecast["last_time"],
+        "Forecasts": steps,
+        "Season": "none" if season == 1 else plural(season, "step"),
+        "Covariates": ", ".join(covariates),
+    }
 
 
 def _columns(fitted: Any) -> list[str]:

@@ -8,7 +8,6 @@ from typing import Any, Literal, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.frozen import FrozenEstimator
 
 from vrae.config import check_flag, check_int
 from vrae.data.containers import TableKind
@@ -21,7 +20,7 @@ from vrae.estimators.forecasting.covariate_series import learn_covariates, read_
 from vrae.estimators.forecasting.fitted_items import FittedItems, PreparedItems
 from vrae.estimators.forecasting.forecast_tables import ItemQuery, forecast_table
 from vrae.estimators.forecasting.hierarchy import check_hierarchy, with_totals
-from vrae.estimators.forecasting.plan import ForecastPlan, check_template, past_length
+from vrae.estimators.forecasting.plan import ForecastPlan, check_not_frozen, check_template, past_length
 from vrae.estimators.forecasting.seasonal_course import choose_categories
 from vrae.estimators.forecasting.single_forecasts import check_statsforecast
 from vrae.estimators.forecasting.stage import GroupForecast, Stage
@@ -242,11 +241,7 @@ class GroupForecaster(Head):
 
     def _template(self) -> VRAE:
         """Return a model to clone for each network, or raise if it cannot forecast."""
-        if isinstance(self.model, FrozenEstimator):
-            raise InvalidParameterError(
-                "GroupForecaster cannot use a frozen model: it trains several networks, each on windows of the past. "
-                "Pass model=VRAE(...) with the same options."
-            )
+        check_not_frozen(self.model)
         template, _ = self._fitted_template()
         check_template(template)
         return template
@@ -269,10 +264,12 @@ class GroupForecaster(Head):
     def covariate_effects_(self) -> Any:
         """A table of how covariates change the values; see the class."""
         self._check_fitted()
-        effects, kind = self._items_.effects, self._items_.kind
-        if effects is None:
-            return None
-        return effects.table() if kind is None else kind.table(effects.table())
+        return self._items_.effects_table()
+
+    @property
+    def last_time_(self) -> Any:
+        """Time stamp of the last step of the items of `fit`. None without times."""
+        return self._items_.last_time
 
     @property
     def next_times_(self) -> npt.NDArray[Any] | None:

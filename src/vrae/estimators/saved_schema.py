@@ -277,6 +277,8 @@ _CLASSES: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
             "next_times_type": maybe(_PLAIN_TYPE),
         },
         {
+            "last_time": maybe(list_of(_time_or_number)),
+            "last_time_type": maybe(_PLAIN_TYPE),
             "table": maybe(_TABLE),
             "n_history": _STEPS,
             "members": list_of(text(100), 1, 100),
@@ -376,6 +378,7 @@ def _check_times(config: Config, name: str, count: int) -> None:
 
 def _check_forecaster(config: Config, ids: list[Any]) -> None:
     _check_times(config, "next_times", config["options"]["horizon"])
+    _check_times(config, "last_time", 1)
     if (steps := config.get("open_steps")) is not None:
         week = 7 * steps["per_day"]
         list_of(whole(0, week - 1), most=week - 1)("open_steps.closed", steps["closed"])

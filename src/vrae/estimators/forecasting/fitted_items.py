@@ -63,6 +63,7 @@ class FittedItems:
     levels: list[float]  # of the intervals
     nonnegative: npt.NDArray[np.bool_]  # items whose values are not negative, apart from rare ones such as returns
     kind: TableKind | None
+    last_time: Any  # time stamp of the last step, if there are times
     next_times: npt.NDArray[Any] | None  # (horizon,)
     open_steps: OpenSteps | None
     date_notes: list[str]
@@ -79,6 +80,7 @@ class FittedItems:
             prepared.levels,
             _nonnegative_items(calendar.values),
             prepared.kind,
+            None if calendar.times is None else calendar.times[-1],
             calendar.next_times(prepared.plan.horizon),
             calendar.open_steps,
             calendar.notes(panel.ids, prepared.plan.horizon),
@@ -90,6 +92,13 @@ class FittedItems:
     def covariates(self) -> list[str]:
         """Names of the covariates."""
         return [] if self.effects is None else self.effects.names
+
+    def effects_table(self) -> Any:
+        """Return how covariates change the values, as a table of the kind of the items."""
+        if self.effects is None:
+            return None
+        table = self.effects.table()
+        return table if self.kind is None else self.kind.table(table)
 
     def query(self, stage: Stage) -> ItemQuery:
         """Return the items at their last step."""
@@ -147,6 +156,7 @@ class FittedItems:
             "date_notes": self.date_notes,
             "covariates": covariates,
             "static": {name: column.tolist() for name, column in self.static.items()},
+            **times_to_json("last_time", None if self.last_time is None else np.asarray(self.last_time)[None]),
             **times_to_json("next_times", self.next_times),
         }
         flags = {"empty": self.empty.astype(np.uint8), "nonnegative": self.nonnegative.astype(np.uint8)}
@@ -159,6 +169,7 @@ class FittedItems:
         open_steps, effects = config.get("open_steps"), None
         if covariates:
             effects = CovariateEffects.from_state(covariates, subset(arrays, "covariates"), ids, horizon)
+        last_time = times_from_json("last_time", config)
         return cls(
             ids,
             shaped("empty", arrays, ids.shape) == 1,
@@ -167,6 +178,7 @@ class FittedItems:
             if "nonnegative" in arrays
             else np.full(ids.shape, config["nonnegative"]),
             TableKind(**{name: value and str(value) for name, value in table.items()}) if table else None,
+            None if last_time is None else last_time[0],
             times_from_json("next_times", config),
             OpenSteps.from_dict(open_steps) if open_steps else None,
             [str(note) for note in config.get("date_notes", ())],

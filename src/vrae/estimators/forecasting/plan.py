@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from sklearn.frozen import FrozenEstimator
+
 from vrae.estimators.forecasting.categories import Categories
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidParameterError
 
-__all__ = ["ForecastPlan", "check_template", "new_until", "past_length"]
+__all__ = ["ForecastPlan", "check_not_frozen", "check_template", "new_until", "past_length"]
 
 # An item is new up to this many observed steps, or up to half of the context.
 _NEW = 12
@@ -97,6 +99,15 @@ def past_length(season_length: int | Literal["auto"], horizon: int) -> int:
     """Return the number of last steps of the calendar that are used."""
     season = _MAX_SEASON if season_length == "auto" else season_length
     return 4 * max(season, 2 * horizon) + _TRAINING_HORIZONS * horizon
+
+
+def check_not_frozen(model: Any) -> None:
+    """Raise if a model is fitted and frozen, since forecasts need networks of their own."""
+    if isinstance(model, FrozenEstimator):
+        raise InvalidParameterError(
+            "GroupForecaster cannot use a frozen model: it trains several networks, each on windows of the past. "
+            "Pass model=VRAE(...) with the same options."
+        )
 
 
 def check_template(model: VRAE) -> None:
