@@ -12,7 +12,9 @@ import pytest
 
 from conftest import TINY_FORECASTER as TINY
 from vrae import GroupForecaster, Panel, load_model, read_panel
+from vrae.data import covariate_panels
 from vrae.data.covariate_panels import place_on_steps, read_covariates, read_with_covariates, split_covariates
+from vrae.data.files import open_path
 from vrae.data.reading import table_options
 from vrae.estimators.forecasting.covariate_model import EffectModel, choose_covariates
 from vrae.estimators.forecasting.covariates import Covariate, CovariateEffects, covariate_blocks
@@ -331,8 +333,19 @@ def test_the_command(cli, tmp_path, past, future, monkeypatch):
     options = ["--id", "item", "--time", "week", "--value", "qty", "--horizon", H, "-k", 1, "--season", 1]
     options += ["--no-classical", "--epochs", 1, "--pattern-weight", 0, "--covariate", "price", "--covariate", "promo"]
     plan = ["--future", tmp_path / "plan.csv"]
-    done = cli("forecast", tmp_path / "sales.csv", *options, *plan, "--save", tmp_path / "m", "-o", tmp_path / "a.csv")
+    opened = []
+
+    def open_and_count(path, options):
+        opened.append(path)
+        return open_path(path, options)
+
+    with monkeypatch.context() as counted:
+        counted.setattr(covariate_panels, "open_path", open_and_count)
+        done = cli(
+            "forecast", tmp_path / "sales.csv", *options, *plan, "--save", tmp_path / "m", "-o", tmp_path / "a.csv"
+        )
     assert done.code == 0, done.err
+    assert opened == [tmp_path / "sales.csv", tmp_path / "plan.csv"]  # each once
     assert "Effects: price +10 %: -1" in done.err
     found = pd.read_csv(tmp_path / "a.csv")
     assert rmse(found["mean"].to_numpy().reshape(N, H), planted()[3][:, T:]) < 6

@@ -113,7 +113,7 @@ def forecast(
     """
     from vrae import runs
     from vrae.estimators.forecaster import GroupForecaster
-    from vrae.estimators.forecasting.covariate_series import check_future
+    from vrae.estimators.forecasting.covariate_series import read_future
     from vrae.estimators.forecasting.hierarchy import check_hierarchy
     from vrae.estimators.option_tables import checked
 
@@ -153,13 +153,14 @@ def forecast(
         forecaster.model = options.model(forecaster.default_model())
         checked(forecaster)
         panel = data.panel(log=log, static=hierarchy or (), covariates=covariates or ())
+        plan = None
         if future is not None:  # before the training, which takes long
-            check_future(future, panel, covariates or (), forecaster.horizon)
+            plan = read_future(future, panel, covariates or (), forecaster.horizon)
         forecaster.fit(panel)
         if save is not None:  # whatever is wrong with the future, the training is not lost
             forecaster.save(save)
         announce("Forecasting")
-        columns = forecaster.predict_table(future=future, hierarchy=hierarchy, reconcile=reconcile)
+        columns = forecaster.predict_table(future=plan, hierarchy=hierarchy, reconcile=reconcile)
         sizes = ", ".join(str((forecaster.labels_ == group).sum()) for group in range(forecaster.n_clusters_))
         end_phase()
         log(f"Groups of items that learn together: {forecaster.n_clusters_} (sizes {sizes})")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from vrae.data.calendar import time_text
+from vrae.data.calendar import Calendar, time_text
 from vrae.data.containers import is_table
 from vrae.data.covariate_panels import place_on_steps, read_covariates, read_with_covariates, split_covariates
 from vrae.data.panel import Panel
@@ -22,17 +22,39 @@ from vrae.estimators.forecasting.forecast_tables import ItemQuery
 from vrae.exceptions import InvalidDataError, InvalidParameterError, name_some, unsaid
 
 __all__ = [
+    "FuturePlan",
     "check_covariates",
-    "check_future",
     "future_factors",
     "learn_covariates",
     "open_series",
+    "read_future",
     "read_series",
     "split_series",
     "without_covariates",
 ]
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FuturePlan:
+    """Future values of covariates that were read."""
+
+    panel: Panel
+    name: str  # of the file, or the argument, for messages
+
+    @classmethod
+    def read(cls, future: Any, reading: TableOptions | None, names: Sequence[str], calendar: Calendar | None) -> Self:
+        """Read a table or panel of future values."""
+        name = f"future={str(future)!r}" if isinstance(future, (str, PathLike)) else "future="
+        return cls(read_covariates(future, reading, names, calendar), name)
+
+    def at(self, ids: npt.NDArray[Any], times: Any, horizon: int, calendar: Calendar | None) -> Floats:
+        """Return the values at the steps to forecast, or raise if there are none."""
+        given = place_on_steps(self.panel, ids, times, horizon, calendar)
+        if np.isnan(given).all():
+            raise InvalidDataError(_nothing_known(self.name, self.panel, ids, times))
+        return given
 
 
 def check_covariates(covariates: Any) -> list[str]:
@@ -92,27 +114,31 @@ def future_factors(query: ItemQuery, future: Any, reading: TableOptions | None, 
     assert effects is not None
     known = effects.future
     if future is not None:
-        panel = read_covariates(future, reading, effects.names, calendar)
-        given = _given(future, panel, query.ids, query.times, horizon, calendar)
+        plan = future if isinstance(future, FuturePlan) else FuturePlan.read(future, reading, effects.names, calendar)
+        given = plan.at(query.ids, query.times, horizon, calendar)
         known = known.copy()
-        for c, name in enumerate(panel.channels):
+        for c, name in enumerate(plan.panel.channels):
             if name in effects.names:
                 k = effects.names.index(name)
                 known[:, :, k] = np.where(np.isnan(given[:, :, c]), known[:, :, k], given[:, :, c])
-    return effects.of_future(known, None if future is None else _name_of(future))
+    return effects.of_future(known, None if future is None else plan.name)
 
 
-def check_future(future: Any, panel: Panel, names: Sequence[str], horizon: int) -> None:
-    """Raise if ``future`` has no value that forecasts of a panel with covariates could use.
+def read_future(future: Any, panel: Panel, names: Sequence[str], horizon: int) -> FuturePlan:
+    """Read the future of a panel with covariates, before a forecaster is trained.
 
-    A forecaster would find out after its training.
+    Raises
+    ------
+    InvalidDataError
+        It has no value that forecasts of the panel could use.
     """
     series, _ = split_series(panel, names)
     with unsaid():  # `fit` and the forecast say it
         matrix = CalendarMatrix.from_panel(series, horizon)
         times = matrix.next_times(horizon)
-        found = read_covariates(future, panel.reading, names, matrix.calendar)
-    _given(future, found, panel.ids, times, horizon, matrix.calendar)
+    plan = FuturePlan.read(future, panel.reading, names, matrix.calendar)
+    plan.at(panel.ids, times, horizon, matrix.calendar)
+    return plan
 
 
 def read_series(X: Any, covariates: Any) -> tuple[Panel, Panel | None]:
@@ -126,22 +152,9 @@ def split_series(panel: Panel, names: Sequence[str]) -> tuple[Panel, Panel | Non
     return split_covariates(panel, names) if names else (panel, None)
 
 
-def _name_of(future: Any) -> str:
-    """Return how messages call the future values: the file, or the argument."""
-    return f"future={str(future)!r}" if isinstance(future, (str, PathLike)) else "future="
-
-
-def _given(future: Any, panel: Panel, ids: npt.NDArray[Any], times: Any, horizon: int, calendar: Any) -> Floats:
-    """Return future values at the steps to forecast, or raise if there are none."""
-    given = place_on_steps(panel, ids, times, horizon, calendar)
-    if np.isnan(given).all():
-        raise InvalidDataError(_nothing_known(future, panel, ids, times))
-    return given
-
-
-def _nothing_known(future: Any, panel: Panel, wanted: npt.NDArray[Any], steps: Any) -> str:
+def _nothing_known(name: str, panel: Panel, wanted: npt.NDArray[Any], steps: Any) -> str:
     """Say why future values are none of those that are needed."""
-    name, own = _name_of(future), {str(series) for series in panel.ids.tolist()}
+    own = {str(series) for series in panel.ids.tolist()}
     if np.isnan(panel.values).all():
         return f"{name} has no value of the covariates {name_some(panel.channels)}: all are empty."
     if own != {"*"} and not own & {str(series) for series in wanted.tolist()}:
