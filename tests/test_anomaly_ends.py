@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from itertools import product
+
 import numpy as np
 import pytest
 
 from vrae import VRAE, Panel, VRAEAnomalyDetector, load_model
-from vrae.estimators.anomaly_ends import active_ends, note_on_ends
+from vrae.distributed import find_anomalies, model_jobs
+from vrae.distributed.job import PartResult
+from vrae.estimators.anomaly_ends import active_ends, count_ends, note_of_counts, note_on_ends
 from vrae.exceptions import DataWarning
 from vrae.runs import write_anomalies
 
@@ -72,3 +77,39 @@ def test_series_that_are_left_out_are_said_with_the_anomalies(tmp_path) -> None:
         found = write_anomalies(detector, [panel], tmp_path / "out.csv", tell=notes.append)
     assert found == (3, 60)
     assert notes[0].startswith("3 of the 3 anomalies begin later or end earlier")
+
+
+def test_counts_of_parts_say_the_same_as_all_series() -> None:
+    rng = np.random.default_rng(0)
+    said = set()
+    for n, n_late in product((7, 60, 61), (2, 5)):
+        ends = np.array([rng.integers(0, 3, n), rng.integers(48, 51, n)], float)
+        anomaly = np.arange(n) < 4
+        ends[0, :n_late] = 30.0
+        ends[:, n // 2] = np.nan
+        parts = [count_ends(ends[:, part], anomaly[part]) for part in (slice(0, 20), slice(20, 21), slice(21, None))]
+        begin, end = np.nanmedian(ends, axis=1)
+        differs = (ends[0] > begin + 0.1 * (end - begin)) | (ends[1] < end - 0.1 * (end - begin))
+        note = note_of_counts(json.loads(json.dumps([row for part in parts for row in part])))
+        assert note == note_on_ends(ends, anomaly)
+        assert bool(note) == (differs[:4].sum() > 2 and differs[:4].mean() >= 2 * differs.mean())
+        said.add(bool(note))
+    assert said == {False, True}
+
+
+@pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
+def test_workers_say_it_too(monkeypatch) -> None:
+    detector = VRAEAnomalyDetector(model=VRAE(max_epochs=1), random_state=0).fit(items(4))
+
+    def run_here(operation, model, *_):
+        results = []
+        for part in (items(4)[:30], items(4)[30:58], items(4)[58:]):
+            work = operation(model)
+            n_series = len(work(Panel.from_arrays(part))["anomalies"]["id"])
+            results.append(PartResult({}, n_series, json.loads(json.dumps(work.summary()))))
+        return results
+
+    monkeypatch.setattr(model_jobs, "_run_job", run_here)
+    told: list[str] = []
+    assert find_anomalies(detector, "series/*.parquet", "out", log=told.append) == (3, 60)
+    assert told == ["3 of the 3 anomalies begin later or end earlier than most series; of all series, 7 % do."]

@@ -14,6 +14,7 @@ from vrae.distributed.pool import process_parts, some_lines
 from vrae.distributed.series import SeriesParts, find_series
 from vrae.distributed.staging import SharedFolder, check_destination, publish, staging_folder
 from vrae.estimators.anomaly import VRAEAnomalyDetector
+from vrae.estimators.anomaly_ends import note_of_counts
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.estimators.head import Head
 from vrae.estimators.vrae import VRAE
@@ -141,6 +142,8 @@ def find_anomalies(
     destinations = {"anomalies": out} if steps is None else {"anomalies": out, "steps": steps}
     operation = ScoreAnomalies if steps is None else ScoreSteps
     results = _run_job(operation, detector, source, destinations, engine, log, options)
+    if note := note_of_counts([row for part in results for row in part.summary["ends"]]):
+        log(note)
     return sum(part.summary["anomalies"] for part in results), sum(part.n_series for part in results)
 
 

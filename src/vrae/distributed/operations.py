@@ -93,17 +93,19 @@ class ScoreAnomalies(Operation):
     def __init__(self, detector: VRAEAnomalyDetector) -> None:
         super().__init__(detector)
         self._n_anomalies = 0
+        self._ends: list[list[Any]] = []
 
     def __call__(self, panel: Panel) -> Tables:
         """Return the next rows."""
-        series, steps = score_panel(self._model, panel)
+        series, steps, ends = score_panel(self._model, panel)
+        self._ends += ends
         self._n_anomalies += int(series["anomaly"].sum())
         both = {"anomalies": series, "steps": steps}
         return {name: both[name] for name in self.tables}
 
     def summary(self) -> dict[str, Any]:
-        """Return the number of anomalies."""
-        return {"anomalies": self._n_anomalies}
+        """Return the number of anomalies, and when series begin and end."""
+        return {"anomalies": self._n_anomalies, "ends": self._ends}
 
 
 class ScoreSteps(ScoreAnomalies):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from vrae.data.panel import Panel
 from vrae.describe.words import percent
 
-__all__ = ["active_ends", "note_on_ends"]
+__all__ = ["active_ends", "count_ends", "note_of_counts", "note_on_ends"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,16 +46,42 @@ def note_on_ends(ends: Floats, is_anomaly: npt.NDArray[np.bool_]) -> str:
     zeros alone does neither. ``ends`` is what `active_ends` returns, ``is_anomaly`` has shape
     (n_series,).
     """
-    n = int(is_anomaly.sum())
-    if n < _LEAST or np.isnan(ends).all():
+    return note_of_counts(count_ends(ends, is_anomaly))
+
+
+def count_ends(ends: Floats, is_anomaly: npt.NDArray[np.bool_]) -> list[list[Any]]:
+    """Return rows of begin, end, whether they are anomalies, and how many series are alike in this.
+
+    Values of JSON, null for the ends of series without any. Rows of several panels are a list
+    together.
+    """
+    rows, counts = np.unique([*np.nan_to_num(ends, nan=np.inf), is_anomaly], axis=1, return_counts=True)
+    alike = zip(*rows.tolist(), counts.tolist(), strict=True)
+    return [[None if begin == np.inf else begin, None if end == np.inf else end, *rest] for begin, end, *rest in alike]
+
+
+def note_of_counts(counted: list[list[Any]]) -> str:
+    """Return what `note_on_ends` says of series that `count_ends` counted."""
+    first, last, flags, counts = np.array(counted, np.float64).reshape(-1, 4).T
+    is_anomaly, known = flags > 0, ~np.isnan(first)
+    n = int(counts[is_anomaly].sum())
+    if n < _LEAST or not known.any():
         return ""
-    begin, end = np.nanmedian(ends, axis=1)
+    begin, end = (_median(side[known], counts[known]) for side in (first, last))
     margin = _CLEARLY * (end - begin)
-    differs = (ends[0] > begin + margin) | (ends[1] < end - margin)  # NaN does not
-    n_differ, of_all = int(differs[is_anomaly].sum()), float(differs.mean())
+    differs = (first > begin + margin) | (last < end - margin)  # NaN does not
+    n_differ, of_all = int(counts[differs & is_anomaly].sum()), float(counts[differs].sum() / counts.sum())
     if n_differ <= _MAJORITY * n or n_differ < _MORE * of_all * n:
         return ""
     return (
         f"{n_differ:,} of the {n:,} anomalies begin later or end earlier than most series; of all series, "
         f"{percent(of_all)} do."
     )
+
+
+def _median(values: Floats, counts: Floats) -> float:
+    """Return the median of values that occur several times."""
+    order = np.argsort(values)
+    until = np.cumsum(counts[order])
+    middle = until.searchsorted([(until[-1] - 1) // 2, until[-1] // 2], side="right")
+    return float(values[order[middle]].mean())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from vrae.data.calendar import zoned_times
 from vrae.data.panel import Panel
 from vrae.data.sliding import SlidingWindows
 from vrae.estimators.anomaly import VRAEAnomalyDetector
-from vrae.estimators.anomaly_ends import active_ends, note_on_ends
+from vrae.estimators.anomaly_ends import active_ends, count_ends, note_of_counts
 from vrae.estimators.stretches import Stretch
 from vrae.phases import advance, announce
 from vrae.runs.result_tables import map_panels
@@ -46,27 +47,21 @@ def write_anomalies(
     ``tell`` gets a sentence about the anomalies, if there is something to say of all of them.
     """
     n_anomalies = n_series = 0
-    ends, flags = [], []
-
-    def scored(panel: Panel) -> tuple[Columns, Columns, Floats]:
-        panel, _ = detector.model_.open(panel)  # without the series that it drops, and says so
-        return *_score_opened(detector, panel), active_ends(panel)
-
+    ends: list[list[Any]] = []
     announce("Scoring")
     with ExitStack() as files:
         scores = score_names(detector.model_.channels_)
         write = files.enter_context(table_writer(target, scores))
         write_steps = files.enter_context(table_writer(steps, scores)) if steps is not None else None
-        for by_series, by_step, part in map_panels(detector.model_, scored, panels):
+        for by_series, by_step, part in map_panels(detector.model_, partial(score_panel, detector), panels):
             write(by_series)
             if write_steps is not None:
                 write_steps(by_step)
-            ends.append(part)
-            flags.append(by_series["anomaly"] > 0)
+            ends += part
             n_anomalies += int(by_series["anomaly"].sum())
             n_series += len(by_series["id"])
             advance(n_series, None, "series")
-    if ends and (note := note_on_ends(np.concatenate(ends, axis=1), np.concatenate(flags))):
+    if note := note_of_counts(ends):
         tell(note)
     return n_anomalies, n_series
 
@@ -76,8 +71,8 @@ def score_names(channels: Sequence[str]) -> list[str]:
     return ["score", "deviation", *(f"deviation {name}" for name in channels)]
 
 
-def score_panel(detector: VRAEAnomalyDetector, panel: Panel) -> tuple[Columns, Columns]:
-    """Score a panel by series and by time step.
+def score_panel(detector: VRAEAnomalyDetector, panel: Panel) -> tuple[Columns, Columns, list[list[Any]]]:
+    """Score a panel by series and by time step, without the series that the model drops.
 
     Returns
     -------
@@ -87,19 +82,18 @@ def score_panel(detector: VRAEAnomalyDetector, panel: Panel) -> tuple[Columns, C
         columns.
     by_step : dict of str to ndarray of shape (total_steps,)
         id, step (1, 2, ...), time, and the deviation of each channel.
+    ends : list
+        Counts of when series begin and end; see `vrae.estimators.anomaly_ends.count_ends`.
     """
-    return _score_opened(detector, detector.model_.open(panel)[0])
-
-
-def _score_opened(detector: VRAEAnomalyDetector, panel: Panel) -> tuple[Columns, Columns]:
-    """Score a panel without the series that the model drops; see `score_panel`."""
+    panel, _ = detector.model_.open(panel)
     score = -detector.decision_function(panel)  # (n_series,)
     deviations = detector.step_scores(panel).values  # (total_steps, n_channels)
     step, largest = _largest_deviation(panel, deviations)
     anomaly = (score > 0).astype(np.int64)
     static = {name: np.asarray(column) for name, column in panel.static.items()}
     columns = {"id": panel.ids, "anomaly": anomaly, "score": score, "step": step + 1, **_time_of(panel, step)}
-    return {**columns, "deviation": largest, **static}, {**step_columns(panel), **_channels(panel, deviations)}
+    by_step = {**step_columns(panel), **_channels(panel, deviations)}
+    return {**columns, "deviation": largest, **static}, by_step, count_ends(active_ends(panel), anomaly > 0)
 
 
 def window_scores(detector: VRAEAnomalyDetector, windows: SlidingWindows) -> Columns:
