@@ -8,6 +8,8 @@ import pytest
 
 from conftest import TINY
 from vrae import VRAE, Panel, VRAEClusterer
+from vrae.cli.cluster_result import group_table
+from vrae.cli.terminal import out
 from vrae.describe.tables_of_clusters import MISSING, cross_table
 from vrae.exceptions import InvalidDataError, InvalidParameterError, NotFittedError
 
@@ -185,3 +187,15 @@ def test_an_unknown_column_is_refused(fitted):
         clusterer.crosstab(panel.to_padded(), "colour")
     with pytest.raises(NotFittedError):
         VRAEClusterer(2).crosstab(panel, "kind")
+
+
+def test_shares_near_nothing_and_all_are_said_as_in_the_terminal():
+    column = np.repeat(["a", "b", "a"], [1, 1000, 999])
+    found = cross_table("kind", column, np.repeat([0, 1], 1000)).sentences()
+    assert [text.replace("\N{NO-BREAK SPACE}", " ") for text in found] == [
+        "kind “a”: less than 1 % of “Cluster 0”, 50 % of all series.",
+        "kind “a”: more than 99 % of “Cluster 1”, 50 % of all series.",
+    ]
+    with out.capture() as shown:
+        out.print(group_table({"sizes": [1999, 1], "n_noise": 0}))
+    assert [line.split(maxsplit=4)[-1] for line in shown.get().splitlines()[1:]] == ["more than 99 %", "less than 1 %"]

@@ -54,6 +54,8 @@ def show_clusters(metrics: Metrics, folder: Path, as_json: bool) -> None:
 
 def group_table(metrics: Metrics) -> Table:
     """Return a table with one row per group."""
+    from vrae.describe.words import percent  # numpy: when it is needed
+
     sizes, n_noise = metrics["sizes"], metrics["n_noise"]
     names = metrics.get("names") or [f"Cluster {label}" for label in range(len(sizes))]
     stability = metrics.get("stability") or {}
@@ -65,25 +67,21 @@ def group_table(metrics: Metrics) -> Table:
         table.add_column(head, justify="left" if head == "Group" else "right")
     for label, (name, size) in list(enumerate(zip(names, sizes, strict=True)))[:_MOST_CLUSTERS]:
         trust = [_trust(found_again[label])] if found_again else []
-        table.add_row(str(label), Text(str(name)), f"{size:,}", _percent(size / total), *trust)
+        table.add_row(str(label), Text(str(name)), f"{size:,}", percent(size / total), *trust)
     if len(sizes) > _MOST_CLUSTERS:
         rest = sum(sizes[_MOST_CLUSTERS:])
         words = Text(f"{len(sizes) - _MOST_CLUSTERS} more: see the report", style="dim")
-        table.add_row("", words, f"{rest:,}", _percent(rest / total))
+        table.add_row("", words, f"{rest:,}", percent(rest / total))
     if n_noise:
-        table.add_row("-1", "Not assigned", f"{n_noise:,}", _percent(n_noise / total))
+        table.add_row("-1", "Not assigned", f"{n_noise:,}", percent(n_noise / total))
     return table
 
 
 def _trust(share: float) -> Text:
     """Return how far a cluster was found again. Below 60 %, it should not be trusted."""
-    return Text(_percent(share), style="yellow" if share < 0.6 else "")
+    from vrae.describe.words import percent
 
-
-def _percent(share: float) -> str:
-    from vrae.describe.words import whole  # numpy: when it is needed
-
-    return "< 1 %" if 0 < share < 0.005 else f"{whole(100 * share)} %"
+    return Text(percent(share), style="yellow" if share < 0.6 else "")
 
 
 def _show_verdict(verdict: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrae.data.calendar import time_text
-from vrae.describe.words import cluster_labels, cluster_name, plain, whole
+from vrae.describe.words import cluster_labels, cluster_name, percent, plain
 from vrae.exceptions import InvalidDataError, InvalidParameterError
 from vrae.metrics import labelled
 
@@ -129,7 +129,8 @@ class CrossTable:
         group = f"“{self.name(self.labels[row])}”"
         if self.medians and self.categories[place] != MISSING:
             return f"{self.column}: the median is {self.medians[row]} in {group}, {self.medians[-1]} in all series."
-        here, everywhere = _percent(self.shares[row, place]), _percent(self.shares_of_all[place])
+        parts = (self.shares[row, place], self.shares_of_all[place])
+        here, everywhere = (percent(part).replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
         what = f"{self.column} “{self.categories[place]}”"
         if self.categories[place] == MISSING:
             what = f"{self.column} without a value"
@@ -269,7 +270,3 @@ def _exact(value: Any) -> str:
     if isinstance(value, np.datetime64):
         return time_text(value, None)
     return f"{value:.0f}" if float(value).is_integer() else f"{value:.6g}"
-
-
-def _percent(share: float) -> str:
-    return f"{whole(100 * share)}\N{NO-BREAK SPACE}%" if share >= 0.01 or share == 0 else "under 1\N{NO-BREAK SPACE}%"

@@ -166,7 +166,8 @@ function drawTable() {
   const total = (line) => line.reduce((sum, value) => sum + value, 0);
   const all = categories.map((_, i) => total(counts.map((line) => line[i])));
   const share = (part, whole) => (whole ? part / whole : 0);
-  const words = (value) => (value > 0 && value < 0.005 ? "< 1 %" : `${(100 * value).toFixed(0)} %`);
+  const words = (value) => (value > 0 && value < 0.005 ? "less than 1 %"
+    : value >= 0.995 && value < 1 ? "more than 99 %" : `${(100 * value).toFixed(0)} %`);
   const shareCell = (line, i, row) => {
     const own = share(line[i], total(line));
     const lift = own / share(all[i], total(all));
