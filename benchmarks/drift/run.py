@@ -101,7 +101,7 @@ def tables(name: str, change: str, rng: np.random.Generator) -> tuple[Panel, Pan
 
 def p_values(fitted: VRAEClusterer, later: Panel) -> dict[str, float]:
     """Return the p-values of the simple tests."""
-    Z, P = fitted.embed_and_assign(*fitted.model_.open(later))
+    Z, P, _ = fitted.embed_and_assign(*fitted.model_.open(later))
     before, now = fitted.labels_, np.where(P.any(axis=1), P.argmax(axis=1), -1)
     k = fitted.n_clusters_
     counts = np.array([np.bincount(labels[labels >= 0], minlength=k) for labels in (before, now)])

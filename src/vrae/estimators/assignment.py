@@ -34,8 +34,8 @@ class Clustered(Protocol):
 
     def embed_and_assign(
         self, panel: Panel, indices: Indices
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """Return latent vectors, and the probabilities of every cluster."""
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return latent vectors, the probabilities of every cluster, and how much is known."""
 
     def predict_proba_from_latent(self, Z: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Return the probabilities of every cluster for latent vectors."""
@@ -110,7 +110,7 @@ def assign(
     model = clusterer.model_
     panel, indices = model.open(panel)
     if Z is None and not every:
-        Z, probabilities = clusterer.embed_and_assign(panel, indices)
+        Z, probabilities, _ = clusterer.embed_and_assign(panel, indices)
     else:
         Z = model.inference_.embed(panel, indices) if Z is None else Z
         probabilities = clusterer.predict_proba_from_latent(Z)  # (n_series, n_clusters)

@@ -221,10 +221,8 @@ class VRAEClusterer(
             raise InvalidDataError(f"Z must have shape (n, {latent_size}); found {Z.shape}.")
         return self.grouping_.predict_proba(Z)
 
-    def embed_and_assign(
-        self, panel: Panel, indices: Indices
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """Return latent vectors and the probabilities of `predict_proba` for a panel.
+    def embed_and_assign(self, panel: Panel, indices: Indices) -> tuple[npt.NDArray[np.float32], Floats, Floats]:
+        """Return latent vectors, the probabilities of `predict_proba`, and how much is known.
 
         Parameters
         ----------
@@ -236,6 +234,9 @@ class VRAEClusterer(
         -------
         Z : ndarray of float32, shape (n_series, latent_size)
         probabilities : ndarray of float64, shape (n_series, n_clusters_)
+        known : ndarray of float64, shape (n_series,)
+            Fraction of the steps needed to be certain of a cluster. Below 1: clearly shorter than
+            the training series.
         """
         self._check_fitted()
         belonging = self._belonging_now()
@@ -243,7 +244,8 @@ class VRAEClusterer(
             Z, new = self.model_.inference_.embed(panel, indices), np.zeros(len(panel), np.bool_)
         else:
             Z, new = self.model_.inference_.embed_and_judge(panel, indices, belonging.is_new)
-        return Z, self._without_certainty(self.predict_proba_from_latent(Z), Z, new, panel)
+        known = np.ones(len(panel)) if self.belonging_ is None else self.belonging_.known_fraction(panel)
+        return Z, self._without_certainty(self.predict_proba_from_latent(Z), Z, new, known), known
 
     @property
     def space_(self) -> LatentSpace:
@@ -320,16 +322,13 @@ class VRAEClusterer(
         return self.belonging_
 
     def _without_certainty(
-        self, probabilities: Floats, Z: npt.NDArray[np.float32], new: npt.NDArray[np.bool_], panel: Panel
+        self, probabilities: Floats, Z: npt.NDArray[np.float32], new: npt.NDArray[np.bool_], known: Floats
     ) -> Floats:
         """Return the probabilities of clusters: 0 for new series, less certain for short ones.
 
         The patterns of series that are clearly shorter are those of few steps, and lie anywhere
         among those of longer series.
         """
-        if self.belonging_ is None:
-            return probabilities
-        known = self.belonging_.known_fraction(panel)
         asked = np.flatnonzero(new | ((known < 1) & probabilities.any(axis=1)))
         asked = asked[~are_among(Z[asked], self.embedding_)]  # training series belong, references or not
         short = asked[~new[asked]]

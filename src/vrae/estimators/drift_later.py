@@ -70,10 +70,10 @@ def gather(clusterer: Fitted, panels: Iterable[Panel]) -> Later:
     beside = _BesideThePast(clusterer)
     for given in panels:
         panel, indices = clusterer.model_.open(given)
-        Z, probabilities = clusterer.embed_and_assign(panel, indices)
+        Z, probabilities, known = clusterer.embed_and_assign(panel, indices)
         unlike = _unlike(clusterer, Z, probabilities, indices)
         beside.add(panel)
-        parts.append((panel.ids, Z, probabilities, unlike, panel.lengths[indices], _short(clusterer, panel)))
+        parts.append((panel.ids, Z, probabilities, unlike, panel.lengths[indices], known < 1))
         if panel.calendar is not None:
             n_absent, n_steps = n_absent + panel.calendar.absent * len(panel.values), n_steps + len(panel.values)
         named &= _has_names(panel, clusterer)
@@ -149,13 +149,6 @@ def _unlike(clusterer: Fitted, Z: npt.NDArray[np.float32], probabilities: Floats
         unlike[indices] = ~probabilities[indices].any(axis=1)
         unlike[unlike] = clusterer.predict_proba_from_latent(Z[unlike]).any(axis=1)  # others are noise of hdbscan
     return unlike
-
-
-def _short(clusterer: Fitted, panel: Panel) -> Bools:
-    """Return which series are clearly shorter than the training series."""
-    if clusterer.belonging_ is None:
-        return np.zeros(len(panel), bool)
-    return clusterer.belonging_.known_fraction(panel) < 1
 
 
 def _labels_before(clusterer: Fitted, past: Past, panel: Panel) -> Ints:

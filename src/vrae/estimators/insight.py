@@ -298,10 +298,10 @@ class Insight(SafeInForks, FittedRepr):
         return np.allclose(self.model_.inference_.embed(panel, indices), self.embedding_, atol=1e-3, equal_nan=True)
 
     def _embedded(self, panel: Panel, indices: Indices) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """Return what `embed_and_assign` returns; at once for the training series."""
+        """Return latent vectors and probabilities; at once for the training series."""
         if self._is_fitted_to(panel):
             return self.embedding_, self.predict_proba_from_latent(self.embedding_)
-        found: tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]] = self.embed_and_assign(panel, indices)
+        found: tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]] = self.embed_and_assign(panel, indices)[:2]
         return found
 
     def _metrics(self) -> dict[str, Any]:
