@@ -385,6 +385,15 @@ def test_auto_finds_the_number_of_groups_that_are_far_apart(k):
     assert found["largest"] == pytest.approx(1 / k)
 
 
+@pytest.mark.parametrize(("k", "last"), [(3, 20), (36, 50)])
+def test_large_numbers_are_tried_only_while_they_may_be_best(k, last):
+    rng = np.random.default_rng(0)
+    X = 9 * rng.standard_normal((k, 8))[np.arange(8 * 36) % k] + 0.3 * rng.standard_normal((8 * 36, 8))
+    curve = score_numbers(X, "kmeans", seed=0)
+    assert best_number(curve) == k
+    assert curve[-1]["n_clusters"] == last
+
+
 def test_auto_does_not_put_most_series_into_one_cluster_if_there_are_other_groups():
     rng = np.random.default_rng(0)
     sizes = (60, 60, 60, 6)

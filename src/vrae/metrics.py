@@ -28,7 +28,7 @@ DOUBTFUL = 0.6
 _BLANKS = ("", "nan", "<na>", "nat")
 
 # Silhouettes are quadratic in the number of vectors. More than this many are sampled.
-_SILHOUETTE_SAMPLE = 5000
+_SILHOUETTE_SAMPLE = 2000
 
 # A number whose largest cluster holds more than this share of the series is chosen only if no other
 # number has separated clusters. Below this silhouette there is no substantial structure (Kaufman &

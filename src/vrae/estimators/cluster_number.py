@@ -10,12 +10,16 @@ import numpy.typing as npt
 from scipy.special import entr
 
 from vrae.estimators.partition import fit_partition, labels_of, takes_number
+from vrae.metrics import is_useful
 
 __all__ = ["check_curve", "score_numbers"]
 
-# Every number up to 20 is tried, then wider steps, as long as a cluster has 4 series on average.
-_NUMBERS = (*range(2, 21), 24, 30, 36, 42, 50, 60)
+# Every number up to 20 is tried, as long as a cluster has 4 series on average. Then come wider
+# steps, up to the first score that is clearly below the best one.
+_EVERY = 20
+_NUMBERS = (*range(2, _EVERY + 1), 24, 30, 36, 42, 50, 60)
 _SERIES_PER_CLUSTER = 4
+_CLEARLY_BELOW = 2 / 3  # of the best
 
 # The curve is computed on a sample of the vectors, with few starts.
 _SAMPLE = 2_000
@@ -40,8 +44,8 @@ def score_numbers(X: Floats, clusterer: Any, seed: int) -> list[dict[str, Any]]:
     list of dict
         By ascending ``n_clusters``, with ``score``, ``silhouette``, ``stability``, ``evenness``,
         ``largest`` (the share of the largest cluster) and ``is_peak`` (whether the score exceeds
-        that of its neighbours). Empty if the clusterer finds the number itself, or there is no
-        choice.
+        that of its neighbours). Above 20 it ends with the first score below two thirds of the best.
+        Empty if the clusterer finds the number itself, or there is no choice.
     """
     if not takes_number(clusterer):
         return []
@@ -51,7 +55,7 @@ def score_numbers(X: Floats, clusterer: Any, seed: int) -> list[dict[str, Any]]:
     sample = X[np.sort(rng.permutation(len(X))[:_SAMPLE])]
     halves = [np.array_split(rng.permutation(len(sample)), 2) for _ in range(_ROUNDS)]
     distance = pairwise_distances(sample)
-    curve = []
+    curve: list[dict[str, Any]] = []
     most = max(2, len(sample) // _SERIES_PER_CLUSTER)
     for k in itertools.takewhile(lambda k: k <= most and k < len(sample), _NUMBERS):
         labels = _labels(sample, sample, k, clusterer, seed)
@@ -70,6 +74,9 @@ def score_numbers(X: Floats, clusterer: Any, seed: int) -> list[dict[str, Any]]:
                 "largest": float(shares.max()),
             }
         )
+        best = max((tried["score"] for tried in curve if is_useful(tried)), default=0.0)
+        if k >= _EVERY and curve[-1]["score"] < _CLEARLY_BELOW * best:
+            break
     scores = np.array([-np.inf, *(tried["score"] for tried in curve), -np.inf])
     is_peak = (scores[1:-1] > scores[:-2]) & (scores[1:-1] >= scores[2:])
     return [{**tried, "is_peak": bool(peak)} for tried, peak in zip(curve, is_peak, strict=True)]
