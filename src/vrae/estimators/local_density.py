@@ -187,11 +187,11 @@ class LocalDensity:
         return cls(space, *large, found["scores"], found["level"], found["spread"], k, float(found["local"]))
 
 
-def reference_rows(indices: Indices) -> Indices:
+def reference_rows(indices: Indices, most: int = _MOST_REFERENCES) -> Indices:
     """Return which of the series at ``indices`` are references: a random sample of bounded size."""
-    if len(indices) <= _MOST_REFERENCES:
+    if len(indices) <= most:
         return indices
-    return np.sort(np.random.default_rng(0).permutation(indices)[:_MOST_REFERENCES])
+    return np.sort(np.random.default_rng(0).permutation(indices)[:most])
 
 
 def _cross_fitted(X: Floats, k: int) -> tuple[Floats, int]:
