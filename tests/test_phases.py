@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pty
+import pydoc
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import psutil
 import pytest
+import torch
 from rich.console import Console
 
 from vrae import VRAE, VRAEClusterer
@@ -198,3 +201,35 @@ def test_rows_to_a_terminal_do_not_meet_a_live_line(data, tmp_path):
     assert b"\x1b[2K" in shown.said
     assert (tmp_path / "out.csv").read_bytes().startswith(b"id,cluster")
     assert b"\x1b" not in (tmp_path / "out.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "step"), [({}, "placement.neighbour_loss"), ({"pattern_weight": 0.0}, "trainer.Trainer.train_step")]
+)
+def test_ctrl_c_ends_both_refits_at_their_next_step(options, step, tiny, monkeypatch):
+    X = np.sin(np.arange(20) * np.where(np.arange(40) % 2, 0.3, 1.5)[:, None])
+    found = VRAEClusterer(2, model=VRAE(**{**tiny, **options}), random_state=0).fit(X)
+    found.model_.set_params(max_epochs=100)
+    before, n_threads, steps = torch.get_num_threads(), threading.active_count(), []
+    called: Any = pydoc.locate(f"vrae.train.{step}")
+    main = threading.main_thread()
+
+    def interrupted(*given: Any) -> Any:
+        steps.append(threading.current_thread())
+        if len(steps) == 3:
+            signal.pthread_kill(main.ident or 0, signal.SIGINT)
+        time.sleep(0.01)
+        return called(*given)
+
+    monkeypatch.setattr(f"vrae.train.{step}", interrupted)
+    monkeypatch.setattr("vrae.train.placement._STEPS", 300)
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            found.stability(X)
+    finally:
+        torch.set_num_threads(before)
+    assert main not in steps
+    assert len(steps) < 50  # of 600
+    assert threading.active_count() == n_threads
+    assert found.refits_ is None

@@ -1,13 +1,21 @@
-"""The phases of long work, such as reading and training, told to a listener. By default to none."""
+"""The phases of long work, such as reading and training, told to a listener. By default to none.
+
+Work in other threads looks here whether it should stop.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Protocol
+from contextvars import ContextVar, copy_context
+from threading import Event
+from typing import Protocol, TypeVar
 
-__all__ = ["Listener", "advance", "announce", "listening", "one_phase"]
+__all__ = ["Listener", "advance", "announce", "check_stopped", "listening", "one_phase", "stoppable"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Listener(Protocol):
@@ -36,6 +44,7 @@ class _Inside:
 
 # Each thread and each context has its own: nothing is set for the whole process.
 _LISTENER: ContextVar[Listener | None] = ContextVar("listener to phases", default=None)
+_STOPS: ContextVar[tuple[Event, ...]] = ContextVar("events that end the work", default=())
 
 
 @contextmanager
@@ -68,7 +77,13 @@ def advance(done: int, total: int | None, unit: str, share: float | None = None)
         Plural of what is counted, such as "series".
     share : float, optional
         Fraction of the phase that is done, to estimate the time that is left.
+
+    Raises
+    ------
+    CancelledError
+        See `check_stopped`.
     """
+    check_stopped()
     listener = _LISTENER.get()
     if listener is None:
         return
@@ -83,3 +98,32 @@ def one_phase(name: str) -> Iterator[None]:
     listener = _LISTENER.get()
     with listening(None if listener is None else _Inside(listener)):
         yield
+
+
+def stoppable(work: Callable[[Item], Result], stop: Event) -> Callable[[Item], Result]:
+    """Return work for another thread, which ends early once ``stop`` is set.
+
+    It runs in a copy of the context of this call: with its listener, and what it silences.
+    """
+
+    def run(item: Item) -> Result:
+        _STOPS.set((*_STOPS.get(), stop))
+        return work(item)
+
+    def run_in_copy(item: Item) -> Result:
+        return here.copy().run(run, item)
+
+    here = copy_context()
+    return run_in_copy
+
+
+def check_stopped() -> None:
+    """Raise if nobody waits for the work of this thread any more, as after Ctrl-C.
+
+    Raises
+    ------
+    CancelledError
+        The thread ends quietly.
+    """
+    if any(stop.is_set() for stop in _STOPS.get()):
+        raise CancelledError

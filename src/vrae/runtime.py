@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from inspect import isfunction
+from threading import Event
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from sklearn.utils import check_random_state
 from threadpoolctl import LibController, ThreadpoolController, threadpool_limits
 
 from vrae.exceptions import InvalidParameterError, SharedContext, did_you_mean
+from vrae.phases import stoppable
 
 __all__ = [
     "SafeInForks",
@@ -181,19 +183,29 @@ def ordered_map(
     On the CPU, small networks process several items in parallel, one thread each: as many as torch
     has threads. The number of waiting results is bounded by the same number. Until the last item,
     torch runs in one thread in the caller too: its threads would wait on cores that others work on.
+
+    If the caller stops, as after Ctrl-C, items that wait are not begun, and the others end at their
+    next `vrae.phases.check_stopped`.
     """
     workers = torch.get_num_threads() if _is_small(device, hidden_size) and not _is_forked() else 1
     if workers == 1:
         yield from map(work, items)
         return
     waiting: deque[Future[Result]] = deque()
+    stop = Event()
+    work = stoppable(work, stop)
     with _one_torch_thread(), ThreadPoolExecutor(workers) as pool:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > workers:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            stop.set()
+            for future in waiting:
+                future.cancel()
 
 
 def seed_of(random_state: int | np.random.RandomState | None) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vrae.nn.neighbours import NeighbourEncoder, neighbour_graph, neighbour_loss, whiten_differences
+from vrae.phases import check_stopped
 from vrae.runtime import torch_generator, work_threads
 from vrae.train.optimizers import EagerAdam
 
@@ -65,6 +66,7 @@ def _train(encoder: NeighbourEncoder, X: Tensor, generator: torch.Generator, con
     schedule = torch.optim.lr_scheduler.OneCycleLR(adam, rate * _LEARNING_RATE, total_steps=steps)
     cumulated = graph.weight.double().cumsum(0)  # (edge,)
     for _ in range(steps):
+        check_stopped()
         # Edges in proportion to their weights, by inversion of the cumulated weights.
         drawn = cumulated[-1] * torch.rand(_EDGES, generator=generator, dtype=torch.float64)
         edge = torch.searchsorted(cumulated, drawn).clamp(max=len(cumulated) - 1)
