@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import warnings
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,19 @@ def test_every_peer_clusters(name):
     labels = np.asarray(PEERS[name].cluster(panel.to_padded().astype(float), 2, 0))
     assert labels.shape == (12,)
     assert set(labels.tolist()) <= {0, 1}
+
+
+def test_only_warnings_of_the_libraries_of_peers_are_silenced(monkeypatch):
+    def noisy(X, k, seed):
+        warnings.warn("mine", UserWarning, stacklevel=1)
+        for module in ("aeon.clustering", "sklearn.base", "numpy._core.fromnumeric", "scipy.linalg"):
+            warnings.warn_explicit("theirs", RuntimeWarning, "file.py", 1, module)
+        return np.arange(len(X)) % k
+
+    monkeypatch.setitem(PEERS, "kmeans", Peer("noisy", noisy))
+    with pytest.warns(UserWarning, match="mine") as found:
+        compare(VRAEClusterer(2), slow_and_fast()[0], None, ["kmeans"], rounds=0)
+    assert [str(one.message) for one in found] == ["mine"]
 
 
 def test_from_the_command_line(cli, tmp_path):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from vrae import VRAE, Panel
@@ -143,3 +145,16 @@ def test_the_command_writes_the_file(fitted, small_series, tmp_path):
     }
     found = ort.InferenceSession(file).run(["latent"], padded(small_series("3d", 5, 9)))[0]
     np.testing.assert_allclose(found, clusterer.model_.transform(small_series("3d", 5, 9)), atol=1e-4)
+
+
+def test_only_warnings_of_the_exporter_are_silenced(fitted, tmp_path, monkeypatch):
+    export = torch.onnx.export
+
+    def noisy(*args: Any, **options: Any) -> None:
+        warnings.warn("mine", UserWarning, stacklevel=1)
+        export(*args, **options)
+
+    monkeypatch.setattr(torch.onnx, "export", noisy)
+    with pytest.warns(UserWarning, match="mine") as found:
+        fitted("VRAE", "2d").export_onnx(tmp_path / "model.onnx")
+    assert [str(one.message) for one in found] == ["mine"]

@@ -27,7 +27,10 @@ __all__ = ["export_onnx"]
 _OPSET = 17
 # ONNX operators that torch's tracing exporter does not translate.
 _UNTRANSLATED = {"aten::asinh": "Asinh", "aten::atanh": "Atanh"}
-_EXPORTER = Silence()  # about the older exporter, and sizes that could be constant: see the tests
+# About the older exporter, and sizes that could be constant: see the tests.
+_EXPORTER = Silence(module=r"torch\.(onnx|jit)\b")
+_CALLED = Silence(DeprecationWarning, "You are using the legacy TorchScript")
+_TRACED = Silence(torch.jit.TracerWarning)  # type: ignore[attr-defined]
 
 
 def export_onnx(network: VRAENetwork, scaler: Scaler, path: str | Path, facts: dict[str, str]) -> Path:
@@ -54,7 +57,7 @@ def _trace(embedding: Embedding) -> bytes:
     lengths = torch.tensor([n_steps, n_steps - 1, n_steps - 2])
     batch_and_time = {0: "batch", 1: "time"}
     file = io.BytesIO()
-    with _translations(), _EXPORTER(), torch.no_grad():
+    with _translations(), _EXPORTER(), _CALLED(), _TRACED(), torch.no_grad():
         torch.onnx.export(
             embedding,
             (values, lengths),

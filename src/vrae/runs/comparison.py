@@ -40,7 +40,7 @@ Labels = npt.NDArray[np.int64]
 
 # The shortest series that every peer accepts.
 _MIN_STEPS = 9
-_INTERNALS = Silence()  # of other libraries
+_INTERNALS = Silence(module=r"(aeon|numba|numpy|scipy|sklearn)\b")
 
 
 @dataclass(frozen=True)
