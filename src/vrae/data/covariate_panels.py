@@ -23,7 +23,7 @@ from vrae.data.files import open_path
 from vrae.data.frames import from_frame
 from vrae.data.identity import with_joined_id
 from vrae.data.later_times import on_calendar_of_model
-from vrae.data.long import RepeatedRowsError, Steps, put_on_grid
+from vrae.data.long import RepeatedRowsError, Steps, merge_duplicates, put_on_grid, sort_order
 from vrae.data.panel import Panel, offsets_of
 from vrae.data.reading import as_panel, read_source
 from vrae.data.table_options import TableOptions
@@ -221,15 +221,12 @@ def _joined(target: Panel, covariates: Panel | None, names: Sequence[str]) -> Pa
         own = np.full((len(part.values), 1 + len(names)), np.nan)
         own[:, channels] = part.values
         codes.append(np.repeat(rows, part.lengths))
-        times.append(part.times)
+        times.append(np.asarray(part.times))
         values.append(own)
-    code, value = np.concatenate(codes), np.concatenate(values)
-    time: npt.NDArray[Any] = np.concatenate([np.asarray(each) for each in times])
-    order = np.lexsort((time, code))
-    order = order[code[order] >= 0]
-    code, time, value = code[order], time[order], value[order]
-    begins = np.flatnonzero(np.concatenate([[True], (np.diff(code) != 0) | (time[1:] != time[:-1])]))
-    steps = Steps(code[begins], np.fmax.reduceat(value, begins, axis=0), time[begins])
+    steps = Steps(np.concatenate(codes), np.concatenate(values), np.concatenate(times))
+    steps = steps.take(np.flatnonzero(steps.codes >= 0))
+    steps = steps.take(sort_order(steps.codes, steps.times))
+    steps = merge_duplicates(steps, "mean", target.ids)  # a channel has one value at most
     calendar = target.calendar
     if calendar is not None and calendar.freq is not None:
         steps, _ = put_on_grid(steps, calendar, "raise", target.ids)
