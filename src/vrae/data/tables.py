@@ -167,16 +167,16 @@ def _long_panel(table: Table, roles: Roles, columns: Columns, options: TableOpti
         hint = repeat_hint(codes, times, order, table, roles)
         say_merged(steps, options.duplicates, ids, hint, times.zone)
         steps, calendar = _on_calendar(steps, times.zone, options, ids, hint or id_hint(table, roles))
+    return _panel(steps, ids, static, calendar, tuple(roles.values))
+
+
+def _panel(
+    steps: Steps, ids: Array, static: dict[str, Array], calendar: Calendar | None, channels: tuple[str, ...] = ()
+) -> Panel:
+    """Return the panel of rows that are sorted by series and time."""
     lengths = np.bincount(steps.codes, minlength=len(ids))
-    return Panel(
-        values=narrowed(steps.values, lengths),
-        offsets=offsets_of(lengths),
-        ids=ids,
-        times=steps.times,
-        channels=tuple(roles.values),
-        static=static,
-        calendar=calendar,
-    )
+    values = narrowed(steps.values, lengths)
+    return Panel(values, offsets_of(lengths), ids, steps.times, channels, static, calendar)
 
 
 def _on_calendar(
@@ -236,15 +236,7 @@ def _wide_panel(table: Table, roles: Roles, columns: Columns, options: TableOpti
         return Panel(narrowed(values, lengths), offsets_of(lengths), ids, static=static)
     own = Steps(np.zeros(len(dates.stamps), np.int64), matrix.T, dates.stamps)
     steps, calendar = _wide_steps(own, dates.zone, options, table)
-    lengths = np.bincount(steps.codes, minlength=len(ids))
-    return Panel(
-        values=narrowed(steps.values, lengths),
-        offsets=offsets_of(lengths),
-        ids=ids,
-        times=steps.times,
-        static=static,
-        calendar=calendar,
-    )
+    return _panel(steps, ids, static, calendar)
 
 
 def _filled(matrix: Array, fill: float | None) -> Array:
