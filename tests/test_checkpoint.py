@@ -289,3 +289,19 @@ def test_a_full_disk_keeps_the_last_checkpoint(checkpoint, monkeypatch):
 def test_options_are_checked(options, tmp_path):
     with pytest.raises(InvalidParameterError, match=next(iter(options))):
         Checkpoint(tmp_path, **options)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("held", ["notes.txt", "config.json", "a model"])
+def test_a_checkpoint_replaces_nothing_else(held, resume, fitted, tmp_path):
+    folder = tmp_path / "mine"
+    if held == "a model":
+        fitted("VRAE").save(folder)
+    else:
+        folder.mkdir()
+        (folder / held).write_text('{"mine": 1}')
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    model = VRAE(max_epochs=2, random_state=0, callbacks=[Checkpoint(folder, every_minutes=0, resume=resume)])
+    with pytest.raises((OutputError, ModelFileError)):
+        model.fit(np.random.default_rng(0).normal(size=(12, 8)))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import http.server
+import io
 import json
 import os
 import re
@@ -52,10 +53,10 @@ from vrae.distributed.pool import _Worker, check_ids
 from vrae.distributed.ray_trainer import _FinishedTrainer
 from vrae.distributed.series import draw_sample
 from vrae.distributed.source import open_parquet
-from vrae.distributed.staging import SharedFolder, publish, staging_folder
+from vrae.distributed.staging import SharedFolder, check_destination, publish, staging_folder
 from vrae.exceptions import InvalidDataError, InvalidParameterError, MissingDependencyError, OutputError
 from vrae.metrics import agreement_of_counts
-from vrae.runs import Tally, sample_series, write_anomalies, write_assignments, write_embeddings
+from vrae.runs import ParquetTable, Tally, sample_series, write_anomalies, write_assignments, write_embeddings
 from vrae.train.callbacks import Callback
 from vrae.train.trainer import Trainer
 
@@ -64,6 +65,17 @@ ray = pytest.importorskip("ray", reason="needs vrae[ray]")
 LIST = pa.list_(pa.float32())
 TWO_CPUS = ray.data.ExecutionResources(cpu=2)
 PARTS: dict[str, Any] = {"part_values": 60}  # small parts, so that there are many
+
+
+def table_of_vrae() -> bytes:
+    """Return a finished part of an earlier table."""
+    file = io.BytesIO()
+    with ParquetTable(pa.PythonFile(file, mode="w")) as table:
+        table.write({"id": np.array(["yesterday's"])})
+    return file.getvalue()
+
+
+YESTERDAY = table_of_vrae()
 
 
 # ---------------------------------------------------------------- series in files
@@ -553,7 +565,7 @@ def test_a_killed_worker_and_a_damaged_part_lose_no_other_row(
     out, partial, earlier = tmp_path / "out", tmp_path / "out.partial", tmp_path / "out" / "part-00000.parquet"
     clusterer.save(tmp_path / "model")
     out.mkdir()
-    earlier.write_bytes(b"yesterday's")
+    earlier.write_bytes(YESTERDAY)
     operation = fragile(Assign, tmp_path / "killed", last="s008")
     monkeypatch.setattr("vrae.distributed.model_jobs.Assign", operation)
     job = job_for(load_model(tmp_path / "model"), operation, source, partial, remembered=True, **PARTS)
@@ -570,7 +582,7 @@ def test_a_killed_worker_and_a_damaged_part_lose_no_other_row(
     assert re.search(r"Cannot read \S*001\.parquet", message)
     assert f"kept in {partial}" in message
     assert "Traceback" not in message
-    assert [file.read_bytes() for file in out.iterdir()] == [b"yesterday's"]
+    assert [file.read_bytes() for file in out.iterdir()] == [YESTERDAY]
     tables = {json.loads(entry)["files"]["clusters"] for entry in kept.values()}
     assert tables <= {file.name for file in partial.iterdir()}  # and the incomplete table of the killed worker
 
@@ -642,7 +654,7 @@ def test_a_full_disk_is_named_and_finished_parts_are_kept(
     clusterer.save(tmp_path / "model")
     out, partial, filler = small_disk / "out", small_disk / "out.partial", small_disk / "filler"
     out.mkdir()
-    (out / "part-00000.parquet").write_bytes(b"yesterday's")
+    (out / "part-00000.parquet").write_bytes(YESTERDAY)
     filler.write_bytes(bytes(24_000))
     command = ["assign", source, "--model", tmp_path / "model", "--engine", "ray", "--workers", "1", "--out", out]
     code, _, message = cli(*command, "--quiet")
@@ -650,7 +662,7 @@ def test_a_full_disk_is_named_and_finished_parts_are_kept(
     assert f"could not write to {partial}" in message
     assert "No space left" in message
     assert "Traceback" not in message
-    assert [file.read_bytes() for file in out.iterdir()] == [b"yesterday's"]
+    assert [file.read_bytes() for file in out.iterdir()] == [YESTERDAY]
     kept = records(partial)
     assert kept
     assert re.search(r"(\d+) of (\d+) parts could not be processed", message)
@@ -717,7 +729,7 @@ def test_series_from_one_store_and_results_in_two(local_ray, tmp_path, store_url
     with object_store() as (host, objects):
         url = f"s3://me:secret@{BUCKET}/{{}}?scheme=http&endpoint_override={host}&region=us-east-1"
         objects |= {f"{BUCKET}/in/{file.name}": (file.read_bytes(), MODIFIED) for file in (tmp_path / "data").iterdir()}
-        objects |= {f"{BUCKET}/out/part-00099.parquet": (b"yesterday's", MODIFIED)}
+        objects |= {f"{BUCKET}/out/part-00099.parquet": (YESTERDAY, MODIFIED)}
         given = set(objects) - {f"{BUCKET}/out/part-00099.parquet"}
         command = ["anomalies", url.format("in/*.parquet"), "--model", tmp_path / "model", "--engine", "ray"]
         command += ["--workers", "1", "--quiet", "--out", url.format("out"), "--step-scores", f"{store_url}/steps"]
@@ -828,3 +840,29 @@ def test_several_processes_train_the_same_model_as_one_though_one_is_killed(loca
     np.testing.assert_allclose(together.score_samples(X), alone.score_samples(X), rtol=1e-4)
     together.save(tmp_path / "model")
     np.testing.assert_array_equal(load_model(tmp_path / "model").transform(X), together.transform(X))
+
+
+def test_the_destination_holds_an_earlier_table_of_vrae_or_nothing(tmp_path):
+    rows, out = pa.table({"id": ["a"], "y": [1.0]}), tmp_path / "out"
+    out.mkdir()
+    (out / "part-00000.parquet").write_bytes(YESTERDAY)
+    check_destination(str(out), str(tmp_path / "data"))
+    for source in (out, f"{out}/*.parquet", out / "part-00000.parquet", f"file://{out}", tmp_path / "link"):
+        (tmp_path / "link").unlink(missing_ok=True)
+        (tmp_path / "link").symlink_to(out)
+        with pytest.raises(OutputError, match="which is read"):
+            check_destination(str(out), str(source))
+    for name in ("part-00001.parquet", "part-00000-5c1e0a0d-c000.snappy.parquet"):  # as those of Spark
+        pq.write_table(rows, out / name)
+        with pytest.raises(OutputError, match=re.escape(name)):
+            check_destination(str(out))
+        (out / name).unlink()
+
+
+def test_a_folder_of_others_is_not_used_for_unfinished_work(tmp_path):
+    mine = tmp_path / "out.partial" / "notes.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(OutputError, match=r"holds something else: .notes\.txt"), staging_folder(str(tmp_path / "out")):
+        pytest.fail("is not used")
+    assert mine.read_text() == "mine"

@@ -131,6 +131,44 @@ def test_what_is_read_is_not_replaced_by_a_folder_or_in_one(cli, place):
     assert cli("report", "run", "--out", "run/other.html").code == 0
 
 
+def test_what_is_read_is_not_replaced_with_overwrite_either(cli, place, monkeypatch):
+    assert cli("cluster", "data.csv", "-k", 2, "--epochs", 1, "--out", "run").code == 0
+    assert cli("reduce", "data.csv", "--epochs", 1, "--latent-size", 2, "--out", "red").code == 0
+    deep = place / "a" / "b" / "deep.csv"
+    deep.parent.mkdir(parents=True)
+    deep.write_bytes((place / "data.csv").read_bytes())
+    (place / "link.csv").symlink_to("data.csv")
+    monkeypatch.setenv("HOME", str(place))
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    for command in (
+        ["assign", "data.csv", "--model", "model", "--out", "link.csv"],
+        ["assign", "link.csv", "--model", "model", "--out", "data.csv"],
+        ["assign", "~/data.csv", "--model", "model", "--out", "data.csv"],
+        ["assign", "a/**/*.csv", "--model", "model", "--out", deep],
+        ["assign", "a", "--model", "model", "--out", deep],
+        ["assign", "data.csv", "--model", "model", "--out", "model/weights.safetensors"],
+        ["assign", "data.csv", "--model", "run", "--out", "run/model/weights.safetensors"],
+        ["assign", "data.csv", "--model", "run", "--out", "run/clusters.csv"],
+        ["explain", "run", "--out", "run/clusters.csv"],
+        ["explain", "run", "--out", "data.csv"],  # the run says where its series are
+        ["report", "run", "--out", "data.csv"],
+        ["restore", "red", "--out", "red/codes.parquet"],
+        ["export", "model", "--out", "model/config.json"],
+    ):
+        done = cli(*command, "--overwrite")
+        assert (done.code, done.said.count("\n"), "is read by this command" in done.said) == (2, 1, True), done.said
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
+    assert [cli("assign", "data.csv", "--model", "run", "--out", "run/own.csv").code for _ in range(2)] == [0, 0]
+
+
+@posix
+def test_standard_input_that_is_the_output(place):
+    with (place / "data.csv").open() as data:
+        command = [sys.executable, "-m", "vrae", "assign", "-", "--model", "model", "--out", "data.csv", "--overwrite"]
+        done = subprocess.run(command, stdin=data, capture_output=True, text=True, check=False)
+    assert (done.returncode, "is read by this command" in done.stderr) == (2, True), done.stderr
+
+
 def test_a_part_of_a_run_and_what_is_read_only_are_kept(cli, place, monkeypatch):
     (place / "run").mkdir()
     (place / "run" / "metrics.json").write_text("{}")
@@ -283,3 +321,28 @@ def test_an_output_is_checked_before_the_work(cli, place):
     assert "Scoring" not in done.err
     with pytest.raises(OutputError), atomic_file(place / "file" / "a.csv"):
         pass
+
+
+def test_folders_that_only_have_the_names_of_a_result_are_kept(cli, place):
+    files = ["run/metrics.json", "run/config.toml", "run/history.csv", "stopped/checkpoint/notes.txt"]
+    files += ["red/reduction.json", "red/config.toml", "drift/drift.csv", "drift/drift.html"]
+    for name in files:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text('{"mine": 1}')
+    for command in (
+        ["cluster", "data.csv", "--out", "run", "--overwrite"],
+        ["cluster", "data.csv", "--out", "run"],
+        ["cluster", "data.csv", "--out", "stopped", "--overwrite"],
+        ["reduce", "data.csv", "--out", "red", "--overwrite"],
+        ["drift", "data.csv", "--model", "model", "--out", "drift", "--overwrite"],
+    ):
+        done = cli(*command)
+        assert (done.code, "exists and" in done.said, "Training" in done.err) == (2, True, False), done.said
+    assert all((place / name).read_text() == '{"mine": 1}' for name in files)
+
+
+def test_an_output_in_another_output_is_refused(cli, place):
+    for out in ("found/table.csv", "found/sub/../table.csv"):
+        done = cli("anomalies", "data.csv", "--save", "found", "--out", out)
+        assert (done.code, "one lies in the other" in done.said) == (2, True)
+    assert not (place / "found").exists()

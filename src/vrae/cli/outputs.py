@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from glob import iglob
 from inspect import Parameter, signature
 from itertools import combinations, islice
@@ -62,8 +65,11 @@ def check_outputs(context: Any) -> None:
         name: (option, values[name]) for name, option in {**_FILES, **_FOLDERS}.items() if _is_local(values, name)
     }
     for (one, path), (other, place) in combinations(outputs.values(), 2):
-        if os.path.realpath(path) == os.path.realpath(place) and not is_stream(path):
-            raise usage_error(f"{one} and {other} name the same place: {path}. Choose another for one of them.")
+        if _name_one_place(path, place) and not is_stream(path):
+            raise usage_error(
+                f"{one} {path} and {other} {place} name the same place, or one lies in the other. Choose another for "
+                f"one of them."
+            )
     for name, (option, path) in outputs.items():
         if name in _FOLDERS:
             if str(path) == "-" or path.suffix in _FILE_ENDINGS:
@@ -77,9 +83,19 @@ def check_outputs(context: Any) -> None:
             raise usage_error(
                 f"{option} {path}: a table is written as csv or Parquet. End the name in .csv or .parquet."
             )
-        if not is_stream(path) and path.exists() and not values.get("overwrite"):
-            _check_replaced(values, name, option, path)
+        if not is_stream(path) and path.exists():
+            _check_not_read(values, name, option, path)
+            if not values.get("overwrite"):
+                _check_replaced(option, path)
         check_writable(path)
+
+
+def _name_one_place(one: Path, other: Path) -> bool:
+    """Return whether two outputs are one, or one is in the other."""
+    found, more = (Path(os.path.realpath(path)) for path in (one, other))
+    if sys.platform in ("win32", "darwin"):  # where a.csv and A.csv are one file
+        found, more = (Path(str(path).casefold()) for path in (found, more))
+    return found.is_relative_to(more) or more.is_relative_to(found)
 
 
 def _is_local(values: Mapping[str, Any], name: str) -> bool:
@@ -104,11 +120,16 @@ def _check_kept(values: Mapping[str, Any], own: str, option: str, folder: Path) 
             raise usage_error(f"{option} {folder} holds {source}, which is read. Choose another. Nothing was changed.")
 
 
-def _check_replaced(parameters: Mapping[str, Any], own: str, spelled: str, path: Path) -> None:
+def _check_not_read(parameters: Mapping[str, Any], own: str, spelled: str, path: Path) -> None:
+    """Raise if a file is read by the command, which --overwrite does not allow either."""
     others = {name: value for name, value in parameters.items() if name != own}
     if any(_is_read(path, name, source) for name, source in _sources(others)):
-        problem = f"is read by this command. Choose another {spelled}."
-    elif _is_part(path):
+        raise usage_error(f"{spelled} {path} is read by this command. Choose another {spelled}. Nothing was changed.")
+
+
+def _check_replaced(spelled: str, path: Path) -> None:
+    """Raise if a file is replaced with --overwrite only."""
+    if _is_part(path):
         problem = f"is a part of the run in {path.parent}. Choose another {spelled}, or add --overwrite to replace it."
     elif not os.access(path, os.W_OK):
         problem = f"is read-only. Choose another {spelled}, or add --overwrite to replace it."
@@ -121,7 +142,13 @@ def _check_replaced(parameters: Mapping[str, Any], own: str, spelled: str, path:
 
 def _is_part(path: Path) -> bool:
     """Return whether a file belongs to a run, which would not be whole without it."""
+    from vrae.io.folder import CONFIG_FILE, WEIGHTS_FILE
+
     path = Path(os.path.realpath(path))
+    if path.name in (CONFIG_FILE, WEIGHTS_FILE) and all(
+        (path.parent / n).is_file() for n in (CONFIG_FILE, WEIGHTS_FILE)
+    ):
+        return True
     has_metrics, has_reduction = ((path.parent / name).is_file() for name in ("metrics.json", "reduction.json"))
     if path.name == "report.html" or not (has_metrics or has_reduction):  # a report can be written again
         return False
@@ -136,25 +163,40 @@ def _sources(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for each in value if isinstance(value, list | tuple) else [value]:
             if isinstance(each, str | Path):
                 yield name, str(each)
+    if isinstance(run := parameters.get("run"), Path) and parameters.get("data") is None:
+        with suppress(OSError, ValueError, RecursionError, AttributeError):  # not a run, as the command says
+            source = json.loads((run / "metrics.json").read_bytes()).get("source") or {}
+            yield "data", str(source.get("data"))
 
 
 def _matching(source: str) -> Iterator[Path]:
-    """Yield the file or folder of a source, or those that match its pattern."""
+    """Yield the file or folder of a source, or those that match its pattern; see `open_path`."""
     try:
-        place = Path(source)
-        yield from [place] if place.exists() else map(Path, iglob(source))
-    except (OSError, ValueError):  # not a path
+        place = Path(source.removeprefix("file://")).expanduser()
+        yield from [place] if place.exists() else map(Path, iglob(str(place), recursive=True))
+    except (OSError, ValueError, RuntimeError):  # not a path
         return
 
 
 def _is_read(path: Path, name: str, source: str) -> bool:
-    """Return whether a file is a source, matches its pattern, or lies in a folder that is read.
+    """Return whether a file is a source, matches its pattern, or is read in a folder.
 
-    A report may lie in the folder of its run.
+    A report or a table may lie in the folder of its run.
     """
-    if name in _READ and Path(source).is_dir():
-        return _is_in(path, Path(source)) and (name in _DATA or path.suffix != ".html")
-    return any(_is_same(found, path) for found in _matching(source))
+    if name in _DATA and source == "-":
+        return _is_standard_input(path)
+    for found in _matching(source):
+        if _is_same(found, path) or (name in _READ and found.is_dir() and _is_in(path, found)):
+            return name in _DATA or not found.is_dir() or _is_part(path)
+    return False
+
+
+def _is_standard_input(path: Path) -> bool:
+    """Return whether a shell opened a file as standard input."""
+    try:
+        return os.path.samestat(os.fstat(0), path.stat())
+    except OSError:
+        return False
 
 
 def _is_same(one: Path, other: Path) -> bool:

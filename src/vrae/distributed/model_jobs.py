@@ -159,7 +159,7 @@ def _run_job(
     """Apply an operation to all series, and move each table to its destination; see `embed`."""
     engine = engine or EngineOptions()
     for destination in destinations.values():
-        check_destination(destination)
+        check_destination(destination, source)
     with connected(engine), staging_folder(next(iter(destinations.values()))) as staging:
         reading = (model.model_ if isinstance(model, Head) else model).reading_
         series = find_series(source, staging, log, **{"remembered": reading, **options})

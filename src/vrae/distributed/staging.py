@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,17 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pyarrow import fs
 
 from vrae.distributed.source import file_system
 from vrae.exceptions import OutputError, name_some
 from vrae.io.atomic import atomic_directory, parents_of
 from vrae.io.interrupts import interrupts_held, record_kept
+from vrae.runs import WRITER
 
 __all__ = ["SharedFolder", "check_destination", "error_reason", "publish", "staging_folder"]
 
 # Files from which an interrupted job resumes.
 _RESUMABLE = ("part-", "sorted")
+# All files of a folder for unfinished work, and all of a finished table.
+_UNFINISHED = re.compile(r"\.?(part-\d+|part-model|sorted)(\..*)?|[a-z]+-\d{5,}-[0-9a-f]{8}\.parquet")
+_FINISHED = re.compile(r"part-\d{5,}\.parquet")
+_LOOKED_AT = 100  # files of a finished table
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,11 @@ def staging_folder(destination: str) -> Iterator[SharedFolder]:
     """
     system, path = file_system(destination)
     folder = SharedFolder(system, path.rstrip("/") + ".partial")
+    if foreign := [name for name in folder.names() if not _UNFINISHED.fullmatch(name)]:
+        raise OutputError(
+            f"{folder.path} is needed for unfinished work, and holds something else: {name_some(foreign, 3)}. Move it "
+            f"away, or choose another --out; nothing was changed."
+        )
     with parents_of(Path(folder.path)) if isinstance(system, fs.LocalFileSystem) else nullcontext():
         try:
             folder.create()
@@ -117,22 +130,46 @@ def _kept_if_unfinished(folder: SharedFolder) -> Iterator[SharedFolder]:
         folder.system.delete_dir(folder.path)
 
 
-def check_destination(destination: str) -> None:
-    """Raise an OutputError if the destination holds anything but an earlier table in parts."""
+def check_destination(destination: str, source: Any = None) -> None:
+    """Raise an OutputError if the destination holds anything but an earlier table of vrae in parts.
+
+    ``source`` is what is read, which is never replaced.
+    """
     system, path = file_system(destination)
     try:
         info = system.get_file_info(path)
         if info.type == fs.FileType.NotFound:
             return
-        names = SharedFolder(system, path).names() if info.type == fs.FileType.Directory else [path]
+        folder = SharedFolder(system, path.rstrip("/"))
+        names = folder.names() if info.type == fs.FileType.Directory else [path]
+        foreign = [name for name in names if not _FINISHED.fullmatch(name)]
+        foreign = foreign or [name for name in sorted(names)[:_LOOKED_AT] if not _is_of_vrae(folder, name)]
     except OSError as error:
         raise _not_writable(path, error) from error
-    foreign = [name for name in names if not (name.startswith("part-") and name.endswith(".parquet"))]
     if foreign or info.type != fs.FileType.Directory:
         raise OutputError(
-            f"{destination} exists and is not a folder of part-*.parquet files: found {name_some(foreign, 3)}. Choose "
-            f"another --out; nothing was changed."
+            f"{destination} exists and is not a folder of part-*.parquet files of vrae: found {name_some(foreign, 3)}. "
+            f"Choose another --out; nothing was changed."
         )
+    if isinstance(source, str | Path) and _lies_in(str(source), system, path):
+        raise OutputError(f"{destination} holds {source}, which is read. Choose another --out; nothing was changed.")
+
+
+def _is_of_vrae(folder: SharedFolder, name: str) -> bool:
+    """Return whether a Parquet file says that vrae wrote it."""
+    try:
+        with folder.system.open_input_file(folder.at(name)) as file:
+            return WRITER.items() <= (pq.read_schema(file).metadata or {}).items()
+    except pa.ArrowException:
+        return False
+
+
+def _lies_in(source: str, system: fs.FileSystem, path: str) -> bool:
+    """Return whether a file, folder or pattern lies in a folder."""
+    other, place = file_system(source)
+    if isinstance(system, fs.LocalFileSystem) and isinstance(other, fs.LocalFileSystem):
+        return Path(place).resolve().is_relative_to(Path(path).resolve())
+    return other.equals(system) and f"{place}/".startswith(f"{path.rstrip('/')}/")
 
 
 def publish(staging: SharedFolder, files: Sequence[str], destination: str) -> None:

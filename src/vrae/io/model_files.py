@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from vrae.exceptions import InvalidParameterError, ModelFileError, OutputError, shortened
-from vrae.io.atomic import is_there
+from vrae.io.atomic import HIDDEN, is_there
 from vrae.io.folder import CONFIG_FILE, WEIGHTS_FILE, Arrays, StoredArrays, read_folder, write_folder
 from vrae.io.migrations import FORMAT_VERSION, OLDER_VERSIONS
 
-__all__ = ["check_replaceable", "read_model", "write_model"]
+__all__ = ["check_checkpoint_replaceable", "check_replaceable", "read_model", "write_model"]
 
 # Characters of a config among which its version and its class are.
 _START = 1 << 16
@@ -29,18 +29,30 @@ def write_model(path: str | Path, config: dict[str, Any], arrays: Arrays) -> Pat
 
 def check_replaceable(target: Path) -> None:
     """Raise if a model written to ``target`` would replace anything but a model."""
-    if is_there(target) and not _is_replaceable(target):
+    if is_there(target) and not _holds_only(target, '"class"'):
         raise OutputError(
             f"{target} exists and is not a model directory, or not only that. Choose another name, or move the other "
             f"files away."
         )
 
 
-def _is_replaceable(target: Path) -> bool:
-    """Return whether a target is an empty folder, or holds a model and nothing else."""
+def check_checkpoint_replaceable(target: Path) -> None:
+    """Raise if a checkpoint written to ``target`` would replace anything but a checkpoint."""
+    if is_there(target) and not _holds_only(target, '"origin"'):
+        raise OutputError(
+            f"{target} exists and is not the folder of a checkpoint, or not only that. Choose another folder, or move "
+            f"the other files away. Nothing was changed."
+        )
+
+
+def _holds_only(target: Path, key: str) -> bool:
+    """Return whether a target is an empty folder, or holds a model and nothing else.
+
+    ``key`` is one that its config has near its beginning.
+    """
     if not target.is_dir():
         return False
-    names = {path.name for path in target.iterdir()}
+    names = {path.name for path in target.iterdir() if not path.name.startswith(HIDDEN)}
     if not names:
         return True
     if names != {CONFIG_FILE, WEIGHTS_FILE}:
@@ -50,7 +62,7 @@ def _is_replaceable(target: Path) -> bool:
             start = file.read(_START)
     except (OSError, ValueError):
         return False
-    return '"format_version"' in start and '"class"' in start
+    return '"format_version"' in start and key in start
 
 
 def read_model(path: str | Path) -> tuple[dict[str, Any], StoredArrays]:

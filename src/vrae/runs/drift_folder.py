@@ -17,7 +17,8 @@ _FILES = {"drift.csv", "drift.html", "shares.csv"}
 
 def check_drift_folder(out: Path, overwrite: bool) -> None:
     """Refuse a folder with other content. Call it before long work."""
-    check_output_folder(out, overwrite, _FILES, "comparison", "drift.html, drift.csv and shares.csv")
+    mark = "drift.html", "· vrae</title>"
+    check_output_folder(out, overwrite, _FILES, mark, "comparison", "drift.html, drift.csv and shares.csv")
 
 
 def write_drift(drift: Drift, out: Path, title: str, command: str) -> None:

@@ -35,7 +35,10 @@ _LITTLE_KEPT = 0.5
 
 def check_reduction_folder(out: Path, overwrite: bool) -> None:
     """Refuse a folder with other content. Call it before long work."""
-    check_output_folder(out, overwrite, REDUCTION_FILES, "reduction", "codes.parquet, reduction.json and the model")
+    mark = "reduction.json", '"numbers_out"'
+    check_output_folder(
+        out, overwrite, REDUCTION_FILES, mark, "reduction", "codes.parquet, reduction.json and the model"
+    )
 
 
 def reduce_to_folder(

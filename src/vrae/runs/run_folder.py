@@ -19,11 +19,12 @@ from vrae.estimators.assignment import Assignment, assign
 from vrae.estimators.clusterer import VRAEClusterer
 from vrae.exceptions import OutputError, name_some
 from vrae.io.atomic import HIDDEN, atomic_directory, is_there, only_writer
-from vrae.io.model_files import check_replaceable
+from vrae.io.model_files import check_checkpoint_replaceable, check_replaceable
 from vrae.metrics import agreement, raw_kmeans
 from vrae.phases import advance, announce, one_phase
 from vrae.report import write_report
 from vrae.runs.fingerprint import fingerprint
+from vrae.runs.output_folder import is_marked
 from vrae.runs.result_tables import embedding_columns, map_panels, without_dropped, write_model
 from vrae.runs.run_metrics import Tally, add_verdict, write_metrics
 from vrae.runs.run_report import MAX_REPORT_SERIES, gather_run_report
@@ -76,7 +77,7 @@ def check_run_folder(out: Path, overwrite: bool, resume: bool = False, *, rollin
         return
     folder = out.is_dir()
     names = {path.name for path in out.iterdir() if not path.name.startswith(HIDDEN)} if folder else set()
-    complete, interrupted = "metrics.json" in names, CHECKPOINT in names
+    complete, interrupted = is_marked(out / "metrics.json", '"n_series"'), CHECKPOINT in names
     foreign = names - RUN_FILES - {CHECKPOINT}
     if not folder or (names and not complete and (foreign or not interrupted)):
         problem = "exists and is not a run folder. Choose another --out."
@@ -85,6 +86,7 @@ def check_run_folder(out: Path, overwrite: bool, resume: bool = False, *, rollin
         problem = f"contains files that vrae did not write: {some}. Move them away, or choose another --out."
     elif overwrite or (resume and interrupted) or not names or (rolling and not (resume or foreign or interrupted)):
         check_replaceable(out / "model")
+        check_checkpoint_replaceable(out / CHECKPOINT)
         return
     elif interrupted:
         problem = "holds an interrupted run. Add --resume to continue it, or --overwrite to start over."

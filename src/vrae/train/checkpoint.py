@@ -17,6 +17,7 @@ from torch import Tensor
 from vrae.config import check_int, check_real
 from vrae.exceptions import InvalidParameterError, ModelFileError, TrainingInterrupted
 from vrae.io.folder import CONFIG_FILE, Arrays, check_pair, read_folder, write_folder
+from vrae.io.model_files import check_checkpoint_replaceable
 from vrae.train.callbacks import Callback, Record, TrainingRun
 
 __all__ = ["Checkpoint", "read_state", "write_state"]
@@ -53,7 +54,7 @@ class Checkpoint(Callback):
     ModelFileError
         In `fit`: the folder is damaged.
     OutputError
-        In `fit`: it cannot be written.
+        In `fit`: it cannot be written, or holds something else.
 
     Examples
     --------
@@ -91,6 +92,8 @@ class Checkpoint(Callback):
         self._origin = _origin(trainer)
         self._saved_at = time.monotonic()
         self._has_saved = self.resume and self._restore(trainer)
+        if not self._has_saved:
+            check_checkpoint_replaceable(self.folder)
         self._interrupted = False
         self._handler = None
         in_charge = threading.current_thread() is threading.main_thread()
