@@ -101,6 +101,21 @@ def test_a_peak_of_few_members_is_no_season():
     assert "December" not in name
 
 
+def test_a_mixture_of_growing_and_declining_is_not_steady():
+    weak = [lambda rng, slope=slope: 100 + slope * WEEKS + rng.normal(0, 1, 104) for slope in (0.2, -0.3)]
+    series, _ = kinds([*weak, WEEKLY["Peaks in December"]])
+    name = named(on_calendar(series, "2023-01-02", "W-MON"), np.repeat([0, 0, 1], N))[0]
+    assert not name.startswith(("Steady", "All year round"))
+
+
+def test_a_mixture_with_mostly_zeros_is_not_all_year_round():
+    rare = WEEKLY["Active in a few weeks a year"]
+    series, _ = kinds([lambda rng: rng.poisson(20 * rng.exponential(1, 104)), rare, WEEKLY["Peaks in December"]])
+    panel = on_calendar(series, "2023-01-02", "W-MON")
+    assert named(panel, np.repeat([0, 1, 2], N))[0].startswith("All year round")
+    assert not named(panel, np.repeat([0, 0, 1], N))[0].startswith(("Steady", "All year round"))
+
+
 def test_half_a_year_has_no_months():
     series, labels = kinds([WEEKLY["Peaks in December"]])
     short = [x[26:52] for x in series]

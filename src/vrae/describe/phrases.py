@@ -36,6 +36,7 @@ _SHAPED = 6  # values that are not 0: fewer have no shape in words
 _LONG = 20  # values: in fewer, a few are always a large part
 _MOST = 0.7  # of the series of a cluster, for which a phrase must hold
 _SPIKY = 5.0  # standard deviations of a series: the highest or lowest value of a few spikes
+_TREND = 0.6  # rank correlation with time: a clear trend, also of a dozen values
 _WAVES = 0.6  # autocorrelation of regular waves
 _ALIKE = 0.6  # correlation between the months of two years: less can be chance
 _EDGE = 0.12  # of the calendar: what begins or ends within it has been there all the time
@@ -271,11 +272,16 @@ def _growth(group: _Group) -> Iterator[Phrase]:
 
 
 def _all_year(group: _Group) -> list[Phrase]:
-    if group.profiles("month") is None or abs(group.median("growth")) > 0.25:
+    if group.profiles("month") is None or abs(group.median("growth")) > 0.25 or not _stay(group):
         return []
-    if group.median("zeros") < 0.5 and not any(_concentrated(group)):
+    if np.mean(group.values("zeros") < 0.5) >= _MOST and not any(_concentrated(group)):
         return [Phrase("year", "All year round", 0.5)]
     return []
+
+
+def _stay(group: _Group) -> bool:
+    """Return whether most series have no clear trend: growth and decline do not cancel out."""
+    return bool(np.mean(np.abs(group.values("growth")) < _TREND) >= _MOST)
 
 
 # ------------------------------------------------------------------------------- values
@@ -354,8 +360,9 @@ def _steady(group: _Group) -> list[Phrase]:
     if group.median("spikiness") > _SPIKY or (group.median("season") >= _WAVES and group.median("cycles") >= 2.5):
         return []
     level, spread = group.values("level"), group.values("spread")
-    varies = middle_of(np.divide(spread, np.abs(level), out=np.full(level.shape, np.inf), where=level != 0))
-    if varies < 0.6 and abs(group.median("growth")) < 0.3 and group.median("half") > 0.2 * group.median("length"):
+    varies = np.divide(spread, np.abs(level), out=np.full(level.shape, np.inf), where=level != 0)
+    is_flat = np.mean(varies < 0.6) >= _MOST and abs(group.median("growth")) < 0.3 and _stay(group)
+    if is_flat and group.median("half") > 0.2 * group.median("length"):
         return [Phrase("steady", "Steady", 0.6)]
     return []
 
