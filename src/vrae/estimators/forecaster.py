@@ -70,8 +70,9 @@ class GroupForecaster(Head):
         Forecast each item by itself too (exponential smoothing, ADIDA). Needs
         ``pip install 'vrae[forecast]'``.
     covariates : list of str, optional
-        Columns (channels) whose future is known, such as price, promotion and holiday. Values must
-        not be negative. A covariate that does not lower the error on left-out steps is not used.
+        Columns (channels) whose future is known, such as price, promotion and holiday. The values
+        to forecast must then not be negative. A covariate that does not lower the error on left-out
+        steps is not used.
     model : VRAE or None, default=None
         Template of the networks. None is ``VRAE()``. ``max_lag``, ``level_weight`` and ``scaling``
         must have their defaults.
