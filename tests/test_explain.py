@@ -39,6 +39,17 @@ def test_a_series_is_explained(spikes):
     assert json.dumps(found.to_dict())
 
 
+def test_a_series_of_one_value_is_said_to_be_a_guess(fitted, small_series):
+    X = small_series("2d")
+    clusterer = fitted("VRAEClusterer", "2d", false_alarm_rate=None)
+    X[3, 1:] = np.nan
+    one, whole = str(clusterer.explain(X, 3)), str(clusterer.explain(X, 1))
+    assert "It has 1 value, too few for a shape: its cluster is a guess." in one
+    assert "typical" not in one
+    assert "guess" not in whole
+    assert "More typical than" in whole
+
+
 @pytest.mark.slow
 def test_an_anomalous_step_is_named(spikes):
     clusterer, panel, _ = spikes

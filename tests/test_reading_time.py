@@ -428,6 +428,19 @@ def test_a_series_that_ends_before_the_others_is_said():
     assert total.lines()[1] == whole.overview().lines()[1]
 
 
+def test_a_series_too_short_for_a_shape_is_said():
+    long = melted(matrix_table(10, 60, "D"))
+    short = read_long(long.drop(long.index[(long["item"] == "i3") & (long["date"] > "2024-01-03")]))
+    said = "; 1 of 10 series has 3 steps or fewer, too few for a shape: 'i3'"
+    assert short.overview().lines()[0] == f"10 series of 3 to 60 steps, named by item{said}"
+    assert short[:4].overview().merged(short[4:].overview()).lines()[0].endswith(said)
+    assert short[4:].overview().merged(short[:4].overview()).lines()[0].endswith(said)
+    four = read_long(long.drop(long.index[(long["item"] == "i3") & (long["date"] > "2024-01-04")]))
+    assert "shape" not in four.overview().lines()[0]
+    new = long[(long["date"] < "2024-01-04") | long["item"].isin(["i0", "i1"])]  # most items are new
+    assert "shape" not in read_long(new).overview().lines()[0]
+
+
 def test_lines_tell_empty_cells_from_steps_without_a_row():
     long = melted(matrix_table(4, 12))
     long.loc[5, "y"] = np.nan

@@ -12,13 +12,16 @@ from vrae.data.arrays import Array, Ints
 from vrae.data.calendar import Calendar, time_text
 from vrae.exceptions import name_some, shortened
 
-__all__ = ["Overview", "last_times_of"]
+__all__ = ["Overview", "last_times_of", "short_ones"]
 
 _SHOWN_CHANNELS = 8
 
 # A series ends before the others if it lacks more than this part of the calendar, but at least 3
 # and at most 30 steps. If more than this part of the series do, it is usual.
 _LACKED_PART, _FEWEST_STEPS, _MOST_STEPS, _USUAL_PART = 0.1, 3, 30, 0.2
+
+# Series of so few steps have no shape. It is usual if more than `_USUAL_PART` are, or none is long.
+_SHORT, _LONG = 3, 12
 
 Ends = Mapping[Any, tuple[int, Any]]  # by the last time of a series: how many series, and the id of one
 
@@ -40,6 +43,7 @@ class Overview:
     ends: Ends = field(default_factory=dict)
     id_column: str | None = None
     fill: float | None = None  # value of steps without a row
+    short: tuple[int, Any] = (0, None)  # how many series are too short for a shape, and the id of one
 
     def merged(self, other: Overview) -> Overview:
         """Return the facts about the series of both."""
@@ -62,6 +66,7 @@ class Overview:
             last=max(ends, default=None),
             calendar=calendar,
             ends=_both(self.ends, other.ends),
+            short=(self.short[0] + other.short[0], (self.short if self.short[0] else other.short)[1]),
         )
 
     @property
@@ -76,7 +81,16 @@ class Overview:
     def _series(self) -> str:
         steps = f"{self.longest:,}" if self.shortest == self.longest else f"{self.shortest:,} to {self.longest:,}"
         named = f", named by {self.id_column}" if self.id_column else ""
-        return f"{self.n_series:,} series of {steps} steps{named}"
+        return f"{self.n_series:,} series of {steps} steps{named}{self._too_short()}"
+
+    def _too_short(self) -> str:
+        """Say which series are too short for a shape, if they are few among long ones."""
+        n, one = self.short
+        if not 0 < n <= _USUAL_PART * self.n_series or self.longest < _LONG:
+            return ""
+        named = f"{':' if n == 1 else ', such as'} {shortened(one)}"
+        has = "has" if n == 1 else "have"
+        return f"; {n:,} of {self.n_series:,} series {has} {_SHORT} steps or fewer, too few for a shape{named}"
 
     def _time(self) -> str:
         calendar = self.calendar
@@ -131,3 +145,9 @@ def last_times_of(ids: Array, offsets: Ints, times: Array | None, calendar: Cale
     known = np.flatnonzero(np.diff(offsets))
     last, one, counts = np.unique(np.asarray(times)[offsets[known + 1] - 1], return_index=True, return_counts=True)
     return dict(zip(last, zip(counts.tolist(), ids[known[one]].tolist(), strict=True), strict=True))
+
+
+def short_ones(ids: Array, lengths: Ints) -> tuple[int, Any]:
+    """Return how many series are too short for a shape, and the id of the first."""
+    found = np.flatnonzero(lengths <= _SHORT)
+    return (len(found), ids[found[:1]].tolist()[0]) if len(found) else (0, None)

@@ -20,7 +20,7 @@ from vrae.data.arrays import Array, Ints, Values, flatten
 from vrae.data.calendar import Calendar, local_times
 from vrae.data.display import draw_series, html_table, long_table
 from vrae.data.ids import as_ids, check_unique, ids_of
-from vrae.data.overview import Overview, last_times_of
+from vrae.data.overview import Overview, last_times_of, short_ones
 from vrae.data.panel_times import as_panel_times, check_parts
 from vrae.data.positions import positions_of
 from vrae.data.table_options import TableOptions
@@ -261,6 +261,7 @@ class Panel:
             ends=last_times_of(self.ids, self.offsets, self.times, self.calendar),
             id_column=None if self.reading is None else self.reading.id,
             fill=None if self.reading is None else self.reading.fill,
+            short=short_ones(self.ids, lengths),
         )
 
     def summary(self) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from vrae.describe.phrases import FEW
 from vrae.describe.words import cluster_title, percent, plain, plural
 
 if TYPE_CHECKING:
@@ -249,6 +250,8 @@ class SeriesExplanation:
         Number of series in its cluster.
     unit : str
         Plural of a step: "weeks", or "steps" without dates.
+    n_values : int
+        Number of its steps with a value. With 3 or fewer, it has no shape.
     """
 
     id: Any
@@ -268,6 +271,7 @@ class SeriesExplanation:
     runner_up_title: str = ""
     cluster_size: int = 0
     unit: str = "steps"
+    n_values: int = 0
 
     def __str__(self) -> str:
         title = self.title or cluster_title(self.cluster)
@@ -275,7 +279,9 @@ class SeriesExplanation:
         if self.runner_up is not None:
             other = self.runner_up_title or cluster_title(self.runner_up)
             lines.append(f"Next closest: {other}, probability {_probability(self.runner_up_probability)}.")
-        if self.cluster >= 0:
+        if 0 < self.n_values <= FEW:
+            lines.append(f"It has {plural(self.n_values, 'value')}, too few for a shape: its cluster is a guess.")
+        elif self.cluster >= 0:
             lines.append(self._typicality)
         lines += [f"For this cluster: {reason}." for reason in self.agrees]
         if self.decides is not None:
