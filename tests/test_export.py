@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 
 from vrae import VRAE, Panel
 from vrae.cli import app
+from vrae.data.calendar import Calendar
 from vrae.data.reading import as_panel
-from vrae.exceptions import MissingDependencyError, NotFittedError, OutputError
+from vrae.exceptions import InvalidParameterError, MissingDependencyError, NotFittedError, OutputError
 
 pytest.importorskip("onnx", reason="the extra vrae[onnx] is not installed")
 ort = pytest.importorskip("onnxruntime", reason="the extra vrae[onnx] is not installed")
@@ -158,3 +159,14 @@ def test_only_warnings_of_the_exporter_are_silenced(fitted, tmp_path, monkeypatc
     with pytest.warns(UserWarning, match="mine") as found:
         fitted("VRAE", "2d").export_onnx(tmp_path / "model.onnx")
     assert [str(one.message) for one in found] == ["mine"]
+
+
+def test_a_model_that_knows_dates_is_refused_with_what_to_do(cli, tiny, tmp_path):
+    days = np.datetime64("2024-01-01", "us") + np.arange(21) * np.timedelta64(1, "D")
+    X = np.random.default_rng(0).standard_normal((8, 21)).cumsum(axis=1)
+    model = VRAE(**tiny).fit(Panel.from_arrays(X, times=np.tile(days, 8), calendar=Calendar("D", origin=str(days[0]))))
+    with pytest.raises(InvalidParameterError, match="with timing set to free"):
+        model.export_onnx(tmp_path / "encoder.onnx")
+    model.save(tmp_path / "model")
+    done = cli("export", tmp_path / "model", "--out", tmp_path / "encoder.onnx")
+    assert (done.code, "Fit it with --timing free." in done.err) == (2, True), done.err

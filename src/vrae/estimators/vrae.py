@@ -376,7 +376,7 @@ class VRAE(FittedRepr, TransformerMixin, GenerativeVRAE, auto_wrap_output_keys=N
         self.check_fitted()
         if self.scaler_.timing is not None:
             raise InvalidParameterError(
-                "An ONNX file has no dates, and this model compares series by date. Fit it with timing='free'."
+                "An ONNX file has no dates, and this model compares series by date. Fit it with timing set to free."
             )
         if float_type(self.typical_level_, self.typical_spread_) is np.float64:
             warn(
