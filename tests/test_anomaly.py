@@ -125,7 +125,7 @@ def test_references_have_scores_like_those_of_new_vectors():
 
 
 def test_a_reference_keeps_few_of_many_series():
-    rows = reference_rows(np.arange(0, 10_000, 2))
+    rows = reference_rows(np.arange(0, 10_000, 2), 2048)
     assert len(rows) == 2048
     assert (np.diff(rows) > 0).all()
     assert (rows % 2 == 0).all()
@@ -151,6 +151,10 @@ def test_contract(quick, kind, small_series):
         assert np.shape(one) == np.shape(x)
         np.testing.assert_array_equal(np.isnan(one), np.isnan(x))
     assert all(np.isfinite(part).all() for edge in detector.expected_range(X) for part in edge)
+    together, steps = detector.score_series_and_steps(X)
+    np.testing.assert_array_equal(together, scores)
+    for one, alone in zip(steps, deviation, strict=True):
+        np.testing.assert_array_equal(one, alone)
 
 
 @pytest.mark.parametrize("kind", ["missing", "list of channels"])
@@ -195,7 +199,7 @@ def test_a_detector_can_use_a_fitted_model(quick, small_series, tiny, contaminat
 
 
 def test_series_beyond_the_references_are_scored_too(quick, small_series, monkeypatch):
-    monkeypatch.setattr("vrae.estimators.local_density._MOST_REFERENCES", 30)
+    monkeypatch.setattr("vrae.estimators.anomaly._MOST_REFERENCES", 30)
     X = small_series("2d", 72)
     detector = quick(X, contamination=0.1)
     assert len(detector.reference_.vectors) == 30
@@ -237,6 +241,9 @@ def test_models_of_every_kind_give_scores(quick, small_series):
         detector = quick(X, **options)
         assert np.isfinite(detector.score_samples(X)).all(), options
         assert np.isfinite(detector.step_scores(X)).all(), options
+        together, steps = detector.score_series_and_steps(X)
+        np.testing.assert_array_equal(together, detector.score_samples(X))
+        np.testing.assert_array_equal(steps, detector.step_scores(X))
 
 
 def test_identical_series_are_no_error(quick):

@@ -27,10 +27,11 @@ from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.nn.bound import ImportanceWeighted, importance_weighted
 from vrae.phases import announce
 from vrae.runtime import torch_generator
-from vrae.train.inference import statistics_of
 
 __all__ = ["Band", "VRAEAnomalyDetector"]
 
+# References that scores compare with, at most.
+_MOST_REFERENCES = 2048
 # Samples of the latent vector of each series.
 _SAMPLES = 16
 # Statistics that vary less between the training series than this are not scaled up further: what is
@@ -38,6 +39,9 @@ _SAMPLES = 16
 _LEAST_SPREAD = 0.05
 
 Floats = npt.NDArray[np.float64]
+
+# All pattern statistics of series (batch, statistic) to their scores (batch,).
+Judge = Callable[[torch.Tensor], Floats]
 
 
 class Band(NamedTuple):
@@ -138,12 +142,13 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
     def _learn(self, found: Embedded) -> Self:
         model, panel = found.model, found.panel
         announce("Scoring")
-        rows = reference_rows(found.indices)
+        rows = reference_rows(found.indices, _MOST_REFERENCES)
         statistics, _ = model.inference_.raw_statistics(panel, rows)
         weights = _weights_of(model, statistics)
         is_auto = self.contamination == "auto"
         reference = LocalDensity.fit(statistics * weights, None if is_auto else float(self.contamination))
-        scores = _scores(model, reference, weights, panel, np.setdiff1d(found.indices, rows, assume_unique=True))
+        others = np.setdiff1d(found.indices, rows, assume_unique=True)
+        scores = _scores(model, _judge_by(reference, weights), panel, others)
         scores[rows] = reference.scores
         if is_auto:
             threshold = tail_threshold(reference.scores, self.false_alarm_rate)
@@ -183,14 +188,9 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
         NotFittedError
             The detector is not fitted, or was saved by a version of vrae with another score.
         """
-        self._check_fitted()
-        if self.reference_ is None:
-            raise NotFittedError(
-                "This detector was saved by a version of vrae that scored series in another way. Fit it again to score "
-                "series. step_scores and expected_range work as before."
-            )
+        judge = self._judge()
         panel, indices = self.model_.open(X)
-        return -_scores(self.model_, self.reference_, self._weights, panel, indices)
+        return -_scores(self.model_, judge, panel, indices)
 
     def _classify(self, scores: Floats) -> npt.NDArray[np.int64]:
         return np.where(np.isnan(scores), 0, np.where(scores < self.offset_, -1, 1)).astype(np.int64)
@@ -210,8 +210,19 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
             In standard deviations, noise included: normal values are within 2 or 3. Positive above
             the expectation, negative below. NaN where the value is missing.
         """
-        panel, middle, deviation = self._expect(X)
-        return like(X, panel.with_values(((panel.values - middle) / deviation).astype(np.float32)))
+        panel, middle, deviation, _ = self._expect(X)
+        return _deviations(X, panel, middle, deviation)
+
+    def score_series_and_steps(self, X: Any) -> tuple[Floats, Any]:
+        """Return ``score_samples(X)`` and ``step_scores(X)``, sooner than one after the other.
+
+        Raises
+        ------
+        NotFittedError
+            See `score_samples`.
+        """
+        panel, middle, deviation, scores = self._expect(X, self._judge())
+        return -scores, _deviations(X, panel, middle, deviation)
 
     def expected_range(self, X: Any, width: float = 3.0) -> Band:
         """Return the range in which the model expects the values. Values outside are anomalous.
@@ -229,24 +240,38 @@ class VRAEAnomalyDetector(OutlierMixin, SeriesHead):  # type: ignore[misc]
             ``low``, ``middle`` and ``high``. `vrae.plots.plot_anomalies` draws them.
         """
         check_real("width", width, above=0)
-        panel, middle, deviation = self._expect(X)
+        panel, middle, deviation, _ = self._expect(X)
         edges = (middle - width * deviation, middle, middle + width * deviation)
         return Band(*(like(X, panel.with_values(edge.astype(panel.values.dtype))) for edge in edges))
 
-    def _expect(self, X: Any) -> tuple[Panel, Floats, Floats]:
-        """Return a panel, and mean and deviation of its values (total_steps, n_channels)."""
+    def _judge(self) -> Judge:
+        """Return what scores series by their pattern statistics."""
+        self._check_fitted()
+        if self.reference_ is None:
+            raise NotFittedError(
+                "This detector was saved by a version of vrae that scored series in another way. Fit it again to score "
+                "series. step_scores and expected_range work as before."
+            )
+        return _judge_by(self.reference_, self._weights)
+
+    def _expect(self, X: Any, judge: Judge | None = None) -> tuple[Panel, Floats, Floats, Floats]:
+        """Return a panel, and mean and deviation of its values (total_steps, n_channels).
+
+        And the scores of the series (n_series,) by ``judge``, NaN without.
+        """
         self._check_fitted()
         panel, indices = self.model_.open(X)
         middle, deviation = np.full((2, *panel.values.shape), np.nan)
-        compute, noise_variance = _sampler(self.model_), self.model_.noise_variance_
-        for batch, found in self.model_.inference_.batches(panel, indices, compute):
+        scores, noise_variance = np.full(len(panel), np.nan), self.model_.noise_variance_
+        for batch, (found, judged) in self.model_.inference_.batches(panel, indices, _sampler(self.model_, judge)):
+            scores[batch.indices] = judged
             level, spread = batch.level[:, None], batch.spread[:, None]  # (batch, 1, channel)
             expected = found.mean.double().cpu() * spread + level
             width = torch.sqrt(found.variance.double().cpu() + noise_variance) * spread
             inside = torch.arange(expected.shape[1]) < batch.lengths.cpu()[:, None]  # (batch, time)
             steps = panel.steps_of(batch.indices)
             middle[steps], deviation[steps] = expected[inside].numpy(), width[inside].numpy()
-        return panel, middle, deviation
+        return panel, middle, deviation, scores
 
     # ---------------------------------------------------------------- parts
 
@@ -293,26 +318,38 @@ def _weights_of(model: VRAE, statistics: npt.NDArray[np.float32]) -> npt.NDArray
     return model.network_.statistics.weights(spread).numpy().astype(np.float32)
 
 
-def _scores(
-    model: VRAE, reference: LocalDensity, weights: npt.NDArray[np.float32], panel: Panel, indices: Indices
-) -> Floats:
+def _judge_by(reference: LocalDensity, weights: npt.NDArray[np.float32]) -> Judge:
+    return lambda raw: reference(raw.float().cpu().numpy() * weights)
+
+
+def _scores(model: VRAE, judge: Judge, panel: Panel, indices: Indices) -> Floats:
     """Return scores of series (n_series,), higher is more anomalous. NaN outside ``indices``."""
     scores, inference = np.full(len(panel), np.nan), model.inference_
     for batch, raw in inference.batches(panel, indices, inference.raw):
-        scores[batch.indices] = reference(raw.float().cpu().numpy() * weights)
+        scores[batch.indices] = judge(raw)
     return scores
 
 
-def _sampler(model: VRAE) -> Callable[[Batch], ImportanceWeighted]:
-    """Return what decodes several latent samples of a batch, the same samples for every series."""
-    network, noise_variance = model.network_, model.noise_variance_
-    shape = (_SAMPLES, network.config.latent_size)
-    noise = torch.randn(shape, generator=torch_generator(0)).to(model.inference_.device)
+def _deviations(X: Any, panel: Panel, middle: Floats, deviation: Floats) -> Any:
+    """Return how far values are from their expectation, in the container of X."""
+    return like(X, panel.with_values(((panel.values - middle) / deviation).astype(np.float32)))
 
-    def compute(batch: Batch) -> ImportanceWeighted:
-        patterns = batch.patterns
-        if patterns is None and network.config.n_patterns:
-            patterns = statistics_of(network.statistics, batch)
-        return importance_weighted(network, batch.values, batch.mask, batch.lengths, patterns, noise, noise_variance)
+
+def _sampler(model: VRAE, judge: Judge | None) -> Callable[[Batch], tuple[ImportanceWeighted, Floats | float]]:
+    """Return what decodes several latent samples of a batch, the same samples for every series.
+
+    It scores the series, too, if ``judge`` tells how.
+    """
+    network, inference, noise_variance = model.network_, model.inference_, model.noise_variance_
+    shape = (_SAMPLES, network.config.latent_size)
+    noise = torch.randn(shape, generator=torch_generator(0)).to(inference.device)
+
+    def compute(batch: Batch) -> tuple[ImportanceWeighted, Floats | float]:
+        judged: Floats | float = np.nan
+        if judge is not None:
+            raw = inference.raw(batch)
+            judged, batch = judge(raw), inference.with_raw(batch, raw)
+        series = batch.values, batch.mask, batch.lengths, inference.patterns_of(batch)
+        return importance_weighted(network, *series, noise, noise_variance), judged
 
     return compute

@@ -33,8 +33,6 @@ __all__ = ["LocalDensity", "Space", "reference_rows"]
 
 Floats = npt.NDArray[np.float64]
 
-# Reference vectors that are kept, at most.
-_MOST_REFERENCES = 2048
 # The neighbour to look at. Anomalies can be alike, and must not vouch for each other: if a fraction
 # of the references may be anomalies, the neighbour is twice as far down the list.
 _NEIGHBOR = 5
@@ -54,6 +52,8 @@ _FOLDS = 5
 _SAME = 1e-3
 _ROUNDING = 5e-3
 _LEAST_SPREAD = 1e-3
+# Vectors that are compared at once. Larger tables of distances do not stay in the cache.
+_BLOCK = 512
 # Arrays that are saved in single precision.
 _LARGE = ("center", "axes", "whitening", "vectors", "rest", "around")
 
@@ -118,7 +118,10 @@ def _whitening(coordinates: Floats) -> tuple[Floats, float]:
 
 
 def _squared_distances(a: Floats, b: Floats) -> Floats:
-    return np.maximum((a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T, 0.0)
+    from sklearn.metrics.pairwise import euclidean_distances
+
+    squares: Floats = euclidean_distances(a, b, squared=True)
+    return squares
 
 
 @dataclass(frozen=True)
@@ -156,12 +159,16 @@ class LocalDensity:
     def __call__(self, X: npt.NDArray[Any]) -> Floats:
         """Return the score of each vector (n, p). 0 is usual; higher is more anomalous."""
         smallest = _smallest_distance(self.vectors, self.rest)
+        blocks = np.array_split(X, max(1, math.ceil(len(X) / _BLOCK)))
+        return np.concatenate([self._scores(block, smallest) for block in blocks])
+
+    def _scores(self, X: npt.NDArray[Any], smallest: float) -> Floats:
         along, rest = self.space(_f32(X))
         squares = self.space.distances((along, rest), (self.vectors, self.rest))
         both = _of_squares(squares, self.around, self.n_neighbors, self.local, smallest)
         found = (_larger(both, self.level, self.spread) - self.level[2]) / self.spread[2]
-        apart = _squared_distances(along, self.vectors)
-        apart += np.subtract.outer(np.sqrt(rest), np.sqrt(self.rest)) ** 2
+        # To compare a vector with itself, what both have outside the axes is related.
+        apart = squares[0] - 2 * np.outer(np.sqrt(rest), np.sqrt(self.rest))
         nearest = apart.argmin(axis=1)
         is_reference = apart[np.arange(len(X)), nearest] <= smallest**2
         return np.where(is_reference, self.scores[nearest], found)
@@ -187,8 +194,8 @@ class LocalDensity:
         return cls(space, *large, found["scores"], found["level"], found["spread"], k, float(found["local"]))
 
 
-def reference_rows(indices: Indices, most: int = _MOST_REFERENCES) -> Indices:
-    """Return which of the series at ``indices`` are references: a random sample of bounded size."""
+def reference_rows(indices: Indices, most: int) -> Indices:
+    """Return which of the series at ``indices`` are references: a random sample of this size."""
     if len(indices) <= most:
         return indices
     return np.sort(np.random.default_rng(0).permutation(indices)[:most])
@@ -216,6 +223,8 @@ def _folds(n: int) -> Iterator[Indices]:
 
 def _of_squares(squares: Floats, around: Floats, k: int, local: float, smallest: float) -> Floats:
     """Return both scores (2, n) from squared distances (2, n, m)."""
+    if not local:
+        return _logarithms(np.partition(squares, k - 1, axis=2)[:, :, k - 1], smallest)
     nearest = np.argpartition(squares, k - 1, axis=2)[:, :, :k]  # (2, n, k)
     found = _logarithms(np.take_along_axis(squares, nearest, axis=2).max(axis=2), smallest)
     usual = np.stack([own[near].mean(axis=1) for own, near in zip(around, nearest, strict=True)])

@@ -157,8 +157,7 @@ def reduce_panel(model: FittedVRAE, panel: Panel, indices: Indices) -> Codes:
         if model.network_.config.max_lag:  # lags are found by decoding
             decoded = inference.forward(batch)
             return decoded.mean, decoded.lags
-        mean, _ = model.network_.encode(batch.values, batch.mask, batch.lengths, batch.patterns)
-        return mean, torch.zeros_like(batch.lengths)
+        return inference.encode(batch)[0], torch.zeros_like(batch.lengths)
 
     for batch, (mean, lag) in inference.batches(panel, indices, encode):
         level[batch.indices], spread[batch.indices] = batch.level.numpy(), batch.spread.numpy()

@@ -36,7 +36,6 @@ _REACH = 2.5  # standard deviations to each side: almost all series are within
 _MAX_STEPS = 2000  # of a decoded curve
 _UNUSUAL = 0.05  # of the series may be unusual
 _REFERENCES = 1000  # that tell what is usual
-_BATCH = 500  # series that are compared at once
 
 Floats = npt.NDArray[np.float64]
 
@@ -177,9 +176,7 @@ def usualness(trained: npt.NDArray[np.float32], Z: npt.NDArray[np.float32]) -> F
     references = np.flatnonzero(np.isfinite(trained).all(axis=1))
     if len(references) < 2 or not len(known):
         return scores
-    usual = LocalDensity.fit(trained[reference_rows(references, _REFERENCES)], _UNUSUAL)
-    for rows in np.array_split(known, -(-len(known) // _BATCH)):
-        scores[rows] = -usual(Z[rows])
+    scores[known] = -LocalDensity.fit(trained[reference_rows(references, _REFERENCES)], _UNUSUAL)(Z[known])
     return scores
 
 

@@ -86,14 +86,14 @@ def score_panel(detector: VRAEAnomalyDetector, panel: Panel) -> tuple[Columns, C
         Counts of when series begin and end; see `vrae.estimators.anomaly_ends.count_ends`.
     """
     panel, _ = detector.model_.open(panel)
-    score = -detector.decision_function(panel)  # (n_series,)
-    deviations = detector.step_scores(panel).values  # (total_steps, n_channels)
+    usual, by_step = detector.score_series_and_steps(panel)
+    score, deviations = detector.offset_ - usual, by_step.values  # (n_series,), (total_steps, n_channels)
     step, largest = _largest_deviation(panel, deviations)
     anomaly = (score > 0).astype(np.int64)
     static = {name: np.asarray(column) for name, column in panel.static.items()}
     columns = {"id": panel.ids, "anomaly": anomaly, "score": score, "step": step + 1, **_time_of(panel, step)}
-    by_step = {**step_columns(panel), **_channels(panel, deviations)}
-    return {**columns, "deviation": largest, **static}, by_step, count_ends(active_ends(panel), anomaly > 0)
+    steps = {**step_columns(panel), **_channels(panel, deviations)}
+    return {**columns, "deviation": largest, **static}, steps, count_ends(active_ends(panel), anomaly > 0)
 
 
 def window_scores(detector: VRAEAnomalyDetector, windows: SlidingWindows) -> Columns:
@@ -102,8 +102,8 @@ def window_scores(detector: VRAEAnomalyDetector, windows: SlidingWindows) -> Col
     Returns id, step, time, anomaly (1 or 0), score (mean over the windows, positive for anomalies),
     and the deviation of each channel from its expectation, in standard deviations.
     """
-    score = windows.to_steps(-detector.decision_function(windows.panel))
-    deviations = windows.to_steps(detector.step_scores(windows.panel).values)
+    usual, by_step = detector.score_series_and_steps(windows.panel)
+    score, deviations = windows.to_steps(detector.offset_ - usual), windows.to_steps(by_step.values)
     columns = {**step_columns(windows.source), "anomaly": (score > 0).astype(np.int64), "score": score}
     return {**columns, **_channels(windows.source, deviations)}
 

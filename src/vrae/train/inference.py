@@ -55,9 +55,6 @@ class Inference:
         def visit(part: Indices) -> tuple[Batch, Result]:
             with autocast(device, self.precision):
                 batch = collate(panel, part, self.scaler, device, patterns)
-                config = self.network.config
-                if patterns is None and (config.level_weight or config.n_timing):  # the network sees neither
-                    batch = replace(batch, patterns=statistics_of(self.network.statistics, batch))
                 return batch, compute(batch)
 
         yield from map_batches(panel, indices, visit, device, self.network.config.hidden_size)
@@ -79,7 +76,7 @@ class Inference:
         """Return latent means (n_series, latent_size). Rows outside ``indices`` are NaN."""
 
         def mean(batch: Batch) -> Tensor:
-            return self.network.encode(batch.values, batch.mask, batch.lengths, batch.patterns)[0]
+            return self.encode(batch)[0]
 
         empty = np.full((len(panel), self.network.config.latent_size), np.nan, np.float32)
         return self.per_series(panel, indices, mean, empty, patterns)
@@ -94,8 +91,7 @@ class Inference:
 
         def both(batch: Batch) -> Tensor:
             raw = self.raw(batch)
-            patterns = self.network.statistics.reduce(raw) if self.network.config.n_patterns else None
-            mean = self.network.encode(batch.values, batch.mask, batch.lengths, patterns)[0].float()
+            mean = self.encode(self.with_raw(batch, raw))[0].float()
             judged = torch.from_numpy(judge(raw.float().cpu().numpy(), _observed(batch))).to(mean)
             return torch.cat([mean, judged[:, None]], dim=1)
 
@@ -121,9 +117,23 @@ class Inference:
         found: Tensor = self.network.statistics.raw(batch.values, batch.mask, batch.lengths, batch.scale, batch.timing)
         return found
 
+    def with_raw(self, batch: Batch, raw: Tensor) -> Batch:
+        """Return a batch whose patterns are known from what `raw` returned of it."""
+        return replace(batch, patterns=self.network.statistics.reduce(raw)) if self.network.config.n_patterns else batch
+
+    def patterns_of(self, batch: Batch) -> Tensor | None:
+        """Return the pattern statistics of a batch, (batch, n_patterns): the known ones, if any."""
+        if batch.patterns is not None or not self.network.config.n_patterns:
+            return batch.patterns
+        return statistics_of(self.network.statistics, batch)
+
+    def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return means and logarithms of variances, both (batch, latent_size)."""
+        return self.network.encode(batch.values, batch.mask, batch.lengths, self.patterns_of(batch))
+
     def forward(self, batch: Batch) -> Decoded:
         """Encode and decode a batch."""
-        return self.network(batch.values, batch.mask, batch.lengths, batch.patterns)
+        return self.network(batch.values, batch.mask, batch.lengths, self.patterns_of(batch))
 
     def reconstructions(
         self, panel: Panel, indices: Indices, Z: npt.NDArray[np.float32]

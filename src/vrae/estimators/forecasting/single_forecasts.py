@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vrae.data.batching import Batch
 from vrae.estimators.forecasting.forecast_windows import INTERMITTENT, ForecastWindows, observed_mean
 from vrae.estimators.forecasting.plan import new_until
 from vrae.estimators.head import clone_model
@@ -93,14 +92,11 @@ def fit_completion(model: VRAE, windows: ForecastWindows) -> VRAE:
 
 def encode_contexts(model: VRAE, windows: ForecastWindows) -> tuple[Floats, Floats]:
     """Return mean and variance, each (n, latent), of the latent vectors given the contexts."""
-    panel, network = windows.panel(), model.network_
-    mean = np.zeros((len(panel), network.config.latent_size))
+    panel = windows.panel()
+    mean = np.zeros((len(panel), model.network_.config.latent_size))
     variance = np.ones_like(mean)
-
-    def encode(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        return network.encode(batch.values, batch.mask, batch.lengths, batch.patterns)
-
-    for batch, (z, log_variance) in model.inference_.batches(panel, np.arange(len(panel)), encode):
+    inference = model.inference_
+    for batch, (z, log_variance) in inference.batches(panel, np.arange(len(panel)), inference.encode):
         mean[batch.indices] = z.double().cpu().numpy()
         variance[batch.indices] = log_variance.double().exp().cpu().numpy()
     return mean, variance
