@@ -198,6 +198,24 @@ vrae.__main__.run()
 
 
 @NEEDS_UNIX
+def test_a_scheduler_stops_a_command_in_the_background_of_a_script_too():
+    script = """
+import os, signal
+import vrae.__main__, vrae.cli
+def main():
+    os.kill(os.getpid(), signal.SIGINT)  # as a shell started it: Ctrl-C is for the foreground
+    print("goes on", flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    os._exit(7)
+vrae.cli.main = main
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+vrae.__main__.run()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "goes on\n", "Stopped. Nothing was written.\n")
+
+
+@NEEDS_UNIX
 def test_a_terminal_that_closes_stops_a_command_as_ctrl_c_does(tmp_path):
     script = """
 import os, signal, sys, time

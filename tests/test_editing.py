@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from conftest import make_series
@@ -433,3 +435,42 @@ def test_a_cluster_that_was_emptied_is_said(run, tmp_path):
     (later,) = [str(one.message) for one in told if "edit 1 of 2" in str(one.message)]
     assert "The edits after it use these new numbers" in later
     assert runs.read_metrics(run)["sizes"] == [N]
+
+
+HOSTILE = [
+    "a\nb",
+    "a\rb",
+    "a\r\nb",
+    '"',
+    "'=1+1",
+    "=1+1",
+    "\ufeffbom",
+    " sp ",
+    "NaN",
+    "a\0b",
+    "\x1b[31m",
+    "007",
+    "\u2028",
+    "😀",
+]
+
+
+@pytest.mark.parametrize("escaped", [[], ["--escape-formulas"]], ids=["as they are", "escaped"])
+def test_a_run_with_hostile_ids_is_read_back(escaped, cli, small_series, tmp_path):
+    ids = [*HOSTILE, "x" * 200_000, *(f"s{i}" for i in range(24 - len(HOSTILE) - 1))]
+    kind = np.array(["one\ntwo", "=2"] * 12)
+    table = pa.table({"id": ids, "a\nkind": kind, "y": list(small_series("2d", 24))})
+    pq.write_table(table, tmp_path / "X.parquet")
+    out, reading = tmp_path / "run", ["--id", "id", "--value", "y", "--static", "a\nkind", "-k", 2, "--epochs", 1]
+    assert cli(*escaped, "cluster", tmp_path / "X.parquet", *reading, "--out", out).code == 0
+    for command in (["report", out], ["regroup", out, "-k", 3], ["edit", out, "--merge", "0,1"], ["explain", out]):
+        done = cli(*escaped, *command)
+        assert done.code == 0, done.said
+    assert cli("explain", out, "a\nb").code == 0
+    found = read_assignment(out)
+    as_written = [f"'{name}" if escaped and name[0] in "=" else name for name in ids]
+    assert found.ids.tolist() == ids
+    assert set(found.static["a\nkind"].tolist()) == {"one\ntwo", "'=2" if escaped else "=2"}
+    with (out / "clusters.csv").open(newline="", encoding="utf-8") as file:
+        csv.field_size_limit(1 << 20)
+        assert [row[0] for row in csv.reader(file)][1:] == as_written

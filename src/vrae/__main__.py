@@ -21,7 +21,9 @@ def _stop(number: int, frame: Any) -> None:
         if signal.Signals(number).name == "SIGHUP":
             signal.signal(number, signal.SIG_IGN)  # the shell sends it too, and a second Ctrl-C saves nothing
             _leave_closed_terminal()
-        signal.raise_signal(signal.SIGINT)
+        stop = signal.getsignal(signal.SIGINT)
+        if callable(stop):
+            stop(signal.SIGINT, frame)
     else:  # a forked process
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
@@ -37,6 +39,10 @@ def _leave_closed_terminal() -> None:
 
 def run() -> None:
     """Run the command line. Ctrl-C before and after it ends the process without a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and hasattr(signal, "pthread_sigmask"):
+        # In the background of a script, Ctrl-C is not for this process, but SIGTERM is.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else nobody would stop it
         for number in (getattr(signal, name) for name in _STOP if hasattr(signal, name)):
             if signal.getsignal(number) is signal.SIG_DFL:  # not ignored by who started it, such as nohup

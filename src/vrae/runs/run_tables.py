@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 from vrae.estimators.assignment import OWN_COLUMNS, Assignment, static_name
 from vrae.exceptions import ModelFileError, name_some
 from vrae.io.formulas import safe_cells
-from vrae.runs.table_files import Columns, read_run_table, read_table
+from vrae.runs.table_files import Columns, csv_writer, read_run_table, read_table
 
 __all__ = ["positions", "read_assignment", "write_clusters"]
 
@@ -86,17 +85,14 @@ def write_clusters(run: Path, folder: Path, assignment: Assignment) -> None:
         with (folder / "clusters.parquet").open("wb") as file:
             pq.write_table(pa.table(arrays), file)
         return
-    with (
-        (run / "clusters.csv").open(newline="", encoding="utf-8") as source,
-        (folder / "clusters.csv").open("w", newline="", encoding="utf-8") as target,
-    ):
-        reader, writer = csv.DictReader(source), csv.writer(target, lineterminator="\n")
-        header = _new_header(reader.fieldnames or [])
+    table = read_table(run / "clusters.csv", as_text=True)
+    header = _new_header(table.column_names)
+    cells = {name: safe_cells(column.tolist()) for name, column in changed.items()}
+    columns_of_text = [cells[new] if new in cells else table[old].to_pylist() for new, old in header.items()]
+    with (folder / "clusters.csv").open("w", newline="", encoding="utf-8") as target:
+        writer = csv_writer(target)
         writer.writerow(header)
-        cells = [safe_cells(column.tolist()) for column in changed.values()]
-        for row, *new in zip(reader, *cells, strict=True):
-            known = dict(zip(changed, new, strict=True))
-            writer.writerow([known[name] if name in known else row[old] for name, old in header.items()])
+        writer.writerows(zip(*columns_of_text, strict=True))
 
 
 def _new_header(columns: Iterable[str]) -> dict[str, str]:
@@ -118,6 +114,9 @@ def _join(ids: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[np.int
     if len(ids) != len(others):
         raise ValueError(f"clusters lists {len(ids)} series and embedding {len(others)}")
     rows = positions(others, ids)
+    texts, known = _texts(ids, dated=False), _texts(others, dated=False)
+    if all(text in (name, f"'{name}") for text, name in zip(texts, known, strict=True)):  # as they were written
+        return np.arange(len(ids))
     for row in np.flatnonzero(rows < 0).tolist():  # an escaped formula, see vrae.io.formulas
         text = str(ids[row])
         rows[row] = positions(others, np.array([text.removeprefix("'")]))[0] if text.startswith("'") else -1

@@ -6,6 +6,7 @@ import csv
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TextIO
 
@@ -26,6 +27,7 @@ __all__ = [
     "WRITER",
     "Columns",
     "ParquetTable",
+    "csv_writer",
     "read_run_table",
     "read_table",
     "step_columns",
@@ -40,6 +42,7 @@ WRITER = {b"writer": b"vrae"}
 
 # Rows per Parquet row group. Small groups are slow to read; large ones take memory.
 _ROW_GROUP = 1 << 16
+_LARGEST_BLOCK = 1 << 30  # bytes of CSV that Arrow reads at once: a row must fit
 
 
 @contextmanager
@@ -95,20 +98,46 @@ def step_columns(panel: Panel) -> Columns:
     return {**columns, "time": zoned_times(panel.times, panel.zone)}
 
 
-def read_table(file: Path) -> pa.Table:
-    """Read a table of a run. Ids in CSV are text, since 007 is not 7."""
+def read_table(file: Path, *, as_text: bool = False) -> pa.Table:
+    """Read a table of a run. Ids in CSV are text, since 007 is not 7, or all cells if asked for."""
     if file.is_dir():  # many parts
         return pq.read_table(file)
     with file.open("rb") as opened:  # Arrow itself opens only names that are valid UTF-8
         if file.suffix == ".parquet":
             return pq.read_table(opened)
-        return arrow_csv.read_csv(opened, convert_options=arrow_csv.ConvertOptions(column_types={"id": pa.string()}))
+        names = _header(file) if as_text else ["id"]
+        return arrow_csv.read_csv(
+            opened,
+            arrow_csv.ReadOptions(block_size=min(max(file.stat().st_size, 1), _LARGEST_BLOCK)),
+            arrow_csv.ParseOptions(newlines_in_values=True),  # as in an id
+            arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+        )
+
+
+def _header(file: Path) -> list[str]:
+    with file.open(newline="", encoding="utf-8") as opened:
+        return next(csv.reader(opened), [])
 
 
 def read_run_table(run: Path, name: str) -> pa.Table:
     """Read a table of a run folder: Parquet if it is large, else csv."""
     parquet = run / f"{name}.parquet"
     return read_table(parquet if parquet.exists() else run / f"{name}.csv")
+
+
+def csv_writer(file: TextIO) -> Any:
+    """Return a writer of rows that end in a newline. A cell with a carriage return is quoted."""
+    return csv.writer(_Newlines(file), lineterminator="\r\n")  # with "\n", Python 3.12 does not quote "\r"
+
+
+@dataclass(frozen=True)
+class _Newlines:
+    """Writes rows with a newline at their ends. The writer of csv gives them one by one."""
+
+    file: TextIO
+
+    def write(self, row: str) -> int:
+        return self.file.write(row.removesuffix("\r\n") + "\n")
 
 
 class _Table:
@@ -128,7 +157,7 @@ class _CsvTable(_Table):
     def __init__(self, file: TextIO, scores: Collection[str]) -> None:
         super().__init__(file)
         self._scores = frozenset(scores)
-        self._writer = csv.writer(file, lineterminator="\n")
+        self._writer = csv_writer(file)
 
     def write(self, columns: Columns) -> None:
         if not self._types:
@@ -207,7 +236,8 @@ def _to_arrow(column: npt.NDArray[Any]) -> pa.Array:
     if column.dtype.kind == "M" and np.datetime_data(column.dtype)[0] not in ("D", "s", "ms", "us", "ns"):
         column = column.astype("M8[us]")
     try:
-        return pa.array(column.tolist()) if column.dtype == object else pa.array(column)
+        # Arrow would end the text of an array of numpy at a null character.
+        return pa.array(column.tolist() if column.dtype.kind in "OU" else column)
     except UnicodeError:  # a lone surrogate, as in CSV
         cells = column.tolist()
         return pa.array([c.encode(errors="backslashreplace").decode() if isinstance(c, str) else c for c in cells])
