@@ -369,7 +369,7 @@ def test_standard_input_gives_a_row_for_every_series_in_order(name, folder, vrae
     assert (done.code, said[:-2]) == (0, panel.summary())  # the facts of all parts together
     assert said[-2].startswith("60 series (")
     assert ": 30; " in said[-2]
-    assert "vrae drift" in said[-1]
+    assert "vrae drift NEW_DATA --model" in said[-1]  # a pipe is read once
     assert panel.summary()[0] == "60 series of 11 to 20 steps, named by unique_id"
     assert [row["id"] for row in rows] == panel.ids.tolist()
     assert [row["kind"] for row in rows] == ["x", "y"] * 30

@@ -69,7 +69,8 @@ def assign(
     for note in (runs.unassigned_note(sizes[-1], sizes.total()), runs.doubtful_note(n_doubtful, sizes.total())):
         if note:
             log(note)
-    command = shlex.join(["vrae", "drift", data.data, "--model", str(model)])
+    named = "NEW_DATA" if data.data == "-" else data.data  # a pipe is read once
+    command = shlex.join(["vrae", "drift", named, "--model", str(model)])
     log(f"What changed since the fit, and whether it is more than chance: {command}")
 
 
