@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import vrae
@@ -219,6 +220,21 @@ def test_a_run_says_once_what_encoding_was_assumed(cli, small_series, tmp_path, 
         assert done.code == 0, done.err
         assert "UTF-8" not in done.err
     assert "not UTF-8" in cli("assign", "old.csv", "--model", "run", "--out", "new.csv").err  # maybe another file
+
+
+def test_a_run_says_once_which_columns_were_left_out(cli, small_series, tmp_path, monkeypatch):
+    warnings.filterwarnings("always", "Left out ")  # until the end of the test
+    monkeypatch.chdir(tmp_path)
+    table = pd.DataFrame(small_series("2d", 12)).add_prefix("w")
+    table.assign(Total=table.sum(axis=1)).rename_axis("item").to_csv("old.csv")
+    done = cli("cluster", "old.csv", "-k", "3", "--epochs", "1", "--out", "run")
+    assert done.code == 0, done.err
+    assert "Left out 'Total'" in done.err
+    assert "Name the columns of values with --value" in done.err
+    for arguments in (["regroup", "run", "-k", "2"], ["explain", "run", "3"], ["edit", "run", "--merge", "0,1"]):
+        done = cli(*arguments)
+        assert done.code == 0, done.err
+        assert "Left out" not in done.err
 
 
 def test_info(cli, run_folder):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from vrae import VRAE, Panel, VRAEClusterer, load_model, read_panel
 from vrae.cli.app import app
-from vrae.describe.drift_result import LevelChange
+from vrae.describe.drift_result import LevelChange, levels_in_words
 from vrae.estimators.drift import drift_of
 from vrae.estimators.drift_levels import corrected_levels, levels_beside_the_fit, mark_levels
 from vrae.estimators.drift_tests import Sides, energy_test, holm, share_test, unlike_test
@@ -89,6 +89,25 @@ def test_a_new_kind_is_found_and_asks_for_a_new_fit(clusterer: VRAEClusterer) ->
     assert found.fit_again == "there are series of a kind that the model does not know"
     table = found.to_pandas()
     assert (table.status[table.id.str.startswith("new")] == "unlike").sum() >= 10
+
+
+def test_shares_of_the_few_series_with_a_group_are_no_finding(clusterer: VRAEClusterer) -> None:
+    rng = np.random.default_rng(4)
+    walks = np.sign(rng.standard_normal((150, STEPS))).cumsum(axis=1)
+    new = Panel.from_arrays(walks, ids=[f"new{i}" for i in range(len(walks))])
+    found = clusterer.drift(joined(waves(40, 1.0, 5), new))
+    assert found.n_unlike > 0.5 * found.n_series
+    assert "unlike all training series" in found.verdict
+    assert " holds " not in found.verdict
+    assert not any(share.changed for share in found.shares)
+    assert "most series have no group" in repr(found)
+    assert " holds " in clusterer.drift(waves(40, 1.0, 5)).verdict  # they all have one
+
+
+def test_large_changes_have_separators() -> None:
+    assert levels_in_words([LevelChange(-1, "", 9, 982.29, 0.0, None, 0.0, changed=True)], "before").startswith(
+        "The level of the items is 98,229 % higher"
+    )
 
 
 def test_items_that_moved_are_named(clusterer: VRAEClusterer) -> None:

@@ -142,12 +142,13 @@ def _from_files(run: Path, source: dict[str, Any], data: str) -> RunSeries:
 
 
 def _without_known_warnings(panels: Iterable[Panel]) -> Iterator[Panel]:
-    """Yield panels, and do not say again what encoding was assumed: the run has said it."""
+    """Yield panels, and do not say again what was assumed and left out: the run has said it."""
     from vrae.exceptions import DataWarning, unsaid
 
     parts, done = iter(panels), object()
+    known = ".* is not UTF-8 text|Left out .* of "
     while True:
-        with unsaid(DataWarning, ".* is not UTF-8 text"):  # not across a yield, since it holds for the caller too
+        with unsaid(DataWarning, known):  # not across a yield, since it holds for the caller too
             panel: Any = next(parts, done)
         if panel is done:
             return

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AT_THE_FIT",
     "TOO_LITTLE",
+    "WITHOUT_GROUP",
     "Drift",
     "DriftItems",
     "LevelChange",
@@ -30,6 +31,7 @@ __all__ = [
 
 _MOST_NAMED = 4  # clusters in a sentence
 AT_THE_FIT, TOO_LITTLE = "at the fit", "more than chance, but too little to count"
+WITHOUT_GROUP = "most series have no group"
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,7 @@ class Drift:
             lines.append(
                 f"  {100 * share.before:5.1f} % -> {100 * share.now:5.1f} %  ({share.points})  {share.name}{mark}"
             )
-        rule = [self.share_rule] if any(share.remark for share in self.shares) else []
+        rule = [self.share_rule] if any(share.remark == TOO_LITTLE for share in self.shares) else []
         return [*lines, "", *rule, *self.level_lines(), *self.item_lines()]
 
     def level_lines(self) -> list[str]:
@@ -355,7 +357,7 @@ def _others(n_changed: int) -> str:
 
 
 def _more_or_less(change: float) -> str:
-    return f"{100 * abs(change):.0f} % {'higher' if change > 0 else 'lower'}"
+    return f"{100 * abs(change):,.0f} % {'higher' if change > 0 else 'lower'}"
 
 
 def _signed_percent(change: float) -> str:

@@ -14,6 +14,7 @@ from vrae.data.timing import Timing
 from vrae.describe.drift_result import (
     AT_THE_FIT,
     TOO_LITTLE,
+    WITHOUT_GROUP,
     Drift,
     DriftItems,
     LevelChange,
@@ -50,6 +51,9 @@ _YEAR = 365.25
 _SHORT = 0.5
 # New series that are short are in no share, if they are at most this fraction of all.
 _MOST_LEFT_OUT = 0.5
+
+# Shares can change if this part of the series has a group, relative to the fit.
+_LEAST_GROUPED = 0.5
 
 # An item moved for sure if both clusters have this probability.
 _SURE = 0.8
@@ -91,7 +95,8 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
     # If the shares changed, the clearest of them did.
     is_clear = found[0] & (test.p_values <= np.maximum(alpha, test.p_values.min(initial=1.0)))
     is_large = _is_large(test, before, counted, sides, least_share, window.is_grown)
-    shares = _shares(clusterer, test, is_clear, is_large)
+    is_told = _have_groups(before, counted)
+    shares = _shares(clusterer, test, is_clear, is_large, is_told)
     moved = any(share.changed for share in shares)
     if levels:
         levels = mark_levels(levels, alpha, found[3])
@@ -133,6 +138,11 @@ def _left_out(later: Later, now: npt.NDArray[np.int64], sides: Sides) -> npt.NDA
     is_new[sides.only_now] = True
     left_out = later.short & is_new & (now >= 0)
     return left_out & (left_out.sum() <= _MOST_LEFT_OUT * (now >= 0).sum())
+
+
+def _have_groups(before: npt.NDArray[np.int64], now: npt.NDArray[np.int64]) -> bool:
+    """Return whether enough series have a group: shares of few others say nothing of all."""
+    return bool(np.mean(now >= 0) >= _LEAST_GROUPED * np.mean(before >= 0))
 
 
 def _is_large(
@@ -250,7 +260,11 @@ def _compare_dates(timing: Timing, later: Later) -> _Window:
 
 
 def _shares(
-    clusterer: Fitted, test: ShareTest, is_clear: npt.NDArray[np.bool_], is_large: npt.NDArray[np.bool_]
+    clusterer: Fitted,
+    test: ShareTest,
+    is_clear: npt.NDArray[np.bool_],
+    is_large: npt.NDArray[np.bool_],
+    is_told: bool,
 ) -> tuple[ShareChange, ...]:
     first, second = test.shares
     return tuple(
@@ -262,8 +276,8 @@ def _shares(
             before=float(first[k]),
             now=float(second[k]),
             p_value=float(test.p_values[k]),
-            changed=bool(is_clear[k] & is_large[k]),
-            remark=TOO_LITTLE if is_clear[k] and not is_large[k] else "",
+            changed=bool(is_clear[k] & is_large[k] & is_told),
+            remark="" if not is_clear[k] else WITHOUT_GROUP if not is_told else "" if is_large[k] else TOO_LITTLE,
         )
         for k in range(clusterer.n_clusters_)
     )
