@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from vrae.data.calendar import Calendar
 from vrae.estimators import window_vectors
 from vrae.estimators.series_ends import SeriesEnds
 from vrae.estimators.window_cuts import cut_windows, n_kept
-from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, NotFittedError
+from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, ModelFileError, NotFittedError
 
 N, PERIOD = 2400, 48
 Floats = np.ndarray
@@ -260,6 +261,35 @@ def test_a_stream_of_a_sharp_period_gives_few_false_alarms():
     assert np.mean(found.update(x[-1440:]) > 0) < 0.1
 
 
+def irregular(seed: int, n: int) -> Floats:
+    """Loads without a period, that go on and off at any time."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(5, 150, n)
+    levels = rng.choice([1.0, 2, 4], n) * (np.arange(n) % 2)
+    return np.repeat(levels, lengths)[:n] + 0.1 * rng.normal(size=n)
+
+
+def test_each_series_of_a_stream_is_compared_with_its_own_past(tmp_path):
+    n = 30 * PERIOD
+    X = np.stack([*(usual(seed, 2 * n) for seed in range(6)), *(irregular(seed, 2 * n) for seed in range(2))])
+    found = LongSeriesDetector(window=PERIOD).fit(X[:, None, :n])
+    new = X[:, None, n:].copy()
+    loaded = load_model(found.save(tmp_path / "m"))
+    shares = (loaded.update_panel(Panel.from_arrays(new))[1].reshape(8, -1) > 0).mean(axis=1)
+    assert shares.max() < 0.08  # with one threshold for all, 16 % of an irregular series
+    assert shares[:6].mean() > 0.005
+    new[0, 0, 700:748] += 2.5 * np.random.default_rng(1).normal(size=48)
+    scores = np.concatenate([found.update(part, 0) for part in np.split(new[0, 0], [1, 700, 720, 1000])])
+    assert scores[700:790].max() > 1 > scores[:700].max()
+
+
+def test_a_stream_of_a_few_windows_has_the_threshold_of_all():
+    X = [usual(0), usual(1), *(usual(2)[: n * PERIOD] for n in (4, 8, 9))]
+    offsets = LongSeriesDetector(window=PERIOD).fit(X).stream_offsets_
+    assert offsets[2] == offsets[3]
+    assert len(set(offsets)) == 4
+
+
 def test_several_channels_and_series_name_what_differs():
     rng = np.random.default_rng(0)
     X = np.stack([np.stack([usual(2 * i), 5 * usual(2 * i + 1)]) for i in range(2)])
@@ -321,6 +351,17 @@ def test_saved_and_loaded(detector, tmp_path):
     np.testing.assert_array_equal(loaded.update(new[:60]), fresh.update(new[:60]))
     assert loaded.find(new) == fresh.find(new)
     assert loaded.get_params() == fresh.get_params()
+
+
+def test_early_models_have_one_threshold_for_all_streams(tmp_path):
+    config = LongSeriesDetector(window=PERIOD).fit([usual(0), usual(1)]).save(tmp_path / "m") / "config.json"
+    known = json.loads(config.read_text())
+    for offset, wanted in ((1.5, [1.5, 1.5]), ([1.5, 2.5], [1.5, 2.5])):
+        config.write_text(json.dumps({**known, "stream_offset": offset}))
+        assert load_model(tmp_path / "m").stream_offsets_.tolist() == wanted
+    config.write_text(json.dumps({**known, "stream_offset": [1.5]}))
+    with pytest.raises(ModelFileError, match="stream_offset must be a list of 2 entries; found 1"):
+        load_model(tmp_path / "m")
 
 
 def test_the_false_alarm_rate():

@@ -25,7 +25,7 @@ from vrae.estimators.series_ends import SeriesEnds
 from vrae.estimators.series_scale import SeriesScale, Tail, bridge, scale_of, soften, soften_panel, tails_of
 from vrae.estimators.state import restore_ids
 from vrae.estimators.stretches import Stretch, find_stretches
-from vrae.estimators.window_cuts import StepScores, cut_windows, mean_of, n_kept, score_ends, threshold_of, to_steps
+from vrae.estimators.window_cuts import StepScores, cut_windows, mean_of, n_kept, score_ends, thresholds, to_steps
 from vrae.estimators.window_vectors import NO_PLACE, WindowVectors
 from vrae.exceptions import (
     DataWarning,
@@ -52,7 +52,7 @@ _SIZES = 1, 2
 _LEAST_LENGTH, _LEAST_FOR_LONGER = 3, 10
 # Options that a saved detector keeps, and results with their types.
 _OPTIONS = ("window", "stride", "contamination", "false_alarm_rate")
-_RESULTS = {"window": int, "window_reason": str, "offset": float, "stream_offset": float}
+_RESULTS = {"window": int, "window_reason": str, "offset": float}
 
 
 class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
@@ -112,7 +112,6 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
     window_: int
     window_reason_: str
     offset_: float
-    stream_offset_: float
 
     def __init__(
         self,
@@ -159,13 +158,10 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         soft, missing = soften_panel(panel, scales)
         announce("Scoring")
         vectors, scored = self._learn(soft, missing, length.steps)
-        threshold, stream_threshold = (
-            threshold_of(part, panel, length.steps, self.contamination, self.false_alarm_rate)
-            for part in (scored.steps, scored.trailing)
-        )
+        threshold, by_series = thresholds(scored, panel, length.steps, self.contamination, self.false_alarm_rate)
         self.window_, self.window_reason_ = length
         self.vectors_, self.scales_ = vectors, scales
-        self.offset_, self.stream_offset_ = threshold, stream_threshold
+        self.offset_, self.stream_offsets_ = threshold, by_series
         self.ids_, self.channels_, self.ends_ = panel.ids, panel.channels, SeriesEnds.of(panel)
         self.calendar_, self.reading_ = panel.calendar, panel.reading
         self.scores_, self.channel_scores_ = scored.steps - threshold, scored.by_channel - threshold
@@ -275,7 +271,8 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
 
         Memory is bounded: the detector keeps a few windows of each series. The score of a step is
         that of the windows that end with it, so it does not depend on how many steps arrive at
-        once. What is usual does not change; call `fit` to learn it again.
+        once. What is usual does not change; call `fit` to learn it again. The threshold is that of
+        the series, if it had at least nine windows end to end.
 
         Parameters
         ----------
@@ -287,7 +284,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         ndarray of float64, shape (n_new,)
-            Above 0: anomalous. NaN while too many values of the windows are missing; see `fit`.
+            Above 0: anomalous for this series. NaN while too many values are missing; see `fit`.
         """
         self._check_fitted()
         index = self._index_of(series_id)
@@ -326,7 +323,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         missing = np.concatenate([tail.missing, np.isnan(x)])
         scores = [score_ends(vectors, values, missing, n_new) for vectors in self.vectors_]
         self.tails_[index] = Tail(values[-kept:].copy(), missing[-kept:].copy())
-        return mean_of(scores) - self.stream_offset_
+        return mean_of(scores) - self.stream_offsets_[index]
 
     def _index_of(self, series_id: Any) -> int:
         if series_id is None and len(self.ids_) == 1:
@@ -349,6 +346,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
             "vrae_version": __version__,
             "options": {name: getattr(self, name) for name in _OPTIONS},
             **{name: getattr(self, f"{name}_") for name in _RESULTS},
+            "stream_offset": self.stream_offsets_.tolist(),
             "sizes": [vectors.size for vectors in self.vectors_],
             "channels": self.channels_,
             "calendar": None if self.calendar_ is None else self.calendar_.to_dict(),
@@ -375,6 +373,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         self.calendar_ = None if config["calendar"] is None else Calendar(**config["calendar"])
         self.reading_ = None if config["reading"] is None else TableOptions.from_dict(config["reading"])
         self.ids_, self.ends_ = restore_ids(config), SeriesEnds.from_json(config, self.calendar_)
+        self.stream_offsets_ = np.full(len(self.ids_), config["stream_offset"], float)  # early models have one for all
         n_channels, lengths = len(self.channels_), [int(length) for length in config["tail_lengths"]]
         level, spread = (shaped(name, arrays, (len(self.ids_), n_channels)) for name in ("level", "spread"))
         self.scales_ = [SeriesScale(*parts) for parts in zip(level, spread, strict=True)]

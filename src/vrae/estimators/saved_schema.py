@@ -82,6 +82,11 @@ def _number(place: str, value: Any) -> None:
     real(low=-(2.0**63), below=2.0**63)(place, value)
 
 
+def _offsets(place: str, value: Any) -> None:
+    """Describe a number for each series. Early models have one for all."""
+    (list_of(real(), 1) if isinstance(value, (list, tuple)) else real())(place, value)
+
+
 def _time_or_number(place: str, value: Any) -> None:
     (_TIME if isinstance(value, str) else _number)(place, value)
 
@@ -294,7 +299,7 @@ _CLASSES: dict[str, tuple[dict[str, Check], dict[str, Check]]] = {
             "window": whole(2, 1 << 31),
             "window_reason": text(1000),
             "offset": real(),
-            "stream_offset": real(),
+            "stream_offset": _offsets,
             "sizes": list_of(whole(2, 1 << 32), 1, 10),
             "channels": list_of(_NAME, 1),
             "calendar": maybe(_calendar),
@@ -339,6 +344,8 @@ def _check_whole(kind: str, config: Config) -> None:
         _check_ids("", config)
         _names_of("channels", config["channels"], len(config["channels"]))
         list_of(plain(), len(config["ids"]), len(config["ids"]))("tail_lengths", config["tail_lengths"])
+        if isinstance(offsets := config["stream_offset"], (list, tuple)):
+            list_of(plain(), len(config["ids"]), len(config["ids"]))("stream_offset", offsets)
         _check_times(config, "last_times", len(config["ids"]))
         allowed = [config["window"], 2 * config["window"]]
         for index, size in enumerate(config["sizes"]):

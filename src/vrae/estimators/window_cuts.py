@@ -15,7 +15,7 @@ from vrae.estimators.scores import MIN_SCORES, quantile_threshold, tail_threshol
 from vrae.estimators.window_vectors import NO_PLACE, WindowVectors
 from vrae.exceptions import InvalidDataError
 
-__all__ = ["Cut", "StepScores", "cut_windows", "mean_of", "n_kept", "score_ends", "threshold_of", "to_steps"]
+__all__ = ["Cut", "StepScores", "cut_windows", "mean_of", "n_kept", "score_ends", "thresholds", "to_steps"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -28,6 +28,8 @@ _MOST_MISSING, _LONGEST_GAP = 1 / 2, 1 / 16
 _SHORT_GAP = 2
 # A step that fewer of its windows judge has the score of a step nearby, as at the ends.
 _ENOUGH_JUDGED = 0.5
+# A series with this many windows, end to end, has a threshold of its own in a stream.
+_LEAST_OWN = 8
 
 
 class Cut(NamedTuple):
@@ -223,22 +225,45 @@ def score_ends(
     return scores
 
 
-def threshold_of(
-    scores: Floats, panel: Panel, size: int, contamination: float | Literal["auto"], false_alarm_rate: float
+def thresholds(
+    scored: StepScores, panel: Panel, size: int, contamination: float | Literal["auto"], false_alarm_rate: float
+) -> tuple[float, Floats]:
+    """Return the score above which a step is anomalous, and those (n_series,) of streams.
+
+    Windows of irregular series are further from their nearest. With a common threshold, many usual
+    steps of a stream of theirs would be anomalous, and none of a regular series. Series with few
+    windows have the common one.
+    """
+    options = size, contamination, false_alarm_rate
+    parts = np.split(scored.trailing, panel.offsets[1:-1])
+    least = MIN_SCORES if contamination == "auto" else _LEAST_OWN
+    by_series = np.full(len(parts), _threshold(parts, *options))
+    for row, own in enumerate(parts):
+        if len(_apart(own, size)) >= least:
+            by_series[row] = _threshold([own], *options)
+    return _threshold(np.split(scored.steps, panel.offsets[1:-1]), *options), by_series
+
+
+def _threshold(
+    scores: list[Floats], size: int, contamination: float | Literal["auto"], false_alarm_rate: float
 ) -> float:
-    """Return the score of steps (total_steps,) above which a step is anomalous.
+    """Return the threshold for the scores of steps of series, (n_steps,) each.
 
     With ``contamination="auto"``, one step per window counts, since those of one window are alike.
     """
-    known = scores[np.isfinite(scores)]
     if contamination != "auto":
-        return quantile_threshold(known, contamination)
-    bounds = zip(panel.offsets[:-1], panel.offsets[1:], strict=True)
-    apart = np.concatenate([scores[first + size // 2 : last : size] for first, last in bounds])
-    apart = apart[np.isfinite(apart)]
+        known = np.concatenate(scores)
+        return quantile_threshold(known[np.isfinite(known)], contamination)
+    apart = np.concatenate([_apart(own, size) for own in scores])
     if len(apart) < MIN_SCORES:
         raise InvalidDataError(
             f"contamination='auto' needs at least {MIN_SCORES} windows, end to end; found {len(apart)} of {size} "
             f"steps. Pass the fraction of anomalous steps instead, such as contamination=0.05."
         )
     return tail_threshold(apart, false_alarm_rate)
+
+
+def _apart(scores: Floats, size: int) -> Floats:
+    """Return the known scores of a series (n_steps,) at steps that are one window apart."""
+    apart = scores[size // 2 :: size]
+    return apart[np.isfinite(apart)]
