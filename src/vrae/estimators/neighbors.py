@@ -22,12 +22,12 @@ from vrae.exceptions import InvalidParameterError
 from vrae.io.folder import Arrays, nested, shaped, subset
 from vrae.nn.lag import pair_lags
 from vrae.phases import advance
-from vrae.runtime import seed_of
+from vrae.runtime import ordered_map, seed_of
 
 __all__ = ["Similar", "VRAENeighbors"]
 
-# Largest number of pairs whose lags are computed at once.
-_LAG_PAIRS = 4096
+# Largest number of pairs whose lags are computed at once, in one thread. More leave the cache.
+_LAG_PAIRS = 512
 
 Floats = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.float32]
@@ -267,14 +267,18 @@ class VRAENeighbors(SeriesHead):
         largest = np.minimum(panel.lengths[queries], self.series_.lengths[theirs]) // 2
         if config.max_lag:
             largest = np.minimum(largest, config.max_lag)
-        for part in inference_batches(lengths, np.arange(len(queries)), _LAG_PAIRS):
+
+        def lags_of(part: Indices) -> Indices:
             both = [
                 collate(owner, indices[part], self.model_.scaler_, cpu)
                 for owner, indices in ((panel, queries), (self.series_, theirs))
             ]
             x, reference = ((b.values - _mean(b.values, b.mask)) * b.mask for b in both)
-            masks = (b.mask for b in both)
-            lags[part] = pair_lags(x, reference, torch.from_numpy(largest[part]), *masks).numpy()
+            return pair_lags(x, reference, torch.from_numpy(largest[part]), *(b.mask for b in both)).numpy()
+
+        parts = inference_batches(lengths, np.arange(len(queries)), _LAG_PAIRS)
+        for part, found in zip(parts, ordered_map(lags_of, parts, cpu, hidden_size=1), strict=True):
+            lags[part] = found
             done += len(part)
             advance(done, len(queries), "pairs")
         return lags
