@@ -154,3 +154,18 @@ def test_columns_that_look_like_dates(name):
         assert read_panel(wide, id="item").times is None
     plain = wide.rename(columns=dict(zip(names, [f"sales 2024_{week}" for week in range(11, 21)], strict=True)))
     read_panel(plain, id="item")  # without a warning
+
+
+def test_a_table_of_one_column_per_series_is_to_be_transposed():
+    across = table().pivot(index="week", columns="item", values="qty").reset_index()
+    say = "If each (column|of its channels) is a series, transpose the table"
+    with pytest.raises(InvalidDataError, match=say):
+        read_panel(across)
+    with pytest.raises(InvalidDataError, match=say):
+        read_panel(across, time="week")
+    panel = read_panel(across, time="week", value="i*")
+    with pytest.raises(InvalidDataError, match=say):
+        VRAE(max_epochs=1).fit(panel)
+    with pytest.raises(InvalidDataError, match="holds the values") as caught:
+        read_panel(table(more=1.5, most=2.5).rename(columns={"qty": "some"}), id="item", time="week")
+    assert "transpose" not in str(caught.value)

@@ -206,6 +206,14 @@ def test_series_without_a_group_and_gaps():
     assert kinds(missing=0.2) == []
 
 
+def test_gaps_of_single_groups_are_told():
+    alert = only_alert(missing=0.17, gaps=[0.02, 0.75, 0.0])
+    assert alert.text == "Missing: 75 % of the values of “Steady” (group 1)."
+    assert alert.action == Action("fill", {"fill": 0})
+    assert kinds(missing=0.17, gaps=[0.4, 0.5, 0.0]) == []
+    assert only_alert(missing=0.31, gaps=[0.02, 0.75, 0.0]).text == "31 % of the values are missing."
+
+
 def test_tiny_clusters_and_few_series():
     assert kinds(sizes=[500, 600, 400, 9], stability=[0.9] * 4) == ["tiny groups"]
     assert kinds(sizes=[8, 7, 6]) == ["few series"]

@@ -131,9 +131,11 @@ def hide_level_ends(panel: Panel) -> Panel:
 def check_enough(panel: Panel, indices: Indices) -> None:
     """Raise if the series at ``indices`` are too few or too short to learn from."""
     if len(indices) < 2:
+        across = " If each of its channels is a series, transpose the table." if panel.n_channels > 1 else ""
         raise InvalidDataError(
             f"Found {len(indices)} usable series (one sample is not enough): learning what series have in "
-            f"common takes at least 2. For one long series, use LongSeriesDetector, or cut it into windows first."
+            f"common takes at least 2.{across} For one long series, use LongSeriesDetector, or cut it into windows "
+            f"first."
         )
     if panel.lengths[indices].max() < 2:
         raise InvalidDataError(

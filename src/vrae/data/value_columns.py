@@ -192,9 +192,11 @@ def channel_columns(table: Table, names: Sequence[str], codes: Ints | None, time
             DataWarning,
         )
     elif len(measured) != 1:
+        is_one = codes is None and len(measured) > 1  # one series, if its columns are channels
+        across = " If each column is a series, transpose the table." if is_one else ""
         raise InvalidDataError(
             f"Which column of {table.name} holds the values? Found {name_some(measured or names, 12)}. Name it with "
-            f"value=, or name several for a channel each."
+            f"value=, or name several for a channel each.{across}"
         )
     if not_measured:
         reasons = ", ".join(f"{name!r} ({why})" for name, why in list(not_measured.items())[:5])

@@ -156,10 +156,22 @@ def _without_group(found: Found) -> Iterator[Alert]:
 
 
 def _gaps(found: Found) -> Iterator[Alert]:
+    full_of_gaps = [label for label, part in enumerate(found.gaps) if part > _MOSTLY_GAPS]
     if found.missing > _GAPS:
+        text = f"{percent_text(found.missing)} of the values are missing."
+    elif full_of_gaps:
+        parts = [
+            f"{percent_text(found.gaps[label])} of the values of {found.numbered(label)}" for label in full_of_gaps
+        ]
+        more = len(parts) - _LISTED
+        listed = f"{', '.join(parts[:_LISTED])}, and most of {more} more" if more > 0 else joined(parts)
+        text = f"Missing: {listed}."
+    else:
+        text = ""
+    if text:
         yield Alert(
             "gaps",
-            f"{percent_text(found.missing)} of the values are missing.",
+            text,
             "Groups can reflect where values are missing. If a missing value means 0, say so.",
             Action("fill", {"fill": 0}),
             "read missing rows as 0, if that is what they mean",

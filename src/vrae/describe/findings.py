@@ -43,6 +43,8 @@ class Found:
     silhouette : float or None
     missing : float
         Fraction of the values that are missing.
+    gaps : sequence of float
+        The same of the usual series of each cluster; empty if it is not known.
     selection, history : sequence of dict
         Numbers of clusters tried, and epochs of the training.
     closest : tuple or None
@@ -65,6 +67,7 @@ class Found:
     refitted: bool = False
     silhouette: float | None = None
     missing: float = 0.0
+    gaps: Sequence[float] = ()
     selection: Sequence[Mapping[str, Any]] = ()
     history: Sequence[Mapping[str, Any]] = ()
     closest: tuple[int, int, float] | None = None

@@ -122,6 +122,7 @@ def judge(clusterer: Grouped, metrics: dict[str, Any]) -> Verdict:
         refitted=bool(stability.get("refits")),
         silhouette=metrics.get("silhouette"),
         missing=metrics.get("missing_share", 0.0),
+        gaps=_gaps(clusterer),
         selection=clusterer.selection_,
         history=clusterer.model_.history_,
         closest=closest_pair(grouping.vectors, clusterer.labels_[grouping.known]),
@@ -132,6 +133,15 @@ def judge(clusterer: Grouped, metrics: dict[str, Any]) -> Verdict:
     if found.is_clear:
         found = replace(found, merges=firm_merges(clusterer, again))
     return verdict(found)
+
+
+def _gaps(clusterer: Grouped) -> list[float]:
+    """Return which part of its values the usual series of each cluster lacks; empty if unknown."""
+    portraits = clusterer.portraits_
+    if portraits is None:
+        return []
+    missing, labels = portraits.numbers["missing"].mean(axis=1), clusterer.labels_[portraits.rows]
+    return [float(np.median(missing[labels == k])) if k in labels else 0.0 for k in range(clusterer.n_clusters_)]
 
 
 def _volumes(clusterer: Grouped) -> list[float]:
