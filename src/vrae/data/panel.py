@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from operator import index as as_index
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, overload
@@ -207,10 +208,12 @@ class Panel:
         """Number of series, channels and steps of the longest series, as in `to_padded`."""
         return len(self), self.n_channels, int(self.lengths.max(initial=0))
 
-    @property
+    @cached_property
     def lengths(self) -> Ints:
         """Number of steps of each series, shape (n_series,)."""
-        return np.diff(self.offsets)
+        lengths = np.diff(self.offsets)
+        lengths.flags.writeable = False  # it is the same array every time
+        return lengths
 
     @property
     def n_channels(self) -> int:
