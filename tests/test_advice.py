@@ -106,6 +106,18 @@ def test_a_merge_that_is_advised_is_found_again(clusterer):
     clusterer.regroup(chosen)
 
 
+@pytest.mark.parametrize("level_weight", [0, 1])
+def test_a_group_of_rare_and_frequent_series_is_advised_to_let_level_count(level_weight):
+    rng = np.random.default_rng(0)
+    rare = np.where(rng.random((20, STEPS)) < 0.1, 3.0, 0.0)
+    rare[:, 0] = 3
+    X = np.concatenate([rare, rng.poisson(20, (20, STEPS))])
+    model = VRAE(**{**TINY, "max_epochs": 2}, level_weight=level_weight)
+    found = VRAEClusterer(2, model=model, random_state=0).fit(X).merge([0, 1])
+    kinds = [alert.kind for alert in verdict_of(found).alerts]
+    assert ("mostly 0 and seldom 0" in kinds) == (level_weight == 0)
+
+
 def test_noise_gets_no_advice_about_numbers():
     X = series("noise")
     found = VRAEClusterer("auto", model=VRAE(**{**TINY, "max_epochs": 4}), random_state=0).fit(X)

@@ -12,6 +12,7 @@ from vrae.describe.findings import Found, percent_text
 from vrae.describe.training_words import judge_training
 from vrae.describe.verdict import peaks, verdict
 from vrae.estimators.alternatives import closest_pair
+from vrae.report.commands import CommandLine
 
 NAMES = {0: "Peaks in December", 1: "Steady", 2: "Declining", 3: "Sells a few weeks a year"}
 
@@ -204,6 +205,14 @@ def test_series_without_a_group_and_gaps():
     assert kinds(n_noise=20) == []
     assert only_alert(missing=0.31).action == Action("fill", {"fill": 0})
     assert kinds(missing=0.2) == []
+
+
+def test_a_group_of_rare_and_frequent_series_is_told():
+    alert = only_alert(mixed=[1])
+    assert alert.text == "“Steady” (group 1) holds series that are mostly 0 and others that seldom are."
+    assert alert.action == Action("train", {"level_weight": 1})
+    line = CommandLine("runs/sales", {"data": "sales.csv"}).text(alert.action)
+    assert line == "vrae cluster --config runs/sales/config.toml --level-weight 1 -o runs/sales-again"
 
 
 def test_gaps_of_single_groups_are_told():

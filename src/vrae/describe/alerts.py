@@ -71,6 +71,7 @@ def _alerts(found: Found) -> Iterator[Alert]:
         yield from _not_found_again(found)
     if len(found.present) > 1 and found.is_clear:
         yield from _look_alike(found)
+    yield from _mixed(found)
     if found.is_clear or found.n_series < _SMALL:
         yield from _small_data(found)
     yield from _unsettled(found)
@@ -131,6 +132,21 @@ def _look_alike(found: Found) -> Iterator[Alert]:
             f"series lie halfway between.",
             "Where one ends and the other begins is arbitrary.",
             *_merge(found, first, second),
+        )
+
+
+def _mixed(found: Found) -> Iterator[Alert]:
+    if found.mixed:
+        many = len(found.mixed) > 1
+        more = [f"{len(found.mixed) - _LISTED} more groups"] if len(found.mixed) > _LISTED + 1 else []
+        shown = found.mixed[:_LISTED] if more else found.mixed
+        listed = joined([*(found.numbered(label) for label in shown), *more])
+        yield Alert(
+            "mostly 0 and seldom 0",
+            f"{listed} {'hold' if many else 'holds'} series that are mostly 0 and others that seldom are.",
+            "Level does not count, so series with few values other than 0 can be with those that have many.",
+            Action("train", {"level_weight": 1}),
+            "let level count, if such series are different for you",
         )
 
 

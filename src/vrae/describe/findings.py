@@ -45,6 +45,8 @@ class Found:
         Fraction of the values that are missing.
     gaps : sequence of float
         The same of the usual series of each cluster; empty if it is not known.
+    mixed : sequence of int
+        Clusters that hold series that are mostly 0 and others that seldom are.
     selection, history : sequence of dict
         Numbers of clusters tried, and epochs of the training.
     closest : tuple or None
@@ -68,6 +70,7 @@ class Found:
     silhouette: float | None = None
     missing: float = 0.0
     gaps: Sequence[float] = ()
+    mixed: Sequence[int] = ()
     selection: Sequence[Mapping[str, Any]] = ()
     history: Sequence[Mapping[str, Any]] = ()
     closest: tuple[int, int, float] | None = None

@@ -35,6 +35,8 @@ _LEAST = 0.005  # of the variance; a direction with less is not shown
 _REACH = 2.5  # standard deviations to each side: almost all series are within
 _MAX_STEPS = 2000  # of a decoded curve
 _UNUSUAL = 0.05  # of the series may be unusual
+_SELDOM, _MOSTLY = 0.1, 0.75  # of the values of a series are 0
+_ENOUGH = 10  # series of a cluster, of which a fifth says something
 _REFERENCES = 1000  # that tell what is usual
 
 Floats = npt.NDArray[np.float64]
@@ -123,6 +125,7 @@ def judge(clusterer: Grouped, metrics: dict[str, Any]) -> Verdict:
         silhouette=metrics.get("silhouette"),
         missing=metrics.get("missing_share", 0.0),
         gaps=_gaps(clusterer),
+        mixed=_mixed(clusterer),
         selection=clusterer.selection_,
         history=clusterer.model_.history_,
         closest=closest_pair(grouping.vectors, clusterer.labels_[grouping.known]),
@@ -142,6 +145,17 @@ def _gaps(clusterer: Grouped) -> list[float]:
         return []
     missing, labels = portraits.numbers["missing"].mean(axis=1), clusterer.labels_[portraits.rows]
     return [float(np.median(missing[labels == k])) if k in labels else 0.0 for k in range(clusterer.n_clusters_)]
+
+
+def _mixed(clusterer: Grouped) -> list[int]:
+    """Return clusters of series mostly 0 and series seldom 0, if level does not count."""
+    portraits = clusterer.portraits_
+    if portraits is None or clusterer.model_.level_weight:
+        return []
+    zeros, labels = portraits.numbers["zeros"].mean(axis=1), clusterer.labels_[portraits.rows]
+    groups = [(k, zeros[labels == k]) for k in range(clusterer.n_clusters_)]
+    ends = [(k, np.quantile(part, (0.2, 0.8))) for k, part in groups if len(part) >= _ENOUGH]
+    return [k for k, (low, high) in ends if low <= _SELDOM and high >= _MOSTLY]
 
 
 def _volumes(clusterer: Grouped) -> list[float]:

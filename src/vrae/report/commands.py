@@ -58,7 +58,7 @@ class CommandLine:
 
     def _train(self, **options: Any) -> str:
         flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
-        return self._again("longer", *flags)
+        return self._again("longer" if "epochs" in options else "again", *flags)
 
     def _fill(self, fill: float) -> str:
         return self._again("filled", "--fill", f"{fill:g}")
