@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from vrae.estimators.stability import cluster_stability
 from vrae.exceptions import InvalidDataError, InvalidParameterError, ModelFileError
 from vrae.nn.model import VRAENetwork
 from vrae.plots.maps import project
+from vrae.runs import run_report
 
 pytestmark = pytest.mark.filterwarnings("ignore::vrae.exceptions.VRAEWarning")
 
@@ -277,3 +279,22 @@ def test_merged_clusters_are_found_again_as_well_as_their_parts() -> None:
     merged = cluster_stability(vectors, np.minimum(groups, 1), 2, "kmeans", 3)
     assert merged is not None
     assert min(merged["clusters"]) > 0.98
+
+
+def test_a_run_is_read_whole_while_another_process_changes_it(run: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    now, later = tmp_path / "now", tmp_path / "later"
+    for folder in (now, later):
+        shutil.copytree(run, folder)
+    runs.regroup_run(later, 2 if runs.read_metrics(run)["n_clusters"] != 2 else 3, None)
+    load = run_report.load_clusterer
+
+    def replaced_meanwhile(folder: Path) -> VRAEClusterer:
+        if later.exists():
+            now.rename(tmp_path / "earlier")
+            later.rename(now)
+        return load(folder)
+
+    monkeypatch.setattr(run_report, "load_clusterer", replaced_meanwhile)
+    metrics, clusterer, assignment = run_report.read_run(now)
+    assert metrics["n_clusters"] == clusterer.n_clusters_ == assignment.labels.max() + 1
+    assert metrics["n_clusters"] != runs.read_metrics(run)["n_clusters"]

@@ -36,12 +36,16 @@ def info(model: ModelFolder, everything: Everything = False, as_json: AsJson = F
 
     Example: vrae info runs/sales
     """
+    from vrae.io.folder import read_unchanged
     from vrae.runs import describe_model, read_metrics
 
-    fitted = load_fitted(model)
+    def read() -> tuple[Any, dict[str, Any]]:
+        fitted = load_fitted(model)
+        return fitted, read_metrics(model) if (model / "metrics.json").is_file() else _own_metrics(fitted)
+
+    fitted, metrics = read_unchanged(model, ("metrics.json",), read)
     forecast = _forecast(fitted)
     facts = {**describe_model(fitted), **forecast}
-    metrics = read_metrics(model) if (model / "metrics.json").is_file() else _own_metrics(fitted)
     if as_json:
         print_json({**facts, **{name: metrics[name] for name in ("title", "names", "data") if name in metrics}})
         return

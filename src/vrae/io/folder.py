@@ -11,14 +11,14 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from vrae.exceptions import ModelFileError, OutputError
+from vrae.exceptions import ModelFileError, OutputError, VRAEError
 from vrae.io.atomic import atomic_directory
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "check_pair",
     "nested",
     "read_folder",
+    "read_unchanged",
     "shape_of",
     "shaped",
     "subset",
@@ -46,6 +47,7 @@ _LARGEST_CONFIG = 1 << 24
 _BYTES_PER_ID = 2048
 _MOST = 1 << 30
 
+Content = TypeVar("Content")
 Arrays = MutableMapping[str, npt.NDArray[Any]]
 
 
@@ -161,24 +163,31 @@ def read_folder(folder: Path, kind: str, hint: str, finite: bool = False) -> tup
     what the folder should be and how to get one, for the messages. With ``finite``, arrays with
     other values are refused when they are used.
     """
+    files = CONFIG_FILE, WEIGHTS_FILE
+    config, opened, checksum = read_unchanged(folder, files, lambda: _read_pair(folder, kind, hint))
+    names = {name: name for name in opened.keys()}  # noqa: SIM118
+    return config, StoredArrays(opened, names, finite, checksum)
+
+
+def read_unchanged(folder: Path, files: Sequence[str], read: Callable[[], Content]) -> Content:
+    """Return ``read()``, again if another process replaced the folder or its files meanwhile."""
     for left in reversed(range(_TRIES)):
-        before = _identity(folder)
+        before = _identity(folder, files)
         try:
-            config, opened, checksum = _read_pair(folder, kind, hint)
-        except ModelFileError:
-            if not left or _identity(folder) == before:
+            found = read()
+        except VRAEError:
+            if not left or _identity(folder, files) == before:
                 raise
         else:
-            if not left or _identity(folder) == before:
-                names = {name: name for name in opened.keys()}  # noqa: SIM118
-                return config, StoredArrays(opened, names, finite, checksum)
+            if not left or _identity(folder, files) == before:
+                return found
     raise AssertionError("the last try returns or raises")
 
 
-def _identity(folder: Path) -> tuple[tuple[int, int], ...]:
+def _identity(folder: Path, files: Sequence[str]) -> tuple[tuple[int, int], ...]:
     """Return what changes when a folder is replaced."""
     found = []
-    for path in (folder, folder / CONFIG_FILE, folder / WEIGHTS_FILE):
+    for path in (folder, *(folder / name for name in files)):
         try:
             state = path.stat()
         except OSError:

@@ -18,6 +18,7 @@ from vrae.estimators.insight import MAX_REPORT_SERIES
 from vrae.estimators.loading import load_model
 from vrae.estimators.reporting import gather_report, report_data
 from vrae.exceptions import InvalidDataError, InvalidParameterError, ModelFileError, name_some
+from vrae.io.folder import read_unchanged
 from vrae.phases import announce
 from vrae.report import CommandLine, ReportData, heading, write_report
 from vrae.runs.result_tables import without_dropped
@@ -108,7 +109,14 @@ def _with_title(data: ReportData, metrics: dict[str, Any], run: Path) -> ReportD
 
 
 def read_run(run: Path) -> tuple[dict[str, Any], VRAEClusterer, Assignment]:
-    """Return metrics, clusterer and tables of a run, after a check that they belong together."""
+    """Return metrics, clusterer and tables of a run, after a check that they belong together.
+
+    They are those of one run, also if another process changes it meanwhile.
+    """
+    return read_unchanged(run, ("metrics.json",), lambda: _read_parts(run))
+
+
+def _read_parts(run: Path) -> tuple[dict[str, Any], VRAEClusterer, Assignment]:
     metrics, clusterer, everything = read_metrics(run), load_clusterer(run), read_assignment(run)
     n_clusters, size = clusterer.n_clusters_, clusterer.model_.network_.config.latent_size
     if metrics["n_clusters"] != n_clusters or everything.labels.max(initial=-1) >= n_clusters:
