@@ -90,6 +90,7 @@ def shown(tmp_path: Path, quiet: bool = False) -> str:
             announce("Reading")
             advance(1, 2, "series")
             announce("Training")
+            announce("Training")
         file.seek(0)
         return file.read()
 

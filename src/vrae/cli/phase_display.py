@@ -60,12 +60,15 @@ class PhaseDisplay:
         _DISPLAY.reset(self._token)
 
     def begin(self, phase: str) -> None:
-        """Show that a phase begins."""
+        """Show that a phase begins. One that goes on is not shown again."""
+        self._text, self._share, self._first = "", None, None
+        if phase == self._phase:
+            return
         if self._phase == _FIRST and not gc.isenabled():  # see `vrae.__main__`
             gc.freeze()  # modules stay to the end
             gc.enable()
         self.end_phase()
-        self._phase, self._text, self._share, self._first = phase, "", None, None
+        self._phase = phase
         self._began = self._told = time.monotonic()
         if not self._quiet and self._live is None:
             self._print(f"[{duration(elapsed())}] {phase}")
