@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conftest import make_series
 from sound_files import FILES
 from vrae import load_model, read_panel
-from vrae.exceptions import InvalidDataError, ModelFileError, OutputError
+from vrae.exceptions import InvalidDataError, InvalidParameterError, ModelFileError, OutputError
 from vrae.io.atomic import HIDDEN, atomic_directory, atomic_file, only_writer
 from vrae.runs import table_writer
 
@@ -364,6 +365,23 @@ def test_too_long_names_are_refused(name, fitted, tmp_path):
     with pytest.raises(OutputError, match="File name too long"):
         fitted("VRAE").save(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["n" * 256, "a\0b", "folder", 5, None, b"x"], ids=lambda name: f"{name!a:.9}")
+def test_places_that_cannot_be_written_or_read_are_named(name, fitted, tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine").touch()
+    monkeypatch.chdir(tmp_path)
+    clusterer = fitted("VRAEClusterer", "2d")
+    monkeypatch.setattr(type(clusterer), "stability", lambda *_: pytest.fail("the place is checked before the work"))
+    for write in (clusterer.save, lambda path: clusterer.report(make_series("2d"), path)):
+        with pytest.raises((OutputError, InvalidParameterError)):
+            write(name)
+    with pytest.raises((ModelFileError, InvalidParameterError)):
+        load_model(name)
+    with pytest.raises((OutputError, InvalidParameterError)):
+        fitted("VRAE").export_onnx(name)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_reserved_names_are_refused_on_windows(tmp_path, monkeypatch):

@@ -27,6 +27,7 @@ from vrae.estimators.plotting import PlotAccessor, numbered_name
 from vrae.estimators.reporting import counts_of, gather_report
 from vrae.estimators.stability import Refits, found_again
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, name_some, warn
+from vrae.io.atomic import check_file
 from vrae.metrics import separation
 from vrae.plots.charts import cluster_sizes
 from vrae.plots.summary import GroupRow, groups_html
@@ -188,6 +189,7 @@ class Insight(SafeInForks, FittedRepr):
         """
         self._check_fitted()
         check_report()
+        file = check_file(path)
         panel, _ = self.model_.open(X)
         found = assign(self, panel, self.embedding_ if self._is_fitted_to(panel) else None)
         if self.refits_ is None and self._is_fitted_to(panel):
@@ -205,7 +207,7 @@ class Insight(SafeInForks, FittedRepr):
         if title is None:
             groups = f"{plural(self.n_clusters_, 'group')} of series"
             data = replace(data, title=groups if data.verdict.is_clear else "Series without clear groups")
-        return write_report(data, path)
+        return write_report(data, file)
 
     def crosstab(self, X: Any, column: Any, show: str = "count") -> pd.DataFrame:
         """Tell who is in which cluster: series by cluster and by category of a column.

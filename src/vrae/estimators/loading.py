@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,9 @@ def load_model(path: str | Path) -> Any:
     if not isinstance(path, (str, os.PathLike)):
         raise InvalidParameterError(f"load_model takes the path of a model directory; found {shortened(path)}.")
     path = Path(path)
-    if (path / "model" / CONFIG_FILE).is_file() and not (path / CONFIG_FILE).is_file():
-        path /= "model"  # of a run folder
+    with suppress(OSError):  # a name that is too long, as `read_model` says
+        if (path / "model" / CONFIG_FILE).is_file() and not (path / CONFIG_FILE).is_file():
+            path /= "model"  # of a run folder
     config, arrays = read_model(path)
     name = str(config.get("class"))
     if name not in _CLASSES:

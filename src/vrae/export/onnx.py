@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vrae.data.scaling import CONSTANT, IQR_OF_NORMAL, Scaler
 from vrae.exceptions import Silence, check_installed
-from vrae.io.atomic import atomic_file
+from vrae.io.atomic import atomic_file, check_file
 from vrae.nn.model import VRAENetwork
 from vrae.nn.views import observed_around
 
@@ -38,13 +38,14 @@ def export_onnx(network: VRAENetwork, scaler: Scaler, path: str | Path, facts: d
     check_installed("onnx", "onnx", "An ONNX file")
     import onnx
 
+    target = check_file(path)
     model = onnx.load_from_string(_trace(Embedding(copy.deepcopy(network).cpu(), scaler).eval()))
     for key, value in facts.items():
         model.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(model, full_check=True)
-    with atomic_file(Path(path)) as file:
+    with atomic_file(target) as file:
         onnx.save(model, file)
-    return Path(path)
+    return target
 
 
 def _trace(embedding: Embedding) -> bytes:

@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from vrae.exceptions import OutputError
+from vrae.exceptions import InvalidParameterError, OutputError, shortened
 from vrae.io.interrupts import interrupts_held, record_complete, streaming
 from vrae.io.locks import locked
 
@@ -33,6 +33,7 @@ __all__ = [
     "HIDDEN",
     "atomic_directory",
     "atomic_file",
+    "check_file",
     "check_folders",
     "check_writable",
     "is_stream",
@@ -59,6 +60,7 @@ _TRIES = 10  # to make a folder in a parent that another process removes, since 
 @contextmanager
 def atomic_directory(target: Path) -> Iterator[Path]:
     """Yield a new folder that replaces ``target`` on success and is removed on failure."""
+    _refuse_name(target)
     typed, target = target, _followed(target)
     with _staging(target) as staging:
         folder = staging / "new"
@@ -80,6 +82,7 @@ def atomic_directory(target: Path) -> Iterator[Path]:
 @contextmanager
 def atomic_file(target: Path) -> Iterator[Path]:
     """Yield a path whose file replaces ``target`` on success and is removed on failure."""
+    _refuse_name(target)
     if is_stream(target):
         try:
             with streaming(str(target)):
@@ -133,6 +136,17 @@ def check_writable(target: Path) -> None:
     if not is_stream(target):
         with _staging(_followed(target)):
             pass
+
+
+def check_file(target: Any) -> Path:
+    """Return the path of a file to write. Raise if it is none, or could not be written."""
+    if not isinstance(target, (str, os.PathLike)):
+        raise InvalidParameterError(f"path must be the path of a file to write; found {shortened(target)}.")
+    path = Path(target)
+    if is_there(path) and path.is_dir():
+        raise OutputError(f"{path} is a folder. Name a file in it.")
+    check_writable(path)
+    return path
 
 
 def check_folders(target: Path, folders: Iterable[Path]) -> None:
@@ -198,10 +212,14 @@ def _in_place(typed: Path, parent: Path) -> None:
 
 def _followed(target: Path) -> Path:
     """Return the file or folder that a link, "." or ".." stands for."""
-    if not target.is_symlink() and target.name not in ("", ".."):
-        return target
-    place = Path(os.path.realpath(target))
-    if place.is_symlink():
+    try:
+        if not target.is_symlink() and target.name not in ("", ".."):
+            return target
+        place = Path(os.path.realpath(target))
+        is_circular = place.is_symlink()
+    except OSError as error:
+        raise _not_written(target, error) from error
+    if is_circular:
         raise OutputError(f"{target} is a link that leads back to itself. Remove it, or choose another place.")
     return place
 
@@ -297,6 +315,8 @@ def _refuse_name(target: Path) -> None:
             f"{target} is the URL of a store, which this cannot write to. Name a file or folder of this machine. "
             f"(`vrae assign`, `embed` and `anomalies` write to a store with --engine ray.)"
         )
+    if "\0" in str(target):
+        raise OutputError(f"{str(target)!a} cannot be written: no name may hold a null character.")
     if _WINDOWS and _DEVICES.fullmatch(target.name):
         raise OutputError(f"{target} cannot be written: Windows keeps the name {target.name!r} for a device.")
 

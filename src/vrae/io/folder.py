@@ -190,7 +190,7 @@ def _identity(folder: Path, files: Sequence[str]) -> tuple[tuple[int, int], ...]
     for path in (folder, *(folder / name for name in files)):
         try:
             state = path.stat()
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a null character in the path
             found.append((0, 0))
         else:
             found.append((state.st_ino, state.st_mtime_ns))
