@@ -467,6 +467,7 @@ def test_a_run_with_hostile_ids_is_read_back(escaped, cli, small_series, tmp_pat
         done = cli(*escaped, *command)
         assert done.code == 0, done.said
     assert cli("explain", out, "a\nb").code == 0
+    assert cli("explain", out, "\x1b[31m").out.startswith("Series \\x1b[31m: ")  # shown, and not obeyed
     found = read_assignment(out)
     as_written = [f"'{name}" if escaped and name[0] in "=" else name for name in ids]
     assert found.ids.tolist() == ids

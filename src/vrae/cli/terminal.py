@@ -79,10 +79,13 @@ def print_json(value: Any) -> None:
     echo(json.dumps(value, indent=2))
 
 
+_SHOWN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
 def echo(text: str) -> None:
-    """Print a result as it is to stdout."""
+    """Print a result to stdout. Control characters, as in an id, are shown and not obeyed."""
     end_display()
-    typer.echo(text)
+    typer.echo(text.translate(_SHOWN))
 
 
 def facts_table(facts: dict[str, Any]) -> Table:
