@@ -17,7 +17,7 @@ from sklearn.frozen import FrozenEstimator
 from vrae import VRAE, GroupForecaster, Panel, load_model, read_panel
 from vrae.estimators.forecasting.calendar_matrix import CalendarMatrix
 from vrae.estimators.forecasting.combination import Combination, Traits
-from vrae.estimators.forecasting.forecast_windows import ItemScale, Variation, windows_at
+from vrae.estimators.forecasting.forecast_windows import ItemScale, Variation, typical_variation, windows_at
 from vrae.estimators.forecasting.plan import ForecastPlan
 from vrae.exceptions import (
     DataWarning,
@@ -138,6 +138,14 @@ def test_items_without_spread_are_in_the_units_of_the_others(unit):
     assert forecaster.predict_table(nothing)["hi-80"].max() < 50 * unit
     # Training rounds otherwise in other units, and more or less so by the processor.
     assert np.allclose(forecaster.predict() / unit, GroupForecaster(3, **TINY).fit(X).predict(), rtol=5e-3, atol=5e-3)
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e6])
+def test_an_item_without_a_sale_has_the_spread_of_those_that_sell_least(unit):
+    rng = np.random.default_rng(0)
+    sold = np.concatenate([rng.poisson(400, (90, 30)), rng.poisson(0.5, (10, 30))]).astype(float)
+    nothing = ItemScale.fit(np.zeros((1, 30)), typical_variation(unit * sold))
+    assert 0.3 * unit < nothing.spread[0] < 1.5 * unit
 
 
 def test_an_outlier_does_not_dominate_the_scale():

@@ -48,7 +48,8 @@ def main() -> None:
         old = np.sort(np.random.default_rng(0).permutation(old)[:MOST_ITEMS])
         known = known[old]
         panel = Panel.from_arrays(known, times=np.tile(np.arange(origin), len(known)))
-        forecaster = GroupForecaster(HORIZON, season_length=SEASON, n_backtests=1, random_state=0).fit(panel)
+        season = SEASON if origin >= SEASON else 1  # less than a year shows none
+        forecaster = GroupForecaster(HORIZON, season_length=season, n_backtests=1, random_state=0).fit(panel)
         for age in AGES:
             seen, came = library(known, age)
             index = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(seen)

@@ -54,6 +54,8 @@ _PRIOR_WINDOWS = 30
 # Maximum number of origins of training windows, and of training windows.
 _MAX_ORIGINS = 12
 _MAX_WINDOWS = 20_000
+# Fraction of the items that are said to vary least.
+_LEAST = 0.05
 # Fraction of the training windows whose context is shortened, as if the item were new.
 _SHORTENED = 0.35
 
@@ -65,7 +67,7 @@ class Variation(NamedTuple):
     """How much the items of a panel usually vary."""
 
     relative: float  # median ratio of standard deviation to mean absolute value
-    spread: float  # median standard deviation
+    spread: float  # standard deviation of the items that vary least
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class ItemScale:
 
         The relative variation of all items times the mean absolute value of an item is the prior of
         its spread, which matters for items with few steps. An item that shows no spread at all,
-        such as one without a sale, has that of the others.
+        such as one without a sale, has that of the items that vary least.
         """
         count, level, size, variance = _moments(context)
         prior = (variation.relative * size) ** 2
@@ -108,7 +110,7 @@ def typical_variation(context: Floats) -> Variation:
     known = (count >= 2 * _PRIOR_STEPS) & (size > 0)
     relative = float(np.median(np.sqrt(variance[known]) / size[known])) if known.any() else 1.0
     varies = variance > 0
-    return Variation(relative, float(np.median(np.sqrt(variance[varies]))) if varies.any() else 1.0)
+    return Variation(relative, float(np.quantile(np.sqrt(variance[varies]), _LEAST)) if varies.any() else 1.0)
 
 
 def observed_mean(values: Floats, axis: int = 1) -> Floats:
