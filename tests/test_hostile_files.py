@@ -1,5 +1,6 @@
 """Files made to end the process, or to take its memory, are refused in words."""
 
+import hashlib
 import json
 import multiprocessing
 import struct
@@ -13,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from amount import times
-from vrae import load_model, read_panel
+from vrae import LongSeriesDetector, load_model, read_panel
 from vrae.exceptions import InvalidDataError, InvalidParameterError, ModelFileError
 
 LARGE = 800 << 20  # bytes
@@ -204,3 +206,19 @@ def test_series_without_steps_and_lazy_tables_that_fail():
     pl = pytest.importorskip("polars")
     with pytest.raises(InvalidDataError, match=r"lazy table cannot be computed: .*nope"):
         read_panel(pl.LazyFrame({"id": ["a"], "value": [1]}).select("nope"))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+@pytest.mark.parametrize("part", ["references", "level"])
+def test_windows_that_are_infinite_are_refused(part, value, tmp_path):
+    steps = np.arange(200)
+    folder = LongSeriesDetector(window=20).fit(np.sin(steps / 5)[None] + steps % 3).save(tmp_path / "model")
+    arrays = load_file(folder / "weights.safetensors")
+    name = next(name for name in arrays if name.startswith("windows") and name.endswith(f".{part}"))
+    arrays[name] = np.full_like(arrays[name], value)
+    save_file(arrays, folder / "weights.safetensors")
+    config = json.loads((folder / "config.json").read_text())
+    config["weights_sha256"] = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelFileError, match="not finite"):
+        load_model(folder).predict(np.sin(steps / 5)[None])

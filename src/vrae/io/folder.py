@@ -74,7 +74,7 @@ class StoredArrays(Arrays):
             array: npt.NDArray[Any] = self._file.get_tensor(name)
         except (SafetensorError, TypeError, AttributeError) as error:  # a dtype that numpy lacks
             raise ValueError(f"{name} cannot be read: {error}") from error
-        if self._finite and array.dtype.kind == "f" and not _may_be_nan(name) and not np.isfinite(array).all():
+        if self._finite and array.dtype.kind == "f" and not _is_usable(name, array):
             raise ValueError(f"{name} holds values that are not finite")
         return array
 
@@ -126,14 +126,16 @@ class StoredArrays(Arrays):
         return part
 
 
-def _may_be_nan(name: str) -> bool:
-    """Rows of an embedding belong to series without any value.
+def _is_usable(name: str, array: npt.NDArray[Any]) -> bool:
+    """Return whether the values of an array are finite. Some arrays may hold NaN.
 
-    Portraits, and windows of long series, lack what is not known.
+    Rows of an embedding belong to series without any value. Portraits, and windows of long series,
+    lack what is not known.
     """
     kind, _, last = name.rpartition(".")
-    is_of_windows = kind.startswith("windows") and last in ("references", "level")
-    return is_of_windows or last == "embedding" or name.startswith("portraits.")
+    if last == "embedding" or (kind.startswith("windows") and last in ("references", "level")):
+        return not np.isinf(array).any()
+    return name.startswith("portraits.") or bool(np.isfinite(array).all())
 
 
 def write_folder(target: Path, config: dict[str, Any], arrays: Arrays) -> None:
