@@ -149,6 +149,9 @@ def test_from_the_command_line(cli, tmp_path):
     assert next(csv.DictReader(table.read_text().splitlines()))["method"] == "k-means"
     code, out, _ = run("--methods", "kmeans", "--rounds", 0, "--json", "--quiet")
     assert json.loads(out)["rows"][0]["ari"] == 1
+    code, _, err = run("--methods", "kmeans", "--methods", "kasba, kmeans")  # all of them count
+    assert code == 2
+    assert "different names" in err
     code, out, err = run("--methods", "dtw")
     assert (code, out) == (2, "")
     assert "unknown method 'dtw'" in err

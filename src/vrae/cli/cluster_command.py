@@ -57,6 +57,8 @@ LATEST, _LATEST_DEMO = Path("runs/latest"), Path("runs/demo")
 _MAX_SERIES = 200_000
 _MAX_VALUES = 1 << 27
 _TRAIN_SAMPLE = 20_000
+# What `vrae compare` compares.
+_METHODS = "vrae,kmeans,kshape,kasba,rclustering"
 
 TrainSample = Annotated[
     str, option(SCALE, "--train-sample", "N", "Train on N random series, and assign all. auto: 20,000 of a large file.")
@@ -260,8 +262,9 @@ def compare(
         int, option("Comparison", "--sample", "N", "If there are more than N series, take N at random.")
     ] = 1000,
     methods: Annotated[
-        str, option("Comparison", "--methods", "LIST", "Methods, separated by commas.")
-    ] = "vrae,kmeans,kshape,kasba,rclustering",
+        list[str] | None,
+        option("Comparison", "--methods", "LIST", f"Methods, separated by commas. Default: {_METHODS}."),
+    ] = None,
     rounds: Annotated[
         int, option("Comparison", "--rounds", "N", "Random halves that are clustered again to measure stability.")
     ] = 2,
@@ -299,7 +302,7 @@ def compare(
         n_clusters = n_classes(truth)
     model = options.model()
     estimator = checked(VRAEClusterer(n_clusters, clusterer=clusterer, model=model, random_state=options.seed))
-    names = [name.strip() for name in methods.split(",")]
+    names = [name.strip() for text in methods or [_METHODS] for name in text.split(",")]
     found = runs.compare(estimator, panel, truth, names, rounds, options.seed)
     if len(panel) < total:
         found.notes.insert(0, f"{len(panel):,} of {total:,} series, drawn at random (--sample).")
