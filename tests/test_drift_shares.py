@@ -51,6 +51,7 @@ def test_a_small_group_that_more_than_halved_changed(clusterer: VRAEClusterer, s
     page = render_drift(found, "Longer")
     assert "\N{MINUS SIGN}4.8" in page
     assert "is 5 points or more" in page
+    assert "<td>too little</td>" in page
 
 
 def test_a_longer_table_alone_halves_no_group() -> None:
@@ -76,6 +77,15 @@ def test_new_items_of_few_steps_count_in_no_share(clusterer: VRAEClusterer, slow
     assert found.to_pandas().left_out.tolist() == [False] * N + [True] * 30
     assert "Too few steps are known of 30 new items: the shares leave them out." in repr(found)
     assert "(0.0)" in repr(found)  # neither +0.0 nor -0.0
+
+
+def test_new_items_that_are_left_out_have_a_group(clusterer: VRAEClusterer, slow: int) -> None:
+    begun = [series[-8:] for series in waves(STEPS)[SLOW : N - 1]]
+    unlike = list(np.sign(np.random.default_rng(1).standard_normal((5, STEPS))).cumsum(axis=1))
+    found = clusterer.drift(table([*waves(STEPS)[SLOW:], *begun, *unlike], first=SLOW))  # all slow ones are gone
+    counts = (found.items.now >= 0) & ~found.items.left_out
+    assert counts.sum() < 0.5 * found.n_series  # and nearly all of the others are left out
+    assert found.shares[slow].changed
 
 
 def test_a_table_of_short_series_alone_is_compared(clusterer: VRAEClusterer, slow: int) -> None:

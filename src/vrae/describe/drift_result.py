@@ -40,7 +40,8 @@ class ShareChange:
 
     New series of which too little is known do not count; see `DriftItems`. ``p_value`` is that of
     the difference, corrected for the number of clusters. ``changed`` says whether the difference is
-    more than chance and large enough to matter. ``remark`` says if it is more than chance only.
+    more than chance and large enough to matter. ``remark`` says why a difference that is more than
+    chance is no finding.
     """
 
     cluster: int

@@ -95,7 +95,7 @@ def drift_of(clusterer: Fitted, panels: Iterable[Panel], alpha: float) -> Drift:
     # If the shares changed, the clearest of them did.
     is_clear = found[0] & (test.p_values <= np.maximum(alpha, test.p_values.min(initial=1.0)))
     is_large = _is_large(test, before, counted, sides, least_share, window.is_grown)
-    is_told = _have_groups(before, counted)
+    is_told = _have_groups(before, now)
     shares = _shares(clusterer, test, is_clear, is_large, is_told)
     moved = any(share.changed for share in shares)
     if levels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vrae.describe.drift_result import Drift
+from vrae.describe.drift_result import TOO_LITTLE, Drift
 from vrae.report import page
 
 __all__ = ["render_drift"]
@@ -33,6 +33,7 @@ def render_drift(drift: Drift, title: str, command: str = "") -> str:
         title=title,
         command=command if drift.fit_again else "",
         shares=shares,
+        too_little=TOO_LITTLE,
         largest=max((max(share.before, share.now) for share in shares), default=1.0) or 1.0,
         moved=shown,
         n_more=len(rows) - len(shown),
