@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -43,11 +44,13 @@ def test_a_series_of_one_value_is_said_to_be_a_guess(fitted, small_series):
     X = small_series("2d")
     clusterer = fitted("VRAEClusterer", "2d", false_alarm_rate=None)
     X[3, 1:] = np.nan
-    one, whole = str(clusterer.explain(X, 3)), str(clusterer.explain(X, 1))
+    found = clusterer.explain(X, 3)
+    one, whole = str(found), str(clusterer.explain(X, 1))
     assert "It has 1 value, too few for a shape: its cluster is a guess." in one
     assert "typical" not in one
     assert "guess" not in whole
     assert "More typical than" in whole
+    assert "its cluster" not in str(replace(found, cluster=-1, title="", unusual=()))  # noise, as of HDBSCAN
 
 
 @pytest.mark.slow

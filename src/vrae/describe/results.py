@@ -279,7 +279,7 @@ class SeriesExplanation:
         if self.runner_up is not None:
             other = self.runner_up_title or cluster_title(self.runner_up)
             lines.append(f"Next closest: {other}, probability {_probability(self.runner_up_probability)}.")
-        if 0 < self.n_values <= FEW:
+        if self.cluster >= 0 and 0 < self.n_values <= FEW:
             lines.append(f"It has {plural(self.n_values, 'value')}, too few for a shape: its cluster is a guess.")
         elif self.cluster >= 0:
             lines.append(self._typicality)
