@@ -53,7 +53,7 @@ from vrae.distributed.pool import _Worker, check_ids
 from vrae.distributed.ray_trainer import _FinishedTrainer
 from vrae.distributed.series import draw_sample
 from vrae.distributed.source import open_parquet
-from vrae.distributed.staging import SharedFolder, check_destination, publish, staging_folder
+from vrae.distributed.staging import TRAINING, SharedFolder, check_destination, publish, staging_folder
 from vrae.exceptions import InvalidDataError, InvalidParameterError, MissingDependencyError, OutputError
 from vrae.metrics import agreement_of_counts
 from vrae.runs import ParquetTable, Tally, sample_series, write_anomalies, write_assignments, write_embeddings
@@ -830,7 +830,15 @@ def test_several_processes_train_the_same_model_as_one_though_one_is_killed(loca
     model = VRAE(**options, callbacks=[KillsItself(tmp_path / "killed")])
     engine, handler = EngineOptions(train_workers=2), signal.getsignal(signal.SIGINT)
     clusterer = VRAEClusterer(2, model=model, random_state=0)
-    together = fit(clusterer, source, engine=engine, checkpoint_seconds=0, n_train=40, seed=1, **PARTS).model_
+    given: dict[str, Any] = {
+        "checkpoint_seconds": 0,
+        "n_train": 40,
+        "seed": 1,
+        "storage": str(tmp_path / "out.partial"),
+    }
+    together = fit(clusterer, source, engine=engine, **given, **PARTS).model_
+    with staging_folder(str(tmp_path / "out")) as staging:  # a job that failed after its training resumes
+        assert staging.names() == [TRAINING]
     assert signal.getsignal(signal.SIGINT) is handler  # Ray Train would keep Ctrl-C to itself
     assert (tmp_path / "killed").exists()
     assert [record.keys() for record in together.history_] == [record.keys() for record in alone.history_]
@@ -866,3 +874,6 @@ def test_a_folder_of_others_is_not_used_for_unfinished_work(tmp_path):
     with pytest.raises(OutputError, match=r"holds something else: .notes\.txt"), staging_folder(str(tmp_path / "out")):
         pytest.fail("is not used")
     assert mine.read_text() == "mine"
+    mine.rename(tmp_path / "file.partial")
+    with pytest.raises(OutputError, match=r"Could not write .*file"), staging_folder(str(tmp_path / "file")):
+        pytest.fail("is not used")

@@ -24,7 +24,7 @@ import torch
 
 from vrae.distributed.engine import EngineOptions, connected, ray_module
 from vrae.distributed.series import draw_sample, find_series
-from vrae.distributed.staging import staging_folder
+from vrae.distributed.staging import TRAINING, staging_folder
 from vrae.estimators.head import SeriesHead
 from vrae.estimators.vrae import VRAE
 from vrae.exceptions import InvalidParameterError, TrainingError, VRAEError, name_some
@@ -140,7 +140,7 @@ class RayTrainer:
                 num_workers=self.engine.train_workers, use_gpu=bool(self.engine.gpus), resources_per_worker=resources
             ),
             run_config=train.RunConfig(
-                name="training",
+                name=TRAINING,
                 storage_path=self.folder,
                 failure_config=train.FailureConfig(max_failures=_MAX_FAILURES),
                 checkpoint_config=train.CheckpointConfig(num_to_keep=1),

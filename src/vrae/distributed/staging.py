@@ -22,12 +22,15 @@ from vrae.io.atomic import atomic_directory, parents_of
 from vrae.io.interrupts import interrupts_held, record_kept
 from vrae.runs import WRITER
 
-__all__ = ["SharedFolder", "check_destination", "error_reason", "publish", "staging_folder"]
+__all__ = ["TRAINING", "SharedFolder", "check_destination", "error_reason", "publish", "staging_folder"]
+
+# Folder of Ray Train in a folder for unfinished work.
+TRAINING = "training"
 
 # Files from which an interrupted job resumes.
 _RESUMABLE = ("part-", "sorted")
 # All files of a folder for unfinished work, and all of a finished table.
-_UNFINISHED = re.compile(r"\.?(part-\d+|part-model|sorted)(\..*)?|[a-z]+-\d{5,}-[0-9a-f]{8}\.parquet")
+_UNFINISHED = re.compile(rf"\.?(part-\d+|part-model|sorted)(\..*)?|[a-z]+-\d{{5,}}-[0-9a-f]{{8}}\.parquet|{TRAINING}")
 _FINISHED = re.compile(r"part-\d{5,}\.parquet")
 _LOOKED_AT = 100  # files of a finished table
 
@@ -97,7 +100,11 @@ def staging_folder(destination: str) -> Iterator[SharedFolder]:
     """
     system, path = file_system(destination)
     folder = SharedFolder(system, path.rstrip("/") + ".partial")
-    if foreign := [name for name in folder.names() if not _UNFINISHED.fullmatch(name)]:
+    try:
+        names = folder.names()
+    except OSError as error:
+        raise _not_writable(folder.path, error) from error
+    if foreign := [name for name in names if not _UNFINISHED.fullmatch(name)]:
         raise OutputError(
             f"{folder.path} is needed for unfinished work, and holds something else: {name_some(foreign, 3)}. Move it "
             f"away, or choose another --out; nothing was changed."
