@@ -161,6 +161,13 @@ def test_what_is_read_is_not_replaced_with_overwrite_either(cli, place, monkeypa
     assert [cli("assign", "data.csv", "--model", "run", "--out", "run/own.csv").code for _ in range(2)] == [0, 0]
 
 
+def test_a_run_that_does_not_know_its_files_reads_none_of_a_name(cli, place):
+    (place / "run").mkdir()
+    (place / "run" / "metrics.json").write_text('{"source": {"example": "GunPoint"}}')
+    (place / "None").write_text("mine")
+    assert "is not a result of vrae" in cli("explain", "run", "--out", "None").said
+
+
 @posix
 def test_standard_input_that_is_the_output(place):
     with (place / "data.csv").open() as data:

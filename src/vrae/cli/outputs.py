@@ -166,7 +166,8 @@ def _sources(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if isinstance(run := parameters.get("run"), Path) and parameters.get("data") is None:
         with suppress(OSError, ValueError, RecursionError, AttributeError):  # not a run, as the command says
             source = json.loads((run / "metrics.json").read_bytes()).get("source") or {}
-            yield "data", str(source.get("data"))
+            if source.get("data") not in (None, "-"):  # it came from no file
+                yield "data", str(source["data"])
 
 
 def _matching(source: str) -> Iterator[Path]:
