@@ -93,6 +93,15 @@ def test_tables_of_steps_of_clusters_and_of_rebuilt_series_are_known_again(suffi
             assert done.code == 0, done.said
 
 
+def test_the_home_folder_of_outputs_is_that_of_the_user(cli, place, monkeypatch):
+    monkeypatch.setenv("HOME", str(place))
+    monkeypatch.setenv("USERPROFILE", str(place))
+    done = cli("assign", "~/data.csv", "--model=~/model", "--out=~/new.csv", "--quiet")
+    assert done.code == 0, done.said
+    assert (place / "new.csv").is_file()
+    assert not (place / "~").exists()
+
+
 def test_a_graph_is_known_again(cli, place, fitted):
     pytest.importorskip("onnx")
     fitted("VRAE", "2d").save(place / "free")

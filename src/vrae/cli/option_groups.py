@@ -78,6 +78,7 @@ def with_groups(
 
         @functools.wraps(command)
         def run(**values: Any) -> None:
+            values = {name: _in_home(value) for name, value in values.items()}
             for name, group in groups.items():
                 values[name] = group(**{f.name: values.pop(f.name) for f in fields(group) if f.name in values})
             command(**values)
@@ -87,6 +88,16 @@ def with_groups(
         return run
 
     return decorate
+
+
+def _in_home(value: Any) -> Any:
+    """Return a path with ~ expanded, as shells do but not after "--out="; anything else as it is."""
+    if not isinstance(value, Path):
+        return value
+    try:
+        return value.expanduser()
+    except RuntimeError:  # of a user who does not exist
+        return value
 
 
 def _parameters_of(group: Any, without: Collection[str], defaults: Mapping[str, str]) -> Iterator[Parameter]:
