@@ -459,15 +459,21 @@ HOSTILE = [
 def test_a_run_with_hostile_ids_is_read_back(escaped, cli, small_series, tmp_path):
     ids = [*HOSTILE, "x" * 200_000, *(f"s{i}" for i in range(24 - len(HOSTILE) - 1))]
     kind = np.array(["one\ntwo", "=2"] * 12)
-    table = pa.table({"id": ids, "a\nkind": kind, "y": list(small_series("2d", 24))})
+    table = pa.table({"\x1b[32mid": ids, "a\nkind": kind, "y": list(small_series("2d", 24))})
     pq.write_table(table, tmp_path / "X.parquet")
-    out, reading = tmp_path / "run", ["--id", "id", "--value", "y", "--static", "a\nkind", "-k", 2, "--epochs", 1]
-    assert cli(*escaped, "cluster", tmp_path / "X.parquet", *reading, "--out", out).code == 0
-    for command in (["report", out], ["regroup", out, "-k", 3], ["edit", out, "--merge", "0,1"], ["explain", out]):
+    out, reading = (
+        tmp_path / "run",
+        ["--id", "\x1b[32mid", "--value", "y", "--static", "a\nkind", "-k", 2, "--epochs", 1],
+    )
+    commands = [["cluster", tmp_path / "X.parquet", *reading, "--out", out], ["info", out], ["report", out]]
+    commands += [["regroup", out, "-k", 3], ["edit", out, "--merge", "0,1"], ["explain", out]]
+    for command in commands:
         done = cli(*escaped, *command)
         assert done.code == 0, done.said
+        assert "\x1b" not in done.out + done.err  # shown, and not obeyed
+        assert ("named by \\x1b[32mid" in done.out + done.err) == (command[0] in ("cluster", "info"))
     assert cli("explain", out, "a\nb").code == 0
-    assert cli("explain", out, "\x1b[31m").out.startswith("Series \\x1b[31m: ")  # shown, and not obeyed
+    assert cli("explain", out, "\x1b[31m").out.startswith("Series \\x1b[31m: ")
     found = read_assignment(out)
     as_written = [f"'{name}" if escaped and name[0] in "=" else name for name in ids]
     assert found.ids.tolist() == ids

@@ -7,13 +7,14 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import typer
 from rich.console import Console
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -38,8 +39,19 @@ __all__ = [
 
 INTERRUPTED = 130  # exit code after Ctrl-C
 
+# Control characters, which ids and names of columns may hold, as text.
+_SHOWN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
-class _Results(Console):
+
+class _Console(Console):
+    """A console on which control characters of a text are shown and not obeyed."""
+
+    def render(self, *given: Any, **options: Any) -> Iterator[Segment]:
+        for text, style, control in super().render(*given, **options):
+            yield Segment(text if control else text.translate(_SHOWN), style, control)
+
+
+class _Results(_Console):
     """The console of results, which follow the phases."""
 
     def print(self, *objects: Any, **options: Any) -> None:
@@ -51,7 +63,7 @@ class _Results(Console):
 
 
 out = _Results()
-err = Console(stderr=True)
+err = _Console(stderr=True)
 
 
 class Stopped(SystemExit):
@@ -77,9 +89,6 @@ def usage_error(message: str) -> Exception:
 def print_json(value: Any) -> None:
     """Print a value as JSON to stdout."""
     echo(json.dumps(value, indent=2))
-
-
-_SHOWN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 def echo(text: str) -> None:
