@@ -101,6 +101,7 @@ def test_shares_of_the_few_series_with_a_group_are_no_finding(clusterer: VRAEClu
     assert " holds " not in found.verdict
     assert not any(share.changed for share in found.shares)
     assert "most series have no group" in repr(found)
+    assert "<td>most series have no group</td>" in render_drift(found, "Walks")
     assert " holds " in clusterer.drift(waves(40, 1.0, 5)).verdict  # they all have one
 
 

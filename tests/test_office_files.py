@@ -191,6 +191,19 @@ def test_titles_are_skipped_and_rows_are_counted_as_a_spreadsheet_does(write, ab
         read_panel(write(above + long_csv(["1,5", "x", "3", "4"])))
 
 
+def test_separators_behind_the_last_column_are_no_columns(write):
+    lines = ["item;week;load;;", *(row.format(k) + ";;" for k, row in enumerate(LONG, 1))]
+    options: dict[str, Any] = {"id": "item", "time": "week", "value": "load"}
+    panel = read_panel(write("\n".join(lines)), **options)
+    assert values(panel) == [1, 2, 3, 4]
+    streamed = list(stream_panels(write("\n".join(lines)), **options))
+    assert [value for part in streamed for value in values(part)] == [1, 2, 3, 4]
+    wide = read_panel(write("item,w1,w2,w3,,\na,1,2,3,,\nb,4,5,6,,\n"))
+    assert values(wide) == [1, 2, 3, 4, 5, 6]
+    with pytest.raises(InvalidDataError, match=r"Columns 4, 5 of .* have no name. Write one row above the values"):
+        read_panel(write("\n".join([*lines[:-1], lines[-1][:-1] + "7;8"])), **options)
+
+
 def test_headers_that_are_missing_or_unclear(write):
     with pytest.raises(InvalidDataError, match="same name"):
         read_panel(write("w,w\nx,2\ny,3\n"))

@@ -314,6 +314,19 @@ def test_codes_are_no_channels_and_this_is_said():
         assert read(table, value=["measured", "month"]).channels == ("measured", "month")
 
 
+@pytest.mark.parametrize("empty", [np.full(120, np.nan), np.full(120, None)], ids=["nan", "none"])
+def test_a_column_without_any_value_is_no_channel(empty):
+    """Also beside one that is the same in all series, and if its name is a usual one of values."""
+    said = r"Took 'load'.*left out 'sales' \(without any value\)"
+    for load in (None, np.tile(np.arange(20.0), 6)):
+        with pytest.warns(DataWarning, match="Took 'load'" if load is not None else said):
+            assert read(long_table(load=load, sales=empty)).channels == ("load",)
+    with pytest.raises(InvalidDataError, match=r"Found 'temp', 'hum'\. Name"):
+        read(long_table(temp=None, hum=None, sales=empty))
+    with pytest.raises(InvalidDataError, match=r"Found 'load', 'sales'\. Name"):
+        read(long_table(load=empty, sales=empty))
+
+
 def test_one_number_column_needs_no_word():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

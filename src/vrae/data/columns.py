@@ -110,6 +110,12 @@ class Table:
 
     def __post_init__(self) -> None:
         repeated = [name for name, count in Counter(self.columns).items() if count > 1]
+        if any(not name.strip() for name in repeated):
+            places = [i for i, name in enumerate(self.columns, 1) if not name.strip()]
+            raise InvalidDataError(
+                f"Columns {name_some(places)} of {self.name} have no name. Write one row above the values, with a name "
+                f"for each column. Merged cells name only their first column."
+            )
         if repeated:
             raise InvalidDataError(f"Two columns of {self.name} have the same name: {name_some(repeated)}. Rename one.")
 

@@ -26,7 +26,7 @@ from vrae.data.number_text import (
     unlike_plain,
 )
 from vrae.data.packed import limited, opened
-from vrae.data.sheet_rows import check_totals, refuse_swallowed_rows, without_empty_end
+from vrae.data.sheet_rows import check_totals, refuse_swallowed_rows, without_empty_end, without_nameless
 from vrae.data.table_options import TableOptions
 from vrae.exceptions import InvalidDataError, first_line
 
@@ -143,7 +143,7 @@ def _parse(file: Path, dialect: Dialect, changes: Mapping[str, Change]) -> pa.Ta
     if zoned:  # Arrow would forget the zone
         types.update(dict.fromkeys(zoned, pa.string()))
         table = _read(file, dialect, types)
-    return table
+    return without_nameless(table)
 
 
 def _read(file: Path, dialect: Dialect, types: Mapping[str, pa.DataType]) -> pa.Table:
@@ -265,11 +265,13 @@ def csv_head(file: Path, options: TableOptions) -> tuple[Table, dict[str, Number
     if first is None:
         raw = rows = pa.table({name: pa.array([], pa.null()) for name in dialect.names})
     else:
-        raw = pa.Table.from_batches([first])
+        raw = without_nameless(pa.Table.from_batches([first]))
         rows = _converted(raw, dialect, changes)
         if _may_be_months(rows, options):
             changes[options.time or "ds"] = _unchanged
-            raw = pa.Table.from_batches([next(_batches(file, dialect, _as_text(dialect, changes), ()))])
+            raw = without_nameless(
+                pa.Table.from_batches([next(_batches(file, dialect, _as_text(dialect, changes), ()))])
+            )
             rows = _converted(raw, dialect, changes)
     head = _table(file, rows, dialect, options)
     texts = [name for name in head.columns if head.kinds[name] == "number" and pa.types.is_string(raw[name].type)]

@@ -24,6 +24,7 @@ __all__ = [
     "names_totals",
     "refuse_swallowed_rows",
     "without_empty_end",
+    "without_nameless",
 ]
 
 _TITLES = 30  # the header is among these rows
@@ -124,6 +125,12 @@ def without_empty_end(table: pa.Table) -> pa.Table:
         return table
     end = max(_n_filled(column) for column in table.columns)
     return table.slice(0, end)
+
+
+def without_nameless(table: pa.Table) -> pa.Table:
+    """Drop columns without a name or a value, which separators at the ends of all lines make."""
+    kept = [i for i, name in enumerate(table.schema.names) if name.strip() or _n_filled(table.column(i))]
+    return table if len(kept) == table.num_columns else table.select(kept)
 
 
 def _n_filled(column: pa.ChunkedArray) -> int:

@@ -174,7 +174,11 @@ def channel_columns(table: Table, names: Sequence[str], codes: Ints | None, time
     columns = table.read([*names, *([] if time is None else [time])])
     if time is not None:
         refuse_other_types(columns[time].type, time, table)
-    not_measured = {name: why for name in names if (why := _why_not_measured(columns, name, codes, time))}
+    not_measured = {name: "without any value" for name in names if _is_empty(columns[name])}
+    names = [name for name in names if name not in not_measured]
+    if len(names) > 1:
+        reasons_of = {name: _why_not_measured(columns, name, codes, time) for name in names}
+        not_measured |= {name: why for name, why in reasons_of.items() if why}
     measured = [name for name in names if name not in not_measured]
     named = [name for name in measured if _CONVENTIONAL.fullmatch(name)]
     if len(measured) > 1 and len(named) == 1:
@@ -194,9 +198,10 @@ def channel_columns(table: Table, names: Sequence[str], codes: Ints | None, time
     elif len(measured) != 1:
         is_one = codes is None and len(measured) > 1  # one series, if its columns are channels
         across = " If each column is a series, transpose the table." if is_one else ""
+        found = name_some(measured or names or not_measured, 12)
         raise InvalidDataError(
-            f"Which column of {table.name} holds the values? Found {name_some(measured or names, 12)}. Name it with "
-            f"value=, or name several for a channel each.{across}"
+            f"Which column of {table.name} holds the values? Found {found}. Name it with value=, or name several for "
+            f"a channel each.{across}"
         )
     if not_measured:
         reasons = ", ".join(f"{name!r} ({why})" for name, why in list(not_measured.items())[:5])
@@ -208,6 +213,11 @@ def channel_columns(table: Table, names: Sequence[str], codes: Ints | None, time
     return measured
 
 
+def _is_empty(column: pa.ChunkedArray) -> bool:
+    """Return whether there are rows, and none has a value."""
+    return len(column) > 0 and bool(pc.all(pc.is_null(column, nan_is_null=True)).as_py())
+
+
 def _why_not_measured(
     columns: dict[str, pa.ChunkedArray], name: str, codes: Ints | None, time: str | None
 ) -> str | None:
@@ -217,7 +227,7 @@ def _why_not_measured(
         return None
     values = np.asarray(pc.cast(column, pa.float64()).to_numpy())
     known = ~np.isnan(values)
-    if not known.any() or (values[known] != np.round(values[known])).any():
+    if (values[known] != np.round(values[known])).any():
         return None
     if codes is not None and codes.max(initial=0) and _is_function_of(values, codes):
         return "the same all along in every series"
