@@ -272,7 +272,7 @@ class LongSeriesDetector(SafeInForks, BaseEstimator):  # type: ignore[misc]
         Memory is bounded: the detector keeps a few windows of each series. The score of a step is
         that of the windows that end with it, so it does not depend on how many steps arrive at
         once. What is usual does not change; call `fit` to learn it again. The threshold is that of
-        the series, if it had at least nine windows end to end.
+        the series, if it had at least 9 windows end to end (21 with ``contamination="auto"``).
 
         Parameters
         ----------
