@@ -28,7 +28,8 @@ _MOST_MISSING, _LONGEST_GAP = 1 / 2, 1 / 16
 _SHORT_GAP = 2
 # A step that fewer of its windows judge has the score of a step nearby, as at the ends.
 _ENOUGH_JUDGED = 0.5
-# A series with this many scores a window apart (one window more) has a threshold of its own in a stream.
+# A series with this many scores, a window apart, has a threshold of its own in a stream. The first
+# window has none there.
 _LEAST_OWN = 8
 
 
