@@ -283,12 +283,12 @@ def test_each_series_of_a_stream_is_compared_with_its_own_past(tmp_path):
     assert scores[700:790].max() > 1 > scores[:700].max()
 
 
-def test_a_stream_of_a_few_windows_has_the_threshold_of_all():
+@pytest.mark.parametrize(("contamination", "n_common"), [(0.05, 2), ("auto", 4)])
+def test_a_stream_of_a_few_windows_has_the_threshold_of_all(contamination, n_common):
     X = [usual(0), usual(1), *(usual(2)[: n * PERIOD] for n in (4, 8, 9, 20, 21))]
-    for contamination, n_common in ((0.05, 2), ("auto", 4)):
-        offsets = LongSeriesDetector(window=PERIOD, contamination=contamination).fit(X).stream_offsets_
-        assert len(set(offsets[2 : 2 + n_common])) == 1
-        assert len(set(offsets)) == len(X) - n_common + 1
+    offsets = LongSeriesDetector(window=PERIOD, contamination=contamination).fit(X).stream_offsets_
+    assert len(set(offsets[2 : 2 + n_common])) == 1
+    assert len(set(offsets)) == len(X) - n_common + 1
 
 
 def test_several_channels_and_series_name_what_differs():
