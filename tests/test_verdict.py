@@ -223,6 +223,17 @@ def test_gaps_of_single_groups_are_told():
     assert only_alert(missing=0.31, gaps=[0.02, 0.75, 0.0]).text == "31 % of the values are missing."
 
 
+@pytest.mark.parametrize("option", ["gaps", "mixed", "stability"])
+def test_of_many_groups_in_an_alert_three_are_named(option):
+    def text(n: int) -> str:
+        of = {"gaps": [0.6] * n, "mixed": range(n), "stability": [0.5] * n + [0.9] * (6 - n)}
+        return only_alert(sizes=[40] * 6, names={}, **{"stability": [0.9] * 6, option: of[option]}).text
+
+    assert "Cluster 3" in text(4)
+    assert "Cluster 3" not in text(5)
+    assert "2 more" in text(5)
+
+
 def test_tiny_clusters_and_few_series():
     assert kinds(sizes=[500, 600, 400, 9], stability=[0.9] * 4) == ["tiny groups"]
     assert kinds(sizes=[8, 7, 6]) == ["few series"]

@@ -97,10 +97,10 @@ def _not_found_again(found: Found) -> Iterator[Alert]:
     shaky = found.shaky
     if not shaky:
         return
-    weakest = sorted(shaky, key=lambda label: found.stability[label])[: _LISTED + (len(shaky) == _LISTED + 1)]
-    parts = [f"{percent_text(found.stability[label])} of {found.numbered(label)}" for label in weakest]
-    more = len(shaky) - len(weakest)
-    listed = f"{', '.join(parts)}, and part of {more} more" if more else joined(parts)
+    weakest = sorted(shaky, key=lambda label: found.stability[label])
+    listed = _listed(
+        [f"{percent_text(found.stability[label])} of {found.numbered(label)}" for label in weakest], "part of {} more"
+    )
     yield Alert(
         "not found again",
         f"{'Found again only in part' if found.refitted else 'Only part comes back'} {found.when}: {listed}.",
@@ -138,9 +138,7 @@ def _look_alike(found: Found) -> Iterator[Alert]:
 def _mixed(found: Found) -> Iterator[Alert]:
     if found.mixed:
         many = len(found.mixed) > 1
-        more = [f"{len(found.mixed) - _LISTED} more groups"] if len(found.mixed) > _LISTED + 1 else []
-        shown = found.mixed[:_LISTED] if more else found.mixed
-        listed = joined([*(found.numbered(label) for label in shown), *more])
+        listed = _listed([found.numbered(label) for label in found.mixed], "{} more groups")
         yield Alert(
             "mostly 0 and seldom 0",
             f"{listed} {'hold' if many else 'holds'} series that are mostly 0 and others that seldom are.",
@@ -179,9 +177,7 @@ def _gaps(found: Found) -> Iterator[Alert]:
         parts = [
             f"{percent_text(found.gaps[label])} of the values of {found.numbered(label)}" for label in full_of_gaps
         ]
-        more = len(parts) - _LISTED
-        listed = f"{', '.join(parts[:_LISTED])}, and most of {more} more" if more > 0 else joined(parts)
-        text = f"Missing: {listed}."
+        text = f"Missing: {_listed(parts, 'most of {} more')}."
     else:
         text = ""
     if text:
@@ -192,6 +188,13 @@ def _gaps(found: Found) -> Iterator[Alert]:
             Action("fill", {"fill": 0}),
             "read missing rows as 0, if that is what they mean",
         )
+
+
+def _listed(parts: Sequence[str], rest: str) -> str:
+    """Join what is said of groups. ``rest`` stands for the last ones of many, with their number."""
+    if len(parts) <= _LISTED + 1:  # one more name is as short as "1 more"
+        return joined(parts)
+    return f"{', '.join(parts[:_LISTED])}, and {rest.format(len(parts) - _LISTED)}"
 
 
 def _tiny(found: Found) -> Iterator[Alert]:
