@@ -44,8 +44,9 @@ def score_numbers(X: Floats, clusterer: Any, seed: int) -> list[dict[str, Any]]:
     list of dict
         By ascending ``n_clusters``, with ``score``, ``silhouette``, ``stability``, ``evenness``,
         ``largest`` (the share of the largest cluster) and ``is_peak`` (whether the score exceeds
-        that of its neighbours). Above 20 it ends with the first score below two thirds of the best.
-        Empty if the clusterer finds the number itself, or there is no choice.
+        that of its neighbours). From 20 on, it ends with the first score below two thirds of the
+        best one that `is_useful`. Empty if the clusterer finds the number itself, or there is no
+        choice.
     """
     if not takes_number(clusterer):
         return []
