@@ -100,6 +100,10 @@ def test_the_home_folder_of_outputs_is_that_of_the_user(cli, place, monkeypatch)
     assert done.code == 0, done.said
     assert (place / "new.csv").is_file()
     assert not (place / "~").exists()
+    (place / "notes").mkdir()
+    (place / "notes" / "mine").touch()
+    done = cli("forecast", "data.csv", "--save=~/notes", "--out=~/new.csv")
+    assert (done.code, "is not a model directory" in done.said, "Reading" in done.err) == (2, True, False), done.said
 
 
 def test_a_graph_is_known_again(cli, place, fitted):
@@ -153,6 +157,7 @@ def test_what_is_read_is_not_replaced_with_overwrite_either(cli, place, monkeypa
         ["assign", "data.csv", "--model", "model", "--out", "link.csv"],
         ["assign", "link.csv", "--model", "model", "--out", "data.csv"],
         ["assign", "~/data.csv", "--model", "model", "--out", "data.csv"],
+        ["assign", "data.csv", "--model", "model", "--out=~/data.csv"],
         ["assign", "a/**/*.csv", "--model", "model", "--out", deep],
         ["assign", "a", "--model", "model", "--out", deep],
         ["assign", "data.csv", "--model", "model", "--out", "model/weights.safetensors"],

@@ -29,7 +29,7 @@ from vrae.cli.drift_command import drift
 from vrae.cli.forecast_command import forecast
 from vrae.cli.info_command import info
 from vrae.cli.model_commands import assign, embed, export
-from vrae.cli.option_groups import refuse_underscores
+from vrae.cli.option_groups import in_home, refuse_underscores
 from vrae.cli.outputs import check_outputs, with_overwrite
 from vrae.cli.pair_commands import cannibalization, similar
 from vrae.cli.phase_display import PhaseDisplay
@@ -62,6 +62,7 @@ class _Command(TyperCommand):
         given = list(args)
         rest: list[str] = super().parse_args(ctx, args)
         refuse_underscores(given, self.params, ctx.params)
+        ctx.params |= {name: in_home(value) for name, value in ctx.params.items()}
         return rest
 
     def invoke(self, ctx: Any) -> Any:

@@ -26,6 +26,7 @@ __all__ = [
     "as_written",
     "folder_for_parts",
     "fraction_or_auto",
+    "in_home",
     "model_folder",
     "number_or_auto",
     "option",
@@ -78,7 +79,6 @@ def with_groups(
 
         @functools.wraps(command)
         def run(**values: Any) -> None:
-            values = {name: _in_home(value) for name, value in values.items()}
             for name, group in groups.items():
                 values[name] = group(**{f.name: values.pop(f.name) for f in fields(group) if f.name in values})
             command(**values)
@@ -88,16 +88,6 @@ def with_groups(
         return run
 
     return decorate
-
-
-def _in_home(value: Any) -> Any:
-    """Return a path with ~ expanded, as shells do but not after "--out="; anything else as it is."""
-    if not isinstance(value, Path):
-        return value
-    try:
-        return value.expanduser()
-    except RuntimeError:  # of a user who does not exist
-        return value
 
 
 def _parameters_of(group: Any, without: Collection[str], defaults: Mapping[str, str]) -> Iterator[Parameter]:
@@ -156,6 +146,16 @@ def _written(arguments: Sequence[str], parameter: Any) -> Iterator[tuple[str, st
         yield variable, os.environ.get(variable, "")
 
 
+def in_home(value: Any) -> Any:
+    """Return a path with ~ expanded, as shells do except after --out=; anything else as it is."""
+    if not isinstance(value, Path):
+        return value
+    try:
+        return value.expanduser()
+    except RuntimeError:  # of a user who does not exist
+        return value
+
+
 class _AsWritten(type(Path())):  # type: ignore[misc]  # the path class of this system
     """A path that remembers its text, since a path turns the two slashes of a URL into one."""
 
@@ -173,7 +173,7 @@ def model_folder(text: Any) -> Path:
     """Return a folder in which a model may be saved. Training takes long, so vrae checks before."""
     from vrae.io.model_files import check_replaceable
 
-    path = Path(text)
+    path: Path = in_home(Path(text))
     check_replaceable(path)
     return path
 
