@@ -176,9 +176,22 @@ def test_what_has_no_effect_and_what_would_find_more(cli, long_table, tmp_path, 
 
 def test_the_model_of_a_cluster_run_judges_series_by_each_other(cli, series, fitted, tmp_path):
     model, out = fitted("VRAEClusterer").save(tmp_path / "clusters"), tmp_path / "out.csv"
-    code, _, _ = cli("anomalies", series[0], "--id", "id", "--model", model, "--contamination", "0.25", "--out", out)
+    code, _, err = cli("anomalies", series[0], "--id", "id", "--model", model, "--contamination", "0.25", "--out", out)
     assert code == 0
+    assert "learned" not in err  # it knows none of them
     assert sum(int(row["anomaly"]) for row in rows(out)) == 12  # a quarter of 48
+
+
+def test_a_model_of_the_same_series_may_have_learned_their_anomalies(cli, series, tmp_path):
+    file, options = series[0], ("--id", "id")
+    run, out = tmp_path / "run", tmp_path / "out.csv"
+    assert cli("cluster", file, *options, "--clusters", 2, "--epochs", 2, "--out", run)[0] == 0
+    code, _, err = cli("anomalies", file, *options, "--model", run, "--out", out)
+    assert code == 0
+    assert "The model was fitted to these series. It may have learned their anomalies" in err
+    code, _, err = cli("anomalies", file, *options, "--epochs", 2, "--out", out)
+    assert code == 0
+    assert "learned" not in err
 
 
 @pytest.mark.parametrize("command", ["anomalies", "similar", "forecast"])

@@ -56,6 +56,11 @@ Stride = Annotated[
     option(ANOMALIES, "--stride", "STEPS", "Steps from one window to the next.", "about a sixteenth of the window"),
 ]
 
+_LEARNED = (
+    "The model was fitted to these series. It may have learned their anomalies, and the steps it names can then be "
+    "wrong. To find the steps, leave --model out."
+)
+
 
 @with_groups(defaults={"beta": "0.3", "learning_rate": "0.005", "timing": "free"})
 def anomalies(
@@ -165,13 +170,15 @@ class _AnomalyTask:
 
         note_unused(self.options, self.model, self.log)
         detector, panels = self.detector, self.data.panels(self.fitted, self.log)
+        notes: list[str] = []
         if detector is None:
             detector = self._unfitted(self.options.on_invalid)
             panel = self.data.panel(model=self.fitted, log=self.log)
             note_few_long(panel, self.log)
             self._fit(detector, panel)
             panels = iter([panel])
-        notes: list[str] = []
+            if self.fitted is not None and not set(panel.ids.tolist()).isdisjoint(self.fitted.ids_.tolist()):
+                notes.append(_LEARNED)
         found, total = runs.write_anomalies(detector, panels, target(self.file), step_scores, tell=notes.append)
         end_phase()
         for line in (written(self.file, f"{found:,} of {total:,} series are anomalies"), *notes, _rule(detector)):
