@@ -320,6 +320,22 @@ def test_real_changes_at_other_dates_are_the_measure_of_a_fall():
 # ---------------------------------------------------------------- contract
 
 
+def test_life_cycles_at_times_of_their_own_yield_no_findings_beyond_the_fdr():
+    rng, time = np.random.default_rng(4), np.arange(104)
+    peak = rng.uniform(-20, 124, (300, 1))  # each item comes slowly, goes slowly, and takes nothing
+    level = rng.normal(3.5, 0.8, (300, 1)) + 0.2 * autoregressive(300, 104, 0.5, rng) * np.sqrt(0.75)
+    X = rng.poisson(np.exp(level - 5 * ((time - peak) / 70) ** 2)).astype(float)
+    assert len(find_cannibalization(X, np.repeat(np.arange(15), 20))) <= 1
+
+
+def test_an_introduction_that_takes_half_a_year_is_found():
+    rng = np.random.default_rng(5)
+    X, arrived = sales(60, 104, rng), np.clip((np.arange(104) - 40) / 26, 0, 1)
+    taken = rng.binomial(X[7].astype(int), 0.6 * arrived)
+    X[7] -= taken
+    assert pairs(find_cannibalization(np.vstack([X, taken]))) == {frozenset((60, 7))}
+
+
 def test_pairs_are_found_within_groups_only():
     rng = np.random.default_rng(7)
     X = autoregressive(20, 100, 0.3, rng)

@@ -16,6 +16,7 @@ from vrae.estimators.cannibalization.level_shifts import (
     PlaceboNull,
     ShiftGroup,
     presence_courses,
+    rising_steps,
     sales_levels,
     shifted,
 )
@@ -44,6 +45,8 @@ __all__ = ["Comparison"]
 
 # Number of pairs that are tested at once.
 _BLOCK_PAIRS = 1 << 20
+# Items that take longer than this to arrive or to leave are compared with placebos as slow as they.
+_MOST_SUDDEN = 12
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -141,6 +144,9 @@ class Comparison:
         """Yield pairs in which one item may fall at an introduction, or rise at a withdrawal."""
         begin, end = self.presence
         levels = sales_levels(self.X, begin, end)
+        rising = np.where((self.event_kind == kind) & (self.codes >= 0), rising_steps(self.courses), 0)
+        is_slow = (rising > _MOST_SUDDEN).astype(int)
+        dates = begin if kind == 1 else end
         prepared, scores = [], []
         for number, items in enumerate(members):
             advance(number, len(members), "groups")
@@ -149,23 +155,30 @@ class Comparison:
             events = items[self.event_kind[items] == kind]
             lags = shifted(self.courses[events], self.max_lag)
             scores.append((events, [group.z_scores(courses, levels[events]) for _, courses in lags]))
-        null = PlaceboNull(prepared)
+        nulls = [PlaceboNull(prepared)]
+        if is_slow.any():  # slow courses follow each other by chance more often than sudden ones
+            n_rising = int(np.median(rising[is_slow > 0]))
+            nulls.append(PlaceboNull([group.with_placebo(n_rising) for group in prepared]))
+            half = self.courses >= 0.5
+            middle = half.argmax(axis=1) if kind == 1 else half.shape[1] - half[:, ::-1].argmax(axis=1)
+            dates = np.where(is_slow, middle, dates)
         suspects = [np.empty(0, np.int64)]
         for items, (events, by_lag) in zip(members, scores, strict=True):
             allowed = self._allowed(items, events)
             for z in by_lag:
                 for column, event in enumerate(events.tolist()):
-                    z[:, column] = null.standardize(z[:, column], int(begin[event] if kind == 1 else end[event]))
-                suspects.append(items[(null.suspects(z) & allowed).any(axis=1)])
-        null.leave_out(np.concatenate(suspects))
+                    z[:, column] = nulls[is_slow[event]].standardize(z[:, column], int(dates[event]))
+                suspects.append(items[(PlaceboNull.suspects(z) & allowed).any(axis=1)])
+        for null in nulls:
+            null.leave_out(np.concatenate(suspects))
         for group, (events, by_lag) in zip(prepared, scores, strict=True):
-            yield self._shift_pairs(group, events, by_lag, null)
+            yield self._shift_pairs(group, events, by_lag, [nulls[slow] for slow in is_slow[events]])
 
     def _allowed(self, items: Ints, events: Ints) -> npt.NDArray[np.bool_]:
         return self.similarity.allowed(items, events) & (items[:, None] != events)
 
-    def _shift_pairs(self, group: ShiftGroup, events: Ints, by_lag: list[Floats], null: PlaceboNull) -> Pairs:
-        """Return the pairs of one group with p-values up to ``fdr``."""
+    def _shift_pairs(self, group: ShiftGroup, events: Ints, by_lag: list[Floats], nulls: list[PlaceboNull]) -> Pairs:
+        """Return the pairs of one group with p-values up to ``fdr``; a null for each event."""
         items = group.items
         best = BestLag((len(items), len(events)))
         for lag, z in enumerate(by_lag):
@@ -174,10 +187,13 @@ class Comparison:
         levels = sales_levels(self.X[events], *(steps[events] for steps in self.presence))
         attribution = Attribution(group, self.courses[events], levels, self.max_lag)
         strongest = np.where(allowed, best.z, -np.inf).max(axis=1, initial=-np.inf)
-        added = attribution.explain_once(best, allowed, np.flatnonzero(null.suspects(strongest)))
+        added = attribution.explain_once(best, allowed, np.flatnonzero(PlaceboNull.suspects(strongest)))
         # Two items with an event each are tested twice.
         n_tests = (self.max_lag + 1) * (1 + (self.event_kind[items] > 0))
-        p = np.where(np.isfinite(best.z), np.minimum(null.p_values(best.z) * n_tests[:, None], 1), 1)
+        p = np.ones(best.z.shape)
+        for column, null in enumerate(nulls):
+            p[:, column] = np.minimum(null.p_values(best.z[:, column]) * n_tests, 1)
+        p[~np.isfinite(best.z)] = 1
         p[norm.sf(added) > self.fdr] = 1  # another event explains the fall as well
         a, b = np.nonzero((p <= self.fdr) & allowed)
         z = np.maximum(best.z[a, b], 0)

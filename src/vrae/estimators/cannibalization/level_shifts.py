@@ -26,7 +26,7 @@ from vrae.estimators.cannibalization.residuals import (
 )
 from vrae.estimators.cannibalization.shift_regression import Design, estimate_shifts
 
-__all__ = ["PlaceboNull", "ShiftGroup", "presence_courses", "sales_levels", "shifted"]
+__all__ = ["PlaceboNull", "ShiftGroup", "presence_courses", "rising_steps", "sales_levels", "shifted"]
 
 # Fewest observed steps of an item on each side of a shift.
 _MIN_SIDE = 4
@@ -64,6 +64,11 @@ def presence_courses(X: Floats, begin: Ints, end: Ints) -> Floats:
         falling = np.maximum.accumulate(level[::-1])[::-1] if last < len(x) else np.ones(len(own))
         course[first:last] = np.minimum(rising, falling)
     return courses
+
+
+def rising_steps(courses: Floats) -> Ints:
+    """Return about how many steps each item (n,) takes to arrive or to leave."""
+    return 2 * ((courses > 0) & (courses < 0.5)).sum(axis=1)
 
 
 @dataclass(frozen=True)
@@ -112,11 +117,16 @@ class ShiftGroup:
         dates = np.arange(_MIN_SIDE, time - _MIN_SIDE + 1)
         if len(dates) > _MAX_DATES:
             dates = dates[np.linspace(0, len(dates) - 1, _MAX_DATES).astype(int)]
-        after = (steps >= dates[:, None]).astype(np.float64)
-        courses = after if kind == 1 else 1 - after
-        shifts = estimate_shifts(scores, observed, courses, design)
-        placebo = np.where(_enough(observed, courses), z_from_t(shifts.t, shifts.df[:, None]), np.nan)
-        return cls(items, X, observed, scores, design, kind, dates, placebo)
+        group = cls(items, X, observed, scores, design, kind, dates, np.empty((len(items), 0)))
+        return group.with_placebo()
+
+    def with_placebo(self, n_rising: int = 1) -> ShiftGroup:
+        """Return it with the statistics of placebo courses that take this many steps to rise."""
+        after = np.clip((np.arange(self.X.shape[1]) - self.dates[:, None] + (n_rising + 1) / 2) / n_rising, 0, 1)
+        courses = after if self.kind == 1 else 1 - after
+        shifts = estimate_shifts(self.scores, self.observed, courses, self.design)
+        z = z_from_t(shifts.t, shifts.df[:, None])
+        return replace(self, placebo=np.where(_enough(self.observed, courses), z, np.nan))
 
     def z_scores(self, courses: Floats, levels: Floats) -> Floats:
         """Return z-scores (n, q) of the fall of each item with each course (q, time).
