@@ -221,4 +221,4 @@ def test_windows_that_are_infinite_are_refused(part, value, tmp_path):
     config["weights_sha256"] = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelFileError, match="not finite"):
-        load_model(folder).predict(np.sin(steps / 5)[None])
+        load_model(folder)

@@ -133,7 +133,7 @@ def explain_series(
         runner_up_title="" if runner_up is None else cluster_title(runner_up, names),
         cluster_size=int((labels == cluster).sum()) if cluster != NOISE else 0,
         unit=unit,
-        n_values=int((~np.isnan(sample.to_list()[at])).any(axis=0).sum()),
+        n_values=int((~np.isnan(sample[at])).any(axis=0).sum()),
     )
 
 
