@@ -550,3 +550,11 @@ def test_a_model_of_a_large_table_reads_a_later_one_with_other_times(tmp_path, i
     later = [str(np.datetime64(text) + np.timedelta64(700, "D")) for text in texts]
     pq.write_table(table.set_column(1, "ds", pa.array(later)), tmp_path / "Y.parquet")
     assert join_panels(list(stream_panels(tmp_path / "Y.parquet", remembered=reading))).ids.tolist()[0] == "item0"
+
+
+def test_a_table_without_rows_and_texts_with_null_characters_have_columns_of_text(tmp_path):
+    for ids in ([], ["a\0b"]):
+        with table_writer(tmp_path / "table.parquet") as write:
+            write({"id": np.array(ids, "U3")})
+        table = pq.read_table(tmp_path / "table.parquet")
+        assert (table["id"].type, table["id"].to_pylist()) == (pa.string(), ids)

@@ -236,8 +236,9 @@ def _to_arrow(column: npt.NDArray[Any]) -> pa.Array:
     if column.dtype.kind == "M" and np.datetime_data(column.dtype)[0] not in ("D", "s", "ms", "us", "ns"):
         column = column.astype("M8[us]")
     try:
-        # Arrow would end the text of an array of numpy at a null character.
-        return pa.array(column.tolist() if column.dtype.kind in "OU" else column)
+        if column.dtype.kind == "U":  # Arrow would end the text of an array of numpy at a null character
+            return pa.array(column.tolist(), pa.string())
+        return pa.array(column.tolist() if column.dtype == object else column)
     except UnicodeError:  # a lone surrogate, as in CSV
         cells = column.tolist()
         return pa.array([c.encode(errors="backslashreplace").decode() if isinstance(c, str) else c for c in cells])
