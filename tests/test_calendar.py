@@ -588,6 +588,30 @@ def test_regular_times_are_read_without_a_word():
             assert read_panel(table(stamps_of(step))).calendar.freq == STEPS[step][2]
 
 
+SLOW, FAST = np.arange(0, 400, 10), np.arange(400, 700, 5)
+
+
+@pytest.mark.parametrize("dated", [True, False])
+@pytest.mark.parametrize("slow_first", [True, False])
+def test_a_rate_that_changes_is_said(dated, slow_first):
+    steps = np.concatenate([SLOW, FAST]) if slow_first else 1000 - np.concatenate([SLOW, FAST])[::-1]
+    kept = np.delete(steps, [7, 70])  # a missing row here and there is no matter
+    times = np.datetime64("2024-01-01", "s") + kept if dated else kept
+    even = times[0] + 5 * np.arange(120) * (np.timedelta64(1, "s") if dated else 1)
+    every = ["every 2 steps", "every step"][:: 1 if slow_first else -1]
+    at = ("2024-01-01 00:06" if dated else "400") if slow_first else ("2024-01-01 00:10" if dated else "600")
+    said = f"changes in 1 of 2 series. .* a row {every[0]} up to {at}, then {every[1]} .*freq=.*duplicates='mean'"
+    rows = table(times, even)
+    with pytest.warns(DataWarning, match=said):
+        read_panel(rows, id="unique_id", time="ds")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_panel(rows, id="unique_id", time="ds", fill=0)
+        read_panel(table(even[np.random.default_rng(0).random(120) > 0.4], even), id="unique_id", time="ds")
+        panel = read_panel(rows, id="unique_id", time="ds", freq="10s" if dated else 10, duplicates="mean")
+    assert panel.missing_share() < 0.05
+
+
 DAYS = np.arange("2024-01-01", "2024-05-10", dtype="M8[D]").astype("M8[us]")
 
 

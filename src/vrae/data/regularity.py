@@ -38,6 +38,9 @@ _ONCE_FILLED = 0.8
 # As many dates as this without a Saturday or Sunday show business days.
 _BUSINESS_DAYS = 6
 
+# This many rows, of which this fraction is equally far apart, have a rate.
+_RATE_GAPS, _SAME_RATE = 20, 0.95
+
 _DAY = np.timedelta64(1, "D")
 _NICE = ("1s", "5s", "10s", "15s", "30s", "1min", "5min", "10min", "15min", "30min", "1h", "2h", "6h", "12h", "1d")
 _NICE_SECONDS = (1, 5, 10, 15, 30, 60, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400)
@@ -316,6 +319,39 @@ def _suggestion(codes: Ints, times: Array) -> str:
     if seconds >= 6 * 86400:
         return "1w"
     return _NICE[int(np.abs(np.log(np.array(_NICE_SECONDS) / max(seconds, 1))).argmin())]
+
+
+class RateChange(NamedTuple):
+    """A series whose rows are `before` steps apart up to one row, and `after` steps from there."""
+
+    code: int
+    row: int  # the last before the change
+    before: int
+    after: int
+
+
+def rate_changes(codes: Ints, cells: Ints) -> list[RateChange]:
+    """Find series whose rows change from one distance to another once, and keep it.
+
+    ``cells`` are the steps of rows that are sorted by series and time. Rows that are missing here
+    and there change nothing.
+    """
+    bounds = np.flatnonzero(np.diff(codes, prepend=codes[:1] - 1, append=codes[-1:] + 1))
+    gaps = np.diff(cells)
+    turns = np.concatenate([[0], np.cumsum(np.diff(gaps) != 0)])  # up to each gap
+    found = []
+    for begin, end in zip(bounds[:-1], bounds[1:] - 1, strict=True):  # the gaps of one series
+        n = int(end - begin)
+        few = (1 - _SAME_RATE) * n
+        if n < 2 * _RATE_GAPS or not 0 < turns[end - 1] - turns[begin] <= 2 * few:
+            continue
+        own = gaps[begin:end]
+        before, after = (int(np.median(part)) for part in (own[:_RATE_GAPS], own[-_RATE_GAPS:]))
+        agree = np.cumsum(own == before) + (own == after).sum() - np.cumsum(own == after)
+        first = int(agree.argmax()) + 1  # number of gaps before the change
+        if 0 < before != after > 0 and agree[first - 1] >= n - few and min(first, n - first) >= _RATE_GAPS:
+            found.append(RateChange(int(codes[begin]), int(begin) + first, before, after))
+    return found
 
 
 def lonely_times(times: Array) -> Array:

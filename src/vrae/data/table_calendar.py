@@ -14,7 +14,7 @@ from vrae.data.columns import Table, refuse_missing
 from vrae.data.dates import Times, as_times, column_dates
 from vrae.data.later_times import check_kind, is_coarser, on_clock_of_model, say_moved, say_other_step
 from vrae.data.long import Steps, check_cells
-from vrae.data.regularity import EVIDENCE, Regularity, find_calendar, lonely_times
+from vrae.data.regularity import EVIDENCE, Regularity, find_calendar, lonely_times, rate_changes
 from vrae.data.table_options import TableOptions
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError, warn
 
@@ -111,6 +111,7 @@ def calendar_of(steps: Steps, zone: str | None, options: TableOptions) -> Calend
         return calendar
     found = find_calendar(steps.codes, steps.times, zone, aligned)
     _say_calendar(found, steps, options)
+    _say_rates(found.calendar, steps, options)
     _say_lonely(steps.times, zone)
     return found.calendar
 
@@ -149,6 +150,24 @@ def _say_calendar(found: Regularity, steps: Steps, options: TableOptions) -> Non
             f"are then missing values.{unused}",
             DataWarning,
         )
+
+
+def _say_rates(calendar: Calendar, steps: Steps, options: TableOptions) -> None:
+    """Warn if series have a row every second step, say, and later one every step."""
+    if calendar.freq is None or options.fill is not None or steps.times is None:
+        return
+    found = rate_changes(steps.codes, calendar.cells(steps.times))
+    if not found:
+        return
+    change, n = found[0], len(np.unique(steps.codes))
+    every = [f"every {gap:,} steps" if gap > 1 else "every step" for gap in (change.before, change.after)]
+    warn(
+        f"The time between rows changes in {len(found):,} of {n:,} series. In the first of them there is a row "
+        f"{every[0]} up to {time_text(steps.times[change.row], calendar.zone)}, then {every[1]} "
+        f"({calendar.describe()}). Steps without a row are missing values, which can look like a change. Pass the "
+        f"longer step with freq=, and duplicates='mean', to read all rows alike.",
+        DataWarning,
+    )
 
 
 def _say_lonely(times: Array, zone: str | None) -> None:
