@@ -473,6 +473,15 @@ def test_series_of_a_new_kind_have_no_cluster(clusterer, tmp_path):
             assert (each.predict(known) == -1).mean() <= 0.03
 
 
+@pytest.mark.parametrize("rate", [None, 0.01])
+def test_nothing_but_noise_has_no_cluster(rate):
+    X = np.random.default_rng(0).normal(size=(60, 48))
+    estimator = make_estimator("VRAEClusterer", n_clusters="auto", clusterer="hdbscan", false_alarm_rate=rate).fit(X)
+    assert estimator.n_clusters_ == 0
+    assert estimator.predict_proba(X).shape == (60, 0)
+    assert (estimator.predict(X) == -1).all()
+
+
 def test_without_a_false_alarm_rate_every_series_has_a_cluster(tmp_path):
     estimator = make_estimator("VRAEClusterer", n_clusters=2, false_alarm_rate=None).fit(waves_and_steps(40, 0))
     loaded = load_model(estimator.save(tmp_path / "model"))

@@ -333,7 +333,8 @@ class VRAEClusterer(
         asked = asked[~are_among(Z[asked], self.embedding_)]  # training series belong, references or not
         short = asked[~new[asked]]
         probabilities[asked[new[asked]]] = 0.0
-        probabilities[short] = tempered(probabilities[short], known[short])
+        if len(short):  # none is without clusters
+            probabilities[short] = tempered(probabilities[short], known[short])
         return probabilities
 
     def _is_new_kind(self, labels: Labels) -> bool:
