@@ -188,7 +188,7 @@ def test_a_model_of_the_same_series_may_have_learned_their_anomalies(cli, series
     assert cli("cluster", file, *options, "--clusters", 2, "--epochs", 2, "--out", run)[0] == 0
     code, _, err = cli("anomalies", file, *options, "--model", run, "--out", out)
     assert code == 0
-    assert "The model was fitted to these series. It may have learned their anomalies" in err
+    assert "fitted to series with these ids. If they are the same series, it may have learned their anomalies" in err
     code, _, err = cli("anomalies", file, *options, "--epochs", 2, "--out", out)
     assert code == 0
     assert "learned" not in err

@@ -57,8 +57,8 @@ Stride = Annotated[
 ]
 
 _LEARNED = (
-    "The model was fitted to these series. It may have learned their anomalies, and the steps it names can then be "
-    "wrong. To find the steps, leave --model out."
+    "The model was fitted to series with these ids. If they are the same series, it may have learned their anomalies, "
+    "and the steps it names can be wrong. To find the steps, leave --model out."
 )
 
 
