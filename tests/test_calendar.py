@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vrae import read_panel
-from vrae.data.calendar import Calendar, local_times, universal_times, zoned_times
+from vrae.data.calendar import Calendar, local_times, time_text, universal_times, zoned_times
 from vrae.data.offsets import offset_of
 from vrae.data.regularity import Regularity, find_calendar, lonely_times
 from vrae.exceptions import DataWarning, InvalidDataError, InvalidParameterError
@@ -588,6 +588,23 @@ def test_regular_times_are_read_without_a_word():
             assert read_panel(table(stamps_of(step))).calendar.freq == STEPS[step][2]
 
 
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        (np.datetime64("2024-01-31T00:00", "us"), "2024-01-31"),
+        (np.datetime64("2024-01-31T20:49", "us"), "2024-01-31 20:49"),
+        (np.datetime64("2024-01-31T20:49:55", "us"), "2024-01-31 20:49:55"),
+        (np.datetime64("2024-01-31T20:49:55.5", "us"), "2024-01-31 20:49:55.500"),
+        (np.datetime64("2024-01-31T20:49:55.000002", "us"), "2024-01-31 20:49:55.000002"),
+        (1700000000.5, "1700000000.5"),
+        (0.1 + 0.2, "0.3"),
+        (12, "12"),
+    ],
+)
+def test_a_time_as_text_loses_nothing(time, text):
+    assert time_text(time, None) == text
+
+
 SLOW, FAST = np.arange(0, 400, 10), np.arange(400, 700, 5)
 
 
@@ -599,7 +616,7 @@ def test_a_rate_that_changes_is_said(dated, slow_first):
     times = np.datetime64("2024-01-01", "s") + kept if dated else kept
     even = times[0] + 5 * np.arange(120) * (np.timedelta64(1, "s") if dated else 1)
     every = ["every 2 steps", "every step"][:: 1 if slow_first else -1]
-    at = ("2024-01-01 00:06" if dated else "400") if slow_first else ("2024-01-01 00:10" if dated else "600")
+    at = ("2024-01-01 00:06:40" if dated else "400") if slow_first else ("2024-01-01 00:10" if dated else "600")
     said = f"changes in 1 of 2 series. .* a row {every[0]} up to {at}, then {every[1]} .*freq=.*duplicates='mean'"
     rows = table(times, even)
     with pytest.warns(DataWarning, match=said):

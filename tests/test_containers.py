@@ -6,6 +6,7 @@ import array
 import decimal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -192,6 +193,12 @@ def test_what_is_masked_or_null_is_missing(kind):
         assert panel.lengths.tolist() == [3, 3]
     back = like(X, panel)
     np.testing.assert_array_equal([np.ravel(x) for x in back], [[np.nan, 2, 3], [4, 5, 6]])
+
+
+@pytest.mark.parametrize("path", ["sales.csv", Path("sales.csv")])
+def test_a_path_is_no_series(path):
+    with pytest.raises(DataTypeError, match=r"Found .*sales\.csv.*\. read_panel reads files\."):
+        as_panel(path)
 
 
 def test_tensors_of_any_kind():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -63,8 +64,9 @@ def flatten_array(X: Array) -> tuple[Values, Ints]:
 def flatten_list(X: Any, ids: Array | None) -> tuple[Values, Ints]:
     """Return the values (total_steps, n_channels) and lengths of a list of series."""
     if isinstance(X, (str, bytes, bytearray, dict, set, frozenset)) or not hasattr(X, "__iter__"):
+        file = " read_panel reads files." if isinstance(X, (str, PathLike)) else ""
         raise DataTypeError(
-            f"Expected an array, a list of arrays, a table or a Panel. Found {type(X).__name__}: {X!r:.80}."
+            f"Expected an array, a list of arrays, a table or a Panel. Found {type(X).__name__}: {X!r:.80}.{file}"
         )
     series = [_series_matrix(x, index, ids) for index, x in enumerate(X)]
     if not series:

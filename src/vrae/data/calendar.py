@@ -267,10 +267,12 @@ def zoned_times(times: Array, zone: str | None) -> Array:
 def time_text(time: Any, zone: str | None) -> str:
     """Return a time, which is in UTC if there is a zone, without parts that are zero."""
     if not isinstance(time, np.datetime64):
-        return f"{time:g}" if isinstance(time, float) else str(time)
+        return f"{time:.15g}" if isinstance(time, float) else str(time)
     local = local_times(np.asarray(time)[None], zone)[0]
-    day = local.astype("M8[D]")
-    return str(day) if day == local else str(local.astype("M8[m]")).replace("T", " ")
+    for unit in ("D", "m", "s", "ms"):
+        if (short := local.astype(f"M8[{unit}]")) == local:
+            return str(short).replace("T", " ")
+    return str(local.astype("M8[us]")).replace("T", " ")
 
 
 def weekday_name(time: Any) -> str:
