@@ -474,6 +474,9 @@ def test_the_command_writes_a_table_and_forecasts_new_items_by_its_model(cli, tm
     code, *output = cli("forecast", tmp_path / "new.csv", *by_model)
     assert code == 0, output
     assert len(pd.read_parquet(tmp_path / "n.parquet")) == 10
+    frame[["item", "w0", "w1", "w2"]].head(1).to_csv(tmp_path / "one.csv", index=False)
+    told = cli("forecast", tmp_path / "one.csv", *by_model[:2], "--horizon", "1", "--out", tmp_path / "one_f.csv")[2]
+    assert "one_f.csv: 1 item, 1 step each." in told
     assert "GroupForecaster" in cli("info", tmp_path / "m")[1]
     assert cli("embed", tmp_path / "new.csv", "--model", tmp_path / "m")[0] == 2
     for arguments, words in (

@@ -112,6 +112,7 @@ def forecast(
     Example: vrae forecast new_items.csv --model models/sales -o next.csv
     """
     from vrae import runs
+    from vrae.describe.words import plural
     from vrae.estimators.forecaster import GroupForecaster
     from vrae.estimators.forecasting.covariate_series import read_future
     from vrae.estimators.forecasting.hierarchy import check_hierarchy
@@ -170,8 +171,9 @@ def forecast(
     runs.write_columns(_with_id_columns(columns, panel), target(file))
     end_phase()
     n_steps = int(columns["step"].max(initial=1))
-    what = "items and totals" if hierarchy else "items"
-    log(written(file, f"{len(columns['step']) // n_steps:,} {what}, {n_steps:,} steps each"))
+    n_series = len(columns["step"]) // n_steps
+    what = f"{n_series:,} items and totals" if hierarchy else plural(n_series, "item")
+    log(written(file, f"{what}, {plural(n_steps, 'step')} each"))
 
 
 def _tell_effects(forecaster: GroupForecaster, log: Log) -> None:
