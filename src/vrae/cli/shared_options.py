@@ -119,7 +119,9 @@ OutFile = Annotated[
 ]
 OutTable = Annotated[Path | None, _output("--out -o", "FILE", "Write the table to this csv or .parquet file.")]
 OutFolder = Annotated[Path, _output("--out -o", "FOLDER", "Folder to write.")]
-Overwrite = Annotated[bool, _output("--overwrite", "", "Replace an earlier result.")]
+Overwrite = Annotated[
+    bool, _output("--overwrite", "", "Replace an earlier folder of results, or a file that vrae did not write.")
+]
 Save = Annotated[Path | None, _output("--save", "FOLDER", "Keep the fitted model, for --model.", parser=model_folder)]
 Quiet = Annotated[bool, _output("--quiet -q", "", "Print no progress, only the result.", envvar="VRAE_QUIET")]
 AsJson = Annotated[bool, _output("--json", "", "Print the result as JSON.")]
