@@ -124,6 +124,17 @@ def test_references_have_scores_like_those_of_new_vectors():
     np.testing.assert_array_equal(density(X), density.scores)
 
 
+def test_new_normal_series_look_no_more_anomalous_than_those_of_a_small_fit():
+    beyond = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        season = 0.5 * np.sin(2 * np.pi * (np.arange(104) - rng.normal(0, 3, (1300, 1))) / 52)
+        X = rng.poisson(np.exp(rng.normal(3, 1, (1300, 1)) + season + 0.2 * rng.standard_normal((1300, 104))))
+        detector = VRAEAnomalyDetector("auto", model=VRAE(max_epochs=1), random_state=0).fit(X[:300].astype(float))
+        beyond.append(np.mean(detector.score_samples(X[300:].astype(float)) < np.median(detector.scores_)))
+    assert 0.4 < np.mean(beyond) < 0.62  # five parts for cross-fitting: 0.7
+
+
 def test_a_reference_keeps_few_of_many_series():
     rows = reference_rows(np.arange(0, 10_000, 2), 2048)
     assert len(rows) == 2048

@@ -11,8 +11,9 @@ half of what the local outlier factor subtracts (Breunig, Kriegel, Ng & Sander, 
 Each of the two is standardised, and the larger counts.
 
 What is fitted to vectors describes them better than new ones. So reference vectors are scored by
-cross-fitting: the spaces are fitted to four fifths of them, and score the last fifth. A vector that
-is one of the references keeps the score that it got this way.
+cross-fitting: the spaces are fitted to four fifths of them, and score the last fifth; with few
+references, all of them normal, in up to 20 parts. A vector that is one of the references keeps the
+score that it got this way.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ _RIDGE = 0.1
 # The weight of the density around the neighbours, if these are normal. 1 would be that of the local
 # outlier factor. Anomalies that are alike would excuse each other.
 _LOCAL = 0.5
-_FOLDS = 5
+# Parts for cross-fitting. Of few normal series, a fifth less changes the space and the density, and
+# new series would look more anomalous than these: then up to 20 parts.
+_FOLDS, _MOST_FOLDS, _FEW = 5, 20, 6000
 # Smaller distances, relative to the usual length of a vector or absolute, are those of rounding.
 _SAME = 1e-3
 _ROUNDING = 5e-3
@@ -144,7 +147,8 @@ class LocalDensity:
         X = _f32(X)
         k = max(_NEIGHBOR, math.ceil(min(_BEYOND * (contamination or 0.0), 0.5) * len(X)))
         k, local = max(1, min(k, len(X) - 1)), _LOCAL if contamination is None else 0.0
-        squares, fewer = _cross_fitted(X, k)
+        n_folds = _FOLDS if contamination is not None else min(max(_FOLDS, _FEW // len(X)), _MOST_FOLDS)
+        squares, fewer = _cross_fitted(X, k, n_folds)
         space = Space.fit(X).rounded()
         along, rest = (_f32(part) for part in space(X))
         smallest = _smallest_distance(along, rest)
@@ -201,14 +205,14 @@ def reference_rows(indices: Indices, most: int) -> Indices:
     return np.sort(np.random.default_rng(0).permutation(indices)[:most])
 
 
-def _cross_fitted(X: Floats, k: int) -> tuple[Floats, int]:
+def _cross_fitted(X: Floats, k: int, n_folds: int) -> tuple[Floats, int]:
     """Return squared distances (2, m, m), infinite within a fold, and the neighbour to look at.
 
     With a part of the vectors missing, k neighbours are as far as fewer of the rest.
     """
     squares = np.full((2, len(X), len(X)), np.inf)
     smallest_rest = len(X)
-    for fold in _folds(len(X)):
+    for fold in _folds(len(X), n_folds):
         rest = np.setdiff1d(np.arange(len(X)), fold)
         space = Space.fit(X[rest]) if len(rest) > 1 else Space.fit(X)
         squares[:, fold[:, None], rest[None]] = space.distances(space(X[fold]), space(X[rest]))
@@ -216,9 +220,9 @@ def _cross_fitted(X: Floats, k: int) -> tuple[Floats, int]:
     return squares, max(1, min(round(k * smallest_rest / (len(X) - 1)), smallest_rest))
 
 
-def _folds(n: int) -> Iterator[Indices]:
+def _folds(n: int, n_folds: int) -> Iterator[Indices]:
     order = np.random.default_rng(0).permutation(n)
-    yield from (np.sort(fold) for fold in np.array_split(order, min(_FOLDS, n)))
+    yield from (np.sort(fold) for fold in np.array_split(order, min(n_folds, n)))
 
 
 def _of_squares(squares: Floats, around: Floats, k: int, local: float, smallest: float) -> Floats:
