@@ -476,7 +476,7 @@ def test_lines_of_other_times():
     with pytest.warns(DataWarning, match="no regular step"):
         lines = read_long(pd.DataFrame({"item": "a", "date": hours[[0, 1, 2, 4]] + pd.to_timedelta(
             [0, 7, 13, 44], unit="s"), "y": 1.0})).overview().lines()  # fmt: skip
-    assert lines[1] == "No regular step, 2024-01-01 06:30 to 2024-01-01 10:30: rows are read as neighbours"
+    assert lines[1] == "No regular step, 2024-01-01 06:30 to 2024-01-01 10:30:44: rows are read as neighbours"
 
 
 def test_times_need_a_time_column():
