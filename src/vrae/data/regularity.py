@@ -339,12 +339,15 @@ def rate_changes(codes: Ints, cells: Ints) -> list[RateChange]:
     bounds = np.flatnonzero(np.diff(codes, prepend=codes[:1] - 1, append=codes[-1:] + 1))
     gaps = np.diff(cells)
     turns = np.concatenate([[0], np.cumsum(np.diff(gaps) != 0)])  # up to each gap
+    begins, ends = bounds[:-1], bounds[1:] - 1  # of the gaps of each series
+    long = ends - begins >= 2 * _RATE_GAPS
+    begins, ends = begins[long], ends[long]
+    turned = turns[ends - 1] - turns[begins]
+    may_change = (turned > 0) & (turned <= 2 * (1 - _SAME_RATE) * (ends - begins))
     found = []
-    for begin, end in zip(bounds[:-1], bounds[1:] - 1, strict=True):  # the gaps of one series
+    for begin, end in zip(begins[may_change], ends[may_change], strict=True):
         n = int(end - begin)
         few = (1 - _SAME_RATE) * n
-        if n < 2 * _RATE_GAPS or not 0 < turns[end - 1] - turns[begin] <= 2 * few:
-            continue
         own = gaps[begin:end]
         before, after = (int(np.median(part)) for part in (own[:_RATE_GAPS], own[-_RATE_GAPS:]))
         agree = np.cumsum(own == before) + (own == after).sum() - np.cumsum(own == after)
